@@ -1,0 +1,1 @@
+//! The one list of providers: one line each.
