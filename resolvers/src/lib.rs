@@ -1,5 +1,10 @@
 //! Answers the ports of the graph: loaders, caches, live operations, provider adapters, upstream client, vault, inbox, stores.
 
+pub mod change;
 pub mod clock;
+pub mod provider;
 pub mod providers;
 pub mod sandbox;
+pub mod secret;
+pub mod tag;
+pub mod upstream;
