@@ -15,7 +15,7 @@ use crate::clock::Clock;
 
 /// How many sent webhooks `GET /_sandbox/deliveries` remembers.
 const REMEMBERED: usize = 200;
-/// Longer than GitHub and Asana wait for an answer, so that a slow target is told as what it is.
+/// As long as providers wait for an answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
 /// Carries a webhook to its target.
@@ -55,7 +55,7 @@ impl Courier for HttpCourier {
 /// A webhook that was sent, and what its target said.
 #[derive(Debug, Clone)]
 pub struct Delivery {
-    /// "slack".
+    /// The provider's key.
     pub provider: &'static str,
     /// The target.
     pub url: String,

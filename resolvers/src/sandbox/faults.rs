@@ -35,7 +35,7 @@ pub enum FaultKind {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct FaultInput {
-    /// The provider that fails ("github").
+    /// The key of the provider that fails.
     pub provider: String,
     /// How it fails.
     pub kind: FaultKind,
@@ -184,39 +184,38 @@ mod tests {
     #[test]
     fn a_fault_hits_its_provider_and_path_as_often_as_asked() {
         let faults = Faults::default();
-        let input =
-            json!({"provider": "github", "kind": "rate_limit", "path": "/graphql", "times": 2, "retryAfter": 7});
+        let input = json!({"provider": "notes", "kind": "rate_limit", "path": "/graphql", "times": 2, "retryAfter": 7});
         assert_eq!(add(&faults, input).unwrap().id, 1);
         let limited = Some(Rejection::RateLimited { retry_after: 7 });
-        let table = [("slack", "/graphql", None), ("github", "/user", None), ("github", "/graphql", limited)];
+        let table = [("other", "/graphql", None), ("notes", "/user", None), ("notes", "/graphql", limited)];
         for (provider, path, expected) in table {
             assert_eq!(faults.strike(provider, &Method::POST, path).rejection, expected, "{provider} {path}");
         }
-        assert_eq!(faults.strike("github", &Method::POST, "/graphql").rejection, limited);
-        assert_eq!(faults.strike("github", &Method::POST, "/graphql").rejection, None, "its two times are over");
+        assert_eq!(faults.strike("notes", &Method::POST, "/graphql").rejection, limited);
+        assert_eq!(faults.strike("notes", &Method::POST, "/graphql").rejection, None, "its two times are over");
         assert!(faults.list().is_empty());
     }
 
     #[test]
     fn latencies_add_up_and_the_first_refusal_decides() {
         let faults = Faults::default();
-        add(&faults, json!({"provider": "slack", "kind": "latency", "latencyMs": 20})).unwrap();
-        add(&faults, json!({"provider": "slack", "kind": "server_error", "times": 1})).unwrap();
-        add(&faults, json!({"provider": "slack", "kind": "unauthorized", "times": 1})).unwrap();
-        add(&faults, json!({"provider": "slack", "kind": "latency", "latencyMs": 5})).unwrap();
-        let effect = faults.strike("slack", &Method::GET, "/users.list");
+        add(&faults, json!({"provider": "other", "kind": "latency", "latencyMs": 20})).unwrap();
+        add(&faults, json!({"provider": "other", "kind": "server_error", "times": 1})).unwrap();
+        add(&faults, json!({"provider": "other", "kind": "unauthorized", "times": 1})).unwrap();
+        add(&faults, json!({"provider": "other", "kind": "latency", "latencyMs": 5})).unwrap();
+        let effect = faults.strike("other", &Method::GET, "/users.list");
         assert_eq!(effect.delay, Duration::from_millis(25));
         assert_eq!(effect.rejection, Some(Rejection::ServerError));
-        assert_eq!(faults.strike("slack", &Method::GET, "/users.list").rejection, Some(Rejection::Unauthorized));
+        assert_eq!(faults.strike("other", &Method::GET, "/users.list").rejection, Some(Rejection::Unauthorized));
         assert_eq!(faults.clear(), 2);
     }
 
     #[test]
     fn senseless_faults_are_refused_by_field() {
         let table = [
-            (json!({"provider": "slack", "kind": "latency"}), "latencyMs"),
-            (json!({"provider": "slack", "kind": "timeout", "latencyMs": MAX_WAIT_MS + 1}), "latencyMs"),
-            (json!({"provider": "slack", "kind": "timeout", "times": 0}), "times"),
+            (json!({"provider": "other", "kind": "latency"}), "latencyMs"),
+            (json!({"provider": "other", "kind": "timeout", "latencyMs": MAX_WAIT_MS + 1}), "latencyMs"),
+            (json!({"provider": "other", "kind": "timeout", "times": 0}), "times"),
         ];
         for (input, field) in table {
             assert!(add(&Faults::default(), input).unwrap_err().contains(field));

@@ -105,7 +105,7 @@ pub struct Journal {
 /// What [`Journal::open`] found: build the sandbox with `seed` and `base`, then give all of it to the host.
 #[derive(Debug)]
 pub struct OpenedJournal {
-    /// "slack".
+    /// The provider's key.
     pub provider: &'static str,
     /// The seed of the world that the entries belong to.
     pub seed: u64,
@@ -216,11 +216,11 @@ mod tests {
     }
 
     fn act(second: i64) -> Entry {
-        Entry::Act { at: at(second), action: "close_issue".to_owned(), input: json!({"number": second, "title": "é"}) }
+        Entry::Act { at: at(second), action: "write".to_owned(), input: json!({"number": second, "title": "é"}) }
     }
 
     fn open(folder: &Path, seed: u64) -> OpenedJournal {
-        Journal::open(folder, "github", seed, at(0)).unwrap()
+        Journal::open(folder, "notes", seed, at(0)).unwrap()
     }
 
     #[test]
@@ -239,7 +239,7 @@ mod tests {
         for entry in &entries {
             first.journal.append(entry).unwrap();
         }
-        let second = Journal::open(folder.path(), "github", 8, at(99)).unwrap();
+        let second = Journal::open(folder.path(), "notes", 8, at(99)).unwrap();
         assert_eq!((second.seed, second.base, second.journal.len()), (7, at(0), 2));
         assert_eq!(second.entries, entries);
     }
@@ -247,7 +247,7 @@ mod tests {
     #[test]
     fn a_torn_last_line_is_cut_off_wherever_it_was_torn() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("github.jsonl");
+        let path = folder.path().join("notes.jsonl");
         let mut opened = open(folder.path(), 7);
         opened.journal.append(&act(1)).unwrap();
         let one = std::fs::read(&path).unwrap().len();
@@ -265,11 +265,11 @@ mod tests {
     #[test]
     fn a_damaged_line_in_the_middle_is_told_with_its_number() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("github.jsonl");
+        let path = folder.path().join("notes.jsonl");
         open(folder.path(), 7).journal.append(&act(1)).unwrap();
         let text = std::fs::read_to_string(&path).unwrap().replace("{\"act\"", "{\"cat\"");
         std::fs::write(&path, format!("{text}{text}")).unwrap();
-        let error = Journal::open(folder.path(), "github", 7, at(0)).unwrap_err();
+        let error = Journal::open(folder.path(), "notes", 7, at(0)).unwrap_err();
         assert!(matches!(error, JournalError::Damaged { line: 2, .. }), "{error}");
     }
 }

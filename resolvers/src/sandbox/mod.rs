@@ -40,7 +40,7 @@ pub trait Sandbox: Send + Sync {
     async fn call(&self, now: DateTime<Utc>, request: ApiRequest) -> CallOutcome;
 
     /// Whether this call may change the world: such calls run one at a time and are journalled (without their token) when they
-    /// are answered with 2xx. Override it where reads travel by POST too (GraphQL queries, Slack).
+    /// are answered with 2xx. Override it where reads travel by POST too (GraphQL queries, RPC).
     fn writes(&self, request: &ApiRequest) -> bool {
         !matches!(*request.method(), http::Method::GET | http::Method::HEAD | http::Method::OPTIONS)
     }

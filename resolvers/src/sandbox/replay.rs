@@ -45,7 +45,7 @@ fn without_token_in_query(uri: &http::Uri) -> String {
     }
 }
 
-/// Slack's clients may send the token as a field of the form or of the JSON object.
+/// Some clients send the token as a field of the form or of the JSON object.
 fn without_token(body: String) -> String {
     if let Ok(Value::Object(mut object)) = serde_json::from_str(&body) {
         return match object.get_mut("token") {
