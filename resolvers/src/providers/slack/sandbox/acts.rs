@@ -63,7 +63,7 @@ fn post_message(world: &mut World, now: DateTime<Utc>, input: &Value) -> Result 
     let channel = input.channel(world)?;
     let (id, user) = (channel.id.clone(), input.actor(world, Some(channel))?);
     let message = Message { user: user.clone(), text: input.need("text")?.to_owned(), ..Message::default() };
-    let place = world.post(now, &id, message)?;
+    let place = world.post(now, &id, &message)?;
     Ok(json!({ "channel": place.channel, "ts": place.ts.to_string(), "user": user }))
 }
 
@@ -75,7 +75,7 @@ fn reply(world: &mut World, now: DateTime<Utc>, input: &Value) -> Result {
     let (id, user) = (channel.id.clone(), input.actor(world, Some(channel))?);
     let text = input.need("text")?.to_owned();
     let message = Message { user: user.clone(), text, thread: Some(root), ..Message::default() };
-    let place = world.post(now, &id, message)?;
+    let place = world.post(now, &id, &message)?;
     Ok(json!({ "channel": place.channel, "ts": place.ts.to_string(), "thread_ts": root.to_string(), "user": user }))
 }
 

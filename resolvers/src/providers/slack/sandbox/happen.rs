@@ -31,7 +31,7 @@ pub(super) struct Place {
 
 impl World {
     /// Puts a message into a channel, at `now` or the next free ts.
-    pub(super) fn post(&mut self, now: DateTime<Utc>, channel: &str, message: Message) -> Result<Place, Refused> {
+    pub(super) fn post(&mut self, now: DateTime<Utc>, channel: &str, message: &Message) -> Result<Place, Refused> {
         let target = self.channel_mut(channel).ok_or(Refused::NoChannel)?;
         if target.archived {
             return Err(Refused::Archived);
@@ -41,11 +41,11 @@ impl World {
     }
 
     /// The same, also where people cannot write any more ("archived the channel").
-    fn place(&mut self, now: DateTime<Utc>, channel: &str, message: Message) -> Result<Ts, Refused> {
+    fn place(&mut self, now: DateTime<Utc>, channel: &str, message: &Message) -> Result<Ts, Refused> {
         let target = self.channel_mut(channel).ok_or(Refused::NoChannel)?;
         let ts = target.free_ts(Ts::at(now));
         target.messages.insert(ts, message.clone());
-        let mut event = render::bare_message(self, ts, &message);
+        let mut event = render::bare_message(self, ts, message);
         let target = self.channel(channel).ok_or(Refused::NoChannel)?;
         if let Some(root) = message.thread {
             render::extend(&mut event, render::reply_fields(target, root));
@@ -110,8 +110,8 @@ impl World {
 
     pub(super) fn unreact(&mut self, now: DateTime<Utc>, place: &Place, user: &str, name: &str) -> Result<(), Refused> {
         let message = self.message_mut(place)?;
-        let used = message.reactions.iter_mut().find(|(used, _)| used == name);
-        let (_, users) = used.ok_or(Refused::NoReaction)?;
+        let reaction = message.reactions.iter_mut().find(|(used, _)| used == name);
+        let (_, users) = reaction.ok_or(Refused::NoReaction)?;
         let index = users.iter().position(|each| each == user).ok_or(Refused::NoReaction)?;
         users.remove(index);
         message.reactions.retain(|(_, users)| !users.is_empty());
@@ -225,7 +225,7 @@ impl World {
         extra: Vec<(&'static str, String)>,
     ) -> Result<(), Refused> {
         let message = Message { user: user.to_owned(), text, subtype: Some(subtype), extra, ..Message::default() };
-        self.place(now, channel, message).map(|_| ())
+        self.place(now, channel, &message).map(|_| ())
     }
 
     fn check_name(&self, name: &str) -> Result<(), Refused> {

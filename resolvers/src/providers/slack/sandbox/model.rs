@@ -117,7 +117,7 @@ pub(super) struct Message {
     pub(super) user: String,
     pub(super) text: String,
     pub(super) subtype: Option<&'static str>,
-    /// What the subtype adds to the message ("topic", "old_name").
+    /// What the subtype adds to the message (`topic`, `old_name`).
     pub(super) extra: Vec<(&'static str, String)>,
     /// The thread that this replies to.
     pub(super) thread: Option<Ts>,

@@ -143,7 +143,7 @@ pub(super) fn bare_message(world: &World, ts: Ts, message: &Message) -> Value {
         answer["subtype"] = subtype.into();
     }
     extend(&mut answer, json!({ "user": message.user, "text": message.text, "ts": ts.to_string() }));
-    if message.subtype.is_none() {
+    if matches!(message.subtype, None | Some("thread_broadcast")) {
         extend(&mut answer, author(world, ts, message));
     }
     for (name, value) in &message.extra {

@@ -2,7 +2,7 @@
 //!
 //! <https://docs.slack.dev/apis/web-api/>: GET or POST, arguments as query, form or JSON, `ok:false` with HTTP 200.
 
-use std::collections::HashMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use bytes::Bytes;
 use http::{
@@ -24,13 +24,13 @@ const SCOPES: &str = "channels:read,channels:history,groups:read,groups:history,
 /// `ok:false`.
 #[derive(Debug, PartialEq)]
 pub(super) struct Fail {
-    error: &'static str,
+    error: Cow<'static, str>,
     messages: Vec<String>,
 }
 
 impl From<&'static str> for Fail {
     fn from(error: &'static str) -> Self {
-        Self { error, messages: Vec::new() }
+        Self { error: Cow::Borrowed(error), messages: Vec::new() }
     }
 }
 
@@ -54,12 +54,12 @@ pub(super) type Answer = Result<Value, Fail>;
 
 /// The arguments of a call.
 #[derive(Debug, Default)]
-pub(super) struct Args(HashMap<String, String>);
+pub(super) struct Args(BTreeMap<String, String>);
 
 impl Args {
     /// From query and body. A JSON body must be an object, as Slack's `json_not_object` says.
     pub(super) fn of(request: &ApiRequest) -> Result<Self, Fail> {
-        let mut args = HashMap::new();
+        let mut args = BTreeMap::new();
         let mut take = |bytes: &[u8]| {
             for (name, value) in form_urlencoded::parse(bytes) {
                 args.insert(name.into_owned(), value.into_owned());
@@ -84,14 +84,25 @@ impl Args {
         Ok(Self(args))
     }
 
+    /// `api.test`: what was said comes back, and a wished error happens.
+    pub(super) fn echo(&self) -> Answer {
+        if let Some(error) = self.get("error") {
+            return Err(Fail { error: Cow::Owned(error.to_owned()), messages: Vec::new() });
+        }
+        let said: BTreeMap<&String, &String> = self.0.iter().filter(|(name, _)| *name != "token").collect();
+        Ok(json!({ "args": said }))
+    }
+
     /// An argument that is there and not empty.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
     pub(super) fn need(&self, name: &str) -> Result<&str, Fail> {
-        let missing =
-            || Fail { error: "invalid_arguments", messages: vec![format!("[ERROR] missing required field: {name}")] };
+        let missing = || Fail {
+            error: Cow::Borrowed("invalid_arguments"),
+            messages: vec![format!("[ERROR] missing required field: {name}")],
+        };
         self.get(name).ok_or_else(missing)
     }
 
@@ -100,15 +111,17 @@ impl Args {
     }
 
     pub(super) fn ts(&self, name: &str) -> Result<Option<Ts>, Fail> {
-        let wrong = |()| Fail { error: "invalid_arguments", messages: vec![format!("[ERROR] no timestamp: {name}")] };
+        let wrong = |()| Fail {
+            error: Cow::Borrowed("invalid_arguments"),
+            messages: vec![format!("[ERROR] no timestamp: {name}")],
+        };
         self.get(name).map(str::parse).transpose().map_err(wrong)
     }
 
     /// The page size; more than `most` is cut down to it, as Slack does.
     pub(super) fn limit(&self, default: usize, most: usize) -> Result<usize, Fail> {
         match self.get("limit").map(str::parse::<usize>) {
-            None => Ok(default),
-            Some(Ok(0)) => Ok(default),
+            None | Some(Ok(0)) => Ok(default),
             Some(Ok(limit)) => Ok(limit.min(most)),
             Some(Err(_)) => Err("invalid_limit".into()),
         }

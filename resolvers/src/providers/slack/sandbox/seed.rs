@@ -66,8 +66,8 @@ impl Seeding {
             user.deleted = handle == "antonberg";
             if !user.deleted {
                 let (text, emoji) = texts::STATUSES.choose(&mut self.rng).copied().unwrap_or_default();
-                user.status_text = text.to_owned();
-                user.status_emoji = emoji.to_owned();
+                text.clone_into(&mut user.status_text);
+                emoji.clone_into(&mut user.status_emoji);
                 user.active = self.rng.random_bool(0.6);
                 self.people.push(user.id.clone());
             }

@@ -10,6 +10,9 @@ use serde_json::{Value, json};
 use super::SlackSandbox;
 use crate::sandbox::{ActError, Rejection, Sandbox};
 
+/// A call's arguments.
+type Args<'a> = &'a [(&'a str, &'a str)];
+
 const ROOT: &str = "http://127.0.0.1:4001/slack/api";
 
 fn base() -> DateTime<Utc> {
@@ -101,7 +104,7 @@ async fn pages_join_to_the_whole_and_keep_their_place() {
     let sandbox = sandbox();
     let general = sandbox.channel_id("general").unwrap();
     let engineering = sandbox.channel_id("engineering").unwrap();
-    let table: [(&str, &[(&str, &str)], &str, &str); 4] = [
+    let table: [(&str, Args<'_>, &str, &str); 4] = [
         ("users.list", &[], "members", "5"),
         ("conversations.list", &[("exclude_archived", "true")], "channels", "4"),
         ("conversations.members", &[("channel", &general)], "members", "10"),
@@ -137,7 +140,7 @@ async fn history_keeps_to_its_span() {
     sorted.sort_by(|a, b| b.cmp(a));
     assert_eq!(stamps, sorted, "newest first");
     let (newer, older) = (stamps[3].as_str(), stamps[6].as_str());
-    let table: [(&[(&str, &str)], &[String]); 4] = [
+    let table: [(Args<'_>, &[String]); 4] = [
         (&[("latest", newer), ("oldest", older)], &stamps[4..6]),
         (&[("latest", newer), ("oldest", older), ("inclusive", "true")], &stamps[3..7]),
         (&[("latest", newer), ("oldest", newer), ("inclusive", "1"), ("limit", "1")], &stamps[3..4]),
@@ -177,7 +180,7 @@ async fn mistakes_are_answered_with_ok_false() {
     let here = ("channel", general.as_str());
     let (_, taken) = pages(&sandbox, "conversations.history", &[here], "messages").await;
     let foreign = taken[0]["ts"].as_str().unwrap();
-    let table: [(&str, &[(&str, &str)], &str); 18] = [
+    let table: [(&str, Args<'_>, &str); 18] = [
         ("conversations.info", &[("channel", "C0UNKNOWN1")], "channel_not_found"),
         ("conversations.info", &[], "invalid_arguments"),
         ("conversations.history", &[("channel", "C0UNKNOWN1")], "channel_not_found"),

@@ -34,7 +34,7 @@ pub(super) fn post_message(world: &mut World, now: DateTime<Utc>, args: &Args) -
     let subtype = (root.is_some() && args.flag("reply_broadcast")).then_some("thread_broadcast");
     let id = channel.id.clone();
     let message = Message { user: BOT_USER.to_owned(), text, thread: root, subtype, ..Message::default() };
-    let place = world.post(now, &id, message)?;
+    let place = world.post(now, &id, &message)?;
     let channel = world.channel(&id).ok_or("channel_not_found")?;
     let message = channel.messages.get(&place.ts).ok_or("message_not_found")?;
     let shown = render::message(world, channel, place.ts, message);

@@ -25,10 +25,10 @@ pub(super) fn writes(method: &str) -> bool {
 /// Answers a method that only reads.
 pub(super) fn read(world: &World, method: &str, args: &Args) -> Answer {
     match method {
-        "api.test" => Ok(json!({ "args": {} })),
-        "auth.test" => team::auth_test(world),
-        "team.info" => team::info(world),
-        "emoji.list" => team::emoji(world),
+        "api.test" => args.echo(),
+        "auth.test" => Ok(team::auth_test(world)),
+        "team.info" => Ok(team::info(world)),
+        "emoji.list" => Ok(team::emoji(world)),
         "bots.info" => team::bot_info(world, args),
         "conversations.list" => conversations::list(world, args),
         "conversations.info" => conversations::info(world, args),

@@ -40,7 +40,7 @@ pub(super) fn add(world: &mut World, now: DateTime<Utc>, args: &Args) -> Answer 
     Ok(json!({}))
 }
 
-/// An emoji's name: "+1", "party-parrot", "wave::skin-tone-3".
+/// An emoji's name: `+1`, `party-parrot`, `wave::skin-tone-3`.
 pub(in super::super) fn valid_name(name: &str) -> bool {
     let allowed = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || "+-_':".contains(letter);
     !name.is_empty() && name.len() <= 100 && name.chars().all(allowed)

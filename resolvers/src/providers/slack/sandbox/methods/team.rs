@@ -1,6 +1,6 @@
 //! The workspace itself: `auth.test`, `team.info`, `emoji.list`, `bots.info`.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::super::{
     model::{APP_ID, BOT_ID, BOT_USER, TEAM_DOMAIN, TEAM_ID, TEAM_NAME, World},
@@ -8,9 +8,9 @@ use super::super::{
     request::{Answer, Args},
 };
 
-pub(super) fn auth_test(world: &World) -> Answer {
+pub(super) fn auth_test(world: &World) -> Value {
     let name = world.user(BOT_USER).map(|user| user.name.as_str());
-    Ok(json!({
+    json!({
         "url": format!("https://{TEAM_DOMAIN}.slack.com/"),
         "team": TEAM_NAME,
         "user": name,
@@ -19,12 +19,12 @@ pub(super) fn auth_test(world: &World) -> Answer {
         "bot_id": BOT_ID,
         "app_id": APP_ID,
         "is_enterprise_install": false,
-    }))
+    })
 }
 
-pub(super) fn info(world: &World) -> Answer {
+pub(super) fn info(world: &World) -> Value {
     let image = |size: u32| format!("{}/avatars/{TEAM_ID}_{size}.svg", world.api_root);
-    Ok(json!({ "team": {
+    json!({ "team": {
         "id": TEAM_ID,
         "name": TEAM_NAME,
         "url": format!("https://{TEAM_DOMAIN}.slack.com/"),
@@ -43,13 +43,13 @@ pub(super) fn info(world: &World) -> Answer {
         "avatar_base_url": format!("{}/avatars/", world.api_root),
         "is_verified": false,
         "lob_sales_home_enabled": false,
-    } }))
+    } })
 }
 
-pub(super) fn emoji(world: &World) -> Answer {
+pub(super) fn emoji(world: &World) -> Value {
     let image = |name: &str| format!("{}/avatars/emoji-{name}_64.svg", world.api_root);
     let emoji = json!({ "party-parrot": image("party-parrot"), "acme": image("acme"), "shipit": "alias:acme" });
-    Ok(json!({ "emoji": emoji, "cache_ts": format!("{}.000000", world.base.timestamp()) }))
+    json!({ "emoji": emoji, "cache_ts": format!("{}.000000", world.base.timestamp()) })
 }
 
 pub(super) fn bot_info(world: &World, args: &Args) -> Answer {
