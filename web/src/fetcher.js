@@ -1,0 +1,78 @@
+// Carries GraphiQL's operations to the gateway that served the page: queries and mutations over HTTP, subscriptions over
+// a WebSocket of the same origin (subprotocol graphql-transport-ws).
+import { getOperationAST } from 'graphql';
+import { createClient } from 'graphql-ws';
+
+const ENDPOINT = '/graphql';
+
+/** Runs one query or mutation; answers with what the server said, errors included. */
+export async function post(params, headers = {}) {
+  const response = await fetch(ENDPOINT, {
+    method: 'POST',
+    headers: {
+      accept: 'application/graphql-response+json, application/json',
+      'content-type': 'application/json',
+      ...headers,
+    },
+    body: JSON.stringify(params),
+  });
+  const text = await response.text();
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw new Error(`The server answered ${response.status} ${response.statusText}: ${text.slice(0, 500)}`);
+  }
+}
+
+/**
+ * The fetcher that GraphiQL calls. `live` is told what happens to a subscription: `started`, `answered` for each
+ * answer, and `ended`.
+ */
+export function createFetcher(live) {
+  return (params, { headers, documentAST } = {}) => {
+    const operation = documentAST && getOperationAST(documentAST, params.operationName);
+    return operation?.operation === 'subscription' ? subscribe(params, headers, live) : post(params, headers);
+  };
+}
+
+/** One socket per running subscription, so that it always has the credentials of the headers editor. */
+async function* subscribe(params, headers, live) {
+  const client = createClient({
+    url: `${location.protocol === 'https:' ? 'wss:' : 'ws:'}//${location.host}${ENDPOINT}`,
+    connectionParams: connectionParams(headers),
+    keepAlive: 20_000,
+    retryAttempts: 5,
+    shouldRetry: isConnectionLost,
+  });
+  live.started();
+  try {
+    for await (const answer of client.iterate(params)) {
+      live.answered(answer);
+      yield answer;
+    }
+  } catch (problem) {
+    throw readable(problem);
+  } finally {
+    live.ended();
+    client.dispose();
+  }
+}
+
+/** A WebSocket of a page carries no headers: `Authorization` travels in the first message instead. */
+function connectionParams(headers = {}) {
+  return Object.fromEntries(
+    Object.entries(headers).map(([name, value]) => [/^authorization$/i.test(name) ? 'authorization' : name, value]),
+  );
+}
+
+/** Codes from 4000 on are the server's own word and stay; anything else is a lost connection and worth another try. */
+function isConnectionLost(problem) {
+  return typeof problem?.code !== 'number' || problem.code < 4000;
+}
+
+/** A close event or a list of GraphQL errors as something that GraphiQL can show. */
+function readable(problem) {
+  if (Array.isArray(problem)) return problem.length === 1 ? problem[0] : new AggregateError(problem, problem[0]?.message);
+  if (typeof problem?.code !== 'number') return problem instanceof Error ? problem : new Error('The connection failed.');
+  return new Error(`The server closed the live connection: ${problem.code} ${problem.reason}`.trim());
+}
