@@ -9,7 +9,7 @@ import workItems from './examples/work-items.graphql';
 
 /** `tab`: open in a tab of its own when the console is opened for the first time. */
 const EXAMPLES = [
-  { title: 'A dashboard over three providers', query: dashboard, tab: true },
+  { title: "The team's dashboard", query: dashboard, tab: true },
   { title: 'The dashboard, live', query: dashboardLive, tab: true, variables: (id) => ({ id }) },
   { title: 'Activity, live', query: activityLive, tab: true },
   {

@@ -35,27 +35,37 @@ export function createFetcher(live) {
   };
 }
 
-/** One socket per running subscription, so that it always has the credentials of the headers editor. */
-async function* subscribe(params, headers, live) {
-  const client = createClient({
-    url: `${location.protocol === 'https:' ? 'wss:' : 'ws:'}//${location.host}${ENDPOINT}`,
-    connectionParams: connectionParams(headers),
-    keepAlive: 20_000,
-    retryAttempts: 5,
-    shouldRetry: isConnectionLost,
-  });
-  live.started();
-  try {
-    for await (const answer of client.iterate(params)) {
-      live.answered(answer);
-      yield answer;
-    }
-  } catch (problem) {
-    throw readable(problem);
-  } finally {
-    live.ended();
-    client.dispose();
-  }
+/**
+ * An observable over a socket of its own, so that it always has the credentials of the headers editor. No async
+ * generator: one that waits for the next answer cannot be stopped.
+ */
+function subscribe(params, headers, live) {
+  return {
+    subscribe(sink) {
+      const client = createClient({
+        url: `${location.protocol === 'https:' ? 'wss:' : 'ws:'}//${location.host}${ENDPOINT}`,
+        connectionParams: connectionParams(headers),
+        keepAlive: 20_000,
+        retryAttempts: 5,
+        shouldRetry: isConnectionLost,
+      });
+      live.started();
+      const ended = (tell) => {
+        live.ended();
+        client.dispose();
+        tell();
+      };
+      const unsubscribe = client.subscribe(params, {
+        next(answer) {
+          live.answered(answer);
+          sink.next(answer);
+        },
+        error: (problem) => ended(() => sink.error(readable(problem))),
+        complete: () => ended(() => sink.complete()),
+      });
+      return { unsubscribe };
+    },
+  };
 }
 
 /** A WebSocket of a page carries no headers: `Authorization` travels in the first message instead. */
@@ -72,7 +82,7 @@ function isConnectionLost(problem) {
 
 /** A close event or a list of GraphQL errors as something that GraphiQL can show. */
 function readable(problem) {
-  if (Array.isArray(problem)) return problem.length === 1 ? problem[0] : new AggregateError(problem, problem[0]?.message);
+  if (Array.isArray(problem)) return problem; // GraphQL errors: GraphiQL shows them as they are
   if (typeof problem?.code !== 'number') return problem instanceof Error ? problem : new Error('The connection failed.');
   return new Error(`The server closed the live connection: ${problem.code} ${problem.reason}`.trim());
 }

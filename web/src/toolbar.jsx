@@ -1,6 +1,6 @@
 // What Mullion adds to GraphiQL's toolbar: the examples menu and a link to what is on screen.
 import { GraphiQL } from 'graphiql';
-import { pick, ToolbarButton, ToolbarMenu, useGraphiQL, useGraphiQLActions } from '@graphiql/react';
+import { pick, ToolbarButton, ToolbarMenu, UnStyledButton, useGraphiQL, useGraphiQLActions } from '@graphiql/react';
 import { useEffect, useState } from 'react';
 import { addressOf } from './opening.js';
 
@@ -31,7 +31,13 @@ function Examples({ examples }) {
     variableEditor?.setValue(variables);
   };
   return (
-    <ToolbarMenu label="Examples" button={<Icon path="M4 5h16M4 10h16M4 15h10M4 20h6" />}>
+    <ToolbarMenu
+      button={
+        <UnStyledButton type="button" className="graphiql-toolbar-button" aria-label="Examples" title="Examples">
+          <Icon path="M4 5h16M4 10h16M4 15h10M4 20h6" />
+        </UnStyledButton>
+      }
+    >
       {examples.map((example) => (
         <ToolbarMenu.Item key={example.title} onSelect={() => open(example)}>
           {example.title}
@@ -55,22 +61,31 @@ function CopyLink() {
   );
 }
 
-/** Selects the operation that the address names, once the editor has read the document. */
+/**
+ * Selects the operation that the address names, once the editor has read the document. The cursor goes there too:
+ * Ctrl-Enter runs the operation under it.
+ */
 export function SelectOperation({ name }) {
   const [done, setDone] = useState(false);
   const { setOperationName } = useGraphiQLActions();
-  const { operations } = useGraphiQL(pick('operations'));
+  const { operations, queryEditor } = useGraphiQL(pick('operations', 'queryEditor'));
   useEffect(() => {
-    if (done || !operations?.length) return;
+    if (done || !operations?.length || !queryEditor) return;
     setDone(true);
-    if (operations.some((operation) => operation.name?.value === name)) setOperationName(name);
-  }, [done, name, operations, setOperationName]);
+    const operation = operations.find((one) => one.name?.value === name);
+    if (!operation) return;
+    const position = queryEditor.getModel().getPositionAt(operation.loc.start);
+    queryEditor.setPosition(position);
+    queryEditor.revealPositionInCenterIfOutsideViewport(position);
+    queryEditor.focus();
+    setOperationName(name);
+  }, [done, name, operations, queryEditor, setOperationName]);
   return null;
 }
 
 function Icon({ path }) {
   return (
-    <svg className="graphiql-toolbar-icon" viewBox="0 0 24 24" fill="none" stroke="currentColor" strokeWidth="1.8" strokeLinecap="round" strokeLinejoin="round" aria-hidden="true">
+    <svg className="graphiql-toolbar-icon line" viewBox="0 0 24 24" aria-hidden="true">
       <path d={path} />
     </svg>
   );
