@@ -6,7 +6,6 @@
 //! - Without Node, or when the build fails, a page that says so is embedded, and cargo prints a warning that says the same.
 //! - `MULLION_SKIP_WEB=1` embeds that page without trying: for `cargo check`, clippy and scratch copies, which need no
 //!   console.
-#![expect(clippy::print_stdout, reason = "a build script talks to cargo through its standard output")]
 
 use std::collections::hash_map::DefaultHasher;
 use std::ffi::OsStr;
@@ -21,6 +20,10 @@ use std::process::Command;
 const INPUTS: [&str; 5] = ["package.json", "package-lock.json", "build.mjs", "index.html", "src"];
 /// Files that keep their name when their content changes, so that browsers must ask again.
 const UNHASHED: [&str; 2] = ["index.html", "licenses.txt"];
+
+/// With the bundler even where `NODE_ENV=production` is set, without the packages' own scripts, and quietly.
+const INSTALL: [&str; 7] =
+    ["ci", "--include=dev", "--ignore-scripts", "--prefer-offline", "--no-audit", "--no-fund", "--loglevel=error"];
 
 fn main() -> io::Result<()> {
     let out = PathBuf::from(std::env::var_os("OUT_DIR").ok_or_else(|| io::Error::other("cargo sets OUT_DIR"))?);
@@ -65,12 +68,13 @@ fn built(web: &Path, out: &Path) -> Result<PathBuf, String> {
 /// Copies the inputs to a folder whose packages fit their lock file, and lets npm build there.
 fn npm_build(files: &[(PathBuf, Vec<u8>)], cache: &Path, dist: &Path) -> Result<(), String> {
     run(cache, "node", &["--version"])?;
-    let packages = files.iter().filter(|(name, _)| name.starts_with("package.json") || name.starts_with("package-lock.json"));
+    let packages =
+        files.iter().filter(|(name, _)| name.starts_with("package.json") || name.starts_with("package-lock.json"));
     let place = cache.join(format!("npm-{}", hash_of(packages)));
     copy_inputs(files, &place).map_err(|error| format!("{} cannot be written: {error}", place.display()))?;
     let installed = place.join("installed");
     if !installed.is_file() {
-        run(&place, "npm", &["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"])?;
+        run(&place, "npm", &INSTALL)?;
         fs::write(&installed, "").map_err(|error| error.to_string())?;
     }
     // Under another name first: a build that was broken off must not look like a finished one.

@@ -20,7 +20,7 @@ export async function post(params, headers = {}) {
   try {
     return JSON.parse(text);
   } catch {
-    throw new Error(`The server answered ${response.status} ${response.statusText}: ${text.slice(0, 500)}`);
+    throw withoutStack(`The server answered ${response.status} ${response.statusText}: ${text.slice(0, 500)}`);
   }
 }
 
@@ -83,6 +83,13 @@ function isConnectionLost(problem) {
 /** A close event or a list of GraphQL errors as something that GraphiQL can show. */
 function readable(problem) {
   if (Array.isArray(problem)) return problem; // GraphQL errors: GraphiQL shows them as they are
-  if (typeof problem?.code !== 'number') return problem instanceof Error ? problem : new Error('The connection failed.');
-  return new Error(`The server closed the live connection: ${problem.code} ${problem.reason}`.trim());
+  if (typeof problem?.code !== 'number') return withoutStack(problem?.message ?? 'The live connection could not be made.');
+  return withoutStack(`The server closed the live connection: ${problem.code} ${problem.reason}`.trim());
+}
+
+/** GraphiQL would show where in the bundle an error was made. */
+function withoutStack(message) {
+  const error = new Error(message);
+  delete error.stack;
+  return error;
 }

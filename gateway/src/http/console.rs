@@ -50,6 +50,7 @@ pub fn page() -> Response {
 }
 
 /// A file of the console, below `/console/`.
+#[expect(clippy::unused_async, reason = "axum's handlers are async")]
 pub async fn asset(Path(path): Path<String>, headers: HeaderMap) -> Response {
     match find(&path) {
         // The page has one address, and its policy with it.
@@ -91,7 +92,7 @@ fn with_body(asset: &'static Asset, takes_gzip: bool) -> Response {
 fn set_caching(response: &mut Response, asset: &Asset) {
     set(response, CACHE_CONTROL, if asset.immutable { KEEP } else { ASK_AGAIN });
     set(response, VARY, "Accept-Encoding");
-    set(response, HeaderName::from(ETAG), asset.etag);
+    set(response, ETAG, asset.etag);
 }
 
 fn unpacked(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
@@ -119,7 +120,12 @@ fn takes_gzip(headers: &HeaderMap) -> bool {
 }
 
 fn tokens(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str> {
-    headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')).map(str::trim)
+    headers
+        .get_all(name)
+        .into_iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(str::trim)
 }
 
 fn set(response: &mut Response, name: HeaderName, value: &'static str) {
