@@ -35,7 +35,7 @@ fn main() -> io::Result<()> {
         println!("cargo::rerun-if-changed={}", web.join(input).display());
     }
     let table = match built(&web, &out) {
-        Ok(dist) => table_of(&dist)?,
+        Ok(dist) => table_of(&dist, &out)?,
         Err(reason) => {
             // A failure is tried again when a tool may have come: the search path has changed.
             println!("cargo::rerun-if-env-changed=PATH");
@@ -144,7 +144,7 @@ fn hash_of<T: Hash>(parts: impl Iterator<Item = T>) -> String {
 }
 
 /// The Rust expression that lists the built files, each as its gzip.
-fn table_of(dist: &Path) -> io::Result<String> {
+fn table_of(dist: &Path, out: &Path) -> io::Result<String> {
     let mut names = fs::read_dir(dist)?
         .map(|entry| entry.map(|entry| entry.file_name().to_string_lossy().into_owned()))
         .collect::<io::Result<Vec<_>>>()?;
@@ -152,7 +152,8 @@ fn table_of(dist: &Path) -> io::Result<String> {
     names.sort();
     let mut table = String::from("&[\n");
     for name in names {
-        push_asset(&mut table, &name, &dist.join(format!("{name}.gz")))?;
+        let content = fs::read(dist.join(format!("{name}.gz")))?;
+        push_asset(&mut table, out, &name, &content, true)?;
     }
     table.push(']');
     Ok(table)
@@ -162,24 +163,24 @@ fn table_of(dist: &Path) -> io::Result<String> {
 fn missing_page(out: &Path, reason: &str) -> io::Result<String> {
     let escaped = reason.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
     let template = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/http/console_missing.html"))?;
-    let page = out.join("index.html");
-    fs::write(&page, template.replace("{{reason}}", &escaped))?;
     let mut table = String::from("&[\n");
-    push_asset(&mut table, "index.html", &page)?;
+    push_asset(&mut table, out, "index.html", template.replace("{{reason}}", &escaped).as_bytes(), false)?;
     table.push(']');
     Ok(table)
 }
 
-fn push_asset(table: &mut String, name: &str, file: &Path) -> io::Result<()> {
-    let hash = hash_of(std::iter::once(fs::read(file)?));
-    let gzipped = file.extension() == Some(OsStr::new("gz"));
+/// Puts the content into `OUT_DIR`, so that what is embedded does not hang on the cache, and its line into the table.
+fn push_asset(table: &mut String, out: &Path, name: &str, content: &[u8], gzipped: bool) -> io::Result<()> {
+    let folder = out.join("console");
+    fs::create_dir_all(&folder)?;
+    fs::write(folder.join(name), content)?;
+    let hash = hash_of(std::iter::once(content));
     let immutable = !UNHASHED.contains(&name);
     let content_type = content_type(name);
     writeln!(
         table,
         "    Asset {{ path: {name:?}, content_type: {content_type:?}, etag: \"W/\\\"{hash}\\\"\", immutable: {immutable}, \
-         gzipped: {gzipped}, bytes: include_bytes!({:?}) }},",
-        file.display().to_string()
+         gzipped: {gzipped}, bytes: include_bytes!(concat!(env!(\"OUT_DIR\"), \"/console/\", {name:?})) }},",
     )
     .map_err(io::Error::other)
 }
