@@ -1,1 +1,2 @@
 //! The one list of providers: one line each.
+pub mod asana;
