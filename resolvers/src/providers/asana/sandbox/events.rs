@@ -75,7 +75,8 @@ impl EventLog {
 /// What happened to a resource (or below it) since the token was given.
 pub(super) fn since(world: &World, resource: Gid, token: Option<&str>, now: DateTime<Utc>) -> Since {
     let log = &world.log;
-    let from = token.and_then(|token| read_token(world.seed, resource, token, now)).filter(|from| *from >= log.forgotten);
+    let from =
+        token.and_then(|token| read_token(world.seed, resource, token, now)).filter(|from| *from >= log.forgotten);
     let Some(from) = from else { return Since::Fresh(write_token(world.seed, resource, log.head(), now)) };
     let mut next = from;
     let mut found = Vec::new();
@@ -145,7 +146,10 @@ pub(super) fn wire(world: &World, event: &Event) -> Value {
     if let Some(change) = event.change {
         let mut what = json!({ "field": change.field, "action": "changed" });
         if let (Some(value), Some(what)) = (change.new_value, what.as_object_mut()) {
-            what.insert("new_value".to_owned(), json!({ "gid": value.gid.to_string(), "resource_type": value.kind.name() }));
+            what.insert(
+                "new_value".to_owned(),
+                json!({ "gid": value.gid.to_string(), "resource_type": value.kind.name() }),
+            );
         }
         written.insert("change".to_owned(), what);
     }

@@ -30,9 +30,17 @@ pub(super) fn full(kind: Kind) -> &'static [&'static str] {
         }
         Kind::CustomField => CUSTOM_FIELD,
         Kind::Project => PROJECT,
-        Kind::ProjectStatus => {
-            &["resource_type", "title", "author", "color", "created_at", "created_by", "html_text", "modified_at", "text"]
-        }
+        Kind::ProjectStatus => &[
+            "resource_type",
+            "title",
+            "author",
+            "color",
+            "created_at",
+            "created_by",
+            "html_text",
+            "modified_at",
+            "text",
+        ],
         Kind::Section => &["resource_type", "name", "created_at", "project", "projects"],
         Kind::Task => task_fields::FULL,
         Kind::Story => STORY,

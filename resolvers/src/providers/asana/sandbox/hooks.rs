@@ -185,9 +185,6 @@ mod tests {
     fn signatures_are_the_bare_hex_of_the_published_vector() {
         let body = "{\"id\":1,\"t\":\"h\u{e9}llo\"}".as_bytes();
         assert_eq!(body.len(), 21);
-        assert_eq!(
-            signature("test-secret", body),
-            "1fd06e7adc6ae360c3e4c0c45d8cf81429d6448e50f51f579354df2bc463b84e"
-        );
+        assert_eq!(signature("test-secret", body), "1fd06e7adc6ae360c3e4c0c45d8cf81429d6448e50f51f579354df2bc463b84e");
     }
 }

@@ -76,9 +76,11 @@ impl Seeding {
     fn custom_fields(&mut self, workspace: Gid) {
         let levels = [("High", "red"), ("Medium", "yellow"), ("Low", "green")];
         let options = levels.map(|(name, color)| EnumOption { gid: self.world.mint(Origin::Seed), name, color });
-        for (name, subtype, options) in
-            [("Priority", "enum", options.to_vec()), ("Estimate", "number", Vec::new()), ("Customer", "text", Vec::new())]
-        {
+        for (name, subtype, options) in [
+            ("Priority", "enum", options.to_vec()),
+            ("Estimate", "number", Vec::new()),
+            ("Customer", "text", Vec::new()),
+        ] {
             let gid = self.world.mint(Origin::Seed);
             let field = CustomField { name: name.to_owned(), subtype, workspace, options };
             self.world.custom_fields.insert(gid, field);
@@ -247,7 +249,7 @@ impl Seeding {
             let section = self.world.projects.get(&to).and_then(|project| project.sections.first().copied());
             let tasks = self.world.tasks_of_project(from);
             for task in tasks.into_iter().step_by(17).take(2) {
-                let (at, by) = (self.days_ago(12, 14), self.world.me);
+                let (at, by) = (self.days_ago(0, 0), self.world.me);
                 if let Some(section) = section {
                     self.edit(at, by).place(task, Membership { project: to, section });
                 }

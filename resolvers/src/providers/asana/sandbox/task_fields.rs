@@ -59,7 +59,9 @@ pub(super) fn task(world: &World, gid: Gid, of: &Task, name: &str) -> Option<Nod
         "custom_fields" => Node::Groups(custom_fields(world, of)),
         "dependencies" | "dependents" => Node::empty_list(),
         "followers" => Node::many(Kind::User, &of.followers),
-        "likes" | "hearts" => Node::Groups(of.likes.iter().map(|user| vec![("user", Node::one(Kind::User, *user))]).collect()),
+        "likes" | "hearts" => {
+            Node::Groups(of.likes.iter().map(|user| vec![("user", Node::one(Kind::User, *user))]).collect())
+        }
         "num_likes" | "num_hearts" => Node::count(of.likes.len()),
         "liked" | "hearted" => Node::flag(of.likes.contains(&world.me)),
         "memberships" => Node::Groups(memberships(of)),

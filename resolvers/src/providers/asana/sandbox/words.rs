@@ -50,8 +50,26 @@ pub(super) const PROJECTS: [(&str, usize, &str); 12] = [
 ];
 
 pub(super) const VERBS: [&str; 20] = [
-    "Write", "Review", "Fix", "Plan", "Design", "Test", "Draft", "Measure", "Document", "Migrate", "Announce", "Clean up",
-    "Prepare", "Investigate", "Ship", "Estimate", "Schedule", "Simplify", "Automate", "Update",
+    "Write",
+    "Review",
+    "Fix",
+    "Plan",
+    "Design",
+    "Test",
+    "Draft",
+    "Measure",
+    "Document",
+    "Migrate",
+    "Announce",
+    "Clean up",
+    "Prepare",
+    "Investigate",
+    "Ship",
+    "Estimate",
+    "Schedule",
+    "Simplify",
+    "Automate",
+    "Update",
 ];
 
 pub(super) const THINGS: [&str; 24] = [
