@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::sandbox::{ApiResponse, Rejection};
 
@@ -18,11 +18,12 @@ pub(super) struct Reply {
 
 impl Reply {
     pub(super) fn ok(data: Value) -> Self {
-        Self { status: StatusCode::OK, body: json!({ "data": data }) }
+        let body = Map::from_iter([("data".to_owned(), data)]);
+        Self { status: StatusCode::OK, body: Value::Object(body) }
     }
 
     pub(super) fn created(data: Value) -> Self {
-        Self { status: StatusCode::CREATED, body: json!({ "data": data }) }
+        Self { status: StatusCode::CREATED, ..Self::ok(data) }
     }
 
     /// What writing calls say that have nothing to show.

@@ -151,13 +151,10 @@ impl<'w> Edit<'w> {
     pub(super) fn place(&mut self, task: Gid, place: Membership) {
         let Some(record) = self.world.tasks.get_mut(&task) else { return };
         let old = record.memberships.iter_mut().find(|old| old.project == place.project);
-        let from = match old {
-            Some(old) => Some(std::mem::replace(&mut old.section, place.section)),
-            None => {
-                record.memberships.push(place);
-                None
-            }
-        };
+        let from = old.map(|old| std::mem::replace(&mut old.section, place.section));
+        if from.is_none() {
+            record.memberships.push(place);
+        }
         if from == Some(place.section) {
             return;
         }
@@ -170,22 +167,19 @@ impl<'w> Edit<'w> {
         }
         let section = |gid| Some(Ref { kind: Kind::Section, gid });
         let scopes = self.scopes(task);
-        match from {
-            Some(from) => {
-                let mut left = scopes.clone();
-                left.push(from);
-                self.tell("removed", task_ref(task), section(from), left);
-                self.tell("added", task_ref(task), section(place.section), scopes);
-                let text = self.moved_text(from, place);
-                self.note(task, "section_changed", text);
-            }
-            None => {
-                let project = Ref { kind: Kind::Project, gid: place.project };
-                self.tell("added", task_ref(task), Some(project), scopes.clone());
-                self.tell("added", task_ref(task), section(place.section), scopes);
-                let name = self.world.projects.get(&place.project).map(|project| project.name.clone());
-                self.note(task, "added_to_project", format!("added to {}", name.unwrap_or_default()));
-            }
+        if let Some(from) = from {
+            let mut left = scopes.clone();
+            left.push(from);
+            self.tell("removed", task_ref(task), section(from), left);
+            self.tell("added", task_ref(task), section(place.section), scopes);
+            let text = self.moved_text(from, place);
+            self.note(task, "section_changed", text);
+        } else {
+            let project = Ref { kind: Kind::Project, gid: place.project };
+            self.tell("added", task_ref(task), Some(project), scopes.clone());
+            self.tell("added", task_ref(task), section(place.section), scopes);
+            let name = self.world.projects.get(&place.project).map(|project| project.name.clone());
+            self.note(task, "added_to_project", format!("added to {}", name.unwrap_or_default()));
         }
     }
 

@@ -120,7 +120,7 @@ pub(super) fn update(session: &mut Session<'_>, gid: &str) -> Answer {
             hook.filters = filters;
         }
     }
-    session.one(Kind::Webhook, gid)
+    session.one(Kind::Webhook, Ok(gid))
 }
 
 /// `DELETE /webhooks/{gid}`.

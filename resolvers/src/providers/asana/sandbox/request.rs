@@ -7,6 +7,9 @@ use super::answer::ApiError;
 use super::render::Selection;
 use crate::sandbox::ApiRequest;
 
+/// A JSON object.
+type Object = Map<String, Value>;
+
 /// A call.
 #[derive(Debug, Clone)]
 pub(super) struct Call {
@@ -43,9 +46,8 @@ impl Call {
         options: &Map<String, Value>,
     ) -> Self {
         for (name, value) in options {
-            match (name.as_str(), text(value)) {
-                ("limit" | "offset", Some(value)) => parameters.push((name.clone(), value)),
-                _ => {}
+            if let ("limit" | "offset", Some(value)) = (name.as_str(), text(value)) {
+                parameters.push((name.clone(), value));
             }
         }
         let asked = parameters.iter().find(|(name, _)| name == "opt_fields").map(|(_, fields)| fields.clone());
@@ -81,9 +83,9 @@ impl Call {
 }
 
 /// The body's `data` and `options`.
-fn body(request: &ApiRequest) -> Result<(Map<String, Value>, Map<String, Value>), ApiError> {
+fn body(request: &ApiRequest) -> Result<(Object, Object), ApiError> {
     if request.body().is_empty() {
-        return Ok(Default::default());
+        return Ok((Map::new(), Map::new()));
     }
     let content = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if content.starts_with("application/x-www-form-urlencoded") {

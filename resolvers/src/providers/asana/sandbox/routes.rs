@@ -40,26 +40,26 @@ fn write(session: &mut Session<'_>, segments: &[&str]) -> Answer {
 
 fn read(session: &Session<'_>, segments: &[&str]) -> Answer {
     match segments {
-        ["projects", ..] | ["sections", ..] => read_project(session, segments),
+        ["projects" | "sections", ..] => read_project(session, segments),
         ["tasks", ..] => read_task(session, segments),
-        ["workspaces" | "organizations", ..] | ["teams", ..] | ["users", ..] => read_workspace(session, segments),
+        ["workspaces" | "organizations" | "teams" | "users", ..] => read_workspace(session, segments),
         ["tags"] => {
             let workspace = session.parameter(Kind::Workspace, "workspace")?;
             session.list(Kind::Tag, &tags(session, workspace))
         }
-        ["tags", gid] => session.one(Kind::Tag, session.find(Kind::Tag, "tag", gid)?),
+        ["tags", gid] => session.one(Kind::Tag, session.find(Kind::Tag, "tag", gid)),
         ["tags", gid, "tasks"] => task_calls::list_of_tag(session, gid),
-        ["stories", gid] => session.one(Kind::Story, session.find(Kind::Story, "story", gid)?),
-        ["custom_fields", gid] => session.one(Kind::CustomField, session.find(Kind::CustomField, "custom_field", gid)?),
+        ["stories", gid] => session.one(Kind::Story, session.find(Kind::Story, "story", gid)),
+        ["custom_fields", gid] => session.one(Kind::CustomField, session.find(Kind::CustomField, "custom_field", gid)),
         ["project_statuses", gid] => {
-            session.one(Kind::ProjectStatus, session.find(Kind::ProjectStatus, "project_status", gid)?)
+            session.one(Kind::ProjectStatus, session.find(Kind::ProjectStatus, "project_status", gid))
         }
         ["events"] => {
             let gid = session.call.parameter("resource").ok_or_else(|| ApiError::missing("resource"))?;
             read_events(session, gid)
         }
         ["webhooks"] => registration::list(session),
-        ["webhooks", gid] => session.one(Kind::Webhook, session.find(Kind::Webhook, "webhook", gid)?),
+        ["webhooks", gid] => session.one(Kind::Webhook, session.find(Kind::Webhook, "webhook", gid)),
         _ => Err(ApiError::no_route()),
     }
 }
@@ -71,7 +71,7 @@ fn read_workspace(session: &Session<'_>, segments: &[&str]) -> Answer {
     let user = |gid: &str| session.find(Kind::User, "user", gid);
     match segments {
         ["workspaces"] => session.list(Kind::Workspace, &world.workspaces_of(world.me)),
-        ["workspaces", gid] => session.one(Kind::Workspace, workspace(gid)?),
+        ["workspaces", gid] => session.one(Kind::Workspace, workspace(gid)),
         ["workspaces", gid, "users"] => session.list(Kind::User, &members(session, Some(workspace(gid)?))),
         ["workspaces", gid, "projects"] => projects(session, Some(workspace(gid)?), None),
         ["workspaces", gid, "tags"] => session.list(Kind::Tag, &tags(session, Some(workspace(gid)?))),
@@ -86,7 +86,7 @@ fn read_workspace(session: &Session<'_>, segments: &[&str]) -> Answer {
             let teams = world.teams.iter().filter(|(_, team)| team.workspace == of);
             session.list(Kind::Team, &teams.map(|(gid, _)| *gid).collect::<Vec<_>>())
         }
-        ["teams", gid] => session.one(Kind::Team, team(gid)?),
+        ["teams", gid] => session.one(Kind::Team, team(gid)),
         ["teams", gid, "users"] => {
             let of = team(gid)?;
             session.list(Kind::User, world.teams.get(&of).map(|team| team.members.as_slice()).unwrap_or_default())
@@ -100,7 +100,7 @@ fn read_workspace(session: &Session<'_>, segments: &[&str]) -> Answer {
             all.retain(|gid| in_team.is_none_or(|members| members.contains(gid)));
             session.list(Kind::User, &all)
         }
-        ["users", gid] => session.one(Kind::User, user(gid)?),
+        ["users", gid] => session.one(Kind::User, user(gid)),
         ["users", gid, "teams"] => {
             let of = user(gid)?;
             let teams = world.teams.iter().filter(|(_, team)| team.members.contains(&of));
@@ -118,7 +118,7 @@ fn read_project(session: &Session<'_>, segments: &[&str]) -> Answer {
             let workspace = session.parameter(Kind::Workspace, "workspace")?;
             projects(session, workspace, session.parameter(Kind::Team, "team")?)
         }
-        ["projects", gid] => session.one(Kind::Project, project(gid)?),
+        ["projects", gid] => session.one(Kind::Project, project(gid)),
         ["projects", gid, "sections"] => {
             let of = world.projects.get(&project(gid)?);
             session.list(Kind::Section, of.map(|project| project.sections.as_slice()).unwrap_or_default())
@@ -129,7 +129,7 @@ fn read_project(session: &Session<'_>, segments: &[&str]) -> Answer {
             let of = world.projects.get(&project(gid)?);
             session.list(Kind::ProjectStatus, of.map(|project| project.statuses.as_slice()).unwrap_or_default())
         }
-        ["sections", gid] => session.one(Kind::Section, session.find(Kind::Section, "section", gid)?),
+        ["sections", gid] => session.one(Kind::Section, session.find(Kind::Section, "section", gid)),
         ["sections", gid, "tasks"] => {
             let of = session.find(Kind::Section, "section", gid)?;
             task_calls::list(session, world.tasks_of_section(of))
@@ -145,7 +145,7 @@ fn read_task(session: &Session<'_>, segments: &[&str]) -> Answer {
     let gid = session.find(Kind::Task, "task", gid)?;
     let Some(task) = world.tasks.get(&gid) else { return Err(ApiError::no_route()) };
     match rest {
-        [] => session.one(Kind::Task, gid),
+        [] => session.one(Kind::Task, Ok(gid)),
         ["stories"] => session.list(Kind::Story, &task.stories),
         ["subtasks"] => task_calls::list(session, task.subtasks.clone()),
         ["projects"] => session.list(Kind::Project, &super::task_fields::projects(task)),

@@ -78,9 +78,9 @@ impl Session<'_> {
         render::record(self.world, Ref { kind, gid }, shape)
     }
 
-    /// Answers with a full record.
-    pub(super) fn one(&self, kind: Kind, gid: Gid) -> Result<Reply, ApiError> {
-        Ok(Reply::ok(self.record(kind, gid)))
+    /// Answers with a full record, if it was found.
+    pub(super) fn one(&self, kind: Kind, gid: Result<Gid, ApiError>) -> Result<Reply, ApiError> {
+        gid.map(|gid| Reply::ok(self.record(kind, gid)))
     }
 
     /// Answers with a page of compact records.

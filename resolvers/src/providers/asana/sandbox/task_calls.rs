@@ -97,7 +97,9 @@ pub(super) fn create(session: &mut Session<'_>, parent: Option<&str>) -> Answer 
     let custom = custom_values(session)?;
     let gid = session.edit(|edit| {
         let gid = edit.create_task(new);
-        custom.into_iter().for_each(|(field, value)| edit.set_custom(gid, field, value));
+        for (field, value) in custom {
+            edit.set_custom(gid, field, value);
+        }
         if completed == Some(true) {
             edit.set_completed(gid, true);
         }
@@ -159,12 +161,14 @@ pub(super) fn update(session: &mut Session<'_>, gid: &str) -> Answer {
         if let Some(start_on) = start_on.filter(|start_on| *start_on != old.start_on) {
             edit.set_start(gid, start_on);
         }
-        custom.into_iter().for_each(|(field, value)| edit.set_custom(gid, field, value));
+        for (field, value) in custom {
+            edit.set_custom(gid, field, value);
+        }
         if let Some(completed) = completed {
             edit.set_completed(gid, completed);
         }
     });
-    session.one(Kind::Task, gid)
+    session.one(Kind::Task, Ok(gid))
 }
 
 /// `DELETE /tasks/{gid}`: into the trash.
@@ -213,6 +217,7 @@ fn flag(session: &Session<'_>, name: &str) -> Result<Option<bool>, ApiError> {
 }
 
 /// `Some(None)` removes the day.
+#[expect(clippy::option_option, reason = "a call leaves it as it is, removes it or sets it")]
 fn day(session: &Session<'_>, name: &str) -> Result<Option<Option<NaiveDate>>, ApiError> {
     match session.call.data.get(name) {
         None => Ok(None),
@@ -225,6 +230,7 @@ fn day(session: &Session<'_>, name: &str) -> Result<Option<Option<NaiveDate>>, A
 }
 
 /// A task is due on a day or at a moment, never both.
+#[expect(clippy::option_option, reason = "a call leaves it as it is, removes it or sets it")]
 fn due(session: &Session<'_>) -> Result<Option<Option<Due>>, ApiError> {
     let on = day(session, "due_on")?;
     let at = match session.call.data.get("due_at") {
