@@ -1,3 +1,4 @@
 //! The one list of providers: one line each.
 
+pub mod asana;
 pub mod slack;
