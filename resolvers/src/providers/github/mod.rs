@@ -1,0 +1,3 @@
+//! GitHub: everything of this provider is in this folder.
+
+pub mod sandbox;
