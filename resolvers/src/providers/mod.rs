@@ -1,1 +1,3 @@
 //! The one list of providers: one line each.
+
+pub mod github;
