@@ -2,6 +2,7 @@
 //!
 //! Nothing here does I/O: the SDL, its documentation and its tests compile from this crate alone.
 
+pub mod enums;
 pub mod error;
 pub mod fields;
 pub mod id;
