@@ -6,5 +6,6 @@ pub mod provider;
 pub mod providers;
 pub mod sandbox;
 pub mod secret;
+pub mod store;
 pub mod tag;
 pub mod upstream;
