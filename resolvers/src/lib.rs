@@ -9,5 +9,6 @@ pub mod provider;
 pub mod providers;
 pub mod sandbox;
 pub mod secret;
+pub mod store;
 pub mod tag;
 pub mod upstream;
