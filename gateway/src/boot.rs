@@ -47,8 +47,7 @@ pub async fn dev(config: Config, options: DevOptions) -> anyhow::Result<()> {
     let metrics = Arc::new(Metrics::default());
     let backend = backend(&config, key, &metrics).await?;
     let guard = Guard::loopback(config.server.public_url.as_deref(), &config.server.allowed_origins);
-    let parts =
-        Parts { engine: backend.engine, webhooks: backend.webhooks, clock, metrics, guard, console: console() };
+    let parts = Parts { engine: backend.engine, webhooks: backend.webhooks, clock, metrics, guard, console: console() };
     let app = App::new(&config, parts);
     let listeners = lifecycle::bind_loopback(config.server.port).await?;
     let port = listeners.first().and_then(|listener| listener.local_addr().ok()).map_or(0, |address| address.port());

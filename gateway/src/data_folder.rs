@@ -66,7 +66,8 @@ impl DataFolder {
 /// A new key, from the operating system.
 pub fn new_encryption_key() -> anyhow::Result<[u8; 32]> {
     let mut key = [0; 32];
-    getrandom::fill(&mut key).map_err(|error| anyhow::anyhow!("the operating system gives no random bytes: {error}"))?;
+    getrandom::fill(&mut key)
+        .map_err(|error| anyhow::anyhow!("the operating system gives no random bytes: {error}"))?;
     Ok(key)
 }
 

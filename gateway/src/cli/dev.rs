@@ -36,7 +36,13 @@ pub(super) struct Dev {
     #[arg(long, value_enum, default_value = "gentle")]
     traffic: Traffic,
     /// Secret of the three webhook endpoints
-    #[arg(long, value_name = "S", env = "MULLION_WEBHOOK_SECRET", default_value = "mullion-dev-secret", hide_env_values = true)]
+    #[arg(
+        long,
+        value_name = "S",
+        env = "MULLION_WEBHOOK_SECRET",
+        default_value = "mullion-dev-secret",
+        hide_env_values = true
+    )]
     webhook_secret: String,
     /// Address of a tunnel, which may reach /webhooks/ only
     #[arg(long, value_name = "URL")]

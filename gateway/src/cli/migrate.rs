@@ -7,7 +7,9 @@ use crate::{boot, telemetry};
 
 /// Brings the database's schema up to date.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  DATABASE_URL=postgres://… mullion migrate\n  mullion migrate --config mullion.toml")]
+#[command(
+    after_help = "Examples:\n  DATABASE_URL=postgres://… mullion migrate\n  mullion migrate --config mullion.toml"
+)]
 pub(super) struct Migrate {
     #[command(flatten)]
     source: Source,

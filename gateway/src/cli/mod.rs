@@ -58,8 +58,8 @@ struct Source {
 
 impl Source {
     fn load(&self) -> anyhow::Result<Config> {
-        let environment = std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        let environment =
+            std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
         Ok(Config::load(self.config.as_deref(), environment)?)
     }
 }
@@ -83,7 +83,8 @@ fn command() -> clap::Command {
     Cli::command().mut_subcommand("serve", |serve| {
         let examples = "Examples:\n  MULLION_ENCRYPTION_KEY=… DATABASE_URL=postgres://… mullion serve\n  \
             mullion serve --config /etc/mullion.toml";
-        serve.after_help(format!("{examples}\n\nAll settings: `mullion serve --help`"))
+        serve
+            .after_help(format!("{examples}\n\nAll settings: `mullion serve --help`"))
             .after_long_help(format!("{examples}\n\n{settings}"))
     })
 }

@@ -6,7 +6,9 @@ use crate::boot;
 
 /// Prints the graph's schema (SDL).
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  mullion schema > schema.graphql\n  mullion schema --federation | rover subgraph check …")]
+#[command(
+    after_help = "Examples:\n  mullion schema > schema.graphql\n  mullion schema --federation | rover subgraph check …"
+)]
 pub(super) struct Schema {
     /// As an Apollo Federation v2 subgraph
     #[arg(long)]

@@ -71,7 +71,9 @@ fn unknown(sections: &[SectionDoc], name: &str) -> ConfigError {
     let all = sections.iter().flat_map(|section| section.options.iter().map(|option| rule(section.name, option.name)));
     let shared = |other: &str| other.bytes().zip(name.bytes()).take_while(|(a, b)| a == b).count();
     let nearest = all.max_by_key(|other| shared(other)).unwrap_or_default();
-    ConfigError(format!("{name} is no setting of Mullion: unset it, or did you mean {nearest}? `mullion serve --help` lists all"))
+    ConfigError(format!(
+        "{name} is no setting of Mullion: unset it, or did you mean {nearest}? `mullion serve --help` lists all"
+    ))
 }
 
 /// Reads the text as what the default is; what has no default is text.

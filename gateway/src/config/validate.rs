@@ -51,7 +51,9 @@ impl Config {
             }
             let parsed = Url::parse(origin).ok();
             if parsed.map(|url| url.origin().ascii_serialization()).as_deref() != Some(origin.as_str()) {
-                return refuse(format!("server.allowed_origins: {origin:?} is no origin; write it like https://dashboard.example.com"));
+                return refuse(format!(
+                    "server.allowed_origins: {origin:?} is no origin; write it like https://dashboard.example.com"
+                ));
             }
         }
         if self.server.admin_address.port() != 0 && self.server.admin_address.port() == self.server.port {
@@ -76,7 +78,9 @@ impl Config {
             return refuse(format!("{name} must be at least 1"));
         }
         if self.limits.max_nesting > 64 || self.limits.max_depth > 64 {
-            return refuse("limits.max_nesting and limits.max_depth must not be over 64: the executor recurses on them");
+            return refuse(
+                "limits.max_nesting and limits.max_depth must not be over 64: the executor recurses on them",
+            );
         }
         if self.webhooks.max_bytes_in_flight < 26_000_000 {
             return refuse("webhooks.max_bytes_in_flight must be at least 26000000: one delivery may have 25 MB");

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::{
     Extension,
     body::Body,
-    extract::{RawQuery, State, WebSocketUpgrade},
+    extract::{RawQuery, State, WebSocketUpgrade, ws::rejection::WebSocketUpgradeRejection},
     response::{IntoResponse, Redirect, Response},
 };
 use http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -54,10 +54,12 @@ pub async fn get(
     Extension(RequestId(id)): Extension<RequestId>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
-    upgrade: Option<WebSocketUpgrade>,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
-    if let Some(upgrade) = upgrade {
-        return websocket::accept(app, &headers, upgrade);
+    match upgrade {
+        Ok(upgrade) => return websocket::accept(app, &headers, upgrade),
+        Err(rejection) if headers.contains_key(header::UPGRADE) => return rejection.into_response(),
+        Err(_) => {}
     }
     if wants_page(&headers) {
         return match &app.console {

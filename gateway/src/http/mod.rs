@@ -151,3 +151,6 @@ fn cors(app: &Arc<App>) -> CorsLayer {
         .expose_headers([REQUEST_ID])
         .max_age(Duration::from_mins(10))
 }
+
+#[cfg(test)]
+mod tests;

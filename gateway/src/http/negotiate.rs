@@ -32,7 +32,9 @@ impl Media {
             (json, response) if json <= 0.0 && response <= 0.0 => None,
             // At the same quality the type that was named wins over a wildcard, and our own type over plain JSON.
             (json, response) if response > json => Some(Self::GraphQlResponse),
-            (json, response) if response >= json && all.contains("graphql-response+json") => Some(Self::GraphQlResponse),
+            (json, response) if response >= json && all.contains("graphql-response+json") => {
+                Some(Self::GraphQlResponse)
+            }
             _ => Some(Self::Json),
         }
     }

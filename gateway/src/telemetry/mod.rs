@@ -11,8 +11,9 @@ use crate::config::{Telemetry, telemetry::LogFormat};
 
 /// Starts the log, on standard error: human on a terminal, JSON otherwise.
 pub fn start(settings: &Telemetry) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(&settings.log)
-        .with_context(|| format!("telemetry.log: {:?} is no filter; write it like info,mullion_resolvers=debug", settings.log))?;
+    let filter = EnvFilter::try_new(&settings.log).with_context(|| {
+        format!("telemetry.log: {:?} is no filter; write it like info,mullion_resolvers=debug", settings.log)
+    })?;
     let json = match settings.format {
         LogFormat::Auto => !std::io::stderr().is_terminal(),
         LogFormat::Human => false,

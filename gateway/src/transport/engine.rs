@@ -13,7 +13,9 @@ use super::error::RequestError;
 use crate::document::{Document, OperationKind};
 
 /// What a caller may do, the least first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, strum::Display, strum::EnumString, clap::ValueEnum)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, strum::Display, strum::EnumString, clap::ValueEnum,
+)]
 #[strum(serialize_all = "lowercase")]
 pub enum Role {
     /// Reads.

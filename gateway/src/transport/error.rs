@@ -116,5 +116,6 @@ impl From<AuthError> for RequestError {
 }
 
 fn serialized(value: &impl Serialize) -> Bytes {
-    serde_json::to_vec(value).map_or_else(|_| Bytes::from_static(br#"{"errors":[{"message":"internal error"}]}"#), Bytes::from)
+    serde_json::to_vec(value)
+        .map_or_else(|_| Bytes::from_static(br#"{"errors":[{"message":"internal error"}]}"#), Bytes::from)
 }

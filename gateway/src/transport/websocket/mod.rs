@@ -6,7 +6,10 @@ mod socket;
 
 use std::sync::Arc;
 
-use axum::{extract::WebSocketUpgrade, response::{IntoResponse, Response}};
+use axum::{
+    extract::WebSocketUpgrade,
+    response::{IntoResponse, Response},
+};
 use http::{HeaderMap, HeaderValue, StatusCode};
 
 use self::protocol::{Close, code};
@@ -47,3 +50,6 @@ pub fn accept(app: Arc<App>, headers: &HeaderMap, mut upgrade: WebSocketUpgrade)
             }
         })
 }
+
+#[cfg(test)]
+mod tests;

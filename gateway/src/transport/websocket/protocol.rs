@@ -220,7 +220,9 @@ mod tests {
                     continue;
                 }
                 "(binary)" => word(&Protocol::binary()),
-                "(late)" => protocol.init_timeout().map_or("nothing".to_owned(), |close| format!("close {}", close.code)),
+                "(late)" => {
+                    protocol.init_timeout().map_or("nothing".to_owned(), |close| format!("close {}", close.code))
+                }
                 text => word(&protocol.text(text)),
             };
             assert_eq!(word, *expected, "{message}");
