@@ -4,6 +4,7 @@ pub mod cache;
 pub mod change;
 pub mod clock;
 pub mod engine;
+pub mod live;
 pub mod loaders;
 pub mod provider;
 pub mod providers;

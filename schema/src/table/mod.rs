@@ -107,6 +107,16 @@ impl NodeType {
         self.all().find(|field| field.name == name)
     }
 
+    /// The value of a field that is answered from the body alone: for filters and orders over all types.
+    pub fn read(&self, field: &str, view: &NodeView) -> Option<Value> {
+        let field = self.field(field)?;
+        match field.answer {
+            Answer::Key(read) => read(view, field.key?),
+            Answer::Derived(read) => read(view),
+            Answer::Ask(_) => None,
+        }
+    }
+
     /// Whether it implements an interface.
     pub fn implements(&self, interface: &str) -> bool {
         self.interfaces.contains(&interface)
