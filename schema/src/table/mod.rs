@@ -107,6 +107,16 @@ impl NodeType {
         self.all().find(|field| field.name == name)
     }
 
+    /// A stored or derived value of a node of this type, by its GraphQL name, as the graph answers it: `state`, `title`.
+    pub fn read(&self, view: &NodeView, name: &str) -> Option<Value> {
+        let field = self.field(name)?;
+        match field.answer {
+            Answer::Key(read) => read(view, field.key.unwrap_or(field.name)),
+            Answer::Derived(read) => read(view),
+            Answer::Ask(_) => None,
+        }
+    }
+
     /// Whether it implements an interface.
     pub fn implements(&self, interface: &str) -> bool {
         self.interfaces.contains(&interface)
