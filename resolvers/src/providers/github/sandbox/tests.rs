@@ -76,6 +76,21 @@ fn the_same_seed_and_acts_give_the_same_world() {
 }
 
 #[test]
+fn hooks_do_not_change_the_world_beside_them() {
+    let run = |hooked: bool| {
+        let sandbox = sandbox();
+        if hooked {
+            sandbox.add_webhook("http://127.0.0.1:9/hook", "s");
+        }
+        (0..20)
+            .map(|n| sandbox.gentle(n))
+            .map(|(action, input)| sandbox.act(base(), action, &input).unwrap().result)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(run(true), run(false));
+}
+
+#[test]
 fn every_act_works_with_its_example_and_without_any_input() {
     for (action, example) in sandbox().acts() {
         for input in [example, json!({})] {
