@@ -1,2 +1,4 @@
 //! placeholder
+pub mod http;
+
 fn main() {}

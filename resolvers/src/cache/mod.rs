@@ -1,0 +1,3 @@
+//! Caches in front of the store: nodes, and whole answers. Bounded by bytes, guarded by epochs.
+
+pub mod epochs;

@@ -1,0 +1,334 @@
+//! The contract between the engine and a provider's folder: what a provider offers and what it is asked.
+
+use std::{collections::BTreeSet, fmt, sync::Arc};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use http::{HeaderMap, StatusCode};
+use mullion_schema::{
+    fields::NodeType,
+    ports::{Filter, Lookup},
+    view::Body,
+};
+
+use crate::{
+    change::{Interpretation, ListRef, NodeRef, NodeWrite},
+    secret::Secret,
+    upstream::{Connection, UpstreamError},
+};
+
+/// What the graph says about a provider, and what the engine must know of it.
+#[derive(Debug)]
+pub struct Descriptor {
+    /// `github`: in URLs, configuration and `Provider.key`.
+    pub key: &'static str,
+    /// `GitHub`.
+    pub name: &'static str,
+    /// Its developer documentation.
+    pub documentation_url: &'static str,
+    /// The public API root, used where an integration names no base URL.
+    pub default_base_url: &'static str,
+    /// Whether it offers OAuth.
+    pub oauth: bool,
+    /// Webhook bodies over this many bytes are refused.
+    pub webhook_body_limit: usize,
+    /// Its node types.
+    pub types: &'static [&'static NodeType],
+    /// Its lists.
+    pub lists: &'static [ListType],
+}
+
+/// A list of a provider, as the engine keeps it.
+#[derive(Debug)]
+pub struct ListType {
+    /// The parent's type; `None`: hangs on the account.
+    pub parent: Option<&'static str>,
+    /// `issues`.
+    pub name: &'static str,
+    /// How it is kept.
+    pub keeping: Keeping,
+}
+
+/// How the engine keeps a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keeping {
+    /// A window over the node store: pages are read from the provider in list order, and from then on the list is re-evaluated
+    /// locally when one of its nodes changes. [`Provider::memberships`] and [`Provider::matches`] say which nodes belong to it.
+    Window,
+    /// The provider's own order and choice (searches): ids are kept as they came, and read again when `ListRef` is outdated.
+    Opaque,
+}
+
+/// A page of a list to fetch.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct PageWant {
+    /// Which list.
+    pub list: ListRef,
+    /// The filter that the provider applies.
+    pub filter: Filter,
+    /// The provider's own cursor; `None`: the first page. Pages are as large as the provider allows (100).
+    pub cursor: Option<String>,
+}
+
+/// One thing to fetch. The engine hands over all that is wanted in one tick; the provider batches.
+#[derive(Debug, Clone, PartialEq)]
+pub enum FetchWant {
+    /// A node by id, with these body keys (see [`NodeType::asks`]).
+    Node {
+        /// Which.
+        node: NodeRef,
+        /// Body keys.
+        asks: BTreeSet<&'static str>,
+    },
+    /// A node by name, with lists of it in the same call where the provider can.
+    Lookup {
+        /// What is looked up.
+        lookup: Lookup,
+        /// Body keys.
+        asks: BTreeSet<&'static str>,
+        /// First pages of these lists of the node that is found.
+        lists: Vec<(&'static str, Filter)>,
+    },
+    /// A page of a list. Items come with their type's whole card, so that documents that differ in fields share the page.
+    Page(PageWant),
+}
+
+/// What came of one [`FetchWant`].
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Fetched {
+    /// For `Node` and `Lookup`: the node that was found; `None`: the provider does not know it.
+    pub found: Option<NodeRef>,
+    /// Every node that came along (authors, labels' owners, items), to be written through the version guard.
+    pub writes: Vec<NodeWrite>,
+    /// The pages: one for `Page`, the prefetched ones for `Lookup`.
+    pub pages: Vec<FetchedPage>,
+}
+
+/// A page of a list.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FetchedPage {
+    /// Of which list, with which filter and cursor.
+    pub want: PageWant,
+    /// The items in the provider's order.
+    pub items: Vec<NodeRef>,
+    /// The cursor of the next page; `None`: that was the last.
+    pub next: Option<String>,
+    /// How many there are in all, where the provider says.
+    pub total: Option<i64>,
+}
+
+/// Who a token belongs to.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Account {
+    /// The account's name for people.
+    pub name: String,
+    /// Granted scopes, where the provider tells.
+    pub scopes: Vec<String>,
+    /// The user that the token acts as, for `assignedToMe`.
+    pub user: Option<NodeRef>,
+    /// Things that later calls need (Slack team id, Asana workspace gids): stored with the integration, given in [`Connection`].
+    pub facts: serde_json::Map<String, serde_json::Value>,
+}
+
+/// A webhook request as it came in.
+#[derive(Debug, Clone)]
+pub struct WebhookRequest {
+    /// All headers.
+    pub headers: HeaderMap,
+    /// The raw body.
+    pub body: Bytes,
+    /// When its last byte came.
+    pub received_at: DateTime<Utc>,
+}
+
+/// What a webhook endpoint knows.
+#[derive(Clone, Default)]
+pub struct EndpointSecrets {
+    /// Accepted secrets, the current one first (two during a rotation). Empty: nothing can be verified, everything is refused.
+    pub secrets: Vec<Secret>,
+    /// Whether a registration is pending, so that a handshake may set the secret.
+    pub handshake_pending: bool,
+}
+
+impl fmt::Debug for EndpointSecrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EndpointSecrets").field("secrets", &self.secrets.len()).finish_non_exhaustive()
+    }
+}
+
+/// The verdict on a webhook request: pure, no I/O.
+#[derive(Debug)]
+pub enum Reception {
+    /// Verified: to be stored, then acknowledged.
+    Delivery(VerifiedDelivery),
+    /// Verified, and answered without being stored (Slack's `url_verification`).
+    Answer {
+        /// Usually 200.
+        status: StatusCode,
+        /// `Content-Type` and the like.
+        headers: HeaderMap,
+        /// The body.
+        body: Bytes,
+    },
+    /// A handshake that sets the endpoint's secret (Asana's `X-Hook-Secret`), only while one is pending; answered with `headers`.
+    Handshake {
+        /// The secret to store, before the answer is given.
+        secret: Secret,
+        /// Headers of the 200.
+        headers: HeaderMap,
+    },
+    /// Refused.
+    Refused(Refusal),
+}
+
+/// A delivery that was verified.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VerifiedDelivery {
+    /// What to dedupe on: the provider's delivery id; `None`: the hash of the body.
+    pub delivery_id: Option<String>,
+    /// The event's name: `issues.closed`, `message`, `task.changed`, as far as it can be told cheaply; for metrics and lists.
+    pub event: String,
+    /// The JSON document (taken out of a form where it came in one): stored, and given to `interpret`.
+    pub document: Bytes,
+}
+
+/// Why a webhook request is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// 401
+    #[error("the signature is missing or wrong; check the webhook's secret")]
+    BadSignature,
+    /// 401
+    #[error("the request's timestamp is too far from the present")]
+    BadTimestamp,
+    /// 400
+    #[error("the body is not a JSON object in UTF-8")]
+    NotJson,
+    /// 400
+    #[error("a header that names the event is missing")]
+    MissingEvent,
+    /// 415
+    #[error("the content type is not supported; send application/json")]
+    UnsupportedType,
+    /// 403: a handshake while no registration is pending.
+    #[error("no registration is pending at this endpoint")]
+    NoHandshakePending,
+}
+
+/// A stored delivery, for interpretation.
+#[derive(Debug, Clone)]
+pub struct StoredDelivery {
+    /// As [`VerifiedDelivery::event`].
+    pub event: String,
+    /// The headers that `Provider::kept_headers` names.
+    pub headers: HeaderMap,
+    /// The JSON document.
+    pub document: Bytes,
+    /// When it came in.
+    pub received_at: DateTime<Utc>,
+}
+
+/// A webhook that was registered at the provider.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RegisteredWebhook {
+    /// The provider's id of it.
+    pub external_id: String,
+}
+
+/// One provider, behind the seam. Everything that names the vendor is behind this trait.
+#[async_trait]
+pub trait Provider: Send + Sync + fmt::Debug {
+    /// What it is.
+    fn descriptor(&self) -> &'static Descriptor;
+
+    /// Fetches all that is wanted in one tick, in as few calls as the provider's API allows; one answer for each want, in order.
+    async fn fetch(&self, api: &Connection, wants: Vec<FetchWant>) -> Vec<Result<Fetched, UpstreamError>>;
+
+    /// Asks who the token belongs to. Also the check of a new token.
+    async fn identify(&self, api: &Connection) -> Result<Account, UpstreamError>;
+
+    /// The windows that a node belongs to, with its sort key there (ascending text order is list order), from its merged body.
+    fn memberships(&self, node: &NodeRef, body: &Body) -> Vec<(ListRef, String)>;
+
+    /// Whether an item belongs to a filtered list, from its merged body. Called only for items of the list's window.
+    fn matches(&self, list: &ListRef, filter: &Filter, body: &Body) -> bool;
+
+    /// Verifies a webhook request over its raw bytes.
+    fn receive(&self, request: &WebhookRequest, endpoint: &EndpointSecrets) -> Reception;
+
+    /// Request headers that `interpret` needs, stored with the delivery. Never credentials.
+    fn kept_headers(&self) -> &'static [&'static str];
+
+    /// What a delivery means. Pure and total.
+    fn interpret(&self, delivery: &StoredDelivery) -> Interpretation;
+
+    /// Creates a webhook at the provider for a container. `None`: the provider's API cannot, people must.
+    async fn register_webhook(
+        &self,
+        api: &Connection,
+        container: &NodeRef,
+        target: &url::Url,
+        secret: &Secret,
+    ) -> Option<Result<RegisteredWebhook, UpstreamError>>;
+
+    /// Deletes a webhook that `register_webhook` made.
+    async fn unregister_webhook(&self, api: &Connection, external_id: &str) -> Result<(), UpstreamError>;
+
+    /// Whether `register_webhook` creates webhooks whose secret comes by a handshake, so that each needs an endpoint of its own.
+    fn secret_by_handshake(&self) -> bool;
+
+    /// A filter of a container's work-item list (`issues`, `tasks`) that asks for open items only or all; see `work` in `engine`.
+    fn containers(&self) -> &'static [ContainerLists];
+
+    /// The stand-in of this provider's API.
+    fn sandbox(&self, seed: u64, base: DateTime<Utc>, api_root: String) -> Arc<dyn crate::sandbox::Sandbox>;
+
+    /// What the development dashboard shows of the seeded world.
+    fn demo(&self) -> Demo;
+}
+
+/// Which lists of a container type feed the cross-provider widgets.
+#[derive(Debug)]
+pub struct ContainerLists {
+    /// `GithubRepository`.
+    pub container: &'static str,
+    /// The account's list of such containers, for "all containers": `repositories`.
+    pub all: &'static str,
+    /// Work items: the list's name, and the filters for open and for closed items (`None`: the list cannot be narrowed so).
+    pub work_items: Option<WorkItemLists>,
+    /// Pull requests: the list and the filter argument that takes `PullRequestState` names.
+    pub pull_requests: Option<(&'static str, &'static str)>,
+    /// Builds: the list, and the filter argument that takes a branch.
+    pub builds: Option<(&'static str, &'static str)>,
+    /// Messages.
+    pub messages: Option<&'static str>,
+}
+
+/// The work items of a container.
+#[derive(Debug)]
+pub struct WorkItemLists {
+    /// The list's name.
+    pub list: &'static str,
+    /// Its item type as a `WorkItemType`: `ISSUE` or `TASK`.
+    pub item_type: &'static str,
+    /// Filter argument and value for open items.
+    pub open: Option<(&'static str, &'static str)>,
+    /// Filter argument and value for closed items.
+    pub closed: Option<(&'static str, &'static str)>,
+    /// The body key of the time by which the list is ordered, newest first; `None`: ordered otherwise.
+    pub newest_first: Option<&'static str>,
+}
+
+/// What a provider contributes to the development dashboard: lookups of containers in the sandbox's seeded world.
+#[derive(Debug, Default)]
+pub struct Demo {
+    /// Containers of the work-items widget.
+    pub work_items: Vec<NodeRef>,
+    /// Containers of the pull-requests widget.
+    pub pull_requests: Vec<NodeRef>,
+    /// Containers of the builds widget.
+    pub builds: Vec<NodeRef>,
+    /// Containers of the messages widget.
+    pub messages: Vec<NodeRef>,
+}

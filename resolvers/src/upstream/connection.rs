@@ -1,0 +1,138 @@
+//! One integration's way to its provider, as a provider's client sees it: no token, no sockets, only requests.
+
+use std::{fmt, sync::Arc};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use http::{HeaderMap, Method, StatusCode};
+use mullion_schema::id::{IntegrationId, TenantId};
+use url::Url;
+
+use super::error::UpstreamError;
+use crate::clock::Clock;
+
+/// What a provider's client calls through. Cheap to clone.
+#[derive(Clone)]
+pub struct Connection {
+    /// The tenant.
+    pub tenant: TenantId,
+    /// The integration.
+    pub integration: IntegrationId,
+    /// The API's root: `https://api.github.com`, the sandbox's, a GitHub Enterprise Server's.
+    pub base_url: Url,
+    /// Granted scopes, where known.
+    pub scopes: Arc<[String]>,
+    /// What `Provider::identify` learnt of the account.
+    pub facts: Arc<serde_json::Map<String, serde_json::Value>>,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// Sends requests with the integration's token: limiter, breaker, retries, ETags, guards.
+    pub transport: Arc<dyn Transport>,
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection").field("integration", &self.integration).finish_non_exhaustive()
+    }
+}
+
+/// A request to the provider.
+#[derive(Debug, Clone)]
+pub struct UpstreamRequest {
+    /// The method.
+    pub method: Method,
+    /// Absolute, below the integration's base URL (or at its own host, for links that the provider gave).
+    pub url: Url,
+    /// A body and its content type.
+    pub body: Option<(&'static str, Bytes)>,
+    /// Headers beyond those of every call (`Authorization: Bearer`, `User-Agent`, `Accept-Encoding`).
+    pub headers: HeaderMap,
+    /// Whether it may be sent again after a failure: reads, GraphQL queries.
+    pub repeatable: bool,
+    /// Whether the answer's ETag is kept and revalidated; the transport answers from its copy on 304.
+    pub revalidate: bool,
+    /// For metrics and quota: `graphql`, `core`, `conversations.history`. A fixed small set.
+    pub operation: &'static str,
+}
+
+impl UpstreamRequest {
+    /// A repeatable GET.
+    pub fn get(url: Url, operation: &'static str) -> Self {
+        Self {
+            method: Method::GET,
+            url,
+            body: None,
+            headers: HeaderMap::new(),
+            repeatable: true,
+            revalidate: false,
+            operation,
+        }
+    }
+
+    /// A POST of JSON.
+    pub fn post_json(url: Url, body: Bytes, operation: &'static str) -> Self {
+        Self {
+            method: Method::POST,
+            body: Some(("application/json", body)),
+            repeatable: false,
+            ..Self::get(url, operation)
+        }
+    }
+
+    /// May be sent again after a failure.
+    #[must_use]
+    pub fn repeatable(mut self) -> Self {
+        self.repeatable = true;
+        self
+    }
+
+    /// Revalidate by ETag.
+    #[must_use]
+    pub fn revalidate(mut self) -> Self {
+        self.revalidate = true;
+        self
+    }
+}
+
+/// The provider's answer, read whole (capped).
+#[derive(Debug, Clone)]
+pub struct UpstreamResponse {
+    /// The status. 304s were turned into the stored 200.
+    pub status: StatusCode,
+    /// Headers.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Bytes,
+}
+
+/// How requests reach a provider.
+#[async_trait]
+pub trait Transport: Send + Sync {
+    /// Sends a request. Network failures, timeouts, 5xx after retries and an open circuit are errors; every other status is an
+    /// answer, which the provider's client maps.
+    async fn send(&self, request: UpstreamRequest) -> Result<UpstreamResponse, UpstreamError>;
+
+    /// Records what the provider said of a quota.
+    fn quota(&self, quota: QuotaReading);
+}
+
+/// A quota as the provider told it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QuotaReading {
+    /// `graphql`, `core`, `conversations.history`.
+    pub bucket: &'static str,
+    /// Its size.
+    pub limit: Option<i64>,
+    /// What is left.
+    pub remaining: Option<i64>,
+    /// When it is full again.
+    pub resets_at: Option<DateTime<Utc>>,
+}
+
+impl Connection {
+    /// Sends a request; see [`Transport::send`].
+    pub async fn send(&self, request: UpstreamRequest) -> Result<UpstreamResponse, UpstreamError> {
+        self.transport.send(request).await
+    }
+}

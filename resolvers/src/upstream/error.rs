@@ -1,0 +1,74 @@
+//! What can go wrong at a provider, told once in terms that callers decide on.
+
+use std::time::Duration;
+
+use mullion_schema::view::StaleReason;
+
+/// A failed call, or a failed part of one.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{kind:?}: {message}")]
+pub struct UpstreamError {
+    /// What callers decide on.
+    pub kind: UpstreamErrorKind,
+    /// For the log and, without secrets, for `IntegrationHealth.lastError`. Never a body, never a token.
+    pub message: String,
+    /// When a retry makes sense, where the provider says so.
+    pub retry_after: Option<Duration>,
+}
+
+/// Kinds of failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, strum::IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+pub enum UpstreamErrorKind {
+    /// The quota is used up.
+    RateLimited,
+    /// The credential is not accepted (any more).
+    AuthExpired,
+    /// The credential is accepted but not for this.
+    Forbidden,
+    /// The provider does not know the thing. No fault of anyone.
+    NotFound,
+    /// The provider refused the request as malformed: our mistake or the caller's argument.
+    Rejected,
+    /// It answered with a server error, with something that is not its API, or not at all.
+    Down,
+    /// It did not answer in time.
+    Timeout,
+    /// Calls are paused after repeated failures.
+    CircuitOpen,
+    /// The base URL leads to an address that is not allowed.
+    AddressRefused,
+}
+
+impl UpstreamError {
+    /// A failure.
+    pub fn new(kind: UpstreamErrorKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), retry_after: None }
+    }
+
+    /// With the time after which a retry makes sense.
+    #[must_use]
+    pub fn retry_after(mut self, after: Duration) -> Self {
+        self.retry_after = Some(after);
+        self
+    }
+}
+
+impl UpstreamErrorKind {
+    /// Why a last known value is served instead; `None`: the failure is an answer, not an outage.
+    pub fn stale_reason(self) -> Option<StaleReason> {
+        match self {
+            Self::RateLimited => Some(StaleReason::RateLimited),
+            Self::AuthExpired => Some(StaleReason::AuthExpired),
+            Self::Down | Self::AddressRefused => Some(StaleReason::ProviderDown),
+            Self::Timeout => Some(StaleReason::Timeout),
+            Self::CircuitOpen => Some(StaleReason::CircuitOpen),
+            Self::Forbidden | Self::NotFound | Self::Rejected => None,
+        }
+    }
+
+    /// Whether the same read may succeed a moment later.
+    pub fn is_retryable(self) -> bool {
+        matches!(self, Self::Down | Self::Timeout)
+    }
+}
