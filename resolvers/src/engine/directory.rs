@@ -9,7 +9,7 @@ use mullion_schema::{
 };
 use parking_lot::Mutex;
 
-use super::integrations::Integration;
+use super::{integrations::Integration, shelf::Shelf};
 use crate::{cache::epochs::Epochs, tag::Tag};
 
 /// Reads an integration's row and connects it to its provider.
@@ -20,27 +20,25 @@ pub trait Connect: Send + Sync {
 
     /// The ids of all integrations of a tenant.
     async fn ids(&self, tenant: &TenantId) -> Result<Vec<IntegrationId>, PortError>;
-
-    /// The tenant's head.
-    async fn head(&self, tenant: &TenantId) -> Result<i64, PortError>;
 }
 
 /// Integrations that are ready for use, by tenant and id.
 pub struct Directory {
     connect: Arc<dyn Connect>,
+    shelf: Arc<Shelf>,
     epochs: Arc<Epochs>,
     known: Mutex<HashMap<(TenantId, IntegrationId), (i64, Arc<Integration>)>>,
 }
 
 impl Directory {
     /// An empty directory.
-    pub fn new(connect: Arc<dyn Connect>, epochs: Arc<Epochs>) -> Self {
-        Self { connect, epochs, known: Mutex::default() }
+    pub fn new(connect: Arc<dyn Connect>, shelf: Arc<Shelf>, epochs: Arc<Epochs>) -> Self {
+        Self { connect, shelf, epochs, known: Mutex::default() }
     }
 
     /// One integration; `None` for unknown and foreign ones alike.
     pub async fn get(&self, tenant: &TenantId, id: &IntegrationId) -> Result<Option<Arc<Integration>>, PortError> {
-        let noted = self.connect.head(tenant).await?;
+        let noted = self.shelf.head(tenant).await?;
         let name = (tenant.clone(), id.clone());
         let tag = Tag::own(tenant, "Integration", id.as_str());
         if let Some((known_at, integration)) = self.known.lock().get(&name)

@@ -128,6 +128,7 @@ impl ListReader<'_> {
         self.pages += 1;
         let page = PageWant { list: self.list.clone(), filter: self.query.list.filter.clone(), cursor };
         if let Err(error) = self.engine.fetcher.fetch(&self.integration, FetchWant::Page(page), noted).await {
+            self.scope.note_stale();
             self.failure = Some(error);
         }
     }

@@ -86,6 +86,9 @@ impl Engine {
                 Err(error) => return wants.into_iter().map(|want| (want, Err(error.clone()))).collect(),
             }
         };
+        if outcomes.values().any(Result::is_err) {
+            scope.note_stale();
+        }
         wants
             .into_iter()
             .zip(stored)

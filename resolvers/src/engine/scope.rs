@@ -1,6 +1,9 @@
 //! What one execution carries along: whose it is, how old its answers may be, and the tags it touches.
 
-use std::collections::HashSet;
+use std::{
+    collections::HashSet,
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use chrono::{DateTime, Duration, Utc};
 use mullion_schema::id::TenantId;
@@ -19,12 +22,13 @@ pub struct Scope {
     /// A stricter limit on the age of values than the integration's own, for re-reads while webhooks are silent.
     pub max_age: Option<Duration>,
     tags: Mutex<HashSet<Tag>>,
+    stale: AtomicBool,
 }
 
 impl Scope {
     /// A new execution.
     pub fn new(tenant: TenantId, started_at: DateTime<Utc>, max_age: Option<Duration>) -> Self {
-        Self { tenant, started_at, max_age, tags: Mutex::default() }
+        Self { tenant, started_at, max_age, tags: Mutex::default(), stale: AtomicBool::new(false) }
     }
 
     /// Notes that the answer depends on a tag.
@@ -35,6 +39,16 @@ impl Scope {
     /// The tags touched so far.
     pub fn tags(&self) -> HashSet<Tag> {
         self.tags.lock().clone()
+    }
+
+    /// Notes that the answer holds something that is not current: it is not to be kept.
+    pub fn note_stale(&self) {
+        self.stale.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether anything in the answer is not current.
+    pub fn is_stale(&self) -> bool {
+        self.stale.load(Ordering::Relaxed)
     }
 
     /// How old a value of this integration may be.
