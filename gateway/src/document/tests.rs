@@ -71,7 +71,7 @@ fn strings_and_comments_hide_nothing_and_count_as_one() {
         "{a(b: \"\"\"{{ \\\"\"\" \" }\"\"\")}",
         "{a # {{{{{{\n}",
         "\u{feff}{a(b: -1.5e+3, c: $x)}",
-        "query($x: [Int!] = [1, 2] @d) {a ...f ... @include(if: true) {c: d}} fragment f on T {b}",
+        "query($x: [Int!] = [1, 2]) {a ...f ... @include(if: true) {c: d}} fragment f on T {b}",
     ] {
         assert_eq!(code(text), None, "{text}");
     }
