@@ -78,39 +78,42 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
 
 /// Brings the database's schema up to date.
 pub async fn migrate(_config: &Config) -> anyhow::Result<()> {
-    bail!(UNWIRED)
+    unwired().await
 }
 
 /// The SDL.
 pub fn schema(_federation: bool) -> anyhow::Result<String> {
-    bail!(UNWIRED)
+    bail!("this build has no engine yet")
 }
 
 /// Runs the stand-ins until a signal.
 pub async fn sandbox(_config: &Config, _traffic: Traffic) -> anyhow::Result<()> {
-    bail!(UNWIRED)
+    unwired().await
 }
 
 /// Makes an API key, and the tenant if it is new. The key, in clear only here.
 pub async fn key_create(_config: &Config, _tenant: &str, _name: &str, _role: Role) -> anyhow::Result<String> {
-    bail!(UNWIRED)
+    unwired().await
 }
 
 /// A line for each API key: id, tenant, name, role, when it was made and last used.
 pub async fn key_list(_config: &Config, _tenant: Option<&str>) -> anyhow::Result<Vec<String>> {
-    bail!(UNWIRED)
+    unwired().await
 }
 
 /// Revokes an API key by its id.
 pub async fn key_revoke(_config: &Config, _id: &str) -> anyhow::Result<()> {
-    bail!(UNWIRED)
+    unwired().await
 }
 
-const UNWIRED: &str = "this build has no engine yet";
+/// Stands where the engine will be.
+fn unwired<T>() -> std::future::Ready<anyhow::Result<T>> {
+    std::future::ready(Err(anyhow::anyhow!("this build has no engine yet")))
+}
 
 /// The engine and what it stands on.
 async fn backend(_config: &Config, _key: [u8; 32], _metrics: &Arc<Metrics>) -> anyhow::Result<Backend> {
-    bail!(UNWIRED)
+    unwired().await
 }
 
 /// The console, where its assets are in the binary.

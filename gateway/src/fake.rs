@@ -41,7 +41,7 @@ impl Query {
     }
 
     async fn slow(&self) -> bool {
-        tokio::time::sleep(Duration::from_secs(3600)).await;
+        tokio::time::sleep(Duration::from_hours(1)).await;
         true
     }
 

@@ -53,7 +53,7 @@ impl Client {
     /// The next text, or the close code as `close N`.
     async fn next(&mut self) -> String {
         loop {
-            match timeout(Duration::from_secs(3600), self.0.next()).await.expect("nothing came") {
+            match timeout(Duration::from_hours(1), self.0.next()).await.expect("nothing came") {
                 Some(Ok(Message::Text(text))) => return text.to_string(),
                 Some(Ok(Message::Close(frame))) => {
                     return frame
