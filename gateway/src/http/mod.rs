@@ -1,6 +1,7 @@
 //! The HTTP side of the gateway: its routes, and what stands before and behind them.
 
 pub mod body;
+pub mod console;
 pub mod context;
 pub mod graphql;
 pub mod guard;
