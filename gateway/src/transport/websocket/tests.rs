@@ -172,6 +172,16 @@ async fn bytes_that_are_no_frames_end_the_connection_only() {
 }
 
 #[tokio::test]
+async fn a_close_of_the_client_is_answered() {
+    let gateway = gateway().await;
+    let mut client = Client::ready(&gateway).await;
+    client.subscribe("1", "subscription {forever}").await;
+    client.expect("next").await;
+    client.0.close(None).await.unwrap();
+    client.expect("close").await;
+}
+
+#[tokio::test]
 async fn another_subprotocol_is_refused() {
     let gateway = gateway().await;
     for protocol in ["", "graphql-ws"] {
