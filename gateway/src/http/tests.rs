@@ -273,3 +273,14 @@ async fn health_follows_readiness() {
     let response = router(&gateway.app, false).oneshot(request).await.unwrap();
     assert_eq!(response.status(), StatusCode::NOT_FOUND);
 }
+
+#[tokio::test]
+async fn a_panic_is_an_internal_error_with_the_request_id() {
+    let gateway = gateway().await;
+    let request = Request::post("/graphql").header(header::CONTENT_TYPE, JSON).header(REQUEST_ID, "abc");
+    let response = send(&gateway, request, r#"{"query":"{panics}"}"#).await;
+    assert_eq!(response.headers()[REQUEST_ID], "abc");
+    let (status, body) = read(response).await;
+    assert_eq!((status, code(&body).as_str()), (StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL_SERVER_ERROR"));
+    assert!(body.contains(r#""requestId":"abc""#), "{body}");
+}

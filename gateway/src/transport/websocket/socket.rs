@@ -20,7 +20,7 @@ use crate::{
     http::{
         App,
         context::new_id,
-        graphql::{execute, strip_bearer},
+        graphql::{execute, strip_bearer, subscribe},
     },
     transport::{
         engine::{Answer, AuthError, Caller, ParsedOperation},
@@ -207,8 +207,7 @@ impl Socket {
         let origin = Origin { request_id, resume_after: None };
         let operation = params.prepare(&self.app.documents, origin)?;
         if operation.kind == OperationKind::Subscription {
-            self.app.metrics.execution("subscription");
-            let frames = self.app.engine.subscribe(&caller, operation)?;
+            let frames = subscribe(&self.app, &caller, operation)?;
             let end = stream::once(async { Event::Complete });
             return Ok(frames.map(|frame| Event::Next(frame.payload)).chain(end).boxed());
         }

@@ -109,6 +109,21 @@ async fn refused_operations_get_an_error_and_their_id_back() {
 }
 
 #[tokio::test]
+async fn a_panic_ends_its_operation_only() {
+    let gateway = gateway().await;
+    let mut client = Client::ready(&gateway).await;
+    client.subscribe("other", "subscription {forever}").await;
+    client.expect("next").await;
+    client.subscribe("1", "subscription {panics}").await;
+    client.expect("INTERNAL_SERVER_ERROR").await;
+    client.expect(r#"{"id":"1","type":"complete"}"#).await;
+    client.subscribe("1", "{panics}").await;
+    client.expect("INTERNAL_SERVER_ERROR").await;
+    client.subscribe("1", "{hello}").await;
+    client.expect("hello").await;
+}
+
+#[tokio::test]
 async fn the_client_can_stop_an_operation_and_use_its_id_again() {
     let gateway = gateway().await;
     let mut client = Client::ready(&gateway).await;
