@@ -269,9 +269,11 @@ async fn health_follows_readiness() {
     gateway.app.shutdown.cancel();
     assert_eq!(get(&gateway, "/health/ready").await.0, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(get(&gateway, "/health/live").await.0, StatusCode::OK);
-    let request = Request::get("/metrics").header(header::HOST, "localhost").body(Body::empty()).unwrap();
-    let response = router(&gateway.app, false).oneshot(request).await.unwrap();
-    assert_eq!(response.status(), StatusCode::NOT_FOUND);
+    for path in ["/metrics", "/health/live"] {
+        let request = Request::get(path).header(header::HOST, "localhost").body(Body::empty()).unwrap();
+        let response = router(&gateway.app, false).oneshot(request).await.unwrap();
+        assert_eq!(response.status(), StatusCode::NOT_FOUND, "{path}");
+    }
 }
 
 #[tokio::test]
