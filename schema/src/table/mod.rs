@@ -97,6 +97,12 @@ impl NodeType {
         self.always.iter().copied().chain(self.all().flat_map(Field::asked)).collect()
     }
 
+    /// Non-null fields whose keys are not among `always`: mistakes of the table.
+    pub fn lacking(&self) -> impl Iterator<Item = &'static str> {
+        let missing = |field: &&Field| !field.nullable && field.needed().any(|key| !self.always.contains(&key));
+        self.all().filter(missing).map(|field| field.name)
+    }
+
     /// All fields.
     pub fn all(&self) -> impl Iterator<Item = &'static Field> {
         self.fields.iter().flat_map(|group| group.iter())

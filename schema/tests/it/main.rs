@@ -1,0 +1,9 @@
+//! Tests of the graph from outside: its form against the contract, and its answers over ports that are made up.
+
+mod answers;
+mod contract;
+mod errors;
+mod fake;
+mod inputs;
+mod live;
+mod names;
