@@ -56,6 +56,9 @@ pub type TypeInfo = fn(&mut Registry) -> String;
 /// Reads a value from a body.
 pub type Read = fn(&NodeView) -> Option<Value>;
 
+/// Says what a field finds.
+pub type Finder = fn(&NodeView, &Arguments) -> Found;
+
 /// Answers a field that needs more than the body.
 pub type Answerer = for<'a> fn(Call<'a>) -> BoxFuture<'a, ServerResult<Value>>;
 
@@ -149,7 +152,7 @@ pub struct Field {
     /// The list of the node that it pages through.
     pub(crate) list: Option<&'static str>,
     /// How it finds something by name.
-    pub(crate) find: Option<fn(&NodeView, &Arguments) -> Result<Found, crate::error::PortError>>,
+    pub(crate) find: Option<Finder>,
     pub(crate) answer: Answer,
 }
 

@@ -14,7 +14,7 @@ const CHANGE: &str = "mutation($input: UpdateWidgetInput!) { updateWidget(input:
 const CONNECT: &str =
     "mutation($input: ConnectIntegrationInput!) { connectIntegration(input: $input) { webhookSecret } }";
 
-fn source(source: Value) -> Value {
+fn source(source: &Value) -> Value {
     json!({"dashboardId": own_id("Dashboard", "d1"), "title": "T", "source": source})
 }
 
@@ -32,35 +32,40 @@ fn bad_inputs_are_refused_by_name() {
         (UPDATE, json!({"id": own_id("Dashboard", "d1"), "columns": 4}), "BAD_USER_INPUT", "input.columns: "),
         (UPDATE, json!({"id": own_id("Widget", "0")}), "NOT_FOUND", "input.id "),
         (UPDATE, json!({"id": "junk"}), "BAD_USER_INPUT", "input.id: "),
-        (ADD, source(json!({"builds": {"containerIds": []}})), "BAD_USER_INPUT", "input.source.builds.containerIds: "),
+        (ADD, source(&json!({"builds": {"containerIds": []}})), "BAD_USER_INPUT", "input.source.builds.containerIds: "),
         (
             ADD,
-            source(json!({"builds": {"containerIds": many}})),
+            source(&json!({"builds": {"containerIds": many}})),
             "BAD_USER_INPUT",
             "input.source.builds.containerIds: ",
         ),
         (
             ADD,
-            source(json!({"builds": {"containerIds": ["?"]}})),
+            source(&json!({"builds": {"containerIds": ["?"]}})),
             "BAD_USER_INPUT",
             "input.source.builds.containerIds[0]: ",
         ),
-        (ADD, source(json!({"builds": {"containerIds": [user]}})), "NOT_FOUND", "input.source.builds.containerIds[0] "),
         (
             ADD,
-            source(json!({"metric": {"metric": "MESSAGES", "window": "PT1M"}})),
+            source(&json!({"builds": {"containerIds": [user]}})),
+            "NOT_FOUND",
+            "input.source.builds.containerIds[0] ",
+        ),
+        (
+            ADD,
+            source(&json!({"metric": {"metric": "MESSAGES", "window": "PT1M"}})),
             "BAD_USER_INPUT",
             "input.source.metric.window: ",
         ),
         (
             ADD,
-            source(json!({"metric": {"metric": "MESSAGES", "window": "P91D"}})),
+            source(&json!({"metric": {"metric": "MESSAGES", "window": "P91D"}})),
             "BAD_USER_INPUT",
             "input.source.metric.window: ",
         ),
         (
             ADD,
-            source(json!({"workItems": {"filter": {"labels": [""]}}})),
+            source(&json!({"workItems": {"filter": {"labels": [""]}}})),
             "BAD_USER_INPUT",
             "input.source.workItems.filter.labels[0]: ",
         ),
@@ -78,6 +83,27 @@ fn bad_inputs_are_refused_by_name() {
             "input.source: ",
         ),
         (CHANGE, json!({"id": own_id("Widget", "9"), "source": {"activity": {}}}), "NOT_FOUND", "input.id "),
+    ] {
+        refuses(&fake, document, &input, code, named);
+    }
+    assert!(
+        !fake
+            .asked()
+            .iter()
+            .any(|asked| ["create", "add", "update", "connect"].iter().any(|verb| asked.starts_with(verb)))
+    );
+}
+
+fn refuses(fake: &Arc<Fake>, document: &str, input: &Value, code: &str, named: &str) {
+    let (found, message) = error(fake, Role::Admin, document, json!({"input": input}));
+    assert_eq!(found, code, "{input}: {message}");
+    assert!(message.starts_with(named), "{input}: {message}");
+}
+
+#[test]
+fn bad_accounts_are_refused_by_name() {
+    let fake = Arc::new(Fake::new());
+    for (document, input, code, named) in [
         (CONNECT, json!({"provider": "gitlab", "name": "n", "token": "t"}), "BAD_USER_INPUT", "input.provider: "),
         (CONNECT, json!({"provider": "github", "name": "n", "token": "a b"}), "BAD_USER_INPUT", "input.token: "),
         (
@@ -87,16 +113,9 @@ fn bad_inputs_are_refused_by_name() {
             "input.baseUrl: ",
         ),
     ] {
-        let (found, message) = error(&fake, Role::Admin, document, json!({"input": input}));
-        assert_eq!(found, code, "{input}: {message}");
-        assert!(message.starts_with(named), "{input}: {message}");
+        refuses(&fake, document, &input, code, named);
     }
-    assert!(
-        !fake
-            .asked()
-            .iter()
-            .any(|asked| ["create", "add", "update", "connect"].iter().any(|verb| asked.starts_with(verb)))
-    );
+    assert!(fake.asked().is_empty());
 }
 
 #[test]
