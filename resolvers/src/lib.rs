@@ -1,10 +1,16 @@
 //! Answers the ports of the graph: loaders, caches, live operations, provider adapters, upstream client, vault, inbox, stores.
 
+pub mod cache;
 pub mod change;
 pub mod clock;
+pub mod engine;
+pub mod live;
+pub mod loaders;
 pub mod provider;
 pub mod providers;
 pub mod sandbox;
 pub mod secret;
+pub mod store;
 pub mod tag;
 pub mod upstream;
+pub mod vault;
