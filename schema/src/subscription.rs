@@ -1,7 +1,7 @@
 //! The root of subscriptions, twice: once as the graph shows it (its streams are never run), and once as the query root of the
 //! live graph, where each answer of a subscription is an execution of its own. A test compares the two.
 
-use std::sync::Arc;
+use std::{future::poll_fn, sync::Arc, task::Poll};
 
 use async_graphql::{Context, ID, Object, Subscription};
 use futures::stream::{self, Stream};
@@ -114,7 +114,7 @@ impl LiveRoot {
     ) -> Result<WidgetUpdate, PortError> {
         let id = WidgetId::from(required_own_id("id", &id, "Widget")?);
         let throttle_ms = throttle(throttle_ms)?;
-        render(ctx, || Ok(LivePlan::Widget { id, after, throttle_ms })).map(WidgetUpdate)
+        render(ctx, || Ok(LivePlan::Widget { id, after, throttle_ms })).await.map(WidgetUpdate)
     }
 
     /// The same for all widgets of a dashboard: first every widget, then the ones that changed.
@@ -133,7 +133,7 @@ impl LiveRoot {
     ) -> Result<WidgetUpdate, PortError> {
         let id = DashboardId::from(required_own_id("id", &id, "Dashboard")?);
         let throttle_ms = throttle(throttle_ms)?;
-        render(ctx, || Ok(LivePlan::Dashboard { id, after, throttle_ms })).map(WidgetUpdate)
+        render(ctx, || Ok(LivePlan::Dashboard { id, after, throttle_ms })).await.map(WidgetUpdate)
     }
 
     /// Every activity that passes the filter, from `after` on, none left out and none twice.
@@ -146,7 +146,8 @@ impl LiveRoot {
         let input = render(ctx, || {
             let filter = filter.unwrap_or_default().check("filter", Unknown::MatchNothing)?;
             Ok(LivePlan::Activity { filter, after })
-        })?;
+        })
+        .await?;
         input.activity.clone().map(Activity).ok_or_else(PortError::internal)
     }
 
@@ -157,16 +158,30 @@ impl LiveRoot {
         #[graphql(desc = "Their ids: 1 to 100.")] ids: Vec<ID>,
         #[graphql(desc = "Go on behind this position; left out: from now on.")] after: Option<EventCursor>,
     ) -> Result<NodeChange, PortError> {
-        render(ctx, || Ok(LivePlan::Nodes { ids: watched(&ids)?, after })).map(NodeChange)
+        render(ctx, || Ok(LivePlan::Nodes { ids: watched(&ids)?, after })).await.map(NodeChange)
     }
 }
 
 /// The event to render; or, when the execution is to say what is subscribed to, the plan is left and nothing rendered.
-fn render(ctx: &Context<'_>, plan: impl FnOnce() -> Result<LivePlan, PortError>) -> Result<Arc<LiveInput>, PortError> {
+async fn render(
+    ctx: &Context<'_>,
+    plan: impl FnOnce() -> Result<LivePlan, PortError>,
+) -> Result<Arc<LiveInput>, PortError> {
     match ctx.data::<Live>().map_err(|_| PortError::internal())? {
         Live::Render(input) => Ok(Arc::clone(input)),
         Live::Plan(sink) => {
             sink.put(plan()?);
+            // The error below would cancel the fields beside this one, which must leave their plans too: a subscription with
+            // several root fields is refused by their number.
+            let mut waited = false;
+            poll_fn(|task| {
+                if std::mem::replace(&mut waited, true) {
+                    return Poll::Ready(());
+                }
+                task.waker().wake_by_ref();
+                Poll::Pending
+            })
+            .await;
             // Nobody sees this: whoever asked for the plan takes it and drops the answer.
             Err(PortError::internal())
         }

@@ -97,8 +97,8 @@ pub fn at_most<T>(field: &str, items: &[T]) -> Result<(), PortError> {
 }
 
 /// A list of short texts.
-pub fn texts(field: &str, items: Vec<String>) -> Result<Vec<String>, PortError> {
-    at_most(field, &items)?;
+pub fn texts(field: &str, items: &[String]) -> Result<Vec<String>, PortError> {
+    at_most(field, items)?;
     items.iter().enumerate().map(|(index, item)| title(&format!("{field}[{index}]"), item)).collect()
 }
 

@@ -141,7 +141,7 @@ impl WorkItemFilter {
     /// Checks the filter; `path` is its name in errors.
     pub fn check(self, path: &str, unknown: Unknown) -> Result<ports::WorkItemFilter, PortError> {
         let at = |field: &str| format!("{path}.{field}");
-        let optional = |field: &str, values: Option<Vec<String>>| values.map(|values| texts(&at(field), values));
+        let optional = |field: &str, values: Option<Vec<String>>| values.map(|values| texts(&at(field), &values));
         at_most(&at("types"), self.types.as_deref().unwrap_or_default())?;
         at_most(&at("states"), self.states.as_deref().unwrap_or_default())?;
         let assignees = self.assignee_ids.map(|ids| node_ids(&at("assigneeIds"), &ids, &["Person"], unknown));
@@ -164,7 +164,7 @@ impl ActivityFilter {
     /// Checks the filter; `path` is its name in errors.
     pub fn check(self, path: &str, unknown: Unknown) -> Result<ActivitySource, PortError> {
         let at = |field: &str| format!("{path}.{field}");
-        let optional = |field: &str, values: Option<Vec<String>>| values.map(|values| texts(&at(field), values));
+        let optional = |field: &str, values: Option<Vec<String>>| values.map(|values| texts(&at(field), &values));
         let integrations = self.integration_ids.map(|ids| integration_ids(&at("integrationIds"), &ids, unknown));
         let containers = self.container_ids.map(|ids| node_ids(&at("containerIds"), &ids, &["Container"], unknown));
         Ok(ActivitySource {

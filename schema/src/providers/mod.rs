@@ -22,8 +22,13 @@ pub struct ProviderGraph {
     pub types: &'static [&'static NodeType],
 }
 
-/// All providers.
-pub static PROVIDERS: &[&ProviderGraph] = &[&asana::PROVIDER, &github::PROVIDER, &slack::PROVIDER];
+/// All providers, a line each.
+#[rustfmt::skip]
+pub static PROVIDERS: &[&ProviderGraph] = &[
+    &asana::PROVIDER,
+    &github::PROVIDER,
+    &slack::PROVIDER,
+];
 
 /// All node types of all providers.
 pub fn node_types() -> impl Iterator<Item = &'static NodeType> {

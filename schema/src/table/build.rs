@@ -5,13 +5,12 @@ use std::str::FromStr;
 use async_graphql::{InputType, Name, OutputType, Value, resolver_utils::EnumType};
 
 use super::{
-    Answer, Answerer, Arg, Arguments, Field, FilterRule, Found, FromView, Kind, Read, Row, TypeInfo,
+    Answer, Answerer, Arg, Field, FilterRule, Finder, FromView, Kind, Read, Row, TypeInfo,
     list::{answer_list, answer_whole_list},
     load::{answer_find, answer_reference, answer_references},
     row::{answer_record, answer_records},
 };
 use crate::{
-    error::PortError,
     many::Many,
     scalars::{Date, Time, WebUrl},
     types::connection::{Connection, Item},
@@ -148,11 +147,7 @@ impl Field {
     }
 
     /// Something that is found by a name.
-    pub const fn find<T: FromView>(
-        name: &'static str,
-        doc: &'static str,
-        find: fn(&NodeView, &Arguments) -> Result<Found, PortError>,
-    ) -> Self {
+    pub const fn find<T: FromView>(name: &'static str, doc: &'static str, find: Finder) -> Self {
         let answer = Answer::Ask(answer_find::<T>);
         Self { find: Some(find), ..Self::new(name, doc, <T as OutputType>::create_type_info, answer) }
     }
@@ -163,16 +158,19 @@ impl Field {
     }
 
     /// It is never null: its keys belong into the type's `always`.
+    #[must_use]
     pub const fn required(self) -> Self {
         Self { nullable: false, ..self }
     }
 
     /// It lies under another body key than its own name.
+    #[must_use]
     pub const fn key(self, key: &'static str) -> Self {
         Self { key: Some(key), ..self }
     }
 
     /// It takes these arguments.
+    #[must_use]
     pub const fn args(self, args: &'static [Arg]) -> Self {
         Self { args, ..self }
     }

@@ -23,6 +23,8 @@ pub enum Found {
     Lookup(&'static str, &'static str, BTreeMap<&'static str, String>),
     /// By the provider's id.
     Key(&'static str, String),
+    /// By nothing: the arguments do not say what.
+    Refused(PortError),
 }
 
 /// A port's failure at the field that asked.
@@ -97,10 +99,7 @@ pub(super) fn answer_find<T: FromView>(call: Call<'_>) -> BoxFuture<'_, ServerRe
         let ctx = call.ctx;
         let Some(find) = call.field.find else { return Ok(Value::Null) };
         let arguments = Arguments::of(ctx.field())?;
-        let view = match find(call.view, &arguments) {
-            Ok(found) => look_up(ctx, &call.view.key.integration, found).await,
-            Err(error) => Err(error),
-        };
+        let view = look_up(ctx, &call.view.key.integration, find(call.view, &arguments)).await;
         match view.map_err(|error| server_error(ctx, error))?.and_then(T::from_view) {
             Some(node) => resolve(ctx, &node).await,
             None => Ok(Value::Null),
@@ -114,6 +113,7 @@ async fn look_up(
     found: Found,
 ) -> Result<Option<Arc<NodeView>>, PortError> {
     match found {
+        Found::Refused(error) => Err(error),
         Found::Key(type_name, native_id) => load(ctx, NodeKey::new(integration, type_name, native_id)).await,
         Found::Lookup(name, type_name, arguments) => {
             let table = providers::node_type(type_name);

@@ -56,6 +56,9 @@ pub type TypeInfo = fn(&mut Registry) -> String;
 /// Reads a value from a body.
 pub type Read = fn(&NodeView) -> Option<Value>;
 
+/// Says what a field finds.
+pub type Finder = fn(&NodeView, &Arguments) -> Found;
+
 /// Answers a field that needs more than the body.
 pub type Answerer = for<'a> fn(Call<'a>) -> BoxFuture<'a, ServerResult<Value>>;
 
@@ -95,6 +98,12 @@ impl NodeType {
     /// Every body key that a field of this type is answered from.
     pub fn keys(&self) -> BTreeSet<&'static str> {
         self.always.iter().copied().chain(self.all().flat_map(Field::asked)).collect()
+    }
+
+    /// Non-null fields whose keys are not among `always`: mistakes of the table.
+    pub fn lacking(&self) -> impl Iterator<Item = &'static str> {
+        let missing = |field: &&Field| !field.nullable && field.needed().any(|key| !self.always.contains(&key));
+        self.all().filter(missing).map(|field| field.name)
     }
 
     /// All fields.
@@ -143,7 +152,7 @@ pub struct Field {
     /// The list of the node that it pages through.
     pub(crate) list: Option<&'static str>,
     /// How it finds something by name.
-    pub(crate) find: Option<fn(&NodeView, &Arguments) -> Result<Found, crate::error::PortError>>,
+    pub(crate) find: Option<Finder>,
     pub(crate) answer: Answer,
 }
 

@@ -1,5 +1,7 @@
 //! Activities: what happened, told to people.
 
+#![expect(clippy::unused_async, reason = "errors below asynchronous fields keep their own path")]
+
 use std::{borrow::Cow, sync::Arc};
 
 use async_graphql::{Context, ID, Object};

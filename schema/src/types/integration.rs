@@ -1,5 +1,7 @@
 //! Integrations, their health and their quotas.
 
+#![expect(clippy::unused_async, reason = "errors below asynchronous fields keep their own path")]
+
 use std::{borrow::Cow, sync::Arc};
 
 use async_graphql::{Context, ID, Object, SimpleObject};

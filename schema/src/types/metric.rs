@@ -1,5 +1,7 @@
 //! Metrics.
 
+#![expect(clippy::unused_async, reason = "errors below asynchronous fields keep their own path")]
+
 use std::sync::Arc;
 
 use async_graphql::{Object, SimpleObject};

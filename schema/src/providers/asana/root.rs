@@ -4,22 +4,21 @@ use std::collections::BTreeMap;
 
 use super::{AsanaProject, AsanaTask, AsanaUser, AsanaWorkspace};
 use crate::{
-    error::PortError,
     interfaces::root,
     table::{AFTER, Arg, Arguments, FIRST, Field, FilterRule, Found, Row, table},
     view::NodeView,
 };
 
-fn viewer(_: &NodeView, _: &Arguments) -> Result<Found, PortError> {
-    Ok(Found::Lookup("viewer", "AsanaUser", BTreeMap::new()))
+fn viewer(_: &NodeView, _: &Arguments) -> Found {
+    Found::Lookup("viewer", "AsanaUser", BTreeMap::new())
 }
 
-fn project(_: &NodeView, arguments: &Arguments) -> Result<Found, PortError> {
-    Ok(Found::Key("AsanaProject", arguments.text("gid").unwrap_or_default()))
+fn project(_: &NodeView, arguments: &Arguments) -> Found {
+    Found::Key("AsanaProject", arguments.text("gid").unwrap_or_default())
 }
 
-fn task(_: &NodeView, arguments: &Arguments) -> Result<Found, PortError> {
-    Ok(Found::Key("AsanaTask", arguments.text("gid").unwrap_or_default()))
+fn task(_: &NodeView, arguments: &Arguments) -> Found {
+    Found::Key("AsanaTask", arguments.text("gid").unwrap_or_default())
 }
 
 const GID: &[Arg] = &[Arg::lookup::<String>("gid", "Asana's id.")];

@@ -66,7 +66,7 @@ table! {
         provider: "asana",
         doc: "A task of Asana.",
         interfaces: &["Node", "ProviderNode", "WorkItem"],
-        always: &["title", "completed", "labels", "customFields", "updatedAt"],
+        always: &["title", "completed", "sectionName", "labels", "customFields", "updatedAt"],
         fields: &[
             &node(),
             &provider_node(Derive::new(|view| view.text("title").map(Value::from), &["title"])),

@@ -7,7 +7,6 @@ use async_graphql::Value;
 use super::{GithubIssue, GithubIssueState, GithubPullRequest, GithubUser};
 use crate::{
     enums::{BuildConclusion, PullRequestState},
-    error::PortError,
     interfaces::{build, container, node, provider_node},
     table::{AFTER, Arg, Arguments, Derive, FIRST, Field, Found, Row, table},
     view::NodeView,
@@ -49,12 +48,12 @@ fn by_number(name: &'static str, type_name: &'static str, view: &NodeView, argum
     Found::Lookup(name, type_name, BTreeMap::from([("repository", repository), ("number", number)]))
 }
 
-fn issue(view: &NodeView, arguments: &Arguments) -> Result<Found, PortError> {
-    Ok(by_number("issue", "GithubIssue", view, arguments))
+fn issue(view: &NodeView, arguments: &Arguments) -> Found {
+    by_number("issue", "GithubIssue", view, arguments)
 }
 
-fn pull_request(view: &NodeView, arguments: &Arguments) -> Result<Found, PortError> {
-    Ok(by_number("pullRequest", "GithubPullRequest", view, arguments))
+fn pull_request(view: &NodeView, arguments: &Arguments) -> Found {
+    by_number("pullRequest", "GithubPullRequest", view, arguments)
 }
 
 table! {
@@ -99,7 +98,7 @@ table! {
         provider: "github",
         doc: "A release of a repository on GitHub.",
         interfaces: &["Node", "ProviderNode"],
-        always: &["tagName", "isPrerelease", "isDraft"],
+        always: &["name", "tagName", "isPrerelease", "isDraft"],
         fields: &[
             &node(),
             &provider_node(RELEASE_TITLE),
@@ -118,7 +117,7 @@ table! {
         provider: "github",
         doc: "A run of a workflow of GitHub Actions.",
         interfaces: &["Node", "ProviderNode", "Build"],
-        always: &["name", "status", "headSha", "runNumber", "event", "updatedAt"],
+        always: &["name", "displayTitle", "status", "headSha", "runNumber", "event", "updatedAt"],
         fields: &[
             &node(),
             &provider_node(RUN_TITLE),

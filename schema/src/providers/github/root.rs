@@ -4,24 +4,23 @@ use std::collections::BTreeMap;
 
 use super::{GithubRepository, GithubSearchType, GithubUser};
 use crate::{
-    error::PortError,
     interfaces::root,
     table::{AFTER, Abstract, Abstraction, Arg, Arguments, FIRST, Field, Found, Row, Shape, table},
     view::NodeView,
 };
 
-fn viewer(_: &NodeView, _: &Arguments) -> Result<Found, PortError> {
-    Ok(Found::Lookup("viewer", "GithubUser", BTreeMap::new()))
+fn viewer(_: &NodeView, _: &Arguments) -> Found {
+    Found::Lookup("viewer", "GithubUser", BTreeMap::new())
 }
 
-fn repository(_: &NodeView, arguments: &Arguments) -> Result<Found, PortError> {
+fn repository(_: &NodeView, arguments: &Arguments) -> Found {
     let text = |name| (name, arguments.text(name).unwrap_or_default());
-    Ok(Found::Lookup("repository", "GithubRepository", BTreeMap::from([text("owner"), text("name")])))
+    Found::Lookup("repository", "GithubRepository", BTreeMap::from([text("owner"), text("name")]))
 }
 
-fn user(_: &NodeView, arguments: &Arguments) -> Result<Found, PortError> {
+fn user(_: &NodeView, arguments: &Arguments) -> Found {
     let login = arguments.text("login").unwrap_or_default();
-    Ok(Found::Lookup("user", "GithubUser", BTreeMap::from([("login", login)])))
+    Found::Lookup("user", "GithubUser", BTreeMap::from([("login", login)]))
 }
 
 const REPOSITORY: &[Arg] =

@@ -10,23 +10,23 @@ use crate::{
     view::NodeView,
 };
 
-fn workspace(_: &NodeView, _: &Arguments) -> Result<Found, PortError> {
-    Ok(Found::Lookup("workspace", "SlackWorkspace", BTreeMap::new()))
+fn workspace(_: &NodeView, _: &Arguments) -> Found {
+    Found::Lookup("workspace", "SlackWorkspace", BTreeMap::new())
 }
 
-fn channel(_: &NodeView, arguments: &Arguments) -> Result<Found, PortError> {
+fn channel(_: &NodeView, arguments: &Arguments) -> Found {
     match (arguments.text("slackId"), arguments.text("name")) {
-        (Some(id), None) => Ok(Found::Key("SlackChannel", id)),
+        (Some(id), None) => Found::Key("SlackChannel", id),
         (None, Some(name)) => {
             let name = name.strip_prefix('#').unwrap_or(&name).to_owned();
-            Ok(Found::Lookup("channel", "SlackChannel", BTreeMap::from([("name", name)])))
+            Found::Lookup("channel", "SlackChannel", BTreeMap::from([("name", name)]))
         }
-        _ => Err(PortError::bad_input("slackId, name: give exactly one of the two")),
+        _ => Found::Refused(PortError::bad_input("slackId, name: give exactly one of the two")),
     }
 }
 
-fn user(_: &NodeView, arguments: &Arguments) -> Result<Found, PortError> {
-    Ok(Found::Key("SlackUser", arguments.text("slackId").unwrap_or_default()))
+fn user(_: &NodeView, arguments: &Arguments) -> Found {
+    Found::Key("SlackUser", arguments.text("slackId").unwrap_or_default())
 }
 
 const CHANNELS: &[Arg] = &[

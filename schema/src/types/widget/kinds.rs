@@ -59,7 +59,7 @@ pub struct WorkItemsWidget(pub WidgetCommon);
 #[Object]
 impl WorkItemsWidget {
     #[graphql(flatten)]
-    async fn common(&self) -> WidgetCommon {
+    fn common(&self) -> WidgetCommon {
         self.0.clone()
     }
 
@@ -115,7 +115,7 @@ pub struct PullRequestsWidget(pub WidgetCommon);
 #[Object]
 impl PullRequestsWidget {
     #[graphql(flatten)]
-    async fn common(&self) -> WidgetCommon {
+    fn common(&self) -> WidgetCommon {
         self.0.clone()
     }
 
@@ -137,7 +137,7 @@ pub struct BuildsWidget(pub WidgetCommon);
 #[Object]
 impl BuildsWidget {
     #[graphql(flatten)]
-    async fn common(&self) -> WidgetCommon {
+    fn common(&self) -> WidgetCommon {
         self.0.clone()
     }
 
@@ -159,7 +159,7 @@ pub struct MessagesWidget(pub WidgetCommon);
 #[Object]
 impl MessagesWidget {
     #[graphql(flatten)]
-    async fn common(&self) -> WidgetCommon {
+    fn common(&self) -> WidgetCommon {
         self.0.clone()
     }
 
@@ -181,7 +181,7 @@ pub struct ActivityWidget(pub WidgetCommon);
 #[Object]
 impl ActivityWidget {
     #[graphql(flatten)]
-    async fn common(&self) -> WidgetCommon {
+    fn common(&self) -> WidgetCommon {
         self.0.clone()
     }
 
@@ -214,7 +214,7 @@ pub struct MetricWidget(pub WidgetCommon);
 #[Object]
 impl MetricWidget {
     #[graphql(flatten)]
-    async fn common(&self) -> WidgetCommon {
+    fn common(&self) -> WidgetCommon {
         self.0.clone()
     }
 
