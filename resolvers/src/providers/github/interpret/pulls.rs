@@ -8,6 +8,7 @@ use super::{
         values::{text, time},
     },
     event::{Event, titled, write},
+    issues::did,
 };
 use crate::change::{Change, NodeRef, NodeWrite};
 
@@ -33,15 +34,17 @@ pub(super) fn pull_request(event: &Event<'_>) -> Option<Change> {
     if event.is(&["synchronize", "reopened"]) {
         change.stale.push(subject.clone());
     }
-    let verb = match event.action {
-        Some("closed") if merged => "merged".to_owned(),
-        Some("synchronize") => "pushed to".to_owned(),
-        Some("ready_for_review") => "marked as ready for review".to_owned(),
-        Some("review_requested") => "requested a review of".to_owned(),
-        Some("review_request_removed") => "withdrew a request for review of".to_owned(),
-        _ => event.verb(),
+    let title = title(event);
+    let did = match event.action {
+        Some("closed") if merged => format!("merged {title}"),
+        Some("synchronize") => format!("pushed to {title}"),
+        Some("ready_for_review") => format!("marked {title} as ready for review"),
+        Some("converted_to_draft") => format!("made {title} a draft"),
+        Some("review_requested") => format!("requested a review of {title}"),
+        Some("review_request_removed") => format!("withdrew a request for review of {title}"),
+        _ => did(event, &title),
     };
-    let summary = format!("{} {verb} {}", event.who(), title(event));
+    let summary = format!("{} {did}", event.who());
     Some(event.told(change, Some(subject), summary, time(pull_request, "updated_at")))
 }
 

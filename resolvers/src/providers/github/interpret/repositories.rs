@@ -111,6 +111,11 @@ pub(super) fn team(event: &Event<'_>) -> Option<Change> {
         change.stale.push(node.clone());
     }
     let name = shortened(text(value, "name").unwrap_or("unnamed"));
-    let summary = format!("{} {} the team {name}", event.who(), event.verb());
+    let did = match event.action {
+        Some("added_to_repository") | None => format!("gave {} to the team {name}", event.repository_name()),
+        Some("removed_from_repository") => format!("took {} from the team {name}", event.repository_name()),
+        Some(_) => format!("{} the team {name}", event.verb()),
+    };
+    let summary = format!("{} {did}", event.who());
     Some(event.told(change, Some(node), summary, None))
 }
