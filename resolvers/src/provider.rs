@@ -316,6 +316,8 @@ pub struct WorkItemLists {
     pub open: Option<(&'static str, &'static str)>,
     /// Filter argument and value for closed items.
     pub closed: Option<(&'static str, &'static str)>,
+    /// The body key of the time by which the list is ordered, newest first; `None`: ordered otherwise.
+    pub newest_first: Option<&'static str>,
 }
 
 /// What a provider contributes to the development dashboard: lookups of containers in the sandbox's seeded world.

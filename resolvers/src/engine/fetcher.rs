@@ -10,7 +10,10 @@ use futures::{
     FutureExt as _,
     future::{BoxFuture, Shared},
 };
-use mullion_schema::{id::IntegrationId, ports::{Filter, Lookup}};
+use mullion_schema::{
+    id::IntegrationId,
+    ports::{Filter, Lookup},
+};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
@@ -38,7 +41,11 @@ type Waiting = Shared<BoxFuture<'static, Outcome>>;
 /// Writes what was fetched, before anyone is told.
 pub(crate) trait Sink: Send + Sync {
     /// Writes the nodes and pages of a batch; on an error nobody gets an answer from it.
-    fn absorb(&self, integration: Arc<Integration>, fetched: Vec<Fetched>) -> BoxFuture<'static, Result<(), UpstreamError>>;
+    fn absorb(
+        &self,
+        integration: Arc<Integration>,
+        fetched: Vec<Fetched>,
+    ) -> BoxFuture<'static, Result<(), UpstreamError>>;
 }
 
 /// What identifies a fetch, without the fields: a running fetch that asks for more answers one that asks for less.

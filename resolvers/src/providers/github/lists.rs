@@ -41,6 +41,7 @@ pub(super) const CONTAINERS: &[ContainerLists] = &[ContainerLists {
         item_type: "ISSUE",
         open: Some(("states", "OPEN")),
         closed: Some(("states", "CLOSED")),
+        newest_first: Some("updatedAt"),
     }),
     pull_requests: Some((PULL_REQUESTS, "states")),
     builds: Some((WORKFLOW_RUNS, "branch")),

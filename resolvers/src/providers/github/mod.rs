@@ -14,7 +14,7 @@ mod normalize;
 mod plan;
 mod rest;
 mod runs;
-mod stand_in;
+pub mod sandbox;
 mod values;
 mod webhook;
 mod wire;
@@ -125,8 +125,8 @@ impl Provider for Github {
         lists::CONTAINERS
     }
 
-    fn sandbox(&self, _seed: u64, _base: DateTime<Utc>, _api_root: String) -> Arc<dyn crate::sandbox::Sandbox> {
-        Arc::new(stand_in::NoSandbox)
+    fn sandbox(&self, seed: u64, base: DateTime<Utc>, api_root: String) -> Arc<dyn crate::sandbox::Sandbox> {
+        Arc::new(sandbox::GithubSandbox::seeded(seed, base, api_root))
     }
 
     fn demo(&self) -> Demo {
