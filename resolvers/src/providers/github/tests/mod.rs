@@ -5,3 +5,4 @@ mod examples;
 mod fake;
 mod hooks;
 mod reads;
+mod sandboxed;

@@ -13,16 +13,20 @@ use crate::{
     upstream::{UpstreamError, UpstreamErrorKind},
 };
 
-fn node(type_name: &'static str, id: &str, asks: &[&'static str]) -> FetchWant {
+pub(super) fn node(type_name: &'static str, id: &str, asks: &[&'static str]) -> FetchWant {
     FetchWant::Node { node: NodeRef::new(type_name, id), asks: asks.iter().copied().collect() }
 }
 
-fn page(parent: Option<(&'static str, &str)>, name: &'static str, filter: &[(&'static str, &str)]) -> PageWant {
+pub(super) fn page(
+    parent: Option<(&'static str, &str)>,
+    name: &'static str,
+    filter: &[(&'static str, &str)],
+) -> PageWant {
     let filter: Filter = filter.iter().map(|(name, value)| (*name, vec![(*value).to_owned()])).collect();
     PageWant { list: ListRef { parent: parent.map(|(kind, id)| NodeRef::new(kind, id)), name }, filter, cursor: None }
 }
 
-fn lookup(
+pub(super) fn lookup(
     name: &'static str,
     type_name: &'static str,
     arguments: &[(&'static str, &str)],
@@ -34,7 +38,7 @@ fn lookup(
 }
 
 /// One of everything: the document that this makes is checked against GitHub's published schema.
-fn everything() -> Vec<FetchWant> {
+pub(super) fn everything() -> Vec<FetchWant> {
     let repository = Some(("GithubRepository", "R_1"));
     let every = |type_name: &'static str, id: &str| {
         let asks: Vec<&'static str> = super::super::keys::keys(type_name).map(|key| key.name).collect();
