@@ -1,1 +1,19 @@
-//! placeholder
+//! Rows of the database, one table a file. No GraphQL, no HTTP, no provider is known here.
+//!
+//! Times are microseconds since 1970, UTC: they compare alike on SQLite and PostgreSQL. JSON is text.
+
+pub mod api_key;
+pub mod change;
+pub mod change_container;
+pub mod dashboard;
+pub mod delivery;
+pub mod endpoint;
+pub mod integration;
+pub mod list_window;
+pub mod member;
+pub mod node;
+pub mod sealed;
+pub mod setting;
+pub mod stream_head;
+pub mod tenant;
+pub mod widget;

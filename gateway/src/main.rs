@@ -1,4 +1,8 @@
-//! placeholder
-pub mod http;
+//! The binary: the allocator, and the command line's exit code. Everything else is in the library.
 
-fn main() {}
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> std::process::ExitCode {
+    mullion_gateway::cli::main()
+}

@@ -1,1 +1,47 @@
-//! placeholder
+//! History of the database schema: one change a file, in order, each with its way back.
+//!
+//! It does not know the rows of today (`entities`): history must not change when a model does.
+
+use sea_orm_migration::prelude::*;
+
+mod column;
+mod m0001_create_tenant;
+mod m0002_create_api_key;
+mod m0003_create_integration;
+mod m0004_create_endpoint;
+mod m0005_create_delivery;
+mod m0006_create_node;
+mod m0007_create_member;
+mod m0008_create_list_window;
+mod m0009_create_stream_head;
+mod m0010_create_change;
+mod m0011_create_change_container;
+mod m0012_create_dashboard;
+mod m0013_create_widget;
+mod m0014_create_setting;
+
+/// Runs the migrations.
+#[derive(Debug)]
+pub struct Migrator;
+
+#[async_trait::async_trait]
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![
+            Box::new(m0001_create_tenant::Migration),
+            Box::new(m0002_create_api_key::Migration),
+            Box::new(m0003_create_integration::Migration),
+            Box::new(m0004_create_endpoint::Migration),
+            Box::new(m0005_create_delivery::Migration),
+            Box::new(m0006_create_node::Migration),
+            Box::new(m0007_create_member::Migration),
+            Box::new(m0008_create_list_window::Migration),
+            Box::new(m0009_create_stream_head::Migration),
+            Box::new(m0010_create_change::Migration),
+            Box::new(m0011_create_change_container::Migration),
+            Box::new(m0012_create_dashboard::Migration),
+            Box::new(m0013_create_widget::Migration),
+            Box::new(m0014_create_setting::Migration),
+        ]
+    }
+}

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use http::{HeaderMap, StatusCode};
 use mullion_schema::{
-    fields::NodeType,
     ports::{Filter, Lookup},
+    table::NodeType,
     view::Body,
 };
 

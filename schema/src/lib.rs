@@ -2,9 +2,16 @@
 //!
 //! Nothing here does I/O: the SDL, its documentation and its tests compile from this crate alone.
 
+pub mod cursor;
 pub mod enums;
 pub mod error;
 pub mod fields;
 pub mod id;
+pub mod interfaces;
+pub mod many;
 pub mod ports;
+pub mod providers;
+pub mod scalars;
+pub mod table;
+pub mod types;
 pub mod view;

@@ -49,7 +49,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     default_base_url: "https://api.github.com",
     oauth: true,
     webhook_body_limit: 25 << 20,
-    types: names::TYPES,
+    types: mullion_schema::providers::github::TYPES,
     lists: lists::LISTS,
 };
 

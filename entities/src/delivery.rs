@@ -1,0 +1,48 @@
+//! A webhook delivery in the inbox.
+
+use sea_orm::entity::prelude::*;
+
+/// A row of `delivery`.
+#[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "delivery")]
+pub struct Model {
+    /// Its id; ids are in order of arrival.
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: String,
+    /// Where it came in.
+    pub endpoint: String,
+    /// Whose.
+    pub tenant: String,
+    /// Whose.
+    pub integration: String,
+    /// The provider's key.
+    pub provider: String,
+    /// The provider's delivery id, or the hash of the body.
+    pub dedupe_key: String,
+    /// What it is about.
+    pub event: String,
+    /// The kept headers, a JSON array of pairs.
+    pub headers: String,
+    /// The JSON document, as it came.
+    pub body: Vec<u8>,
+    /// When its last byte came.
+    pub received_at: i64,
+    /// received, applied, ignored or failed.
+    pub state: String,
+    /// How often it was tried.
+    pub attempts: i64,
+    /// When it is to be tried next.
+    pub due_at: i64,
+    /// What went wrong, or why it was ignored.
+    pub error: Option<String>,
+    /// The stream's head after it was applied.
+    pub position: Option<i64>,
+    /// When it was applied, ignored or given up.
+    pub settled_at: Option<i64>,
+}
+
+/// Relations are joined by hand, where they are needed.
+#[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

@@ -1,0 +1,163 @@
+//! The places of nodes in lists, computed again from their bodies.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use mullion_entities::member;
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, sea_query::OnConflict,
+};
+
+use super::{Batch, Place, nodes::Work};
+use crate::{
+    change::NodeRef,
+    provider::Keeping,
+    store::{
+        StoreError,
+        node::CHUNK,
+        text::{index_text, list_text},
+    },
+};
+
+/// A node's way in one list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Step {
+    /// Where it stood.
+    pub(super) from: Option<String>,
+    /// Where it stands.
+    pub(super) to: Option<String>,
+}
+
+/// The ways of all nodes whose places were computed, by node and list; also of those that stayed.
+#[derive(Debug, Default)]
+pub(super) struct Moves(BTreeMap<NodeRef, BTreeMap<String, Step>>);
+
+impl Moves {
+    /// The lists of a node, with its way in each.
+    pub(super) fn of(&self, node: &NodeRef) -> impl Iterator<Item = (&String, &Step)> {
+        self.0.get(node).into_iter().flatten()
+    }
+
+    /// Where a node stands in a list.
+    pub(super) fn place(&self, node: &NodeRef, list: &str) -> Option<&String> {
+        self.0.get(node)?.get(list)?.to.as_ref()
+    }
+
+    /// All lists that are named.
+    pub(super) fn lists(&self) -> BTreeSet<&String> {
+        self.0.values().flatten().map(|(list, _)| list).collect()
+    }
+}
+
+/// Computes the places of the nodes that changed, and of items of pages, and writes what is another.
+pub(super) async fn recompute(
+    connection: &impl ConnectionTrait,
+    place: &Place<'_>,
+    work: &Work,
+    batch: &Batch,
+) -> Result<Moves, StoreError> {
+    let mut nodes = work.changed();
+    let windows = batch.pages.iter().filter(|page| place.rules.keeping(&page.want.list) == Keeping::Window);
+    nodes.extend(windows.flat_map(|page| &page.items));
+    let mut moves = stored(connection, place, &nodes).await?;
+    for node in nodes {
+        let Some(state) = work.state(node) else { continue };
+        if state.is_deleted() || state.unknown_at.is_some() {
+            continue;
+        }
+        let lists = moves.0.entry(node.clone()).or_default();
+        for (list, sort) in place.rules.memberships(node, &state.body) {
+            let step = lists.entry(list_text(&list)).or_insert(Step { from: None, to: None });
+            step.to = Some(index_text(&sort));
+        }
+    }
+    write(connection, place, &moves).await?;
+    Ok(moves)
+}
+
+/// Adds the lists that stale nodes stand in, unmoved: whoever reads those shows the node.
+pub(super) async fn add_lists_of_stale(
+    connection: &impl ConnectionTrait,
+    place: &Place<'_>,
+    work: &Work,
+    moves: &mut Moves,
+) -> Result<(), StoreError> {
+    let mut nodes = work.stale();
+    nodes.retain(|node| !moves.0.contains_key(*node));
+    for (node, lists) in stored(connection, place, &nodes).await?.0 {
+        let stayed = lists.into_iter().map(|(list, step)| (list, Step { to: step.from.clone(), ..step }));
+        moves.0.insert(node, stayed.collect());
+    }
+    Ok(())
+}
+
+async fn stored(
+    connection: &impl ConnectionTrait,
+    place: &Place<'_>,
+    nodes: &BTreeSet<&NodeRef>,
+) -> Result<Moves, StoreError> {
+    let mut moves = Moves::default();
+    let nodes: Vec<&NodeRef> = nodes.iter().copied().collect();
+    for chunk in nodes.chunks(CHUNK) {
+        let names: BTreeMap<(&str, &str), &NodeRef> =
+            chunk.iter().map(|node| ((node.type_name, node.native_id.as_ref()), *node)).collect();
+        let rows = member::Entity::find()
+            .filter(member::Column::Tenant.eq(place.tenant.as_str()))
+            .filter(member::Column::Integration.eq(place.integration.as_str()))
+            .filter(member::Column::NativeId.is_in(chunk.iter().map(|node| node.native_id.as_ref())))
+            .all(connection)
+            .await?;
+        for row in rows {
+            if let Some(node) = names.get(&(row.type_name.as_str(), row.native_id.as_str())) {
+                let lists = moves.0.entry((*node).clone()).or_default();
+                lists.insert(row.list, Step { from: Some(row.sort), to: None });
+            }
+        }
+    }
+    Ok(moves)
+}
+
+async fn write(connection: &impl ConnectionTrait, place: &Place<'_>, moves: &Moves) -> Result<(), StoreError> {
+    let steps = moves.0.iter().flat_map(|(node, lists)| lists.iter().map(move |(list, step)| (node, list, step)));
+    let mut gone = Vec::new();
+    let mut placed = Vec::new();
+    for (node, list, step) in steps.filter(|(_, _, step)| step.from != step.to) {
+        match &step.to {
+            None => gone.push((node, list)),
+            Some(sort) => placed.push(member::ActiveModel {
+                tenant: Set(place.tenant.as_str().to_owned()),
+                integration: Set(place.integration.as_str().to_owned()),
+                list: Set(list.clone()),
+                native_id: Set(node.native_id.as_ref().to_owned()),
+                type_name: Set(node.type_name.to_owned()),
+                sort: Set(sort.clone()),
+            }),
+        }
+    }
+    for chunk in gone.chunks(CHUNK / 4) {
+        let any = chunk.iter().fold(Condition::any(), |any, (node, list)| {
+            let this = Condition::all()
+                .add(member::Column::List.eq(list.as_str()))
+                .add(member::Column::NativeId.eq(node.native_id.as_ref()))
+                .add(member::Column::TypeName.eq(node.type_name));
+            any.add(this)
+        });
+        member::Entity::delete_many()
+            .filter(member::Column::Tenant.eq(place.tenant.as_str()))
+            .filter(member::Column::Integration.eq(place.integration.as_str()))
+            .filter(any)
+            .exec(connection)
+            .await?;
+    }
+    for chunk in placed.chunks(CHUNK) {
+        let key = [
+            member::Column::Tenant,
+            member::Column::Integration,
+            member::Column::List,
+            member::Column::NativeId,
+            member::Column::TypeName,
+        ];
+        let over = OnConflict::columns(key).update_column(member::Column::Sort).to_owned();
+        member::Entity::insert_many(chunk.to_vec()).on_conflict(over).exec_without_returning(connection).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,194 @@
+//! Applies what a delivery or a fetch means, in one transaction: nodes through the version guard, their places in lists, the
+//! windows that were read, and what the tenant's stream says about it.
+
+mod members;
+mod news;
+mod nodes;
+mod pages;
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use mullion_entities::{delivery, integration};
+use mullion_schema::{
+    id::{IntegrationId, TenantId},
+    ports::Filter,
+    view::Body,
+};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, sea_query::Expr};
+
+pub use super::merge::Source;
+use super::{
+    Database, StoreError,
+    merge::Origin,
+    node::{StoredNode, stored},
+    stream::{AppliedChange, append, head_in},
+};
+use crate::{
+    change::{Change, ListRef, NodeRef},
+    provider::{FetchedPage, Keeping, Provider},
+};
+
+/// What the store must know of a provider to keep its lists.
+pub trait Rules: Send + Sync {
+    /// The windows that a node belongs to, with its sort key there.
+    fn memberships(&self, node: &NodeRef, body: &Body) -> Vec<(ListRef, String)>;
+
+    /// Whether an item belongs to a filtered list.
+    fn matches(&self, list: &ListRef, filter: &Filter, body: &Body) -> bool;
+
+    /// How a list is kept.
+    fn keeping(&self, list: &ListRef) -> Keeping;
+
+    /// The type of this name, if the provider has it.
+    fn type_name(&self, name: &str) -> Option<&'static str>;
+}
+
+impl<P: Provider + ?Sized> Rules for Arc<P> {
+    fn memberships(&self, node: &NodeRef, body: &Body) -> Vec<(ListRef, String)> {
+        self.as_ref().memberships(node, body)
+    }
+
+    fn matches(&self, list: &ListRef, filter: &Filter, body: &Body) -> bool {
+        self.as_ref().matches(list, filter, body)
+    }
+
+    fn keeping(&self, list: &ListRef) -> Keeping {
+        let parent = list.parent.as_ref().map(|parent| parent.type_name);
+        let known = self.descriptor().lists.iter().find(|known| known.parent == parent && known.name == list.name);
+        known.map_or(Keeping::Opaque, |known| known.keeping)
+    }
+
+    fn type_name(&self, name: &str) -> Option<&'static str> {
+        self.descriptor().types.iter().find(|known| known.name == name).map(|known| known.name)
+    }
+}
+
+/// What is to be applied.
+#[derive(Debug, Clone)]
+pub struct Batch {
+    /// Who brought it.
+    pub source: Source,
+    /// When the delivery came in; of a fetch: when it was sent, so that it outdates nothing that came while it ran.
+    pub received_at: DateTime<Utc>,
+    /// What changed. Of a fetch: the nodes that came along, in one change without an activity.
+    pub changes: Vec<Change>,
+    /// The pages that were fetched.
+    pub pages: Vec<FetchedPage>,
+    /// Nodes that were asked for and that the provider does not know.
+    pub unknown: Vec<NodeRef>,
+    /// The delivery of the inbox that this is the meaning of: marked as applied in the same transaction.
+    pub delivery: Option<String>,
+}
+
+impl Batch {
+    /// What a delivery means.
+    pub fn of_delivery(id: &str, received_at: DateTime<Utc>, changes: Vec<Change>) -> Self {
+        let delivery = Some(id.to_owned());
+        Self { source: Source::Webhook, received_at, changes, pages: Vec::new(), unknown: Vec::new(), delivery }
+    }
+
+    /// What a fetch that was sent at `sent_at` brought.
+    pub fn of_fetch(sent_at: DateTime<Utc>) -> Self {
+        Self {
+            source: Source::Provider,
+            received_at: sent_at,
+            changes: Vec::new(),
+            pages: Vec::new(),
+            unknown: Vec::new(),
+            delivery: None,
+        }
+    }
+}
+
+/// What came of a [`Batch`].
+#[derive(Debug, Clone, Default)]
+pub struct Applied {
+    /// The stream's head after it.
+    pub head: i64,
+    /// What was appended to the stream.
+    pub changes: Vec<AppliedChange>,
+    /// All nodes that were written or marked, as they stand now.
+    pub nodes: Vec<StoredNode>,
+    /// The delivery was applied before (by another process): nothing happened now.
+    pub repeated: bool,
+}
+
+/// Where a batch is applied: never outside of its own tenant and integration.
+struct Place<'a> {
+    tenant: &'a TenantId,
+    integration: &'a IntegrationId,
+    rules: &'a dyn Rules,
+    origin: Origin,
+}
+
+impl Database {
+    /// Applies a batch. [`StoreError::NotFound`]: the tenant has no such integration (any more).
+    pub async fn apply(
+        &self,
+        tenant: &TenantId,
+        integration: &IntegrationId,
+        rules: &dyn Rules,
+        batch: Batch,
+    ) -> Result<Applied, StoreError> {
+        let origin = Origin { source: batch.source, at: batch.received_at };
+        let place = Place { tenant, integration, rules, origin };
+        let transaction = self.begin_for(tenant).await?;
+        let provider = provider_of(&transaction, &place).await?;
+        if let Some(id) = &batch.delivery
+            && !is_waiting(&transaction, &place, id).await?
+        {
+            return Ok(Applied { head: head_in(&transaction, tenant).await?, repeated: true, ..Applied::default() });
+        }
+        let mut work = nodes::Work::load(&transaction, &place, &batch).await?;
+        work.merge(&place, &batch);
+        let mut moves = members::recompute(&transaction, &place, &work, &batch).await?;
+        let windows = pages::Windows::load(&transaction, &place, &moves, &batch).await?;
+        let told = pages::write(&transaction, &place, &mut work, (&windows, &batch, &moves)).await?;
+        members::add_lists_of_stale(&transaction, &place, &work, &mut moves).await?;
+        work.save(&transaction, &place).await?;
+        let news = news::News { provider: &provider, work: &work, moves: &moves, windows: &windows, told: &told };
+        let changes = news::changes(&place, batch.changes, &news, || self.new_id())?;
+        let changes = append(&transaction, tenant, self.now(), changes).await?;
+        let head = match changes.last() {
+            Some(last) => last.position,
+            None => head_in(&transaction, tenant).await?,
+        };
+        if let Some(id) = &batch.delivery {
+            settle(&transaction, id, head, self.now()).await?;
+        }
+        transaction.commit().await?;
+        let nodes = work.into_states().map(|(node, state)| stored(integration, &node, state)).collect();
+        Ok(Applied { head, changes, nodes, repeated: false })
+    }
+}
+
+async fn provider_of(connection: &impl ConnectionTrait, place: &Place<'_>) -> Result<String, StoreError> {
+    let row = integration::Entity::find_by_id(place.integration.as_str())
+        .filter(integration::Column::Tenant.eq(place.tenant.as_str()))
+        .one(connection)
+        .await?;
+    row.map(|row| row.provider).ok_or(StoreError::NotFound)
+}
+
+async fn is_waiting(connection: &impl ConnectionTrait, place: &Place<'_>, id: &str) -> Result<bool, StoreError> {
+    let row = delivery::Entity::find_by_id(id)
+        .filter(delivery::Column::Tenant.eq(place.tenant.as_str()))
+        .filter(delivery::Column::Integration.eq(place.integration.as_str()))
+        .filter(delivery::Column::State.eq("received"))
+        .one(connection)
+        .await?;
+    Ok(row.is_some())
+}
+
+async fn settle(connection: &impl ConnectionTrait, id: &str, head: i64, now: DateTime<Utc>) -> Result<(), StoreError> {
+    delivery::Entity::update_many()
+        .col_expr(delivery::Column::State, Expr::value("applied"))
+        .col_expr(delivery::Column::Position, Expr::value(head))
+        .col_expr(delivery::Column::SettledAt, Expr::value(now.timestamp_micros()))
+        .col_expr(delivery::Column::Error, Expr::value(None::<String>))
+        .filter(delivery::Column::Id.eq(id))
+        .exec(connection)
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,132 @@
+//! What the stream is told of a batch: which tags are out of date, and which activities people read.
+
+use std::collections::BTreeSet;
+
+use super::{
+    Place,
+    members::Moves,
+    nodes::{Effect, Work},
+    pages::Windows,
+};
+use crate::{
+    change::{ActivityDraft, Change, NodeRef},
+    store::{
+        StoreError,
+        activity::Activity,
+        merge::{Outcome, Source},
+        stream::NewChange,
+        text::{clean, index_text, list_text, split_list},
+    },
+    tag::Tag,
+};
+
+/// What happened, as far as it is told.
+pub(super) struct News<'a> {
+    pub(super) provider: &'a str,
+    pub(super) work: &'a Work,
+    pub(super) moves: &'a Moves,
+    pub(super) windows: &'a Windows,
+    /// Lists in the provider's own order that are others now.
+    pub(super) told: &'a BTreeSet<String>,
+}
+
+/// The changes to append: of a delivery one each, of a fetch at most one.
+pub(super) fn changes(
+    place: &Place<'_>,
+    changes: Vec<Change>,
+    news: &News<'_>,
+    new_id: impl Fn() -> Result<String, StoreError>,
+) -> Result<Vec<NewChange>, StoreError> {
+    let mut told = Vec::new();
+    let mut besides = BTreeSet::new();
+    besides.extend(news.told.iter().map(|list| list_tag(place, list)));
+    for (index, effects) in news.work.effects().iter().enumerate() {
+        let mut tags = BTreeSet::new();
+        for (node, effect) in effects {
+            match place.origin.source {
+                Source::Webhook => tags_of_delivery(place, news, (node, *effect), &mut tags),
+                Source::Provider => tags_of_fetch(place, news, (node, *effect), &mut tags),
+            }
+        }
+        let change = changes.get(index);
+        let stale_lists = change.into_iter().flat_map(|change| &change.stale_lists);
+        tags.extend(stale_lists.map(|list| list_tag(place, &list_text(list))));
+        let draft = change.and_then(|change| change.activity.as_ref());
+        if place.origin.source == Source::Webhook && change.is_some() {
+            let stale = change.into_iter().flat_map(|change| &change.stale);
+            tags.extend(stale.map(|node| node_tag(place, node)));
+            let activity = draft.map(|draft| activity(place, news.provider, draft, new_id())).transpose()?;
+            if activity.is_some() {
+                tags.insert(Tag::own_list(place.tenant, "activity"));
+            }
+            if !tags.is_empty() {
+                told.push(NewChange { tags: tags.into_iter().collect(), activity });
+            }
+        } else {
+            besides.extend(tags);
+        }
+    }
+    if !besides.is_empty() {
+        told.push(NewChange { tags: besides.into_iter().collect(), activity: None });
+    }
+    Ok(told)
+}
+
+/// A delivery outdates the node that it changed, and every list that the node stands or stood in.
+fn tags_of_delivery(place: &Place<'_>, news: &News<'_>, (node, effect): (&NodeRef, Effect), tags: &mut BTreeSet<Tag>) {
+    if effect.outcome == Outcome::Confirmed && !effect.stale {
+        return;
+    }
+    tags.insert(node_tag(place, node));
+    tags.extend(news.moves.of(node).map(|(list, _)| list_tag(place, list)));
+}
+
+/// A fetch outdates what someone may have been shown otherwise before. What is read for the first time was shown to nobody.
+fn tags_of_fetch(place: &Place<'_>, news: &News<'_>, (node, effect): (&NodeRef, Effect), tags: &mut BTreeSet<Tag>) {
+    let changed = news.work.existed(node) && (effect.outcome == Outcome::Changed || effect.stale);
+    if changed {
+        tags.insert(node_tag(place, node));
+    }
+    for (list, step) in news.moves.of(node) {
+        let reached = step.from.iter().chain(&step.to).any(|sort| news.windows.reach(list, sort));
+        if (changed || step.from != step.to) && reached {
+            tags.insert(list_tag(place, list));
+        }
+    }
+}
+
+fn activity(
+    place: &Place<'_>,
+    provider: &str,
+    draft: &ActivityDraft,
+    id: Result<String, StoreError>,
+) -> Result<Activity, StoreError> {
+    let text = |node: &NodeRef| clean(&node.to_string());
+    Ok(Activity {
+        id: id?,
+        position: 0,
+        integration: place.integration.clone(),
+        provider: provider.to_owned(),
+        kind: clean(&draft.kind),
+        actor: draft.actor.as_ref().map(text),
+        subject: draft.subject.as_ref().map(text),
+        summary: clean(&draft.summary),
+        containers: draft.containers.iter().map(|node| index_text(&node.to_string())).collect(),
+        occurred_at: truncated(draft.occurred_at),
+        received_at: truncated(place.origin.at),
+    })
+}
+
+/// As precise as it will be read back.
+fn truncated(time: chrono::DateTime<chrono::Utc>) -> chrono::DateTime<chrono::Utc> {
+    crate::store::transaction::from_micros(time.timestamp_micros())
+}
+
+fn node_tag(place: &Place<'_>, node: &NodeRef) -> Tag {
+    Tag::of_node(place.tenant, place.integration, node.type_name, &node.native_id)
+}
+
+fn list_tag(place: &Place<'_>, list: &str) -> Tag {
+    let (parent, name) = split_list(list);
+    Tag::of_list(place.tenant, place.integration, parent, name)
+}

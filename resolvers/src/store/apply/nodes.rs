@@ -1,0 +1,150 @@
+//! The nodes of a batch: read once, merged in memory, written once.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use sea_orm::ConnectionTrait;
+
+use super::{Batch, Place};
+use crate::{
+    change::NodeRef,
+    store::{
+        StoreError,
+        merge::{Merged, NodeState, Outcome, mark_stale, mark_unknown, merge},
+        node::{load, save},
+        text::is_storable,
+    },
+};
+
+/// What happened to a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Effect {
+    /// The most that any write did to it.
+    pub(super) outcome: Outcome,
+    /// Whether it became stale, or was marked as such again.
+    pub(super) stale: bool,
+}
+
+/// The nodes that a batch touches.
+#[derive(Debug, Default)]
+pub(super) struct Work {
+    states: BTreeMap<NodeRef, NodeState>,
+    existed: BTreeSet<NodeRef>,
+    dirty: BTreeSet<NodeRef>,
+    /// By change of the batch, then node. One more than changes: what the batch did besides.
+    effects: Vec<BTreeMap<NodeRef, Effect>>,
+}
+
+impl Work {
+    /// Reads all nodes that the batch names.
+    pub(super) async fn load(
+        connection: &impl ConnectionTrait,
+        place: &Place<'_>,
+        batch: &Batch,
+    ) -> Result<Self, StoreError> {
+        let writes = batch.changes.iter().flat_map(|change| change.writes.iter().map(|write| &write.node));
+        let stale = batch.changes.iter().flat_map(|change| &change.stale);
+        let items = batch.pages.iter().flat_map(|page| &page.items);
+        let named: BTreeSet<NodeRef> =
+            writes.chain(stale).chain(items).chain(&batch.unknown).filter(|node| is_storable(node)).cloned().collect();
+        let mut work = Self { effects: vec![BTreeMap::new(); batch.changes.len() + 1], ..Self::default() };
+        work.add(connection, place, named.into_iter().collect()).await?;
+        Ok(work)
+    }
+
+    /// Reads more nodes.
+    pub(super) async fn add(
+        &mut self,
+        connection: &impl ConnectionTrait,
+        place: &Place<'_>,
+        mut nodes: Vec<NodeRef>,
+    ) -> Result<(), StoreError> {
+        nodes.retain(|node| !self.states.contains_key(node));
+        for (node, state) in load(connection, place.tenant, place.integration, &nodes).await? {
+            self.existed.insert(node.clone());
+            self.states.insert(node, state);
+        }
+        Ok(())
+    }
+
+    /// Merges all writes and marks of the batch.
+    pub(super) fn merge(&mut self, place: &Place<'_>, batch: &Batch) {
+        for (index, change) in batch.changes.iter().enumerate() {
+            for write in change.writes.iter().filter(|write| is_storable(&write.node)) {
+                let merged = merge(self.states.get(&write.node), write, place.origin);
+                self.put(index, &write.node, merged);
+            }
+            for node in &change.stale {
+                self.mark_stale(index, node, place);
+            }
+        }
+        for node in batch.unknown.iter().filter(|node| is_storable(node)) {
+            let merged = mark_unknown(self.states.get(node), place.origin.at);
+            self.put(batch.changes.len(), node, merged);
+        }
+    }
+
+    /// Marks a node that is known as stale.
+    pub(super) fn mark_stale(&mut self, index: usize, node: &NodeRef, place: &Place<'_>) {
+        if let Some(state) = self.states.get(node) {
+            let mut merged = mark_stale(state, place.origin.at);
+            merged.became_stale = true;
+            self.put(index, node, merged);
+        }
+    }
+
+    fn put(&mut self, index: usize, node: &NodeRef, merged: Merged) {
+        if self.states.get(node) != Some(&merged.state) {
+            self.dirty.insert(node.clone());
+        }
+        self.states.insert(node.clone(), merged.state);
+        let Some(effects) = self.effects.get_mut(index) else { return };
+        let effect = Effect { outcome: merged.outcome, stale: merged.became_stale };
+        let known = effects.entry(node.clone()).or_insert(effect);
+        known.outcome = known.outcome.max(effect.outcome);
+        known.stale |= effect.stale;
+    }
+
+    /// What is known of a node now.
+    pub(super) fn state(&self, node: &NodeRef) -> Option<&NodeState> {
+        self.states.get(node)
+    }
+
+    /// Whether there was a row of it before this batch.
+    pub(super) fn existed(&self, node: &NodeRef) -> bool {
+        self.existed.contains(node)
+    }
+
+    /// What each change did to which nodes; the last entry: what the batch did besides.
+    pub(super) fn effects(&self) -> &[BTreeMap<NodeRef, Effect>] {
+        &self.effects
+    }
+
+    /// The index for what the batch does besides its changes.
+    pub(super) fn besides(&self) -> usize {
+        self.effects.len().saturating_sub(1)
+    }
+
+    /// Nodes whose body is another now, or who came or went.
+    pub(super) fn changed(&self) -> BTreeSet<&NodeRef> {
+        let effects = self.effects.iter().flatten();
+        let changed = effects.filter(|(node, effect)| effect.outcome > Outcome::Confirmed || !self.existed(node));
+        changed.map(|(node, _)| node).collect()
+    }
+
+    /// Nodes that became stale.
+    pub(super) fn stale(&self) -> BTreeSet<&NodeRef> {
+        self.effects.iter().flatten().filter(|(_, effect)| effect.stale).map(|(node, _)| node).collect()
+    }
+
+    /// Writes what is another than it was.
+    pub(super) async fn save(&self, connection: &impl ConnectionTrait, place: &Place<'_>) -> Result<(), StoreError> {
+        let rows: Vec<_> = self.dirty.iter().filter_map(|node| Some((node, self.states.get(node)?))).collect();
+        save(connection, place.tenant, place.integration, &rows).await
+    }
+
+    /// All nodes with what is known of them, in the end.
+    pub(super) fn into_states(self) -> impl Iterator<Item = (NodeRef, NodeState)> {
+        let touched: HashMap<NodeRef, ()> = self.effects.into_iter().flatten().map(|(node, _)| (node, ())).collect();
+        self.states.into_iter().filter(move |(node, _)| touched.contains_key(node))
+    }
+}

@@ -1,0 +1,247 @@
+//! The pages that a fetch brought: how far the windows reach now, and which members should have come along but did not.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use mullion_entities::{list_window, member};
+use sea_orm::{
+    ActiveValue::Set,
+    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect,
+    sea_query::{Expr, OnConflict},
+};
+
+use super::{Batch, Place, members::Moves, nodes::Work};
+use crate::{
+    change::{ListRef, NodeRef},
+    provider::{FetchedPage, Keeping},
+    store::{
+        StoreError,
+        merge::Source,
+        node::CHUNK,
+        text::{filter_text, list_text},
+    },
+};
+
+/// How many missing members one page is searched for: more than that, and the list is another one.
+const MAX_MISSING: u64 = 500;
+
+/// The windows as they were before the batch, by list and filter.
+#[derive(Debug, Default)]
+pub(super) struct Windows(BTreeMap<String, BTreeMap<String, list_window::Model>>);
+
+impl Windows {
+    /// Reads the windows of all lists that were fetched, or that nodes of a fetch stand in.
+    pub(super) async fn load(
+        connection: &impl ConnectionTrait,
+        place: &Place<'_>,
+        moves: &Moves,
+        batch: &Batch,
+    ) -> Result<Self, StoreError> {
+        let mut lists: BTreeSet<String> = batch.pages.iter().map(|page| list_text(&page.want.list)).collect();
+        if place.origin.source == Source::Provider {
+            lists.extend(moves.lists().into_iter().cloned());
+        }
+        let lists: Vec<String> = lists.into_iter().collect();
+        let mut windows = Self::default();
+        for chunk in lists.chunks(CHUNK) {
+            let rows = list_window::Entity::find()
+                .filter(list_window::Column::Tenant.eq(place.tenant.as_str()))
+                .filter(list_window::Column::Integration.eq(place.integration.as_str()))
+                .filter(list_window::Column::List.is_in(chunk))
+                .all(connection)
+                .await?;
+            for row in rows {
+                windows.0.entry(row.list.clone()).or_default().insert(row.filter.clone(), row);
+            }
+        }
+        Ok(windows)
+    }
+
+    /// Whether anyone may have been shown this part of a list: a window that was read reaches to `sort`.
+    pub(super) fn reach(&self, list: &str, sort: &str) -> bool {
+        let mut windows = self.0.get(list).into_iter().flatten();
+        windows
+            .any(|(_, window)| window.exhausted || window.boundary.as_deref().is_some_and(|boundary| sort <= boundary))
+    }
+}
+
+/// Writes what the pages tell, and what deliveries outdate. The lists whose own order or choice is another now are returned.
+pub(super) async fn write(
+    connection: &impl ConnectionTrait,
+    place: &Place<'_>,
+    work: &mut Work,
+    (windows, batch, moves): (&Windows, &Batch, &Moves),
+) -> Result<BTreeSet<String>, StoreError> {
+    let mut told = BTreeSet::new();
+    let mut current: BTreeMap<(String, String), list_window::Model> = BTreeMap::new();
+    for page in &batch.pages {
+        let list = list_text(&page.want.list);
+        let filter = filter_text(&page.want.filter)
+            .map_err(|source| StoreError::Corrupt { what: "filter of a list", source })?;
+        let stored = windows.0.get(&list).and_then(|filters| filters.get(&filter));
+        let name = (list, filter);
+        let before = current.get(&name).or(stored).cloned();
+        let Some(after) = window_after(place, page, before.as_ref(), &name, moves)? else { continue };
+        if place.rules.keeping(&page.want.list) == Keeping::Opaque {
+            if before.is_some_and(|before| page.want.cursor.is_none() && !starts_alike(&before, &after)) {
+                told.insert(name.0.clone());
+            }
+        } else {
+            let from = before.filter(|_| page.want.cursor.is_some()).and_then(|before| before.boundary);
+            mark_missing(connection, place, work, (page, from.as_deref(), &after)).await?;
+        }
+        current.insert(name, after);
+    }
+    save(connection, current.into_values()).await?;
+    let stale: BTreeSet<String> = batch.changes.iter().flat_map(|change| &change.stale_lists).map(list_text).collect();
+    outdate(connection, place, &stale.into_iter().collect::<Vec<_>>()).await?;
+    Ok(told)
+}
+
+/// The window after a page; `None`: the page does not continue it.
+fn window_after(
+    place: &Place<'_>,
+    page: &FetchedPage,
+    before: Option<&list_window::Model>,
+    (list, filter): &(String, String),
+    moves: &Moves,
+) -> Result<Option<list_window::Model>, StoreError> {
+    let first = page.want.cursor.is_none();
+    if !first && before.is_none_or(|before| before.next != page.want.cursor) {
+        return Ok(None);
+    }
+    let continued = before.filter(|_| !first);
+    let json = |source| StoreError::Corrupt { what: "items of a list", source };
+    let mut opaque = None;
+    let mut boundary = continued.and_then(|before| before.boundary.clone());
+    if place.rules.keeping(&page.want.list) == Keeping::Opaque {
+        let earlier = continued.and_then(|before| before.opaque.as_deref()).unwrap_or("[]");
+        let mut items: Vec<String> = serde_json::from_str(earlier).map_err(json)?;
+        items.extend(page.items.iter().map(ToString::to_string));
+        opaque = Some(serde_json::to_string(&items).map_err(json)?);
+    } else {
+        let last = page.items.iter().filter_map(|item| moves.place(item, list)).max().cloned();
+        boundary = boundary.max(last);
+    }
+    let at = place.origin.at.timestamp_micros();
+    let stale_at = before.and_then(|before| before.stale_at).filter(|stale_at| !first || *stale_at > at);
+    Ok(Some(list_window::Model {
+        tenant: place.tenant.as_str().to_owned(),
+        integration: place.integration.as_str().to_owned(),
+        list: list.clone(),
+        filter: filter.clone(),
+        next: page.next.clone(),
+        boundary,
+        exhausted: page.next.is_none(),
+        total: page.total.or(continued.and_then(|before| before.total)),
+        fetched_at: continued.map_or(at, |before| before.fetched_at),
+        stale_at,
+        opaque,
+    }))
+}
+
+/// Whether the first page of a list in the provider's own order shows what was known before.
+fn starts_alike(before: &list_window::Model, after: &list_window::Model) -> bool {
+    let items = |window: &list_window::Model| -> Vec<String> {
+        window.opaque.as_deref().and_then(|items| serde_json::from_str(items).ok()).unwrap_or_default()
+    };
+    let (before, after) = (items(before), items(after));
+    let common = before.len().min(after.len());
+    before.get(..common) == after.get(..common) && (before.len() >= after.len())
+}
+
+/// Members that stand inside the range that the page covers completely, and that the page does not show, moved or left unheard.
+async fn mark_missing(
+    connection: &impl ConnectionTrait,
+    place: &Place<'_>,
+    work: &mut Work,
+    (page, from, window): (&FetchedPage, Option<&str>, &list_window::Model),
+) -> Result<(), StoreError> {
+    let mut query = member::Entity::find()
+        .filter(member::Column::Tenant.eq(place.tenant.as_str()))
+        .filter(member::Column::Integration.eq(place.integration.as_str()))
+        .filter(member::Column::List.eq(window.list.as_str()));
+    if let Some(from) = from {
+        query = query.filter(member::Column::Sort.gt(from));
+    }
+    if !window.exhausted {
+        // Of those with the last item's own key, some may stand on the next page.
+        let Some(to) = &window.boundary else { return Ok(()) };
+        query = query.filter(member::Column::Sort.lt(to.as_str()));
+    }
+    let shown: BTreeSet<&NodeRef> = page.items.iter().collect();
+    let mut missing = Vec::new();
+    for row in query.limit(MAX_MISSING).all(connection).await? {
+        let Some(type_name) = place.rules.type_name(&row.type_name) else { continue };
+        let node = NodeRef::new(type_name, row.native_id);
+        if !shown.contains(&node) {
+            missing.push(node);
+        }
+    }
+    work.add(connection, place, missing.clone()).await?;
+    let at = place.origin.at.timestamp_micros();
+    let list: &ListRef = &page.want.list;
+    let besides = work.besides();
+    for node in missing {
+        let Some(state) = work.state(&node) else { continue };
+        let heard_since = state.fetched_at > at || state.is_stale();
+        if !heard_since && place.rules.matches(list, &page.want.filter, &state.body) {
+            work.mark_stale(besides, &node, place);
+        }
+    }
+    Ok(())
+}
+
+async fn save(
+    connection: &impl ConnectionTrait,
+    windows: impl Iterator<Item = list_window::Model>,
+) -> Result<(), StoreError> {
+    let rows: Vec<list_window::ActiveModel> = windows
+        .map(|row| list_window::ActiveModel {
+            tenant: Set(row.tenant),
+            integration: Set(row.integration),
+            list: Set(row.list),
+            filter: Set(row.filter),
+            next: Set(row.next),
+            boundary: Set(row.boundary),
+            exhausted: Set(row.exhausted),
+            total: Set(row.total),
+            fetched_at: Set(row.fetched_at),
+            stale_at: Set(row.stale_at),
+            opaque: Set(row.opaque),
+        })
+        .collect();
+    for chunk in rows.chunks(CHUNK) {
+        let key = [
+            list_window::Column::Tenant,
+            list_window::Column::Integration,
+            list_window::Column::List,
+            list_window::Column::Filter,
+        ];
+        let over = OnConflict::columns(key)
+            .update_columns([
+                list_window::Column::Next,
+                list_window::Column::Boundary,
+                list_window::Column::Exhausted,
+                list_window::Column::Total,
+                list_window::Column::FetchedAt,
+                list_window::Column::StaleAt,
+                list_window::Column::Opaque,
+            ])
+            .to_owned();
+        list_window::Entity::insert_many(chunk.to_vec()).on_conflict(over).exec_without_returning(connection).await?;
+    }
+    Ok(())
+}
+
+async fn outdate(connection: &impl ConnectionTrait, place: &Place<'_>, lists: &[String]) -> Result<(), StoreError> {
+    for chunk in lists.chunks(CHUNK) {
+        list_window::Entity::update_many()
+            .col_expr(list_window::Column::StaleAt, Expr::value(place.origin.at.timestamp_micros()))
+            .filter(list_window::Column::Tenant.eq(place.tenant.as_str()))
+            .filter(list_window::Column::Integration.eq(place.integration.as_str()))
+            .filter(list_window::Column::List.is_in(chunk))
+            .exec(connection)
+            .await?;
+    }
+    Ok(())
+}

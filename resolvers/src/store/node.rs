@@ -1,0 +1,219 @@
+//! The node store: nodes as webhooks and fetches brought them, read in batches.
+
+use std::{collections::HashMap, sync::Arc};
+
+use chrono::{DateTime, Utc};
+use mullion_entities::node;
+use mullion_schema::{
+    id::{IntegrationId, NodeKey, TenantId},
+    view::Body,
+};
+use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, sea_query::OnConflict};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Database, StoreError,
+    merge::{NodeState, Source, Stamp},
+    transaction::from_micros,
+};
+use crate::change::{NodeRef, Version};
+
+/// Keys in one query: well below SQLite's limit of parameters.
+pub(super) const CHUNK: usize = 400;
+
+/// A node of the store.
+#[derive(Debug, Clone)]
+pub struct StoredNode {
+    /// Which.
+    pub key: NodeKey,
+    /// Its known fields.
+    pub body: Arc<Body>,
+    /// What is known about them.
+    pub state: Arc<NodeState>,
+}
+
+impl StoredNode {
+    fn new(key: NodeKey, state: NodeState) -> Self {
+        Self { key, body: Arc::new(state.body.clone()), state: Arc::new(state) }
+    }
+
+    /// Whether it was deleted at the provider.
+    pub fn is_deleted(&self) -> bool {
+        self.state.is_deleted()
+    }
+
+    /// Whether the provider did not know it when it was last asked, and nothing was heard of it since.
+    pub fn is_unknown(&self) -> bool {
+        self.state.unknown_at.is_some()
+    }
+
+    /// Whether any known field may be out of date.
+    pub fn is_stale(&self) -> bool {
+        self.state.is_stale()
+    }
+
+    /// Whether all of these body keys are known.
+    pub fn knows<'k>(&self, keys: impl IntoIterator<Item = &'k str>) -> bool {
+        keys.into_iter().all(|key| self.body.contains_key(key))
+    }
+
+    /// Whether all of these body keys are known and none is out of date.
+    pub fn is_fresh<'k>(&self, keys: impl IntoIterator<Item = &'k str>) -> bool {
+        keys.into_iter().all(|key| self.body.contains_key(key) && !self.state.is_stale_key(key))
+    }
+
+    /// When the newest part of it was brought.
+    pub fn fetched_at(&self) -> DateTime<Utc> {
+        from_micros(self.state.fetched_at)
+    }
+
+    /// Who brought the newest part.
+    pub fn source(&self) -> Source {
+        self.state.source
+    }
+}
+
+impl Database {
+    /// The nodes with these keys, in the order of the keys.
+    pub async fn nodes(&self, tenant: &TenantId, keys: &[NodeKey]) -> Result<Vec<Option<StoredNode>>, StoreError> {
+        let mut found: HashMap<(String, String, String), NodeState> = HashMap::with_capacity(keys.len());
+        for chunk in keys.chunks(CHUNK) {
+            let mut integrations: Vec<&str> = chunk.iter().map(|key| key.integration.as_str()).collect();
+            integrations.sort_unstable();
+            integrations.dedup();
+            let rows = node::Entity::find()
+                .filter(node::Column::Tenant.eq(tenant.as_str()))
+                .filter(node::Column::Integration.is_in(integrations))
+                .filter(node::Column::NativeId.is_in(chunk.iter().map(|key| key.native_id.as_ref())))
+                .all(&self.0.reader)
+                .await?;
+            for row in rows {
+                let key = (row.integration.clone(), row.type_name.clone(), row.native_id.clone());
+                found.insert(key, state_of(row)?);
+            }
+        }
+        let stored = keys.iter().map(|key| {
+            let name =
+                (key.integration.as_str().to_owned(), key.type_name.to_owned(), key.native_id.as_ref().to_owned());
+            found.get(&name).map(|state| StoredNode::new(key.clone(), state.clone()))
+        });
+        Ok(stored.collect())
+    }
+}
+
+/// The states of these nodes, inside a transaction.
+pub(super) async fn load(
+    connection: &impl ConnectionTrait,
+    tenant: &TenantId,
+    integration: &IntegrationId,
+    nodes: &[NodeRef],
+) -> Result<HashMap<NodeRef, NodeState>, StoreError> {
+    let mut found = HashMap::with_capacity(nodes.len());
+    for chunk in nodes.chunks(CHUNK) {
+        let rows = node::Entity::find()
+            .filter(node::Column::Tenant.eq(tenant.as_str()))
+            .filter(node::Column::Integration.eq(integration.as_str()))
+            .filter(node::Column::NativeId.is_in(chunk.iter().map(|node| node.native_id.as_ref())))
+            .all(connection)
+            .await?;
+        let wanted: HashMap<(&str, &str), &NodeRef> =
+            chunk.iter().map(|node| ((node.type_name, node.native_id.as_ref()), node)).collect();
+        for row in rows {
+            if let Some(node) = wanted.get(&(row.type_name.as_str(), row.native_id.as_str())) {
+                found.insert((*node).clone(), state_of(row)?);
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Writes nodes, over what was there.
+pub(super) async fn save(
+    connection: &impl ConnectionTrait,
+    tenant: &TenantId,
+    integration: &IntegrationId,
+    nodes: &[(&NodeRef, &NodeState)],
+) -> Result<(), StoreError> {
+    for chunk in nodes.chunks(CHUNK) {
+        let rows: Result<Vec<_>, _> =
+            chunk.iter().map(|(node, state)| row_of(tenant, integration, node, state)).collect();
+        let key = [node::Column::Tenant, node::Column::Integration, node::Column::NativeId, node::Column::TypeName];
+        let over = OnConflict::columns(key)
+            .update_columns([
+                node::Column::Body,
+                node::Column::Stamps,
+                node::Column::DeletedAt,
+                node::Column::DeletedRank,
+                node::Column::StaleAt,
+                node::Column::UnknownAt,
+                node::Column::FetchedAt,
+                node::Column::Source,
+            ])
+            .to_owned();
+        node::Entity::insert_many(rows?).on_conflict(over).exec_without_returning(connection).await?;
+    }
+    Ok(())
+}
+
+/// A node for callers.
+pub(super) fn stored(integration: &IntegrationId, node: &NodeRef, state: NodeState) -> StoredNode {
+    StoredNode::new(NodeKey::new(integration, node.type_name, node.native_id.clone()), state)
+}
+
+/// Keys that share a stamp, which most keys of a node do.
+#[derive(Serialize, Deserialize)]
+struct StampGroup {
+    #[serde(flatten)]
+    stamp: Stamp,
+    keys: Vec<String>,
+}
+
+fn row_of(
+    tenant: &TenantId,
+    integration: &IntegrationId,
+    node: &NodeRef,
+    state: &NodeState,
+) -> Result<node::ActiveModel, StoreError> {
+    let json = |source| StoreError::Corrupt { what: "body of a node", source };
+    let mut groups: HashMap<Stamp, Vec<String>> = HashMap::new();
+    for (key, stamp) in &state.stamps {
+        groups.entry(*stamp).or_default().push(key.clone());
+    }
+    let mut groups: Vec<StampGroup> = groups.into_iter().map(|(stamp, keys)| StampGroup { stamp, keys }).collect();
+    groups.sort_by(|a, b| a.keys.cmp(&b.keys));
+    Ok(node::ActiveModel {
+        tenant: Set(tenant.as_str().to_owned()),
+        integration: Set(integration.as_str().to_owned()),
+        native_id: Set(node.native_id.as_ref().to_owned()),
+        type_name: Set(node.type_name.to_owned()),
+        body: Set(serde_json::to_string(&state.body).map_err(json)?),
+        stamps: Set(serde_json::to_string(&groups).map_err(json)?),
+        deleted_at: Set(state.deleted.map(|version| version.at)),
+        deleted_rank: Set(state.deleted.map(|version| version.rank.into())),
+        stale_at: Set(state.stale_at),
+        unknown_at: Set(state.unknown_at),
+        fetched_at: Set(state.fetched_at),
+        source: Set(match state.source {
+            Source::Webhook => "webhook".to_owned(),
+            Source::Provider => "provider".to_owned(),
+        }),
+    })
+}
+
+fn state_of(row: node::Model) -> Result<NodeState, StoreError> {
+    let groups: Vec<StampGroup> = serde_json::from_str(&row.stamps)
+        .map_err(|source| StoreError::Corrupt { what: "versions of a node", source })?;
+    let stamps =
+        groups.into_iter().flat_map(|group| group.keys.into_iter().map(move |key| (key, group.stamp))).collect();
+    let rank = row.deleted_rank.and_then(|rank| i32::try_from(rank).ok()).unwrap_or_default();
+    Ok(NodeState {
+        body: serde_json::from_str(&row.body)
+            .map_err(|source| StoreError::Corrupt { what: "body of a node", source })?,
+        stamps,
+        deleted: row.deleted_at.map(|at| Version { at, rank }),
+        stale_at: row.stale_at,
+        unknown_at: row.unknown_at,
+        fetched_at: row.fetched_at,
+        source: if row.source == "webhook" { Source::Webhook } else { Source::Provider },
+    })
+}

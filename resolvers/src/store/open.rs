@@ -1,0 +1,85 @@
+//! Opens the database: pools, pragmas, and which of the two it is.
+
+use std::{sync::Arc, time::Duration};
+
+use parking_lot::Mutex;
+use sea_orm::{
+    ConnectOptions, ConnectionTrait, Database as Connector, DatabaseConnection, DbBackend,
+    sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous},
+};
+use ulid::Ulid;
+
+use super::{Database, Inner, StoreError};
+use crate::clock::Clock;
+
+/// How the database is opened.
+#[derive(Debug, Clone)]
+pub struct OpenOptions {
+    /// Connections that read (PostgreSQL: all connections).
+    pub max_connections: u32,
+    /// How long a caller waits for a connection, and SQLite for a lock.
+    pub busy_timeout: Duration,
+}
+
+impl Default for OpenOptions {
+    fn default() -> Self {
+        Self { max_connections: 8, busy_timeout: Duration::from_secs(30) }
+    }
+}
+
+impl Database {
+    /// Opens `sqlite://path` (the file is made where it is missing) or `postgres://…`. Tables are made by the migrations,
+    /// which run on [`Database::migration_connection`].
+    pub async fn open(url: &str, options: &OpenOptions, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
+        let (reader, writer, backend) = if url.starts_with("sqlite:") {
+            let writer = sqlite(url, options, 1).await?;
+            (sqlite(url, options, options.max_connections.max(1)).await?, writer, DbBackend::Sqlite)
+        } else if url.starts_with("postgres:") || url.starts_with("postgresql:") {
+            let mut connect = connect_options(url, options, options.max_connections.max(2));
+            connect.min_connections(1);
+            let pool = Connector::connect(connect).await?;
+            (pool.clone(), pool, DbBackend::Postgres)
+        } else {
+            return Err(StoreError::Url);
+        };
+        Ok(Self(Arc::new(Inner { reader, writer, backend, clock, last_id: Mutex::new(Ulid::nil()) })))
+    }
+
+    /// The connection that migrations run on.
+    pub fn migration_connection(&self) -> &DatabaseConnection {
+        &self.0.writer
+    }
+
+    /// Whether the database answers: for readiness.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        self.0.reader.execute_unprepared("SELECT 1").await?;
+        Ok(())
+    }
+
+    /// Closes all connections; SQLite writes its log back into the file.
+    pub async fn close(&self) -> Result<(), StoreError> {
+        self.0.reader.close_by_ref().await?;
+        self.0.writer.close_by_ref().await?;
+        Ok(())
+    }
+}
+
+fn connect_options(url: &str, options: &OpenOptions, connections: u32) -> ConnectOptions {
+    let mut connect = ConnectOptions::new(url);
+    connect.max_connections(connections).acquire_timeout(options.busy_timeout).sqlx_logging(false);
+    connect
+}
+
+async fn sqlite(url: &str, options: &OpenOptions, connections: u32) -> Result<DatabaseConnection, StoreError> {
+    let busy_timeout = options.busy_timeout;
+    let mut connect = connect_options(url, options, connections);
+    connect.map_sqlx_sqlite_opts(move |sqlite| {
+        sqlite
+            .create_if_missing(true)
+            .foreign_keys(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .busy_timeout(busy_timeout)
+    });
+    Ok(Connector::connect(connect).await?)
+}

@@ -1,0 +1,213 @@
+//! The tenants' streams: every change with its tags, in the order in which it became true.
+
+use chrono::{DateTime, Utc};
+use mullion_entities::{change, change_container, stream_head};
+use mullion_schema::id::TenantId;
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Statement,
+};
+
+use super::{
+    Database, StoreError,
+    activity::{Activity, activity_of},
+    node::CHUNK,
+};
+use crate::tag::Tag;
+
+/// A change in a tenant's stream.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AppliedChange {
+    /// Its place: 1 is the first.
+    pub position: i64,
+    /// What it outdates.
+    pub tags: Vec<Tag>,
+    /// What is told to people, where it is.
+    pub activity: Option<Activity>,
+}
+
+/// A row of ours after a change of it, with the change in the stream.
+#[derive(Debug, Clone)]
+pub struct Written<T> {
+    /// The row.
+    pub value: T,
+    /// For the hub.
+    pub change: AppliedChange,
+}
+
+/// A change before it has a position.
+#[derive(Debug, Default)]
+pub(super) struct NewChange {
+    pub(super) tags: Vec<Tag>,
+    pub(super) activity: Option<Activity>,
+}
+
+impl Database {
+    /// The last position of a tenant's stream; 0 before the first change.
+    pub async fn head(&self, tenant: &TenantId) -> Result<i64, StoreError> {
+        head_in(&self.0.reader, tenant).await
+    }
+
+    /// The heads of all tenants that have one.
+    pub async fn heads(&self) -> Result<Vec<(TenantId, i64)>, StoreError> {
+        let rows = stream_head::Entity::find().all(&self.0.reader).await?;
+        Ok(rows.into_iter().map(|row| (row.tenant.into(), row.head)).collect())
+    }
+
+    /// The changes after a position, in order.
+    pub async fn changes_since(
+        &self,
+        tenant: &TenantId,
+        position: i64,
+        limit: u64,
+    ) -> Result<Vec<AppliedChange>, StoreError> {
+        let rows = change::Entity::find()
+            .filter(change::Column::Tenant.eq(tenant.as_str()))
+            .filter(change::Column::Position.gt(position))
+            .order_by_asc(change::Column::Position)
+            .limit(limit)
+            .all(&self.0.reader)
+            .await?;
+        rows.into_iter().map(change_of).collect()
+    }
+
+    /// The oldest position that a reader may resume after: changes up to it were removed. Whoever holds an older one missed some.
+    pub async fn oldest_position(&self, tenant: &TenantId) -> Result<i64, StoreError> {
+        let row = stream_head::Entity::find_by_id(tenant.as_str()).one(&self.0.reader).await?;
+        Ok(row.map_or(0, |row| row.floor))
+    }
+
+    /// Removes the changes of a tenant that were written before `before`; says how many.
+    pub async fn prune_changes(&self, tenant: &TenantId, before: DateTime<Utc>) -> Result<u64, StoreError> {
+        let transaction = self.begin_for(tenant).await?;
+        let newest = change::Entity::find()
+            .filter(change::Column::Tenant.eq(tenant.as_str()))
+            .filter(change::Column::CreatedAt.lt(before.timestamp_micros()))
+            .order_by_desc(change::Column::Position)
+            .one(&transaction)
+            .await?;
+        let Some(floor) = newest.map(|row| row.position) else { return Ok(0) };
+        change_container::Entity::delete_many()
+            .filter(change_container::Column::Tenant.eq(tenant.as_str()))
+            .filter(change_container::Column::Position.lte(floor))
+            .exec(&transaction)
+            .await?;
+        let removed = change::Entity::delete_many()
+            .filter(change::Column::Tenant.eq(tenant.as_str()))
+            .filter(change::Column::Position.lte(floor))
+            .exec(&transaction)
+            .await?;
+        stream_head::Entity::update_many()
+            .col_expr(stream_head::Column::Floor, floor.into())
+            .filter(stream_head::Column::Tenant.eq(tenant.as_str()))
+            .exec(&transaction)
+            .await?;
+        transaction.commit().await?;
+        Ok(removed.rows_affected)
+    }
+
+    /// Appends one change and commits: how every write of our own rows ends.
+    pub(super) async fn finish<T>(
+        &self,
+        tenant: &TenantId,
+        transaction: sea_orm::DatabaseTransaction,
+        value: T,
+        tags: Vec<Tag>,
+    ) -> Result<Written<T>, StoreError> {
+        let change = NewChange { tags, activity: None };
+        let mut changes = append(&transaction, tenant, self.now(), vec![change]).await?;
+        transaction.commit().await?;
+        let change = changes.pop().ok_or(StoreError::NotFound)?;
+        Ok(Written { value, change })
+    }
+}
+
+/// The last position, as this connection sees it.
+pub(super) async fn head_in(connection: &impl ConnectionTrait, tenant: &TenantId) -> Result<i64, StoreError> {
+    let row = stream_head::Entity::find_by_id(tenant.as_str()).one(connection).await?;
+    Ok(row.map_or(0, |row| row.head))
+}
+
+/// Appends changes. The last thing before the commit: the head row is locked from here on.
+pub(super) async fn append(
+    connection: &impl ConnectionTrait,
+    tenant: &TenantId,
+    now: DateTime<Utc>,
+    changes: Vec<NewChange>,
+) -> Result<Vec<AppliedChange>, StoreError> {
+    let count = i64::try_from(changes.len()).unwrap_or(i64::MAX);
+    if count == 0 {
+        return Ok(Vec::new());
+    }
+    let first = take_positions(connection, tenant, count).await?;
+    let applied: Vec<AppliedChange> = (first..)
+        .zip(changes)
+        .map(|(position, change)| AppliedChange {
+            position,
+            tags: change.tags,
+            activity: change.activity.map(|activity| Activity { position, ..activity }),
+        })
+        .collect();
+    for chunk in applied.chunks(CHUNK) {
+        let rows: Result<Vec<_>, _> = chunk.iter().map(|change| row_of(tenant, now, change)).collect();
+        change::Entity::insert_many(rows?).exec_without_returning(connection).await?;
+    }
+    let containers: Vec<_> = applied.iter().flat_map(|change| container_rows(tenant, change)).collect();
+    for chunk in containers.chunks(CHUNK) {
+        change_container::Entity::insert_many(chunk.to_vec()).exec_without_returning(connection).await?;
+    }
+    Ok(applied)
+}
+
+/// Takes the next positions; the first of them.
+async fn take_positions(connection: &impl ConnectionTrait, tenant: &TenantId, count: i64) -> Result<i64, StoreError> {
+    let take = Statement::from_sql_and_values(
+        connection.get_database_backend(),
+        "INSERT INTO stream_head (tenant, head, floor) VALUES ($1, $2, 0) \
+         ON CONFLICT (tenant) DO UPDATE SET head = stream_head.head + excluded.head RETURNING head",
+        [tenant.as_str().into(), count.into()],
+    );
+    let row = connection.query_one_raw(take).await?.ok_or(StoreError::NotFound)?;
+    let head: i64 = row.try_get_by_index(0)?;
+    Ok(head - count + 1)
+}
+
+fn row_of(tenant: &TenantId, now: DateTime<Utc>, change: &AppliedChange) -> Result<change::ActiveModel, StoreError> {
+    let json = |source| StoreError::Corrupt { what: "tags of a change", source };
+    let activity = change.activity.as_ref();
+    let containers = activity.map(|activity| serde_json::to_string(&activity.containers)).transpose().map_err(json)?;
+    Ok(change::ActiveModel {
+        tenant: Set(tenant.as_str().to_owned()),
+        position: Set(change.position),
+        tags: Set(serde_json::to_string(&change.tags).map_err(json)?),
+        activity: Set(activity.map(|activity| activity.id.clone())),
+        integration: Set(activity.map(|activity| activity.integration.as_str().to_owned())),
+        provider: Set(activity.map(|activity| activity.provider.clone())),
+        kind: Set(activity.map(|activity| activity.kind.clone())),
+        actor: Set(activity.and_then(|activity| activity.actor.clone())),
+        subject: Set(activity.and_then(|activity| activity.subject.clone())),
+        summary: Set(activity.map(|activity| activity.summary.clone())),
+        containers: Set(containers),
+        occurred_at: Set(activity.map(|activity| activity.occurred_at.timestamp_micros())),
+        received_at: Set(activity.map(|activity| activity.received_at.timestamp_micros())),
+        created_at: Set(now.timestamp_micros()),
+    })
+}
+
+fn container_rows(tenant: &TenantId, change: &AppliedChange) -> Vec<change_container::ActiveModel> {
+    let Some(activity) = &change.activity else { return Vec::new() };
+    let mut containers = activity.containers.clone();
+    containers.sort_unstable();
+    containers.dedup();
+    let rows = containers.iter().map(|container| change_container::ActiveModel {
+        tenant: Set(tenant.as_str().to_owned()),
+        container: Set(format!("{}/{container}", activity.integration)),
+        position: Set(change.position),
+    });
+    rows.collect()
+}
+
+fn change_of(row: change::Model) -> Result<AppliedChange, StoreError> {
+    let tags =
+        serde_json::from_str(&row.tags).map_err(|source| StoreError::Corrupt { what: "tags of a change", source })?;
+    Ok(AppliedChange { position: row.position, tags, activity: activity_of(row)? })
+}
