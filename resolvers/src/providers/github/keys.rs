@@ -236,7 +236,7 @@ static TEAM_KEYS: [Key; 6] = [
     moment("updatedAt"),
 ];
 
-static COMMENT_KEYS: [Key; 8] = [
+static COMMENT_KEYS: [Key; 9] = [
     key("text", "body", "body", |body| body.as_str().unwrap_or_default().into()),
     author(),
     plain("url"),
@@ -246,6 +246,8 @@ static COMMENT_KEYS: [Key; 8] = [
     moment("updatedAt"),
     // Selected by hand: what it hangs on differs between the types of comments.
     key("subject", "", "subject", Value::clone),
+    // GitHub's comments have no replies.
+    key("replyCount", "", "replyCount", Value::clone),
 ];
 
 static RELEASE_KEYS: [Key; 10] = [

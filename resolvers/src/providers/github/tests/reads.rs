@@ -253,3 +253,17 @@ async fn many_pages_of_lists_share_a_call_by_shape() {
     assert_eq!(fake.lines().len(), 1);
     assert_eq!(fake.documents()[0].matches("nodes(ids:").count(), 2);
 }
+
+#[test]
+fn every_key_that_the_graph_asks_for_can_be_asked_of_github() {
+    for kind in mullion_schema::providers::github::TYPES {
+        // Runs are read whole, over REST; `sandboxed` looks at them.
+        if kind.name == "GithubWorkflowRun" {
+            continue;
+        }
+        let known: Vec<&str> = super::super::keys::keys(kind.name).map(|key| key.name).collect();
+        for key in kind.keys() {
+            assert!(known.contains(&key), "{}: {key}", kind.name);
+        }
+    }
+}

@@ -221,6 +221,11 @@ async fn every_list_and_look_up_is_answered() {
     for fetched in &fetched[..5] {
         assert!(fetched.found.is_some());
     }
+    let run_keys = &fetched[4].writes.last().expect("a run").aspects[0].fields;
+    let run_type = mullion_schema::providers::github::TYPES.iter().find(|kind| kind.name == names::WORKFLOW_RUN);
+    for key in run_type.expect("the type").keys() {
+        assert!(run_keys.contains_key(key), "runs lack {key}");
+    }
     for (index, least) in [(7, 8), (8, 1), (9, 1), (10, 1), (15, 0)] {
         assert!(fetched[index].pages[0].items.len() >= least, "{index}");
     }
