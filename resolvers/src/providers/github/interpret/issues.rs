@@ -28,7 +28,7 @@ pub(super) fn issue(event: &Event<'_>) -> Option<Change> {
         change.writes.extend(rest::issue(moved, home));
     }
     let summary = format!("{} {}", event.who(), did(event, &titled(event.repository_name(), issue)));
-    Some(event.told(change, Some(subject), summary, at))
+    Some(event.told(change, Some(subject), &summary, at))
 }
 
 /// What was done to an issue or a pull request, in words.
@@ -65,7 +65,7 @@ pub(super) fn comment(event: &Event<'_>) -> Option<Change> {
     };
     let at = time(comment, "updated_at").filter(|_| !event.is(&["deleted"]));
     let summary = format!("{} {did} {on} {}", event.who(), titled(event.repository_name(), issue));
-    Some(event.told(change, Some(subject), summary, at))
+    Some(event.told(change, Some(subject), &summary, at))
 }
 
 /// Labels are part of the items that carry them, and the payload does not say which those are.
@@ -79,7 +79,7 @@ pub(super) fn label(event: &Event<'_>) -> Option<Change> {
     }
     let name = shortened(text(label, "name").unwrap_or("unnamed"));
     let summary = format!("{} {} the label “{name}” in {}", event.who(), event.verb(), event.repository_name());
-    Some(event.told(change, Some(repository), summary, None))
+    Some(event.told(change, Some(repository), &summary, None))
 }
 
 pub(super) fn milestone(event: &Event<'_>) -> Option<Change> {
@@ -92,5 +92,5 @@ pub(super) fn milestone(event: &Event<'_>) -> Option<Change> {
     }
     let title = shortened(text(milestone, "title").unwrap_or("untitled"));
     let summary = format!("{} {} the milestone “{title}” in {}", event.who(), event.verb(), event.repository_name());
-    Some(event.told(change, Some(repository), summary, time(milestone, "updated_at")))
+    Some(event.told(change, Some(repository), &summary, time(milestone, "updated_at")))
 }

@@ -45,7 +45,7 @@ pub(super) fn pull_request(event: &Event<'_>) -> Option<Change> {
         _ => did(event, &title),
     };
     let summary = format!("{} {did}", event.who());
-    Some(event.told(change, Some(subject), summary, time(pull_request, "updated_at")))
+    Some(event.told(change, Some(subject), &summary, time(pull_request, "updated_at")))
 }
 
 pub(super) fn review(event: &Event<'_>) -> Option<Change> {
@@ -65,7 +65,7 @@ pub(super) fn review(event: &Event<'_>) -> Option<Change> {
         _ => "edited a review of",
     };
     let summary = format!("{} {did} {}", event.who(), title(event));
-    Some(event.told(change, Some(subject), summary, time(review, "submitted_at")))
+    Some(event.told(change, Some(subject), &summary, time(review, "submitted_at")))
 }
 
 pub(super) fn review_comment(event: &Event<'_>) -> Option<Change> {
@@ -86,12 +86,12 @@ pub(super) fn review_comment(event: &Event<'_>) -> Option<Change> {
         _ => "commented on the changes of",
     };
     let summary = format!("{} {did} {}", event.who(), title(event));
-    Some(event.told(change, Some(subject), summary, time(comment, "updated_at").filter(|_| !deleted)))
+    Some(event.told(change, Some(subject), &summary, time(comment, "updated_at").filter(|_| !deleted)))
 }
 
 pub(super) fn thread(event: &Event<'_>) -> Option<Change> {
     let mut change = event.change();
     let subject = brought(event, &mut change)?;
     let summary = format!("{} {} a thread of {}", event.who(), event.verb(), title(event));
-    Some(event.told(change, Some(subject), summary, None))
+    Some(event.told(change, Some(subject), &summary, None))
 }

@@ -1,8 +1,9 @@
 //! Reads: how many calls, with which documents, and what is made of answers that lack parts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use mullion_schema::ports::{Filter, Lookup};
+use rand::{RngExt as _, SeedableRng as _};
 use serde_json::{Value, json};
 
 use super::fake::Fake;
@@ -266,4 +267,44 @@ fn every_key_that_the_graph_asks_for_can_be_asked_of_github() {
             assert!(known.contains(&key), "{}: {key}", kind.name);
         }
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the test harness says where the documents go")]
+fn documents_file() -> Option<String> {
+    std::env::var("MULLION_GITHUB_DOCUMENTS").ok()
+}
+
+/// Writes the documents of a thousand random wants to the file that `MULLION_GITHUB_DOCUMENTS` names, as a JSON array, so that the
+/// harness can validate them against GitHub's published schema.
+#[tokio::test]
+async fn a_thousand_random_selections_are_a_call_each() {
+    let mut rng = rand::rngs::StdRng::seed_from_u64(7);
+    let mut documents = BTreeSet::new();
+    for round in 0..1000 {
+        let (fake, mut connection) = Fake::saying(json!({"data": {"rateLimit": null}}));
+        if round % 4 == 0 {
+            connection.scopes = ["user:email".to_owned()].into();
+        }
+        let mut wants = everything();
+        wants.retain(|_| rng.random_bool(0.2));
+        for want in &mut wants {
+            if let FetchWant::Node { asks, .. } | FetchWant::Lookup { asks, .. } = want {
+                asks.retain(|_| rng.random_bool(0.5));
+            }
+        }
+        let expected = usize::from(!wants.iter().all(is_rest_only));
+        fetch(&connection, wants).await;
+        let graphql = fake.documents();
+        assert!(graphql.len() <= 1 && graphql.len() >= expected, "{graphql:?}");
+        documents.extend(graphql);
+    }
+    assert!(documents.len() > 900, "{}", documents.len());
+    if let Some(path) = documents_file() {
+        let documents: Vec<String> = documents.into_iter().collect();
+        std::fs::write(&path, json!(documents).to_string()).unwrap_or_else(|error| panic!("{path}: {error}"));
+    }
+}
+
+fn is_rest_only(want: &FetchWant) -> bool {
+    matches!(want, FetchWant::Node { node, .. } if node.type_name == "GithubWorkflowRun")
 }
