@@ -13,3 +13,4 @@ pub mod secret;
 pub mod store;
 pub mod tag;
 pub mod upstream;
+pub mod vault;

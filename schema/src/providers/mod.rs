@@ -7,7 +7,7 @@ pub mod slack;
 
 use async_graphql::Value;
 
-use crate::{table::NodeType, view::NodeView};
+use crate::{enums::WorkItemState, table::NodeType, view::NodeView};
 
 /// What a provider adds to the graph.
 #[derive(Debug)]
@@ -33,6 +33,14 @@ pub fn node_types() -> impl Iterator<Item = &'static NodeType> {
 /// A node type by its GraphQL name; `None` for types that this build does not know.
 pub fn node_type(name: &str) -> Option<&'static NodeType> {
     node_types().find(|table| table.name == name)
+}
+
+/// The state of a work item over all providers; `None` for nodes that are none, or whose state is not known.
+pub fn work_item_state(view: &NodeView) -> Option<WorkItemState> {
+    match node_type(view.key.type_name)?.read(view, "state")? {
+        Value::Enum(name) => name.parse().ok(),
+        _ => None,
+    }
 }
 
 /// The first line of a message, shortened: the title of what has none.

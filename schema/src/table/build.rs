@@ -179,7 +179,7 @@ impl Field {
 }
 
 /// The arguments of every list.
-pub const PAGE: &[Arg] = &[FIRST, AFTER];
+pub(super) const PAGE: &[Arg] = &[FIRST, AFTER];
 
 /// How many.
 pub const FIRST: Arg =

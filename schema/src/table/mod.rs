@@ -107,11 +107,11 @@ impl NodeType {
         self.all().find(|field| field.name == name)
     }
 
-    /// The value of a field that is answered from the body alone: for filters and orders over all types.
-    pub fn read(&self, field: &str, view: &NodeView) -> Option<Value> {
-        let field = self.field(field)?;
+    /// A stored or derived value of a node of this type, by its GraphQL name, as the graph answers it: `state`, `title`.
+    pub fn read(&self, view: &NodeView, name: &str) -> Option<Value> {
+        let field = self.field(name)?;
         match field.answer {
-            Answer::Key(read) => read(view, field.key?),
+            Answer::Key(read) => read(view, field.key.unwrap_or(field.name)),
             Answer::Derived(read) => read(view),
             Answer::Ask(_) => None,
         }

@@ -100,7 +100,7 @@ fn mentions(view: &NodeView, text: &str) -> bool {
 
 /// The state of a work item in words common to all providers, as its type derives it.
 pub(super) fn state_of(view: &NodeView) -> Option<WorkItemState> {
-    let value = mullion_schema::providers::node_type(view.key.type_name)?.read("state", view)?;
+    let value = mullion_schema::providers::node_type(view.key.type_name)?.read(view, "state")?;
     match value {
         async_graphql::Value::Enum(name) => name.as_str().parse().ok(),
         _ => None,

@@ -29,7 +29,7 @@ const UNDER_WAY: &[&str] = &[
 ];
 
 /// The state of a task over all providers: completed, or by the name of its section.
-pub fn task_state(view: &NodeView) -> Option<WorkItemState> {
+pub(super) fn task_state(view: &NodeView) -> Option<WorkItemState> {
     if view.flag("completed")? {
         return Some(WorkItemState::Done);
     }

@@ -17,7 +17,7 @@ const KEY: Derive = Derive::new(
 );
 
 /// The state of an issue over all providers.
-pub fn issue_state(view: &NodeView) -> Option<WorkItemState> {
+pub(super) fn issue_state(view: &NodeView) -> Option<WorkItemState> {
     Some(match (view.text("issueState")?.as_str(), view.text("stateReason").as_deref()) {
         ("CLOSED", Some("NOT_PLANNED" | "DUPLICATE")) => WorkItemState::Canceled,
         ("CLOSED", _) => WorkItemState::Done,
@@ -26,7 +26,7 @@ pub fn issue_state(view: &NodeView) -> Option<WorkItemState> {
 }
 
 /// The state of a pull request over all providers.
-pub fn pull_request_state(view: &NodeView) -> Option<WorkItemState> {
+pub(super) fn pull_request_state(view: &NodeView) -> Option<WorkItemState> {
     Some(match (view.text("pullRequestState")?.as_str(), view.flag("isDraft")) {
         ("MERGED", _) => WorkItemState::Done,
         ("CLOSED", _) => WorkItemState::Canceled,

@@ -53,7 +53,7 @@ fn request_of(field: SelectionField<'_>) -> Option<PageRequest> {
 
 /// What came of a load.
 #[derive(Clone)]
-pub enum Loaded {
+pub(super) enum Loaded {
     /// A page of nodes.
     Work(Arc<Load<WorkPage>>),
     /// A page of activities.
@@ -66,11 +66,11 @@ type Entry = (PageRequest, Result<Loaded, PortError>);
 
 /// The loads of one widget object.
 #[derive(Default)]
-pub struct Loads(Mutex<Vec<Entry>>);
+pub(super) struct Loads(Mutex<Vec<Entry>>);
 
 impl Loads {
     /// The load for a page, made once.
-    pub async fn get(&self, ports: &Ports, source: &Source, request: PageRequest) -> Result<Loaded, PortError> {
+    pub(super) async fn get(&self, ports: &Ports, source: &Source, request: PageRequest) -> Result<Loaded, PortError> {
         let mut entries = self.0.lock().await;
         if let Some((_, loaded)) = entries.iter().find(|(known, _)| *known == request) {
             return loaded.clone();
@@ -81,7 +81,7 @@ impl Loads {
     }
 
     /// The load that says how the widget is.
-    pub async fn telling(&self, ports: &Ports, source: &Source, hints: &Hints) -> Result<Loaded, PortError> {
+    pub(super) async fn telling(&self, ports: &Ports, source: &Source, hints: &Hints) -> Result<Loaded, PortError> {
         let field = match source {
             Source::WorkItems(_) => "items",
             Source::PullRequests(_) => "pullRequests",
@@ -112,7 +112,7 @@ async fn load(ports: &Ports, source: &Source, request: PageRequest) -> Result<Lo
 }
 
 /// What a widget says of itself after a load.
-pub fn state(loaded: &Result<Loaded, PortError>) -> WidgetState {
+pub(super) fn state(loaded: &Result<Loaded, PortError>) -> WidgetState {
     match loaded {
         Ok(Loaded::Work(load)) => load.state,
         Ok(Loaded::Metric(load)) => load.state,
@@ -124,7 +124,7 @@ pub fn state(loaded: &Result<Loaded, PortError>) -> WidgetState {
 }
 
 /// What is wrong with it. A load that failed as a whole is one problem.
-pub fn problems(loaded: Result<Loaded, PortError>) -> Vec<Problem> {
+pub(super) fn problems(loaded: Result<Loaded, PortError>) -> Vec<Problem> {
     match loaded {
         Ok(Loaded::Work(load)) => load.problems.clone(),
         Ok(Loaded::Metric(load)) => load.problems.clone(),
