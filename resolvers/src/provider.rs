@@ -291,6 +291,12 @@ pub trait Provider: Send + Sync + fmt::Debug {
 
     /// What the development dashboard shows of the seeded world.
     fn demo(&self) -> Demo;
+
+    /// The same of the world of another seed, where ids depend on it.
+    fn demo_of(&self, seed: u64, base: DateTime<Utc>) -> Demo {
+        let _same_ids_in_every_world = (seed, base);
+        self.demo()
+    }
 }
 
 /// Which lists of a container type feed the cross-provider widgets.

@@ -1,6 +1,7 @@
 //! The sandboxed GitHub: its GraphQL and REST APIs, its webhooks, and a seeded team that works in it.
 
 mod acts;
+mod demo;
 mod graphql;
 mod hooks;
 mod ids;
