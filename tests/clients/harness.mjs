@@ -16,6 +16,9 @@ export const PATIENCE = Number(process.env.MULLION_TEST_PATIENCE ?? 20_000);
 /** Fixed in dev mode. */
 export const DEV_SECRET = 'mullion-dev-secret';
 
+/** Without our own settings: the binary refuses those of its prefix that it does not know. */
+const clean = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('MULLION_') && name !== 'DATABASE_URL'));
+
 const children = new Set();
 const folders = new Set();
 process.on('exit', () => {
@@ -98,13 +101,13 @@ export async function startDev({ args = [], env = {} } = {}) {
 
 /** Runs the binary to its end. */
 export function run(args) {
-  const result = spawnSync(binary(), args, { encoding: 'utf8', maxBuffer: 64 << 20, timeout: PATIENCE });
+  const result = spawnSync(binary(), args, { env: clean, encoding: 'utf8', maxBuffer: 64 << 20, timeout: PATIENCE });
   assert.equal(result.status, 0, `mullion ${args.join(' ')}: ${result.stderr}`);
   return result.stdout;
 }
 
 async function start(args, readyUrl, env = {}) {
-  const child = spawn(binary(), args, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...env } });
+  const child = spawn(binary(), args, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...clean, ...env } });
   children.add(child);
   let logs = '';
   for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (text) => { logs = (logs + text).slice(-200_000); });

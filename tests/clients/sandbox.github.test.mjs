@@ -28,7 +28,7 @@ describe('the sandboxed GitHub', () => {
     assert.equal(person.name, 'Ben Okafor');
     const { data: labels } = await octokit.rest.issues.listLabelsForRepo(repo);
     assert.ok(labels.length > 0);
-    const { data: branches } = await octokit.rest.repos.listBranches(repo);
+    const branches = await octokit.paginate(octokit.rest.repos.listBranches, repo);
     assert.ok(branches.some((branch) => branch.name === one.default_branch));
     const { data: releases } = await octokit.rest.repos.listReleases(repo);
     assert.ok(Array.isArray(releases));
