@@ -14,13 +14,27 @@ use super::{
 const ENDPOINTS: &[(&str, &str, &str)] = &[
     ("GET", "/_sandbox", "this list"),
     ("POST", "/_sandbox/{provider}/{action}", "acts in a world; ?wait=true answers after its webhooks were sent"),
+    (
+        "POST",
+        "/_sandbox/{provider}/webhooks",
+        "sends webhooks to {url, secret}, as if set up in the provider's web pages; forgotten at the end of the process",
+    ),
     ("GET", "/_sandbox/stats", "how often which API path was called"),
     ("POST", "/_sandbox/stats/reset", "counts from 0 again"),
     ("GET", "/_sandbox/faults", "the faults in force"),
     ("POST", "/_sandbox/faults", "adds a fault: {provider, kind, path?, times?, latencyMs?, retryAfter?}"),
     ("DELETE", "/_sandbox/faults", "ends all faults (also POST /_sandbox/faults/reset)"),
     ("GET", "/_sandbox/deliveries", "the last 200 webhooks that were sent"),
+    ("GET", "/_sandbox/{provider}/recorded", "what a provider noted of its calls: GitHub's distinct GraphQL documents"),
 ];
+
+/// The body of `POST /_sandbox/{provider}/webhooks`.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Target {
+    url: url::Url,
+    secret: String,
+}
 
 /// A refusal of the control API: `{"error":{"code","message"}}`.
 #[derive(Debug)]
@@ -76,6 +90,11 @@ impl SandboxHost {
             ("POST", ["faults"]) => self.add_fault(body),
             ("DELETE", ["faults"]) | ("POST", ["faults", "reset"]) => Ok(json!({ "cleared": self.faults.clear() })),
             ("GET" | "HEAD", ["deliveries"]) => Ok(json!({ "deliveries": self.deliveries.to_json() })),
+            ("GET" | "HEAD", [provider, "recorded"]) => {
+                let hosted = self.provider(provider).ok_or_else(|| self.no_provider(provider))?;
+                Ok(json!({ "recorded": hosted.sandbox.recorded() }))
+            }
+            ("POST", [provider, "webhooks"]) => self.add_webhook(provider, body),
             ("POST", [provider, action]) => {
                 let wait = waits(request.uri().query())?;
                 self.act_on_request(provider, action, body, wait).await
@@ -118,10 +137,23 @@ impl SandboxHost {
         self.providers.iter().map(|hosted| hosted.sandbox.provider()).collect::<Vec<_>>().join(", ")
     }
 
+    fn add_webhook(&self, provider: &str, body: &Bytes) -> Result<Value, Refusal> {
+        let hosted = self.provider(provider).ok_or_else(|| self.no_provider(provider))?;
+        let target: Target = serde_json::from_value(Value::Object(object(body)?))
+            .map_err(|error| Refusal::bad_input(format!("the webhook is not understood: {error}")))?;
+        if !matches!(target.url.scheme(), "http" | "https") {
+            return Err(Refusal::bad_input("`url` must begin with http:// or https://"));
+        }
+        hosted.sandbox.add_webhook(target.url.as_str(), &target.secret);
+        Ok(json!({ "url": target.url.as_str() }))
+    }
+
+    fn no_provider(&self, name: &str) -> Refusal {
+        Refusal::not_found(format!("no provider `{name}`: there are {}", self.names()))
+    }
+
     async fn act_on_request(&self, provider: &str, action: &str, body: &Bytes, wait: bool) -> Result<Value, Refusal> {
-        let hosted = self
-            .provider(provider)
-            .ok_or_else(|| Refusal::not_found(format!("no provider `{provider}`: there are {}", self.names())))?;
+        let hosted = self.provider(provider).ok_or_else(|| self.no_provider(provider))?;
         let input = Value::Object(object(body)?);
         let (result, sent) = self.act(hosted, action, input).await.map_err(|error| refused(hosted, &error))?;
         let mut answer = json!({ "result": result, "webhooks": sent.len() });

@@ -60,6 +60,11 @@ pub trait Sandbox: Send + Sync {
     /// Adds a webhook subscription to everything in the world (dev mode and tests; as if set up in the provider's web pages).
     /// It is not journalled and comes after the replay, so it must not use up an id that an act would get.
     fn add_webhook(&self, url: &str, secret: &str);
+
+    /// What it noted of the calls for tests to check (`GET /_sandbox/{provider}/recorded`): GitHub's distinct GraphQL documents.
+    fn recorded(&self) -> Value {
+        Value::Null
+    }
 }
 
 /// What one API call came to.

@@ -228,6 +228,10 @@ impl Sandbox for GithubSandbox {
         }
     }
 
+    fn recorded(&self) -> Value {
+        json!(self.recorded_documents())
+    }
+
     fn add_webhook(&self, url: &str, secret: &str) {
         let mut state = self.state.lock();
         let base = state.base;
