@@ -1,7 +1,13 @@
 //! Answers the ports of the graph: loaders, caches, live operations, provider adapters, upstream client, vault, inbox, stores.
 
+pub mod answers;
+pub mod cache;
 pub mod change;
 pub mod clock;
+pub mod engine;
+pub mod execution;
+pub mod live;
+pub mod loaders;
 pub mod provider;
 pub mod providers;
 pub mod sandbox;
@@ -10,3 +16,4 @@ pub mod store;
 pub mod tag;
 pub mod upstream;
 pub mod vault;
+pub mod webhook;

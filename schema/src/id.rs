@@ -48,6 +48,56 @@ id_newtype! {
     IntegrationId
 }
 
+id_newtype! {
+    /// A dashboard's row.
+    DashboardId
+}
+id_newtype! {
+    /// A widget's row.
+    WidgetId
+}
+id_newtype! {
+    /// An activity's row.
+    ActivityId
+}
+id_newtype! {
+    /// An opaque, authenticated position in the tenant's stream, as clients hold it. Only `resolvers` reads it.
+    EventCursor
+}
+
+/// A provider's node as stored rows name it: the type is plain text, since a row may outlive its provider in the build.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NodeReference {
+    /// The integration through which it is read.
+    pub integration: IntegrationId,
+    /// Its GraphQL type.
+    #[serde(rename = "type")]
+    pub type_name: Arc<str>,
+    /// The provider's own id.
+    pub native_id: Arc<str>,
+}
+
+impl From<&NodeKey> for NodeReference {
+    fn from(key: &NodeKey) -> Self {
+        Self {
+            integration: key.integration.clone(),
+            type_name: key.type_name.into(),
+            native_id: Arc::clone(&key.native_id),
+        }
+    }
+}
+
+impl From<&NodeReference> for GlobalId {
+    fn from(reference: &NodeReference) -> Self {
+        Self::Node {
+            integration: reference.integration.clone(),
+            type_name: reference.type_name.as_ref().into(),
+            native_id: reference.native_id.as_ref().into(),
+        }
+    }
+}
+
 /// A node at a provider, as one integration sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct NodeKey {

@@ -3,6 +3,17 @@
 //! A provider implements [`Sandbox`] in its own folder (`providers/<name>/sandbox/`); what all of them share
 //! (control API, statistics, faults, journal, sending of webhooks) is here. Nothing here opens a port: the gateway does.
 
+mod control;
+pub mod delivery;
+pub mod faults;
+mod gentle;
+pub mod host;
+pub mod journal;
+mod replay;
+pub mod stats;
+#[cfg(test)]
+mod tests;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -28,6 +39,12 @@ pub trait Sandbox: Send + Sync {
     /// Answers one API call. Webhooks that the call causes (registrations, handshakes) are in the outcome.
     async fn call(&self, now: DateTime<Utc>, request: ApiRequest) -> CallOutcome;
 
+    /// Whether this call may change the world: such calls run one at a time and are journalled (without their token) when they
+    /// are answered with 2xx. Override it where reads travel by POST too (GraphQL queries, RPC).
+    fn writes(&self, request: &ApiRequest) -> bool {
+        !matches!(*request.method(), http::Method::GET | http::Method::HEAD | http::Method::OPTIONS)
+    }
+
     /// Acts in the world: `POST /_sandbox/{provider}/{action}` with a JSON object. `now` becomes the thing's time.
     fn act(&self, now: DateTime<Utc>, action: &str, input: &Value) -> Result<Acted, ActError>;
 
@@ -41,7 +58,13 @@ pub trait Sandbox: Send + Sync {
     fn rejection(&self, now: DateTime<Utc>, request: &ApiRequest, rejection: Rejection) -> ApiResponse;
 
     /// Adds a webhook subscription to everything in the world (dev mode and tests; as if set up in the provider's web pages).
+    /// It is not journalled and comes after the replay, so it must not use up an id that an act would get.
     fn add_webhook(&self, url: &str, secret: &str);
+
+    /// What it noted of the calls for tests to check (`GET /_sandbox/{provider}/recorded`): GitHub's distinct GraphQL documents.
+    fn recorded(&self) -> Value {
+        Value::Null
+    }
 }
 
 /// What one API call came to.

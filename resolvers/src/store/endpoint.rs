@@ -40,11 +40,12 @@ pub struct EndpointDraft {
 }
 
 impl Database {
-    /// Makes an endpoint of an integration, at a path that nobody can guess.
+    /// Makes an endpoint of an integration, at a fixed path (development) or at one that nobody can guess.
     pub async fn create_endpoint(
         &self,
         tenant: &TenantId,
         integration: &IntegrationId,
+        path: Option<&str>,
         draft: EndpointDraft,
     ) -> Result<Endpoint, StoreError> {
         let mut random = [0; 16];
@@ -57,7 +58,7 @@ impl Database {
             .ok_or(StoreError::NotFound)?;
         let row = endpoint::Model {
             id: self.new_id()?,
-            path: hex::encode(random),
+            path: path.map_or_else(|| hex::encode(random), str::to_owned),
             tenant: tenant.as_str().to_owned(),
             integration: integration.as_str().to_owned(),
             provider: owner.provider,

@@ -142,7 +142,7 @@ impl Database {
     pub async fn note_widget_refreshed(&self, tenant: &TenantId, id: &str) -> Result<Written<Widget>, StoreError> {
         let transaction = self.begin_for(tenant).await?;
         let value = widget_of(row_in(&transaction, tenant, id).await?)?;
-        self.finish(tenant, transaction, value, vec![Tag::own(tenant, "Widget", id)]).await
+        self.finish(tenant, transaction, value, vec![Tag::own(tenant, "Refresh", id)]).await
     }
 
     /// One widget.

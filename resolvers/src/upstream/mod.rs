@@ -1,7 +1,77 @@
 //! The only door out to a provider: limits, retries, breaker, ETags, address guards and quota are here, so none can be skipped.
 
+mod breaker;
+mod clients;
 mod connection;
 mod error;
+mod etags;
+mod guard;
+mod health;
+mod http;
+mod retry;
+#[cfg(test)]
+mod tests;
 
+use std::{fmt, sync::Arc};
+
+use mullion_schema::id::IntegrationId;
+use url::Url;
+
+pub use breaker::{Breaker, CircuitState, Permit};
+pub use clients::install_crypto_provider;
 pub use connection::{Connection, QuotaReading, Transport, UpstreamRequest, UpstreamResponse};
 pub use error::{UpstreamError, UpstreamErrorKind};
+pub use etags::EtagStore;
+pub use guard::{AddressGuard, GuardClass, is_public};
+pub use health::{CallReport, HealthReading, NoObserver, Observer};
+pub use http::{HttpTransport, Limits, TokenSource};
+pub use retry::{Jitter, retry_after};
+
+use crate::clock::Clock;
+
+/// Bytes of answers that are kept with their ETags, over all integrations.
+const ETAG_BYTES: u64 = 64 << 20;
+
+/// Makes the transports of integrations. One for the process; cheap to clone.
+#[derive(Clone)]
+pub struct Upstream(Arc<http::Shared>);
+
+impl fmt::Debug for Upstream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Upstream").field("guard", &self.0.guard).finish_non_exhaustive()
+    }
+}
+
+impl Upstream {
+    /// A factory. `guard` holds `upstream.allow`.
+    pub fn new(
+        guard: AddressGuard,
+        limits: Limits,
+        clock: Arc<dyn Clock>,
+        observer: Arc<dyn Observer>,
+        jitter: Jitter,
+    ) -> Self {
+        let (clients, etags) = (clients::Clients::new(), EtagStore::new(ETAG_BYTES));
+        Self(Arc::new(http::Shared { guard, clients, etags, clock, observer, jitter, limits }))
+    }
+
+    /// The transport of one integration: keep it as long as the integration, for its breaker, limiter and health live in it.
+    pub fn transport(
+        &self,
+        integration: IntegrationId,
+        base_url: Url,
+        tokens: Arc<dyn TokenSource>,
+    ) -> Arc<HttpTransport> {
+        Arc::new(HttpTransport::new(Arc::clone(&self.0), integration, base_url, tokens))
+    }
+
+    /// The guard, to check a base URL before it is stored.
+    pub fn guard(&self) -> &AddressGuard {
+        &self.0.guard
+    }
+
+    /// Forgets the kept answers of an integration that is removed or reconnected.
+    pub fn forget(&self, integration: &IntegrationId) {
+        self.0.etags.forget(integration);
+    }
+}

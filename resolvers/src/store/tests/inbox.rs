@@ -28,7 +28,9 @@ async fn delivery(bench: &Bench, id: Option<&str>, body: &[u8]) -> NewDelivery {
     let endpoints = bench.db.endpoints(&bench.tenant, &bench.integration).await.unwrap();
     let endpoint = match endpoints.into_iter().next() {
         Some(endpoint) => endpoint,
-        None => bench.db.create_endpoint(&bench.tenant, &bench.integration, EndpointDraft::default()).await.unwrap(),
+        None => {
+            bench.db.create_endpoint(&bench.tenant, &bench.integration, None, EndpointDraft::default()).await.unwrap()
+        }
     };
     let mut headers = HeaderMap::new();
     headers.insert(HeaderName::from_static("x-fake-event"), HeaderValue::from_static("issues"));

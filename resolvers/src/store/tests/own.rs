@@ -120,11 +120,11 @@ async fn integrations_and_endpoints_are_written_and_go_together(bench: Bench) {
     assert_eq!(db.integrations(tenant).await.unwrap()[0].last_error.as_ref().unwrap().0, "it failed");
 
     let pending = EndpointDraft { handshake_pending: true, ..EndpointDraft::default() };
-    let endpoint = db.create_endpoint(tenant, id, pending).await.unwrap();
+    let endpoint = db.create_endpoint(tenant, id, None, pending).await.unwrap();
     assert_eq!(db.endpoint_at("fake", &endpoint.path).await.unwrap(), Some(endpoint.clone()));
     assert_eq!(db.endpoint_at("else", &endpoint.path).await.unwrap(), None);
     assert!(matches!(
-        db.create_endpoint(&bench.other_tenant, id, EndpointDraft::default()).await,
+        db.create_endpoint(&bench.other_tenant, id, None, EndpointDraft::default()).await,
         Err(StoreError::NotFound)
     ));
     let shake = || db.update_endpoint(tenant, &endpoint.id, |draft| std::mem::take(&mut draft.handshake_pending));

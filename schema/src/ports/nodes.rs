@@ -1,4 +1,4 @@
-//! The ports: what the graph's fields ask for. `resolvers` answers them; here nobody knows how.
+//! The port of the providers' nodes: one by id, one by name, a page of a list. Each execution has its own, with its own loaders and tags.
 
 use std::{collections::BTreeMap, sync::Arc};
 

@@ -1,0 +1,17 @@
+//! `mullion config-table`
+
+use clap::Args;
+
+use crate::config::table;
+
+/// Prints the README's table of settings.
+#[derive(Debug, Args)]
+pub(super) struct ConfigTable {}
+
+impl ConfigTable {
+    #[expect(clippy::unnecessary_wraps, clippy::unused_self, reason = "the same signature as the other commands")]
+    pub(super) fn run(&self) -> anyhow::Result<()> {
+        super::print(table::markdown().trim_end());
+        Ok(())
+    }
+}

@@ -1,0 +1,71 @@
+//! `mullion dev`
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use super::Source;
+use crate::{boot, config::Mode, telemetry};
+
+/// How lively the stand-ins' world is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Traffic {
+    /// Nothing happens unless somebody makes it happen.
+    Off,
+    /// Something happens every few seconds.
+    Gentle,
+}
+
+/// Everything in one process, on loopback only, with a seeded world and no accounts.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  mullion dev\n  mullion dev --traffic off --data /tmp/try\n  \
+    mullion dev --public-url https://my-tunnel.example   (reaches /webhooks/ only)")]
+pub(super) struct Dev {
+    #[command(flatten)]
+    source: Source,
+    /// Folder of the database, the key file and the stand-ins' world [default: .mullion]
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Port of GraphQL, webhooks and GraphiQL [default: 4000]
+    #[arg(long)]
+    port: Option<u16>,
+    /// Port of the stand-ins [default: 4001]
+    #[arg(long)]
+    sandbox_port: Option<u16>,
+    /// Simulated activity of the providers
+    #[arg(long, value_enum, default_value = "gentle")]
+    traffic: Traffic,
+    /// Secret of the three webhook endpoints
+    #[arg(
+        long,
+        value_name = "S",
+        env = "MULLION_WEBHOOK_SECRET",
+        default_value = "mullion-dev-secret",
+        hide_env_values = true
+    )]
+    webhook_secret: String,
+    /// Address of a tunnel, which may reach /webhooks/ only
+    #[arg(long, value_name = "URL")]
+    public_url: Option<String>,
+}
+
+impl Dev {
+    pub(super) async fn run(self) -> anyhow::Result<()> {
+        let mut config = self.source.load()?;
+        if let Some(data) = self.data {
+            config.database.data = data;
+        }
+        if let Some(port) = self.port {
+            config.server.port = port;
+        }
+        if let Some(port) = self.sandbox_port {
+            config.sandbox.port = port;
+        }
+        if self.public_url.is_some() {
+            config.server.public_url = self.public_url;
+        }
+        config.validate(Mode::Dev)?;
+        telemetry::start(&config.telemetry)?;
+        boot::dev(config, boot::DevOptions { traffic: self.traffic, webhook_secret: self.webhook_secret.into() }).await
+    }
+}

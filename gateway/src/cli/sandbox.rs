@@ -1,0 +1,39 @@
+//! `mullion sandbox`
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::{Source, dev::Traffic};
+use crate::{boot, telemetry};
+
+/// Only the stand-ins for the providers, on loopback.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  mullion sandbox\n  mullion sandbox --port 4001 --data /tmp/world")]
+pub(super) struct Sandbox {
+    #[command(flatten)]
+    source: Source,
+    /// Port of the stand-ins [default: 4001]
+    #[arg(long)]
+    port: Option<u16>,
+    /// Folder in which their world is kept [default: .mullion]
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Simulated activity
+    #[arg(long, value_enum, default_value = "off")]
+    traffic: Traffic,
+}
+
+impl Sandbox {
+    pub(super) async fn run(self) -> anyhow::Result<()> {
+        let mut config = self.source.load()?;
+        if let Some(port) = self.port {
+            config.sandbox.port = port;
+        }
+        if let Some(data) = self.data {
+            config.database.data = data;
+        }
+        telemetry::start(&config.telemetry)?;
+        boot::sandbox(&config, self.traffic).await
+    }
+}

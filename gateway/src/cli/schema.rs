@@ -1,0 +1,23 @@
+//! `mullion schema`
+
+use clap::Args;
+
+use crate::boot;
+
+/// Prints the graph's schema (SDL).
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  mullion schema > schema.graphql\n  mullion schema --federation | rover subgraph check …"
+)]
+pub(super) struct Schema {
+    /// As an Apollo Federation v2 subgraph
+    #[arg(long)]
+    federation: bool,
+}
+
+impl Schema {
+    pub(super) fn run(&self) -> anyhow::Result<()> {
+        super::print(boot::schema(self.federation)?.trim_end());
+        Ok(())
+    }
+}

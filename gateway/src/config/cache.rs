@@ -1,0 +1,15 @@
+//! `[cache]`: how much memory the caches may take.
+
+use super::section::section;
+
+section! {
+    /// How much memory the caches may take.
+    Cache in "cache" {
+        /// Parsed documents.
+        document_bytes: u64 = 32_000_000;
+        /// Serialized answers.
+        response_bytes: u64 = 64_000_000;
+        /// Nodes of providers.
+        node_bytes: u64 = 128_000_000;
+    }
+}

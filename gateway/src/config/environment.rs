@@ -1,0 +1,92 @@
+//! The environment over the file: `MULLION_{SECTION}_{OPTION}`, with short names for what is set most.
+
+use super::{Config, ConfigError, section::SectionDoc};
+
+/// Names that do not follow the rule, and what they mean. The first that is set wins over the rule's own name.
+pub(super) const SHORT_NAMES: [(&str, &str, &str); 6] = [
+    ("DATABASE_URL", "database", "url"),
+    ("MULLION_DATA", "database", "data"),
+    ("MULLION_ENCRYPTION_KEY", "security", "encryption_key"),
+    ("MULLION_PORT", "server", "port"),
+    ("MULLION_PUBLIC_URL", "server", "public_url"),
+    ("MULLION_LOG", "telemetry", "log"),
+];
+
+/// Read by the command line itself.
+const OF_THE_COMMAND_LINE: [&str; 2] = ["MULLION_CONFIG", "MULLION_WEBHOOK_SECRET"];
+
+/// Puts the environment's settings over those of the file.
+pub(super) fn apply(
+    table: &mut toml::Table,
+    environment: impl IntoIterator<Item = (String, String)>,
+) -> Result<(), ConfigError> {
+    let sections = Config::sections();
+    let mut settings: Vec<(String, String)> = environment
+        .into_iter()
+        .filter(|(name, value)| (name.starts_with("MULLION_") || name == "DATABASE_URL") && !value.is_empty())
+        .filter(|(name, _)| !OF_THE_COMMAND_LINE.contains(&name.as_str()))
+        .collect();
+    // `DATABASE_URL` sorts first, so that `MULLION_DATABASE_URL` wins over it.
+    settings.sort();
+    for (name, text) in settings {
+        let (section, option) = find(&sections, &name).ok_or_else(|| unknown(&sections, &name))?;
+        let value = parse(section.defaults.get(option), &text)
+            .ok_or_else(|| ConfigError(format!("{name}={text:?} has the wrong type: see `mullion serve --help`")))?;
+        let entry = table.entry(section.name).or_insert_with(|| toml::Value::Table(toml::Table::new()));
+        if let Some(entries) = entry.as_table_mut() {
+            entries.insert(option.to_owned(), value);
+        }
+    }
+    Ok(())
+}
+
+/// The name of the environment's setting for an option.
+pub(super) fn name_of(section: &str, option: &str) -> String {
+    SHORT_NAMES
+        .iter()
+        .find(|(name, of, it)| name.starts_with("MULLION_") && *of == section && *it == option)
+        .map_or_else(|| rule(section, option), |(name, _, _)| (*name).to_owned())
+}
+
+fn rule(section: &str, option: &str) -> String {
+    format!("MULLION_{}_{}", section.to_uppercase(), option.to_uppercase())
+}
+
+fn find<'a>(sections: &'a [SectionDoc], name: &str) -> Option<(&'a SectionDoc, &'static str)> {
+    let short = SHORT_NAMES.iter().find(|(short, _, _)| *short == name);
+    sections.iter().find_map(|section| {
+        section
+            .options
+            .iter()
+            .map(|option| option.name)
+            .find(|option| match short {
+                Some((_, of, it)) => *of == section.name && it == option,
+                None => rule(section.name, option) == name,
+            })
+            .map(|option| (section, option))
+    })
+}
+
+fn unknown(sections: &[SectionDoc], name: &str) -> ConfigError {
+    let all = sections.iter().flat_map(|section| section.options.iter().map(|option| rule(section.name, option.name)));
+    let equal = |(a, b): &(u8, u8)| a == b;
+    let begin = |other: &str| other.bytes().zip(name.bytes()).take_while(equal).count();
+    let end = |other: &str| other.bytes().rev().zip(name.bytes().rev()).take_while(equal).count();
+    let nearest = all.max_by_key(|other| begin(other) + end(other)).unwrap_or_default();
+    ConfigError(format!(
+        "{name} is no setting of Mullion: unset it, or did you mean {nearest}? `mullion serve --help` lists all"
+    ))
+}
+
+/// Reads the text as what the default is; what has no default is text.
+fn parse(default: Option<&toml::Value>, text: &str) -> Option<toml::Value> {
+    Some(match default {
+        Some(toml::Value::Integer(_)) => toml::Value::Integer(text.trim().parse().ok()?),
+        Some(toml::Value::Boolean(_)) => toml::Value::Boolean(text.trim().parse().ok()?),
+        Some(toml::Value::Array(_)) => {
+            let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+            toml::Value::Array(parts.map(|part| toml::Value::String(part.to_owned())).collect())
+        }
+        _ => toml::Value::String(text.to_owned()),
+    })
+}

@@ -1,0 +1,21 @@
+//! `[limits]`: what a document may ask.
+
+use super::section::section;
+
+section! {
+    /// What a document may ask; whatever is over a limit is refused with `OPERATION_TOO_COMPLEX`.
+    Limits in "limits" {
+        /// Tokens of a document.
+        max_tokens: usize = 10_000;
+        /// Brackets of any kind in each other.
+        max_nesting: usize = 32;
+        /// Aliases in a document.
+        max_aliases: usize = 100;
+        /// Fields of an operation, fragments expanded.
+        max_fields: u64 = 10_000;
+        /// Levels of fields; introspection counts as one.
+        max_depth: u64 = 15;
+        /// Fields times `first` or `last` of the lists around them.
+        max_cost: u64 = 50_000;
+    }
+}

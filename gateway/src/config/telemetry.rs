@@ -1,0 +1,27 @@
+//! `[telemetry]`: what is logged, and how.
+
+use serde::{Deserialize, Serialize};
+
+use super::section::section;
+
+/// How lines of the log look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// Human on a terminal, JSON otherwise.
+    Auto,
+    /// For people.
+    Human,
+    /// For machines: one object a line.
+    Json,
+}
+
+section! {
+    /// What is logged, and how.
+    Telemetry in "telemetry" {
+        /// What is logged: `info`, or by module: `info,mullion_resolvers=debug`.
+        log: String = "info,sqlx=warn,sea_orm_migration=warn".to_owned();
+        /// `auto` (human on a terminal, JSON otherwise), `human` or `json`.
+        format: LogFormat = LogFormat::Auto;
+    }
+}

@@ -1,0 +1,101 @@
+//! What the types cannot say: settings that are unsafe or contradict each other, refused before anything starts.
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use url::Url;
+
+use super::{Config, ConfigError};
+
+/// What the configuration is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// One process on loopback, with stand-ins.
+    Dev,
+    /// Production.
+    Serve,
+}
+
+impl Config {
+    /// Refuses what cannot be meant or is not safe.
+    pub fn validate(&self, mode: Mode) -> Result<(), ConfigError> {
+        self.check_addresses()?;
+        self.check_numbers()?;
+        if let Some(key) = &self.security.encryption_key {
+            encryption_key(key)?;
+        } else if mode == Mode::Serve {
+            return refuse(
+                "no encryption key: tokens are sealed with it. Make one with `mullion key generate`, keep it safe, and set it as MULLION_ENCRYPTION_KEY",
+            );
+        }
+        if let Some(url) = &self.database.url {
+            let known = ["postgres://", "postgresql://", "sqlite:"];
+            if !known.iter().any(|scheme| url.starts_with(scheme)) {
+                return refuse("database.url must begin with postgres:// or sqlite://");
+            }
+        }
+        Ok(())
+    }
+
+    fn check_addresses(&self) -> Result<(), ConfigError> {
+        if let Some(text) = &self.server.public_url {
+            let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+            let Some(url) = url else {
+                return refuse(format!("server.public_url must be like https://mullion.example.com, not {text:?}"));
+            };
+            if url.path() != "/" || url.query().is_some() || url.fragment().is_some() || !url.username().is_empty() {
+                return refuse("server.public_url must be a scheme and a host, without path, query or user");
+            }
+        }
+        for origin in &self.server.allowed_origins {
+            if origin == "*" {
+                return refuse("server.allowed_origins must name each origin: `*` would let any page ask");
+            }
+            let parsed = Url::parse(origin).ok();
+            if parsed.map(|url| url.origin().ascii_serialization()).as_deref() != Some(origin.as_str()) {
+                return refuse(format!(
+                    "server.allowed_origins: {origin:?} is no origin; write it like https://dashboard.example.com"
+                ));
+            }
+        }
+        if self.server.admin_address.port() != 0 && self.server.admin_address.port() == self.server.port {
+            return refuse("server.admin_address and server.port must not share a port");
+        }
+        Ok(())
+    }
+
+    fn check_numbers(&self) -> Result<(), ConfigError> {
+        let at_least_one = [
+            ("server.request_timeout_seconds", self.server.request_timeout_seconds),
+            ("live.init_timeout_milliseconds", self.live.init_timeout_milliseconds),
+            ("live.ping_seconds", self.live.ping_seconds),
+            ("live.event_stream_keep_alive_seconds", self.live.event_stream_keep_alive_seconds),
+            ("live.retention_days", self.live.retention_days),
+            ("live.poll_seconds", self.live.poll_seconds),
+            ("webhooks.read_timeout_seconds", self.webhooks.read_timeout_seconds),
+            ("upstream.timeout_seconds", self.upstream.timeout_seconds),
+            ("database.max_connections", u64::from(self.database.max_connections)),
+        ];
+        if let Some((name, _)) = at_least_one.iter().find(|(_, value)| *value == 0) {
+            return refuse(format!("{name} must be at least 1"));
+        }
+        if self.limits.max_nesting > 64 || self.limits.max_depth > 64 {
+            return refuse(
+                "limits.max_nesting and limits.max_depth must not be over 64: the executor recurses on them",
+            );
+        }
+        if self.webhooks.max_bytes_in_flight < 26_000_000 {
+            return refuse("webhooks.max_bytes_in_flight must be at least 26000000: one delivery may have 25 MB");
+        }
+        Ok(())
+    }
+}
+
+/// The key's 32 bytes.
+pub fn encryption_key(text: &str) -> Result<[u8; 32], ConfigError> {
+    STANDARD.decode(text.trim()).ok().and_then(|bytes| bytes.try_into().ok()).ok_or_else(|| {
+        ConfigError("the encryption key must be 32 bytes in base64: `mullion key generate` makes one".to_owned())
+    })
+}
+
+fn refuse(message: impl Into<String>) -> Result<(), ConfigError> {
+    Err(ConfigError(message.into()))
+}

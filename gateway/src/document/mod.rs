@@ -1,0 +1,159 @@
+//! Documents before the executor sees them: counted by a lexer of our own, parsed once, measured, cached.
+//!
+//! The executor's parser recurses on nesting and its checks expand fragments without memory, so what would hurt it
+//! is refused here. What is measured:
+//! - tokens, nesting of brackets of any kind (values too) and aliases, before anything is parsed;
+//! - fields after all fragments are expanded, for each operation of the document, used or not;
+//! - depth: levels of fields; introspection (`__schema`, `__type`) counts as one level, and may nest its lists twice;
+//! - cost: 1 for each field, times `first` or `last` of every list around it (a variable's value where it is one).
+
+mod lexer;
+mod measure;
+
+use std::sync::Arc;
+
+use async_graphql::{
+    Variables,
+    parser::{
+        parse_query,
+        types::{DocumentOperations, ExecutableDocument, OperationDefinition, OperationType},
+    },
+};
+use moka::sync::Cache;
+use mullion_schema::error::ErrorCode;
+
+use self::measure::{Measurer, Multipliers};
+use crate::{config::Limits, telemetry::metrics::Metrics, transport::error::RequestError};
+
+/// A parsed document that passed all limits which do not depend on variables.
+#[derive(Debug)]
+pub struct Document {
+    /// As it was sent.
+    pub text: Arc<str>,
+    /// Of the text, for caches further in.
+    pub hash: [u8; 32],
+    /// For the executor.
+    pub parsed: ExecutableDocument,
+    /// Whether a multiplier of the cost is a variable, so that the cost is known only with the request.
+    varies: bool,
+}
+
+/// What an operation does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum OperationKind {
+    /// Reads.
+    Query,
+    /// Changes.
+    Mutation,
+    /// Watches.
+    Subscription,
+}
+
+/// Parses and checks documents, each text once while the cache holds it.
+#[derive(Debug)]
+pub struct Documents {
+    limits: Limits,
+    metrics: Arc<Metrics>,
+    // The key is the text itself: two texts never share an entry, whatever they hash to.
+    cache: Cache<Arc<str>, Arc<Document>>,
+}
+
+/// What a parsed document weighs beside its text, in multiples of it; measured on queries of dashboards.
+const PARSED_WEIGHT: u64 = 12;
+
+impl Documents {
+    /// An empty cache of at most `cache_bytes`.
+    pub fn new(limits: Limits, cache_bytes: u64, metrics: Arc<Metrics>) -> Self {
+        let cache = Cache::builder()
+            .max_capacity(cache_bytes)
+            .weigher(|text: &Arc<str>, _| {
+                let bytes = u64::try_from(text.len()).unwrap_or(u64::MAX);
+                u32::try_from(bytes.saturating_mul(PARSED_WEIGHT).saturating_add(512)).unwrap_or(u32::MAX)
+            })
+            .build();
+        Self { limits, metrics, cache }
+    }
+
+    /// The parsed document.
+    pub fn parse(&self, text: &str) -> Result<Arc<Document>, RequestError> {
+        if let Some(document) = self.cache.get(text) {
+            self.metrics.cache_lookup("document", "hit");
+            return Ok(document);
+        }
+        self.metrics.cache_lookup("document", "miss");
+        let document = Arc::new(self.read(text)?);
+        self.cache.insert(Arc::clone(&document.text), Arc::clone(&document));
+        Ok(document)
+    }
+
+    /// Selects the operation and checks what depends on the variables.
+    pub fn select(
+        &self,
+        document: &Document,
+        name: Option<&str>,
+        variables: &Variables,
+    ) -> Result<OperationKind, RequestError> {
+        let operation = find(&document.parsed.operations, name)?;
+        if document.varies {
+            let multipliers = Multipliers::of(operation, variables);
+            Measurer::new(&document.parsed, &self.limits, multipliers).check(operation)?;
+        }
+        Ok(match operation.ty {
+            OperationType::Query => OperationKind::Query,
+            OperationType::Mutation => OperationKind::Mutation,
+            OperationType::Subscription => OperationKind::Subscription,
+        })
+    }
+
+    fn read(&self, text: &str) -> Result<Document, RequestError> {
+        lexer::check(text, &self.limits)?;
+        let parsed = parse_query(text).map_err(|error| {
+            let mut refused = RequestError::new(ErrorCode::GraphqlParseFailed, first_line(&error.to_string()));
+            for entry in &mut refused.errors {
+                entry.locations = error.positions().map(Into::into).collect();
+            }
+            refused
+        })?;
+        let varies = {
+            let mut measurer = Measurer::new(&parsed, &self.limits, Multipliers::least());
+            for (_, operation) in parsed.operations.iter() {
+                measurer.check(&operation.node)?;
+            }
+            measurer.check_fragments()?;
+            measurer.saw_variable()
+        };
+        let hash = *blake3::hash(text.as_bytes()).as_bytes();
+        Ok(Document { text: text.into(), hash, parsed, varies })
+    }
+}
+
+fn find<'a>(operations: &'a DocumentOperations, name: Option<&str>) -> Result<&'a OperationDefinition, RequestError> {
+    match (operations, name) {
+        (DocumentOperations::Single(operation), None) => Ok(&operation.node),
+        (DocumentOperations::Multiple(operations), None) => {
+            let mut all = operations.values();
+            match (all.next(), all.next()) {
+                (Some(operation), None) => Ok(&operation.node),
+                _ => Err(RequestError::bad_input("`operationName` is needed: the document has several operations")),
+            }
+        }
+        (DocumentOperations::Multiple(operations), Some(name)) if operations.contains_key(name) => {
+            operations.get(name).map(|operation| &operation.node).ok_or_else(|| unknown(name))
+        }
+        (_, Some(name)) => Err(unknown(name)),
+    }
+}
+
+fn unknown(name: &str) -> RequestError {
+    let shown: String = name.chars().take(80).collect();
+    RequestError::bad_input(format!("`operationName`: the document has no operation {shown:?}"))
+}
+
+/// The parser draws the place with several lines of text; the place has its own field.
+fn first_line(message: &str) -> String {
+    let reason = message.lines().filter_map(|line| line.trim().strip_prefix("= ")).next_back();
+    format!("the document cannot be parsed: {}", reason.unwrap_or_else(|| message.lines().next().unwrap_or("syntax")))
+}
+
+#[cfg(test)]
+mod tests;

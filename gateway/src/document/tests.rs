@@ -1,0 +1,196 @@
+//! The limits of documents: each at its edge, and the attacks that they are for.
+
+use std::{fmt::Write, sync::Arc};
+
+use async_graphql::Variables;
+use mullion_schema::error::ErrorCode;
+
+use super::{Documents, OperationKind};
+use crate::config::Limits;
+
+fn documents() -> Documents {
+    Documents::new(Limits::default(), 1_000_000, Arc::default())
+}
+
+/// Parses, then selects the only operation; the code of the refusal, or nothing.
+fn code_with(text: &str, variables: &str) -> Option<ErrorCode> {
+    let documents = documents();
+    let variables: Variables = serde_json::from_str(variables).unwrap();
+    documents
+        .parse(text)
+        .and_then(|document| documents.select(&document, None, &variables))
+        .err()
+        .map(|error| error.code)
+}
+
+fn code(text: &str) -> Option<ErrorCode> {
+    code_with(text, "{}")
+}
+
+const COMPLEX: Option<ErrorCode> = Some(ErrorCode::OperationTooComplex);
+const BROKEN: Option<ErrorCode> = Some(ErrorCode::GraphqlParseFailed);
+
+fn nested(levels: usize) -> String {
+    format!("{}a{}", "{a".repeat(levels - 1) + "{", "}".repeat(levels))
+}
+
+#[test]
+fn what_is_no_document_does_not_parse() {
+    for text in [
+        "{",
+        "}",
+        "{a",
+        "{a)}",
+        "{a(b:[1}]}",
+        "{a(b:\"open)}",
+        "{a(b:\"\"\"open\"\")}",
+        "{a ; b}",
+        "\u{0}",
+        "{a é}",
+        "query",
+    ] {
+        assert_eq!(code(text), BROKEN, "{text}");
+    }
+}
+
+#[test]
+fn a_parse_error_says_where() {
+    let error = documents().parse("{\n  a(b: \"x)\n}").unwrap_err();
+    let location = error.errors[0].locations[0];
+    assert_eq!((location.line, location.column), (2, 8));
+    let error = documents().parse("{ a(b:) }").unwrap_err();
+    assert_eq!(error.code, ErrorCode::GraphqlParseFailed);
+    assert_eq!(error.errors[0].locations[0].line, 1);
+    assert!(!error.errors[0].message.contains('\n'), "{}", error.errors[0].message);
+}
+
+#[test]
+fn strings_and_comments_hide_nothing_and_count_as_one() {
+    for text in [
+        "{a(b: \"{{{{ \\\" }\")}",
+        "{a(b: \"\"\"{{ \\\"\"\" \" }\"\"\")}",
+        "{a # {{{{{{\n}",
+        "\u{feff}{a(b: -1.5e+3, c: $x)}",
+        "query($x: [Int!] = [1, 2]) {a ...f ... @include(if: true) {c: d}} fragment f on T {b}",
+    ] {
+        assert_eq!(code(text), None, "{text}");
+    }
+}
+
+#[test]
+fn limits_hold_at_their_edge() {
+    let repeated = |what: &str, times: usize| format!("{{{}}}", what.repeat(times));
+    assert_eq!(code(&repeated("a ", 9_998)), None);
+    assert_eq!(code(&repeated("a ", 9_999)), COMPLEX);
+    let aliases = |count: usize| {
+        (0..count).fold(String::from("query($v: I = {k: 1}) {f(x: {k: 1}) "), |mut text, number| {
+            let _ = write!(text, "a{number}:a ");
+            text
+        }) + "}"
+    };
+    assert_eq!(code(&aliases(100)), None);
+    assert_eq!(code(&aliases(101)), COMPLEX);
+    assert_eq!(code(&nested(15)), None);
+    assert_eq!(code(&nested(16)), COMPLEX);
+    let lists = |levels: usize| format!("{{a(b:{}{})}}", "[".repeat(levels), "]".repeat(levels));
+    assert_eq!(code(&lists(30)), None);
+    assert_eq!(code(&lists(31)), COMPLEX);
+    assert_eq!(code(&lists(100_000)), COMPLEX);
+    assert_eq!(code(&nested(100_000)), COMPLEX);
+}
+
+#[test]
+fn fragments_are_expanded_but_not_by_walking_them() {
+    let mut bomb = String::from("{...f0}");
+    for number in 0..30 {
+        let next = number + 1;
+        let _ = write!(bomb, "fragment f{number} on T {{...f{next} ...f{next}}}");
+    }
+    assert_eq!(code(&format!("{bomb} fragment f30 on T {{a}}")), COMPLEX);
+    // The same with a fragment that is not there, and with fragments that nobody uses.
+    assert_eq!(code(&bomb), COMPLEX);
+    assert_eq!(code(&bomb.replacen("{...f0}", "{a}", 1)), COMPLEX);
+}
+
+#[test]
+fn a_fragment_must_not_spread_itself() {
+    for text in [
+        "{...a} fragment a on T {...a}",
+        "{...a} fragment a on T {b {...c}} fragment c on T {...a}",
+        "{x} fragment a on T {...b} fragment b on T {...a}",
+    ] {
+        assert_eq!(code(text), Some(ErrorCode::GraphqlValidationFailed), "{text}");
+    }
+}
+
+#[test]
+fn a_long_chain_of_fragments_is_refused_before_it_is_walked() {
+    let mut chain = String::from("{...f0}");
+    for number in 0..1_000 {
+        let _ = write!(chain, "fragment f{number} on T {{...f{}}}", number + 1);
+    }
+    assert_eq!(code(&format!("{chain} fragment f1000 on T {{a}}")), COMPLEX);
+}
+
+#[test]
+fn depth_is_counted_through_fragments() {
+    let deep =
+        |levels: usize| format!("{{{}...f{}}} fragment f on T {}", "a{".repeat(8), "}".repeat(8), nested(levels));
+    assert_eq!(code(&deep(7)), None);
+    assert_eq!(code(&deep(8)), COMPLEX);
+}
+
+#[test]
+fn cost_multiplies_pages() {
+    assert_eq!(code("{a(first: 100) {b(first: 100) {c d e}}}"), None);
+    assert_eq!(code("{a(first: 100) {b(first: 100) {c d e f g}}}"), COMPLEX);
+    assert_eq!(code("{a(last: 100) {b(first: 100) {c {d e f g}}}}"), COMPLEX);
+    let text = "query($n: Int = 1, $m: Int) {a(first: $n) {b(first: $m) {c(first: 100) {d}}}}";
+    assert_eq!(code_with(text, r#"{"n": 4, "m": 4}"#), None);
+    assert_eq!(code_with(text, r#"{"n": 100, "m": 100}"#), COMPLEX);
+    assert_eq!(code_with(text, r#"{"m": 100}"#), None, "the default is used");
+    assert_eq!(code_with(text, r#"{"n": 100}"#), COMPLEX, "unknown counts as the longest page");
+    assert_eq!(code_with(text, r#"{"n": "many", "m": -1}"#), None, "wrong types are for validation");
+}
+
+#[test]
+fn introspection_of_clients_passes_and_bombs_do_not() {
+    let of_type = (0..9).fold("kind name".to_owned(), |inner, _| format!("kind name ofType {{{inner}}}"));
+    let text = format!(
+        "query IntrospectionQuery {{__schema {{queryType {{name}} types {{...FullType}} directives {{name args {{...V}}}}}}}}
+         fragment FullType on __Type {{kind name fields(includeDeprecated: true) {{name args {{...V}} type {{...R}}}}
+           inputFields {{...V}} interfaces {{...R}} enumValues {{name}} possibleTypes {{...R}}}}
+         fragment V on __InputValue {{name type {{...R}} defaultValue}}
+         fragment R on __Type {{{of_type}}}"
+    );
+    assert_eq!(code(&text), None);
+    assert_eq!(code("{__type(name: \"A\") {fields {type {fields {name}}}}}"), None);
+    assert_eq!(code("{__type(name: \"A\") {fields {type {fields {type {fields {name}}}}}}}"), COMPLEX);
+}
+
+#[test]
+fn the_operation_is_selected_by_its_name() {
+    let documents = documents();
+    let text = "query A {a} mutation B {b} subscription C {c}";
+    let document = documents.parse(text).unwrap();
+    let none = Variables::default();
+    for (name, expected) in
+        [("A", OperationKind::Query), ("B", OperationKind::Mutation), ("C", OperationKind::Subscription)]
+    {
+        assert_eq!(documents.select(&document, Some(name), &none).unwrap(), expected);
+    }
+    for name in [Some("D"), None] {
+        assert_eq!(documents.select(&document, name, &none).unwrap_err().code, ErrorCode::BadUserInput);
+    }
+    let single = documents.parse("query A {a}").unwrap();
+    assert_eq!(documents.select(&single, None, &none).unwrap(), OperationKind::Query);
+    assert!(documents.select(&single, Some("B"), &none).is_err());
+}
+
+#[test]
+fn the_same_text_is_parsed_once() {
+    let documents = documents();
+    let first = documents.parse("{a}").unwrap();
+    assert!(Arc::ptr_eq(&first, &documents.parse("{a}").unwrap()));
+    assert_ne!(first.hash, documents.parse("{b}").unwrap().hash);
+}

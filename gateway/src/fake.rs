@@ -1,0 +1,186 @@
+//! A stand-in for the engine, for tests of the transports: a schema of three fields, and streams that tests turn.
+
+use std::{sync::Arc, time::Duration};
+
+use async_graphql::{EmptySubscription, Object, Schema, SimpleObject};
+use async_trait::async_trait;
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use futures::{StreamExt, stream, stream::BoxStream};
+use http::StatusCode;
+use mullion_resolvers::clock::FixedClock;
+use mullion_schema::{error::ErrorCode, id::TenantId};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    config::Config,
+    http::{
+        App, Parts,
+        guard::Guard,
+        router,
+        webhooks::{Delivery, WebhookAnswer, Webhooks},
+    },
+    transport::{
+        engine::{Answer, AuthError, Caller, CallerParts, Engine, LiveFrame, ParsedOperation, Role},
+        error::{ErrorEntry, Location, RequestError},
+    },
+};
+
+struct Query;
+
+#[derive(SimpleObject)]
+struct Thing {
+    name: String,
+}
+
+#[Object]
+impl Query {
+    async fn hello(&self, name: Option<String>) -> String {
+        format!("hello {}", name.unwrap_or_default())
+    }
+
+    async fn pause(&self) -> bool {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        true
+    }
+
+    async fn slow(&self) -> bool {
+        tokio::time::sleep(Duration::from_hours(1)).await;
+        true
+    }
+
+    async fn things(&self, first: i32) -> Vec<Thing> {
+        (0..first).map(|number| Thing { name: number.to_string() }).collect()
+    }
+}
+
+struct Mutation;
+
+#[Object]
+impl Mutation {
+    async fn change(&self) -> bool {
+        true
+    }
+}
+
+/// Answers for anybody but the key "bad"; the key "revoked" fires `revoked` of its caller.
+pub(crate) struct FakeEngine {
+    schema: Schema<Query, Mutation, EmptySubscription>,
+    pub(crate) revoked: CancellationToken,
+}
+
+impl Default for FakeEngine {
+    fn default() -> Self {
+        let schema = Schema::build(Query, Mutation, EmptySubscription).finish();
+        Self { schema, revoked: CancellationToken::new() }
+    }
+}
+
+#[async_trait]
+impl Engine for FakeEngine {
+    async fn authenticate(&self, bearer: Option<&str>) -> Result<Caller, AuthError> {
+        match bearer {
+            Some("" | "bad") => Err(AuthError::Invalid),
+            _ => Ok(Caller::new(CallerParts {
+                tenant: TenantId::from("t"),
+                role: Role::Admin,
+                revoked: self.revoked.clone(),
+                context: Arc::new(()),
+            })),
+        }
+    }
+
+    async fn execute(&self, _caller: &Caller, operation: ParsedOperation) -> Answer {
+        assert!(!operation.document.text.contains("panics"), "on purpose");
+        let response = self.schema.execute(operation.to_request()).await;
+        let refused = response.errors.iter().any(|error| error.path.is_empty());
+        if !refused {
+            return Answer::Result(Bytes::from(serde_json::to_vec(&response).unwrap()));
+        }
+        let code = ErrorCode::GraphqlValidationFailed;
+        let errors = response.errors.into_iter().map(|error| {
+            let mut entry = ErrorEntry::new(code, error.message);
+            entry.locations = error.locations.into_iter().map(Location::from).collect();
+            entry
+        });
+        Answer::Refused(RequestError { code, errors: errors.collect() })
+    }
+
+    /// `count`: 1 to 3, then the end. `forever`: one frame, then silence. Anything else is refused.
+    fn subscribe(
+        &self,
+        _caller: &Caller,
+        operation: ParsedOperation,
+    ) -> Result<BoxStream<'static, LiveFrame>, RequestError> {
+        let from = operation.resume_after.as_deref().and_then(|cursor| cursor.parse().ok()).unwrap_or(0);
+        let frame = |number: i32| LiveFrame {
+            payload: Bytes::from(format!(r#"{{"data":{{"count":{number}}}}}"#)),
+            cursor: Some(number.to_string()),
+        };
+        if operation.document.text.contains("count") {
+            return Ok(stream::iter(from + 1..=3).map(frame).boxed());
+        }
+        if operation.document.text.contains("panics") {
+            return Ok(stream::iter([0])
+                .map(move |number| if number == 0 { panic!("on purpose") } else { frame(0) })
+                .boxed());
+        }
+        if operation.document.text.contains("forever") {
+            return Ok(stream::iter([0]).map(frame).chain(stream::pending()).boxed());
+        }
+        Err(RequestError::new(ErrorCode::GraphqlValidationFailed, "there is no such field"))
+    }
+
+    async fn head_cursor(&self, _caller: &Caller) -> String {
+        "head".to_owned()
+    }
+}
+
+/// One endpoint, `/webhooks/github/e`, of at most 10 bytes.
+struct FakeWebhooks;
+
+#[async_trait]
+impl Webhooks for FakeWebhooks {
+    async fn limit(&self, provider: &str, endpoint: &str) -> Option<usize> {
+        (provider == "github" && endpoint == "e").then_some(10)
+    }
+
+    async fn receive(&self, delivery: Delivery) -> WebhookAnswer {
+        let mut answer = WebhookAnswer::status(StatusCode::ACCEPTED);
+        answer.body = delivery.body;
+        answer
+    }
+}
+
+/// A gateway on a port of its own.
+pub(crate) struct Gateway {
+    pub(crate) app: Arc<App>,
+    pub(crate) engine: Arc<FakeEngine>,
+    pub(crate) port: u16,
+}
+
+impl Gateway {
+    /// Starts one, with settings changed by `change`.
+    pub(crate) async fn start(change: impl FnOnce(&mut Config)) -> Self {
+        let mut config = Config::default();
+        change(&mut config);
+        let engine = Arc::new(FakeEngine::default());
+        let engine_of_the_app: Arc<dyn Engine> = Arc::<FakeEngine>::clone(&engine);
+        let parts = Parts {
+            engine: engine_of_the_app,
+            webhooks: Arc::new(FakeWebhooks),
+            clock: Arc::new(FixedClock::at(DateTime::<Utc>::UNIX_EPOCH)),
+            metrics: Arc::default(),
+            guard: Guard::loopback(Some("https://tunnel.example"), &[]),
+            console: None,
+        };
+        let app = App::new(&config, parts);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let routes = router(&app, true);
+        tokio::spawn(async move { axum::serve(listener, routes).await });
+        app.readiness.set(true);
+        Self { app, engine, port }
+    }
+}

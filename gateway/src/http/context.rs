@@ -1,0 +1,62 @@
+//! What surrounds each request: its id, its span in the log, its time in the metrics.
+
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Instant};
+
+use axum::{
+    extract::{MatchedPath, Request, State},
+    middleware::Next,
+    response::Response,
+};
+use futures::FutureExt;
+use http::{HeaderMap, HeaderValue};
+use mullion_resolvers::clock::Clock;
+use tracing::Instrument;
+
+use super::{App, REQUEST_ID, negotiate::Media};
+use crate::{telemetry::metrics::RequestLabels, transport::error::RequestError};
+
+/// A request's id: the client's own where it is fit for a log, otherwise a new one.
+#[derive(Debug, Clone)]
+pub struct RequestId(pub Arc<str>);
+
+const LONGEST_ID: usize = 64;
+
+/// Gives the request its id, and the answer too.
+pub(super) async fn wrap(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let id = id_of(request.headers(), &*app.clock);
+    let route = request.extensions().get::<MatchedPath>().map_or("unknown", MatchedPath::as_str).to_owned();
+    let span = tracing::info_span!("request", id = %id, method = %request.method(), route);
+    request.extensions_mut().insert(RequestId(Arc::clone(&id)));
+    let answered = AssertUnwindSafe(next.run(request).instrument(span.clone())).catch_unwind().await;
+    let mut response = answered.unwrap_or_else(|_| {
+        span.in_scope(|| tracing::error!("a request panicked"));
+        Media::Json.refused(&RequestError::internal(&id))
+    });
+    let took = started.elapsed();
+    let status = response.status().as_u16();
+    span.in_scope(|| tracing::debug!(status, milliseconds = took.as_millis(), "answered"));
+    app.metrics.request_latency.get_or_create(&RequestLabels { route, status }).observe(took.as_secs_f64());
+    if let Ok(value) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert(REQUEST_ID, value);
+    }
+    response
+}
+
+fn id_of(headers: &HeaderMap, clock: &dyn Clock) -> Arc<str> {
+    let fit = |id: &&str| {
+        !id.is_empty()
+            && id.len() <= LONGEST_ID
+            && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
+    };
+    match headers.get(REQUEST_ID).and_then(|value| value.to_str().ok()).filter(fit) {
+        Some(id) => id.into(),
+        None => new_id(clock),
+    }
+}
+
+/// A new id, sortable by time.
+pub(crate) fn new_id(clock: &dyn Clock) -> Arc<str> {
+    let milliseconds = u64::try_from(clock.now().timestamp_millis()).unwrap_or_default();
+    ulid::Ulid::from_parts(milliseconds, rand::random()).to_string().into()
+}

@@ -1,0 +1,184 @@
+//! `/graphql`: GraphQL over HTTP by POST and GET, the WebSocket upgrade, and a browser's page.
+
+use std::{panic::AssertUnwindSafe, sync::Arc};
+
+use axum::{
+    Extension,
+    body::Body,
+    extract::{RawQuery, State, WebSocketUpgrade, ws::rejection::WebSocketUpgradeRejection},
+    response::{IntoResponse, Redirect, Response},
+};
+use futures::{FutureExt, StreamExt, stream::BoxStream};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use mullion_schema::error::ErrorCode;
+
+use super::{App, body, context::RequestId, negotiate::Media, negotiate::wants_page};
+use crate::{
+    document::OperationKind,
+    transport::{
+        engine::{Answer, Caller, LiveFrame, ParsedOperation},
+        error::RequestError,
+        params::{Origin, Params},
+        websocket,
+    },
+};
+
+/// `GET /`: the console, where it is shown.
+pub async fn page(State(app): State<Arc<App>>) -> Response {
+    match &app.console {
+        Some(console) => (console.page)(),
+        None => (StatusCode::NOT_FOUND, "GraphQL is at /graphql\n").into_response(),
+    }
+}
+
+/// `POST /graphql`
+pub async fn post(
+    State(app): State<Arc<App>>,
+    Extension(RequestId(id)): Extension<RequestId>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    let Some(media) = Media::accepted(&headers) else { return not_acceptable() };
+    let bytes = match body::read_json(&headers, body, app.server.max_body_bytes, app.request_timeout()).await {
+        Ok(bytes) => bytes,
+        Err((status, error)) => return media.with_status(status, &error),
+    };
+    match Params::from_json(&bytes).and_then(with_query) {
+        Ok(params) => Request { app, id, media }.run(params, &headers, false).await,
+        Err(error) => media.with_status(StatusCode::BAD_REQUEST, &error),
+    }
+}
+
+/// `GET /graphql`: a query, the upgrade to a WebSocket, or the console for a browser.
+pub async fn get(
+    State(app): State<Arc<App>>,
+    Extension(RequestId(id)): Extension<RequestId>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Response {
+    match upgrade {
+        Ok(upgrade) => return websocket::accept(app, &headers, upgrade),
+        Err(rejection) if headers.contains_key(header::UPGRADE) => return rejection.into_response(),
+        Err(_) => {}
+    }
+    if wants_page(&headers) {
+        return match &app.console {
+            Some(console) => (console.page)(),
+            None => Redirect::to("/").into_response(),
+        };
+    }
+    let Some(media) = Media::accepted(&headers) else { return not_acceptable() };
+    match Params::from_query_string(query.as_deref().unwrap_or_default()).and_then(with_query) {
+        Ok(params) => Request { app, id, media }.run(params, &headers, true).await,
+        Err(error) => media.with_status(StatusCode::BAD_REQUEST, &error),
+    }
+}
+
+/// A request without a document is not well-formed, whatever media type it asks for.
+fn with_query(params: Params) -> Result<Params, RequestError> {
+    let persisted = params.extensions.as_ref().is_some_and(|extensions| extensions.contains_key("persistedQuery"));
+    if params.query.is_none() && !persisted {
+        return Err(RequestError::bad_input("`query` is missing: send the document in it"));
+    }
+    Ok(params)
+}
+
+/// The key of `Authorization: Bearer KEY`.
+pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
+    strip_bearer(headers.get(header::AUTHORIZATION)?.to_str().ok()?)
+}
+
+/// The key behind the scheme, which is not case-sensitive.
+pub(crate) fn strip_bearer(value: &str) -> Option<&str> {
+    let (scheme, key) = value.trim().split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
+}
+
+/// The key that a request carries: with another scheme it is no key of ours, not none.
+pub(crate) async fn authenticate(app: &App, headers: &HeaderMap) -> Result<Caller, RequestError> {
+    let given = headers.contains_key(header::AUTHORIZATION);
+    let key = bearer(headers).or(given.then_some(""));
+    app.engine.authenticate(key).await.map_err(RequestError::from)
+}
+
+struct Request {
+    app: Arc<App>,
+    id: Arc<str>,
+    media: Media,
+}
+
+impl Request {
+    async fn run(self, params: Params, headers: &HeaderMap, is_get: bool) -> Response {
+        let Self { app, id, media } = self;
+        let caller = match authenticate(&app, headers).await {
+            Ok(caller) => caller,
+            Err(error) => return media.refused(&error),
+        };
+        let origin = Origin { request_id: Arc::clone(&id), resume_after: None };
+        let operation = match params.prepare(&app.documents, origin) {
+            Ok(operation) => operation,
+            Err(error) => return media.refused(&error),
+        };
+        if is_get && operation.kind != OperationKind::Query {
+            let mut response = media.with_status(
+                StatusCode::METHOD_NOT_ALLOWED,
+                &RequestError::bad_input("GET runs queries only: send mutations by POST"),
+            );
+            response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
+            return response;
+        }
+        if operation.kind == OperationKind::Subscription {
+            let message = "subscriptions run over WebSocket at /graphql or as an event stream at /graphql/stream";
+            return media.refused(&RequestError::bad_input(message));
+        }
+        match execute(&app, &caller, operation).await {
+            Ok(answer) => media.answer(&answer),
+            Err(error) => media.with_status(StatusCode::GATEWAY_TIMEOUT, &error),
+        }
+    }
+}
+
+/// Executes within the request's time; an error says that it was over.
+pub(crate) async fn execute(app: &App, caller: &Caller, operation: ParsedOperation) -> Result<Answer, RequestError> {
+    app.metrics.execution(if operation.kind == OperationKind::Query { "query" } else { "mutation" });
+    let id = Arc::clone(&operation.request_id);
+    let time = app.request_timeout();
+    let execution = AssertUnwindSafe(app.engine.execute(caller, operation)).catch_unwind();
+    match tokio::time::timeout(time, execution).await {
+        Ok(Ok(answer)) => Ok(answer),
+        // The panic's own message was logged by its hook.
+        Ok(Err(_)) => {
+            tracing::error!(id = %id, "an operation panicked");
+            Ok(Answer::Refused(RequestError::internal(&id)))
+        }
+        Err(_) => {
+            tracing::warn!(id = %id, seconds = time.as_secs(), "an operation took too long");
+            let message = format!("the operation took longer than {} seconds", time.as_secs());
+            Err(RequestError::new(ErrorCode::InternalServerError, message))
+        }
+    }
+}
+
+/// Starts a subscription. A panic ends it with an error, and nothing else.
+pub(crate) fn subscribe(
+    app: &App,
+    caller: &Caller,
+    operation: ParsedOperation,
+) -> Result<BoxStream<'static, LiveFrame>, RequestError> {
+    app.metrics.execution("subscription");
+    let id = Arc::clone(&operation.request_id);
+    let frames = app.engine.subscribe(caller, operation)?;
+    let frames = AssertUnwindSafe(frames).catch_unwind().map(move |frame| {
+        frame.unwrap_or_else(|_| {
+            tracing::error!(id = %id, "a subscription panicked");
+            LiveFrame { payload: RequestError::internal(&id).to_body(), cursor: None }
+        })
+    });
+    Ok(frames.boxed())
+}
+
+fn not_acceptable() -> Response {
+    let message = "answers are application/json or application/graphql-response+json\n";
+    (StatusCode::NOT_ACCEPTABLE, message).into_response()
+}

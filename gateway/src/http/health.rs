@@ -1,0 +1,54 @@
+//! Whether the process lives, whether it wants traffic, and its metrics.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use axum::{
+    Json, Router,
+    extract::State,
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use http::{StatusCode, header};
+use serde_json::json;
+
+use super::App;
+
+/// Whether traffic is welcome: from the end of the start to the beginning of the end.
+#[derive(Debug, Clone, Default)]
+pub struct Readiness(Arc<AtomicBool>);
+
+impl Readiness {
+    /// Traffic is welcome, or no longer.
+    pub fn set(&self, ready: bool) {
+        self.0.store(ready, Ordering::Release);
+    }
+
+    /// Whether it is.
+    pub fn get(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+pub(super) fn router(app: &Arc<App>) -> Router {
+    Router::new().route("/health/live", get(live)).route("/health/ready", get(ready)).with_state(Arc::clone(app))
+}
+
+async fn live() -> Response {
+    Json(json!({ "status": "live" })).into_response()
+}
+
+async fn ready(State(app): State<Arc<App>>) -> Response {
+    if app.readiness.get() && !app.shutdown.is_cancelled() {
+        Json(json!({ "status": "ready" })).into_response()
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "status": "not ready" }))).into_response()
+    }
+}
+
+pub(super) async fn metrics(State(app): State<Arc<App>>) -> Response {
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    ([(header::CONTENT_TYPE, kind)], app.metrics.encode()).into_response()
+}

@@ -1,0 +1,159 @@
+//! The HTTP side of the gateway: its routes, and what stands before and behind them.
+
+pub mod body;
+pub mod console;
+pub mod context;
+pub mod graphql;
+pub mod guard;
+pub mod health;
+pub mod negotiate;
+pub mod webhooks;
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    Router, middleware,
+    response::Response,
+    routing::{get, post},
+};
+use http::{HeaderName, Method, header};
+use mullion_resolvers::clock::Clock;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tower_http::{
+    CompressionLevel,
+    compression::CompressionLayer,
+    cors::{AllowOrigin, CorsLayer},
+};
+
+use self::{guard::Guard, health::Readiness, webhooks::Webhooks};
+use crate::{
+    config::{Config, Live, Server},
+    document::Documents,
+    telemetry::metrics::Metrics,
+    transport::{engine::Engine, sse},
+};
+
+/// Where a request's id is told.
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The console's page and the routes of its assets.
+#[derive(Clone)]
+pub struct Console {
+    /// Answers `GET /` and a browser's `GET /graphql`.
+    pub page: fn() -> Response,
+    /// The assets.
+    pub assets: fn() -> Router,
+}
+
+/// What the engine's side brings.
+pub struct Parts {
+    /// Executes operations.
+    pub engine: Arc<dyn Engine>,
+    /// Takes deliveries.
+    pub webhooks: Arc<dyn Webhooks>,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// Where everything is counted.
+    pub metrics: Arc<Metrics>,
+    /// Who may ask from where.
+    pub guard: Guard,
+    /// The console, where it is shown.
+    pub console: Option<Console>,
+}
+
+/// What all handlers share.
+pub struct App {
+    pub(crate) engine: Arc<dyn Engine>,
+    pub(crate) webhooks: Arc<dyn Webhooks>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) guard: Arc<Guard>,
+    pub(crate) console: Option<Console>,
+    pub(crate) documents: Documents,
+    pub(crate) server: Server,
+    pub(crate) live: Live,
+    pub(crate) budget: Arc<webhooks::Budget>,
+    pub(crate) webhook_timeout: Duration,
+    pub(crate) sockets: Arc<tokio::sync::Semaphore>,
+    /// Whether traffic is welcome.
+    pub readiness: Readiness,
+    /// Fires when the process ends: sockets say goodbye.
+    pub shutdown: CancellationToken,
+    /// Open sockets and streams, so that the end can wait for them.
+    pub tracker: TaskTracker,
+}
+
+impl App {
+    /// Puts the parts together.
+    pub fn new(config: &Config, parts: Parts) -> Arc<Self> {
+        Arc::new(Self {
+            engine: parts.engine,
+            webhooks: parts.webhooks,
+            clock: parts.clock,
+            guard: Arc::new(parts.guard),
+            console: parts.console,
+            documents: Documents::new(config.limits.clone(), config.cache.document_bytes, Arc::clone(&parts.metrics)),
+            metrics: parts.metrics,
+            server: config.server.clone(),
+            live: config.live.clone(),
+            budget: Arc::new(webhooks::Budget::new(config.webhooks.max_bytes_in_flight)),
+            webhook_timeout: Duration::from_secs(config.webhooks.read_timeout_seconds),
+            sockets: Arc::new(tokio::sync::Semaphore::new(config.live.max_sockets)),
+            readiness: Readiness::default(),
+            shutdown: CancellationToken::new(),
+            tracker: TaskTracker::new(),
+        })
+    }
+
+    pub(crate) fn request_timeout(&self) -> Duration {
+        Duration::from_secs(self.server.request_timeout_seconds)
+    }
+}
+
+/// The routes of the main port. `with_admin`: `/health` and `/metrics` too, as in `dev`; `serve` has them elsewhere.
+pub fn router(app: &Arc<App>, with_admin: bool) -> Router {
+    let compressed = Router::new()
+        .route("/graphql", get(graphql::get).post(graphql::post))
+        .route("/", get(graphql::page))
+        .layer(CompressionLayer::new().gzip(true).br(true).quality(CompressionLevel::Fastest));
+    let mut routes = compressed
+        .route("/graphql/stream", get(sse::get).post(sse::post))
+        .route("/webhooks/{provider}/{endpoint}", post(webhooks::receive))
+        .with_state(Arc::clone(app));
+    if let Some(console) = &app.console {
+        routes = routes.merge((console.assets)());
+    }
+    if with_admin {
+        routes = routes.merge(admin_router(app));
+    }
+    // From the inside out: what is added last sees a request first.
+    routes
+        .layer(cors(app))
+        .layer(middleware::from_fn_with_state(Arc::clone(&app.guard), guard::check))
+        .layer(middleware::from_fn_with_state(Arc::clone(app), context::wrap))
+}
+
+/// The routes of the admin address.
+pub fn admin_router(app: &Arc<App>) -> Router {
+    health::router(app).merge(Router::new().route("/metrics", get(health::metrics)).with_state(Arc::clone(app)))
+}
+
+fn cors(app: &Arc<App>) -> CorsLayer {
+    let guard = Arc::clone(&app.guard);
+    let allowed = AllowOrigin::predicate(move |origin, request| guard.allows_origin(origin, &request.headers));
+    CorsLayer::new()
+        .allow_origin(allowed)
+        .allow_methods([Method::GET, Method::POST])
+        .allow_headers([
+            header::ACCEPT,
+            header::AUTHORIZATION,
+            header::CONTENT_TYPE,
+            HeaderName::from_static("last-event-id"),
+            REQUEST_ID,
+        ])
+        .expose_headers([REQUEST_ID])
+        .max_age(Duration::from_mins(10))
+}
+
+#[cfg(test)]
+mod tests;

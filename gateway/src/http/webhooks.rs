@@ -1,0 +1,188 @@
+//! `POST /webhooks/{provider}/{endpoint}`: takes a delivery's bytes within its limits. What they mean is decided behind the seam.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use axum::{
+    body::{Body, HttpBody},
+    extract::{Path, State},
+    response::{IntoResponse, Response},
+};
+use bytes::{Bytes, BytesMut};
+use chrono::{DateTime, Utc};
+use futures::StreamExt;
+use http::{HeaderMap, StatusCode, header};
+
+use super::{App, body::announced_length};
+
+/// What the provider is told.
+#[derive(Debug, Clone)]
+pub struct WebhookAnswer {
+    /// The status.
+    pub status: StatusCode,
+    /// Headers, such as an echoed handshake secret.
+    pub headers: HeaderMap,
+    /// The body, such as an echoed challenge.
+    pub body: Bytes,
+}
+
+impl WebhookAnswer {
+    /// A status, and nothing else.
+    pub fn status(status: StatusCode) -> Self {
+        Self { status, headers: HeaderMap::new(), body: Bytes::new() }
+    }
+}
+
+/// Takes deliveries: verifies, stores, answers.
+#[async_trait]
+pub trait Webhooks: Send + Sync {
+    /// The longest body that this endpoint takes; `None` when there is no such endpoint.
+    async fn limit(&self, provider: &str, endpoint: &str) -> Option<usize>;
+
+    /// Takes one delivery. The answer is given when it is on disk.
+    async fn receive(&self, delivery: Delivery) -> WebhookAnswer;
+}
+
+/// A delivery, as it came.
+#[derive(Debug, Clone)]
+pub struct Delivery {
+    /// `github`
+    pub provider: String,
+    /// The endpoint of one integration.
+    pub endpoint: String,
+    /// All headers.
+    pub headers: HeaderMap,
+    /// The raw bytes, which are what is signed.
+    pub body: Bytes,
+    /// When it arrived.
+    pub now: DateTime<Utc>,
+}
+
+/// Bytes of bodies that may be in memory at a time, over all endpoints.
+#[derive(Debug)]
+pub struct Budget {
+    left: AtomicUsize,
+}
+
+/// A part of the budget; given back when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Share {
+    budget: Arc<Budget>,
+    bytes: usize,
+}
+
+impl Budget {
+    /// A budget of `bytes`.
+    pub(crate) fn new(bytes: usize) -> Self {
+        Self { left: AtomicUsize::new(bytes) }
+    }
+
+    fn take(&self, bytes: usize) -> bool {
+        self.left.fetch_update(Ordering::AcqRel, Ordering::Acquire, |left| left.checked_sub(bytes)).is_ok()
+    }
+}
+
+impl Share {
+    fn none(budget: &Arc<Budget>) -> Self {
+        Self { budget: Arc::clone(budget), bytes: 0 }
+    }
+
+    /// Grows to `bytes`; `false` when the budget is spent.
+    fn grow_to(&mut self, bytes: usize) -> bool {
+        let more = bytes.saturating_sub(self.bytes);
+        let taken = self.budget.take(more);
+        if taken {
+            self.bytes += more;
+        }
+        taken
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.budget.left.fetch_add(self.bytes, Ordering::AcqRel);
+    }
+}
+
+enum Failure {
+    TooLarge,
+    Busy,
+    Slow,
+    Broken,
+}
+
+/// The route.
+pub async fn receive(
+    State(app): State<Arc<App>>,
+    Path((provider, endpoint)): Path<(String, String)>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    // Before the body is read: whoever does not know an endpoint costs nothing.
+    let Some(limit) = app.webhooks.limit(&provider, &endpoint).await else {
+        return (StatusCode::NOT_FOUND, "there is no such webhook endpoint\n").into_response();
+    };
+    let mut share = Share::none(&app.budget);
+    let announced = announced_length(&headers);
+    let body = match read(body, announced, limit, &mut share, app.webhook_timeout).await {
+        Ok(body) => body,
+        Err(failure) => {
+            let (status, result) = match failure {
+                Failure::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "too_large"),
+                Failure::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
+                Failure::Slow => (StatusCode::REQUEST_TIMEOUT, "slow"),
+                Failure::Broken => (StatusCode::BAD_REQUEST, "broken"),
+            };
+            app.metrics.delivery(&provider, result);
+            let mut response = status.into_response();
+            if status == StatusCode::SERVICE_UNAVAILABLE {
+                response.headers_mut().insert(header::RETRY_AFTER, http::HeaderValue::from_static("5"));
+            }
+            return response;
+        }
+    };
+    let delivery = Delivery { provider, endpoint, headers, body, now: app.clock.now() };
+    let answer = app.webhooks.receive(delivery).await;
+    drop(share);
+    (answer.status, answer.headers, answer.body).into_response()
+}
+
+async fn read(
+    body: Body,
+    announced: Option<usize>,
+    limit: usize,
+    share: &mut Share,
+    time: Duration,
+) -> Result<Bytes, Failure> {
+    let expected = announced.or_else(|| body.size_hint().exact().and_then(|hint| usize::try_from(hint).ok()));
+    if expected.is_some_and(|length| length > limit) {
+        return Err(Failure::TooLarge);
+    }
+    // What is announced is not reserved in memory before it comes, but it is taken from the budget.
+    if !share.grow_to(expected.unwrap_or(0)) {
+        return Err(Failure::Busy);
+    }
+    let all = async {
+        let mut bytes = BytesMut::new();
+        let mut chunks = body.into_data_stream();
+        while let Some(chunk) = chunks.next().await {
+            let chunk = chunk.map_err(|_| Failure::Broken)?;
+            let length = bytes.len() + chunk.len();
+            if length > limit {
+                return Err(Failure::TooLarge);
+            }
+            if !share.grow_to(length) {
+                return Err(Failure::Busy);
+            }
+            bytes.extend_from_slice(&chunk);
+        }
+        Ok(bytes.freeze())
+    };
+    tokio::time::timeout(time, all).await.map_err(|_| Failure::Slow)?
+}

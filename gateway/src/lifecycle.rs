@@ -1,0 +1,176 @@
+//! Start and end of the process: listeners, signals, and a shutdown in two steps.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use anyhow::Context;
+use axum::{Router, serve::ListenerExt};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::http::App;
+
+/// Binds an address; the error names it.
+pub async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    let hint = "is another Mullion running? choose another port with --port";
+    TcpListener::bind(address).await.with_context(|| format!("{address} cannot be bound; {hint}"))
+}
+
+/// Both loopback addresses with one port: what `localhost` means differs. IPv6 may be missing.
+pub async fn bind_loopback(port: u16) -> anyhow::Result<Vec<TcpListener>> {
+    let first = bind(SocketAddr::from(([127, 0, 0, 1], port))).await?;
+    let port = first.local_addr()?.port();
+    let mut all = vec![first];
+    if let Ok(second) = TcpListener::bind(SocketAddr::from(([0u16, 0, 0, 0, 0, 0, 0, 1], port))).await {
+        all.push(second);
+    }
+    Ok(all)
+}
+
+/// A token that fires at the first SIGTERM or SIGINT. The second one ends the process at once.
+pub fn on_signal() -> anyhow::Result<CancellationToken> {
+    let token = CancellationToken::new();
+    let fired = token.clone();
+    let mut signals = signals().context("signals cannot be listened for")?;
+    tokio::spawn(async move {
+        signals.next().await;
+        tracing::info!("shutting down; a second signal ends at once");
+        fired.cancel();
+        signals.next().await;
+        std::process::exit(130);
+    });
+    Ok(token)
+}
+
+#[cfg(unix)]
+struct Signals {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+fn signals() -> std::io::Result<Signals> {
+    use tokio::signal::unix::{SignalKind, signal};
+    Ok(Signals { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+}
+
+#[cfg(unix)]
+impl Signals {
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+#[cfg(not(unix))]
+struct Signals;
+
+#[cfg(not(unix))]
+#[expect(clippy::unnecessary_wraps, reason = "the same signature as where signals are")]
+fn signals() -> std::io::Result<Signals> {
+    Ok(Signals)
+}
+
+#[cfg(not(unix))]
+impl Signals {
+    async fn next(&mut self) {
+        let _ = tokio::signal::ctrl_c().await;
+    }
+}
+
+/// Serves until `stop` fires; then stops accepting, says goodbye to sockets, and waits at most `grace` for the rest.
+pub async fn serve(
+    app: &Arc<App>,
+    listeners: Vec<(TcpListener, Router)>,
+    stop: CancellationToken,
+    grace: Duration,
+) -> anyhow::Result<()> {
+    let mut servers = tokio::task::JoinSet::new();
+    let shutdown = app.shutdown.clone();
+    for (listener, router) in listeners {
+        let shutdown = shutdown.clone();
+        let listener = listener.tap_io(|stream| {
+            // Frames are small and wait for nothing; where it cannot be set, they are only slower.
+            let _ = stream.set_nodelay(true);
+        });
+        servers.spawn(async move {
+            axum::serve(listener, router).with_graceful_shutdown(async move { shutdown.cancelled().await }).await
+        });
+    }
+    app.readiness.set(true);
+    stop.cancelled().await;
+    app.readiness.set(false);
+    app.shutdown.cancel();
+    app.tracker.close();
+    let finished = async {
+        while servers.join_next().await.is_some() {}
+        app.tracker.wait().await;
+    };
+    if tokio::time::timeout(grace, finished).await.is_err() {
+        tracing::warn!(seconds = grace.as_secs(), "requests were cut off");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpStream,
+    };
+    use tokio_util::sync::CancellationToken;
+
+    use super::{bind_loopback, serve};
+    use crate::{fake::Gateway, http::router};
+
+    async fn stopped_within(grace: Duration, query: &str) -> (String, Duration) {
+        let gateway = Gateway::start(|_| {}).await;
+        let listeners = bind_loopback(0).await.unwrap();
+        let port = listeners[0].local_addr().unwrap().port();
+        let routes = router(&gateway.app, true);
+        let listeners = listeners.into_iter().map(|listener| (listener, routes.clone())).collect();
+        let stop = CancellationToken::new();
+        let app = std::sync::Arc::clone(&gateway.app);
+        let serving = tokio::spawn({
+            let stop = stop.clone();
+            async move { serve(&app, listeners, stop, grace).await }
+        });
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+        let request = format!("GET {query} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        stop.cancel();
+        let started = Instant::now();
+        serving.await.unwrap().unwrap();
+        let took = started.elapsed();
+        assert!(!gateway.app.readiness.get());
+        assert!(TcpStream::connect(("127.0.0.1", port)).await.is_err(), "still accepting");
+        let mut answer = String::new();
+        let _ = tokio::time::timeout(Duration::from_secs(1), stream.read_to_string(&mut answer)).await;
+        (answer, took)
+    }
+
+    #[tokio::test]
+    async fn requests_finish_before_the_end() {
+        let (answer, took) = stopped_within(Duration::from_secs(10), "/graphql?query=%7Bpause%7D").await;
+        assert!(answer.contains(r#"{"data":{"pause":true}}"#), "{answer}");
+        assert!(took < Duration::from_secs(5));
+    }
+
+    #[tokio::test]
+    async fn streams_end_at_once() {
+        let query = "/graphql/stream?query=subscription%7Bforever%7D";
+        let (answer, took) = stopped_within(Duration::from_secs(10), query).await;
+        assert!(answer.contains("event: next") && !answer.contains("complete"), "{answer}");
+        assert!(took < Duration::from_secs(5));
+    }
+
+    #[tokio::test]
+    async fn the_end_does_not_wait_forever() {
+        let (_, took) = stopped_within(Duration::from_millis(200), "/graphql?query=%7Bslow%7D").await;
+        assert!(took < Duration::from_secs(5));
+    }
+}

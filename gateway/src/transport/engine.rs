@@ -1,0 +1,147 @@
+//! The seam to what executes operations. The transports know nothing else of it, and are tested over a stand-in.
+
+use std::{any::Any, fmt, sync::Arc};
+
+use async_graphql::Variables;
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::stream::BoxStream;
+use mullion_schema::id::TenantId;
+use tokio_util::sync::CancellationToken;
+
+use super::error::RequestError;
+use crate::document::{Document, OperationKind};
+
+/// What a caller may do, the least first.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, strum::Display, strum::EnumString, clap::ValueEnum,
+)]
+#[strum(serialize_all = "lowercase")]
+pub enum Role {
+    /// Reads.
+    Viewer,
+    /// Reads, and changes dashboards.
+    Editor,
+    /// Everything, integrations too.
+    Admin,
+}
+
+/// Who asks, as the credential says. Cheap to clone.
+#[derive(Clone)]
+pub struct Caller(Arc<CallerParts>);
+
+/// What a [`Caller`] is made of.
+pub struct CallerParts {
+    /// Owns everything that the caller sees.
+    pub tenant: TenantId,
+    /// What the caller may do.
+    pub role: Role,
+    /// Fires when the credential is revoked: sockets close with 4403, streams end.
+    pub revoked: CancellationToken,
+    /// Whatever the engine wants to find again: the permission set.
+    pub context: Arc<dyn Any + Send + Sync>,
+}
+
+impl Caller {
+    /// A caller, as the engine authenticated it.
+    pub fn new(parts: CallerParts) -> Self {
+        Self(Arc::new(parts))
+    }
+}
+
+impl std::ops::Deref for Caller {
+    type Target = CallerParts;
+
+    fn deref(&self) -> &CallerParts {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Caller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Caller").field("tenant", &self.tenant).field("role", &self.role).finish_non_exhaustive()
+    }
+}
+
+/// An operation that passed the document's limits: parsed, selected, not yet validated against the graph.
+#[derive(Debug, Clone)]
+pub struct ParsedOperation {
+    /// The text, its hash and its parsed form; shared by all requests that send the same text.
+    pub document: Arc<Document>,
+    /// The operation's name, as the request gave it; `None` when the document holds one operation only.
+    pub operation_name: Option<String>,
+    /// Query, mutation or subscription.
+    pub kind: OperationKind,
+    /// The request's variables, not yet checked against the graph.
+    pub variables: Variables,
+    /// The request's extensions, a JSON object or nothing.
+    pub extensions: serde_json::Map<String, serde_json::Value>,
+    /// Of the request; belongs into the extensions of internal errors.
+    pub request_id: Arc<str>,
+    /// `Last-Event-ID` of an event stream: overrides the subscription's `after`.
+    pub resume_after: Option<String>,
+}
+
+impl ParsedOperation {
+    /// The operation as async-graphql takes it; put loaders and recorders into its data.
+    pub fn to_request(&self) -> async_graphql::Request {
+        let mut request = async_graphql::Request::new(&*self.document.text).variables(self.variables.clone());
+        if let Some(name) = &self.operation_name {
+            request = request.operation_name(name.clone());
+        }
+        request.set_parsed_query(self.document.parsed.clone());
+        request
+    }
+}
+
+/// What an operation came to.
+#[derive(Debug, Clone)]
+pub enum Answer {
+    /// It was executed: a serialized GraphQL response with `data`, which may be null.
+    Result(Bytes),
+    /// It was not: validation, variables, permissions.
+    Refused(RequestError),
+}
+
+/// One answer of a subscription.
+#[derive(Debug, Clone)]
+pub struct LiveFrame {
+    /// A serialized GraphQL response, shared by all sockets that wait for it.
+    pub payload: Bytes,
+    /// The stream's position after it, where it has one.
+    pub cursor: Option<String>,
+}
+
+/// Why nobody was let in.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum AuthError {
+    /// No credential, where one is needed.
+    #[error("an API key is needed: send `Authorization: Bearer KEY`")]
+    Missing,
+    /// A credential that is unknown or revoked.
+    #[error("the API key is not valid")]
+    Invalid,
+    /// The credential could not be checked; the cause was logged.
+    #[error("the API key could not be checked")]
+    Unavailable,
+}
+
+/// Executes operations.
+#[async_trait]
+pub trait Engine: Send + Sync {
+    /// Who holds this credential. `bearer` is the key alone, without the scheme.
+    async fn authenticate(&self, bearer: Option<&str>) -> Result<Caller, AuthError>;
+
+    /// Executes a query or a mutation. May be dropped at the request's timeout: what must finish is spawned.
+    async fn execute(&self, caller: &Caller, operation: ParsedOperation) -> Answer;
+
+    /// Starts a subscription; dropping the stream ends it.
+    fn subscribe(
+        &self,
+        caller: &Caller,
+        operation: ParsedOperation,
+    ) -> Result<BoxStream<'static, LiveFrame>, RequestError>;
+
+    /// The current position of the caller's stream, for keep-alives.
+    async fn head_cursor(&self, caller: &Caller) -> String;
+}

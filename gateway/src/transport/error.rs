@@ -1,0 +1,121 @@
+//! A request that was refused before execution: the errors of its answer, which has no `data`.
+
+use bytes::Bytes;
+use http::StatusCode;
+use mullion_schema::error::ErrorCode;
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::engine::AuthError;
+
+/// The errors of a request that was not executed.
+#[derive(Debug, Clone)]
+pub struct RequestError {
+    /// Decides on the status.
+    pub code: ErrorCode,
+    /// At least one.
+    pub errors: Vec<ErrorEntry>,
+}
+
+/// One entry of `errors`.
+#[derive(Debug, Clone, Serialize)]
+pub struct ErrorEntry {
+    /// For people.
+    pub message: String,
+    /// Where in the document.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub locations: Vec<Location>,
+    /// With `code`.
+    pub extensions: Map<String, Value>,
+}
+
+/// A place in the document, both counted from one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Location {
+    /// The line.
+    pub line: usize,
+    /// The column.
+    pub column: usize,
+}
+
+impl From<async_graphql::Pos> for Location {
+    fn from(pos: async_graphql::Pos) -> Self {
+        Self { line: pos.line, column: pos.column }
+    }
+}
+
+impl RequestError {
+    /// One error.
+    pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self { code, errors: vec![ErrorEntry::new(code, message)] }
+    }
+
+    /// One error at a place of the document.
+    pub fn at(code: ErrorCode, message: impl Into<String>, location: impl Into<Location>) -> Self {
+        let mut entry = ErrorEntry::new(code, message);
+        entry.locations.push(location.into());
+        Self { code, errors: vec![entry] }
+    }
+
+    /// `BAD_USER_INPUT`.
+    pub fn bad_input(message: impl Into<String>) -> Self {
+        Self::new(ErrorCode::BadUserInput, message)
+    }
+
+    /// Nothing to be told but the request id, under which the cause was logged.
+    pub fn internal(request_id: &str) -> Self {
+        let mut error = Self::new(ErrorCode::InternalServerError, "internal error");
+        for entry in &mut error.errors {
+            entry.extensions.insert("requestId".to_owned(), request_id.into());
+        }
+        error
+    }
+
+    /// `{"errors":[…]}`
+    pub fn to_body(&self) -> Bytes {
+        #[derive(Serialize)]
+        struct Body<'a> {
+            errors: &'a [ErrorEntry],
+        }
+        serialized(&Body { errors: &self.errors })
+    }
+
+    /// `[…]`, as WebSocket's `error` message carries it.
+    pub fn to_list(&self) -> Bytes {
+        serialized(&self.errors)
+    }
+
+    /// The status where the media type lets the status speak.
+    pub fn status(&self) -> StatusCode {
+        match self.code {
+            ErrorCode::Unauthenticated => StatusCode::UNAUTHORIZED,
+            ErrorCode::Forbidden => StatusCode::FORBIDDEN,
+            ErrorCode::RateLimited => StatusCode::TOO_MANY_REQUESTS,
+            ErrorCode::InternalServerError => StatusCode::INTERNAL_SERVER_ERROR,
+            _ => StatusCode::BAD_REQUEST,
+        }
+    }
+}
+
+impl ErrorEntry {
+    /// An entry without places.
+    pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        let extensions = Map::from_iter([("code".to_owned(), Value::from(<&'static str>::from(code)))]);
+        Self { message: message.into(), locations: Vec::new(), extensions }
+    }
+}
+
+impl From<AuthError> for RequestError {
+    fn from(error: AuthError) -> Self {
+        let code = match error {
+            AuthError::Missing | AuthError::Invalid => ErrorCode::Unauthenticated,
+            AuthError::Unavailable => ErrorCode::InternalServerError,
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+fn serialized(value: &impl Serialize) -> Bytes {
+    serde_json::to_vec(value)
+        .map_or_else(|_| Bytes::from_static(br#"{"errors":[{"message":"internal error"}]}"#), Bytes::from)
+}

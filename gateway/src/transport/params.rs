@@ -1,0 +1,150 @@
+//! The parameters of a GraphQL request, the same over all transports, and how they become an operation.
+
+use std::sync::Arc;
+
+use async_graphql::Variables;
+use mullion_schema::error::ErrorCode;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::{engine::ParsedOperation, error::RequestError};
+use crate::document::Documents;
+
+/// What a request sends.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Params {
+    /// The document.
+    #[serde(default)]
+    pub query: Option<String>,
+    /// Which of its operations.
+    #[serde(default)]
+    pub operation_name: Option<String>,
+    /// Its variables.
+    #[serde(default)]
+    pub variables: Variables,
+    /// Whatever client and server agreed on.
+    #[serde(default)]
+    pub extensions: Option<Map<String, Value>>,
+}
+
+/// What the transport adds to the parameters.
+#[derive(Debug, Clone)]
+pub struct Origin {
+    /// The request's id.
+    pub request_id: Arc<str>,
+    /// `Last-Event-ID`.
+    pub resume_after: Option<String>,
+}
+
+impl Params {
+    /// Parses a JSON body. The error names the parameter that is wrong.
+    pub fn from_json(body: &[u8]) -> Result<Self, RequestError> {
+        let parsed = serde_json::from_slice(body).map_err(|error| explain(body, &error))?;
+        // A list would be taken for the parameters in their order.
+        if body.trim_ascii_start().first() == Some(&b'{') { Ok(parsed) } else { Err(not_an_object()) }
+    }
+
+    /// Parses the query string of a GET.
+    pub fn from_query_string(query: &str) -> Result<Self, RequestError> {
+        let mut params = Self::default();
+        for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
+            match &*name {
+                "query" => params.query = Some(value.into_owned()),
+                "operationName" if !value.is_empty() => params.operation_name = Some(value.into_owned()),
+                "variables" if !value.is_empty() => params.variables = json_parameter("variables", &value)?,
+                "extensions" if !value.is_empty() => params.extensions = json_parameter("extensions", &value)?,
+                _ => {}
+            }
+        }
+        Ok(params)
+    }
+
+    /// Parses the document, checks its limits and selects the operation.
+    pub fn prepare(self, documents: &Documents, origin: Origin) -> Result<ParsedOperation, RequestError> {
+        let extensions = self.extensions.unwrap_or_default();
+        let Some(query) = self.query.filter(|query| !query.trim().is_empty()) else {
+            if extensions.contains_key("persistedQuery") {
+                let message = "PersistedQueryNotFound: send the document in `query`";
+                return Err(RequestError::new(ErrorCode::PersistedQueryNotFound, message));
+            }
+            return Err(RequestError::bad_input("`query` is missing: send the document in it"));
+        };
+        let operation_name = self.operation_name.filter(|name| !name.is_empty());
+        let document = documents.parse(&query)?;
+        let kind = documents.select(&document, operation_name.as_deref(), &self.variables)?;
+        Ok(ParsedOperation {
+            document,
+            operation_name,
+            kind,
+            variables: self.variables,
+            extensions,
+            request_id: origin.request_id,
+            resume_after: origin.resume_after,
+        })
+    }
+}
+
+fn json_parameter<T: serde::de::DeserializeOwned>(name: &str, text: &str) -> Result<T, RequestError> {
+    serde_json::from_str(text).map_err(|_| RequestError::bad_input(format!("`{name}` must be a JSON object")))
+}
+
+fn not_an_object() -> RequestError {
+    RequestError::bad_input("the body must be one JSON object with `query`; batches are not supported")
+}
+
+/// Says which parameter has the wrong type; slow, for refused requests only.
+fn explain(body: &[u8], error: &serde_json::Error) -> RequestError {
+    let Ok(value) = serde_json::from_slice::<Value>(body) else {
+        return RequestError::bad_input(format!("the body is not JSON: {error}"));
+    };
+    let Value::Object(object) = value else {
+        return not_an_object();
+    };
+    for (name, wanted) in [("query", "a string"), ("operationName", "a string")] {
+        if object.get(name).is_some_and(|value| !value.is_null() && !value.is_string()) {
+            return RequestError::bad_input(format!("`{name}` must be {wanted}"));
+        }
+    }
+    for name in ["variables", "extensions"] {
+        if object.get(name).is_some_and(|value| !value.is_null() && !value.is_object()) {
+            return RequestError::bad_input(format!("`{name}` must be an object"));
+        }
+    }
+    RequestError::bad_input(format!("the parameters are not valid: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Params;
+
+    #[test]
+    fn wrong_parameters_are_named() {
+        for (body, expected) in [
+            ("", "the body is not JSON"),
+            ("{", "the body is not JSON"),
+            ("[]", "must be one JSON object"),
+            (r#"{"query":1}"#, "`query` must be a string"),
+            (r#"{"query":"{a}","operationName":[]}"#, "`operationName` must be a string"),
+            (r#"{"query":"{a}","variables":"a"}"#, "`variables` must be an object"),
+            (r#"{"query":"{a}","extensions":0}"#, "`extensions` must be an object"),
+        ] {
+            let error = Params::from_json(body.as_bytes()).unwrap_err();
+            assert!(error.errors[0].message.contains(expected), "{body}: {}", error.errors[0].message);
+        }
+    }
+
+    #[test]
+    fn null_parameters_are_absent_ones() {
+        let body = br#"{"query":"{a}","operationName":null,"variables":null,"extensions":null}"#;
+        assert!(Params::from_json(body).is_ok());
+    }
+
+    #[test]
+    fn a_query_string_carries_json() {
+        let params = Params::from_query_string("query=%7Ba%7D&variables=%7B%22x%22%3A1%7D&operationName=").unwrap();
+        assert_eq!(params.query.as_deref(), Some("{a}"));
+        assert_eq!(params.variables.len(), 1);
+        assert_eq!(params.operation_name, None);
+    }
+}

@@ -1,0 +1,216 @@
+//! `/graphql/stream`: operations over Server-Sent Events, one connection each (the graphql-sse protocol, distinct connections).
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    Extension,
+    body::Body,
+    extract::{RawQuery, State},
+    response::{IntoResponse, Response},
+};
+use bytes::{BufMut, Bytes, BytesMut};
+use futures::{StreamExt, stream, stream::BoxStream};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use tokio::{
+    sync::OwnedSemaphorePermit,
+    time::{Instant, Interval, MissedTickBehavior, timeout},
+};
+use tokio_util::task::task_tracker::TaskTrackerToken;
+
+use super::{
+    engine::{Answer, Caller, LiveFrame, ParsedOperation},
+    error::RequestError,
+    params::{Origin, Params},
+};
+use crate::{
+    document::OperationKind,
+    http::{
+        App, body,
+        context::RequestId,
+        graphql::{authenticate, execute, subscribe},
+        negotiate::Media,
+    },
+    telemetry::metrics::OpenSocket,
+};
+
+const COMPLETE: Bytes = Bytes::from_static(b"event: complete\ndata: \n\n");
+const CURSOR_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// `POST /graphql/stream`
+pub async fn post(
+    State(app): State<Arc<App>>,
+    Extension(RequestId(id)): Extension<RequestId>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    match body::read_json(&headers, body, app.server.max_body_bytes, app.request_timeout()).await {
+        Ok(bytes) => answer(app, id, &headers, Params::from_json(&bytes), false).await,
+        Err((status, error)) => Media::Json.with_status(status, &error),
+    }
+}
+
+/// `GET /graphql/stream`, as `EventSource` asks.
+pub async fn get(
+    State(app): State<Arc<App>>,
+    Extension(RequestId(id)): Extension<RequestId>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Response {
+    let params = Params::from_query_string(query.as_deref().unwrap_or_default());
+    answer(app, id, &headers, params, true).await
+}
+
+async fn answer(
+    app: Arc<App>,
+    id: Arc<str>,
+    headers: &HeaderMap,
+    params: Result<Params, RequestError>,
+    is_get: bool,
+) -> Response {
+    let caller = match authenticate(&app, headers).await {
+        Ok(caller) => caller,
+        Err(error) => return Media::GraphQlResponse.refused(&error),
+    };
+    let params = match params {
+        Ok(params) if params.query.is_some() => params,
+        Ok(_) => return bad_request(&RequestError::bad_input("`query` is missing: send the document in it")),
+        Err(error) => return bad_request(&error),
+    };
+    let Ok(permit) = Arc::clone(&app.sockets).try_acquire_owned() else {
+        return (StatusCode::SERVICE_UNAVAILABLE, "too many open streams\n").into_response();
+    };
+    let resume_after = headers.get("last-event-id").and_then(|value| value.to_str().ok());
+    let resume_after = resume_after.filter(|cursor| !cursor.is_empty()).map(str::to_owned);
+    let frames = match params.prepare(&app.documents, Origin { request_id: id, resume_after }) {
+        Ok(operation) if is_get && operation.kind == OperationKind::Mutation => return post_only(),
+        Ok(operation) => frames(&app, &caller, operation).await,
+        Err(error) => Err(error),
+    };
+    // Errors travel as an event, too: a client that reads events shows them, where it would only see a failed request.
+    let frames = frames.unwrap_or_else(|error| {
+        stream::once(async move { LiveFrame { payload: error.to_body(), cursor: None } }).boxed()
+    });
+    let every = Duration::from_secs(app.live.event_stream_keep_alive_seconds);
+    let mut keep_alive = tokio::time::interval_at(Instant::now() + every, every);
+    keep_alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let events = Events {
+        frames: Some(frames),
+        keep_alive,
+        caller,
+        _open: app.metrics.socket("event_stream"),
+        _token: app.tracker.token(),
+        _permit: permit,
+        app,
+    };
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8")),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform")),
+        // For proxies that collect answers before they pass them on.
+        (header::HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),
+    ];
+    let first = stream::once(async { Ok::<_, std::convert::Infallible>(Bytes::from_static(b":\n\n")) });
+    let rest = stream::unfold(events, |mut events| async move { Some((Ok(events.next().await?), events)) });
+    (headers, Body::from_stream(first.chain(rest))).into_response()
+}
+
+fn bad_request(error: &RequestError) -> Response {
+    Media::GraphQlResponse.with_status(StatusCode::BAD_REQUEST, error)
+}
+
+fn post_only() -> Response {
+    let error = RequestError::bad_input("GET runs no mutations: send them by POST");
+    let mut response = Media::GraphQlResponse.with_status(StatusCode::METHOD_NOT_ALLOWED, &error);
+    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
+    response
+}
+
+async fn frames(
+    app: &App,
+    caller: &Caller,
+    operation: ParsedOperation,
+) -> Result<BoxStream<'static, LiveFrame>, RequestError> {
+    if operation.kind == OperationKind::Subscription {
+        return subscribe(app, caller, operation);
+    }
+    match execute(app, caller, operation).await? {
+        Answer::Result(payload) => Ok(stream::once(async move { LiveFrame { payload, cursor: None } }).boxed()),
+        Answer::Refused(error) => Err(error),
+    }
+}
+
+struct Events {
+    app: Arc<App>,
+    caller: Caller,
+    /// `None` after the last one.
+    frames: Option<BoxStream<'static, LiveFrame>>,
+    keep_alive: Interval,
+    _open: OpenSocket,
+    _token: TaskTrackerToken,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Events {
+    /// The next bytes. An end without `complete` (shutdown, a revoked key) makes the client ask again.
+    async fn next(&mut self) -> Option<Bytes> {
+        let frames = self.frames.as_mut()?;
+        loop {
+            tokio::select! {
+                () = self.app.shutdown.cancelled() => return None,
+                () = self.caller.revoked.cancelled() => return None,
+                frame = frames.next() => {
+                    let Some(frame) = frame else {
+                        self.frames = None;
+                        return Some(COMPLETE);
+                    };
+                    self.app.metrics.frame("event_stream");
+                    return Some(event(&frame));
+                }
+                _ = self.keep_alive.tick() => {
+                    if let Ok(cursor) = timeout(CURSOR_TIMEOUT, self.app.engine.head_cursor(&self.caller)).await {
+                        return Some(keep_alive(&cursor));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// An event without data sets the client's last event id and is not dispatched.
+fn keep_alive(cursor: &str) -> Bytes {
+    format!(":\nid: {cursor}\n\n").into()
+}
+
+fn event(frame: &LiveFrame) -> Bytes {
+    let cursor = frame.cursor.as_deref().unwrap_or_default();
+    let mut event = BytesMut::with_capacity(frame.payload.len() + cursor.len() + 40);
+    if !cursor.is_empty() {
+        event.put_slice(b"id: ");
+        event.put_slice(cursor.as_bytes());
+        event.put_u8(b'\n');
+    }
+    event.put_slice(b"event: next\n");
+    // Serialized JSON has no line breaks, unless somebody made it pretty.
+    for line in frame.payload.split(|byte| *byte == b'\n') {
+        event.put_slice(b"data: ");
+        event.put_slice(line);
+        event.put_u8(b'\n');
+    }
+    event.put_u8(b'\n');
+    event.freeze()
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::{LiveFrame, event, keep_alive};
+
+    #[test]
+    fn events_carry_the_cursor_as_their_id() {
+        let frame = LiveFrame { payload: Bytes::from_static(b"{\"data\":1}"), cursor: Some("c1".to_owned()) };
+        assert_eq!(&event(&frame)[..], b"id: c1\nevent: next\ndata: {\"data\":1}\n\n");
+        let frame = LiveFrame { payload: Bytes::from_static(b"{\n}"), cursor: None };
+        assert_eq!(&event(&frame)[..], b"event: next\ndata: {\ndata: }\n\n");
+        assert_eq!(&keep_alive("c2")[..], b":\nid: c2\n\n");
+    }
+}

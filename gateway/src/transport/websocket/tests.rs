@@ -1,0 +1,293 @@
+//! `graphql-transport-ws` on a real port: messages, close codes, bad frames, shutdown.
+
+use std::time::Duration;
+
+use futures::{SinkExt, StreamExt};
+use tokio::{net::TcpStream, time::timeout};
+use tokio_tungstenite::{
+    MaybeTlsStream, WebSocketStream, connect_async,
+    tungstenite::{Message, client::IntoClientRequest, http::HeaderValue},
+};
+
+use crate::{config::Config, fake::Gateway};
+
+struct Client(WebSocketStream<MaybeTlsStream<TcpStream>>);
+
+const INIT: &str = r#"{"type":"connection_init"}"#;
+const ACK: &str = r#"{"type":"connection_ack"}"#;
+
+impl Client {
+    async fn connect(gateway: &Gateway, protocol: &str, headers: &[(&'static str, &'static str)]) -> Self {
+        let mut request = format!("ws://127.0.0.1:{}/graphql", gateway.port).into_client_request().unwrap();
+        if !protocol.is_empty() {
+            request.headers_mut().insert("sec-websocket-protocol", HeaderValue::from_str(protocol).unwrap());
+        }
+        for (name, value) in headers {
+            request.headers_mut().insert(*name, HeaderValue::from_static(value));
+        }
+        let stream = TcpStream::connect(("127.0.0.1", gateway.port)).await.unwrap();
+        let (socket, _) = tokio_tungstenite::client_async(request, MaybeTlsStream::Plain(stream)).await.unwrap();
+        Self(socket)
+    }
+
+    async fn open(gateway: &Gateway) -> Self {
+        Self::connect(gateway, super::SUBPROTOCOL, &[]).await
+    }
+
+    async fn ready(gateway: &Gateway) -> Self {
+        let mut client = Self::open(gateway).await;
+        client.send(INIT).await;
+        client.expect(ACK).await;
+        client
+    }
+
+    async fn send(&mut self, text: &str) {
+        self.0.send(Message::text(text)).await.unwrap();
+    }
+
+    async fn subscribe(&mut self, id: &str, query: &str) {
+        let message = serde_json::json!({"type": "subscribe", "id": id, "payload": {"query": query}});
+        self.send(&message.to_string()).await;
+    }
+
+    /// The next text, or the close code as `close N`.
+    async fn next(&mut self) -> String {
+        loop {
+            match timeout(Duration::from_hours(1), self.0.next()).await.expect("nothing came") {
+                Some(Ok(Message::Text(text))) => return text.to_string(),
+                Some(Ok(Message::Close(frame))) => {
+                    return frame
+                        .map_or_else(|| "close".to_owned(), |frame| format!("close {}", u16::from(frame.code)));
+                }
+                Some(Ok(_)) => {}
+                Some(Err(_)) | None => return "end".to_owned(),
+            }
+        }
+    }
+
+    async fn expect(&mut self, expected: &str) {
+        let got = self.next().await;
+        assert!(got.contains(expected), "expected {expected}, got {got}");
+    }
+}
+
+async fn gateway() -> Gateway {
+    Gateway::start(|_| {}).await
+}
+
+#[tokio::test]
+async fn subscriptions_queries_and_mutations_run() {
+    let gateway = gateway().await;
+    let mut client = Client::ready(&gateway).await;
+    client.subscribe("s", "subscription {count}").await;
+    for number in 1..=3 {
+        client.expect(&format!(r#"{{"id":"s","type":"next","payload":{{"data":{{"count":{number}}}}}}}"#)).await;
+    }
+    client.expect(r#"{"id":"s","type":"complete"}"#).await;
+    for (query, expected) in [("{hello}", r#"{"hello":"hello "}"#), ("mutation {change}", r#"{"change":true}"#)] {
+        client.subscribe("q", query).await;
+        client.expect(expected).await;
+        client.expect(r#"{"id":"q","type":"complete"}"#).await;
+    }
+}
+
+#[tokio::test]
+async fn refused_operations_get_an_error_and_their_id_back() {
+    let gateway = gateway().await;
+    let mut client = Client::ready(&gateway).await;
+    for (query, code) in [
+        ("{", "GRAPHQL_PARSE_FAILED"),
+        ("{unknown}", "GRAPHQL_VALIDATION_FAILED"),
+        ("subscription {unknown}", "GRAPHQL_VALIDATION_FAILED"),
+        (&"{a".repeat(1_000), "OPERATION_TOO_COMPLEX"),
+    ] {
+        client.subscribe("1", query).await;
+        let message: serde_json::Value = serde_json::from_str(&client.next().await).unwrap();
+        assert_eq!(message["type"], "error");
+        assert_eq!(message["payload"][0]["extensions"]["code"], code, "{message}");
+    }
+}
+
+#[tokio::test]
+async fn a_panic_ends_its_operation_only() {
+    let gateway = gateway().await;
+    let mut client = Client::ready(&gateway).await;
+    client.subscribe("other", "subscription {forever}").await;
+    client.expect("next").await;
+    client.subscribe("1", "subscription {panics}").await;
+    client.expect("INTERNAL_SERVER_ERROR").await;
+    client.expect(r#"{"id":"1","type":"complete"}"#).await;
+    client.subscribe("1", "{panics}").await;
+    client.expect("INTERNAL_SERVER_ERROR").await;
+    client.subscribe("1", "{hello}").await;
+    client.expect("hello").await;
+}
+
+#[tokio::test]
+async fn the_client_can_stop_an_operation_and_use_its_id_again() {
+    let gateway = gateway().await;
+    let mut client = Client::ready(&gateway).await;
+    for _ in 0..3 {
+        client.subscribe("1", "subscription {forever}").await;
+        client.expect(r#""count":0"#).await;
+        client.send(r#"{"type":"complete","id":"1"}"#).await;
+    }
+    client.send(r#"{"type":"ping","payload":{"a":1}}"#).await;
+    client.expect(r#"{"type":"pong","payload":{"a":1}}"#).await;
+    client.subscribe("1", "subscription {forever}").await;
+    client.expect(r#""count":0"#).await;
+    client.subscribe("1", "subscription {forever}").await;
+    client.expect("close 4409").await;
+}
+
+#[tokio::test]
+async fn mistakes_close_with_their_code_and_leave_others_alone() {
+    let gateway = gateway().await;
+    let mut other = Client::ready(&gateway).await;
+    let too_big = format!("\"{}\"", "x".repeat(70_000));
+    for (messages, expected) in [
+        (vec![r#"{"type":"subscribe","id":"1","payload":{"query":"{hello}"}}"#], "close 4401"),
+        (vec!["{"], "close 4400"),
+        (vec![INIT, r#"{"type":"next"}"#], "close 4400"),
+        (vec![INIT, INIT], "close 4429"),
+        (vec![r#"{"type":"connection_init","payload":{"authorization":"Bearer bad"}}"#], "close 4403"),
+        (vec![r#"{"type":"connection_init","payload":{"authorization":"bad"}}"#], "close 4403"),
+        (vec![&too_big], "close 1009"),
+    ] {
+        let mut client = Client::open(&gateway).await;
+        for message in &messages {
+            client.send(message).await;
+        }
+        let mut got = client.next().await;
+        if got == ACK {
+            got = client.next().await;
+        }
+        assert_eq!(got, expected, "{:?}", messages.last().map(|message| message.chars().take(60).collect::<String>()));
+    }
+    let mut client = Client::ready(&gateway).await;
+    client.0.send(Message::binary(vec![0xff, 0xfe])).await.unwrap();
+    client.expect("close 4400").await;
+    other.subscribe("1", "{hello}").await;
+    other.expect("hello").await;
+}
+
+#[tokio::test]
+async fn bytes_that_are_no_frames_end_the_connection_only() {
+    use tokio::io::AsyncWriteExt;
+    let gateway = gateway().await;
+    for bytes in [&[0xff; 64][..], &[0x81, 0xfe][..], &[0x81, 0x85, 1, 2, 3, 4, 0xff, 0xfe, 0xfd, 0xfc, 0xfb][..]] {
+        let mut client = Client::open(&gateway).await;
+        let MaybeTlsStream::Plain(stream) = client.0.get_mut() else { unreachable!() };
+        stream.write_all(bytes).await.unwrap();
+        stream.shutdown().await.unwrap();
+        let got = client.next().await;
+        assert!(got == "end" || got.starts_with("close"), "{got}");
+    }
+    Client::ready(&gateway).await;
+}
+
+#[tokio::test]
+async fn a_close_of_the_client_is_answered() {
+    let gateway = gateway().await;
+    let mut client = Client::ready(&gateway).await;
+    client.subscribe("1", "subscription {forever}").await;
+    client.expect("next").await;
+    client.0.close(None).await.unwrap();
+    client.expect("close").await;
+}
+
+#[tokio::test]
+async fn another_subprotocol_is_refused() {
+    let gateway = gateway().await;
+    for protocol in ["", "graphql-ws"] {
+        let mut request = format!("ws://127.0.0.1:{}/graphql", gateway.port).into_client_request().unwrap();
+        if !protocol.is_empty() {
+            request.headers_mut().insert("sec-websocket-protocol", HeaderValue::from_str(protocol).unwrap());
+        }
+        match connect_async(request).await {
+            Ok((socket, _)) => Client(socket).expect("close 4406").await,
+            // A client that insists on its protocol fails the handshake by itself.
+            Err(error) => assert!(error.to_string().contains("ubprotocol"), "{error}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn pages_of_other_origins_do_not_get_a_socket() {
+    let gateway = gateway().await;
+    let mut request = format!("ws://127.0.0.1:{}/graphql", gateway.port).into_client_request().unwrap();
+    request.headers_mut().insert("origin", HeaderValue::from_static("https://evil.example"));
+    let error = connect_async(request).await.unwrap_err().to_string();
+    assert!(error.contains("403"), "{error}");
+    Client::connect(&gateway, super::SUBPROTOCOL, &[("origin", "http://localhost:4000")]).await;
+}
+
+#[tokio::test]
+async fn the_header_of_the_upgrade_is_a_credential_too() {
+    let gateway = gateway().await;
+    let mut client = Client::connect(&gateway, super::SUBPROTOCOL, &[("authorization", "Bearer bad")]).await;
+    client.send(INIT).await;
+    client.expect("close 4403").await;
+}
+
+#[tokio::test]
+async fn a_socket_without_init_is_closed() {
+    let gateway = Gateway::start(|config: &mut Config| config.live.init_timeout_milliseconds = 20).await;
+    Client::open(&gateway).await.expect("close 4408").await;
+    let mut client = Client::ready(&gateway).await;
+    tokio::time::sleep(Duration::from_millis(40)).await;
+    client.subscribe("1", "{hello}").await;
+    client.expect("hello").await;
+}
+
+#[tokio::test]
+async fn quiet_sockets_are_pinged_with_the_cursor() {
+    let gateway = Gateway::start(|config: &mut Config| config.live.ping_seconds = 1).await;
+    let mut client = Client::ready(&gateway).await;
+    client.expect(r#"{"type":"ping","payload":{"cursor":"head"}}"#).await;
+    client.send(r#"{"type":"pong","payload":{"cursor":"head"}}"#).await;
+    client.expect("ping").await;
+}
+
+#[tokio::test]
+async fn one_socket_runs_only_so_many_operations() {
+    let gateway = Gateway::start(|config: &mut Config| config.live.max_operations_per_socket = 2).await;
+    let mut client = Client::ready(&gateway).await;
+    for id in ["1", "2"] {
+        client.subscribe(id, "subscription {forever}").await;
+        client.expect("next").await;
+    }
+    client.subscribe("3", "subscription {forever}").await;
+    client.expect("RATE_LIMITED").await;
+    client.send(r#"{"type":"complete","id":"1"}"#).await;
+    client.subscribe("3", "subscription {forever}").await;
+    client.expect("next").await;
+}
+
+#[tokio::test]
+async fn only_so_many_sockets_are_open() {
+    let gateway = Gateway::start(|config: &mut Config| config.live.max_sockets = 1).await;
+    let client = Client::ready(&gateway).await;
+    let url = format!("ws://127.0.0.1:{}/graphql", gateway.port);
+    assert!(connect_async(url).await.unwrap_err().to_string().contains("503"));
+    drop(client);
+}
+
+#[tokio::test]
+async fn shutdown_and_revocation_close_with_their_codes() {
+    let first = gateway().await;
+    let mut client = Client::ready(&first).await;
+    client.subscribe("1", "subscription {forever}").await;
+    client.expect("next").await;
+    first.engine.revoked.cancel();
+    client.expect("close 4403").await;
+    let second = gateway().await;
+    let mut client = Client::ready(&second).await;
+    let mut waiting = Client::open(&second).await;
+    second.app.shutdown.cancel();
+    client.expect("close 1001").await;
+    waiting.expect("close 1001").await;
+    second.app.tracker.close();
+    drop((client, waiting));
+    timeout(Duration::from_secs(5), second.app.tracker.wait()).await.unwrap();
+}

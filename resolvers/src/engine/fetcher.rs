@@ -1,0 +1,204 @@
+//! Fetches from providers: all that is wanted in one tick in one batch, and each thing once however many executions want it.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+    time::Duration,
+};
+
+use chrono::{DateTime, Utc};
+use futures::{
+    FutureExt as _,
+    future::{BoxFuture, Shared},
+};
+use mullion_schema::{
+    id::IntegrationId,
+    ports::{Filter, Lookup},
+};
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
+use tokio_util::task::TaskTracker;
+
+use super::integrations::Integration;
+use crate::{
+    change::NodeRef,
+    provider::{FetchWant, Fetched, PageWant},
+    upstream::{UpstreamError, UpstreamErrorKind},
+};
+
+/// How long a batch waits for more wants. Small beside any provider's answer, long enough for the fields of one document and
+/// for documents that arrive together.
+const WINDOW: Duration = Duration::from_millis(2);
+
+/// How many finished fetches are remembered, so that a reader that looked into the store just before one finished does not
+/// fetch the same again.
+const REMEMBERED: usize = 4096;
+
+/// A fetch's outcome; the nodes are in the store already.
+pub(crate) type Outcome = Result<Arc<Fetched>, UpstreamError>;
+
+type Waiting = Shared<BoxFuture<'static, Outcome>>;
+
+/// Writes what was fetched, before anyone is told.
+pub(crate) trait Sink: Send + Sync {
+    /// Writes the nodes and pages of a batch; on an error nobody gets an answer from it.
+    fn absorb(&self, integration: Arc<Integration>, absorbed: Absorbed) -> BoxFuture<'_, Result<(), UpstreamError>>;
+}
+
+/// What a batch brought.
+pub(crate) struct Absorbed {
+    /// When it was sent.
+    pub(crate) sent_at: DateTime<Utc>,
+    /// What came of each want that did not fail.
+    pub(crate) fetched: Vec<(FetchWant, Fetched)>,
+}
+
+/// What identifies a fetch, without the fields: a running fetch that asks for more answers one that asks for less.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Subject {
+    Node(NodeRef),
+    Lookup(Lookup),
+    Page(PageWant),
+}
+
+struct Running {
+    asks: BTreeSet<&'static str>,
+    lists: Vec<(&'static str, Filter)>,
+    outcome: Waiting,
+    /// Which batch it runs in.
+    batch: u64,
+    /// The moment it finished, as a count of finished batches.
+    finished: Option<u64>,
+}
+
+#[derive(Default)]
+struct Lane {
+    pending: Vec<(FetchWant, oneshot::Sender<Outcome>)>,
+    known: HashMap<Subject, Vec<Running>>,
+    batches_started: u64,
+    batches_finished: u64,
+}
+
+/// The fetches of all integrations.
+pub(crate) struct Fetcher {
+    lanes: Mutex<HashMap<IntegrationId, Lane>>,
+    sink: Arc<dyn Sink>,
+    tasks: TaskTracker,
+}
+
+/// A moment in an integration's fetches, noted before the store is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Moment(u64);
+
+impl Fetcher {
+    pub(crate) fn new(sink: Arc<dyn Sink>, tasks: TaskTracker) -> Arc<Self> {
+        Arc::new(Self { lanes: Mutex::default(), sink, tasks })
+    }
+
+    /// To be noted before caches and store are read for what may then be fetched.
+    pub(crate) fn moment(&self, integration: &IntegrationId) -> Moment {
+        Moment(self.lanes.lock().get(integration).map_or(0, |lane| lane.batches_finished))
+    }
+
+    /// Fetches one thing, or joins a fetch that brings it: one that runs, or one that finished after `noted`.
+    pub(crate) fn fetch(self: &Arc<Self>, integration: &Arc<Integration>, want: FetchWant, noted: Moment) -> Waiting {
+        let mut lanes = self.lanes.lock();
+        let lane = lanes.entry(integration.id.clone()).or_default();
+        let (subject, asks, lists) = split(&want);
+        let joined = lane.known.get(&subject).and_then(|runs| {
+            runs.iter().find(|run| {
+                run.finished.is_none_or(|finished| finished > noted.0)
+                    && run.asks.is_superset(&asks)
+                    && lists.iter().all(|list| run.lists.contains(list))
+            })
+        });
+        if let Some(run) = joined {
+            return run.outcome.clone();
+        }
+        let (done, outcome) = oneshot::channel();
+        let outcome: Waiting = async move {
+            outcome.await.unwrap_or_else(|_| Err(UpstreamError::new(UpstreamErrorKind::Down, "the fetch was given up")))
+        }
+        .boxed()
+        .shared();
+        lane.known.entry(subject).or_default().push(Running {
+            asks,
+            lists,
+            outcome: outcome.clone(),
+            batch: lane.batches_started,
+            finished: None,
+        });
+        lane.pending.push((want, done));
+        if lane.pending.len() == 1 {
+            let (fetcher, integration) = (Arc::clone(self), Arc::clone(integration));
+            self.tasks.spawn(async move { fetcher.run_batch(integration).await });
+        }
+        outcome
+    }
+
+    async fn run_batch(&self, integration: Arc<Integration>) {
+        tokio::time::sleep(WINDOW).await;
+        let (batch, pending) = match self.lanes.lock().get_mut(&integration.id) {
+            Some(lane) => {
+                lane.batches_started += 1;
+                (lane.batches_started - 1, std::mem::take(&mut lane.pending))
+            }
+            None => return,
+        };
+        let (wants, waiters): (Vec<_>, Vec<_>) = pending.into_iter().unzip();
+        let subjects: Vec<Subject> = wants.iter().map(|want| split(want).0).collect();
+        let sent_at = integration.connection.clock.now();
+        let results = integration.provider.fetch(&integration.connection, wants.clone()).await;
+        let mut fetched = Vec::new();
+        let mut outcomes: Vec<Outcome> = wants
+            .into_iter()
+            .zip(results)
+            .map(|(want, result)| result.map(|brought| slim(want, brought, &mut fetched)))
+            .collect();
+        outcomes.resize_with(waiters.len(), || {
+            Err(UpstreamError::new(UpstreamErrorKind::Down, "the provider's adapter gave too few answers"))
+        });
+        if !fetched.is_empty()
+            && let Err(error) = self.sink.absorb(Arc::clone(&integration), Absorbed { sent_at, fetched }).await
+        {
+            outcomes.iter_mut().filter(|outcome| outcome.is_ok()).for_each(|outcome| *outcome = Err(error.clone()));
+        }
+        self.finish(&integration.id, batch, &subjects);
+        for (waiter, outcome) in waiters.into_iter().zip(outcomes) {
+            // Whoever wanted it may be gone; the store has it all the same.
+            let _ = waiter.send(outcome);
+        }
+    }
+
+    /// Marks the runs of a batch finished and forgets the oldest ones.
+    fn finish(&self, integration: &IntegrationId, batch: u64, subjects: &[Subject]) {
+        let mut lanes = self.lanes.lock();
+        let Some(lane) = lanes.get_mut(integration) else { return };
+        lane.batches_finished += 1;
+        let now = lane.batches_finished;
+        for subject in subjects {
+            let Some(runs) = lane.known.get_mut(subject) else { continue };
+            runs.iter_mut().filter(|run| run.batch == batch).for_each(|run| run.finished = Some(now));
+            runs.retain(|run| run.finished.is_none_or(|finished| finished == now));
+        }
+        if lane.known.len() > REMEMBERED {
+            lane.known.values_mut().for_each(|runs| runs.retain(|run| run.finished.is_none()));
+            lane.known.retain(|_, runs| !runs.is_empty());
+        }
+    }
+}
+
+/// What waiters need of a fetch: its nodes go to the sink, only the references stay in memory.
+fn slim(want: FetchWant, brought: Fetched, fetched: &mut Vec<(FetchWant, Fetched)>) -> Arc<Fetched> {
+    let slim = Fetched { found: brought.found.clone(), ..Fetched::default() };
+    fetched.push((want, brought));
+    Arc::new(slim)
+}
+
+fn split(want: &FetchWant) -> (Subject, BTreeSet<&'static str>, Vec<(&'static str, Filter)>) {
+    match want {
+        FetchWant::Node { node, asks } => (Subject::Node(node.clone()), asks.clone(), Vec::new()),
+        FetchWant::Lookup { lookup, asks, lists } => (Subject::Lookup(lookup.clone()), asks.clone(), lists.clone()),
+        FetchWant::Page(page) => (Subject::Page(page.clone()), BTreeSet::new(), Vec::new()),
+    }
+}

@@ -1,0 +1,152 @@
+//! Calls to GitHub's two APIs: addresses, headers, quota, errors.
+
+use bytes::Bytes;
+use chrono::DateTime;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use serde_json::{Map, Value, json};
+use url::Url;
+
+use super::{
+    error,
+    wire::{Answer, RateLimit},
+};
+use crate::upstream::{Connection, QuotaReading, UpstreamError, UpstreamErrorKind, UpstreamRequest, UpstreamResponse};
+
+const GRAPHQL: &str = "graphql";
+const CORE: &str = "core";
+
+/// Runs a GraphQL query. Errors at parts of the answer are in the answer.
+pub(super) async fn graphql(
+    api: &Connection,
+    document: &str,
+    variables: Map<String, Value>,
+) -> Result<Answer, UpstreamError> {
+    let body = json!({ "query": document, "variables": variables }).to_string();
+    let request = UpstreamRequest::post_json(graphql_url(&api.base_url), body.into(), GRAPHQL).repeatable();
+    let response = api.send(request).await?;
+    if response.status != StatusCode::OK {
+        return Err(error::of_status(&response, api.clock.now()));
+    }
+    let answer: Answer = parse(&response.body)?;
+    if let Some(reading) = rate_limit(&answer) {
+        api.transport.quota(reading);
+    }
+    if let Some(limited) = error::of_limit(&answer.errors, &response.headers, api.clock.now()) {
+        let spent = QuotaReading { bucket: GRAPHQL, limit: None, remaining: Some(0), resets_at: None };
+        if answer.data.is_null() {
+            api.transport.quota(QuotaReading { ..quota_of(&response.headers, GRAPHQL).unwrap_or(spent) });
+            return Err(limited);
+        }
+    }
+    match answer.errors.first() {
+        Some(problem) if answer.data.is_null() => Err(error::of_problem(problem)
+            .unwrap_or_else(|| UpstreamError::new(UpstreamErrorKind::NotFound, "GitHub does not know this"))),
+        None if answer.data.is_null() => Err(no_api()),
+        _ => Ok(answer),
+    }
+}
+
+fn rate_limit(answer: &Answer) -> Option<QuotaReading> {
+    let limit: RateLimit = serde_json::from_value(answer.data.get("rateLimit")?.clone()).ok()?;
+    Some(QuotaReading {
+        bucket: GRAPHQL,
+        limit: Some(limit.limit),
+        remaining: Some(limit.remaining),
+        resets_at: Some(limit.reset_at),
+    })
+}
+
+/// A GET of the REST API.
+pub(super) fn get(api: &Connection, path: &[&str], query: &[(&str, &str)]) -> Result<UpstreamRequest, UpstreamError> {
+    let mut url = rest_url(&api.base_url, path)?;
+    if !query.is_empty() {
+        url.query_pairs_mut().extend_pairs(query);
+    }
+    Ok(UpstreamRequest { headers: rest_headers(), ..UpstreamRequest::get(url, CORE) })
+}
+
+/// A writing call of the REST API.
+pub(super) fn write(
+    api: &Connection,
+    method: Method,
+    path: &[&str],
+    body: &Value,
+) -> Result<UpstreamRequest, UpstreamError> {
+    let url = rest_url(&api.base_url, path)?;
+    let body = (!body.is_null()).then(|| ("application/json", Bytes::from(body.to_string())));
+    Ok(UpstreamRequest { method, body, headers: rest_headers(), repeatable: false, ..UpstreamRequest::get(url, CORE) })
+}
+
+/// Sends a REST call and records the quota. Statuses that are no success are errors.
+pub(super) async fn rest(api: &Connection, request: UpstreamRequest) -> Result<UpstreamResponse, UpstreamError> {
+    let response = api.send(request).await?;
+    if let Some(reading) = quota_of(&response.headers, CORE) {
+        api.transport.quota(reading);
+    }
+    if response.status.is_success() { Ok(response) } else { Err(error::of_status(&response, api.clock.now())) }
+}
+
+/// Reads a JSON body.
+pub(super) fn parse<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, UpstreamError> {
+    serde_json::from_slice(body).map_err(|_| no_api())
+}
+
+fn no_api() -> UpstreamError {
+    UpstreamError::new(UpstreamErrorKind::Down, "the answer is not of GitHub's API; check the base URL")
+}
+
+fn quota_of(headers: &HeaderMap, bucket: &'static str) -> Option<QuotaReading> {
+    let number = |name: &str| headers.get(name)?.to_str().ok()?.parse::<i64>().ok();
+    let resets_at = number("x-ratelimit-reset").and_then(|seconds| DateTime::from_timestamp(seconds, 0));
+    let remaining = Some(number("x-ratelimit-remaining")?);
+    Some(QuotaReading { bucket, limit: number("x-ratelimit-limit"), remaining, resets_at })
+}
+
+fn rest_headers() -> HeaderMap {
+    HeaderMap::from_iter([
+        (header::ACCEPT, HeaderValue::from_static("application/vnd.github+json")),
+        (HeaderName::from_static("x-github-api-version"), HeaderValue::from_static("2022-11-28")),
+    ])
+}
+
+/// `/graphql` beside the REST root; an Enterprise Server has it at `/api/graphql`, beside `/api/v3`.
+fn graphql_url(base: &Url) -> Url {
+    let path = base.path().trim_end_matches('/');
+    let root = path.strip_suffix("/v3").filter(|root| root.ends_with("/api")).unwrap_or(path);
+    let mut url = base.clone();
+    url.set_path(&format!("{root}/graphql"));
+    url
+}
+
+fn rest_url(base: &Url, path: &[&str]) -> Result<Url, UpstreamError> {
+    let mut url = base.clone();
+    let refused = || UpstreamError::new(UpstreamErrorKind::Rejected, "the base URL cannot have a path");
+    url.path_segments_mut().map_err(|()| refused())?.pop_if_empty().extend(path);
+    Ok(url)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{graphql_url, rest_url};
+
+    #[test]
+    fn the_apis_lie_below_the_base_url() {
+        for (base, graphql, rest) in [
+            ("https://api.github.com", "https://api.github.com/graphql", "https://api.github.com/repos/a%2F/b"),
+            (
+                "https://ghe.example/api/v3/",
+                "https://ghe.example/api/graphql",
+                "https://ghe.example/api/v3/repos/a%2F/b",
+            ),
+            (
+                "http://127.0.0.1:4001/github",
+                "http://127.0.0.1:4001/github/graphql",
+                "http://127.0.0.1:4001/github/repos/a%2F/b",
+            ),
+        ] {
+            let base = base.parse().expect("a URL");
+            assert_eq!(graphql_url(&base).as_str(), graphql);
+            assert_eq!(rest_url(&base, &["repos", "a/", "b"]).expect("a URL").as_str(), rest);
+        }
+    }
+}

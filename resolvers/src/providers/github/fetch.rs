@@ -1,0 +1,152 @@
+//! Fetches all that is wanted in one tick: the plan's GraphQL calls at once, then what only REST has.
+
+use std::collections::BTreeMap;
+
+use futures::future::join_all;
+use mullion_schema::ports::Filter;
+
+use super::{
+    Github,
+    answers::{self, Reading},
+    client,
+    documents::{self, Piece},
+    normalize::repository_names,
+    plan::{Part, PartKind, Plan, RestWant},
+    runs,
+};
+use crate::{
+    change::{ListRef, NodeRef, NodeWrite},
+    provider::{FetchWant, Fetched, PageWant},
+    upstream::{Connection, UpstreamError, UpstreamErrorKind},
+};
+
+type Outcome = Result<Fetched, UpstreamError>;
+
+/// Where runs are to be found: `owner/name` and number, by native id.
+type RunPlaces = BTreeMap<NodeRef, (String, i64)>;
+
+/// What the GraphQL calls of a tick came to.
+#[derive(Default)]
+struct Tick {
+    outcomes: BTreeMap<usize, Outcome>,
+    places: RunPlaces,
+    /// The failure of a call that should have told names.
+    failed: Option<UpstreamError>,
+    /// Lists of what was looked up that only REST has.
+    further: Vec<(usize, Vec<(&'static str, Filter)>)>,
+}
+
+pub(super) async fn fetch(github: &Github, api: &Connection, wants: Vec<FetchWant>) -> Vec<Outcome> {
+    let emails = may_read_emails(&api.scopes);
+    let plan = Plan::of(&wants, emails, |repository| github.known_name(api, repository).is_some());
+    let Plan { pieces, rest, refused } = plan;
+    let reading = Reading { asked_at: api.clock.now(), emails };
+    let mut tick = Tick::default();
+    tick.outcomes.extend(refused.into_iter().map(|(want, error)| (want, Err(error))));
+    let calls = documents::batches(pieces).into_iter().map(|batch| call(github, api, batch, reading));
+    for done in join_all(calls).await {
+        tick.outcomes.extend(done.outcomes);
+        tick.places.extend(done.places);
+        tick.further.extend(done.further);
+        tick.failed = tick.failed.or(done.failed);
+    }
+    over_rest(github, api, rest, &mut tick).await;
+    further_lists(github, api, &mut tick).await;
+    let lost = || UpstreamError::new(UpstreamErrorKind::Down, "GitHub's answer lacks this part");
+    (0..wants.len()).map(|want| tick.outcomes.remove(&want).unwrap_or_else(|| Err(lost()))).collect()
+}
+
+/// Only with one of these scopes: without, asking for an address fails the query.
+pub(super) fn may_read_emails(scopes: &[String]) -> bool {
+    scopes.iter().any(|scope| matches!(scope.as_str(), "user" | "user:email" | "read:user"))
+}
+
+async fn call(github: &Github, api: &Connection, batch: Vec<(Piece, Vec<Part>)>, reading: Reading) -> Tick {
+    let (document, variables) = documents::assemble(batch.iter().map(|(piece, _)| piece));
+    let mut tick = Tick::default();
+    let answer = match client::graphql(api, &document, variables).await {
+        Ok(answer) => answers::pruned(answer),
+        Err(error) => {
+            let parts = batch.into_iter().flat_map(|(_, parts)| parts);
+            tick.outcomes.extend(parts.map(|part| (part.want, Err(error.clone()))));
+            tick.failed = Some(error);
+            return tick;
+        }
+    };
+    for (index, (_, parts)) in batch.into_iter().enumerate() {
+        let alias = documents::alias(index);
+        if parts.is_empty() {
+            github.learn_names(api, &answers::writes(&answer, &alias, reading));
+            tick.places
+                .extend(answers::runs(&answer, &alias).into_iter().map(|(run, name, number)| (run, (name, number))));
+        }
+        for part in parts {
+            let outcome = answers::fetched(&answer, &alias, &part, reading);
+            if let Ok(fetched) = &outcome {
+                github.learn_names(api, &fetched.writes);
+            }
+            if let PartKind::Lookup { over_rest, .. } = part.kind
+                && !over_rest.is_empty()
+            {
+                tick.further.push((part.want, over_rest));
+            }
+            tick.outcomes.insert(part.want, outcome);
+        }
+    }
+    tick
+}
+
+async fn over_rest(github: &Github, api: &Connection, wants: Vec<(usize, RestWant)>, tick: &mut Tick) {
+    let unknown = || {
+        let not_found = UpstreamError::new(UpstreamErrorKind::NotFound, "GitHub does not know the repository");
+        tick.failed.clone().unwrap_or(not_found)
+    };
+    let calls = wants.into_iter().map(async |(index, want)| {
+        let outcome = match want {
+            RestWant::Runs(page) => match page.list.parent.as_ref().and_then(|parent| github.known_name(api, parent)) {
+                Some(name) => runs::page(api, &name, page).await,
+                None => Err(unknown()),
+            },
+            RestWant::Run(run) => match tick.places.get(&run) {
+                Some((name, number)) => runs::run(api, name, *number, run.clone()).await,
+                None => tick.failed.clone().map_or(Ok(Fetched::default()), Err),
+            },
+        };
+        (index, outcome)
+    });
+    let done = join_all(calls).await;
+    tick.outcomes.extend(done);
+}
+
+/// First pages of lists that a look-up asked along and that GraphQL lacks. They may fail without the look-up failing: the engine
+/// asks for them again on their own.
+async fn further_lists(github: &Github, api: &Connection, tick: &mut Tick) {
+    for (want, lists) in std::mem::take(&mut tick.further) {
+        let Some(Ok(fetched)) = tick.outcomes.get_mut(&want) else { continue };
+        let Some(found) = fetched.found.clone() else { continue };
+        let Some(name) = github.known_name(api, &found) else { continue };
+        for (list, filter) in lists {
+            if !answers::is_over_rest(list) {
+                continue;
+            }
+            let list = ListRef { parent: Some(found.clone()), name: list };
+            if let Ok(page) = runs::page(api, &name, PageWant { list, filter, cursor: None }).await {
+                fetched.writes.extend(page.writes);
+                fetched.pages.extend(page.pages);
+            }
+        }
+    }
+}
+
+impl Github {
+    /// `owner/name` of a repository, where it was seen.
+    pub(super) fn known_name(&self, api: &Connection, repository: &NodeRef) -> Option<std::sync::Arc<str>> {
+        self.names.get(&(api.integration.clone(), repository.native_id.clone()))
+    }
+
+    fn learn_names(&self, api: &Connection, writes: &[NodeWrite]) {
+        for (repository, name) in repository_names(writes) {
+            self.names.insert((api.integration.clone(), repository.native_id.clone()), name.into());
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! What GitHub's events mean. Pure and total: every payload is interpreted or knowingly ignored, none is an error.
+
+mod builds;
+mod event;
+mod installations;
+mod issues;
+mod pulls;
+mod repositories;
+
+use serde_json::Value;
+
+use event::Event;
+
+use crate::{
+    change::{Change, Interpretation},
+    provider::StoredDelivery,
+};
+
+/// Interprets a delivery.
+pub(super) fn interpret(delivery: &StoredDelivery) -> Interpretation {
+    let Ok(payload) = serde_json::from_slice::<Value>(&delivery.document) else {
+        return Interpretation::Ignored("the document is not JSON");
+    };
+    let header = delivery.headers.get(super::webhook::EVENT).and_then(|name| name.to_str().ok());
+    let stored = delivery.event.split('.').next().unwrap_or_default();
+    let event = Event::new(header.unwrap_or(stored), &payload, delivery.received_at);
+    if let Some(reason) = unused(event.name) {
+        return Interpretation::Ignored(reason);
+    }
+    match changes(&event) {
+        Some(change) => Interpretation::Changes(vec![change]),
+        None => Interpretation::Ignored("the payload lacks what the event is about"),
+    }
+}
+
+fn changes(event: &Event<'_>) -> Option<Change> {
+    match event.name {
+        "issues" => issues::issue(event),
+        "issue_comment" => issues::comment(event),
+        "label" => issues::label(event),
+        "milestone" => issues::milestone(event),
+        "pull_request" => pulls::pull_request(event),
+        "pull_request_review" => pulls::review(event),
+        "pull_request_review_comment" => pulls::review_comment(event),
+        "pull_request_review_thread" => pulls::thread(event),
+        "workflow_run" => builds::workflow_run(event),
+        "check_run" => builds::check(event, "check_run"),
+        "check_suite" => builds::check(event, "check_suite"),
+        "status" => builds::status(event),
+        "push" => repositories::push(event),
+        "create" | "delete" => repositories::git_ref(event),
+        "release" => repositories::release(event),
+        "repository" | "public" => repositories::repository(event),
+        "star" | "watch" | "fork" => repositories::counted(event),
+        "team" | "team_add" => repositories::team(event),
+        "installation" => installations::installation(event),
+        "installation_repositories" => installations::repositories(event),
+        _ => None,
+    }
+}
+
+/// Why an event is not used.
+fn unused(event: &str) -> Option<&'static str> {
+    Some(match event {
+        "issues"
+        | "issue_comment"
+        | "label"
+        | "milestone"
+        | "pull_request"
+        | "pull_request_review"
+        | "pull_request_review_comment"
+        | "pull_request_review_thread"
+        | "workflow_run"
+        | "check_run"
+        | "check_suite"
+        | "status"
+        | "push"
+        | "create"
+        | "delete"
+        | "release"
+        | "repository"
+        | "public"
+        | "star"
+        | "watch"
+        | "fork"
+        | "team"
+        | "team_add"
+        | "installation"
+        | "installation_repositories" => return None,
+        "ping" => "GitHub's greeting after a webhook was created",
+        "meta" => "tells that the webhook itself was deleted",
+        "workflow_job" => "jobs are not shown; their run has its own events",
+        "workflow_dispatch" | "repository_dispatch" => "a trigger; the run that it starts has its own events",
+        "discussion" | "discussion_comment" => "discussions are not in the graph",
+        "commit_comment" => "comments on commits are not in the graph",
+        "gollum" => "wikis are not in the graph",
+        "deployment" | "deployment_review" | "deployment_status" | "page_build" => "deployments are not in the graph",
+        "project" | "project_card" | "project_column" | "projects_v2_item" => "project boards are not in the graph",
+        "code_scanning_alert" | "dependabot_alert" | "repository_vulnerability_alert" | "security_advisory" => {
+            "security alerts are not in the graph"
+        }
+        "member" | "membership" | "organization" | "org_block" => "memberships are not in the graph",
+        "branch_protection_rule" | "deploy_key" | "merge_group" | "repository_import" => {
+            "repository settings are not in the graph"
+        }
+        "package" => "packages are not in the graph",
+        "marketplace_purchase" | "sponsorship" => "payments are not in the graph",
+        "github_app_authorization" => "authorizations are seen when the token is used",
+        _ => "not an event that Mullion knows",
+    })
+}

@@ -1,0 +1,207 @@
+//! GitHub's lists: how they are asked for, which nodes belong to them, and in what order.
+
+use chrono::{DateTime, Utc};
+use mullion_schema::{ports::Filter, view::Body};
+use serde_json::Value;
+
+use super::{
+    names::{
+        COMMENT, COMMENTS, ISSUE, ISSUES, PULL_REQUEST, PULL_REQUESTS, RELEASE, RELEASES, REPOSITORIES, REPOSITORY,
+        SEARCH, WORKFLOW_RUN, WORKFLOW_RUNS,
+    },
+    values::time,
+};
+use crate::{
+    change::{ListRef, NodeRef},
+    provider::{ContainerLists, Keeping, ListType, WorkItemLists},
+};
+
+/// Items of a page: the most that GitHub gives.
+pub(super) const PAGE: usize = 100;
+
+/// The lists.
+pub(super) const LISTS: &[ListType] = &[
+    // Which repositories an account may see is GitHub's own decision: a repository that was looked up need not be one of them.
+    ListType { parent: None, name: REPOSITORIES, keeping: Keeping::Opaque },
+    ListType { parent: None, name: SEARCH, keeping: Keeping::Opaque },
+    ListType { parent: Some(REPOSITORY), name: ISSUES, keeping: Keeping::Window },
+    ListType { parent: Some(REPOSITORY), name: PULL_REQUESTS, keeping: Keeping::Window },
+    ListType { parent: Some(REPOSITORY), name: RELEASES, keeping: Keeping::Window },
+    ListType { parent: Some(REPOSITORY), name: WORKFLOW_RUNS, keeping: Keeping::Window },
+    ListType { parent: Some(ISSUE), name: COMMENTS, keeping: Keeping::Window },
+    ListType { parent: Some(PULL_REQUEST), name: COMMENTS, keeping: Keeping::Window },
+];
+
+/// The lists that the cross-provider widgets read.
+pub(super) const CONTAINERS: &[ContainerLists] = &[ContainerLists {
+    container: REPOSITORY,
+    all: REPOSITORIES,
+    work_items: Some(WorkItemLists {
+        list: ISSUES,
+        item_type: "ISSUE",
+        open: Some(("states", "OPEN")),
+        closed: Some(("states", "CLOSED")),
+        newest_first: Some("updatedAt"),
+    }),
+    pull_requests: Some((PULL_REQUESTS, "states")),
+    builds: Some((WORKFLOW_RUNS, "branch")),
+    messages: None,
+}];
+
+/// A list in a GraphQL document: its GraphQL type's field, and the type of its items.
+pub(super) struct Connection {
+    /// The field with its arguments, without those of paging.
+    pub(super) field: String,
+    pub(super) item: &'static str,
+    /// Variables that `field` names: suffix, type, value.
+    pub(super) variables: Vec<(&'static str, &'static str, Value)>,
+}
+
+/// How a list that hangs on a node is asked for; `None`: not over GraphQL.
+pub(super) fn connection(list: &str, filter: &Filter, prefix: &str) -> Option<Connection> {
+    let mut variables = Vec::new();
+    let mut arguments = Vec::new();
+    if let Some(states) = filter.get("states").filter(|states| !states.is_empty()) {
+        let known = states.iter().filter(|state| matches!(state.as_str(), "OPEN" | "CLOSED" | "MERGED"));
+        let known: Vec<&str> = known.map(String::as_str).collect();
+        arguments.push(format!(",states:[{}]", known.join(",")));
+    }
+    if let Some(labels) = filter.get("labels").filter(|labels| !labels.is_empty()) {
+        arguments.push(format!(",labels:${prefix}labels"));
+        variables.push(("labels", "[String!]", labels.clone().into()));
+    }
+    if let Some(assignee) = filter.get("assignee").and_then(|values| values.first()) {
+        arguments.push(format!(",filterBy:{{assignee:${prefix}assignee}}"));
+        variables.push(("assignee", "String", assignee.clone().into()));
+    }
+    let arguments = arguments.concat();
+    let updated = ",orderBy:{field:UPDATED_AT,direction:DESC}";
+    let (field, item) = match list {
+        ISSUES => (format!("issues(first:{PAGE}{updated}{arguments}"), ISSUE),
+        PULL_REQUESTS => (format!("pullRequests(first:{PAGE}{updated}{arguments}"), PULL_REQUEST),
+        RELEASES => (format!("releases(first:{PAGE},orderBy:{{field:CREATED_AT,direction:DESC}}"), RELEASE),
+        COMMENTS => (format!("comments(first:{PAGE}"), COMMENT),
+        _ => return None,
+    };
+    Some(Connection { field, item, variables })
+}
+
+/// The windows that a node belongs to, with its sort key.
+pub(super) fn memberships(node: &NodeRef, body: &Body) -> Vec<(ListRef, String)> {
+    let value = |key: &str| body.get(key).unwrap_or(&Value::Null).clone();
+    let body = Value::Object(Body::from_iter(
+        ["repository", "subject", "updatedAt", "createdAt", "inReview"].map(|key| (key.to_owned(), value(key))),
+    ));
+    let (list, parent, sort) = match node.type_name {
+        ISSUE => (ISSUES, "repository", newest_first(time(&body, "updatedAt"))),
+        PULL_REQUEST => (PULL_REQUESTS, "repository", newest_first(time(&body, "updatedAt"))),
+        RELEASE => (RELEASES, "repository", newest_first(time(&body, "createdAt"))),
+        WORKFLOW_RUN => (WORKFLOW_RUNS, "repository", newest_first(time(&body, "createdAt"))),
+        // Comments on lines of a diff are no members of the conversation's list.
+        COMMENT if body.get("inReview") != Some(&Value::Bool(true)) => {
+            (COMMENTS, "subject", oldest_first(time(&body, "createdAt")))
+        }
+        _ => return Vec::new(),
+    };
+    let parent = body.get(parent).and_then(Value::as_str).and_then(parse_reference);
+    match (parent, sort) {
+        (Some(parent), Some(sort)) => vec![(ListRef { parent: Some(parent), name: list }, sort)],
+        _ => Vec::new(),
+    }
+}
+
+fn parse_reference(text: &str) -> Option<NodeRef> {
+    let (type_name, id) = text.split_once(':')?;
+    let type_name = [REPOSITORY, ISSUE, PULL_REQUEST].into_iter().find(|known| *known == type_name)?;
+    Some(NodeRef::new(type_name, id))
+}
+
+fn oldest_first(at: Option<DateTime<Utc>>) -> Option<String> {
+    Some(format!("{:020}", u64::try_from(at?.timestamp_micros()).unwrap_or(0)))
+}
+
+fn newest_first(at: Option<DateTime<Utc>>) -> Option<String> {
+    Some(format!("{:020}", u64::MAX - u64::try_from(at?.timestamp_micros()).unwrap_or(0)))
+}
+
+/// Whether an item of a list's window passes a filter.
+pub(super) fn matches(filter: &Filter, body: &Body) -> bool {
+    filter.iter().all(|(argument, values)| values.is_empty() || passes(argument, values, body))
+}
+
+fn passes(argument: &str, values: &[String], body: &Body) -> bool {
+    let is = |key: &str| {
+        let text = body.get(key).and_then(Value::as_str);
+        text.is_some_and(|text| values.iter().any(|value| value == text))
+    };
+    match argument {
+        "states" => is("issueState") || is("pullRequestState"),
+        "branch" => is("branch"),
+        "conclusion" => is("conclusion"),
+        "labels" => body.get("labels").and_then(Value::as_array).is_some_and(|labels| {
+            let names = labels.iter().filter_map(|label| label.get("name")?.as_str());
+            names.into_iter().any(|name| values.iter().any(|value| value.eq_ignore_ascii_case(name)))
+        }),
+        "assignee" => body.get("assigneeLogins").and_then(Value::as_array).is_some_and(|logins| {
+            let mut logins = logins.iter().filter_map(Value::as_str);
+            logins.any(|login| values.iter().any(|value| value.eq_ignore_ascii_case(login)))
+        }),
+        _ => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mullion_schema::view::Body;
+    use serde_json::{Value, json};
+
+    use super::{matches, memberships};
+    use crate::change::NodeRef;
+
+    fn body(value: Value) -> Body {
+        let Value::Object(body) = value else { panic!("no object: {value}") };
+        body
+    }
+
+    #[test]
+    fn issues_sort_newest_first_and_comments_oldest_first() {
+        let sort = |type_name, value| {
+            memberships(&NodeRef::new(type_name, "x"), &body(value))
+                .into_iter()
+                .map(|(list, sort)| (format!("{}/{}", list.parent.expect("a parent"), list.name), sort))
+                .next()
+        };
+        let issue =
+            |at| sort("GithubIssue", json!({"repository": "GithubRepository:R", "updatedAt": at})).expect("one");
+        let (older, newer) = (issue("2026-01-01T00:00:00Z"), issue("2026-01-02T00:00:00Z"));
+        assert_eq!(older.0, "GithubRepository:R/issues");
+        assert!(newer.1 < older.1);
+        let comment =
+            |at| sort("GithubComment", json!({"subject": "GithubPullRequest:P", "createdAt": at})).expect("one");
+        let (older, newer) = (comment("2026-01-01T00:00:00Z"), comment("2026-01-02T00:00:00Z"));
+        assert_eq!(older.0, "GithubPullRequest:P/comments");
+        assert!(older.1 < newer.1);
+        let review = json!({"subject": "GithubPullRequest:P", "createdAt": "2026-01-01T00:00:00Z", "inReview": true});
+        assert_eq!(sort("GithubComment", review), None);
+        assert_eq!(sort("GithubIssue", json!({"updatedAt": "2026-01-01T00:00:00Z"})), None);
+        assert_eq!(sort("GithubRepository", json!({})), None);
+    }
+
+    #[test]
+    fn a_filter_passes_what_github_would_pass() {
+        let issue =
+            body(json!({"issueState": "OPEN", "labels": [{"name": "Bug", "color": "f00"}], "assigneeLogins": ["ann"]}));
+        for (filter, passes) in [
+            (vec![], true),
+            (vec![("states", vec!["OPEN"])], true),
+            (vec![("states", vec!["CLOSED"])], false),
+            (vec![("states", vec!["CLOSED", "OPEN"]), ("assignee", vec!["Ann"])], true),
+            (vec![("labels", vec!["docs", "bug"])], true),
+            (vec![("labels", vec!["docs"])], false),
+            (vec![("assignee", vec!["bob"])], false),
+        ] {
+            let named = filter.iter().map(|(name, values)| (*name, values.iter().map(|&v| v.to_owned()).collect()));
+            assert_eq!(matches(&named.collect(), &issue), passes, "{filter:?}");
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! Verifies GitHub's webhook requests over their raw bytes: pure, before anything else looks at them.
+
+use bytes::Bytes;
+use hmac::{Hmac, KeyInit, Mac};
+use http::{HeaderMap, header::CONTENT_TYPE};
+use serde::Deserialize;
+use sha2::Sha256;
+
+use crate::{
+    provider::{EndpointSecrets, Reception, Refusal, VerifiedDelivery, WebhookRequest},
+    secret::Secret,
+};
+
+pub(super) const EVENT: &str = "x-github-event";
+const DELIVERY: &str = "x-github-delivery";
+const SIGNATURE: &str = "x-hub-signature-256";
+
+/// The verdict on a request.
+pub(super) fn receive(request: &WebhookRequest, endpoint: &EndpointSecrets) -> Reception {
+    match verified(request, endpoint) {
+        Ok(delivery) => Reception::Delivery(delivery),
+        Err(refusal) => Reception::Refused(refusal),
+    }
+}
+
+fn verified(request: &WebhookRequest, endpoint: &EndpointSecrets) -> Result<VerifiedDelivery, Refusal> {
+    let form = is_form(&request.headers)?;
+    if !is_signed(&request.headers, &request.body, &endpoint.secrets) {
+        return Err(Refusal::BadSignature);
+    }
+    let event = header(&request.headers, EVENT).ok_or(Refusal::MissingEvent)?;
+    let document = if form { payload(&request.body).ok_or(Refusal::NotJson)? } else { request.body.clone() };
+    let action = Envelope::read(&document).ok_or(Refusal::NotJson)?.action;
+    let event = match action {
+        Some(action) => format!("{event}.{action}"),
+        None => event.to_owned(),
+    };
+    Ok(VerifiedDelivery { delivery_id: header(&request.headers, DELIVERY).map(str::to_owned), event, document })
+}
+
+fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok().map(str::trim).filter(|text| !text.is_empty())
+}
+
+/// Whether the body is a form; other types than GitHub's two are refused.
+fn is_form(headers: &HeaderMap) -> Result<bool, Refusal> {
+    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let media_type = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    match media_type.as_str() {
+        "application/json" => Ok(false),
+        "application/x-www-form-urlencoded" => Ok(true),
+        _ => Err(Refusal::UnsupportedType),
+    }
+}
+
+/// Whether one of the secrets signed the body. Every secret is tried, and each comparison takes the same time.
+fn is_signed(headers: &HeaderMap, body: &[u8], secrets: &[Secret]) -> bool {
+    let mut signatures = headers.get_all(SIGNATURE).iter();
+    let (Some(signature), None) = (signatures.next(), signatures.next()) else { return false };
+    let Some(hex) = signature.to_str().ok().and_then(|text| text.strip_prefix("sha256=")) else { return false };
+    let Ok(expected) = hex::decode(hex) else { return false };
+    let signed_by = |secret: &Secret| {
+        if secret.expose().is_empty() {
+            return false;
+        }
+        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret.expose()) else { return false };
+        mac.update(body);
+        mac.verify_slice(&expected).is_ok()
+    };
+    secrets.iter().fold(false, |signed, secret| signed | signed_by(secret))
+}
+
+/// The document in a form's `payload`.
+fn payload(body: &[u8]) -> Option<Bytes> {
+    let (_, payload) = form_urlencoded::parse(body).find(|(name, _)| name == "payload")?;
+    Some(Bytes::from(payload.into_owned()))
+}
+
+/// The little of a document that is told before it is interpreted.
+#[derive(Deserialize)]
+struct Envelope {
+    #[serde(default, deserialize_with = "text_or_nothing")]
+    action: Option<String>,
+}
+
+impl Envelope {
+    /// `None`: not a JSON object in UTF-8.
+    fn read(document: &[u8]) -> Option<Self> {
+        let text = std::str::from_utf8(document).ok()?;
+        // An array would do for serde as a struct.
+        text.trim_start().starts_with('{').then(|| serde_json::from_str(text).ok())?
+    }
+}
+
+fn text_or_nothing<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let value = serde_json::Value::deserialize(deserializer)?;
+    Ok(value.as_str().filter(|text| !text.is_empty() && text.len() <= 100).map(str::to_owned))
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use chrono::DateTime;
+    use hmac::{Hmac, KeyInit, Mac};
+    use http::{HeaderMap, HeaderName, HeaderValue};
+    use sha2::Sha256;
+
+    use super::{is_signed, receive};
+    use crate::provider::{EndpointSecrets, Reception, Refusal, WebhookRequest};
+
+    fn sign(secret: &str, body: &[u8]) -> String {
+        let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("a key");
+        mac.update(body);
+        format!("sha256={}", hex::encode(mac.finalize().into_bytes()))
+    }
+
+    fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
+        pairs
+            .iter()
+            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_str(value).expect("text")))
+            .collect()
+    }
+
+    fn received(body: &[u8], secrets: &[&str], pairs: &[(&'static str, &str)]) -> Result<(String, Bytes), Refusal> {
+        let request = WebhookRequest {
+            headers: headers(pairs),
+            body: Bytes::copy_from_slice(body),
+            received_at: DateTime::UNIX_EPOCH,
+        };
+        let secrets = secrets.iter().map(|&secret| secret.into()).collect();
+        match receive(&request, &EndpointSecrets { secrets, handshake_pending: false }) {
+            Reception::Delivery(delivery) => Ok((delivery.event, delivery.document)),
+            Reception::Refused(refusal) => Err(refusal),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn published_vectors_verify() {
+        let table = [
+            (
+                "It's a Secret to Everybody",
+                "Hello, World!".as_bytes(),
+                "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17",
+            ),
+            (
+                "test-secret",
+                "{\"id\":1,\"t\":\"héllo\"}".as_bytes(),
+                "sha256=1fd06e7adc6ae360c3e4c0c45d8cf81429d6448e50f51f579354df2bc463b84e",
+            ),
+        ];
+        for (secret, body, signature) in table {
+            let signed = headers(&[("x-hub-signature-256", signature)]);
+            assert!(is_signed(&signed, body, &["other".into(), secret.into()]), "{secret}");
+            assert!(!is_signed(&signed, body, &["other".into()]));
+            assert!(!is_signed(&signed, body, &[]));
+            assert!(!is_signed(&signed, &body[1..], &[secret.into()]));
+        }
+    }
+
+    #[test]
+    fn a_signed_json_object_with_an_event_is_a_delivery_and_nothing_else_is() {
+        let json = ("content-type", "application/json; charset=utf-8");
+        let event = ("x-github-event", "issues");
+        let secrets: &[&str] = &["old", "s"];
+        let check = |body: &[u8], extra: &[(&'static str, &str)]| {
+            let signature = sign("s", body);
+            let mut pairs = extra.to_vec();
+            pairs.push(("x-hub-signature-256", &signature));
+            received(body, secrets, &pairs).map(|(event, _)| event)
+        };
+        assert_eq!(check(b"{\"action\":\"closed\"}", &[json, event]), Ok("issues.closed".into()));
+        assert_eq!(check(b" {\"action\":7}", &[json, event]), Ok("issues".into()));
+        assert_eq!(check(b"{}", &[json]), Err(Refusal::MissingEvent));
+        assert_eq!(check(b"{}", &[event]), Err(Refusal::UnsupportedType));
+        assert_eq!(check(b"{}", &[event, ("content-type", "text/plain")]), Err(Refusal::UnsupportedType));
+        for body in [&b""[..], b"[]", b"1", b"{", b"{}{}", b"{\"a\":\"\xff\"}", b"null"] {
+            assert_eq!(check(body, &[json, event]), Err(Refusal::NotJson), "{body:?}");
+        }
+        assert_eq!(received(b"{}", secrets, &[json, event]), Err(Refusal::BadSignature));
+        let bare = sign("s", b"{}").replace("sha256=", "");
+        for wrong in [bare.as_str(), "sha256=", "sha256=zz", "sha1=00"] {
+            let pairs = [json, event, ("x-hub-signature-256", wrong)];
+            assert_eq!(received(b"{}", secrets, &pairs), Err(Refusal::BadSignature), "{wrong}");
+        }
+        let empty = sign("", b"{}");
+        assert_eq!(received(b"{}", &[""], &[json, event, ("x-hub-signature-256", &empty)]), Err(Refusal::BadSignature));
+    }
+
+    #[test]
+    fn a_form_carries_the_document_in_payload() {
+        let form = ("content-type", "application/x-www-form-urlencoded");
+        let body = b"payload=%7B%22action%22%3A%22opened%22%7D";
+        let signature = sign("s", body);
+        let pairs = [form, ("x-github-event", "issues"), ("x-hub-signature-256", signature.as_str())];
+        let (event, document) = received(body, &["s"], &pairs).expect("a delivery");
+        assert_eq!((event.as_str(), &document[..]), ("issues.opened", &b"{\"action\":\"opened\"}"[..]));
+        let body = b"other=1";
+        let signature = sign("s", body);
+        let pairs = [form, ("x-github-event", "issues"), ("x-hub-signature-256", signature.as_str())];
+        assert_eq!(received(body, &["s"], &pairs), Err(Refusal::NotJson));
+    }
+}

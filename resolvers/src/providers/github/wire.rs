@@ -1,0 +1,66 @@
+//! The envelopes of GitHub's answers. What is inside is read by `keys` and `rest`.
+
+use chrono::{DateTime, Utc};
+use serde::Deserialize;
+use serde_json::Value;
+
+/// An answer of the GraphQL API.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Answer {
+    /// By alias; missing parts are null.
+    #[serde(default)]
+    pub(super) data: Value,
+    #[serde(default)]
+    pub(super) errors: Vec<Problem>,
+}
+
+/// An error inside an answer.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Problem {
+    /// `NOT_FOUND`, `FORBIDDEN`, `RATE_LIMITED`, …
+    #[serde(rename = "type")]
+    pub(super) kind: Option<String>,
+    #[serde(default)]
+    pub(super) message: String,
+    #[serde(default)]
+    pub(super) path: Vec<Value>,
+}
+
+/// The quota, asked along with everything.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct RateLimit {
+    pub(super) limit: i64,
+    pub(super) remaining: i64,
+    pub(super) reset_at: DateTime<Utc>,
+}
+
+/// A page's position.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct PageInfo {
+    end_cursor: Option<String>,
+    has_next_page: bool,
+}
+
+impl PageInfo {
+    /// The cursor of the next page.
+    pub(super) fn next(self) -> Option<String> {
+        self.end_cursor.filter(|_| self.has_next_page)
+    }
+}
+
+/// A webhook that was created.
+#[derive(Debug, Deserialize)]
+pub(super) struct Hook {
+    pub(super) id: u64,
+    #[serde(default)]
+    pub(super) config: HookConfig,
+}
+
+/// Where a webhook sends to.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct HookConfig {
+    #[serde(default)]
+    pub(super) url: String,
+}

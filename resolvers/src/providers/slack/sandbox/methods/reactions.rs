@@ -1,0 +1,47 @@
+//! `reactions.*`.
+
+use chrono::{DateTime, Utc};
+use serde_json::json;
+
+use super::super::{
+    happen::Place,
+    model::{BOT_USER, World},
+    render,
+    request::{Answer, Args, Fail},
+};
+
+/// The message that `channel` and `timestamp` name.
+fn item(world: &World, args: &Args) -> Result<Place, Fail> {
+    if args.get("channel").is_none() || args.get("timestamp").is_none() {
+        return Err("no_item_specified".into());
+    }
+    let channel = args.channel(world)?;
+    let ts = args.ts("timestamp").map_err(|_| Fail::from("bad_timestamp"))?.ok_or("message_not_found")?;
+    channel.messages.get(&ts).ok_or("message_not_found")?;
+    Ok(Place { channel: channel.id.clone(), ts })
+}
+
+pub(super) fn get(world: &World, args: &Args) -> Answer {
+    let place = item(world, args)?;
+    let channel = args.channel(world)?;
+    let message = channel.messages.get(&place.ts).ok_or("message_not_found")?;
+    let mut shown = render::message(world, channel, place.ts, message);
+    shown["permalink"] = render::permalink(channel, place.ts, message.thread).into();
+    Ok(json!({ "type": "message", "channel": channel.id, "message": shown }))
+}
+
+pub(super) fn add(world: &mut World, now: DateTime<Utc>, args: &Args) -> Answer {
+    let name = args.need("name")?.trim_matches(':').to_owned();
+    if !valid_name(&name) {
+        return Err("invalid_name".into());
+    }
+    let place = item(world, args)?;
+    world.react(now, &place, BOT_USER, &name)?;
+    Ok(json!({}))
+}
+
+/// An emoji's name: `+1`, `party-parrot`, `wave::skin-tone-3`.
+pub(in super::super) fn valid_name(name: &str) -> bool {
+    let allowed = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || "+-_':".contains(letter);
+    !name.is_empty() && name.len() <= 100 && name.chars().all(allowed)
+}

@@ -1,0 +1,168 @@
+//! Sends the sandbox's webhooks: per provider one after the other, in the order in which things happened.
+
+use std::{collections::VecDeque, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use chrono::{DateTime, SecondsFormat, Utc};
+use http::{HeaderMap, StatusCode};
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::OutgoingWebhook;
+use crate::clock::Clock;
+
+/// How many sent webhooks `GET /_sandbox/deliveries` remembers.
+const REMEMBERED: usize = 200;
+/// As long as providers wait for an answer.
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+
+/// Carries a webhook to its target.
+#[async_trait]
+pub trait Courier: Send + Sync {
+    /// Posts it; `None` when the target could not be reached or did not answer in time.
+    async fn post(&self, webhook: OutgoingWebhook) -> Option<(StatusCode, HeaderMap)>;
+}
+
+/// Carries webhooks over HTTP.
+#[derive(Debug, Clone)]
+pub struct HttpCourier {
+    client: reqwest::Client,
+}
+
+impl HttpCourier {
+    /// Uses `client`, which should follow no redirects: providers follow none either.
+    pub fn new(client: reqwest::Client) -> Self {
+        Self { client }
+    }
+}
+
+#[async_trait]
+impl Courier for HttpCourier {
+    async fn post(&self, webhook: OutgoingWebhook) -> Option<(StatusCode, HeaderMap)> {
+        let request = self.client.post(&webhook.url).headers(webhook.headers).body(webhook.body);
+        match request.timeout(ANSWER_WITHIN).send().await {
+            Ok(response) => Some((response.status(), response.headers().clone())),
+            Err(error) => {
+                tracing::debug!(error = %error.without_url(), "sandbox webhook not delivered");
+                None
+            }
+        }
+    }
+}
+
+/// A webhook that was sent, and what its target said.
+#[derive(Debug, Clone)]
+pub struct Delivery {
+    /// The provider's key.
+    pub provider: &'static str,
+    /// The target.
+    pub url: String,
+    /// Its answer; `None` when there was none.
+    pub status: Option<StatusCode>,
+    /// When the answer came.
+    pub at: DateTime<Utc>,
+}
+
+impl Delivery {
+    /// As the control API shows it.
+    pub fn to_json(&self) -> Value {
+        json!({
+            "provider": self.provider,
+            "url": self.url,
+            "status": self.status.map(|status| status.as_u16()),
+            "at": self.at.to_rfc3339_opts(SecondsFormat::Millis, true),
+        })
+    }
+}
+
+/// The last deliveries of all providers.
+#[derive(Debug, Default)]
+pub struct DeliveryLog {
+    deliveries: Mutex<VecDeque<Delivery>>,
+}
+
+impl DeliveryLog {
+    fn push(&self, delivery: Delivery) {
+        let mut deliveries = self.deliveries.lock();
+        if deliveries.len() == REMEMBERED {
+            deliveries.pop_front();
+        }
+        deliveries.push_back(delivery);
+    }
+
+    /// Oldest first.
+    pub fn to_json(&self) -> Value {
+        self.deliveries.lock().iter().map(Delivery::to_json).collect()
+    }
+}
+
+/// What a queue needs to send.
+#[derive(Clone)]
+pub struct Sender {
+    /// Carries.
+    pub courier: Arc<dyn Courier>,
+    /// Says when.
+    pub clock: Arc<dyn Clock>,
+    /// Remembers.
+    pub log: Arc<DeliveryLog>,
+}
+
+/// One provider's webhooks, waiting to be sent. Its task ends when it is dropped or the token is cancelled; what waits then is lost.
+#[derive(Debug)]
+pub struct DeliveryQueue {
+    jobs: mpsc::UnboundedSender<Job>,
+}
+
+#[derive(Debug)]
+struct Job {
+    webhook: OutgoingWebhook,
+    pause: Duration,
+    done: oneshot::Sender<Delivery>,
+}
+
+/// Resolves when its webhook was sent.
+pub type Sent = oneshot::Receiver<Delivery>;
+
+impl DeliveryQueue {
+    /// Starts the queue's task.
+    pub fn start(provider: &'static str, sender: Sender, tracker: &TaskTracker, token: CancellationToken) -> Self {
+        let (jobs, mut waiting) = mpsc::unbounded_channel::<Job>();
+        tracker.spawn(async move {
+            let send_all = async {
+                while let Some(job) = waiting.recv().await {
+                    sender.send(provider, job).await;
+                }
+            };
+            token.run_until_cancelled(send_all).await;
+        });
+        Self { jobs }
+    }
+
+    /// Queues webhooks in order; the first waits for `pause` after its turn has come.
+    pub fn push(&self, webhooks: Vec<OutgoingWebhook>, pause: Duration) -> Vec<Sent> {
+        let mut pause = Some(pause);
+        let queue = |webhook| {
+            let (done, sent) = oneshot::channel();
+            // A stopped queue drops the job, and `sent` resolves with an error: nothing is left to do here.
+            let _ = self.jobs.send(Job { webhook, pause: pause.take().unwrap_or_default(), done });
+            sent
+        };
+        webhooks.into_iter().map(queue).collect()
+    }
+}
+
+impl Sender {
+    async fn send(&self, provider: &'static str, job: Job) {
+        if !job.pause.is_zero() {
+            tokio::time::sleep(job.pause).await;
+        }
+        let url = job.webhook.url.clone();
+        let status = self.courier.post(job.webhook).await.map(|(status, _)| status);
+        let delivery = Delivery { provider, url, status, at: self.clock.now() };
+        self.log.push(delivery.clone());
+        // Only `?wait=true` listens.
+        let _ = job.done.send(delivery);
+    }
+}

@@ -1,0 +1,224 @@
+//! Faults on order: a provider that is slow, over its limit, broken, silent or that takes no token any more.
+
+use std::time::Duration;
+
+use http::Method;
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+
+use super::Rejection;
+
+/// The longest wait that a fault may ask for.
+const MAX_WAIT_MS: u64 = 600_000;
+/// How many faults may be active at once.
+const MAX_FAULTS: usize = 100;
+const DEFAULT_TIMEOUT_MS: u64 = 60_000;
+const DEFAULT_RETRY_AFTER: u64 = 30;
+
+/// What goes wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FaultKind {
+    /// Answers, but only after `latencyMs`.
+    Latency,
+    /// Refuses as over the rate limit, with `retryAfter` seconds.
+    RateLimit,
+    /// Refuses with the provider's internal error.
+    ServerError,
+    /// Does not answer within `latencyMs` (default one minute), then gives up with 504.
+    Timeout,
+    /// Refuses the token.
+    Unauthorized,
+}
+
+/// The body of `POST /_sandbox/faults`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct FaultInput {
+    /// The key of the provider that fails.
+    pub provider: String,
+    /// How it fails.
+    pub kind: FaultKind,
+    /// Only calls whose "POST /graphql" contains this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// How many calls it hits before it is over; without it, all until the faults are cleared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub times: Option<u64>,
+    /// Milliseconds to wait (`latency`, `timeout`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latency_ms: Option<u64>,
+    /// Seconds that `rate_limit` asks the caller to wait.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after: Option<u64>,
+}
+
+/// A fault that is in force; `times` counts down.
+#[derive(Debug, Clone, Serialize)]
+pub struct Fault {
+    /// Counted from 1.
+    pub id: u64,
+    /// What was asked for.
+    #[serde(flatten)]
+    pub input: FaultInput,
+}
+
+/// What the active faults do to one call.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Effect {
+    /// Wait first.
+    pub delay: Duration,
+    /// Then refuse with this,
+    pub rejection: Option<Rejection>,
+    /// or give up with 504.
+    pub timed_out: bool,
+}
+
+/// The faults in force, in the order in which they were asked for.
+#[derive(Debug, Default)]
+pub struct Faults {
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    last_id: u64,
+    faults: Vec<Fault>,
+}
+
+impl FaultInput {
+    fn check(&self) -> Result<(), String> {
+        if self.times == Some(0) {
+            return Err("`times` must be at least 1".to_owned());
+        }
+        if self.latency_ms.is_some_and(|ms| ms > MAX_WAIT_MS) {
+            return Err(format!("`latencyMs` must be at most {MAX_WAIT_MS}"));
+        }
+        if self.kind == FaultKind::Latency && self.latency_ms.is_none() {
+            return Err("`latencyMs` is required for the kind `latency`".to_owned());
+        }
+        Ok(())
+    }
+
+    fn hits(&self, provider: &str, call: &str) -> bool {
+        self.provider == provider && self.path.as_deref().is_none_or(|path| call.contains(path))
+    }
+}
+
+impl Faults {
+    /// Puts a fault in force; the message of a refusal names the field.
+    pub fn add(&self, input: FaultInput) -> Result<Fault, String> {
+        input.check()?;
+        let mut state = self.state.lock();
+        if state.faults.len() >= MAX_FAULTS {
+            return Err(format!("there are {MAX_FAULTS} faults already: clear them first"));
+        }
+        state.last_id += 1;
+        let fault = Fault { id: state.last_id, input };
+        state.faults.push(fault.clone());
+        Ok(fault)
+    }
+
+    /// The faults in force.
+    pub fn list(&self) -> Vec<Fault> {
+        self.state.lock().faults.clone()
+    }
+
+    /// Ends all faults; says how many there were.
+    pub fn clear(&self) -> usize {
+        std::mem::take(&mut self.state.lock().faults).len()
+    }
+
+    /// What happens to a call: all fitting latencies add up, the first other fitting fault decides the answer.
+    pub fn strike(&self, provider: &str, method: &Method, path: &str) -> Effect {
+        let call = format!("{method} {path}");
+        let mut effect = Effect::default();
+        let mut decided = false;
+        self.state.lock().faults.retain_mut(|fault| {
+            let input = &mut fault.input;
+            let latency = input.kind == FaultKind::Latency;
+            if !input.hits(provider, &call) || (decided && !latency) {
+                return true;
+            }
+            decided |= !latency;
+            effect.add(input);
+            match &mut input.times {
+                None => true,
+                Some(left) => {
+                    *left = left.saturating_sub(1);
+                    *left > 0
+                }
+            }
+        });
+        effect
+    }
+}
+
+impl Effect {
+    fn add(&mut self, fault: &FaultInput) {
+        let wait = |default| Duration::from_millis(fault.latency_ms.unwrap_or(default));
+        self.delay += wait(if fault.kind == FaultKind::Timeout { DEFAULT_TIMEOUT_MS } else { 0 });
+        match fault.kind {
+            FaultKind::Latency => {}
+            FaultKind::Timeout => self.timed_out = true,
+            FaultKind::ServerError => self.rejection = Some(Rejection::ServerError),
+            FaultKind::Unauthorized => self.rejection = Some(Rejection::Unauthorized),
+            FaultKind::RateLimit => {
+                let retry_after = fault.retry_after.unwrap_or(DEFAULT_RETRY_AFTER);
+                self.rejection = Some(Rejection::RateLimited { retry_after });
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn add(faults: &Faults, input: serde_json::Value) -> Result<Fault, String> {
+        faults.add(serde_json::from_value(input).unwrap())
+    }
+
+    #[test]
+    fn a_fault_hits_its_provider_and_path_as_often_as_asked() {
+        let faults = Faults::default();
+        let input = json!({"provider": "notes", "kind": "rate_limit", "path": "/graphql", "times": 2, "retryAfter": 7});
+        assert_eq!(add(&faults, input).unwrap().id, 1);
+        let limited = Some(Rejection::RateLimited { retry_after: 7 });
+        let table = [("other", "/graphql", None), ("notes", "/user", None), ("notes", "/graphql", limited)];
+        for (provider, path, expected) in table {
+            assert_eq!(faults.strike(provider, &Method::POST, path).rejection, expected, "{provider} {path}");
+        }
+        assert_eq!(faults.strike("notes", &Method::POST, "/graphql").rejection, limited);
+        assert_eq!(faults.strike("notes", &Method::POST, "/graphql").rejection, None, "its two times are over");
+        assert!(faults.list().is_empty());
+    }
+
+    #[test]
+    fn latencies_add_up_and_the_first_refusal_decides() {
+        let faults = Faults::default();
+        add(&faults, json!({"provider": "other", "kind": "latency", "latencyMs": 20})).unwrap();
+        add(&faults, json!({"provider": "other", "kind": "server_error", "times": 1})).unwrap();
+        add(&faults, json!({"provider": "other", "kind": "unauthorized", "times": 1})).unwrap();
+        add(&faults, json!({"provider": "other", "kind": "latency", "latencyMs": 5})).unwrap();
+        let effect = faults.strike("other", &Method::GET, "/users.list");
+        assert_eq!(effect.delay, Duration::from_millis(25));
+        assert_eq!(effect.rejection, Some(Rejection::ServerError));
+        assert_eq!(faults.strike("other", &Method::GET, "/users.list").rejection, Some(Rejection::Unauthorized));
+        assert_eq!(faults.clear(), 2);
+    }
+
+    #[test]
+    fn senseless_faults_are_refused_by_field() {
+        let table = [
+            (json!({"provider": "other", "kind": "latency"}), "latencyMs"),
+            (json!({"provider": "other", "kind": "timeout", "latencyMs": MAX_WAIT_MS + 1}), "latencyMs"),
+            (json!({"provider": "other", "kind": "timeout", "times": 0}), "times"),
+        ];
+        for (input, field) in table {
+            assert!(add(&Faults::default(), input).unwrap_err().contains(field));
+        }
+    }
+}

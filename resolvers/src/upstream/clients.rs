@@ -1,0 +1,105 @@
+//! The HTTP clients: one for public addresses, whose resolver drops all others, and one for hosts that the operator listed.
+
+use std::{sync::Arc, time::Duration};
+
+use reqwest::{
+    Client, ClientBuilder,
+    dns::{Addrs, Name, Resolve, Resolving},
+    redirect::{Action, Attempt, Policy},
+};
+
+use super::{
+    error::{UpstreamError, UpstreamErrorKind},
+    guard::{GuardClass, private_address, public_only, refused, same_origin},
+};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+const MAX_REDIRECTS: usize = 5;
+
+/// Connections are shared by all integrations of a guard class.
+#[derive(Debug, Clone)]
+pub(super) struct Clients {
+    public: Result<Client, String>,
+    listed: Result<Client, String>,
+}
+
+impl Clients {
+    /// Builds both. A machine without CA certificates is told so when it calls, not when it starts.
+    pub(super) fn new() -> Self {
+        install_crypto_provider();
+        let public = base().https_only(true).dns_resolver(Arc::new(PublicResolver)).build();
+        let listed = base().build().or_else(|_| base().tls_certs_only([]).build());
+        let told = |error: reqwest::Error| format!("the HTTP client could not be built: {error}");
+        Self { public: public.map_err(told), listed: listed.map_err(told) }
+    }
+
+    pub(super) fn of(&self, class: GuardClass) -> Result<&Client, UpstreamError> {
+        let client = match class {
+            GuardClass::Public => &self.public,
+            GuardClass::Listed => &self.listed,
+        };
+        client.as_ref().map_err(|message| UpstreamError::new(UpstreamErrorKind::Down, message.clone()))
+    }
+}
+
+/// Makes ring the process's TLS cryptography, unless one was chosen already. The gateway calls it first of all.
+pub fn install_crypto_provider() {
+    if rustls::crypto::CryptoProvider::get_default().is_none() {
+        // Losing the race against another thread is as good as winning it.
+        let _chosen = rustls::crypto::ring::default_provider().install_default();
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is the only door out")]
+fn base() -> ClientBuilder {
+    Client::builder()
+        .no_proxy()
+        .referer(false)
+        .redirect(Policy::custom(stay_at_home))
+        .connect_timeout(CONNECT_TIMEOUT)
+        .pool_idle_timeout(Duration::from_secs(90))
+        .user_agent(concat!("mullion/", env!("CARGO_PKG_VERSION")))
+}
+
+/// Follows redirects at the same origin only: whatever was checked of the first URL holds for the next one too.
+fn stay_at_home(attempt: Attempt<'_>) -> Action {
+    let at_home = attempt.previous().last().is_some_and(|previous| same_origin(previous, attempt.url()));
+    if !at_home {
+        return attempt.error(refused("the provider redirected to another host"));
+    }
+    if attempt.previous().len() > MAX_REDIRECTS { attempt.stop() } else { attempt.follow() }
+}
+
+/// Resolves names and drops addresses that are not public.
+struct PublicResolver;
+
+impl Resolve for PublicResolver {
+    fn resolve(&self, name: Name) -> Resolving {
+        Box::pin(async move {
+            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
+            let public = public_only(found);
+            if public.is_empty() {
+                return Err(private_address().into());
+            }
+            Ok(Box::new(public.into_iter()) as Addrs)
+        })
+    }
+}
+
+/// What a failed exchange means, without its URL.
+pub(super) fn told(error: reqwest::Error) -> UpstreamError {
+    let error = error.without_url();
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);
+    let mut deepest = String::new();
+    while let Some(current) = cause {
+        if let Some(known) = current.downcast_ref::<UpstreamError>() {
+            return known.clone();
+        }
+        deepest = current.to_string();
+        cause = current.source();
+    }
+    if error.is_timeout() {
+        return UpstreamError::new(UpstreamErrorKind::Timeout, "the provider did not answer in time");
+    }
+    UpstreamError::new(UpstreamErrorKind::Down, format!("the provider could not be reached: {deepest}"))
+}

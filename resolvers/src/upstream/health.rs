@@ -1,0 +1,156 @@
+//! How one integration's calls went lately: what `IntegrationHealth` and the metrics are read from.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
+
+use chrono::{DateTime, Utc};
+use mullion_schema::id::IntegrationId;
+use parking_lot::Mutex;
+
+use super::{breaker::CircuitState, connection::QuotaReading};
+
+/// Calls that the window remembers.
+const WINDOW: usize = 100;
+
+/// Hears of every call, for metrics.
+pub trait Observer: Send + Sync {
+    /// A call ended.
+    fn call(&self, call: &CallReport<'_>);
+
+    /// The provider told a quota.
+    fn quota(&self, integration: &IntegrationId, quota: &QuotaReading);
+
+    /// The circuit is in this state after a call.
+    fn circuit(&self, integration: &IntegrationId, state: CircuitState);
+}
+
+/// An observer that does not care.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoObserver;
+
+impl Observer for NoObserver {
+    fn call(&self, _: &CallReport<'_>) {}
+    fn quota(&self, _: &IntegrationId, _: &QuotaReading) {}
+    fn circuit(&self, _: &IntegrationId, _: CircuitState) {}
+}
+
+/// One attempt at the provider.
+#[derive(Debug, Clone, Copy)]
+pub struct CallReport<'a> {
+    /// The integration.
+    pub integration: &'a IntegrationId,
+    /// As [`super::UpstreamRequest::operation`].
+    pub operation: &'static str,
+    /// `ok`, `not_modified`, `rate_limited`, `refused`, or the kind of the failure.
+    pub result: &'static str,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// What is known of an integration's calls.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct HealthReading {
+    /// Calls in the window (at most 100).
+    pub calls: usize,
+    /// Share of them that went well, from 0 to 1; `None` before the first call.
+    pub success_rate: Option<f64>,
+    /// Median latency.
+    pub p50: Option<Duration>,
+    /// 95th percentile of the latency.
+    pub p95: Option<Duration>,
+    /// The last failure, without secrets.
+    pub last_error: Option<String>,
+    /// When it happened.
+    pub last_error_at: Option<DateTime<Utc>>,
+    /// When a call last went well.
+    pub last_success_at: Option<DateTime<Utc>>,
+    /// Quotas by bucket.
+    pub quotas: Vec<QuotaReading>,
+}
+
+/// The window.
+#[derive(Debug, Default)]
+pub(super) struct Health(Mutex<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    calls: VecDeque<(bool, Duration)>,
+    last_error: Option<(DateTime<Utc>, String)>,
+    last_success_at: Option<DateTime<Utc>>,
+    quotas: BTreeMap<&'static str, QuotaReading>,
+}
+
+impl Health {
+    pub(super) fn record(&self, now: DateTime<Utc>, took: Duration, failure: Option<String>) {
+        let mut inner = self.0.lock();
+        if inner.calls.len() == WINDOW {
+            inner.calls.pop_front();
+        }
+        inner.calls.push_back((failure.is_none(), took));
+        match failure {
+            Some(message) => inner.last_error = Some((now, message)),
+            None => inner.last_success_at = Some(now),
+        }
+    }
+
+    pub(super) fn quota(&self, quota: QuotaReading) {
+        self.0.lock().quotas.insert(quota.bucket, quota);
+    }
+
+    pub(super) fn reading(&self) -> HealthReading {
+        let inner = self.0.lock();
+        let mut latencies: Vec<Duration> = inner.calls.iter().map(|(_, took)| *took).collect();
+        latencies.sort_unstable();
+        let good = inner.calls.iter().filter(|(ok, _)| *ok).count();
+        HealthReading {
+            calls: latencies.len(),
+            success_rate: share(good, latencies.len()),
+            p50: percentile(&latencies, 50),
+            p95: percentile(&latencies, 95),
+            last_error: inner.last_error.as_ref().map(|(_, message)| message.clone()),
+            last_error_at: inner.last_error.as_ref().map(|(at, _)| *at),
+            last_success_at: inner.last_success_at,
+            quotas: inner.quotas.values().cloned().collect(),
+        }
+    }
+}
+
+fn share(part: usize, whole: usize) -> Option<f64> {
+    let (part, whole) = (u32::try_from(part).ok()?, u32::try_from(whole).ok()?);
+    (whole > 0).then(|| f64::from(part) / f64::from(whole))
+}
+
+/// Nearest rank.
+fn percentile(sorted: &[Duration], percent: usize) -> Option<Duration> {
+    let rank = (sorted.len() * percent).div_ceil(100);
+    sorted.get(rank.saturating_sub(1)).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use chrono::DateTime;
+
+    use super::Health;
+
+    #[test]
+    fn the_window_tells_rates_and_percentiles_of_the_last_hundred_calls() {
+        let health = Health::default();
+        assert_eq!(health.reading().success_rate, None);
+        let now = DateTime::UNIX_EPOCH;
+        for _ in 0..50 {
+            health.record(now, Duration::from_secs(9), Some("old".into()));
+        }
+        for n in 1..=100_u64 {
+            health.record(now, Duration::from_millis(n), (n == 100).then(|| "last".to_owned()));
+        }
+        let reading = health.reading();
+        assert_eq!((reading.calls, reading.success_rate), (100, Some(0.99)));
+        assert_eq!(reading.p50, Some(Duration::from_millis(50)));
+        assert_eq!(reading.p95, Some(Duration::from_millis(95)));
+        assert_eq!(reading.last_error.as_deref(), Some("last"));
+    }
+}

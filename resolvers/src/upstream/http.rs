@@ -1,0 +1,267 @@
+//! The transport of one integration: every call passes its guard, breaker, limiter, retries and ETags, in this order.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use bytes::{Bytes, BytesMut};
+use http::{HeaderValue, Method, StatusCode, header};
+use mullion_schema::id::IntegrationId;
+use tokio::{
+    sync::Semaphore,
+    time::{Instant, sleep, timeout_at},
+};
+use url::Url;
+
+use super::{
+    breaker::{Breaker, CircuitState},
+    clients::{Clients, told},
+    connection::{QuotaReading, Transport, UpstreamRequest, UpstreamResponse},
+    error::{UpstreamError, UpstreamErrorKind},
+    etags::{EtagStore, Kept},
+    guard::{AddressGuard, refused, same_origin},
+    health::{CallReport, Health, HealthReading, Observer},
+    retry::{Jitter, MAX_RETRIES, backoff, is_transient, retry_after},
+};
+use crate::{clock::Clock, secret::Secret};
+
+/// Opens the integration's token for one call.
+#[async_trait]
+pub trait TokenSource: Send + Sync {
+    /// The token in clear; it lives until the request is sent.
+    async fn token(&self) -> Result<Secret, UpstreamError>;
+}
+
+/// Limits of one integration's calls.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Calls at a time.
+    pub concurrency: usize,
+    /// Time for one call with its retries, and before that as much for its turn.
+    pub timeout: Duration,
+    /// Larger answers are refused.
+    pub body_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { concurrency: 8, timeout: Duration::from_secs(10), body_bytes: 32 << 20 }
+    }
+}
+
+/// What all transports share.
+pub(super) struct Shared {
+    pub(super) guard: AddressGuard,
+    pub(super) clients: Clients,
+    pub(super) etags: EtagStore,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) observer: Arc<dyn Observer>,
+    pub(super) jitter: Jitter,
+    pub(super) limits: Limits,
+}
+
+/// Sends the requests of one integration.
+pub struct HttpTransport {
+    shared: Arc<Shared>,
+    integration: IntegrationId,
+    base_url: Url,
+    tokens: Arc<dyn TokenSource>,
+    turns: Semaphore,
+    breaker: Breaker,
+    health: Health,
+}
+
+impl HttpTransport {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        integration: IntegrationId,
+        base_url: Url,
+        tokens: Arc<dyn TokenSource>,
+    ) -> Self {
+        let turns = Semaphore::new(shared.limits.concurrency);
+        let breaker = Breaker::new(Arc::clone(&shared.clock), shared.jitter.clone());
+        Self { shared, integration, base_url, tokens, turns, breaker, health: Health::default() }
+    }
+
+    /// How the calls went lately.
+    pub fn health(&self) -> HealthReading {
+        self.health.reading()
+    }
+
+    /// The circuit's state.
+    pub fn circuit(&self) -> CircuitState {
+        self.breaker.state()
+    }
+
+    /// One attempt, accounted for.
+    async fn attempt(
+        &self,
+        request: &UpstreamRequest,
+        kept: Option<&Kept>,
+        deadline: Instant,
+    ) -> Result<UpstreamResponse, UpstreamError> {
+        let permit = self.breaker.permit()?;
+        let started = Instant::now();
+        let outcome = match timeout_at(deadline, self.exchange(request, kept)).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(UpstreamError::new(UpstreamErrorKind::Timeout, "the provider did not answer in time")),
+        };
+        match &outcome {
+            Ok(response) if response.status.is_server_error() => permit.failed(),
+            Ok(_) => permit.succeeded(),
+            Err(error) if error.kind.is_retryable() => permit.failed(),
+            Err(_) => drop(permit),
+        }
+        self.report(request.operation, &outcome, started.elapsed());
+        outcome
+    }
+
+    fn report(&self, operation: &'static str, outcome: &Result<UpstreamResponse, UpstreamError>, took: Duration) {
+        let (result, failure) = match outcome {
+            Err(error) => (error.kind.into(), Some(error.to_string())),
+            Ok(response) => match response.status {
+                StatusCode::NOT_MODIFIED => ("not_modified", None),
+                StatusCode::TOO_MANY_REQUESTS => ("rate_limited", Some("the quota is used up".to_owned())),
+                StatusCode::UNAUTHORIZED => ("auth_expired", Some("the credential is not accepted".to_owned())),
+                status if status.is_server_error() => ("down", Some(format!("the provider answered {status}"))),
+                status if status.is_client_error() => ("refused", None),
+                _ => ("ok", None),
+            },
+        };
+        self.health.record(self.shared.clock.now(), took, failure);
+        self.shared.observer.call(&CallReport { integration: &self.integration, operation, result, took });
+        self.shared.observer.circuit(&self.integration, self.breaker.state());
+    }
+
+    /// One request on the wire.
+    async fn exchange(
+        &self,
+        request: &UpstreamRequest,
+        kept: Option<&Kept>,
+    ) -> Result<UpstreamResponse, UpstreamError> {
+        let class = self.shared.guard.check(&request.url)?;
+        let mut outgoing = self
+            .shared
+            .clients
+            .of(class)?
+            .request(request.method.clone(), request.url.clone())
+            .headers(request.headers.clone());
+        if let Some((content_type, body)) = &request.body {
+            outgoing = outgoing.header(header::CONTENT_TYPE, *content_type).body(body.clone());
+        }
+        if let Some(kept) = kept {
+            outgoing = outgoing.header(header::IF_NONE_MATCH, kept.etag.clone());
+        }
+        let outgoing = outgoing.header(header::AUTHORIZATION, bearer(&self.tokens.token().await?)?);
+        let mut response = outgoing.send().await.map_err(told)?;
+        let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
+        let body = self.read(response).await?;
+        Ok(UpstreamResponse { status, headers, body })
+    }
+
+    async fn read(&self, mut response: reqwest::Response) -> Result<Bytes, UpstreamError> {
+        let mut body = BytesMut::new();
+        while let Some(chunk) = response.chunk().await.map_err(told)? {
+            if body.len() + chunk.len() > self.shared.limits.body_bytes {
+                return Err(UpstreamError::new(UpstreamErrorKind::Rejected, "the provider's answer is too large"));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body.freeze())
+    }
+
+    async fn with_retries(
+        &self,
+        request: &UpstreamRequest,
+        kept: Option<&Kept>,
+    ) -> Result<UpstreamResponse, UpstreamError> {
+        let timeout = self.shared.limits.timeout;
+        let mut deadline = None;
+        let mut retries = 0;
+        loop {
+            let turn = timeout_at(Instant::now() + timeout, self.turns.acquire()).await;
+            let Ok(Ok(turn)) = turn else {
+                return Err(UpstreamError::new(UpstreamErrorKind::Timeout, "too many calls wait for this provider"));
+            };
+            let deadline = *deadline.get_or_insert_with(|| Instant::now() + timeout);
+            let outcome = self.attempt(request, kept, deadline).await;
+            drop(turn);
+            let asked = match wants_retry(&outcome, self.shared.clock.as_ref()) {
+                Again::Not => return settled(outcome),
+                Again::Soon => None,
+                Again::After(asked) => Some(asked),
+            };
+            let wait = backoff(retries, asked, &self.shared.jitter).filter(|_| request.repeatable);
+            match wait {
+                Some(wait) if retries < MAX_RETRIES && Instant::now() + wait < deadline => sleep(wait).await,
+                _ => return settled(outcome),
+            }
+            retries += 1;
+        }
+    }
+}
+
+/// Whether the outcome may be better next time, and what wait the provider asked for.
+fn wants_retry(outcome: &Result<UpstreamResponse, UpstreamError>, clock: &dyn Clock) -> Again {
+    match outcome {
+        Ok(response) if is_transient(response.status) => match retry_after(&response.headers, clock.now()) {
+            Some(asked) => Again::After(asked),
+            None => Again::Soon,
+        },
+        Err(error) if error.kind == UpstreamErrorKind::Down => Again::Soon,
+        _ => Again::Not,
+    }
+}
+
+/// What a failed attempt says of the next one.
+enum Again {
+    Not,
+    Soon,
+    After(Duration),
+}
+
+/// A server error is a failure; every other status is an answer.
+fn settled(outcome: Result<UpstreamResponse, UpstreamError>) -> Result<UpstreamResponse, UpstreamError> {
+    match outcome {
+        Ok(response) if response.status.is_server_error() => {
+            let message = format!("the provider answered {}", response.status.as_u16());
+            Err(UpstreamError::new(UpstreamErrorKind::Down, message))
+        }
+        outcome => outcome,
+    }
+}
+
+fn bearer(token: &Secret) -> Result<HeaderValue, UpstreamError> {
+    let text = [b"Bearer ", token.expose()].concat();
+    let mut value = HeaderValue::from_bytes(&text)
+        .map_err(|_| UpstreamError::new(UpstreamErrorKind::AuthExpired, "the stored token is no token"))?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+#[async_trait]
+impl Transport for HttpTransport {
+    async fn send(&self, request: UpstreamRequest) -> Result<UpstreamResponse, UpstreamError> {
+        if !same_origin(&self.base_url, &request.url) {
+            return Err(refused("the link leads away from the integration's host"));
+        }
+        let revalidates = request.revalidate && request.method == Method::GET;
+        if !revalidates {
+            return self.with_retries(&request, None).await;
+        }
+        let key = EtagStore::key(&self.integration, &request);
+        let kept = self.shared.etags.get(&key);
+        let response = self.with_retries(&request, kept.as_deref()).await?;
+        match kept {
+            Some(kept) if response.status == StatusCode::NOT_MODIFIED => Ok(kept.renewed(&response.headers)),
+            _ => {
+                self.shared.etags.keep(key, &response);
+                Ok(response)
+            }
+        }
+    }
+
+    fn quota(&self, quota: QuotaReading) {
+        self.shared.observer.quota(&self.integration, &quota);
+        self.health.quota(quota);
+    }
+}

@@ -1,0 +1,240 @@
+//! The transport against a hand-written server on a socket: what it sends, repeats, keeps and refuses.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use chrono::DateTime;
+use parking_lot::Mutex;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
+use url::Url;
+
+use super::{
+    AddressGuard, CircuitState, HttpTransport, Jitter, Limits, NoObserver, QuotaReading, TokenSource, Transport,
+    Upstream, UpstreamError, UpstreamErrorKind, UpstreamRequest,
+};
+use crate::{clock::FixedClock, secret::Secret};
+
+struct Token;
+
+#[async_trait]
+impl TokenSource for Token {
+    async fn token(&self) -> Result<Secret, UpstreamError> {
+        Ok("t0ken".into())
+    }
+}
+
+/// A server that gives these answers one after the other, the last one again and again, and remembers the requests.
+struct Server {
+    url: Url,
+    requests: Arc<Mutex<Vec<String>>>,
+    at_once: Arc<AtomicUsize>,
+}
+
+impl Server {
+    async fn answering(answers: &'static [&'static str]) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!("http://{}/api/", listener.local_addr().expect("an address")).parse().expect("a URL");
+        let (requests, at_once) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicUsize::new(0)));
+        let server = Self { url, requests: Arc::clone(&requests), at_once: Arc::clone(&at_once) };
+        let running = Arc::new(AtomicUsize::new(0));
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let (requests, at_once, running) = (requests.clone(), at_once.clone(), running.clone());
+                tokio::spawn(async move {
+                    let request = read_head(&mut stream).await;
+                    at_once.fetch_max(running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                    let number = {
+                        let mut requests = requests.lock();
+                        requests.push(request);
+                        requests.len() - 1
+                    };
+                    let answer = answers[number.min(answers.len() - 1)];
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                    running.fetch_sub(1, Ordering::SeqCst);
+                    if answer == "HANG" {
+                        tokio::time::sleep(Duration::from_mins(1)).await;
+                    }
+                    stream.write_all(&to_wire(answer)).await.ok();
+                });
+            }
+        });
+        server
+    }
+
+    fn count(&self) -> usize {
+        self.requests.lock().len()
+    }
+
+    fn get(&self, path: &str) -> UpstreamRequest {
+        UpstreamRequest::get(self.url.join(path).expect("a URL"), "core")
+    }
+}
+
+async fn read_head(stream: &mut TcpStream) -> String {
+    let mut head = Vec::new();
+    while !head.windows(4).any(|window| window == b"\r\n\r\n") {
+        let mut buffer = [0; 1024];
+        match stream.read(&mut buffer).await {
+            Ok(read) if read > 0 => head.extend_from_slice(&buffer[..read]),
+            _ => break,
+        }
+    }
+    String::from_utf8_lossy(&head).into_owned()
+}
+
+/// `200|Header: value|body`: the first part is the status, the last the body.
+fn to_wire(answer: &str) -> Vec<u8> {
+    let parts: Vec<&str> = answer.split('|').collect();
+    let (status, body) = (parts[0], parts[parts.len() - 1]);
+    let headers: String = parts[1..parts.len() - 1].iter().flat_map(|header| [header, "\r\n"]).collect();
+    format!("HTTP/1.1 {status} X\r\n{headers}Connection: close\r\nContent-Length: {}\r\n\r\n{body}", body.len()).into()
+}
+
+fn transport_with(server: &Server, limits: Limits) -> (FixedClock, Arc<HttpTransport>) {
+    let clock = FixedClock::at(DateTime::UNIX_EPOCH);
+    let guard = AddressGuard::new(["127.0.0.1"]);
+    let upstream = Upstream::new(guard, limits, Arc::new(clock.clone()), Arc::new(NoObserver), Jitter::fixed(0.0));
+    (clock, upstream.transport("i1".into(), server.url.clone(), Arc::new(Token)))
+}
+
+fn transport(server: &Server) -> Arc<HttpTransport> {
+    transport_with(server, Limits::default()).1
+}
+
+#[tokio::test]
+async fn a_call_carries_the_token_and_our_name() {
+    let server = Server::answering(&["200|{}"]).await;
+    let response = transport(&server).send(server.get("user")).await.expect("an answer");
+    assert_eq!(&response.body[..], b"{}");
+    let request = server.requests.lock()[0].to_lowercase();
+    assert!(request.starts_with("get /api/user http/1.1"), "{request}");
+    assert!(request.contains("authorization: bearer t0ken\r\n"), "{request}");
+    assert!(request.contains(concat!("user-agent: mullion/", env!("CARGO_PKG_VERSION"), "\r\n")), "{request}");
+}
+
+#[tokio::test]
+async fn what_may_be_repeated_is_repeated_and_nothing_else() {
+    type Case = (&'static [&'static str], bool, usize, Result<u16, UpstreamErrorKind>);
+    let cases: &[Case] = &[
+        (&["503|", "502|", "200|ok"], true, 3, Ok(200)),
+        (&["504|", "504|", "504|", "200|ok"], true, 3, Err(UpstreamErrorKind::Down)),
+        (&["503|Retry-After: 0|", "200|ok"], true, 2, Ok(200)),
+        (&["503|Retry-After: 60|", "200|ok"], true, 1, Err(UpstreamErrorKind::Down)),
+        (&["503|", "200|ok"], false, 1, Err(UpstreamErrorKind::Down)),
+        (&["500|", "200|ok"], true, 1, Err(UpstreamErrorKind::Down)),
+        (&["429|Retry-After: 1|", "200|ok"], true, 1, Ok(429)),
+        (&["404|{}"], true, 1, Ok(404)),
+    ];
+    for (answers, repeatable, calls, expected) in cases {
+        let server = Server::answering(answers).await;
+        let mut request = server.get("x");
+        request.repeatable = *repeatable;
+        let outcome = transport(&server).send(request).await;
+        assert_eq!(outcome.map(|r| r.status.as_u16()).map_err(|e| e.kind), *expected, "{answers:?}");
+        assert_eq!(server.count(), *calls, "{answers:?}");
+    }
+}
+
+#[tokio::test]
+async fn nobody_listening_is_an_outage_and_opens_the_circuit() {
+    let mut server = Server::answering(&["200|ok"]).await;
+    let closed = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    server.url = format!("http://{}/", closed.local_addr().expect("an address")).parse().expect("a URL");
+    drop(closed);
+    let down = transport(&server);
+    // Three attempts, then two, and the circuit opens between them.
+    assert_eq!(down.send(server.get("x")).await.expect_err("down").kind, UpstreamErrorKind::Down);
+    down.send(server.get("x")).await.expect_err("down or paused");
+    assert_eq!(down.circuit(), CircuitState::Open);
+    let error = down.send(server.get("x")).await.expect_err("paused");
+    assert_eq!(error.kind, UpstreamErrorKind::CircuitOpen);
+    assert!(error.retry_after.is_some());
+    assert!(down.health().last_error.expect("an error").contains("could not be reached"));
+}
+
+#[tokio::test]
+async fn an_etag_is_sent_again_and_a_304_is_answered_from_the_copy() {
+    let server =
+        Server::answering(&["200|ETag: \"a\"|X-Remaining: 9|first", "304|X-Remaining: 8|", "200|ETag: \"b\"|second"])
+            .await;
+    let transport = transport(&server);
+    let mut bodies = Vec::new();
+    for _ in 0..3 {
+        let response = transport.send(server.get("runs").revalidate()).await.expect("an answer");
+        bodies.push((response.status.as_u16(), response.headers.get("x-remaining").cloned(), response.body));
+    }
+    let value = |text: &'static str| Some(http::HeaderValue::from_static(text));
+    assert_eq!(
+        bodies,
+        [(200, value("9"), "first".into()), (200, value("8"), "first".into()), (200, None, "second".into())]
+    );
+    let requests = server.requests.lock();
+    assert!(!requests[0].contains("if-none-match"));
+    assert!(requests[1].contains("if-none-match: \"a\""), "{}", requests[1]);
+}
+
+#[tokio::test]
+async fn a_redirect_to_another_host_and_a_foreign_link_are_refused() {
+    let server = Server::answering(&["302|Location: http://localhost:9/|"]).await;
+    let transport = transport(&server);
+    let error = transport.send(server.get("x")).await.expect_err("refused");
+    assert_eq!(error.kind, UpstreamErrorKind::AddressRefused);
+    let foreign = UpstreamRequest::get("https://evil.example/x".parse().expect("a URL"), "core");
+    assert_eq!(transport.send(foreign).await.expect_err("refused").kind, UpstreamErrorKind::AddressRefused);
+    assert_eq!(server.count(), 1);
+    assert_eq!(transport.circuit(), CircuitState::Closed);
+}
+
+#[tokio::test]
+async fn a_redirect_at_home_is_followed() {
+    let server = Server::answering(&["301|Location: /api/y|", "200|moved"]).await;
+    let response = transport(&server).send(server.get("x")).await.expect("an answer");
+    assert_eq!(&response.body[..], b"moved");
+}
+
+#[tokio::test]
+async fn a_name_that_resolves_to_this_machine_is_refused() {
+    let clock = Arc::new(FixedClock::at(DateTime::UNIX_EPOCH));
+    let limits = Limits { timeout: Duration::from_secs(2), ..Limits::default() };
+    let upstream = Upstream::new(AddressGuard::default(), limits, clock, Arc::new(NoObserver), Jitter::fixed(0.0));
+    for base in ["https://localhost/", "https://127.0.0.1:4001/", "http://api.github.com/"] {
+        let base: Url = base.parse().expect("a URL");
+        let transport = upstream.transport("i1".into(), base.clone(), Arc::new(Token));
+        let error = transport.send(UpstreamRequest::get(base, "core")).await.expect_err("refused");
+        assert_eq!(error.kind, UpstreamErrorKind::AddressRefused, "{error}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_is_too_large_or_too_late_is_an_error() {
+    let server = Server::answering(&["200|0123456789"]).await;
+    let (_, small) = transport_with(&server, Limits { body_bytes: 9, ..Limits::default() });
+    assert_eq!(small.send(server.get("x")).await.expect_err("large").kind, UpstreamErrorKind::Rejected);
+    let server = Server::answering(&["HANG"]).await;
+    let (_, hasty) = transport_with(&server, Limits { timeout: Duration::from_millis(100), ..Limits::default() });
+    assert_eq!(hasty.send(server.get("x")).await.expect_err("late").kind, UpstreamErrorKind::Timeout);
+    assert_eq!(server.count(), 1);
+}
+
+#[tokio::test]
+async fn calls_take_turns_and_quotas_are_remembered() {
+    let server = Server::answering(&["200|ok"]).await;
+    let (_, transport) = transport_with(&server, Limits { concurrency: 2, ..Limits::default() });
+    let calls = (0..6).map(|_| transport.send(server.get("x")));
+    assert!(futures::future::join_all(calls).await.iter().all(Result::is_ok));
+    assert!(server.at_once.load(Ordering::SeqCst) <= 2);
+    let quota = QuotaReading { bucket: "graphql", limit: Some(5000), remaining: Some(4999), resets_at: None };
+    transport.quota(quota.clone());
+    let health = transport.health();
+    assert_eq!((health.calls, health.success_rate), (6, Some(1.0)));
+    assert_eq!(health.quotas, [quota]);
+}

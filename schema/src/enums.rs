@@ -1,0 +1,242 @@
+//! The enums that the graph, the ports and stored rows share.
+
+use async_graphql::Enum;
+use serde::{Deserialize, Serialize};
+
+macro_rules! graph_enum {
+    ($(#[$doc:meta])* $name:ident { $($(#[$value_doc:meta])* $value:ident),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(
+            Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Enum, Serialize, Deserialize,
+            strum::Display, strum::EnumString, strum::IntoStaticStr, strum::VariantArray,
+        )]
+        #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+        #[strum(serialize_all = "SCREAMING_SNAKE_CASE")]
+        pub enum $name {
+            $($(#[$value_doc])* $value,)+
+        }
+    };
+}
+
+graph_enum! {
+    /// How far an integration experiment has come.
+    Stage {
+        /// Tried out; may break or vanish.
+        Prototype,
+        /// In use by a few, on trial.
+        Pilot,
+        /// Relied upon.
+        Production,
+        /// No longer supported.
+        Retired,
+    }
+}
+graph_enum! {
+    /// The state of a piece of work, over all providers. Draft pull requests and tasks in a "doing" section are in progress.
+    WorkItemState {
+        /// Open, nobody has begun.
+        Todo,
+        /// Being worked on: a draft pull request, a task in a section such as "Doing".
+        InProgress,
+        /// Completed or merged.
+        Done,
+        /// Closed without being done: not planned, duplicate, closed unmerged.
+        Canceled,
+    }
+}
+graph_enum! {
+    /// Kinds of work items.
+    WorkItemType {
+        /// Issues, for example of GitHub.
+        Issue,
+        /// Tasks, for example of Asana.
+        Task,
+        /// Pull requests.
+        PullRequest,
+    }
+}
+graph_enum! {
+    /// What work items can be ordered by.
+    WorkItemOrderField {
+        /// Last change.
+        UpdatedAt,
+        /// Creation.
+        CreatedAt,
+        /// Due date; items without one come last.
+        DueOn,
+    }
+}
+graph_enum! {
+    /// Direction of an order.
+    OrderDirection {
+        /// Smallest or oldest first.
+        Asc,
+        /// Largest or newest first.
+        Desc,
+    }
+}
+graph_enum! {
+    /// The state of a pull request.
+    PullRequestState {
+        /// Open, drafts included.
+        Open,
+        /// Closed without being merged.
+        Closed,
+        /// Merged.
+        Merged,
+    }
+}
+graph_enum! {
+    /// What the reviews of a pull request amount to.
+    ReviewDecision {
+        /// Approved by everyone whose review is required.
+        Approved,
+        /// A reviewer asks for changes.
+        ChangesRequested,
+        /// A required review is missing.
+        ReviewRequired,
+    }
+}
+graph_enum! {
+    /// What the checks of a commit amount to.
+    ChecksState {
+        /// A required check has not reported yet.
+        Expected,
+        /// Checks are running.
+        Pending,
+        /// All checks passed.
+        Success,
+        /// A check failed.
+        Failure,
+        /// A check could not be carried out.
+        Error,
+    }
+}
+graph_enum! {
+    /// Where a build stands.
+    BuildStatus {
+        /// Waits for a machine.
+        Queued,
+        /// Runs.
+        InProgress,
+        /// Ended; see its conclusion.
+        Completed,
+        /// Waits for an approval or another run.
+        Waiting,
+        /// Asked for, not queued yet.
+        Requested,
+        /// Held back by a limit on concurrent runs.
+        Pending,
+    }
+}
+graph_enum! {
+    /// How a build ended.
+    BuildConclusion {
+        /// It passed.
+        Success,
+        /// It failed.
+        Failure,
+        /// Somebody or something canceled it.
+        Cancelled,
+        /// It was skipped.
+        Skipped,
+        /// It took too long.
+        TimedOut,
+        /// It ended without a verdict.
+        Neutral,
+        /// It needs somebody to act.
+        ActionRequired,
+        /// The provider gave it up.
+        Stale,
+        /// It could not start.
+        StartupFailure,
+    }
+}
+graph_enum! {
+    /// Where an integration stands.
+    IntegrationStatus {
+        /// Not connected yet.
+        Pending,
+        /// Connected.
+        Connected,
+        /// Its credential is no longer accepted: reconnect it.
+        NeedsReconnect,
+        /// Switched off, or its provider is not part of this build.
+        Disabled,
+    }
+}
+graph_enum! {
+    /// How an integration does.
+    HealthState {
+        /// Calls succeed.
+        Healthy,
+        /// Some calls fail or are slow.
+        Degraded,
+        /// Calls fail.
+        Down,
+        /// Not enough calls to tell.
+        Unknown,
+    }
+}
+graph_enum! {
+    /// The circuit breaker in front of a provider.
+    CircuitState {
+        /// Calls go through.
+        Closed,
+        /// Calls are paused after repeated failures.
+        Open,
+        /// A trial call decides.
+        HalfOpen,
+    }
+}
+graph_enum! {
+    /// What a widget can say of itself.
+    WidgetState {
+        /// It shows current data.
+        Ready,
+        /// There is nothing to show.
+        Empty,
+        /// It shows the last known data; `problems` says why.
+        Stale,
+        /// An integration must be reconnected.
+        Reconnect,
+        /// It draws on a provider or a kind of data that this build does not support.
+        Unsupported,
+        /// It could not be loaded; `problems` says why.
+        Failed,
+    }
+}
+graph_enum! {
+    /// What a metric measures.
+    MetricKind {
+        /// Pull requests that are open now.
+        OpenPullRequests,
+        /// Median seconds from opened to merged, of those merged in the window.
+        MedianTimeToMerge,
+        /// Successful by finished builds in the window, 0 to 1.
+        BuildSuccessRate,
+        /// Work items that are open now.
+        OpenWorkItems,
+        /// Work items completed in the window.
+        CompletedWorkItems,
+        /// Messages in the window.
+        Messages,
+    }
+}
+graph_enum! {
+    /// Why a subscription answers.
+    UpdateReason {
+        /// The state when the subscription began.
+        Snapshot,
+        /// The snapshot is complete.
+        SnapshotEnd,
+        /// Data that it shows changed.
+        Changed,
+        /// Its title, layout or source changed.
+        Configured,
+        /// Somebody asked for a refresh.
+        Refreshed,
+        /// It was removed.
+        Removed,
+    }
+}

@@ -1,0 +1,50 @@
+//! The port of the activity log: what happened, newest first, and the head of the tenant's stream.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+
+use super::{ActivitySource, Page, PageRequest};
+use crate::{
+    error::PortError,
+    id::{ActivityId, EventCursor, IntegrationId, NodeReference},
+};
+
+/// An activity as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ActivityView {
+    /// Row id.
+    pub id: ActivityId,
+    /// Its position in the tenant's stream, as clients may hold it.
+    pub cursor: EventCursor,
+    /// The provider's key.
+    pub provider: String,
+    /// `None` after it was disconnected.
+    pub integration: Option<IntegrationId>,
+    /// `pull_request.closed`
+    pub kind: String,
+    /// Who did it.
+    pub actor: Option<NodeReference>,
+    /// To what.
+    pub subject: Option<NodeReference>,
+    /// One line for people.
+    pub summary: String,
+    /// When, by the provider's clock.
+    pub occurred_at: DateTime<Utc>,
+    /// When we heard of it.
+    pub received_at: DateTime<Utc>,
+}
+
+/// Activities of the caller's tenant.
+#[async_trait]
+pub trait ActivityLog: Send + Sync {
+    /// A page, newest first.
+    async fn page(&self, filter: &ActivitySource, page: PageRequest) -> Result<Page<Arc<ActivityView>>, PortError>;
+
+    /// One.
+    async fn activity(&self, id: &ActivityId) -> Result<Option<Arc<ActivityView>>, PortError>;
+
+    /// The stream's head now.
+    async fn head(&self) -> Result<EventCursor, PortError>;
+}

@@ -1,0 +1,108 @@
+//! What an execution of the live graph is given: either the event to render, or the request to say what is subscribed to.
+//!
+//! The live graph has the four fields of `Subscription` on its query root. A subscription is executed there once to learn its
+//! arguments ([`Live::Plan`]: variables, defaults and ids are checked by the same code as anywhere), and again for every event
+//! ([`Live::Render`]).
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::{ActivitySource, activity::ActivityView};
+use crate::{
+    enums::UpdateReason,
+    id::{DashboardId, EventCursor, NodeReference, WidgetId},
+};
+
+/// Put into the request data of each execution of the live graph.
+#[derive(Clone)]
+pub enum Live {
+    /// Say what is subscribed to.
+    Plan(PlanSink),
+    /// Render this event.
+    Render(Arc<LiveInput>),
+}
+
+/// An event as one answer shows it.
+#[derive(Debug, Clone)]
+pub struct LiveInput {
+    /// The position after the event.
+    pub cursor: EventCursor,
+    /// Why there is an answer.
+    pub reason: UpdateReason,
+    /// The widget (`widgetUpdated`, `dashboardUpdated`); `None` at `SNAPSHOT_END`.
+    pub widget: Option<WidgetId>,
+    /// The node (`nodeChanged`).
+    pub node: Option<WatchedId>,
+    /// Whether that node is gone.
+    pub deleted: bool,
+    /// The activity (`activity`).
+    pub activity: Option<Arc<ActivityView>>,
+    /// What led to it, newest first; at most 20 are shown.
+    pub causes: Vec<Arc<ActivityView>>,
+}
+
+/// What a subscription asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LivePlan {
+    /// `widgetUpdated`
+    Widget {
+        /// Which.
+        id: WidgetId,
+        /// Resume after.
+        after: Option<EventCursor>,
+        /// Rounded up to one of 0 50 250 1000 5000 60000.
+        throttle_ms: u32,
+    },
+    /// `dashboardUpdated`
+    Dashboard {
+        /// Which.
+        id: DashboardId,
+        /// Resume after.
+        after: Option<EventCursor>,
+        /// Rounded up to one of 0 50 250 1000 5000 60000.
+        throttle_ms: u32,
+    },
+    /// `activity`
+    Activity {
+        /// Which.
+        filter: ActivitySource,
+        /// Resume after.
+        after: Option<EventCursor>,
+    },
+    /// `nodeChanged`
+    Nodes {
+        /// Which, without those that cannot exist.
+        ids: Vec<WatchedId>,
+        /// Resume after.
+        after: Option<EventCursor>,
+    },
+}
+
+/// A node of any kind that is watched.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum WatchedId {
+    /// A row of ours: `Dashboard`, `Widget`, `Integration`, `Activity`.
+    Own {
+        /// The type.
+        type_name: String,
+        /// The row id.
+        id: String,
+    },
+    /// A provider's node.
+    Node(NodeReference),
+}
+
+/// Where an execution leaves the plan.
+#[derive(Debug, Clone, Default)]
+pub struct PlanSink(Arc<Mutex<Vec<LivePlan>>>);
+
+impl PlanSink {
+    /// Leaves the plan of one root field.
+    pub fn put(&self, plan: LivePlan) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(plan);
+    }
+
+    /// Takes the plans: one for each root field that was reached.
+    pub fn take(&self) -> Vec<LivePlan> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}

@@ -1,0 +1,70 @@
+// The graph as an Apollo Federation subgraph: composed with another one by Apollo's own composition, and asked as a router asks.
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { composeServices } from '@apollo/composition';
+import { buildSchema, parse } from 'graphql';
+import { schema } from './graphs.mjs';
+import { data, run, startDev } from './harness.mjs';
+
+/** Another team's subgraph, which adds a field to one of our types by its id. */
+const NOTES = `
+  extend schema @link(url: "https://specs.apollo.dev/federation/v2.0", import: ["@key"])
+  type Query { notes: [Note!]! }
+  type Note { text: String! issue: GithubIssue! }
+  type GithubIssue @key(fields: "id") { id: ID! notes: [Note!]! }
+  type Dashboard @key(fields: "id", resolvable: false) { id: ID! }
+`;
+const ENTITIES = 'query ($representations: [_Any!]!) { _entities(representations: $representations) { __typename ... on GithubIssue { id title } ... on SlackChannel { name } ... on Dashboard { slug } } }';
+let dev;
+
+before(async () => {
+  dev = await startDev();
+});
+after(() => dev?.stop());
+
+describe('federation', () => {
+  test('composes with another subgraph', () => {
+    const { errors, supergraphSdl } = composeServices([
+      { name: 'mullion', url: 'http://mullion', typeDefs: parse(run(['schema', '--federation'])) },
+      { name: 'notes', url: 'http://notes', typeDefs: parse(NOTES) },
+    ]);
+    assert.equal(errors, undefined, errors?.join('\n'));
+    assert.match(supergraphSdl, /join__type\(graph: NOTES, key: "id"\)/);
+  });
+
+  test('keeps what only routers need out of the plain schema', () => {
+    const plain = run(['schema']);
+    for (const name of ['_Any', '_Entity', '_service', '_entities', '@key']) assert.ok(!plain.includes(name), name);
+    assert.ok(buildSchema(plain));
+  });
+
+  test('tells its subgraph SDL', async () => {
+    const { _service } = data(await dev.query('{ _service { sdl } }'));
+    assert.equal(_service.sdl.trim(), run(['schema', '--federation']).trim());
+  });
+
+  test('has a key for every Node type', () => {
+    const nodes = schema().getPossibleTypes(schema().getType('Node')).map(({ name }) => name);
+    const document = parse(run(['schema', '--federation']));
+    const keyed = document.definitions.filter((each) => each.directives?.some(({ name }) => name.value === 'key')).map(({ name }) => name.value);
+    assert.deepEqual(nodes.filter((name) => !keyed.includes(name)), []);
+  });
+
+  test('answers entities by id, in order, null for those that are not there or of another type', async () => {
+    const found = data(await dev.query('{ github { repository(owner: "acme", name: "web") { issues(first: 2) { nodes { id title } } } } slack { channel(name: "general") { id } } dashboard(slug: "team") { id } }'));
+    const [first, second] = found.github.repository.issues.nodes;
+    const representations = [
+      { __typename: 'GithubIssue', id: second.id },
+      { __typename: 'SlackChannel', id: found.slack.channel.id },
+      { __typename: 'Dashboard', id: found.dashboard.id },
+      { __typename: 'GithubIssue', id: first.id },
+    ];
+    const { _entities } = data(await dev.query(ENTITIES, { representations }));
+    assert.deepEqual(_entities, [
+      { __typename: 'GithubIssue', ...second }, { __typename: 'SlackChannel', name: 'general' }, { __typename: 'Dashboard', slug: 'team' }, { __typename: 'GithubIssue', ...first },
+    ]);
+    const wrong = await dev.query(ENTITIES, { representations: [{ __typename: 'SlackChannel', id: first.id }, { __typename: 'GithubIssue', id: second.id }] });
+    assert.equal(wrong.data._entities[0], null);
+    assert.equal(wrong.data._entities[1].id, second.id);
+  });
+});

@@ -1,0 +1,196 @@
+// What the tests share: starting the binary, its control API, GraphQL over HTTP, a target for webhooks.
+//
+//   MULLION_BIN   the binary; default target/debug/mullion, then target/release/mullion (or under CARGO_TARGET_DIR)
+import assert from 'node:assert/strict';
+import { spawn, spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { createServer } from 'node:http';
+import { createServer as createTcpServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { dirname, join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), '../..');
+/** How long anything may take that a test waits for. */
+export const PATIENCE = Number(process.env.MULLION_TEST_PATIENCE ?? 20_000);
+/** Fixed in dev mode. */
+export const DEV_SECRET = 'mullion-dev-secret';
+
+/** Without our own settings: the binary refuses those of its prefix that it does not know. */
+const clean = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('MULLION_') && name !== 'DATABASE_URL'));
+
+const children = new Set();
+const folders = new Set();
+process.on('exit', () => {
+  for (const child of children) child.kill('SIGKILL');
+  for (const folder of folders) rmSync(folder, { recursive: true, force: true });
+});
+for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => process.exit(1));
+
+/** The binary under test. */
+export function binary() {
+  const target = process.env.CARGO_TARGET_DIR ?? join(ROOT, 'target');
+  const found = [process.env.MULLION_BIN, join(target, 'debug/mullion'), join(target, 'release/mullion')].find((path) => path && existsSync(path));
+  assert.ok(found, 'no mullion binary: build it (`cargo build -p mullion-gateway`) or set MULLION_BIN');
+  return found;
+}
+
+/** A folder that is gone at the end. */
+export function temporaryFolder() {
+  const folder = mkdtempSync(join(tmpdir(), 'mullion-'));
+  folders.add(folder);
+  return folder;
+}
+
+/** Ports that were free a moment ago. */
+export async function freePorts(count) {
+  const servers = await Promise.all(Array.from({ length: count }, () => new Promise((listening, failed) => {
+    const server = createTcpServer().once('error', failed);
+    server.listen(0, '127.0.0.1', () => listening(server));
+  })));
+  const ports = servers.map((server) => server.address().port);
+  await Promise.all(servers.map((server) => new Promise((closed) => server.close(closed))));
+  return ports;
+}
+
+/** Waits until `condition` gives something truthy, and gives that. */
+export async function until(condition, what, patience = PATIENCE) {
+  const deadline = Date.now() + patience;
+  for (;;) {
+    const value = await condition();
+    if (value) return value;
+    if (Date.now() > deadline) assert.fail(`in vain: ${typeof what === 'function' ? what() : what}`);
+    await new Promise((later) => setTimeout(later, 15));
+  }
+}
+
+/** `mullion sandbox`: only the stand-ins. */
+export async function startSandbox() {
+  const [port] = await freePorts(1);
+  const url = `http://127.0.0.1:${port}`;
+  const program = await start(['sandbox', '--port', String(port), '--data', temporaryFolder()], `${url}/_sandbox`);
+  return { ...program, url, ...control(url) };
+}
+
+/** `mullion dev --traffic off`: everything. `restart()` starts it again on the same data and ports. */
+export async function startDev({ args = [], env = {} } = {}) {
+  const [port, sandboxPort] = await freePorts(2);
+  const data = temporaryFolder();
+  const url = `http://127.0.0.1:${port}`;
+  const sandbox = `http://127.0.0.1:${sandboxPort}`;
+  const line = ['dev', '--data', data, '--port', String(port), '--sandbox-port', String(sandboxPort), '--traffic', 'off', ...args];
+  let program = await start(line, `${url}/health/ready`, env);
+  return {
+    url,
+    data,
+    sandbox,
+    graphqlUrl: `${url}/graphql`,
+    streamUrl: `${url}/graphql/stream`,
+    socketUrl: `${url.replace('http', 'ws')}/graphql`,
+    ...control(sandbox),
+    query: (document, variables, headers) => query(`${url}/graphql`, document, variables, headers),
+    logs: () => program.logs(),
+    alive: () => program.child.exitCode === null && program.child.signalCode === null,
+    stop: () => program.stop(),
+    async restart() {
+      await program.stop();
+      program = await start(line, `${url}/health/ready`, env);
+    },
+  };
+}
+
+/** Runs the binary to its end. */
+export function run(args) {
+  const result = spawnSync(binary(), args, { env: clean, encoding: 'utf8', maxBuffer: 64 << 20, timeout: PATIENCE });
+  assert.equal(result.status, 0, `mullion ${args.join(' ')}: ${result.stderr}`);
+  return result.stdout;
+}
+
+async function start(args, readyUrl, env = {}) {
+  const child = spawn(binary(), args, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...clean, ...env } });
+  children.add(child);
+  let logs = '';
+  for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (text) => { logs = (logs + text).slice(-200_000); });
+  const ended = new Promise((done) => child.once('close', done).once('error', done));
+  const over = () => child.exitCode !== null || child.signalCode !== null;
+  await until(async () => {
+    if (over()) assert.fail(`mullion ${args.join(' ')} ended with ${child.exitCode ?? child.signalCode}:\n${logs}`);
+    return (await fetch(readyUrl).catch(() => undefined))?.status === 200;
+  }, () => `${readyUrl} did not answer 200:\n${logs}`, 60_000);
+  const stop = async () => {
+    if (!over()) {
+      child.kill('SIGTERM');
+      const late = setTimeout(() => child.kill('SIGKILL'), 15_000);
+      await ended;
+      clearTimeout(late);
+    }
+    children.delete(child);
+  };
+  return { child, stop, logs: () => logs };
+}
+
+/** The control API of a sandbox port. */
+export function control(sandbox) {
+  const send = async (method, path, body) => {
+    const response = await fetch(`${sandbox}/_sandbox${path}`, { method, headers: { 'content-type': 'application/json' }, body: body && JSON.stringify(body) });
+    const text = await response.text();
+    assert.ok(response.ok, `${method} ${path}: ${response.status} ${text}`);
+    return JSON.parse(text);
+  };
+  return {
+    /** Acts in a provider's world, and waits until its webhooks were answered. */
+    async act(provider, action, input = {}) {
+      const { result, deliveries } = await send('POST', `/${provider}/${action}?wait=true`, input);
+      return { result, deliveries };
+    },
+    stats: () => send('GET', '/stats'),
+    resetStats: () => send('POST', '/stats/reset', {}),
+    fault: (fault) => send('POST', '/faults', fault),
+    clearFaults: () => send('DELETE', '/faults'),
+    recorded: async (provider) => (await send('GET', `/${provider}/recorded`)).recorded,
+    /** As if a webhook were set up in the provider's web pages. */
+    addWebhook: (provider, url, secret) => send('POST', `/${provider}/webhooks`, { url, secret }),
+  };
+}
+
+/** One GraphQL request over HTTP: `{ data, errors, extensions }`. */
+export async function query(url, document, variables, headers = {}) {
+  const response = await fetch(url, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', accept: 'application/graphql-response+json, application/json', ...headers },
+    body: JSON.stringify({ query: document, variables }),
+  });
+  const text = await response.text();
+  try {
+    return JSON.parse(text);
+  } catch {
+    return assert.fail(`${response.status} without JSON: ${text.slice(0, 500)}`);
+  }
+}
+
+/** The data of an answer that must have no errors. */
+export function data(answer) {
+  assert.equal(answer.errors, undefined, JSON.stringify(answer.errors));
+  return answer.data;
+}
+
+/** An HTTP server that keeps what it is sent; `answer(request)` may give `{ status, headers, body }`. */
+export async function startReceiver(answer = () => ({})) {
+  const requests = [];
+  const server = createServer((incoming, outgoing) => {
+    const chunks = [];
+    incoming.on('data', (chunk) => chunks.push(chunk)).on('end', () => {
+      const request = { method: incoming.method, path: incoming.url, headers: incoming.headers, body: Buffer.concat(chunks).toString('utf8') };
+      const { status = 200, headers = {}, body = '' } = answer(request);
+      outgoing.writeHead(status, headers).end(body);
+      requests.push(request);
+    });
+  });
+  await new Promise((listening) => server.listen(0, '127.0.0.1', listening));
+  return {
+    requests,
+    url: `http://127.0.0.1:${server.address().port}`,
+    next: (wanted, what) => until(() => requests.find(wanted), what),
+    stop: () => new Promise((closed) => { server.close(closed); server.closeAllConnections(); }),
+  };
+}

@@ -1,0 +1,95 @@
+// Carries GraphiQL's operations to the gateway that served the page: queries and mutations over HTTP, subscriptions over
+// a WebSocket of the same origin (subprotocol graphql-transport-ws).
+import { getOperationAST } from 'graphql';
+import { createClient } from 'graphql-ws';
+
+const ENDPOINT = '/graphql';
+
+/** Runs one query or mutation; answers with what the server said, errors included. */
+export async function post(params, headers = {}) {
+  const response = await fetch(ENDPOINT, {
+    method: 'POST',
+    headers: {
+      accept: 'application/graphql-response+json, application/json',
+      'content-type': 'application/json',
+      ...headers,
+    },
+    body: JSON.stringify(params),
+  });
+  const text = await response.text();
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw withoutStack(`The server answered ${response.status} ${response.statusText}: ${text.slice(0, 500)}`);
+  }
+}
+
+/**
+ * The fetcher that GraphiQL calls. `live` is told what happens to a subscription: `started`, `answered` for each
+ * answer, and `ended`.
+ */
+export function createFetcher(live) {
+  return (params, { headers, documentAST } = {}) => {
+    const operation = documentAST && getOperationAST(documentAST, params.operationName);
+    return operation?.operation === 'subscription' ? subscribe(params, headers, live) : post(params, headers);
+  };
+}
+
+/**
+ * An observable over a socket of its own, so that it always has the credentials of the headers editor. No async
+ * generator: one that waits for the next answer cannot be stopped.
+ */
+function subscribe(params, headers, live) {
+  return {
+    subscribe(sink) {
+      const client = createClient({
+        url: `${location.protocol === 'https:' ? 'wss:' : 'ws:'}//${location.host}${ENDPOINT}`,
+        connectionParams: connectionParams(headers),
+        keepAlive: 20_000,
+        retryAttempts: 5,
+        shouldRetry: isConnectionLost,
+      });
+      live.started();
+      const ended = (tell) => {
+        live.ended();
+        client.dispose();
+        tell();
+      };
+      const unsubscribe = client.subscribe(params, {
+        next(answer) {
+          live.answered(answer);
+          sink.next(answer);
+        },
+        error: (problem) => ended(() => sink.error(readable(problem))),
+        complete: () => ended(() => sink.complete()),
+      });
+      return { unsubscribe };
+    },
+  };
+}
+
+/** A WebSocket of a page carries no headers: `Authorization` travels in the first message instead. */
+function connectionParams(headers = {}) {
+  return Object.fromEntries(
+    Object.entries(headers).map(([name, value]) => [/^authorization$/i.test(name) ? 'authorization' : name, value]),
+  );
+}
+
+/** Codes from 4000 on are the server's own word and stay; anything else is a lost connection and worth another try. */
+function isConnectionLost(problem) {
+  return typeof problem?.code !== 'number' || problem.code < 4000;
+}
+
+/** A close event or a list of GraphQL errors as something that GraphiQL can show. */
+function readable(problem) {
+  if (Array.isArray(problem)) return problem; // GraphQL errors: GraphiQL shows them as they are
+  if (typeof problem?.code !== 'number') return withoutStack(problem?.message ?? 'The live connection could not be made.');
+  return withoutStack(`The server closed the live connection: ${problem.code} ${problem.reason}`.trim());
+}
+
+/** GraphiQL would show where in the bundle an error was made. */
+function withoutStack(message) {
+  const error = new Error(message);
+  delete error.stack;
+  return error;
+}
