@@ -123,13 +123,14 @@ impl<'a> Event<'a> {
 
     /// Tells the change to people.
     pub(super) fn told(&self, mut change: Change, subject: NodeRef, what: &str) -> Change {
-        let project = [Some(subject.clone()), self.parent()].into_iter().flatten();
+        let parent = self.parent().filter(|parent| *parent != subject);
+        let projects = [Some(subject.clone()), parent].into_iter().flatten();
         change.activity = Some(ActivityDraft {
             kind: kind_of(self.event),
             actor: object(self.event, "user").and_then(|user| node(USER, user)),
             summary: format!("{what} {}", self.happened()),
             occurred_at: self.at(),
-            containers: project.filter(|node| node.type_name == PROJECT).collect(),
+            containers: projects.filter(|node| node.type_name == PROJECT).collect(),
             subject: Some(subject),
         });
         change
