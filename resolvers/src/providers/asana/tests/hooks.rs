@@ -81,7 +81,7 @@ fn every_act_of_the_sandbox_is_understood() {
             };
             match Asana.interpret(&stored) {
                 Interpretation::Changes(changes) => {
-                    assert!(changes.iter().any(|change| change.activity.is_some()), "{action}")
+                    assert!(changes.iter().any(|change| change.activity.is_some()), "{action}");
                 }
                 Interpretation::Ignored(reason) => assert_eq!((action, reason), ("heartbeat", "heartbeat")),
             }

@@ -1,6 +1,6 @@
 //! A connection to a sandbox without a socket, which notes the calls.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -153,7 +153,7 @@ impl World {
 }
 
 pub(super) fn node(type_name: &'static str, id: &str, asks: &[&'static str]) -> FetchWant {
-    FetchWant::Node { node: NodeRef::new(type_name, id), asks: BTreeSet::from_iter(asks.iter().copied()) }
+    FetchWant::Node { node: NodeRef::new(type_name, id), asks: asks.iter().copied().collect() }
 }
 
 pub(super) fn list(parent: Option<(&'static str, &str)>, name: &'static str) -> ListRef {
