@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::bail;
+use axum::{Router, routing::get};
 use mullion_resolvers::{
     clock::{Clock, SystemClock},
     secret::Secret,
@@ -12,7 +13,7 @@ use crate::{
     cli::dev::Traffic,
     config::{Config, encryption_key},
     data_folder::DataFolder,
-    http::{App, Console, Parts, admin_router, guard::Guard, router, webhooks::Webhooks},
+    http::{App, Console, Parts, admin_router, console, guard::Guard, router, webhooks::Webhooks},
     lifecycle,
     telemetry::metrics::Metrics,
     transport::engine::{Engine, Role},
@@ -47,7 +48,8 @@ pub async fn dev(config: Config, options: DevOptions) -> anyhow::Result<()> {
     let metrics = Arc::new(Metrics::default());
     let backend = backend(&config, key, &metrics).await?;
     let guard = Guard::loopback(config.server.public_url.as_deref(), &config.server.allowed_origins);
-    let parts = Parts { engine: backend.engine, webhooks: backend.webhooks, clock, metrics, guard, console: console() };
+    let parts =
+        Parts { engine: backend.engine, webhooks: backend.webhooks, clock, metrics, guard, console: Some(console()) };
     let app = App::new(&config, parts);
     let listeners = lifecycle::bind_loopback(config.server.port).await?;
     let port = listeners.first().and_then(|listener| listener.local_addr().ok()).map_or(0, |address| address.port());
@@ -66,7 +68,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let metrics = Arc::new(Metrics::default());
     let backend = backend(&config, key, &metrics).await?;
     let guard = Guard::public(config.server.public_url.as_deref(), &config.server.allowed_origins);
-    let console = if config.server.console { console() } else { None };
+    let console = config.server.console.then(console);
     let parts = Parts { engine: backend.engine, webhooks: backend.webhooks, clock, metrics, guard, console };
     let app = App::new(&config, parts);
     let main = lifecycle::bind(SocketAddr::new(config.server.address, config.server.port)).await?;
@@ -78,42 +80,45 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
 
 /// Brings the database's schema up to date.
 pub async fn migrate(_config: &Config) -> anyhow::Result<()> {
-    bail!(UNWIRED)
+    unwired().await
 }
 
 /// The SDL.
 pub fn schema(_federation: bool) -> anyhow::Result<String> {
-    bail!(UNWIRED)
+    bail!("this build has no engine yet")
 }
 
 /// Runs the stand-ins until a signal.
 pub async fn sandbox(_config: &Config, _traffic: Traffic) -> anyhow::Result<()> {
-    bail!(UNWIRED)
+    unwired().await
 }
 
 /// Makes an API key, and the tenant if it is new. The key, in clear only here.
 pub async fn key_create(_config: &Config, _tenant: &str, _name: &str, _role: Role) -> anyhow::Result<String> {
-    bail!(UNWIRED)
+    unwired().await
 }
 
 /// A line for each API key: id, tenant, name, role, when it was made and last used.
 pub async fn key_list(_config: &Config, _tenant: Option<&str>) -> anyhow::Result<Vec<String>> {
-    bail!(UNWIRED)
+    unwired().await
 }
 
 /// Revokes an API key by its id.
 pub async fn key_revoke(_config: &Config, _id: &str) -> anyhow::Result<()> {
-    bail!(UNWIRED)
+    unwired().await
 }
 
-const UNWIRED: &str = "this build has no engine yet";
+/// Stands where the engine will be.
+fn unwired<T>() -> std::future::Ready<anyhow::Result<T>> {
+    std::future::ready(Err(anyhow::anyhow!("this build has no engine yet")))
+}
 
 /// The engine and what it stands on.
 async fn backend(_config: &Config, _key: [u8; 32], _metrics: &Arc<Metrics>) -> anyhow::Result<Backend> {
-    bail!(UNWIRED)
+    unwired().await
 }
 
-/// The console, where its assets are in the binary.
-fn console() -> Option<Console> {
-    None
+/// The console: its page says so itself where its assets are not in the binary.
+fn console() -> Console {
+    Console { page: console::page, assets: || Router::new().route("/console/{*path}", get(console::asset)) }
 }

@@ -40,8 +40,13 @@ impl Query {
         format!("hello {}", name.unwrap_or_default())
     }
 
+    async fn pause(&self) -> bool {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        true
+    }
+
     async fn slow(&self) -> bool {
-        tokio::time::sleep(Duration::from_secs(3600)).await;
+        tokio::time::sleep(Duration::from_hours(1)).await;
         true
     }
 
@@ -87,6 +92,7 @@ impl Engine for FakeEngine {
     }
 
     async fn execute(&self, _caller: &Caller, operation: ParsedOperation) -> Answer {
+        assert!(!operation.document.text.contains("panics"), "on purpose");
         let response = self.schema.execute(operation.to_request()).await;
         let refused = response.errors.iter().any(|error| error.path.is_empty());
         if !refused {
@@ -114,6 +120,11 @@ impl Engine for FakeEngine {
         };
         if operation.document.text.contains("count") {
             return Ok(stream::iter(from + 1..=3).map(frame).boxed());
+        }
+        if operation.document.text.contains("panics") {
+            return Ok(stream::iter([0])
+                .map(move |number| if number == 0 { panic!("on purpose") } else { frame(0) })
+                .boxed());
         }
         if operation.document.text.contains("forever") {
             return Ok(stream::iter([0]).map(frame).chain(stream::pending()).boxed());

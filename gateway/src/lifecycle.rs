@@ -112,3 +112,65 @@ pub async fn serve(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpStream,
+    };
+    use tokio_util::sync::CancellationToken;
+
+    use super::{bind_loopback, serve};
+    use crate::{fake::Gateway, http::router};
+
+    async fn stopped_within(grace: Duration, query: &str) -> (String, Duration) {
+        let gateway = Gateway::start(|_| {}).await;
+        let listeners = bind_loopback(0).await.unwrap();
+        let port = listeners[0].local_addr().unwrap().port();
+        let routes = router(&gateway.app, true);
+        let listeners = listeners.into_iter().map(|listener| (listener, routes.clone())).collect();
+        let stop = CancellationToken::new();
+        let app = std::sync::Arc::clone(&gateway.app);
+        let serving = tokio::spawn({
+            let stop = stop.clone();
+            async move { serve(&app, listeners, stop, grace).await }
+        });
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+        let request = format!("GET {query} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        stop.cancel();
+        let started = Instant::now();
+        serving.await.unwrap().unwrap();
+        let took = started.elapsed();
+        assert!(!gateway.app.readiness.get());
+        assert!(TcpStream::connect(("127.0.0.1", port)).await.is_err(), "still accepting");
+        let mut answer = String::new();
+        let _ = tokio::time::timeout(Duration::from_secs(1), stream.read_to_string(&mut answer)).await;
+        (answer, took)
+    }
+
+    #[tokio::test]
+    async fn requests_finish_before_the_end() {
+        let (answer, took) = stopped_within(Duration::from_secs(10), "/graphql?query=%7Bpause%7D").await;
+        assert!(answer.contains(r#"{"data":{"pause":true}}"#), "{answer}");
+        assert!(took < Duration::from_secs(5));
+    }
+
+    #[tokio::test]
+    async fn streams_end_at_once() {
+        let query = "/graphql/stream?query=subscription%7Bforever%7D";
+        let (answer, took) = stopped_within(Duration::from_secs(10), query).await;
+        assert!(answer.contains("event: next") && !answer.contains("complete"), "{answer}");
+        assert!(took < Duration::from_secs(5));
+    }
+
+    #[tokio::test]
+    async fn the_end_does_not_wait_forever() {
+        let (_, took) = stopped_within(Duration::from_millis(200), "/graphql?query=%7Bslow%7D").await;
+        assert!(took < Duration::from_secs(5));
+    }
+}

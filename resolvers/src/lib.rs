@@ -1,9 +1,12 @@
 //! Answers the ports of the graph: loaders, caches, live operations, provider adapters, upstream client, vault, inbox, stores.
 
+pub mod answers;
 pub mod cache;
 pub mod change;
 pub mod clock;
 pub mod engine;
+pub mod execution;
+pub mod live;
 pub mod loaders;
 pub mod provider;
 pub mod providers;
@@ -12,3 +15,5 @@ pub mod secret;
 pub mod store;
 pub mod tag;
 pub mod upstream;
+pub mod vault;
+pub mod webhook;

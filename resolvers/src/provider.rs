@@ -7,8 +7,8 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use http::{HeaderMap, StatusCode};
 use mullion_schema::{
-    fields::NodeType,
     ports::{Filter, Lookup},
+    table::NodeType,
     view::Body,
 };
 
@@ -278,6 +278,11 @@ pub trait Provider: Send + Sync + fmt::Debug {
     /// Whether `register_webhook` creates webhooks whose secret comes by a handshake, so that each needs an endpoint of its own.
     fn secret_by_handshake(&self) -> bool;
 
+    /// Whether the secret of its webhooks is ours to choose, so that one is generated where none is given.
+    fn generates_secret(&self) -> bool {
+        !self.secret_by_handshake()
+    }
+
     /// A filter of a container's work-item list (`issues`, `tasks`) that asks for open items only or all; see `work` in `engine`.
     fn containers(&self) -> &'static [ContainerLists];
 
@@ -286,6 +291,12 @@ pub trait Provider: Send + Sync + fmt::Debug {
 
     /// What the development dashboard shows of the seeded world.
     fn demo(&self) -> Demo;
+
+    /// The same of the world of another seed, where ids depend on it.
+    fn demo_of(&self, seed: u64, base: DateTime<Utc>) -> Demo {
+        let _same_ids_in_every_world = (seed, base);
+        self.demo()
+    }
 }
 
 /// Which lists of a container type feed the cross-provider widgets.

@@ -52,6 +52,13 @@ impl Tag {
         Self(format!("{tenant}/mullion:{name}").into())
     }
 
+    /// The integration whose node or list this is; `None` for rows of ours.
+    pub fn integration(&self) -> Option<&str> {
+        let (_, rest) = self.0.split_once('/')?;
+        let (integration, _) = rest.split_once('/')?;
+        (!integration.starts_with("mullion:")).then_some(integration)
+    }
+
     /// The tag as text.
     pub fn as_str(&self) -> &str {
         &self.0

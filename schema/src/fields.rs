@@ -1,8 +1,10 @@
-//! Which fields of a node were selected, and what each of them needs: the base of selection pushdown.
+//! Which fields of a node were selected: the base of selection pushdown. What each of them needs is in [`crate::table`].
 
 use std::collections::BTreeSet;
 
 use async_graphql::{Context, SelectionField};
+
+pub use crate::table::NodeType;
 
 /// Names of GraphQL fields selected on a node, over all type conditions.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -64,44 +66,5 @@ impl FieldSet {
 impl<S: Into<String>> FromIterator<S> for FieldSet {
     fn from_iter<I: IntoIterator<Item = S>>(names: I) -> Self {
         Self(names.into_iter().map(Into::into).collect())
-    }
-}
-
-/// What one GraphQL field of a node type is answered from.
-#[derive(Debug, Clone, Copy)]
-pub struct FieldSource {
-    /// The GraphQL field.
-    pub field: &'static str,
-    /// Body keys that must be present to answer it; otherwise the node is fetched.
-    pub needs: &'static [&'static str],
-    /// Body keys to ask the provider for, where the node is fetched because of it.
-    pub asks: &'static [&'static str],
-}
-
-/// A node type as the engine knows it: where its fields come from.
-#[derive(Debug)]
-pub struct NodeType {
-    /// The GraphQL type: `GithubIssue`.
-    pub name: &'static str,
-    /// The provider's key: `github`.
-    pub provider: &'static str,
-    /// Body keys that are asked for whenever the node is fetched: identity, times, and what non-null fields need.
-    pub always: &'static [&'static str],
-    /// The fields beyond `always`. A GraphQL field that is not listed needs no body key beyond `always`.
-    pub fields: &'static [FieldSource],
-}
-
-impl NodeType {
-    /// The body keys that must be there to answer `selected`.
-    pub fn needs(&self, selected: &FieldSet) -> BTreeSet<&'static str> {
-        let always = if selected.is_empty() { &[][..] } else { self.always };
-        let chosen = self.fields.iter().filter(|source| selected.contains(source.field));
-        always.iter().copied().chain(chosen.flat_map(|source| source.needs.iter().copied())).collect()
-    }
-
-    /// The body keys to ask the provider for to answer `selected`.
-    pub fn asks(&self, selected: &FieldSet) -> BTreeSet<&'static str> {
-        let chosen = self.fields.iter().filter(|source| selected.contains(source.field));
-        self.always.iter().copied().chain(chosen.flat_map(|source| source.asks.iter().copied())).collect()
     }
 }

@@ -2,9 +2,22 @@
 //!
 //! Nothing here does I/O: the SDL, its documentation and its tests compile from this crate alone.
 
+pub mod build;
+pub mod cursor;
+pub mod entity;
 pub mod enums;
 pub mod error;
 pub mod fields;
 pub mod id;
+pub mod inputs;
+pub mod interfaces;
+pub mod many;
+pub mod mutation;
 pub mod ports;
+pub mod providers;
+pub mod query;
+pub mod scalars;
+pub mod subscription;
+pub mod table;
+pub mod types;
 pub mod view;

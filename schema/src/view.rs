@@ -117,3 +117,28 @@ impl NodeView {
         })
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::sync::Arc;
+
+    use chrono::{DateTime, Utc};
+    use serde_json::Value;
+
+    use super::{FreshnessSource, FreshnessView, NodeView};
+    use crate::id::NodeKey;
+
+    /// A node with this body.
+    pub(crate) fn view(type_name: &'static str, body: Value) -> NodeView {
+        let Value::Object(body) = body else { panic!("a body is an object") };
+        NodeView {
+            key: NodeKey::new(&"i1".into(), type_name, "1"),
+            body: Arc::new(body),
+            freshness: FreshnessView {
+                fetched_at: DateTime::<Utc>::UNIX_EPOCH,
+                source: FreshnessSource::Cache,
+                stale_because: None,
+            },
+        }
+    }
+}

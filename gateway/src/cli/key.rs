@@ -46,7 +46,7 @@ enum Command {
         /// The key's id
         id: String,
     },
-    /// Print a new encryption key for MULLION_ENCRYPTION_KEY
+    /// Print a new encryption key for `MULLION_ENCRYPTION_KEY`
     #[command(after_help = "Example:\n  export MULLION_ENCRYPTION_KEY=$(mullion key generate)")]
     Generate,
 }

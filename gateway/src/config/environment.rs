@@ -69,8 +69,10 @@ fn find<'a>(sections: &'a [SectionDoc], name: &str) -> Option<(&'a SectionDoc, &
 
 fn unknown(sections: &[SectionDoc], name: &str) -> ConfigError {
     let all = sections.iter().flat_map(|section| section.options.iter().map(|option| rule(section.name, option.name)));
-    let shared = |other: &str| other.bytes().zip(name.bytes()).take_while(|(a, b)| a == b).count();
-    let nearest = all.max_by_key(|other| shared(other)).unwrap_or_default();
+    let equal = |(a, b): &(u8, u8)| a == b;
+    let begin = |other: &str| other.bytes().zip(name.bytes()).take_while(equal).count();
+    let end = |other: &str| other.bytes().rev().zip(name.bytes().rev()).take_while(equal).count();
+    let nearest = all.max_by_key(|other| begin(other) + end(other)).unwrap_or_default();
     ConfigError(format!(
         "{name} is no setting of Mullion: unset it, or did you mean {nearest}? `mullion serve --help` lists all"
     ))

@@ -30,7 +30,8 @@ fn the_environment_wins_over_the_file() {
 #[test]
 fn unknown_and_mistyped_settings_are_refused_by_name() {
     for (name, value, expected) in [
-        ("MULLION_SERVER_PROT", "1", "did you mean MULLION_SERVER_P"),
+        ("MULLION_SERVER_PROT", "1", "did you mean MULLION_SERVER_PORT"),
+        ("MULLION_SERVR_PORT", "1", "did you mean MULLION_SERVER_PORT"),
         ("MULLION_PORT", "many", "MULLION_PORT"),
         ("MULLION_SERVER_CONSOLE", "perhaps", "wrong type"),
     ] {

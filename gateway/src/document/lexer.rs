@@ -153,7 +153,7 @@ impl Lexer<'_> {
 
     fn location(&self) -> Location {
         let before = self.text.as_bytes().get(..self.at).unwrap_or_default();
-        let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+        let line = before.split(|byte| *byte == b'\n').count();
         let start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
         let column = before.get(start..).map_or(0, |line| String::from_utf8_lossy(line).chars().count()) + 1;
         Location { line, column }

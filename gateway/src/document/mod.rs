@@ -23,7 +23,7 @@ use moka::sync::Cache;
 use mullion_schema::error::ErrorCode;
 
 use self::measure::{Measurer, Multipliers};
-use crate::{config::Limits, transport::error::RequestError};
+use crate::{config::Limits, telemetry::metrics::Metrics, transport::error::RequestError};
 
 /// A parsed document that passed all limits which do not depend on variables.
 #[derive(Debug)]
@@ -53,6 +53,7 @@ pub enum OperationKind {
 #[derive(Debug)]
 pub struct Documents {
     limits: Limits,
+    metrics: Arc<Metrics>,
     // The key is the text itself: two texts never share an entry, whatever they hash to.
     cache: Cache<Arc<str>, Arc<Document>>,
 }
@@ -62,7 +63,7 @@ const PARSED_WEIGHT: u64 = 12;
 
 impl Documents {
     /// An empty cache of at most `cache_bytes`.
-    pub fn new(limits: Limits, cache_bytes: u64) -> Self {
+    pub fn new(limits: Limits, cache_bytes: u64, metrics: Arc<Metrics>) -> Self {
         let cache = Cache::builder()
             .max_capacity(cache_bytes)
             .weigher(|text: &Arc<str>, _| {
@@ -70,14 +71,16 @@ impl Documents {
                 u32::try_from(bytes.saturating_mul(PARSED_WEIGHT).saturating_add(512)).unwrap_or(u32::MAX)
             })
             .build();
-        Self { limits, cache }
+        Self { limits, metrics, cache }
     }
 
     /// The parsed document.
     pub fn parse(&self, text: &str) -> Result<Arc<Document>, RequestError> {
         if let Some(document) = self.cache.get(text) {
+            self.metrics.cache_lookup("document", "hit");
             return Ok(document);
         }
+        self.metrics.cache_lookup("document", "miss");
         let document = Arc::new(self.read(text)?);
         self.cache.insert(Arc::clone(&document.text), Arc::clone(&document));
         Ok(document)

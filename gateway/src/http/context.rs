@@ -1,18 +1,19 @@
 //! What surrounds each request: its id, its span in the log, its time in the metrics.
 
-use std::{sync::Arc, time::Instant};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Instant};
 
 use axum::{
     extract::{MatchedPath, Request, State},
     middleware::Next,
     response::Response,
 };
+use futures::FutureExt;
 use http::{HeaderMap, HeaderValue};
 use mullion_resolvers::clock::Clock;
 use tracing::Instrument;
 
-use super::{App, REQUEST_ID};
-use crate::telemetry::metrics::RequestLabels;
+use super::{App, REQUEST_ID, negotiate::Media};
+use crate::{telemetry::metrics::RequestLabels, transport::error::RequestError};
 
 /// A request's id: the client's own where it is fit for a log, otherwise a new one.
 #[derive(Debug, Clone)]
@@ -27,7 +28,11 @@ pub(super) async fn wrap(State(app): State<Arc<App>>, mut request: Request, next
     let route = request.extensions().get::<MatchedPath>().map_or("unknown", MatchedPath::as_str).to_owned();
     let span = tracing::info_span!("request", id = %id, method = %request.method(), route);
     request.extensions_mut().insert(RequestId(Arc::clone(&id)));
-    let mut response = next.run(request).instrument(span.clone()).await;
+    let answered = AssertUnwindSafe(next.run(request).instrument(span.clone())).catch_unwind().await;
+    let mut response = answered.unwrap_or_else(|_| {
+        span.in_scope(|| tracing::error!("a request panicked"));
+        Media::Json.refused(&RequestError::internal(&id))
+    });
     let took = started.elapsed();
     let status = response.status().as_u16();
     span.in_scope(|| tracing::debug!(status, milliseconds = took.as_millis(), "answered"));

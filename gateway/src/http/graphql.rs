@@ -1,6 +1,6 @@
 //! `/graphql`: GraphQL over HTTP by POST and GET, the WebSocket upgrade, and a browser's page.
 
-use std::sync::Arc;
+use std::{panic::AssertUnwindSafe, sync::Arc};
 
 use axum::{
     Extension,
@@ -8,6 +8,7 @@ use axum::{
     extract::{RawQuery, State, WebSocketUpgrade, ws::rejection::WebSocketUpgradeRejection},
     response::{IntoResponse, Redirect, Response},
 };
+use futures::{FutureExt, StreamExt, stream::BoxStream};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use mullion_schema::error::ErrorCode;
 
@@ -15,7 +16,7 @@ use super::{App, body, context::RequestId, negotiate::Media, negotiate::wants_pa
 use crate::{
     document::OperationKind,
     transport::{
-        engine::{Answer, Caller, ParsedOperation},
+        engine::{Answer, Caller, LiveFrame, ParsedOperation},
         error::RequestError,
         params::{Origin, Params},
         websocket,
@@ -138,16 +139,43 @@ impl Request {
     }
 }
 
-/// Executes within the request's time.
+/// Executes within the request's time; an error says that it was over.
 pub(crate) async fn execute(app: &App, caller: &Caller, operation: ParsedOperation) -> Result<Answer, RequestError> {
     app.metrics.execution(if operation.kind == OperationKind::Query { "query" } else { "mutation" });
     let id = Arc::clone(&operation.request_id);
     let time = app.request_timeout();
-    tokio::time::timeout(time, app.engine.execute(caller, operation)).await.map_err(|_| {
-        tracing::warn!(id = %id, seconds = time.as_secs(), "an operation took too long");
-        let message = format!("the operation took longer than {} seconds", time.as_secs());
-        RequestError::new(ErrorCode::InternalServerError, message)
-    })
+    let execution = AssertUnwindSafe(app.engine.execute(caller, operation)).catch_unwind();
+    match tokio::time::timeout(time, execution).await {
+        Ok(Ok(answer)) => Ok(answer),
+        // The panic's own message was logged by its hook.
+        Ok(Err(_)) => {
+            tracing::error!(id = %id, "an operation panicked");
+            Ok(Answer::Refused(RequestError::internal(&id)))
+        }
+        Err(_) => {
+            tracing::warn!(id = %id, seconds = time.as_secs(), "an operation took too long");
+            let message = format!("the operation took longer than {} seconds", time.as_secs());
+            Err(RequestError::new(ErrorCode::InternalServerError, message))
+        }
+    }
+}
+
+/// Starts a subscription. A panic ends it with an error, and nothing else.
+pub(crate) fn subscribe(
+    app: &App,
+    caller: &Caller,
+    operation: ParsedOperation,
+) -> Result<BoxStream<'static, LiveFrame>, RequestError> {
+    app.metrics.execution("subscription");
+    let id = Arc::clone(&operation.request_id);
+    let frames = app.engine.subscribe(caller, operation)?;
+    let frames = AssertUnwindSafe(frames).catch_unwind().map(move |frame| {
+        frame.unwrap_or_else(|_| {
+            tracing::error!(id = %id, "a subscription panicked");
+            LiveFrame { payload: RequestError::internal(&id).to_body(), cursor: None }
+        })
+    });
+    Ok(frames.boxed())
 }
 
 fn not_acceptable() -> Response {

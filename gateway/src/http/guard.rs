@@ -122,6 +122,9 @@ mod tests {
 
     use super::Guard;
 
+    /// Method, path, headers, and whether it passes.
+    type Row<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)], bool);
+
     fn passes(guard: &Guard, method: &str, path: &str, headers: &[(&str, &str)]) -> bool {
         let mut request = Request::builder().method(method).uri(path);
         for (name, value) in headers {
@@ -135,7 +138,7 @@ mod tests {
         let guard = Guard::loopback(Some("https://tunnel.example"), &["https://ok.example".to_owned()]);
         let local = ("host", "localhost:4000");
         let upgrade = ("upgrade", "websocket");
-        let rows: &[(&str, &str, &[(&str, &str)], bool)] = &[
+        let rows: &[Row<'_>] = &[
             ("GET", "/graphql", &[local], true),
             ("GET", "/graphql", &[("host", "127.0.0.1:4000")], true),
             ("GET", "/graphql", &[("host", "[::1]:4000")], true),

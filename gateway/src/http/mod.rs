@@ -90,10 +90,10 @@ impl App {
             engine: parts.engine,
             webhooks: parts.webhooks,
             clock: parts.clock,
-            metrics: parts.metrics,
             guard: Arc::new(parts.guard),
             console: parts.console,
-            documents: Documents::new(config.limits.clone(), config.cache.document_bytes),
+            documents: Documents::new(config.limits.clone(), config.cache.document_bytes, Arc::clone(&parts.metrics)),
+            metrics: parts.metrics,
             server: config.server.clone(),
             live: config.live.clone(),
             budget: Arc::new(webhooks::Budget::new(config.webhooks.max_bytes_in_flight)),
@@ -110,7 +110,7 @@ impl App {
     }
 }
 
-/// The routes of the main port. `with_admin`: `/health` and `/metrics` too, as in `dev`.
+/// The routes of the main port. `with_admin`: `/health` and `/metrics` too, as in `dev`; `serve` has them elsewhere.
 pub fn router(app: &Arc<App>, with_admin: bool) -> Router {
     let compressed = Router::new()
         .route("/graphql", get(graphql::get).post(graphql::post))
@@ -123,7 +123,9 @@ pub fn router(app: &Arc<App>, with_admin: bool) -> Router {
     if let Some(console) = &app.console {
         routes = routes.merge((console.assets)());
     }
-    routes = routes.merge(if with_admin { admin_router(app) } else { health::router(app) });
+    if with_admin {
+        routes = routes.merge(admin_router(app));
+    }
     // From the inside out: what is added last sees a request first.
     routes
         .layer(cors(app))

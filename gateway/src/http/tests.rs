@@ -140,9 +140,9 @@ async fn keys_are_checked_whatever_their_scheme() {
     }
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn a_slow_operation_is_cut_off() {
-    let gateway = gateway().await;
+    let gateway = Gateway::start(|config| config.server.request_timeout_seconds = 1).await;
     let (status, body) = post(&gateway, JSON, r#"{"query":"{slow}"}"#).await;
     assert_eq!(status, StatusCode::GATEWAY_TIMEOUT, "{body}");
     assert_eq!(code(&body), "INTERNAL_SERVER_ERROR");
@@ -214,9 +214,9 @@ async fn a_stream_answers_with_events() {
     assert_eq!(get(&gateway, "/graphql/stream").await.0, StatusCode::BAD_REQUEST);
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn a_quiet_stream_carries_the_cursor_and_ends_at_shutdown() {
-    let gateway = gateway().await;
+    let gateway = Gateway::start(|config| config.live.event_stream_keep_alive_seconds = 1).await;
     let request = Request::get("/graphql/stream?query=subscription%7Bforever%7D");
     let mut body = send(&gateway, request, Body::empty()).await.into_body();
     let mut text = String::new();
@@ -252,9 +252,9 @@ async fn webhooks_are_taken_within_their_limits() {
     assert_eq!(get(&gateway, "/webhooks/github/e").await.0, StatusCode::METHOD_NOT_ALLOWED);
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn a_webhook_body_that_does_not_arrive_is_given_up() {
-    let gateway = gateway().await;
+    let gateway = Gateway::start(|config| config.webhooks.read_timeout_seconds = 1).await;
     let body = Body::from_stream(futures::stream::pending::<Result<bytes::Bytes, std::io::Error>>());
     let response = send(&gateway, Request::post("/webhooks/github/e"), body).await;
     assert_eq!(response.status(), StatusCode::REQUEST_TIMEOUT);
@@ -269,7 +269,20 @@ async fn health_follows_readiness() {
     gateway.app.shutdown.cancel();
     assert_eq!(get(&gateway, "/health/ready").await.0, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(get(&gateway, "/health/live").await.0, StatusCode::OK);
-    let request = Request::get("/metrics").header(header::HOST, "localhost").body(Body::empty()).unwrap();
-    let response = router(&gateway.app, false).oneshot(request).await.unwrap();
-    assert_eq!(response.status(), StatusCode::NOT_FOUND);
+    for path in ["/metrics", "/health/live"] {
+        let request = Request::get(path).header(header::HOST, "localhost").body(Body::empty()).unwrap();
+        let response = router(&gateway.app, false).oneshot(request).await.unwrap();
+        assert_eq!(response.status(), StatusCode::NOT_FOUND, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_panic_is_an_internal_error_with_the_request_id() {
+    let gateway = gateway().await;
+    let request = Request::post("/graphql").header(header::CONTENT_TYPE, JSON).header(REQUEST_ID, "abc");
+    let response = send(&gateway, request, r#"{"query":"{panics}"}"#).await;
+    assert_eq!(response.headers()[REQUEST_ID], "abc");
+    let (status, body) = read(response).await;
+    assert_eq!((status, code(&body).as_str()), (StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL_SERVER_ERROR"));
+    assert!(body.contains(r#""requestId":"abc""#), "{body}");
 }

@@ -160,10 +160,10 @@ async fn read(
     share: &mut Share,
     time: Duration,
 ) -> Result<Bytes, Failure> {
-    if announced.is_some_and(|length| length > limit) {
+    let expected = announced.or_else(|| body.size_hint().exact().and_then(|hint| usize::try_from(hint).ok()));
+    if expected.is_some_and(|length| length > limit) {
         return Err(Failure::TooLarge);
     }
-    let expected = announced.or_else(|| body.size_hint().exact().and_then(|hint| usize::try_from(hint).ok()));
     // What is announced is not reserved in memory before it comes, but it is taken from the budget.
     if !share.grow_to(expected.unwrap_or(0)) {
         return Err(Failure::Busy);

@@ -225,7 +225,7 @@ mod tests {
             "mullion_provider_call_seconds_count{provider=\"github\",result=\"ok\"} 1",
             "mullion_open_sockets{transport=\"websocket\"} 1",
             "mullion_inbox_lag_seconds 0",
-            "# TYPE mullion_request_seconds histogram",
+            "# TYPE mullion_provider_call_seconds histogram",
         ] {
             assert!(text.contains(expected), "{expected} is not in\n{text}");
         }

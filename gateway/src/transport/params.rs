@@ -40,7 +40,9 @@ pub struct Origin {
 impl Params {
     /// Parses a JSON body. The error names the parameter that is wrong.
     pub fn from_json(body: &[u8]) -> Result<Self, RequestError> {
-        serde_json::from_slice(body).map_err(|error| explain(body, &error))
+        let parsed = serde_json::from_slice(body).map_err(|error| explain(body, &error))?;
+        // A list would be taken for the parameters in their order.
+        if body.trim_ascii_start().first() == Some(&b'{') { Ok(parsed) } else { Err(not_an_object()) }
     }
 
     /// Parses the query string of a GET.
@@ -87,13 +89,17 @@ fn json_parameter<T: serde::de::DeserializeOwned>(name: &str, text: &str) -> Res
     serde_json::from_str(text).map_err(|_| RequestError::bad_input(format!("`{name}` must be a JSON object")))
 }
 
+fn not_an_object() -> RequestError {
+    RequestError::bad_input("the body must be one JSON object with `query`; batches are not supported")
+}
+
 /// Says which parameter has the wrong type; slow, for refused requests only.
 fn explain(body: &[u8], error: &serde_json::Error) -> RequestError {
     let Ok(value) = serde_json::from_slice::<Value>(body) else {
         return RequestError::bad_input(format!("the body is not JSON: {error}"));
     };
     let Value::Object(object) = value else {
-        return RequestError::bad_input("the body must be one JSON object with `query`; batches are not supported");
+        return not_an_object();
     };
     for (name, wanted) in [("query", "a string"), ("operationName", "a string")] {
         if object.get(name).is_some_and(|value| !value.is_null() && !value.is_string()) {

@@ -27,7 +27,7 @@ use crate::{
     http::{
         App, body,
         context::RequestId,
-        graphql::{authenticate, execute},
+        graphql::{authenticate, execute, subscribe},
         negotiate::Media,
     },
     telemetry::metrics::OpenSocket,
@@ -130,8 +130,7 @@ async fn frames(
     operation: ParsedOperation,
 ) -> Result<BoxStream<'static, LiveFrame>, RequestError> {
     if operation.kind == OperationKind::Subscription {
-        app.metrics.execution("subscription");
-        return app.engine.subscribe(caller, operation);
+        return subscribe(app, caller, operation);
     }
     match execute(app, caller, operation).await? {
         Answer::Result(payload) => Ok(stream::once(async move { LiveFrame { payload, cursor: None } }).boxed()),

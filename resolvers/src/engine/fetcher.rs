@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use chrono::{DateTime, Utc};
 use futures::{
     FutureExt as _,
     future::{BoxFuture, Shared},
@@ -41,11 +42,15 @@ type Waiting = Shared<BoxFuture<'static, Outcome>>;
 /// Writes what was fetched, before anyone is told.
 pub(crate) trait Sink: Send + Sync {
     /// Writes the nodes and pages of a batch; on an error nobody gets an answer from it.
-    fn absorb(
-        &self,
-        integration: Arc<Integration>,
-        fetched: Vec<Fetched>,
-    ) -> BoxFuture<'static, Result<(), UpstreamError>>;
+    fn absorb(&self, integration: Arc<Integration>, absorbed: Absorbed) -> BoxFuture<'_, Result<(), UpstreamError>>;
+}
+
+/// What a batch brought.
+pub(crate) struct Absorbed {
+    /// When it was sent.
+    pub(crate) sent_at: DateTime<Utc>,
+    /// What came of each want that did not fail.
+    pub(crate) fetched: Vec<(FetchWant, Fetched)>,
 }
 
 /// What identifies a fetch, without the fields: a running fetch that asks for more answers one that asks for less.
@@ -142,15 +147,19 @@ impl Fetcher {
         };
         let (wants, waiters): (Vec<_>, Vec<_>) = pending.into_iter().unzip();
         let subjects: Vec<Subject> = wants.iter().map(|want| split(want).0).collect();
-        let results = integration.provider.fetch(&integration.connection, wants).await;
-        let mut brought = Vec::new();
-        let mut outcomes: Vec<Outcome> =
-            results.into_iter().map(|result| result.map(|fetched| slim(fetched, &mut brought))).collect();
+        let sent_at = integration.connection.clock.now();
+        let results = integration.provider.fetch(&integration.connection, wants.clone()).await;
+        let mut fetched = Vec::new();
+        let mut outcomes: Vec<Outcome> = wants
+            .into_iter()
+            .zip(results)
+            .map(|(want, result)| result.map(|brought| slim(want, brought, &mut fetched)))
+            .collect();
         outcomes.resize_with(waiters.len(), || {
             Err(UpstreamError::new(UpstreamErrorKind::Down, "the provider's adapter gave too few answers"))
         });
-        if !brought.is_empty()
-            && let Err(error) = self.sink.absorb(Arc::clone(&integration), brought).await
+        if !fetched.is_empty()
+            && let Err(error) = self.sink.absorb(Arc::clone(&integration), Absorbed { sent_at, fetched }).await
         {
             outcomes.iter_mut().filter(|outcome| outcome.is_ok()).for_each(|outcome| *outcome = Err(error.clone()));
         }
@@ -180,9 +189,9 @@ impl Fetcher {
 }
 
 /// What waiters need of a fetch: its nodes go to the sink, only the references stay in memory.
-fn slim(fetched: Fetched, brought: &mut Vec<Fetched>) -> Arc<Fetched> {
-    let slim = Fetched { found: fetched.found.clone(), writes: Vec::new(), pages: fetched.pages.clone() };
-    brought.push(fetched);
+fn slim(want: FetchWant, brought: Fetched, fetched: &mut Vec<(FetchWant, Fetched)>) -> Arc<Fetched> {
+    let slim = Fetched { found: brought.found.clone(), ..Fetched::default() };
+    fetched.push((want, brought));
     Arc::new(slim)
 }
 

@@ -4,14 +4,25 @@
 //! positions of its stream are taken from its head row right before the commit: whoever reads position 12 has been able to read 11.
 
 pub mod activity;
+pub mod api_key;
 pub mod apply;
+pub mod dashboard;
+pub mod endpoint;
+pub mod inbox;
+pub mod integration;
 pub mod list;
 pub mod merge;
 pub mod node;
 mod open;
+mod own;
+pub mod setting;
 pub mod stream;
+pub mod tenant;
+#[cfg(test)]
+mod tests;
 mod text;
 mod transaction;
+pub mod widget;
 
 use std::sync::Arc;
 

@@ -83,17 +83,16 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
     let [a, b, c, _] = address.octets();
     let special = matches!(
         (a, b, c),
-        (0 | 10 | 127, ..)
+        (0 | 10 | 127 | 224..=255, ..)
             | (100, 64..=127, _) // carrier-grade NAT
             | (169, 254, _) // link-local, cloud metadata
             | (172, 16..=31, _)
+            | (192, 168, _)
             | (192, 0, 0 | 2)
             | (192, 88, 99)
-            | (192, 168, _)
             | (198, 18..=19, _)
             | (198, 51, 100)
             | (203, 0, 113)
-            | (224..=255, ..)
     );
     !special
 }

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use http::{HeaderValue, Method, StatusCode, header};
 use mullion_schema::id::IntegrationId;
 use tokio::{
     sync::Semaphore,
@@ -185,7 +185,11 @@ impl HttpTransport {
             let deadline = *deadline.get_or_insert_with(|| Instant::now() + timeout);
             let outcome = self.attempt(request, kept, deadline).await;
             drop(turn);
-            let Some(asked) = wants_retry(&outcome, self.shared.clock.as_ref()) else { return settled(outcome) };
+            let asked = match wants_retry(&outcome, self.shared.clock.as_ref()) {
+                Again::Not => return settled(outcome),
+                Again::Soon => None,
+                Again::After(asked) => Some(asked),
+            };
             let wait = backoff(retries, asked, &self.shared.jitter).filter(|_| request.repeatable);
             match wait {
                 Some(wait) if retries < MAX_RETRIES && Instant::now() + wait < deadline => sleep(wait).await,
@@ -197,12 +201,22 @@ impl HttpTransport {
 }
 
 /// Whether the outcome may be better next time, and what wait the provider asked for.
-fn wants_retry(outcome: &Result<UpstreamResponse, UpstreamError>, clock: &dyn Clock) -> Option<Option<Duration>> {
+fn wants_retry(outcome: &Result<UpstreamResponse, UpstreamError>, clock: &dyn Clock) -> Again {
     match outcome {
-        Ok(response) if is_transient(response.status) => Some(retry_after(&response.headers, clock.now())),
-        Err(error) if error.kind == UpstreamErrorKind::Down => Some(error.retry_after),
-        _ => None,
+        Ok(response) if is_transient(response.status) => match retry_after(&response.headers, clock.now()) {
+            Some(asked) => Again::After(asked),
+            None => Again::Soon,
+        },
+        Err(error) if error.kind == UpstreamErrorKind::Down => Again::Soon,
+        _ => Again::Not,
     }
+}
+
+/// What a failed attempt says of the next one.
+enum Again {
+    Not,
+    Soon,
+    After(Duration),
 }
 
 /// A server error is a failure; every other status is an answer.
@@ -250,9 +264,4 @@ impl Transport for HttpTransport {
         self.shared.observer.quota(&self.integration, &quota);
         self.health.quota(quota);
     }
-}
-
-/// The headers that a test, or a provider's client, may want beside the usual ones.
-pub fn accept(value: &'static str) -> HeaderMap {
-    HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static(value))])
 }

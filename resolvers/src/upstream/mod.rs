@@ -24,7 +24,7 @@ pub use error::{UpstreamError, UpstreamErrorKind};
 pub use etags::EtagStore;
 pub use guard::{AddressGuard, GuardClass, is_public};
 pub use health::{CallReport, HealthReading, NoObserver, Observer};
-pub use http::{HttpTransport, Limits, TokenSource, accept};
+pub use http::{HttpTransport, Limits, TokenSource};
 pub use retry::{Jitter, retry_after};
 
 use crate::clock::Clock;

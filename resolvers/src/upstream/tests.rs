@@ -61,7 +61,7 @@ impl Server {
                     tokio::time::sleep(Duration::from_millis(20)).await;
                     running.fetch_sub(1, Ordering::SeqCst);
                     if answer == "HANG" {
-                        tokio::time::sleep(Duration::from_secs(60)).await;
+                        tokio::time::sleep(Duration::from_mins(1)).await;
                     }
                     stream.write_all(&to_wire(answer)).await.ok();
                 });
@@ -95,7 +95,7 @@ async fn read_head(stream: &mut TcpStream) -> String {
 fn to_wire(answer: &str) -> Vec<u8> {
     let parts: Vec<&str> = answer.split('|').collect();
     let (status, body) = (parts[0], parts[parts.len() - 1]);
-    let headers: String = parts[1..parts.len() - 1].iter().map(|header| format!("{header}\r\n")).collect();
+    let headers: String = parts[1..parts.len() - 1].iter().flat_map(|header| [header, "\r\n"]).collect();
     format!("HTTP/1.1 {status} X\r\n{headers}Connection: close\r\nContent-Length: {}\r\n\r\n{body}", body.len()).into()
 }
 
@@ -123,7 +123,8 @@ async fn a_call_carries_the_token_and_our_name() {
 
 #[tokio::test]
 async fn what_may_be_repeated_is_repeated_and_nothing_else() {
-    let cases: &[(&'static [&'static str], bool, usize, Result<u16, UpstreamErrorKind>)] = &[
+    type Case = (&'static [&'static str], bool, usize, Result<u16, UpstreamErrorKind>);
+    let cases: &[Case] = &[
         (&["503|", "502|", "200|ok"], true, 3, Ok(200)),
         (&["504|", "504|", "504|", "200|ok"], true, 3, Err(UpstreamErrorKind::Down)),
         (&["503|Retry-After: 0|", "200|ok"], true, 2, Ok(200)),

@@ -93,16 +93,16 @@ pub enum WatchedId {
 
 /// Where an execution leaves the plan.
 #[derive(Debug, Clone, Default)]
-pub struct PlanSink(Arc<Mutex<Option<LivePlan>>>);
+pub struct PlanSink(Arc<Mutex<Vec<LivePlan>>>);
 
 impl PlanSink {
-    /// Leaves the plan.
+    /// Leaves the plan of one root field.
     pub fn put(&self, plan: LivePlan) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(plan);
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(plan);
     }
 
-    /// Takes the plan, if the execution got so far.
-    pub fn take(&self) -> Option<LivePlan> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    /// Takes the plans: one for each root field that was reached.
+    pub fn take(&self) -> Vec<LivePlan> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

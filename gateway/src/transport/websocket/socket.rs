@@ -20,7 +20,7 @@ use crate::{
     http::{
         App,
         context::new_id,
-        graphql::{execute, strip_bearer},
+        graphql::{execute, strip_bearer, subscribe},
     },
     transport::{
         engine::{Answer, AuthError, Caller, ParsedOperation},
@@ -34,6 +34,8 @@ const SEND_TIMEOUT: Duration = Duration::from_secs(30);
 /// Pings without any answer after which the other side is gone.
 const UNANSWERED_PINGS: u32 = 3;
 const CURSOR_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a close frame may take to be answered.
+const GOODBYE: Duration = Duration::from_secs(2);
 
 enum Event {
     Next(Bytes),
@@ -149,7 +151,12 @@ impl Socket {
             Some(Ok(Message::Text(text))) => self.protocol.text(&text),
             Some(Ok(Message::Binary(_))) => Protocol::binary(),
             Some(Ok(Message::Ping(_) | Message::Pong(_))) => Action::Nothing,
-            Some(Ok(Message::Close(_))) | None => return Err(None),
+            Some(Ok(Message::Close(_))) => {
+                // Reading on sends the answer to the close frame.
+                let _ = timeout(GOODBYE, async { while let Some(Ok(_)) = socket.recv().await {} }).await;
+                return Err(None);
+            }
+            None => return Err(None),
             Some(Err(error)) => return Err(broken(&error)),
         };
         match action {
@@ -200,8 +207,7 @@ impl Socket {
         let origin = Origin { request_id, resume_after: None };
         let operation = params.prepare(&self.app.documents, origin)?;
         if operation.kind == OperationKind::Subscription {
-            self.app.metrics.execution("subscription");
-            let frames = self.app.engine.subscribe(&caller, operation)?;
+            let frames = subscribe(&self.app, &caller, operation)?;
             let end = stream::once(async { Event::Complete });
             return Ok(frames.map(|frame| Event::Next(frame.payload)).chain(end).boxed());
         }
@@ -296,5 +302,5 @@ pub(super) async fn refuse(mut socket: WebSocket, close: Close) {
         }
     };
     // Whoever does not answer is left.
-    let _ = timeout(Duration::from_secs(2), goodbye).await;
+    let _ = timeout(GOODBYE, goodbye).await;
 }

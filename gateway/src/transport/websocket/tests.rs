@@ -53,7 +53,7 @@ impl Client {
     /// The next text, or the close code as `close N`.
     async fn next(&mut self) -> String {
         loop {
-            match timeout(Duration::from_secs(3600), self.0.next()).await.expect("nothing came") {
+            match timeout(Duration::from_hours(1), self.0.next()).await.expect("nothing came") {
                 Some(Ok(Message::Text(text))) => return text.to_string(),
                 Some(Ok(Message::Close(frame))) => {
                     return frame
@@ -106,6 +106,21 @@ async fn refused_operations_get_an_error_and_their_id_back() {
         assert_eq!(message["type"], "error");
         assert_eq!(message["payload"][0]["extensions"]["code"], code, "{message}");
     }
+}
+
+#[tokio::test]
+async fn a_panic_ends_its_operation_only() {
+    let gateway = gateway().await;
+    let mut client = Client::ready(&gateway).await;
+    client.subscribe("other", "subscription {forever}").await;
+    client.expect("next").await;
+    client.subscribe("1", "subscription {panics}").await;
+    client.expect("INTERNAL_SERVER_ERROR").await;
+    client.expect(r#"{"id":"1","type":"complete"}"#).await;
+    client.subscribe("1", "{panics}").await;
+    client.expect("INTERNAL_SERVER_ERROR").await;
+    client.subscribe("1", "{hello}").await;
+    client.expect("hello").await;
 }
 
 #[tokio::test]
@@ -169,6 +184,16 @@ async fn bytes_that_are_no_frames_end_the_connection_only() {
         assert!(got == "end" || got.starts_with("close"), "{got}");
     }
     Client::ready(&gateway).await;
+}
+
+#[tokio::test]
+async fn a_close_of_the_client_is_answered() {
+    let gateway = gateway().await;
+    let mut client = Client::ready(&gateway).await;
+    client.subscribe("1", "subscription {forever}").await;
+    client.expect("next").await;
+    client.0.close(None).await.unwrap();
+    client.expect("close").await;
 }
 
 #[tokio::test]

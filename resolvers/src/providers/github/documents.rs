@@ -262,15 +262,12 @@ pub(super) fn batches<T>(pieces: Vec<(Piece, T)>) -> Vec<Vec<(Piece, T)>> {
     let mut weight = 0;
     for (piece, what) in pieces {
         let fits = weight + piece.weight <= NODE_LIMIT;
-        match batches.last_mut().filter(|batch| fits && batch.len() < PIECE_LIMIT) {
-            Some(batch) => {
-                weight += piece.weight;
-                batch.push((piece, what));
-            }
-            None => {
-                weight = piece.weight;
-                batches.push(vec![(piece, what)]);
-            }
+        if let Some(batch) = batches.last_mut().filter(|batch| fits && batch.len() < PIECE_LIMIT) {
+            weight += piece.weight;
+            batch.push((piece, what));
+        } else {
+            weight = piece.weight;
+            batches.push(vec![(piece, what)]);
         }
     }
     batches

@@ -81,10 +81,12 @@ mod tests {
     use super::{Kind, of_status};
     use crate::upstream::UpstreamResponse;
 
+    type Row<'a> = (u16, &'a [(&'static str, &'static str)], &'static str, Kind, Option<u64>);
+
     #[test]
     fn statuses_mean_what_github_documents() {
         let now = DateTime::from_timestamp(1000, 0).expect("a time");
-        let table: &[(u16, &[(&str, &str)], &str, Kind, Option<u64>)] = &[
+        let table: &[Row<'_>] = &[
             (401, &[], "", Kind::AuthExpired, None),
             (403, &[], "", Kind::Forbidden, None),
             (403, &[("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "1030")], "", Kind::RateLimited, Some(30)),

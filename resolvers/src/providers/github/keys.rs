@@ -152,7 +152,7 @@ static PULL_REQUEST_OWN: [Key; 12] = [
             user!(),
             "}...on Bot{__typename id login \
             avatarUrl url createdAt updatedAt}...on Mannequin{__typename id login avatarUrl url createdAt updatedAt}...on \
-            Team{__typename id name slug url createdAt updatedAt}}}}"
+            Team{__typename id teamName:name slug url createdAt updatedAt}}}}"
         ),
         "reviewRequests",
         reviewers,
@@ -226,9 +226,17 @@ static USER_KEYS: [Key; 8] = [
     moment("updatedAt"),
 ];
 
-static TEAM_KEYS: [Key; 5] = [plain("name"), plain("slug"), plain("url"), moment("createdAt"), moment("updatedAt")];
+static TEAM_KEYS: [Key; 6] = [
+    plain("name"),
+    // Beside people, whose names may be null, a team's must have another alias.
+    key("name", "", "teamName", Value::clone),
+    plain("slug"),
+    plain("url"),
+    moment("createdAt"),
+    moment("updatedAt"),
+];
 
-static COMMENT_KEYS: [Key; 8] = [
+static COMMENT_KEYS: [Key; 9] = [
     key("text", "body", "body", |body| body.as_str().unwrap_or_default().into()),
     author(),
     plain("url"),
@@ -238,6 +246,8 @@ static COMMENT_KEYS: [Key; 8] = [
     moment("updatedAt"),
     // Selected by hand: what it hangs on differs between the types of comments.
     key("subject", "", "subject", Value::clone),
+    // GitHub's comments have no replies.
+    key("replyCount", "", "replyCount", Value::clone),
 ];
 
 static RELEASE_KEYS: [Key; 10] = [

@@ -60,20 +60,21 @@ pub(super) struct Connection {
 /// How a list that hangs on a node is asked for; `None`: not over GraphQL.
 pub(super) fn connection(list: &str, filter: &Filter, prefix: &str) -> Option<Connection> {
     let mut variables = Vec::new();
-    let mut arguments = String::new();
+    let mut arguments = Vec::new();
     if let Some(states) = filter.get("states").filter(|states| !states.is_empty()) {
         let known = states.iter().filter(|state| matches!(state.as_str(), "OPEN" | "CLOSED" | "MERGED"));
         let known: Vec<&str> = known.map(String::as_str).collect();
-        arguments += &format!(",states:[{}]", known.join(","));
+        arguments.push(format!(",states:[{}]", known.join(",")));
     }
     if let Some(labels) = filter.get("labels").filter(|labels| !labels.is_empty()) {
-        arguments += &format!(",labels:${prefix}labels");
+        arguments.push(format!(",labels:${prefix}labels"));
         variables.push(("labels", "[String!]", labels.clone().into()));
     }
     if let Some(assignee) = filter.get("assignee").and_then(|values| values.first()) {
-        arguments += &format!(",filterBy:{{assignee:${prefix}assignee}}");
+        arguments.push(format!(",filterBy:{{assignee:${prefix}assignee}}"));
         variables.push(("assignee", "String", assignee.clone().into()));
     }
+    let arguments = arguments.concat();
     let updated = ",orderBy:{field:UPDATED_AT,direction:DESC}";
     let (field, item) = match list {
         ISSUES => (format!("issues(first:{PAGE}{updated}{arguments}"), ISSUE),
@@ -158,7 +159,8 @@ mod tests {
     use crate::change::NodeRef;
 
     fn body(value: Value) -> Body {
-        value.as_object().expect("an object").clone()
+        let Value::Object(body) = value else { panic!("no object: {value}") };
+        body
     }
 
     #[test]

@@ -49,7 +49,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     default_base_url: "https://api.github.com",
     oauth: true,
     webhook_body_limit: 25 << 20,
-    types: names::TYPES,
+    types: mullion_schema::providers::github::TYPES,
     lists: lists::LISTS,
 };
 
@@ -130,6 +130,20 @@ impl Provider for Github {
     }
 
     fn demo(&self) -> Demo {
-        Demo::default()
+        self.demo_of(1, DateTime::UNIX_EPOCH)
+    }
+
+    fn demo_of(&self, seed: u64, base: DateTime<Utc>) -> Demo {
+        let world = sandbox::GithubSandbox::seeded(seed, base, String::new());
+        let nodes = |names: &[&str]| {
+            let ids = world.repository_ids(names).into_iter();
+            ids.map(|id| NodeRef::new(names::REPOSITORY, id)).collect()
+        };
+        Demo {
+            work_items: nodes(&["api", "mobile"]),
+            pull_requests: nodes(&["web", "api", "mobile", "infra"]),
+            builds: nodes(&["web", "api"]),
+            messages: Vec::new(),
+        }
     }
 }

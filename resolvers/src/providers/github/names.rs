@@ -1,10 +1,5 @@
 //! The names of GitHub's types, lists and aspects as the engine and the graph know them: written once.
 
-use mullion_schema::fields::NodeType;
-
-/// The node types, from the schema's crate.
-pub(super) const TYPES: &[&NodeType] = &[];
-
 pub(super) const REPOSITORY: &str = "GithubRepository";
 pub(super) const ISSUE: &str = "GithubIssue";
 pub(super) const PULL_REQUEST: &str = "GithubPullRequest";

@@ -98,6 +98,9 @@ impl Collector {
                 core.insert("name".into(), Value::Null);
             }
         }
+        if node.type_name == COMMENT {
+            core.insert("replyCount".into(), Value::Null);
+        }
         if node.type_name == COMMENT
             && let Some(subject) = subject_of(object)
         {

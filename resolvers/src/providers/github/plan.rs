@@ -81,7 +81,7 @@ impl Plan {
                     let review = node.native_id.starts_with("PRRC_");
                     nodes.entry((node.type_name, review, asks)).or_default().push((index, node));
                 }
-                FetchWant::Lookup { lookup, asks, lists } => plan.lookup(index, lookup, asks, lists, emails),
+                FetchWant::Lookup { lookup, asks, lists } => plan.lookup((index, emails), lookup, asks, lists),
                 FetchWant::Page(page) => match &page.list.parent {
                     Some(_) if page.list.name == WORKFLOW_RUNS => {
                         plan.rest.push((index, RestWant::Runs(page.clone())));
@@ -162,11 +162,10 @@ impl Plan {
 
     fn lookup(
         &mut self,
-        want: usize,
+        (want, emails): (usize, bool),
         lookup: &Lookup,
         asks: &BTreeSet<&'static str>,
         lists: &[(&'static str, Filter)],
-        emails: bool,
     ) {
         let Some(by) = by(lookup) else { return self.refuse(want, "GitHub has no such look-up") };
         let selected = match lookup.type_name {

@@ -205,7 +205,8 @@ pub(super) fn team(value: &Value) -> Option<NodeWrite> {
 
 /// A comment on an issue or a pull request.
 pub(super) fn comment(value: &Value, subject: &NodeRef, edited: bool) -> Option<NodeWrite> {
-    let mut body = Body::from_iter([("subject".to_owned(), subject.to_string().into())]);
+    let subject = ("subject".to_owned(), subject.to_string().into());
+    let mut body = Body::from_iter([subject, ("replyCount".to_owned(), Value::Null)]);
     copy(&mut body, value, &[("text", "body")], |text| text.as_str().unwrap_or_default().into());
     copy(&mut body, value, &[("author", "user")], user_reference);
     copy(&mut body, value, &[("url", "html_url")], Value::clone);

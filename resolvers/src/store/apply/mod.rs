@@ -6,6 +6,8 @@ mod news;
 mod nodes;
 mod pages;
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 use mullion_entities::{delivery, integration};
 use mullion_schema::{
@@ -42,13 +44,13 @@ pub trait Rules: Send + Sync {
     fn type_name(&self, name: &str) -> Option<&'static str>;
 }
 
-impl<P: Provider + ?Sized> Rules for P {
+impl<P: Provider + ?Sized> Rules for Arc<P> {
     fn memberships(&self, node: &NodeRef, body: &Body) -> Vec<(ListRef, String)> {
-        Provider::memberships(self, node, body)
+        self.as_ref().memberships(node, body)
     }
 
     fn matches(&self, list: &ListRef, filter: &Filter, body: &Body) -> bool {
-        Provider::matches(self, list, filter, body)
+        self.as_ref().matches(list, filter, body)
     }
 
     fn keeping(&self, list: &ListRef) -> Keeping {

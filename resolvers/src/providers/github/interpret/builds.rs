@@ -24,7 +24,7 @@ pub(super) fn workflow_run(event: &Event<'_>) -> Option<Change> {
     let outcome = text(run, "conclusion").or_else(|| text(run, "status")).unwrap_or("unknown").replace('_', " ");
     let number = run.get("run_number").and_then(Value::as_i64).unwrap_or_default();
     let summary = format!("{} run #{number} in {}: {outcome}", shortened(title), event.repository_name());
-    Some(event.told(change, Some(subject), summary, time(run, "updated_at")))
+    Some(event.told(change, Some(subject), &summary, time(run, "updated_at")))
 }
 
 /// Check runs and check suites: they change the summed-up checks of pull requests, which the payload does not tell.
@@ -44,7 +44,7 @@ pub(super) fn check(event: &Event<'_>, part: &str) -> Option<Change> {
     let outcome = text(check, "conclusion").or_else(|| text(check, "status")).unwrap_or("unknown").replace('_', " ");
     let summary = format!("{} in {}: {outcome}", shortened(name), event.repository_name());
     let at = ["updated_at", "completed_at", "started_at"].into_iter().find_map(|key| time(check, key));
-    Some(event.told(change, subject, summary, at))
+    Some(event.told(change, subject, &summary, at))
 }
 
 /// A commit status names a commit only, and the branches that it is on.
@@ -58,7 +58,7 @@ pub(super) fn status(event: &Event<'_>) -> Option<Change> {
     }
     let context = shortened(text(event.payload, "context").unwrap_or("status"));
     let summary = format!("{context} in {}: {state}", event.repository_name());
-    Some(event.told(change, Some(repository), summary, time(event.payload, "updated_at")))
+    Some(event.told(change, Some(repository), &summary, time(event.payload, "updated_at")))
 }
 
 /// What is built on the default branch itself belongs to no pull request.

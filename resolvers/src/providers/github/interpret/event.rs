@@ -78,7 +78,7 @@ impl<'a> Event<'a> {
         &self,
         mut change: Change,
         subject: Option<NodeRef>,
-        summary: String,
+        summary: &str,
         at: Option<DateTime<Utc>>,
     ) -> Change {
         let kind = match self.action {
@@ -89,7 +89,7 @@ impl<'a> Event<'a> {
             kind,
             actor: self.part("sender").and_then(|sender| rest::node(USER, sender)),
             subject,
-            summary: one_line(&summary),
+            summary: one_line(summary),
             occurred_at: at.unwrap_or(self.received_at),
             containers: self.repository_node().into_iter().collect(),
         });

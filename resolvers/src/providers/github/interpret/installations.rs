@@ -32,7 +32,7 @@ pub(super) fn installation(event: &Event<'_>) -> Option<Change> {
         Some("unsuspend") => "resumed the app at",
         _ => "changed the app's permissions at",
     };
-    Some(event.told(change, subject, format!("{} {did} {at}", event.who()), None))
+    Some(event.told(change, subject, &format!("{} {did} {at}", event.who()), None))
 }
 
 pub(super) fn repositories(event: &Event<'_>) -> Option<Change> {
@@ -49,7 +49,7 @@ pub(super) fn repositories(event: &Event<'_>) -> Option<Change> {
         (0, gone) => format!("{} took {gone} repositories of {account} from the app", event.who()),
         (new, _) => format!("{} gave {new} repositories of {account} to the app", event.who()),
     };
-    let mut change = event.told(change, subject, summary, None);
+    let mut change = event.told(change, subject, &summary, None);
     let containers = added.iter().chain(removed).filter_map(|repository| rest::node(REPOSITORY, repository));
     let containers: Vec<NodeRef> = containers.collect();
     if let Some(activity) = &mut change.activity {

@@ -27,15 +27,25 @@ pub(super) fn issue(event: &Event<'_>) -> Option<Change> {
         change.writes.extend(home.and_then(rest::repository));
         change.writes.extend(rest::issue(moved, home));
     }
-    let verb = match event.action {
-        Some("labeled" | "unlabeled") => {
-            let label = event.part("label").and_then(|label| text(label, "name")).unwrap_or("a label");
-            format!("{} with “{label}”", event.verb())
-        }
-        _ => event.verb(),
-    };
-    let summary = format!("{} {verb} {}", event.who(), titled(event.repository_name(), issue));
-    Some(event.told(change, Some(subject), summary, at))
+    let summary = format!("{} {}", event.who(), did(event, &titled(event.repository_name(), issue)));
+    Some(event.told(change, Some(subject), &summary, at))
+}
+
+/// What was done to an issue or a pull request, in words.
+pub(super) fn did(event: &Event<'_>, item: &str) -> String {
+    let named = |part: &str, key: &str| event.part(part).and_then(|part| text(part, key)).map(shortened);
+    let label = || named("label", "name").unwrap_or_else(|| "a label".to_owned());
+    let assignee = || named("assignee", "login").unwrap_or_else(|| "someone".to_owned());
+    let milestone = || named("milestone", "title").unwrap_or_else(|| "a milestone".to_owned());
+    match event.action {
+        Some("labeled") => format!("labeled {item} with “{}”", label()),
+        Some("unlabeled") => format!("took the label “{}” off {item}", label()),
+        Some("assigned") => format!("assigned {item} to {}", assignee()),
+        Some("unassigned") => format!("took {item} off {}", assignee()),
+        Some("milestoned") => format!("put {item} into “{}”", milestone()),
+        Some("demilestoned") => format!("took {item} out of “{}”", milestone()),
+        _ => format!("{} {item}", event.verb()),
+    }
 }
 
 pub(super) fn comment(event: &Event<'_>) -> Option<Change> {
@@ -55,7 +65,7 @@ pub(super) fn comment(event: &Event<'_>) -> Option<Change> {
     };
     let at = time(comment, "updated_at").filter(|_| !event.is(&["deleted"]));
     let summary = format!("{} {did} {on} {}", event.who(), titled(event.repository_name(), issue));
-    Some(event.told(change, Some(subject), summary, at))
+    Some(event.told(change, Some(subject), &summary, at))
 }
 
 /// Labels are part of the items that carry them, and the payload does not say which those are.
@@ -69,7 +79,7 @@ pub(super) fn label(event: &Event<'_>) -> Option<Change> {
     }
     let name = shortened(text(label, "name").unwrap_or("unnamed"));
     let summary = format!("{} {} the label “{name}” in {}", event.who(), event.verb(), event.repository_name());
-    Some(event.told(change, Some(repository), summary, None))
+    Some(event.told(change, Some(repository), &summary, None))
 }
 
 pub(super) fn milestone(event: &Event<'_>) -> Option<Change> {
@@ -82,5 +92,5 @@ pub(super) fn milestone(event: &Event<'_>) -> Option<Change> {
     }
     let title = shortened(text(milestone, "title").unwrap_or("untitled"));
     let summary = format!("{} {} the milestone “{title}” in {}", event.who(), event.verb(), event.repository_name());
-    Some(event.told(change, Some(repository), summary, time(milestone, "updated_at")))
+    Some(event.told(change, Some(repository), &summary, time(milestone, "updated_at")))
 }

@@ -8,6 +8,7 @@ use super::{
         values::{text, time},
     },
     event::{Event, titled, write},
+    issues::did,
 };
 use crate::change::{Change, NodeRef, NodeWrite};
 
@@ -33,16 +34,18 @@ pub(super) fn pull_request(event: &Event<'_>) -> Option<Change> {
     if event.is(&["synchronize", "reopened"]) {
         change.stale.push(subject.clone());
     }
-    let verb = match event.action {
-        Some("closed") if merged => "merged".to_owned(),
-        Some("synchronize") => "pushed to".to_owned(),
-        Some("ready_for_review") => "marked as ready for review".to_owned(),
-        Some("review_requested") => "requested a review of".to_owned(),
-        Some("review_request_removed") => "withdrew a request for review of".to_owned(),
-        _ => event.verb(),
+    let title = title(event);
+    let did = match event.action {
+        Some("closed") if merged => format!("merged {title}"),
+        Some("synchronize") => format!("pushed to {title}"),
+        Some("ready_for_review") => format!("marked {title} as ready for review"),
+        Some("converted_to_draft") => format!("made {title} a draft"),
+        Some("review_requested") => format!("requested a review of {title}"),
+        Some("review_request_removed") => format!("withdrew a request for review of {title}"),
+        _ => did(event, &title),
     };
-    let summary = format!("{} {verb} {}", event.who(), title(event));
-    Some(event.told(change, Some(subject), summary, time(pull_request, "updated_at")))
+    let summary = format!("{} {did}", event.who());
+    Some(event.told(change, Some(subject), &summary, time(pull_request, "updated_at")))
 }
 
 pub(super) fn review(event: &Event<'_>) -> Option<Change> {
@@ -62,7 +65,7 @@ pub(super) fn review(event: &Event<'_>) -> Option<Change> {
         _ => "edited a review of",
     };
     let summary = format!("{} {did} {}", event.who(), title(event));
-    Some(event.told(change, Some(subject), summary, time(review, "submitted_at")))
+    Some(event.told(change, Some(subject), &summary, time(review, "submitted_at")))
 }
 
 pub(super) fn review_comment(event: &Event<'_>) -> Option<Change> {
@@ -83,12 +86,12 @@ pub(super) fn review_comment(event: &Event<'_>) -> Option<Change> {
         _ => "commented on the changes of",
     };
     let summary = format!("{} {did} {}", event.who(), title(event));
-    Some(event.told(change, Some(subject), summary, time(comment, "updated_at").filter(|_| !deleted)))
+    Some(event.told(change, Some(subject), &summary, time(comment, "updated_at").filter(|_| !deleted)))
 }
 
 pub(super) fn thread(event: &Event<'_>) -> Option<Change> {
     let mut change = event.change();
     let subject = brought(event, &mut change)?;
     let summary = format!("{} {} a thread of {}", event.who(), event.verb(), title(event));
-    Some(event.told(change, Some(subject), summary, None))
+    Some(event.told(change, Some(subject), &summary, None))
 }

@@ -32,7 +32,7 @@ pub(super) fn push(event: &Event<'_>) -> Option<Change> {
     };
     let summary = format!("{} {did} {branch} in {}", event.who(), event.repository_name());
     let at = event.repository().and_then(|repository| time(repository, "pushed_at"));
-    Some(event.told(event.change(), Some(repository), summary, at))
+    Some(event.told(event.change(), Some(repository), &summary, at))
 }
 
 /// Branches and tags that come or go.
@@ -41,7 +41,7 @@ pub(super) fn git_ref(event: &Event<'_>) -> Option<Change> {
     let kind = text(event.payload, "ref_type").unwrap_or("branch");
     let name = shortened(text(event.payload, "ref").unwrap_or("unknown"));
     let summary = format!("{} {}d the {kind} {name} in {}", event.who(), event.name, event.repository_name());
-    Some(event.told(event.change(), Some(repository), summary, None))
+    Some(event.told(event.change(), Some(repository), &summary, None))
 }
 
 pub(super) fn release(event: &Event<'_>) -> Option<Change> {
@@ -62,7 +62,7 @@ pub(super) fn release(event: &Event<'_>) -> Option<Change> {
     let summary =
         format!("{} {} the release {} of {}", event.who(), event.verb(), shortened(name), event.repository_name());
     let at = time(release, "updated_at").or_else(|| time(release, "published_at")).filter(|_| !deleted);
-    Some(event.told(change, Some(subject), summary, at))
+    Some(event.told(change, Some(subject), &summary, at))
 }
 
 pub(super) fn repository(event: &Event<'_>) -> Option<Change> {
@@ -80,7 +80,7 @@ pub(super) fn repository(event: &Event<'_>) -> Option<Change> {
     let verb = if event.name == "public" { "publicized".to_owned() } else { event.verb() };
     let summary = format!("{} {verb} {}", event.who(), event.repository_name());
     let at = time(value, "updated_at").filter(|_| !event.is(&["deleted"]));
-    Some(event.told(change, Some(node), summary, at))
+    Some(event.told(change, Some(node), &summary, at))
 }
 
 /// Stars and forks change the counts, which come along.
@@ -96,7 +96,7 @@ pub(super) fn counted(event: &Event<'_>) -> Option<Change> {
         _ => "starred",
     };
     let summary = format!("{} {did} {}", event.who(), event.repository_name());
-    Some(event.told(change, Some(node), summary, at))
+    Some(event.told(change, Some(node), &summary, at))
 }
 
 /// Teams come without a time of change: what is known of them is read again.
@@ -111,6 +111,11 @@ pub(super) fn team(event: &Event<'_>) -> Option<Change> {
         change.stale.push(node.clone());
     }
     let name = shortened(text(value, "name").unwrap_or("unnamed"));
-    let summary = format!("{} {} the team {name}", event.who(), event.verb());
-    Some(event.told(change, Some(node), summary, None))
+    let did = match event.action {
+        Some("added_to_repository") | None => format!("gave {} to the team {name}", event.repository_name()),
+        Some("removed_from_repository") => format!("took {} from the team {name}", event.repository_name()),
+        Some(_) => format!("{} the team {name}", event.verb()),
+    };
+    let summary = format!("{} {did}", event.who());
+    Some(event.told(change, Some(node), &summary, None))
 }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use hmac::{Hmac, KeyInit, Mac};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
-use sha2::Sha256;
+use sha2::{Digest, Sha256};
 
 use super::{
     shapes::{repository, shape},
@@ -75,8 +75,7 @@ pub(crate) fn emit(
     let action = payload.get("action").and_then(Value::as_str).map(str::to_owned);
     let mut sent = Vec::new();
     for index in indexes {
-        let guid = next_guid(world);
-        let id = world.next_run_id();
+        let (id, guid) = identify(world, index, &body);
         let delivery =
             Delivery { id, guid, event, action: action.clone(), at, redelivery: false, payload: body.clone() };
         sent.extend(deliver(world, index, delivery));
@@ -84,9 +83,20 @@ pub(crate) fn emit(
     sent
 }
 
-fn next_guid(world: &mut World) -> String {
+/// The number and the GUID of the next delivery. The GUID depends on what is delivered too, so that it never comes again for
+/// another delivery, not even when a hook was registered anew and the count starts from the seed.
+fn identify(world: &mut World, hook: usize, payload: &[u8]) -> (u64, String) {
     world.deliveries += 1;
-    Dice::new(world.seed ^ world.deliveries.wrapping_mul(0x2545_f491_4f6c_dd1d)).guid()
+    let digest = Sha256::digest(payload);
+    let digest = digest.iter().take(8).fold(0_u64, |number, byte| (number << 8) | u64::from(*byte));
+    let hook = world.hooks.get(hook).map_or(0, |hook| hook.id);
+    let seed = world.seed ^ digest ^ hook.rotate_left(32) ^ world.deliveries.wrapping_mul(0x2545_f491_4f6c_dd1d);
+    (180_000_000_000 + world.deliveries * 11, Dice::new(seed).guid())
+}
+
+/// The number of a new hook. Hooks have numbers of their own: whether there are any does not change the world beside them.
+pub(crate) fn next_id(world: &World) -> u64 {
+    world.hooks.iter().map(|hook| hook.id).max().unwrap_or(540_000_000) + 13
 }
 
 /// Sends a delivery (for the first time or again) and remembers it.
@@ -141,16 +151,15 @@ pub(crate) fn ping(world: &mut World, at: Time, index: usize) -> Option<Outgoing
         super::shapes::extend(&mut payload, shape! { "repository": repository::repository(world, repo) });
     }
     super::shapes::extend(&mut payload, shape! { "sender": super::shapes::actor(world, world.viewer) });
-    let guid = next_guid(world);
-    let id = world.next_run_id();
     let payload = Bytes::from(payload.to_string());
+    let (id, guid) = identify(world, index, &payload);
     deliver(world, index, Delivery { id, guid, event: "ping", action: None, at, redelivery: false, payload })
 }
 
 /// Sends a past delivery again: another number, the same GUID and body.
 pub(crate) fn redeliver(world: &mut World, at: Time, index: usize, delivery: u64) -> Option<OutgoingWebhook> {
     let past = world.hooks.get(index)?.deliveries.iter().find(|one| one.id == delivery)?.clone();
-    let id = world.next_run_id();
+    let (id, _) = identify(world, index, &past.payload);
     deliver(world, index, Delivery { id, at, redelivery: true, ..past })
 }
 

@@ -1,6 +1,7 @@
 //! The sandboxed GitHub: its GraphQL and REST APIs, its webhooks, and a seeded team that works in it.
 
 mod acts;
+mod demo;
 mod graphql;
 mod hooks;
 mod ids;
@@ -53,6 +54,7 @@ struct State {
 
 impl GithubSandbox {
     /// The world of a seed at a time; `api_root` is where the API is mounted, without a slash at its end.
+    #[expect(clippy::needless_pass_by_value, reason = "the seam's constructors all take the root by value")]
     pub fn seeded(seed: u64, base: DateTime<Utc>, api_root: String) -> Self {
         let base = base.trunc_subsecs(0);
         let world = World::seeded(seed, base, api_root.trim_end_matches('/').to_owned());
@@ -88,7 +90,7 @@ impl GithubSandbox {
             return self.respond(&Reply::ok(over_limit()), &quota);
         }
         let world = Arc::clone(&self.state.lock().world);
-        let answer = self.graphql.answer(&world, prepared, quota);
+        let answer = self.graphql.answer(&world, &prepared, quota);
         self.respond(&Reply::ok(answer), &quota)
     }
 
@@ -104,7 +106,7 @@ impl GithubSandbox {
         }
         let before = self.take(now, call.resource(), 0);
         if before.remaining == 0 {
-            let reply = Reply::problem(StatusCode::FORBIDDEN, "API rate limit exceeded for user ID 2150000037.");
+            let reply = Reply::problem(StatusCode::FORBIDDEN, "API rate limit exceeded for user ID 1150000037.");
             return CallOutcome::answer(self.respond(&reply, &before));
         }
         let mut webhooks = Vec::new();
@@ -205,7 +207,7 @@ impl Sandbox for GithubSandbox {
                 let reply = if is_graphql {
                     Reply::ok(over_limit())
                 } else {
-                    Reply::problem(StatusCode::TOO_MANY_REQUESTS, "API rate limit exceeded for user ID 2150000037.")
+                    Reply::problem(StatusCode::TOO_MANY_REQUESTS, "API rate limit exceeded for user ID 1150000037.")
                 };
                 let mut response = self.respond(&reply, &quota);
                 response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(retry_after));
@@ -235,7 +237,7 @@ impl Sandbox for GithubSandbox {
         let base = state.base;
         let world = Arc::make_mut(&mut state.world);
         world.hooks.retain(|hook| hook.repo.is_some() || hook.url != url);
-        let id = world.next_id();
+        let id = hooks::next_id(world);
         world.hooks.push(hooks::Hook {
             id,
             repo: None,
@@ -253,7 +255,7 @@ impl Sandbox for GithubSandbox {
 
 /// What GraphQL answers over the limit, with status 200.
 fn over_limit() -> Value {
-    json!({ "errors": [{ "type": "RATE_LIMITED", "message": "API rate limit exceeded for user ID 2150000037." }] })
+    json!({ "errors": [{ "type": "RATE_LIMITED", "message": "API rate limit exceeded for user ID 1150000037." }] })
 }
 
 fn is_known(if_none_match: Option<&str>, headers: &HeaderMap) -> bool {

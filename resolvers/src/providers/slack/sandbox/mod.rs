@@ -91,6 +91,12 @@ impl SlackSandbox {
     }
 }
 
+/// The id of a channel that every seeded workspace has.
+pub fn channel_id(name: &str) -> Option<String> {
+    let number = (1_u64..).zip(&texts::CHANNELS).find(|(_, plan)| plan.name == name)?.0;
+    Some(model::id_of("C0", number))
+}
+
 fn method_of(request: &ApiRequest) -> &str {
     request.uri().path().trim_matches('/')
 }

@@ -61,16 +61,13 @@ pub(super) fn workflow_run(act: &mut Act<'_>) -> Result<Value> {
     let until = ask.word("status", &["completed", "in_progress", "requested"])?;
     let conclusion = ask.word("conclusion", &CONCLUSIONS)?;
     let known = ask.number("id")?;
-    let id = match known {
-        Some(id) => {
-            act.run_mut(id)?;
-            id
-        }
-        None => {
-            let id = new_run(act)?;
-            emit_run(act, id, "requested")?;
-            id
-        }
+    let id = if let Some(id) = known {
+        act.run_mut(id)?;
+        id
+    } else {
+        let id = new_run(act)?;
+        emit_run(act, id, "requested")?;
+        id
     };
     let now = act.now;
     let run = act.run_mut(id)?;

@@ -28,12 +28,12 @@ pub(crate) fn execution(error: &FieldError, path: &[Value], pos: Pos) -> Value {
 }
 
 /// An error of validation; `details` are the extensions beside the code.
-pub(crate) fn validation(code: &str, message: String, path: &[String], pos: Pos) -> Value {
+pub(crate) fn validation(code: &str, message: &str, path: &[String], pos: Pos) -> Value {
     shape! { "path": path, "extensions": shape! { "code": code }, "locations": location(pos), "message": message }
 }
 
 /// An error that belongs to no field.
-pub(crate) fn whole(message: String, pos: Option<Pos>) -> Value {
+pub(crate) fn whole(message: &str, pos: Option<Pos>) -> Value {
     let mut error = shape! { "message": message };
     if let Some(pos) = pos {
         super::super::shapes::extend(&mut error, shape! { "locations": location(pos) });

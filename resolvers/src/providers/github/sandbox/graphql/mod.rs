@@ -49,13 +49,13 @@ impl Api {
             |_| shape! { "message": "Problems parsing JSON", "documentation_url": super::rest::DOCS, "status": "400" },
         )?;
         let Some(query) = body.get("query").and_then(Value::as_str) else {
-            let message = "A query attribute must be specified and must be a string.".to_owned();
+            let message = "A query attribute must be specified and must be a string.";
             return Err(refuse(errors::whole(message, None)));
         };
         record(query);
         let document = parse_query(query).map_err(|error| {
             let pos = error.positions().next();
-            refuse(errors::whole(format!("Parse error: {error}"), pos))
+            refuse(errors::whole(&format!("Parse error: {error}"), pos))
         })?;
         let problems = validate::check(&self.definitions, &document);
         if !problems.is_empty() {
@@ -65,7 +65,7 @@ impl Api {
         let mut request = Request { document, operation, variables: Map::new(), cost: 1, nodes: 0 };
         request.variables = self.variables(&request, body.get("variables")).map_err(refuse)?;
         let Some(selected) = selected(&request) else {
-            return Err(refuse(errors::whole("An operation name is required".to_owned(), None)));
+            return Err(refuse(errors::whole("An operation name is required", None)));
         };
         (request.cost, request.nodes) = cost::of(&request.document, &selected.selection_set.node, &request.variables);
         if request.nodes > cost::MAX_NODES {
@@ -90,7 +90,7 @@ impl Api {
             let default = definition.node.default_value.as_ref().and_then(|value| value.node.clone().into_json().ok());
             let invalid = |reason: &str| {
                 let message = format!("Variable ${name} of type {ty} was provided invalid value: {reason}");
-                Err(errors::whole(message, Some(pos)))
+                Err(errors::whole(&message, Some(pos)))
             };
             match given.and_then(|given| given.get(&name)).cloned().or(default) {
                 Some(value) => match values::coerce(&self.definitions, ty, value) {
@@ -107,8 +107,8 @@ impl Api {
     }
 
     /// The whole answer to a request.
-    pub(crate) fn answer(&self, world: &World, request: Request, quota: Quota) -> Value {
-        let Some(operation) = selected(&request) else { return Value::Null };
+    pub(crate) fn answer(&self, world: &World, request: &Request, quota: Quota) -> Value {
+        let Some(operation) = selected(request) else { return Value::Null };
         let mut execution = Execution {
             definitions: &self.definitions,
             document: &request.document,
@@ -130,13 +130,9 @@ impl Api {
 
 fn selected(request: &Request) -> Option<&async_graphql::parser::types::OperationDefinition> {
     let mut all = request.document.operations.iter();
-    match &request.operation {
-        Some(wanted) => {
-            all.find(|(name, _)| name.is_some_and(|name| name.as_str() == wanted)).map(|found| &found.1.node)
-        }
-        None => {
-            let first = all.next()?;
-            all.next().is_none().then_some(&first.1.node)
-        }
+    if let Some(wanted) = &request.operation {
+        return all.find(|(name, _)| name.is_some_and(|name| name.as_str() == wanted)).map(|found| &found.1.node);
     }
+    let first = all.next()?;
+    all.next().is_none().then_some(&first.1.node)
 }

@@ -16,14 +16,14 @@ fn world() -> World {
     World::seeded(7, base, "http://127.0.0.1:4001/github".to_owned())
 }
 
-fn ask(world: &World, query: &str, variables: Value) -> Value {
+fn ask(world: &World, query: &str, variables: &Value) -> Value {
     let api = Api::new();
     let body = json!({ "query": query, "variables": variables }).to_string();
     match api.prepare(body.as_bytes(), |_| {}) {
         Ok(request) => {
             let now = chrono::DateTime::from_timestamp(1_795_000_000, 0).unwrap();
             let quota = Limits::default().take(now, Resource::Graphql, request.cost);
-            api.answer(world, request, quota)
+            api.answer(world, &request, quota)
         }
         Err(answer) => answer,
     }
@@ -89,7 +89,7 @@ fragment release on Release { id name tagName isPrerelease isDraft createdAt pub
 #[test]
 fn every_field_of_the_contract_is_answered_without_an_error() {
     let world = world();
-    let answer = ask(&world, CONTRACT, json!({ "owner": "acme", "name": "web" }));
+    let answer = ask(&world, CONTRACT, &json!({ "owner": "acme", "name": "web" }));
     assert_eq!(answer.get("errors"), None, "{answer}");
     let repository = answer.pointer("/data/repository").unwrap();
     assert_eq!(repository["nameWithOwner"], "acme/web");
@@ -112,13 +112,13 @@ fn every_leaf_field_of_every_type_can_be_asked_for() {
         "{ repository(owner: \"acme\", name: \"web\") { id owner { id } latestRelease { id } labels(first: 1) { nodes { id } } milestones(first: 1) { nodes { id } } \
         issues(first: 9) { nodes { id comments(first: 1) { nodes { id } } } } pullRequests(last: 9) { nodes { id reviews(first: 1) { nodes { id } } reviewRequests(first: 1) { nodes { id } } commits(first: 1) { nodes { id commit { id statusCheckRollup { id contexts(first: 9) { nodes { ... on Node { id } } } } } } } } } \
         defaultBranchRef { id target { id } } primaryLanguage { id } } viewer { id } organization(login: \"acme\") { teams(first: 1) { nodes { id } } } }",
-        Value::Null,
+        &Value::Null,
     );
     collect_ids(&answer, &mut samples);
     samples.push(world.node_id(&super::super::world::Key::Run(0, 0)).unwrap());
     let mut seen = std::collections::BTreeSet::new();
     for id in samples {
-        let named_type = ask(&world, &format!("{{ node(id: {id:?}) {{ __typename id }} }}"), Value::Null);
+        let named_type = ask(&world, &format!("{{ node(id: {id:?}) {{ __typename id }} }}"), &Value::Null);
         let kind = named_type.pointer("/data/node/__typename").unwrap_or_else(|| panic!("{id}: {named_type}"));
         let kind = kind.as_str().unwrap().to_owned();
         assert_eq!(named_type.pointer("/data/node/id").unwrap(), &id);
@@ -133,7 +133,7 @@ fn every_leaf_field_of_every_type_can_be_asked_for() {
             .map(|(name, _)| name.as_str())
             .collect();
         let query = format!("{{ node(id: {id:?}) {{ ... on {kind} {{ {} }} }} }}", leaves.join(" "));
-        let answer = ask(&world, &query, Value::Null);
+        let answer = ask(&world, &query, &Value::Null);
         assert_eq!(answer.get("errors"), None, "{kind}: {answer}");
         assert_eq!(answer.pointer("/data/node").unwrap().as_object().unwrap().len(), leaves.len(), "{kind}");
     }
@@ -156,7 +156,7 @@ fn unknown_nodes_are_null_with_an_error_at_their_place() {
     let world = world();
     let id = world.repos[0].node_id();
     let answer =
-        ask(&world, "query($ids: [ID!]!) { nodes(ids: $ids) { __typename id } }", json!({ "ids": [id, "I_nope"] }));
+        ask(&world, "query($ids: [ID!]!) { nodes(ids: $ids) { __typename id } }", &json!({ "ids": [id, "I_nope"] }));
     assert_eq!(
         answer,
         json!({
@@ -194,7 +194,7 @@ fn refusals_have_githubs_types() {
             "MAX_NODE_LIMIT_EXCEEDED",
         ),
     ] {
-        let answer = ask(&world, query, variables);
+        let answer = ask(&world, query, &variables);
         assert_eq!(answer.pointer(pointer).and_then(Value::as_str), Some(expected), "{query}: {answer}");
     }
 }
@@ -205,7 +205,7 @@ fn pages_follow_each_other_without_gaps() {
     let query = "query($after: String) { repository(owner: \"acme\", name: \"web\") { pullRequests(first: 50, after: $after) { totalCount nodes { number } pageInfo { hasNextPage endCursor } } } }";
     let (mut after, mut numbers, mut calls) = (Value::Null, Vec::new(), 0);
     loop {
-        let answer = ask(&world, query, json!({ "after": after }));
+        let answer = ask(&world, query, &json!({ "after": after }));
         let page = answer.pointer("/data/repository/pullRequests").unwrap();
         assert_eq!(page["totalCount"], 132);
         numbers.extend(page["nodes"].as_array().unwrap().iter().map(|node| node["number"].as_u64().unwrap()));

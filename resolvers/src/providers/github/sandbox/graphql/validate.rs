@@ -30,7 +30,7 @@ pub(crate) fn check(definitions: &Definitions, document: &ExecutableDocument) ->
     for (name, fragment) in &document.fragments {
         if leads_to(document, &fragment.node.selection_set.node, name.as_str(), &mut Vec::new()) {
             check.path = vec![format!("fragment {name}")];
-            check.error("infiniteLoop", format!("Fragment {name} contains an infinite loop"), fragment.pos);
+            check.error("infiniteLoop", &format!("Fragment {name} contains an infinite loop"), fragment.pos);
         }
     }
     for name in document.fragments.keys() {
@@ -38,7 +38,7 @@ pub(crate) fn check(definitions: &Definitions, document: &ExecutableDocument) ->
             let message = format!("Fragment {name} was defined, but not used");
             let pos = document.fragments.get(name).map(|fragment| fragment.pos).unwrap_or_default();
             check.path = vec![format!("fragment {name}")];
-            check.error("useAndDefineFragment", message, pos);
+            check.error("useAndDefineFragment", &message, pos);
         }
     }
     check.errors
@@ -55,18 +55,14 @@ struct Check<'a> {
 }
 
 impl<'a> Check<'a> {
-    fn error(&mut self, code: &str, message: String, pos: Pos) {
+    fn error(&mut self, code: &str, message: &str, pos: Pos) {
         self.errors.push(errors::validation(code, message, &self.path, pos));
     }
 
     fn operation(&mut self, label: String, operation: &'a Positioned<OperationDefinition>) {
         self.path = vec![label];
         if operation.node.ty != async_graphql::parser::types::OperationType::Query {
-            self.error(
-                "missingMutation",
-                "Schema is not configured for this kind of operation".to_owned(),
-                operation.pos,
-            );
+            self.error("missingMutation", "Schema is not configured for this kind of operation", operation.pos);
             return;
         }
         for variable in &operation.node.variable_definitions {
@@ -74,7 +70,7 @@ impl<'a> Check<'a> {
             let name = base_name(&ty.to_string());
             if self.definitions.get(&name).is_none() || self.definitions.is_composite(&name) {
                 let message = format!("{name} isn't a defined input type (on ${})", variable.node.name.node);
-                self.error("variableRequiresValidType", message, variable.pos);
+                self.error("variableRequiresValidType", &message, variable.pos);
             }
         }
         self.variables = Some(&operation.node.variable_definitions);
@@ -84,7 +80,7 @@ impl<'a> Check<'a> {
     fn composite(&mut self, name: &str, pos: Pos) -> bool {
         let known = self.definitions.is_composite(name);
         if !known {
-            self.error("undefinedType", format!("No such type {name}, so it can't be a fragment condition"), pos);
+            self.error("undefinedType", &format!("No such type {name}, so it can't be a fragment condition"), pos);
         }
         known
     }
@@ -106,14 +102,11 @@ impl<'a> Check<'a> {
                 Selection::FragmentSpread(spread) => {
                     let name = &spread.node.fragment_name.node;
                     self.spread.push(name.as_str());
-                    match self.document.fragments.get(name) {
-                        Some(fragment) => {
-                            self.fits(fragment.node.type_condition.node.on.node.as_str(), parent, spread.pos);
-                        }
-                        None => {
-                            let message = format!("Fragment {name} was used, but not defined");
-                            self.error("useAndDefineFragment", message, spread.pos);
-                        }
+                    if let Some(fragment) = self.document.fragments.get(name) {
+                        self.fits(fragment.node.type_condition.node.on.node.as_str(), parent, spread.pos);
+                    } else {
+                        let message = format!("Fragment {name} was used, but not defined");
+                        self.error("useAndDefineFragment", &message, spread.pos);
                     }
                 }
             }
@@ -123,7 +116,7 @@ impl<'a> Check<'a> {
     fn fits(&mut self, on: &str, parent: &str, pos: Pos) -> bool {
         let fits = self.definitions.overlap(on, parent);
         if !fits {
-            self.error("cannotSpreadFragment", format!("Fragment on {on} can't be spread inside {parent}"), pos);
+            self.error("cannotSpreadFragment", &format!("Fragment on {on} can't be spread inside {parent}"), pos);
         }
         fits
     }
@@ -135,7 +128,7 @@ impl<'a> Check<'a> {
         }
         let definitions = self.definitions;
         let Some(definition) = definitions.field(parent, name) else {
-            self.error("undefinedField", format!("Field '{name}' doesn't exist on type '{parent}'"), field.pos);
+            self.error("undefinedField", &format!("Field '{name}' doesn't exist on type '{parent}'"), field.pos);
             return;
         };
         self.arguments(definition, field);
@@ -146,12 +139,12 @@ impl<'a> Check<'a> {
                 let message = format!(
                     "Field must have selections (field '{name}' returns {result} but has no selections. Did you mean '{name} {{ ... }}'?)"
                 );
-                self.error("selectionMismatch", message, field.pos);
+                self.error("selectionMismatch", &message, field.pos);
             }
             (false, false) => {
                 let message =
                     format!("Selections can't be made on scalars (field '{name}' returns {result} but has selections)");
-                self.error("selectionMismatch", message, field.pos);
+                self.error("selectionMismatch", &message, field.pos);
             }
             (true, false) => self.selection(result, selected),
             (false, true) => {}
@@ -164,7 +157,7 @@ impl<'a> Check<'a> {
             let Some(argument) = definition.arguments.iter().find(|argument| argument.name == given.node.as_str())
             else {
                 let message = format!("Field '{name}' doesn't accept argument '{}'", given.node);
-                self.error("argumentNotAccepted", message, given.pos);
+                self.error("argumentNotAccepted", &message, given.pos);
                 continue;
             };
             let mut used = Vec::new();
@@ -181,7 +174,7 @@ impl<'a> Check<'a> {
                     "Argument '{}' on Field '{name}' has an invalid value ({}). Expected type '{}'. {reason}",
                     argument.name, value.node, argument.ty
                 );
-                self.error("argumentLiteralsIncompatible", message, value.pos);
+                self.error("argumentLiteralsIncompatible", &message, value.pos);
             }
         }
         let missing: Vec<&str> = definition
@@ -192,7 +185,7 @@ impl<'a> Check<'a> {
             .collect();
         if !missing.is_empty() {
             let message = format!("Field '{name}' is missing required arguments: {}", missing.join(", "));
-            self.error("missingRequiredArguments", message, field.pos);
+            self.error("missingRequiredArguments", &message, field.pos);
         }
     }
 
@@ -200,7 +193,7 @@ impl<'a> Check<'a> {
         let known = self.variables.is_none_or(|known| known.iter().any(|variable| variable.node.name.node == name));
         if !known {
             let operation = self.path.first().cloned().unwrap_or_default();
-            self.error("variableNotDefined", format!("Variable ${name} is used by {operation} but not declared"), pos);
+            self.error("variableNotDefined", &format!("Variable ${name} is used by {operation} but not declared"), pos);
         }
     }
 }

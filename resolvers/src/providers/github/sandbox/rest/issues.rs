@@ -94,7 +94,7 @@ fn list(world: &World, call: &Call, repo: &Repo) -> Reply {
             && milestone(item)
             && creator(item)
     });
-    Reply::list(world, call, sorted(call, found.collect()), |item| shape::issue(world, repo, item))
+    Reply::list(world, call, sorted(call, found.collect()), |item| shape::whole(world, repo, item))
 }
 
 fn pull_list(world: &World, call: &Call, repo: &Repo) -> Reply {
@@ -111,7 +111,7 @@ fn pull_list(world: &World, call: &Call, repo: &Repo) -> Reply {
 
 fn one_issue(world: &World, call: &Call, (repo, item): (&Repo, &Item), rest: &[&str]) -> Reply {
     match rest {
-        [] => Reply::ok(shape::issue(world, repo, item)),
+        [] => Reply::ok(shape::whole(world, repo, item)),
         ["comments"] => {
             let found = item.comments.iter().collect();
             Reply::list(world, call, found, |comment| shape::comment(world, repo, item, comment))

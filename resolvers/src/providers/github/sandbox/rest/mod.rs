@@ -42,10 +42,11 @@ impl Call {
         };
         let segments = path.split('/').filter(|segment| !segment.is_empty()).map(decode).collect();
         let query = form_urlencoded::parse(request.uri().query().unwrap_or("").as_bytes()).into_owned().collect();
-        let body = match request.body().is_empty() {
-            true => Value::Null,
-            false => serde_json::from_slice(request.body())
-                .map_err(|_| Reply::problem(http::StatusCode::BAD_REQUEST, "Problems parsing JSON"))?,
+        let body = if request.body().is_empty() {
+            Value::Null
+        } else {
+            serde_json::from_slice(request.body())
+                .map_err(|_| Reply::problem(http::StatusCode::BAD_REQUEST, "Problems parsing JSON"))?
         };
         Ok(Self { now, method: request.method().clone(), path, segments, query, body })
     }

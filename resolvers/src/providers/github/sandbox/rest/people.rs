@@ -78,7 +78,7 @@ pub(super) fn search(world: &World, call: &Call, what: &str) -> Reply {
     Reply::counted(world, call, "items", search::find(world, kind, &query), |key| {
         let mut item = match key {
             Key::Item(at, number) => {
-                world.item(at, number).map(|(repo, item)| issues::issue(world, repo, item)).unwrap_or_default()
+                world.item(at, number).map(|(repo, item)| issues::whole(world, repo, item)).unwrap_or_default()
             }
             Key::Repo(at) => world.repos.get(at).map(|repo| repository::repository(world, repo)).unwrap_or_default(),
             Key::Actor(at) => shapes::actor(world, at),

@@ -75,7 +75,7 @@ fn issue(
     webhooks.extend(acted.webhooks);
     let number = acted.result.get("number").and_then(Value::as_u64).unwrap_or(0);
     let Some((repo, item)) = world.item(at, number) else { return Reply::not_found() };
-    let body = issues::issue(world, repo, item);
+    let body = issues::whole(world, repo, item);
     if action == "open_issue" { Reply::created(body) } else { Reply::ok(body) }
 }
 

@@ -174,6 +174,22 @@ pub(crate) fn suite_state(commit: &Commit, suite: u64) -> (&'static str, Option<
 }
 
 pub(crate) fn check_suite(world: &World, repo: &Repo, (oid, suite): (&str, u64)) -> Value {
+    let mut object = short_suite(world, repo, (oid, suite));
+    let Some(commit) = repo.commits.get(oid) else { return object };
+    let url = format!("{}/check-suites/{suite}", repository::url(world, repo));
+    super::extend(
+        &mut object,
+        shape! {
+            "latest_check_runs_count": commit.checks.iter().filter(|check| check.suite == suite).count(),
+            "check_runs_url": format!("{url}/check-runs"),
+            "head_commit": head_commit(world, oid, commit),
+        },
+    );
+    object
+}
+
+/// As a check run carries its suite.
+fn short_suite(world: &World, repo: &Repo, (oid, suite): (&str, u64)) -> Value {
     let Some(commit) = repo.commits.get(oid) else { return Value::Null };
     let (status, conclusion) = suite_state(commit, suite);
     let url = format!("{}/check-suites/{suite}", repository::url(world, repo));
@@ -192,9 +208,6 @@ pub(crate) fn check_suite(world: &World, repo: &Repo, (oid, suite): (&str, u64))
         "app": app(world, repo),
         "created_at": commit.at,
         "updated_at": commit.checks.iter().filter_map(|check| check.completed).max().unwrap_or(commit.at),
-        "latest_check_runs_count": commit.checks.iter().filter(|check| check.suite == suite).count(),
-        "check_runs_url": format!("{url}/check-runs"),
-        "head_commit": head_commit(world, oid, commit),
     }
 }
 
@@ -218,7 +231,7 @@ pub(crate) fn check_run(world: &World, repo: &Repo, (oid, check): (&str, &CheckR
             "title": Value::Null, "summary": Value::Null, "text": Value::Null,
             "annotations_count": 0, "annotations_url": format!("{url}/annotations"),
         },
-        "check_suite": check_suite(world, repo, (oid, check.suite)),
+        "check_suite": short_suite(world, repo, (oid, check.suite)),
         "app": app(world, repo),
         "pull_requests": pulls::of_commit(world, repo, oid),
     }
@@ -253,10 +266,8 @@ pub(crate) fn release(world: &World, repo: &Repo, release: &Release) -> Value {
         "target_commitish": "main",
         "name": release.name,
         "draft": release.draft,
-        "immutable": false,
         "prerelease": release.prerelease,
         "created_at": release.created,
-        "updated_at": release.created,
         "published_at": release.published,
         "assets": Value::Array(Vec::new()),
         "tarball_url": format!("{}/tarball/{}", repository::url(world, repo), release.tag),

@@ -41,6 +41,7 @@ fn reactions(url: &str) -> Value {
     }
 }
 
+/// As payloads carry it.
 pub(crate) fn issue(world: &World, repo: &Repo, item: &Item) -> Value {
     let repository_url = repository::url(world, repo);
     let url = format!("{repository_url}/issues/{}", item.number);
@@ -69,7 +70,6 @@ pub(crate) fn issue(world: &World, repo: &Repo, item: &Item) -> Value {
         "author_association": association(world, item.author),
         "active_lock_reason": Value::Null,
         "body": item.body,
-        "closed_by": item.closed.map(|(_, who)| actor(world, who)),
         "reactions": reactions(&url),
         "timeline_url": format!("{url}/timeline"),
         "performed_via_github_app": Value::Null,
@@ -91,6 +91,13 @@ pub(crate) fn issue(world: &World, repo: &Repo, item: &Item) -> Value {
             },
         );
     }
+    object
+}
+
+/// As the API gives it; payloads do not say who closed it.
+pub(crate) fn whole(world: &World, repo: &Repo, item: &Item) -> Value {
+    let mut object = issue(world, repo, item);
+    super::extend(&mut object, shape! { "closed_by": item.closed.map(|(_, who)| actor(world, who)) });
     object
 }
 

@@ -81,7 +81,7 @@ pub(crate) fn actor(world: &World, index: usize) -> Value {
         ActorKind::Bot => "Bot",
         ActorKind::Mannequin => "Mannequin",
     };
-    extend(&mut object, shape! { "type": kind, "user_view_type": "public", "site_admin": false });
+    extend(&mut object, shape! { "type": kind, "site_admin": false });
     object
 }
 

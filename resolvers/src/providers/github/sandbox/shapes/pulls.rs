@@ -38,7 +38,7 @@ pub(crate) fn listed(world: &World, repo: &Repo, item: &Item) -> Value {
             "statuses_url": format!("{}/statuses/{}", repository::url(world, repo), pull.head_sha()),
             "head": end(world, repo, (&pull.head_ref, pull.head_sha())),
             "base": end(world, repo, (&pull.base_ref, &pull.base_sha)),
-            "_links": links(&url, &page(world, repo, item), &format!("{}/issues/{}", repository::url(world, repo), item.number)),
+            "_links": links(world, repo, (item, pull)),
             "author_association": association(world, item.author),
             "auto_merge": Value::Null,
             "active_lock_reason": Value::Null,
@@ -81,15 +81,20 @@ fn end(world: &World, repo: &Repo, (name, oid): (&str, &str)) -> Value {
     }
 }
 
-fn links(url: &str, page: &str, issue: &str) -> Value {
+fn links(world: &World, repo: &Repo, (item, pull): (&Item, &Pull)) -> Value {
+    let (root, page, oid) = (repository::url(world, repo), page(world, repo, item), pull.head_sha());
+    let url = format!("{root}/pulls/{}", item.number);
+    let issue = format!("{root}/issues/{}", item.number);
     let link = |href: String| shape! { "href": href };
     shape! {
-        "self": link(url.to_owned()),
-        "html": link(page.to_owned()),
-        "issue": link(issue.to_owned()),
+        "self": link(url.clone()),
+        "html": link(page),
+        "issue": link(issue.clone()),
         "comments": link(format!("{issue}/comments")),
         "review_comments": link(format!("{url}/comments")),
+        "review_comment": link(format!("{root}/pulls/comments{{/number}}")),
         "commits": link(format!("{url}/commits")),
+        "statuses": link(format!("{root}/statuses/{oid}")),
     }
 }
 

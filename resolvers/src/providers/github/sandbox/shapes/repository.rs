@@ -122,6 +122,7 @@ pub(crate) fn repository(world: &World, repo: &Repo) -> Value {
             "open_issues": open,
             "watchers": repo.stargazers,
             "default_branch": "main",
+            "custom_properties": shape! {},
         },
     );
     object

@@ -85,14 +85,14 @@ impl World {
             viewer: 0,
             org: 0,
             ghost,
-            last_id: 2_150_000_000,
+            last_id: 1_150_000_000,
             deliveries: 0,
         };
         seed::fill(&mut world, base);
         world
     }
 
-    /// The next number for any kind of thing.
+    /// The next number for any kind of thing. All of them fit GraphQL's `Int`.
     pub(crate) fn next_id(&mut self) -> u64 {
         self.last_id += 37;
         self.last_id

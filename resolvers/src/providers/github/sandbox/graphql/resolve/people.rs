@@ -28,7 +28,9 @@ pub(super) fn actor(world: &World, at: usize, (name, arguments): (&str, &Argumen
         "isVerified" => Out::leaf(true),
         "viewerIsAMember" | "viewerCanAdminister" => Out::leaf(is_org),
         "repositories" | "topRepositories" | "repositoriesContributedTo" | "watching" => {
-            repository::list(world, arguments, |repo| repo.owner == at || !is_org && name != "repositories")
+            // A member sees the organisation's repositories where it is asked for them.
+            let member = arguments.texts("ownerAffiliations").is_some_and(|all| all.contains(&"ORGANIZATION_MEMBER"));
+            repository::list(world, arguments, |repo| repo.owner == at || !is_org && (member || name != "repositories"))
         }
         "repository" => {
             let found = arguments.text("name").and_then(|name| world.repo_named(&actor.login, name));

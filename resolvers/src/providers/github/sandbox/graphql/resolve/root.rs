@@ -46,13 +46,11 @@ pub(super) fn query(execution: &Execution<'_>, name: &str, arguments: &Arguments
 
 fn login(world: &World, arguments: &Arguments, (name, kinds): (&str, &[ActorKind])) -> Out {
     let login = arguments.text("login").unwrap_or("");
-    match world.actor_named(login).filter(|at| kinds.contains(&world.actor(*at).kind)) {
-        Some(at) => Out::key(Key::Actor(at)),
-        None => {
-            let kind = if name == "User" { "a User" } else { "an Organization" };
-            Out::Error(FieldError::not_found(format!("Could not resolve to {kind} with the login of '{login}'.")))
-        }
+    if let Some(at) = world.actor_named(login).filter(|at| kinds.contains(&world.actor(*at).kind)) {
+        return Out::key(Key::Actor(at));
     }
+    let kind = if name == "User" { "a User" } else { "an Organization" };
+    Out::Error(FieldError::not_found(format!("Could not resolve to {kind} with the login of '{login}'.")))
 }
 
 fn node(world: &World, id: &str) -> Out {

@@ -1,0 +1,385 @@
+//! Integrations: the tenant's accounts at the providers, their state, and the changes of them.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use mullion_schema::{
+    enums::{CircuitState, HealthState, IntegrationStatus, Stage},
+    error::{ErrorCode, PortError},
+    id::{IntegrationId, NodeReference},
+    ports::{
+        Accounts, Change, Connected, HealthView, IntegrationChanges, IntegrationView, NewIntegration, Page,
+        PageRequest, Position, ProviderView, QuotaView, Source,
+    },
+};
+use url::Url;
+
+use super::{Services, accounts_webhooks::Endpoints, failed};
+use crate::{
+    change::NodeRef,
+    engine::{Scope, integrations::Integration, internal},
+    provider::{Account, Provider},
+    secret::Secret,
+    store::integration::{self, IntegrationDraft, IntegrationStage},
+    tag::Tag,
+    upstream::{self, Connection, TokenSource, UpstreamError, UpstreamErrorKind},
+    vault::Place,
+};
+
+/// From this share of failed calls on, an integration counts as degraded.
+const DEGRADED_BELOW: f64 = 0.9;
+
+/// Answers for one execution.
+pub struct AccountsAnswer {
+    pub(super) services: Arc<Services>,
+    pub(super) scope: Arc<Scope>,
+}
+
+impl AccountsAnswer {
+    async fn rows(&self) -> Result<Vec<integration::Integration>, PortError> {
+        self.scope.record(Tag::own_list(&self.scope.tenant, "integrations"));
+        self.services.database.integrations(&self.scope.tenant).await.map_err(internal)
+    }
+
+    async fn row(&self, id: &IntegrationId) -> Result<Option<integration::Integration>, PortError> {
+        self.scope.record(Tag::own(&self.scope.tenant, "Integration", id.as_str()));
+        self.services.database.integration(&self.scope.tenant, id).await.map_err(internal)
+    }
+
+    async fn view(&self, row: integration::Integration) -> Result<Arc<IntegrationView>, PortError> {
+        self.scope.record(Tag::own(&self.scope.tenant, "Integration", row.id.as_str()));
+        let endpoints = self.services.database.endpoints(&row.tenant, &row.id).await.map_err(internal)?;
+        let default = endpoints.into_iter().find(|endpoint| endpoint.draft.container.is_none());
+        let webhook_url = default.and_then(|endpoint| self.services.webhook_url(&endpoint.provider, &endpoint.path));
+        Ok(Arc::new(integration_view(row, webhook_url)))
+    }
+
+    async fn ready(&self, id: &IntegrationId) -> Result<Arc<Integration>, PortError> {
+        let found = self.services.engine.directory().get(&self.scope.tenant, id).await?;
+        found.ok_or_else(|| PortError::not_found("the integration"))
+    }
+
+    fn provider_named(&self, key: &str) -> Result<Arc<dyn Provider>, PortError> {
+        let known = || self.services.providers.keys().copied().collect::<Vec<_>>().join(", ");
+        let provider = self.services.providers.get(key).cloned();
+        provider.ok_or_else(|| PortError::bad_input(format!("provider: there is no `{key}`; there are {}", known())))
+    }
+
+    /// Asks the provider who a token belongs to, before anything is stored.
+    async fn identify(
+        &self,
+        provider: &dyn Provider,
+        id: &IntegrationId,
+        base_url: &Url,
+        token: &Secret,
+    ) -> Result<Account, PortError> {
+        let services = &self.services;
+        let tokens = Arc::new(GivenToken(token.clone()));
+        let connection = Connection {
+            tenant: self.scope.tenant.clone(),
+            integration: id.clone(),
+            base_url: base_url.clone(),
+            scopes: Arc::default(),
+            facts: Arc::default(),
+            clock: Arc::clone(&services.clock),
+            transport: services.upstream.transport(id.clone(), base_url.clone(), tokens),
+        };
+        let name = provider.descriptor().name;
+        provider.identify(&connection).await.map_err(|error| match error.kind {
+            UpstreamErrorKind::AuthExpired | UpstreamErrorKind::Forbidden => {
+                PortError::bad_input(format!("token: {name} does not accept it"))
+            }
+            UpstreamErrorKind::NotFound | UpstreamErrorKind::Rejected => {
+                PortError::bad_input(format!("baseUrl: there is no {name} API there"))
+            }
+            UpstreamErrorKind::AddressRefused => PortError::bad_input(format!("baseUrl: {}", error.message)),
+            UpstreamErrorKind::RateLimited => PortError::new(
+                ErrorCode::ProviderRateLimited,
+                format!("{name}'s quota is used up; try again after it resets"),
+            ),
+            _ => PortError::new(ErrorCode::ProviderUnavailable, format!("{name} does not answer as it should")),
+        })
+    }
+
+    fn seal(&self, id: &IntegrationId, token: &Secret) -> Result<mullion_entities::sealed::Sealed, PortError> {
+        let place = Place { tenant: &self.scope.tenant, integration: id, column: "token" };
+        self.services.vault.seal(place, token).map_err(|error| failed("a token could not be sealed", &error))
+    }
+
+    fn announce(&self, change: &crate::store::stream::AppliedChange) {
+        self.services.applier.announce(&self.scope.tenant, std::slice::from_ref(change));
+    }
+}
+
+#[async_trait]
+impl Accounts for AccountsAnswer {
+    fn providers(&self) -> Vec<Arc<ProviderView>> {
+        self.services.providers.values().map(|provider| Arc::new(provider_view(provider.as_ref()))).collect()
+    }
+
+    async fn integrations(
+        &self,
+        provider: Option<&str>,
+        page: PageRequest,
+    ) -> Result<Page<Arc<IntegrationView>>, PortError> {
+        let rows = self.rows().await?;
+        let mut rows: Vec<_> =
+            rows.into_iter().filter(|row| provider.is_none_or(|provider| row.provider == provider)).collect();
+        rows.sort_by_key(position_of);
+        let total = i64::try_from(rows.len()).ok();
+        let start = page.after.as_ref().map_or(0, |after| rows.partition_point(|row| position_of(row) <= *after));
+        let has_next = rows.len() > start + page.first;
+        let mut items = Vec::new();
+        for row in rows.into_iter().skip(start).take(page.first) {
+            items.push((position_of(&row), self.view(row).await?));
+        }
+        Ok(Page { items, has_next, total })
+    }
+
+    async fn integration(&self, id: &IntegrationId) -> Result<Option<Arc<IntegrationView>>, PortError> {
+        match self.row(id).await? {
+            Some(row) => self.view(row).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    async fn of_provider(&self, provider: &str) -> Result<Vec<Arc<IntegrationView>>, PortError> {
+        let mut found = Vec::new();
+        for row in self.rows().await?.into_iter().filter(|row| row.provider == provider) {
+            found.push(self.view(row).await?);
+        }
+        Ok(found)
+    }
+
+    async fn feeding(&self, source: &Source) -> Result<Vec<Arc<IntegrationView>>, PortError> {
+        let named: Option<Vec<IntegrationId>> = match source {
+            Source::Activity(activity) => activity.integrations.clone(),
+            _ => source.containers().map(|nodes| nodes.iter().map(|node| node.integration.clone()).collect()),
+        };
+        let providers = match source {
+            Source::WorkItems(items) => items.filter.providers.clone(),
+            Source::Activity(activity) => activity.providers.clone(),
+            _ => None,
+        };
+        let mut found = Vec::new();
+        for row in self.rows().await? {
+            let named = named.as_ref().is_none_or(|ids| ids.contains(&row.id));
+            if named && providers.as_ref().is_none_or(|keys| keys.contains(&row.provider)) {
+                found.push(self.view(row).await?);
+            }
+        }
+        Ok(found)
+    }
+
+    async fn health(&self, id: &IntegrationId) -> Result<HealthView, PortError> {
+        let row = self.row(id).await?.ok_or_else(|| PortError::not_found("the integration"))?;
+        let transport = self.services.connector.transport(id);
+        let reading = transport.as_ref().map(|transport| transport.health()).unwrap_or_default();
+        let circuit = transport.map_or(upstream::CircuitState::Closed, |transport| transport.circuit());
+        let state = match (circuit, reading.success_rate) {
+            (upstream::CircuitState::Open, _) => HealthState::Down,
+            (upstream::CircuitState::HalfOpen, _) => HealthState::Degraded,
+            (_, None) => HealthState::Unknown,
+            (_, Some(rate)) if rate < DEGRADED_BELOW => HealthState::Degraded,
+            (_, Some(_)) => HealthState::Healthy,
+        };
+        let checked_at = reading.last_success_at.max(reading.last_error_at);
+        Ok(HealthView {
+            state,
+            checked_at,
+            success_rate: reading.success_rate,
+            latency_p50_ms: reading.p50.map(|latency| latency.as_secs_f64() * 1000.0),
+            latency_p95_ms: reading.p95.map(|latency| latency.as_secs_f64() * 1000.0),
+            last_error: reading.last_error.or(row.last_error.map(|(message, _)| message)),
+            last_delivery_at: row.last_delivery_at,
+            circuit: match circuit {
+                upstream::CircuitState::Closed => CircuitState::Closed,
+                upstream::CircuitState::HalfOpen => CircuitState::HalfOpen,
+                upstream::CircuitState::Open => CircuitState::Open,
+            },
+        })
+    }
+
+    async fn quota(&self, id: &IntegrationId) -> Result<Vec<QuotaView>, PortError> {
+        self.row(id).await?.ok_or_else(|| PortError::not_found("the integration"))?;
+        let reading = self.services.connector.transport(id).map(|transport| transport.health()).unwrap_or_default();
+        let int = |value: Option<i64>| value.and_then(|value| i32::try_from(value).ok());
+        let views = reading.quotas.into_iter().map(|quota| QuotaView {
+            name: quota.bucket.to_owned(),
+            limit: int(quota.limit),
+            remaining: int(quota.remaining),
+            resets_at: quota.resets_at,
+            used_today: quota.limit.zip(quota.remaining).and_then(|(limit, left)| int(Some(limit - left))).unwrap_or(0),
+        });
+        Ok(views.collect())
+    }
+
+    async fn connect(&self, new: NewIntegration) -> Result<Connected, PortError> {
+        let provider = self.provider_named(&new.provider)?;
+        let descriptor = provider.descriptor();
+        let base_url = match &new.base_url {
+            Some(url) => url.clone(),
+            None => {
+                descriptor.default_base_url.parse().map_err(|error| failed("a default base URL is no URL", &error))?
+            }
+        };
+        let guard = self.services.upstream.guard();
+        guard.check(&base_url).map_err(|error| PortError::bad_input(format!("baseUrl: {}", error.message)))?;
+        let id: IntegrationId = self.services.database.new_id().map_err(internal)?.into();
+        let token = Secret::from(new.token.reveal());
+        let account = self.identify(provider.as_ref(), &id, &base_url, &token).await?;
+        let draft = IntegrationDraft {
+            name: new.name,
+            base_url: new.base_url.map(Into::into),
+            stage: IntegrationStage::Production,
+            token: Some(self.seal(&id, &token)?),
+            ..connected(account, &self.services)
+        };
+        let created = self.services.database.create_integration(&self.scope.tenant, &id, descriptor.key, draft).await;
+        let created = created.map_err(internal)?;
+        self.announce(&created.change);
+        let given = new.webhook_secret.map(|secret| Secret::from(secret.reveal()));
+        let secret = self.services.create_default_endpoint(provider.as_ref(), &created.value, given).await?;
+        Ok(Connected { integration: self.view(created.value).await?, webhook_secret: secret })
+    }
+
+    async fn update(&self, id: &IntegrationId, changes: IntegrationChanges) -> Result<Arc<IntegrationView>, PortError> {
+        let row = self.row(id).await?.ok_or_else(|| PortError::not_found("the integration"))?;
+        let mut renewed = None;
+        if let Some(token) = changes.token {
+            let provider = self.provider_named(&row.provider)?;
+            let base_url = row.draft.base_url.as_deref().unwrap_or(provider.descriptor().default_base_url);
+            let base_url = base_url.parse().map_err(|error| failed("a stored base URL is no URL", &error))?;
+            let token = Secret::from(token.reveal());
+            let account = self.identify(provider.as_ref(), id, &base_url, &token).await?;
+            renewed = Some((self.seal(id, &token)?, connected(account, &self.services)));
+        }
+        let has_token = renewed.is_some();
+        let change = |draft: &mut IntegrationDraft| {
+            if let Some(name) = changes.name {
+                draft.name = name;
+            }
+            if let Some((token, account)) = renewed {
+                let kept = (draft.name.clone(), draft.base_url.clone(), draft.stage);
+                *draft =
+                    IntegrationDraft { name: kept.0, base_url: kept.1, stage: kept.2, token: Some(token), ..account };
+            }
+        };
+        let expected = changes.expected_updated_at;
+        let written = self.services.database.update_integration(&self.scope.tenant, id, expected, change).await;
+        let written = written.map_err(internal)?;
+        if has_token {
+            // A new token starts with a clean slate: no open circuit, no answers that another account was given.
+            self.services.connector.forget(id);
+        }
+        match changes.webhook_secret {
+            Change::Keep => {}
+            Change::Clear => self.services.set_default_secret(&written.value, None).await?,
+            Change::Set(secret) => {
+                self.services.set_default_secret(&written.value, Some(Secret::from(secret.reveal()))).await?;
+            }
+        }
+        self.announce(&written.change);
+        self.view(written.value).await
+    }
+
+    async fn register_webhooks(
+        &self,
+        id: &IntegrationId,
+        containers: Vec<NodeReference>,
+    ) -> Result<Connected, PortError> {
+        let row = self.row(id).await?.ok_or_else(|| PortError::not_found("the integration"))?;
+        let integration = self.ready(id).await?;
+        let mut nodes = Vec::new();
+        for container in containers {
+            let known =
+                integration.provider.descriptor().types.iter().find(|known| known.name == &*container.type_name);
+            match known.filter(|_| container.integration == *id) {
+                Some(known) => nodes.push(NodeRef::new(known.name, container.native_id)),
+                None => return Err(PortError::not_found("a container")),
+            }
+        }
+        let webhook_secret = self.services.register(&integration, &row, &nodes).await?;
+        Ok(Connected { integration: self.view(row).await?, webhook_secret })
+    }
+
+    async fn disconnect(&self, id: &IntegrationId) -> Result<(), PortError> {
+        if let Some(integration) = self.services.engine.directory().get(&self.scope.tenant, id).await? {
+            self.services.unregister_all(&integration).await;
+        }
+        let deleted = self.services.database.delete_integration(&self.scope.tenant, id).await.map_err(internal)?;
+        self.services.connector.forget(id);
+        self.announce(&deleted.change);
+        Ok(())
+    }
+}
+
+/// What a provider told of an account, as fields of its row.
+fn connected(account: Account, services: &Services) -> IntegrationDraft {
+    IntegrationDraft {
+        account_name: Some(account.name),
+        account_user: account.user.map(|user| user.to_string()),
+        scopes: account.scopes,
+        facts: account.facts,
+        status: integration::IntegrationStatus::Connected,
+        connected_at: Some(services.clock.now()),
+        name: String::new(),
+        base_url: None,
+        stage: IntegrationStage::Production,
+        token: None,
+        expires_at: None,
+    }
+}
+
+fn position_of(row: &integration::Integration) -> Position {
+    Position { sort: row.draft.name.to_lowercase(), native_id: row.id.as_str().to_owned() }
+}
+
+fn provider_view(provider: &dyn Provider) -> ProviderView {
+    let descriptor = provider.descriptor();
+    ProviderView {
+        key: descriptor.key.to_owned(),
+        name: descriptor.name.to_owned(),
+        stage: Stage::Pilot,
+        documentation_url: descriptor.documentation_url.parse().ok(),
+        oauth: descriptor.oauth,
+        webhooks: true,
+        node_types: descriptor.types.iter().map(|node_type| node_type.name.to_owned()).collect(),
+    }
+}
+
+fn integration_view(row: integration::Integration, webhook_url: Option<Url>) -> IntegrationView {
+    IntegrationView {
+        id: row.id,
+        provider: row.provider,
+        name: row.draft.name,
+        account_name: row.draft.account_name,
+        status: match row.draft.status {
+            integration::IntegrationStatus::Pending => IntegrationStatus::Pending,
+            integration::IntegrationStatus::Connected => IntegrationStatus::Connected,
+            integration::IntegrationStatus::NeedsReconnect => IntegrationStatus::NeedsReconnect,
+            integration::IntegrationStatus::Disabled => IntegrationStatus::Disabled,
+        },
+        stage: match row.draft.stage {
+            IntegrationStage::Prototype => Stage::Prototype,
+            IntegrationStage::Pilot => Stage::Pilot,
+            IntegrationStage::Production => Stage::Production,
+            IntegrationStage::Retired => Stage::Retired,
+        },
+        scopes: row.draft.scopes,
+        connected_at: row.draft.connected_at,
+        expires_at: row.draft.expires_at,
+        webhook_url,
+        updated_at: row.updated_at,
+    }
+}
+
+/// A token that was just given, for the one call that checks it.
+struct GivenToken(Secret);
+
+#[async_trait]
+impl TokenSource for GivenToken {
+    async fn token(&self) -> Result<Secret, UpstreamError> {
+        Ok(self.0.clone())
+    }
+}

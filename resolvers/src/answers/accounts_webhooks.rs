@@ -1,0 +1,234 @@
+//! Webhook endpoints of integrations: their secrets, and their registration at the providers.
+
+use async_trait::async_trait;
+use mullion_schema::{
+    error::{ErrorCode, PortError},
+    id::{IntegrationId, TenantId},
+    ports,
+};
+use url::Url;
+
+use super::{Services, failed};
+use crate::{
+    change::NodeRef,
+    engine::{integrations::Integration, internal},
+    provider::Provider,
+    secret::Secret,
+    store::{
+        endpoint::{Endpoint, EndpointDraft},
+        integration,
+    },
+    upstream::UpstreamErrorKind,
+    vault::{Place, Vault},
+};
+
+/// Bytes of a secret that is generated here.
+const SECRET_BYTES: usize = 32;
+
+/// The secrets of an endpoint, opened for the verification of one request.
+pub fn endpoint_secrets(vault: &Vault, endpoint: &Endpoint) -> Result<Vec<Secret>, PortError> {
+    let Some(sealed) = &endpoint.draft.secrets else { return Ok(Vec::new()) };
+    let opened = vault
+        .open(place(&endpoint.tenant, &endpoint.integration), sealed)
+        .map_err(|error| failed("an endpoint's secret could not be opened", &error))?;
+    Ok(vec![opened])
+}
+
+/// Seals an endpoint's secret.
+pub fn seal_secret(
+    vault: &Vault,
+    tenant: &TenantId,
+    integration: &IntegrationId,
+    secret: &Secret,
+) -> Result<mullion_entities::sealed::Sealed, PortError> {
+    vault.seal(place(tenant, integration), secret).map_err(|error| failed("a secret could not be sealed", &error))
+}
+
+fn place<'a>(tenant: &'a TenantId, integration: &'a IntegrationId) -> Place<'a> {
+    Place { tenant, integration, column: "secrets" }
+}
+
+/// What accounts do with endpoints.
+#[async_trait]
+pub(super) trait Endpoints {
+    /// Where providers reach an endpoint, where they can.
+    fn webhook_url(&self, provider: &str, path: &str) -> Option<Url>;
+
+    /// Makes the default endpoint of a new integration. The secret, where it was generated here.
+    async fn create_default_endpoint(
+        &self,
+        provider: &dyn Provider,
+        row: &integration::Integration,
+        given: Option<Secret>,
+    ) -> Result<Option<ports::Secret>, PortError>;
+
+    /// Sets or clears the secret of the default endpoint.
+    async fn set_default_secret(&self, row: &integration::Integration, secret: Option<Secret>)
+    -> Result<(), PortError>;
+
+    /// Creates webhooks for containers at the provider. The secret, where it was generated for them just now.
+    async fn register(
+        &self,
+        integration: &Integration,
+        row: &integration::Integration,
+        containers: &[NodeRef],
+    ) -> Result<Option<ports::Secret>, PortError>;
+
+    /// Deletes what was registered at the provider, as far as it lets us: a disconnect does not fail for it.
+    async fn unregister_all(&self, integration: &Integration);
+}
+
+#[async_trait]
+impl Endpoints for Services {
+    fn webhook_url(&self, provider: &str, path: &str) -> Option<Url> {
+        self.webhook_base.as_ref()?.join(&format!("webhooks/{provider}/{path}")).ok()
+    }
+
+    async fn create_default_endpoint(
+        &self,
+        provider: &dyn Provider,
+        row: &integration::Integration,
+        given: Option<Secret>,
+    ) -> Result<Option<ports::Secret>, PortError> {
+        let generated = if given.is_none() && provider.generates_secret() { Some(new_secret()?) } else { None };
+        let secret = given.or_else(|| generated.clone());
+        let secrets = secret.map(|secret| seal_secret(&self.vault, &row.tenant, &row.id, &secret)).transpose()?;
+        let draft = EndpointDraft { secrets, ..EndpointDraft::default() };
+        self.database.create_endpoint(&row.tenant, &row.id, None, draft).await.map_err(internal)?;
+        Ok(generated.and_then(|secret| secret.expose_text().map(|text| ports::Secret::new(text.to_owned()))))
+    }
+
+    async fn set_default_secret(
+        &self,
+        row: &integration::Integration,
+        secret: Option<Secret>,
+    ) -> Result<(), PortError> {
+        let endpoint = default_endpoint(self, &row.tenant, &row.id).await?;
+        let secrets = secret.map(|secret| seal_secret(&self.vault, &row.tenant, &row.id, &secret)).transpose()?;
+        let change = |draft: &mut EndpointDraft| {
+            draft.secrets = secrets;
+            true
+        };
+        self.database.update_endpoint(&row.tenant, &endpoint.id, change).await.map_err(internal)?;
+        Ok(())
+    }
+
+    async fn register(
+        &self,
+        integration: &Integration,
+        row: &integration::Integration,
+        containers: &[NodeRef],
+    ) -> Result<Option<ports::Secret>, PortError> {
+        if self.webhook_base.is_none() {
+            return Err(PortError::bad_input(
+                "providers cannot reach this server: start it with public_url (or --public-url) first",
+            ));
+        }
+        if integration.provider.secret_by_handshake() {
+            for container in containers {
+                self.register_by_handshake(integration, container).await?;
+            }
+            return Ok(None);
+        }
+        let endpoint = default_endpoint(self, &row.tenant, &row.id).await?;
+        let known = endpoint_secrets(&self.vault, &endpoint)?.into_iter().next();
+        let generated = if known.is_none() { Some(new_secret()?) } else { None };
+        if let Some(secret) = &generated {
+            self.set_default_secret(row, Some(secret.clone())).await?;
+        }
+        let secret = known.or_else(|| generated.clone()).ok_or_else(PortError::internal)?;
+        let target = self.webhook_url(&endpoint.provider, &endpoint.path).ok_or_else(PortError::internal)?;
+        for container in containers {
+            let id = self.create_at_provider(integration, container, &target, &secret).await?;
+            let draft = EndpointDraft {
+                external_id: Some(id),
+                container: Some(container.to_string()),
+                ..EndpointDraft::default()
+            };
+            // Only to know what to delete at the provider: deliveries come in at the default endpoint.
+            self.database.create_endpoint(&row.tenant, &row.id, None, draft).await.map_err(internal)?;
+        }
+        Ok(generated.and_then(|secret| secret.expose_text().map(|text| ports::Secret::new(text.to_owned()))))
+    }
+
+    async fn unregister_all(&self, integration: &Integration) {
+        let endpoints = self.database.endpoints(&integration.tenant, &integration.id).await.unwrap_or_default();
+        for external_id in endpoints.iter().filter_map(|endpoint| endpoint.draft.external_id.as_deref()) {
+            if let Err(error) = integration.provider.unregister_webhook(&integration.connection, external_id).await {
+                tracing::warn!(%error, integration = %integration.id, "a webhook could not be deleted at the provider");
+            }
+        }
+    }
+}
+
+impl Services {
+    /// Each such webhook has an endpoint of its own, whose secret comes by a handshake while the creating call is open.
+    async fn register_by_handshake(&self, integration: &Integration, container: &NodeRef) -> Result<(), PortError> {
+        let draft = EndpointDraft {
+            handshake_pending: true,
+            container: Some(container.to_string()),
+            ..EndpointDraft::default()
+        };
+        let (tenant, database) = (&integration.tenant, &self.database);
+        let endpoint = database.create_endpoint(tenant, &integration.id, None, draft).await.map_err(internal)?;
+        let target = self.webhook_url(&endpoint.provider, &endpoint.path).ok_or_else(PortError::internal)?;
+        match self.create_at_provider(integration, container, &target, &Secret::from("")).await {
+            Ok(external_id) => {
+                let change = |draft: &mut EndpointDraft| {
+                    draft.external_id = Some(external_id);
+                    draft.handshake_pending = false;
+                    true
+                };
+                database.update_endpoint(tenant, &endpoint.id, change).await.map_err(internal)?;
+                Ok(())
+            }
+            Err(error) => {
+                // Nothing came of it: no door stays open for a handshake.
+                database.delete_endpoint(tenant, &endpoint.id).await.map_err(internal)?;
+                Err(error)
+            }
+        }
+    }
+
+    async fn create_at_provider(
+        &self,
+        integration: &Integration,
+        container: &NodeRef,
+        target: &Url,
+        secret: &Secret,
+    ) -> Result<String, PortError> {
+        let name = integration.provider.descriptor().name;
+        let created = integration.provider.register_webhook(&integration.connection, container, target, secret).await;
+        match created {
+            Some(Ok(webhook)) => Ok(webhook.external_id),
+            None => Err(PortError::bad_input(format!(
+                "{name}'s API cannot register webhooks for this: enter the integration's webhookUrl in its settings"
+            ))),
+            Some(Err(error)) => Err(match error.kind {
+                UpstreamErrorKind::Rejected | UpstreamErrorKind::Forbidden | UpstreamErrorKind::NotFound => {
+                    PortError::new(
+                        ErrorCode::ProviderError,
+                        format!("{name} refused to create the webhook: {}", error.message),
+                    )
+                }
+                _ => crate::engine::port_error(integration, &error),
+            }),
+        }
+    }
+}
+
+async fn default_endpoint(
+    services: &Services,
+    tenant: &TenantId,
+    integration: &IntegrationId,
+) -> Result<Endpoint, PortError> {
+    let endpoints = services.database.endpoints(tenant, integration).await.map_err(internal)?;
+    let default = endpoints.into_iter().find(|endpoint| endpoint.draft.container.is_none());
+    default.ok_or_else(|| PortError::not_found("the integration's endpoint"))
+}
+
+fn new_secret() -> Result<Secret, PortError> {
+    let mut bytes = [0; SECRET_BYTES];
+    getrandom::fill(&mut bytes).map_err(|error| failed("no random bytes", &error))?;
+    Ok(Secret::from(hex::encode(bytes)))
+}

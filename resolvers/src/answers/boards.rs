@@ -1,0 +1,310 @@
+//! Dashboards and widgets: our own rows, read and changed, each read recorded and each change announced.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use async_trait::async_trait;
+use mullion_schema::{
+    error::PortError,
+    id::{DashboardId, IntegrationId, NodeReference, WidgetId},
+    ports::{
+        Boards, Change, DashboardChanges, DashboardView, Layout, NewDashboard, NewSlug, NewWidget, Page, PageRequest,
+        Position, Source, WidgetChanges, WidgetView,
+    },
+};
+
+use super::{Services, failed};
+use crate::{
+    change::{self, ListRef, NodeRef},
+    engine::{Scope, internal},
+    store::{
+        StoreError,
+        apply::Batch,
+        dashboard::{Dashboard, DashboardDraft},
+        stream::Written,
+        widget::{self, Widget, WidgetDraft},
+    },
+    tag::Tag,
+};
+
+/// Slugs that are tried with a number behind them before a dashboard's name counts as taken.
+const SLUG_TRIES: u32 = 50;
+/// The default height of a widget that is placed for its owner.
+const HEIGHT: i32 = 4;
+
+/// Answers for one execution.
+pub struct BoardsAnswer {
+    pub(super) services: Arc<Services>,
+    pub(super) scope: Arc<Scope>,
+}
+
+impl BoardsAnswer {
+    fn told<T>(&self, written: Written<T>) -> T {
+        self.services.applier.announce(&self.scope.tenant, std::slice::from_ref(&written.change));
+        written.value
+    }
+
+    fn saw_dashboard(&self, dashboard: Option<Dashboard>) -> Option<Arc<DashboardView>> {
+        let dashboard = dashboard?;
+        self.scope.record(Tag::own(&self.scope.tenant, "Dashboard", &dashboard.id));
+        Some(Arc::new(dashboard_view(dashboard)))
+    }
+
+    fn saw_widget(&self, widget: Widget) -> Result<Arc<WidgetView>, PortError> {
+        self.scope.record(Tag::own(&self.scope.tenant, "Widget", &widget.id));
+        widget_view(widget).map(Arc::new)
+    }
+
+    /// Nodes and integrations that a source names must be the tenant's.
+    async fn check_source(&self, source: &Source) -> Result<(), PortError> {
+        let mut integrations: Vec<IntegrationId> =
+            source.containers().into_iter().flatten().map(|node| node.integration.clone()).collect();
+        if let Source::Activity(activity) = source {
+            integrations.extend(activity.integrations.clone().unwrap_or_default());
+        }
+        integrations.sort();
+        integrations.dedup();
+        for id in integrations {
+            if self.services.engine.directory().get(&self.scope.tenant, &id).await?.is_none() {
+                return Err(PortError::not_found("something that the source names"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Where a widget goes that nobody placed: below the others, half the grid wide.
+    async fn place(&self, dashboard: &DashboardId) -> Result<Layout, PortError> {
+        let row = self.services.database.dashboard(&self.scope.tenant, dashboard.as_str()).await.map_err(internal)?;
+        let columns = row.ok_or_else(|| PortError::not_found("the dashboard"))?.draft.columns;
+        let widgets = self.services.database.widgets(&self.scope.tenant, dashboard.as_str()).await.map_err(internal)?;
+        let below = widgets.iter().map(|widget| widget.draft.layout.y + widget.draft.layout.height).max().unwrap_or(0);
+        Ok(Layout { x: 0, y: below, width: (columns / 2).max(1), height: HEIGHT })
+    }
+
+    async fn outdate(&self, source: &Source) -> Result<(), PortError> {
+        let mut by_integration: BTreeMap<IntegrationId, Vec<&NodeReference>> = BTreeMap::new();
+        for node in source.containers().into_iter().flatten() {
+            by_integration.entry(node.integration.clone()).or_default().push(node);
+        }
+        for (id, nodes) in by_integration {
+            let Some(integration) = self.services.engine.directory().get(&self.scope.tenant, &id).await? else {
+                continue;
+            };
+            let lists = integration.provider.containers();
+            let stale_lists = nodes.iter().flat_map(|node| {
+                let known = lists.iter().filter(|lists| lists.container == &*node.type_name);
+                known.flat_map(|lists| {
+                    let parent = NodeRef::new(lists.container, Arc::clone(&node.native_id));
+                    let names = lists.work_items.as_ref().map(|items| items.list).into_iter();
+                    let names = names.chain(lists.pull_requests.map(|(name, _)| name));
+                    let names = names.chain(lists.builds.map(|(name, _)| name)).chain(lists.messages);
+                    names.map(move |name| ListRef { parent: Some(parent.clone()), name }).collect::<Vec<_>>()
+                })
+            });
+            let mut batch = Batch::of_fetch(self.services.clock.now());
+            batch.changes.push(change::Change { stale_lists: stale_lists.collect(), ..change::Change::default() });
+            self.services.applier.apply(&integration, batch).await.map_err(internal)?;
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Boards for BoardsAnswer {
+    async fn dashboards(&self, page: PageRequest) -> Result<Page<Arc<DashboardView>>, PortError> {
+        self.scope.record(Tag::own_list(&self.scope.tenant, "dashboards"));
+        let after = page.after.as_ref().map(|after| after.native_id.as_str());
+        let limit = page.first as u64 + 1;
+        let mut rows = self.services.database.dashboards(&self.scope.tenant, after, limit).await.map_err(internal)?;
+        let has_next = rows.len() > page.first;
+        rows.truncate(page.first);
+        let items = rows.into_iter().filter_map(|row| {
+            let position = Position { sort: row.id.clone(), native_id: row.id.clone() };
+            Some((position, self.saw_dashboard(Some(row))?))
+        });
+        Ok(Page { items: items.collect(), has_next, total: None })
+    }
+
+    async fn dashboard(&self, id: &DashboardId) -> Result<Option<Arc<DashboardView>>, PortError> {
+        self.scope.record(Tag::own(&self.scope.tenant, "Dashboard", id.as_str()));
+        let row = self.services.database.dashboard(&self.scope.tenant, id.as_str()).await.map_err(internal)?;
+        Ok(self.saw_dashboard(row))
+    }
+
+    async fn dashboard_by_slug(&self, slug: &str) -> Result<Option<Arc<DashboardView>>, PortError> {
+        self.scope.record(Tag::own_list(&self.scope.tenant, "dashboards"));
+        let row = self.services.database.dashboard_by_slug(&self.scope.tenant, slug).await.map_err(internal)?;
+        Ok(self.saw_dashboard(row))
+    }
+
+    async fn widgets(&self, dashboard: &DashboardId) -> Result<Vec<Arc<WidgetView>>, PortError> {
+        self.scope.record(Tag::own(&self.scope.tenant, "Dashboard", dashboard.as_str()));
+        let rows = self.services.database.widgets(&self.scope.tenant, dashboard.as_str()).await.map_err(internal)?;
+        rows.into_iter().map(|row| self.saw_widget(row)).collect()
+    }
+
+    async fn widget(&self, id: &WidgetId) -> Result<Option<Arc<WidgetView>>, PortError> {
+        self.scope.record(Tag::own(&self.scope.tenant, "Widget", id.as_str()));
+        let row = self.services.database.widget(&self.scope.tenant, id.as_str()).await.map_err(internal)?;
+        row.map(|row| self.saw_widget(row)).transpose()
+    }
+
+    async fn create_dashboard(&self, new: NewDashboard) -> Result<Arc<DashboardView>, PortError> {
+        let (slug, tries) = match &new.slug {
+            NewSlug::Exact(slug) => (slug, 1),
+            NewSlug::Like(slug) => (slug, SLUG_TRIES),
+        };
+        for number in 1..=tries {
+            let slug = if number == 1 { slug.clone() } else { format!("{slug}-{number}") };
+            let draft = DashboardDraft {
+                slug,
+                name: new.name.clone(),
+                description: new.description.clone(),
+                columns: new.columns,
+            };
+            match self.services.database.create_dashboard(&self.scope.tenant, draft).await {
+                Err(StoreError::Taken(_)) if number < tries => {}
+                created => return Ok(Arc::new(dashboard_view(self.told(created.map_err(internal)?)))),
+            }
+        }
+        Err(internal(StoreError::Taken("slug")))
+    }
+
+    async fn update_dashboard(
+        &self,
+        id: &DashboardId,
+        changes: DashboardChanges,
+    ) -> Result<Arc<DashboardView>, PortError> {
+        let expected = changes.expected_updated_at;
+        let change = |draft: &mut DashboardDraft| {
+            set(&mut draft.name, changes.name);
+            set(&mut draft.slug, changes.slug);
+            set(&mut draft.columns, changes.columns);
+            match changes.description {
+                Change::Keep => {}
+                Change::Clear => draft.description = None,
+                Change::Set(description) => draft.description = Some(description),
+            }
+        };
+        let database = &self.services.database;
+        let written = database.update_dashboard(&self.scope.tenant, id.as_str(), expected, change).await;
+        Ok(Arc::new(dashboard_view(self.told(written.map_err(internal)?))))
+    }
+
+    async fn delete_dashboard(&self, id: &DashboardId) -> Result<(), PortError> {
+        let deleted = self.services.database.delete_dashboard(&self.scope.tenant, id.as_str()).await;
+        self.told(deleted.map_err(internal)?);
+        Ok(())
+    }
+
+    async fn add_widget(&self, new: NewWidget) -> Result<Arc<WidgetView>, PortError> {
+        self.check_source(&new.source).await?;
+        let layout = match new.layout {
+            Some(layout) => layout,
+            None => self.place(&new.dashboard).await?,
+        };
+        let draft = WidgetDraft {
+            title: new.title,
+            layout: stored_layout(layout),
+            kind: kind_of(&new.source).to_owned(),
+            source: stored_source(&new.source)?,
+        };
+        let database = &self.services.database;
+        let written = database.create_widget(&self.scope.tenant, new.dashboard.as_str(), draft).await;
+        widget_view(self.told(written.map_err(internal)?)).map(Arc::new)
+    }
+
+    async fn update_widget(&self, id: &WidgetId, changes: WidgetChanges) -> Result<Arc<WidgetView>, PortError> {
+        let source = match &changes.source {
+            None => None,
+            Some(source) => {
+                self.check_source(source).await?;
+                Some(stored_source(source)?)
+            }
+        };
+        let change = |draft: &mut WidgetDraft| {
+            set(&mut draft.title, changes.title);
+            set(&mut draft.source, source);
+        };
+        let database = &self.services.database;
+        let expected = changes.expected_updated_at;
+        let written = database.update_widget(&self.scope.tenant, id.as_str(), expected, change).await;
+        widget_view(self.told(written.map_err(internal)?)).map(Arc::new)
+    }
+
+    async fn move_widgets(
+        &self,
+        dashboard: &DashboardId,
+        moves: Vec<(WidgetId, Layout)>,
+    ) -> Result<Arc<DashboardView>, PortError> {
+        let moves = moves.into_iter().map(|(id, layout)| (id.as_str().to_owned(), stored_layout(layout))).collect();
+        let database = &self.services.database;
+        let written = database.move_widgets(&self.scope.tenant, dashboard.as_str(), &moves).await;
+        self.told(written.map_err(internal)?);
+        self.dashboard(dashboard).await?.ok_or_else(|| PortError::not_found("the dashboard"))
+    }
+
+    async fn remove_widget(&self, id: &WidgetId) -> Result<(), PortError> {
+        let deleted = self.services.database.delete_widget(&self.scope.tenant, id.as_str()).await;
+        self.told(deleted.map_err(internal)?);
+        Ok(())
+    }
+
+    async fn refresh_widget(&self, id: &WidgetId) -> Result<Arc<WidgetView>, PortError> {
+        let widget = self.widget(id).await?.ok_or_else(|| PortError::not_found("the widget"))?;
+        // First what is read becomes stale, then it is told, so that whoever hears of it reads it again.
+        self.outdate(&widget.source).await?;
+        let written = self.services.database.note_widget_refreshed(&self.scope.tenant, id.as_str()).await;
+        widget_view(self.told(written.map_err(internal)?)).map(Arc::new)
+    }
+}
+
+fn set<T>(value: &mut T, change: Option<T>) {
+    if let Some(change) = change {
+        *value = change;
+    }
+}
+
+fn kind_of(source: &Source) -> &'static str {
+    match source {
+        Source::WorkItems(_) => "workItems",
+        Source::PullRequests(_) => "pullRequests",
+        Source::Builds(_) => "builds",
+        Source::Messages(_) => "messages",
+        Source::Activity(_) => "activity",
+        Source::Metric(_) => "metric",
+    }
+}
+
+fn stored_source(source: &Source) -> Result<serde_json::Value, PortError> {
+    serde_json::to_value(source).map_err(|error| failed("a widget's source could not be written", &error))
+}
+
+fn stored_layout(layout: Layout) -> widget::Layout {
+    widget::Layout { x: layout.x, y: layout.y, width: layout.width, height: layout.height }
+}
+
+fn dashboard_view(dashboard: Dashboard) -> DashboardView {
+    DashboardView {
+        id: dashboard.id.into(),
+        slug: dashboard.draft.slug,
+        name: dashboard.draft.name,
+        description: dashboard.draft.description,
+        columns: dashboard.draft.columns,
+        created_at: dashboard.created_at,
+        updated_at: dashboard.updated_at,
+    }
+}
+
+fn widget_view(widget: Widget) -> Result<WidgetView, PortError> {
+    let source: Source = serde_json::from_value(widget.draft.source)
+        .map_err(|error| failed("a widget's source could not be read", &error))?;
+    let layout = widget.draft.layout;
+    Ok(WidgetView {
+        id: widget.id.into(),
+        dashboard: widget.dashboard.into(),
+        title: widget.draft.title,
+        layout: Layout { x: layout.x, y: layout.y, width: layout.width, height: layout.height },
+        source: Arc::new(source),
+        updated_at: widget.updated_at,
+    })
+}

@@ -1,0 +1,87 @@
+//! Answers of the graph's ports about our own rows, and what they share.
+
+mod accounts;
+mod accounts_webhooks;
+mod activity;
+mod boards;
+mod connector;
+mod cursors;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use mullion_schema::{
+    error::PortError,
+    ports::{Ports, ViewerView},
+};
+use tokio_util::task::TaskTracker;
+use url::Url;
+
+pub use self::{
+    accounts::AccountsAnswer,
+    accounts_webhooks::{endpoint_secrets, seal_secret},
+    activity::{ActivityAnswer, activity_view, filter_of},
+    boards::BoardsAnswer,
+    connector::Connector,
+    cursors::Cursors,
+};
+use crate::{
+    clock::Clock,
+    engine::{Applier, Engine, Scope, session::Session},
+    live::LiveHub,
+    provider::Provider,
+    store::Database,
+    upstream::Upstream,
+    vault::Vault,
+};
+
+/// The providers of this build, by key.
+pub type Providers = BTreeMap<&'static str, Arc<dyn Provider>>;
+
+/// The parts of a running gateway that answers are made from. Wired once.
+pub struct Services {
+    /// The database.
+    pub database: Database,
+    /// Seals tokens and secrets.
+    pub vault: Vault,
+    /// Reads the providers' nodes.
+    pub engine: Arc<Engine>,
+    /// Writes what providers tell, and announces changes.
+    pub applier: Arc<Applier>,
+    /// Live operations.
+    pub hub: Arc<LiveHub>,
+    /// The providers.
+    pub providers: Arc<Providers>,
+    /// Connects integrations.
+    pub connector: Arc<Connector>,
+    /// Calls to providers.
+    pub upstream: Upstream,
+    /// Event cursors.
+    pub cursors: Cursors,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// Where providers reach us: `{base}/webhooks/…`. `None`: nowhere.
+    pub webhook_base: Option<Url>,
+    /// Where tasks run.
+    pub tasks: TaskTracker,
+}
+
+impl Services {
+    /// The ports of one execution.
+    pub fn ports(self: &Arc<Self>, viewer: &Arc<ViewerView>, scope: &Arc<Scope>) -> Ports {
+        let session = Arc::new(Session::new(Arc::clone(&self.engine), Arc::clone(scope)));
+        Ports {
+            nodes: Arc::clone(&session) as Arc<dyn mullion_schema::ports::Nodes>,
+            boards: Arc::new(BoardsAnswer { services: Arc::clone(self), scope: Arc::clone(scope) }),
+            accounts: Arc::new(AccountsAnswer { services: Arc::clone(self), scope: Arc::clone(scope) }),
+            activity: Arc::new(ActivityAnswer { services: Arc::clone(self), scope: Arc::clone(scope) }),
+            work: session,
+            viewer: Arc::clone(viewer),
+        }
+    }
+}
+
+/// Logs a failure whose cause must not reach clients.
+pub(crate) fn failed(what: &'static str, error: &(dyn std::error::Error + 'static)) -> PortError {
+    tracing::error!(error, "{what}");
+    PortError::internal()
+}

@@ -1,0 +1,69 @@
+//! The node cache: stored nodes by key, bounded by bytes, each a hit only while its tag has no later epoch.
+
+use std::sync::Arc;
+
+use mullion_schema::id::{NodeKey, TenantId};
+
+use super::epochs::{Epochs, Head};
+use crate::{store::node::StoredNode, tag::Tag};
+
+/// What one entry costs beside its body: keys, stamps, the cache's own book-keeping.
+const OVERHEAD: u32 = 400;
+
+#[derive(Clone)]
+struct Entry {
+    noted: Head,
+    node: Option<Arc<StoredNode>>,
+}
+
+/// Nodes in memory.
+pub struct NodeCache {
+    entries: moka::sync::Cache<(TenantId, NodeKey), Entry>,
+}
+
+impl NodeCache {
+    /// A cache of about this many bytes.
+    pub fn new(bytes: u64) -> Self {
+        let entries = moka::sync::Cache::builder()
+            .weigher(|_: &(TenantId, NodeKey), entry: &Entry| entry.node.as_ref().map_or(OVERHEAD, |node| weight(node)))
+            .max_capacity(bytes)
+            .build();
+        Self { entries }
+    }
+
+    /// The node, where it is cached and current: `Some(None)` says that the store has none.
+    pub fn get(&self, tenant: &TenantId, key: &NodeKey, epochs: &Epochs) -> Option<Option<Arc<StoredNode>>> {
+        let entry = self.entries.get(&(tenant.clone(), key.clone()))?;
+        let tag = Tag::node(tenant, key);
+        epochs.is_current(tenant, entry.noted, [&tag]).then_some(entry.node)
+    }
+
+    /// Keeps what the store had at `noted`, unless something newer is there.
+    pub fn put(&self, tenant: &TenantId, key: &NodeKey, noted: Head, node: Option<Arc<StoredNode>>) {
+        let name = (tenant.clone(), key.clone());
+        if self.entries.get(&name).is_none_or(|entry| entry.noted <= noted) {
+            self.entries.insert(name, Entry { noted, node });
+        }
+    }
+
+    /// Forgets a node: it was written without a change in the stream (a first fill).
+    pub fn forget(&self, tenant: &TenantId, key: &NodeKey) {
+        self.entries.invalidate(&(tenant.clone(), key.clone()));
+    }
+}
+
+fn weight(node: &StoredNode) -> u32 {
+    let body: usize = node.body.iter().map(|(key, value)| key.len() * 2 + 48 + bytes_of(value)).sum();
+    u32::try_from(body).unwrap_or(u32::MAX).saturating_add(OVERHEAD)
+}
+
+fn bytes_of(value: &serde_json::Value) -> usize {
+    match value {
+        serde_json::Value::String(text) => 32 + text.len(),
+        serde_json::Value::Array(items) => 32 + items.iter().map(bytes_of).sum::<usize>(),
+        serde_json::Value::Object(fields) => {
+            48 + fields.iter().map(|(key, value)| key.len() + 48 + bytes_of(value)).sum::<usize>()
+        }
+        _ => 32,
+    }
+}

@@ -1,0 +1,92 @@
+//! The one way into the store for what providers tell: apply in one transaction, then epochs, caches, live operations, in that order.
+
+use std::sync::Arc;
+
+use futures::{FutureExt as _, future::BoxFuture};
+use mullion_schema::id::TenantId;
+
+use super::{
+    Shelf,
+    fetcher::{Absorbed, Sink},
+    integrations::Integration,
+    session::lookup_page,
+};
+use crate::{
+    cache::epochs::Epochs,
+    change::Change,
+    live::LiveHub,
+    provider::FetchWant,
+    store::{
+        StoreError,
+        apply::{Applied, Batch},
+        stream::AppliedChange,
+    },
+    upstream::{UpstreamError, UpstreamErrorKind},
+};
+
+/// Applies and announces.
+pub struct Applier {
+    shelf: Arc<Shelf>,
+    epochs: Arc<Epochs>,
+    hub: Arc<LiveHub>,
+}
+
+impl Applier {
+    /// An applier.
+    pub fn new(shelf: Arc<Shelf>, epochs: Arc<Epochs>, hub: Arc<LiveHub>) -> Self {
+        Self { shelf, epochs, hub }
+    }
+
+    /// Applies a batch of an integration and announces what changed.
+    pub async fn apply(&self, integration: &Integration, batch: Batch) -> Result<Applied, StoreError> {
+        let tenant = &integration.tenant;
+        // The head is in memory before the stream moves, so that no change falls between the two.
+        let known = self.epochs.head(tenant).is_some();
+        if !known {
+            self.epochs.start(tenant, self.shelf.database().head(tenant).await?);
+        }
+        let applied = self.shelf.database().apply(tenant, &integration.id, &integration.provider, batch).await?;
+        for node in &applied.nodes {
+            self.shelf.cache().forget(tenant, &node.key);
+        }
+        self.announce(tenant, &applied.changes);
+        for node in &applied.nodes {
+            self.shelf.cache().put(tenant, &node.key, applied.head, Some(Arc::new(node.clone())));
+        }
+        Ok(applied)
+    }
+
+    /// Announces changes that are in the stream: outdates what was read before, wakes who watches.
+    pub fn announce(&self, tenant: &TenantId, changes: &[AppliedChange]) {
+        for change in changes {
+            self.epochs.advance(tenant, change.position, &change.tags);
+        }
+        if !changes.is_empty() {
+            self.hub.publish(tenant, changes);
+        }
+    }
+}
+
+impl Sink for Applier {
+    fn absorb(&self, integration: Arc<Integration>, absorbed: Absorbed) -> BoxFuture<'_, Result<(), UpstreamError>> {
+        async move {
+            let mut batch = Batch::of_fetch(absorbed.sent_at);
+            let mut change = Change::default();
+            for (want, fetched) in absorbed.fetched {
+                match (&want, &fetched.found) {
+                    (FetchWant::Node { node, .. }, None) => batch.unknown.push(node.clone()),
+                    (FetchWant::Lookup { lookup, .. }, found) => batch.pages.push(lookup_page(lookup, found.clone())),
+                    _ => {}
+                }
+                change.writes.extend(fetched.writes);
+                batch.pages.extend(fetched.pages);
+            }
+            batch.changes.push(change);
+            self.apply(&integration, batch).await.map(drop).map_err(|error| {
+                tracing::error!(error = &error as &dyn std::error::Error, "what was fetched could not be stored");
+                UpstreamError::new(UpstreamErrorKind::Down, "what was fetched could not be stored")
+            })
+        }
+        .boxed()
+    }
+}

@@ -1,0 +1,65 @@
+//! The directory of integrations: rows made ready for use, and kept until they change.
+
+use std::{collections::HashMap, sync::Arc};
+
+use async_trait::async_trait;
+use mullion_schema::{
+    error::PortError,
+    id::{IntegrationId, TenantId},
+};
+use parking_lot::Mutex;
+
+use super::{integrations::Integration, shelf::Shelf};
+use crate::{cache::epochs::Epochs, tag::Tag};
+
+/// Reads an integration's row and connects it to its provider.
+#[async_trait]
+pub trait Connect: Send + Sync {
+    /// One integration of a tenant; `None` when the tenant has none with this id, or its provider is not in this build.
+    async fn connect(&self, tenant: &TenantId, id: &IntegrationId) -> Result<Option<Arc<Integration>>, PortError>;
+
+    /// The ids of all integrations of a tenant.
+    async fn ids(&self, tenant: &TenantId) -> Result<Vec<IntegrationId>, PortError>;
+}
+
+/// Integrations that are ready for use, by tenant and id.
+pub struct Directory {
+    connect: Arc<dyn Connect>,
+    shelf: Arc<Shelf>,
+    epochs: Arc<Epochs>,
+    known: Mutex<HashMap<(TenantId, IntegrationId), (i64, Arc<Integration>)>>,
+}
+
+impl Directory {
+    /// An empty directory.
+    pub fn new(connect: Arc<dyn Connect>, shelf: Arc<Shelf>, epochs: Arc<Epochs>) -> Self {
+        Self { connect, shelf, epochs, known: Mutex::default() }
+    }
+
+    /// One integration; `None` for unknown and foreign ones alike.
+    pub async fn get(&self, tenant: &TenantId, id: &IntegrationId) -> Result<Option<Arc<Integration>>, PortError> {
+        let noted = self.shelf.head(tenant).await?;
+        let name = (tenant.clone(), id.clone());
+        let tag = Tag::own(tenant, "Integration", id.as_str());
+        if let Some((known_at, integration)) = self.known.lock().get(&name)
+            && self.epochs.is_current(tenant, *known_at, [&tag])
+        {
+            return Ok(Some(Arc::clone(integration)));
+        }
+        let Some(integration) = self.connect.connect(tenant, id).await? else {
+            self.known.lock().remove(&name);
+            return Ok(None);
+        };
+        self.known.lock().insert(name, (noted, Arc::clone(&integration)));
+        Ok(Some(integration))
+    }
+
+    /// All integrations of a tenant.
+    pub async fn all(&self, tenant: &TenantId) -> Result<Vec<Arc<Integration>>, PortError> {
+        let mut all = Vec::new();
+        for id in self.connect.ids(tenant).await? {
+            all.extend(self.get(tenant, &id).await?);
+        }
+        Ok(all)
+    }
+}

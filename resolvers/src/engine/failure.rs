@@ -1,0 +1,46 @@
+//! A provider's failure as a client may see it.
+
+use mullion_schema::error::{ErrorCode, PortError, ProviderContext};
+
+use super::integrations::Integration;
+use crate::upstream::{UpstreamError, UpstreamErrorKind};
+
+/// The contract's code and a message that says what to do.
+pub(crate) fn port_error(integration: &Integration, error: &UpstreamError) -> PortError {
+    let descriptor = integration.provider.descriptor();
+    let name = descriptor.name;
+    let (code, message) = match error.kind {
+        UpstreamErrorKind::RateLimited => (
+            ErrorCode::ProviderRateLimited,
+            format!("{name}'s quota is used up; the next try makes sense after it resets"),
+        ),
+        UpstreamErrorKind::AuthExpired => (
+            ErrorCode::ProviderAuthExpired,
+            format!("{name} no longer accepts the integration's token; give it a new one with updateIntegration"),
+        ),
+        UpstreamErrorKind::Forbidden => (
+            ErrorCode::ProviderError,
+            format!("{name} does not let the integration's token read this; check its scopes"),
+        ),
+        UpstreamErrorKind::NotFound => (ErrorCode::NotFound, format!("{name} does not know this")),
+        UpstreamErrorKind::Rejected => (ErrorCode::ProviderError, format!("{name} refused the request")),
+        UpstreamErrorKind::Down => (ErrorCode::ProviderUnavailable, format!("{name} does not answer as it should")),
+        UpstreamErrorKind::Timeout => (ErrorCode::ProviderUnavailable, format!("{name} did not answer in time")),
+        UpstreamErrorKind::CircuitOpen => {
+            (ErrorCode::ProviderUnavailable, format!("calls to {name} are paused after repeated failures"))
+        }
+        UpstreamErrorKind::AddressRefused => (
+            ErrorCode::ProviderUnavailable,
+            format!("the integration's base URL leads to an address that is not allowed; see upstream.allow"),
+        ),
+    };
+    PortError {
+        code,
+        message,
+        provider: Some(ProviderContext {
+            provider: descriptor.key,
+            integration: integration.id.clone(),
+            retry_after: error.retry_after.map(|after| after.as_secs().max(1)),
+        }),
+    }
+}

@@ -1,0 +1,297 @@
+//! Reads lists: pages come from the provider once, and from then on a list is evaluated over the node store.
+//!
+//! A window is the part of a list that was read: from its start down to a boundary, or all of it. A changed node moves in, out
+//! or about in it locally, so that a closed issue leaves the open ones without a provider call.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use chrono::{DateTime, Utc};
+use mullion_schema::{
+    error::PortError,
+    id::NodeKey,
+    ports::{List, ListQuery, Position},
+    view::{Body, NodeView, StaleReason},
+};
+
+use super::{
+    Engine, Scope,
+    failure::port_error,
+    integrations::Integration,
+    read_nodes::{NodeWant, node_type},
+};
+use crate::{
+    change::{ListRef, NodeRef},
+    provider::{FetchWant, Keeping, PageWant},
+    store::list::{Member, Window},
+    tag::Tag,
+    upstream::UpstreamError,
+};
+
+/// How many provider pages one read may fetch: 1,000 items. What lies beyond is reached by paging on.
+const PAGES_PER_READ: usize = 10;
+/// How many members are looked at in one go.
+const CHUNK: usize = 200;
+
+/// A part of a list, and how it was come by.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Listed {
+    pub(crate) items: Vec<(Position, Arc<NodeView>)>,
+    pub(crate) has_next: bool,
+    pub(crate) total: Option<i64>,
+    /// When the window was last read or confirmed.
+    pub(crate) refreshed_at: Option<DateTime<Utc>>,
+    /// The provider could not be asked: what is here is the last known.
+    pub(crate) failure: Option<PortError>,
+}
+
+impl Engine {
+    /// Reads a page of a list.
+    pub(crate) async fn read_list(&self, scope: &Scope, query: &ListQuery) -> Result<Listed, PortError> {
+        let Some(integration) = self.directory.get(&scope.tenant, &query.list.integration).await? else {
+            return Err(PortError::not_found("the integration"));
+        };
+        scope.record(Tag::list(&scope.tenant, &query.list));
+        let mut reader = ListReader {
+            engine: self,
+            scope,
+            integration,
+            query,
+            list: list_ref(&query.list),
+            failure: None,
+            pages: 0,
+        };
+        reader.read().await
+    }
+}
+
+/// A list without its integration.
+pub(crate) fn list_ref(list: &List) -> ListRef {
+    ListRef {
+        parent: list.parent.as_ref().map(|(type_name, native_id)| NodeRef::new(type_name, Arc::clone(native_id))),
+        name: list.name,
+    }
+}
+
+struct ListReader<'a> {
+    engine: &'a Engine,
+    scope: &'a Scope,
+    integration: Arc<Integration>,
+    query: &'a ListQuery,
+    list: ListRef,
+    failure: Option<UpstreamError>,
+    pages: usize,
+}
+
+impl ListReader<'_> {
+    async fn read(&mut self) -> Result<Listed, PortError> {
+        let noted = self.engine.fetcher.moment(&self.integration.id);
+        let mut window = self.window().await?;
+        if !self.is_fresh(window.as_ref()) {
+            self.fetch(None, noted).await;
+            if self.failure.is_none() {
+                window = self.window().await?;
+            }
+        }
+        let listed = match (self.keeping(), &window) {
+            (Keeping::Opaque, Some(window)) => self.read_opaque(window).await?,
+            (Keeping::Window, _) => self.read_window(window.clone()).await?,
+            (Keeping::Opaque, None) => Listed::default(),
+        };
+        match &self.failure {
+            // Nothing was ever read and nothing is known: the failure is the answer.
+            Some(error) if window.is_none() && listed.items.is_empty() => Err(port_error(&self.integration, error)),
+            Some(error) => Ok(Listed { failure: Some(port_error(&self.integration, error)), ..listed }),
+            None => Ok(listed),
+        }
+    }
+
+    fn keeping(&self) -> Keeping {
+        let parent = self.list.parent.as_ref().map(|parent| parent.type_name);
+        let lists = self.integration.provider.descriptor().lists;
+        lists
+            .iter()
+            .find(|list| list.name == self.list.name && list.parent == parent)
+            .map_or(Keeping::Opaque, |list| list.keeping)
+    }
+
+    async fn window(&self) -> Result<Option<Window>, PortError> {
+        self.engine.shelf.window(&self.scope.tenant, &self.query.list).await
+    }
+
+    fn is_fresh(&self, window: Option<&Window>) -> bool {
+        let Some(window) = window else { return false };
+        let now = self.engine.clock.now();
+        !window.stale && now - window.fetched_at <= self.scope.trust(&self.integration, now)
+    }
+
+    async fn fetch(&mut self, cursor: Option<String>, noted: super::fetcher::Moment) {
+        self.pages += 1;
+        let page = PageWant { list: self.list.clone(), filter: self.query.list.filter.clone(), cursor };
+        if let Err(error) = self.engine.fetcher.fetch(&self.integration, FetchWant::Page(page), noted).await {
+            self.scope.note_stale();
+            self.failure = Some(error);
+        }
+    }
+
+    fn stale_because(&self) -> Option<StaleReason> {
+        self.failure.as_ref().and_then(|error| error.kind.stale_reason())
+    }
+
+    async fn read_opaque(&self, window: &Window) -> Result<Listed, PortError> {
+        let start = self.query.after.as_ref().and_then(|after| after.sort.parse::<usize>().ok()).map_or(0, |at| at + 1);
+        let ids = node_refs(&self.integration, window);
+        let count = ids.len();
+        let ids: Vec<NodeRef> = ids.into_iter().skip(start).take(self.query.first).collect();
+        let views = self.views(ids).await?;
+        let items = views
+            .into_iter()
+            .enumerate()
+            .map(|(index, (node, view))| {
+                let sort = format!("{:08}", start + index);
+                (Position { sort, native_id: node.native_id.as_ref().into() }, view)
+            })
+            .collect();
+        Ok(Listed {
+            items,
+            has_next: count > start + self.query.first,
+            total: window.total,
+            refreshed_at: Some(window.fetched_at),
+            failure: None,
+        })
+    }
+
+    /// Walks the window's members in order until the page is full, reading more pages where the window ends too early.
+    async fn read_window(&mut self, mut window: Option<Window>) -> Result<Listed, PortError> {
+        let mut after = self.query.after.clone();
+        let mut items: Vec<(Position, Arc<NodeView>)> = Vec::new();
+        loop {
+            let members =
+                self.engine.shelf.members(&self.scope.tenant, &self.query.list, after.as_ref(), CHUNK).await?;
+            let walked_all = members.len() < CHUNK;
+            let covered: Vec<(Position, NodeRef)> = members
+                .into_iter()
+                .filter(|member| self.covers(window.as_ref(), &member.position))
+                .filter_map(|member| self.placed(member))
+                .collect();
+            let left_window = covered.len() < CHUNK;
+            after = covered.last().map(|(position, _)| position.clone()).or(after);
+            items.extend(self.matching(covered).await?);
+            let full = items.len() > self.query.first;
+            let complete =
+                walked_all && (self.failure.is_some() || window.as_ref().is_none_or(|window| window.exhausted));
+            if full || complete {
+                break;
+            }
+            if left_window {
+                // The window ends here, the list does not: read on, unless the provider cannot or enough was read.
+                let next = window.as_ref().and_then(|window| window.next.clone());
+                if self.failure.is_some() || next.is_none() || self.pages >= PAGES_PER_READ {
+                    break;
+                }
+                let noted = self.engine.fetcher.moment(&self.integration.id);
+                self.fetch(next, noted).await;
+                window = self.window().await?;
+            }
+        }
+        let has_next = items.len() > self.query.first
+            || window
+                .as_ref()
+                .is_some_and(|window| !window.exhausted && self.failure.is_none() && window.next.is_some());
+        items.truncate(self.query.first);
+        let total = self.total(window.as_ref()).await?;
+        Ok(Listed { items, has_next, total, refreshed_at: window.map(|window| window.fetched_at), failure: None })
+    }
+
+    /// Whether a member lies in the part of the list that was read. When the provider cannot be asked, all that is known counts.
+    fn covers(&self, window: Option<&Window>, position: &Position) -> bool {
+        match window {
+            None => true,
+            Some(_) if self.failure.is_some() => true,
+            Some(window) => {
+                window.exhausted || window.boundary.as_ref().is_some_and(|boundary| position.sort <= *boundary)
+            }
+        }
+    }
+
+    fn placed(&self, member: Member) -> Option<(Position, NodeRef)> {
+        let node_type = node_type(&self.integration, &member.type_name)?;
+        Some((member.position, NodeRef::new(node_type.name, member.native_id)))
+    }
+
+    async fn matching(&self, members: Vec<(Position, NodeRef)>) -> Result<Vec<(Position, Arc<NodeView>)>, PortError> {
+        let positions: BTreeMap<NodeRef, Position> =
+            members.iter().map(|(position, node)| (node.clone(), position.clone())).collect();
+        let views = self.views(members.into_iter().map(|(_, node)| node).collect()).await?;
+        Ok(views
+            .into_iter()
+            .filter(|(_, view)| self.matches(&view.body))
+            .filter_map(|(node, view)| Some((positions.get(&node)?.clone(), view)))
+            .collect())
+    }
+
+    fn matches(&self, body: &Body) -> bool {
+        self.query.list.filter.is_empty()
+            || self.integration.provider.matches(&self.list, &self.query.list.filter, body)
+    }
+
+    /// Loads items, in order; those that are gone or failed are left out.
+    async fn views(&self, nodes: Vec<NodeRef>) -> Result<Vec<(NodeRef, Arc<NodeView>)>, PortError> {
+        let wants: Vec<NodeWant> = nodes
+            .iter()
+            .map(|node| {
+                let key = NodeKey::new(&self.integration.id, node.type_name, Arc::clone(&node.native_id));
+                (key, self.query.fields.clone())
+            })
+            .collect();
+        let mut loaded = self.engine.load_nodes(self.scope, wants.clone()).await;
+        let mut views = Vec::with_capacity(nodes.len());
+        for (node, want) in nodes.into_iter().zip(wants) {
+            match loaded.remove(&want) {
+                Some(Ok(Some(mut view))) => {
+                    self.scope.record(Tag::node(&self.scope.tenant, &view.key));
+                    if let Some(reason) = self.stale_because() {
+                        let fresh = view.freshness;
+                        Arc::make_mut(&mut view).freshness = mullion_schema::view::FreshnessView {
+                            source: mullion_schema::view::FreshnessSource::Stale,
+                            stale_because: Some(reason),
+                            ..fresh
+                        };
+                    }
+                    views.push((node, view));
+                }
+                Some(Err(error)) => return Err(error),
+                Some(Ok(None)) | None => {}
+            }
+        }
+        Ok(views)
+    }
+
+    /// How many there are in all: counted where all are known, else what the provider said.
+    async fn total(&self, window: Option<&Window>) -> Result<Option<i64>, PortError> {
+        let Some(window) = window else { return Ok(None) };
+        if !window.exhausted {
+            return Ok(window.total);
+        }
+        let members =
+            self.engine.shelf.members(&self.scope.tenant, &self.query.list, None, PAGES_PER_READ * 100).await?;
+        if members.len() >= PAGES_PER_READ * 100 {
+            return Ok(window.total);
+        }
+        let keys: Vec<NodeKey> = members
+            .into_iter()
+            .filter_map(|member| self.placed(member))
+            .map(|(_, node)| NodeKey::new(&self.integration.id, node.type_name, node.native_id))
+            .collect();
+        let stored = self.engine.shelf.nodes(&self.scope.tenant, &keys).await?;
+        let count = stored.iter().flatten().filter(|node| !node.is_deleted() && self.matches(&node.body)).count();
+        Ok(i64::try_from(count).ok())
+    }
+}
+
+/// The items of a list that is kept in the provider's order. Those of a type that this build does not know are left out.
+pub(crate) fn node_refs(integration: &Integration, window: &Window) -> Vec<NodeRef> {
+    let names = window.opaque.iter().flatten().filter_map(|name| name.split_once(':'));
+    names
+        .filter_map(|(type_name, native_id)| Some(NodeRef::new(node_type(integration, type_name)?.name, native_id)))
+        .collect()
+}

@@ -1,0 +1,163 @@
+//! Reads nodes: from the cache, the store, the provider, in that order; the last known value when the provider cannot answer.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
+
+use futures::future::join_all;
+use mullion_schema::{
+    error::PortError,
+    fields::FieldSet,
+    id::NodeKey,
+    table::NodeType,
+    view::{FreshnessSource, FreshnessView, NodeView, StaleReason},
+};
+
+use super::{Engine, Scope, failure::port_error, integrations::Integration};
+use crate::{
+    change::NodeRef,
+    provider::FetchWant,
+    store::{merge::Source, node::StoredNode},
+    upstream::UpstreamError,
+};
+
+/// What came of one key: the node, `None` when nobody knows it, or the failure that left nothing to show.
+pub(crate) type Loaded = Result<Option<Arc<NodeView>>, PortError>;
+
+/// One node that is wanted, with the GraphQL fields selected on it.
+pub(crate) type NodeWant = (NodeKey, FieldSet);
+
+/// How far a stored node answers a want.
+enum Answer {
+    /// As it is.
+    Whole,
+    /// Keys are missing, or it is marked stale or too old: these are asked for.
+    Ask(BTreeSet<&'static str>),
+}
+
+impl Engine {
+    /// Loads nodes, batched: one read of the store, one batch for each provider.
+    pub(crate) async fn load_nodes(&self, scope: &Scope, wants: Vec<NodeWant>) -> HashMap<NodeWant, Loaded> {
+        let mut loaded = HashMap::with_capacity(wants.len());
+        let mut by_integration: HashMap<_, Vec<NodeWant>> = HashMap::new();
+        for want in wants {
+            by_integration.entry(want.0.integration.clone()).or_default().push(want);
+        }
+        for (id, wants) in by_integration {
+            match self.directory.get(&scope.tenant, &id).await {
+                Ok(Some(integration)) => loaded.extend(self.load_from(scope, &integration, wants).await),
+                // Unknown and foreign integrations answer the same: nothing.
+                Ok(None) => loaded.extend(wants.into_iter().map(|want| (want, Ok(None)))),
+                Err(error) => loaded.extend(wants.into_iter().map(|want| (want, Err(error.clone())))),
+            }
+        }
+        loaded
+    }
+
+    async fn load_from(
+        &self,
+        scope: &Scope,
+        integration: &Arc<Integration>,
+        wants: Vec<NodeWant>,
+    ) -> Vec<(NodeWant, Loaded)> {
+        let noted = self.fetcher.moment(&integration.id);
+        let keys: Vec<NodeKey> = wants.iter().map(|(key, _)| key.clone()).collect();
+        let stored = match self.shelf.nodes(&scope.tenant, &keys).await {
+            Ok(stored) => stored,
+            Err(error) => return wants.into_iter().map(|want| (want, Err(error.clone()))).collect(),
+        };
+        let mut asked = Vec::new();
+        for (want, stored) in wants.iter().zip(&stored) {
+            if let Answer::Ask(asks) = self.judge(scope, integration, want, stored.as_deref()) {
+                let node = NodeRef::new(want.0.type_name, Arc::clone(&want.0.native_id));
+                let fetch = self.fetcher.fetch(integration, FetchWant::Node { node, asks }, noted);
+                let key = want.0.clone();
+                asked.push(async move { (key, fetch.await) });
+            }
+        }
+        let outcomes: HashMap<NodeKey, Result<(), UpstreamError>> =
+            join_all(asked).await.into_iter().map(|(key, outcome)| (key, outcome.map(drop))).collect();
+        let stored = if outcomes.is_empty() {
+            stored
+        } else {
+            match self.shelf.nodes(&scope.tenant, &keys).await {
+                Ok(stored) => stored,
+                Err(error) => return wants.into_iter().map(|want| (want, Err(error.clone()))).collect(),
+            }
+        };
+        if outcomes.values().any(Result::is_err) {
+            scope.note_stale();
+        }
+        wants
+            .into_iter()
+            .zip(stored)
+            .map(|(want, stored)| {
+                let answer = answer(integration, &want.0, stored, outcomes.get(&want.0));
+                (want, answer)
+            })
+            .collect()
+    }
+
+    fn judge(&self, scope: &Scope, integration: &Integration, want: &NodeWant, stored: Option<&StoredNode>) -> Answer {
+        let Some(node_type) = node_type(integration, want.0.type_name) else { return Answer::Whole };
+        let Some(stored) = stored else { return Answer::Ask(node_type.asks(&want.1)) };
+        if stored.is_deleted() {
+            return Answer::Whole;
+        }
+        let now = self.clock.now();
+        let trust = scope.trust(integration, now);
+        let fresh = stored.is_fresh(node_type.needs(&want.1));
+        // What a fetch of this execution did not bring although it was asked for, the provider does not have.
+        let asked_just_now = stored.fetched_at() >= scope.started_at && !stored.is_stale();
+        if (!fresh && !asked_just_now) || now - stored.fetched_at() > trust {
+            return Answer::Ask(node_type.asks(&want.1));
+        }
+        Answer::Whole
+    }
+}
+
+/// The node type of a provider by its GraphQL name.
+pub(crate) fn node_type(integration: &Integration, name: &str) -> Option<&'static NodeType> {
+    integration.provider.descriptor().types.iter().copied().find(|node_type| node_type.name == name)
+}
+
+fn answer(
+    integration: &Integration,
+    key: &NodeKey,
+    stored: Option<Arc<StoredNode>>,
+    outcome: Option<&Result<(), UpstreamError>>,
+) -> Loaded {
+    let failure = outcome.and_then(|outcome| outcome.as_ref().err());
+    match (stored.filter(|stored| !stored.is_deleted() && !stored.body.is_empty()), failure) {
+        (Some(stored), failure) => {
+            let stale_because = failure.and_then(|error| error.kind.stale_reason());
+            Ok(Some(Arc::new(view(key, &stored, outcome.is_some(), stale_because))))
+        }
+        (None, Some(error)) => match error.kind.stale_reason() {
+            Some(_) => Err(port_error(integration, error)),
+            None => Ok(None),
+        },
+        (None, None) => Ok(None),
+    }
+}
+
+/// A stored node as the graph sees it.
+pub(crate) fn view(
+    key: &NodeKey,
+    stored: &StoredNode,
+    fetched_now: bool,
+    stale_because: Option<StaleReason>,
+) -> NodeView {
+    let source = match (stale_because, stored.source() == Source::Webhook, fetched_now) {
+        (Some(_), _, _) => FreshnessSource::Stale,
+        (None, true, _) => FreshnessSource::Webhook,
+        (None, false, true) => FreshnessSource::Provider,
+        (None, false, false) => FreshnessSource::Cache,
+    };
+    NodeView {
+        key: key.clone(),
+        body: Arc::clone(&stored.body),
+        freshness: FreshnessView { fetched_at: stored.fetched_at(), source, stale_because },
+    }
+}

@@ -1,0 +1,59 @@
+//! What one execution carries along: whose it is, how old its answers may be, and the tags it touches.
+
+use std::{
+    collections::HashSet,
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+use chrono::{DateTime, Duration, Utc};
+use mullion_schema::id::TenantId;
+use parking_lot::Mutex;
+
+use super::integrations::Integration;
+use crate::tag::Tag;
+
+/// One execution.
+#[derive(Debug)]
+pub struct Scope {
+    /// The tenant; comes from the credential.
+    pub tenant: TenantId,
+    /// When the execution began.
+    pub started_at: DateTime<Utc>,
+    /// A stricter limit on the age of values than the integration's own, for re-reads while webhooks are silent.
+    pub max_age: Option<Duration>,
+    tags: Mutex<HashSet<Tag>>,
+    stale: AtomicBool,
+}
+
+impl Scope {
+    /// A new execution.
+    pub fn new(tenant: TenantId, started_at: DateTime<Utc>, max_age: Option<Duration>) -> Self {
+        Self { tenant, started_at, max_age, tags: Mutex::default(), stale: AtomicBool::new(false) }
+    }
+
+    /// Notes that the answer depends on a tag.
+    pub fn record(&self, tag: Tag) {
+        self.tags.lock().insert(tag);
+    }
+
+    /// The tags touched so far.
+    pub fn tags(&self) -> HashSet<Tag> {
+        self.tags.lock().clone()
+    }
+
+    /// Notes that the answer holds something that is not current: it is not to be kept.
+    pub fn note_stale(&self) {
+        self.stale.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether anything in the answer is not current.
+    pub fn is_stale(&self) -> bool {
+        self.stale.load(Ordering::Relaxed)
+    }
+
+    /// How old a value of this integration may be.
+    pub fn trust(&self, integration: &Integration, now: DateTime<Utc>) -> Duration {
+        let trust = integration.trust(now);
+        self.max_age.map_or(trust, |max_age| max_age.min(trust))
+    }
+}

@@ -1,0 +1,141 @@
+//! The nodes' port for one execution: batches what its fields ask, and records what the answer was read from.
+
+use std::{collections::HashMap, sync::Arc};
+
+use async_trait::async_trait;
+use futures::FutureExt as _;
+use mullion_schema::{
+    error::PortError,
+    fields::FieldSet,
+    id::NodeKey,
+    ports::{List, ListPage, ListQuery, Lookup, Nodes, Want},
+    view::NodeView,
+};
+
+use super::{
+    Engine, Scope,
+    failure::port_error,
+    read_lists::node_refs,
+    read_nodes::{Loaded, NodeWant},
+};
+use crate::{
+    change::{ListRef, NodeRef},
+    loaders::Batcher,
+    provider::{FetchWant, FetchedPage, PageWant},
+    tag::Tag,
+};
+
+/// The account's list under which look-ups are kept: the name that was looked up is the filter, the node that was found the item.
+pub(crate) const LOOKUPS: &str = "lookups";
+
+/// One execution's way to the engine.
+pub struct Session {
+    engine: Arc<Engine>,
+    scope: Arc<Scope>,
+    nodes: Batcher<NodeWant, Loaded>,
+}
+
+impl Session {
+    /// A session for one execution, with loaders of its own.
+    pub fn new(engine: Arc<Engine>, scope: Arc<Scope>) -> Self {
+        let nodes = {
+            let (engine, scope) = (Arc::clone(&engine), Arc::clone(&scope));
+            Batcher::new(engine.tasks.clone(), move |wants: Vec<NodeWant>| {
+                let (engine, scope) = (Arc::clone(&engine), Arc::clone(&scope));
+                async move { engine.load_nodes(&scope, wants).await }.boxed()
+            })
+        };
+        Self { engine, scope, nodes }
+    }
+
+    /// The execution.
+    pub fn scope(&self) -> &Arc<Scope> {
+        &self.scope
+    }
+
+    /// The engine.
+    pub fn engine(&self) -> &Arc<Engine> {
+        &self.engine
+    }
+
+    async fn load(&self, key: NodeKey, fields: FieldSet) -> Result<Option<Arc<NodeView>>, PortError> {
+        self.scope.record(Tag::node(&self.scope.tenant, &key));
+        self.nodes.load((key, fields)).await.unwrap_or(Ok(None))
+    }
+}
+
+#[async_trait]
+impl Nodes for Session {
+    async fn node(&self, key: NodeKey, want: Want) -> Result<Option<Arc<NodeView>>, PortError> {
+        self.load(key, want.fields).await
+    }
+
+    async fn find(&self, lookup: Lookup, want: Want) -> Result<Option<Arc<NodeView>>, PortError> {
+        let Some(key) = self.engine.resolve(&self.scope, &lookup, &want).await? else { return Ok(None) };
+        self.load(key, want.fields).await
+    }
+
+    async fn list(&self, query: ListQuery) -> Result<ListPage, PortError> {
+        let listed = self.engine.read_list(&self.scope, &query).await?;
+        Ok(ListPage { items: listed.items, has_next: listed.has_next, total: listed.total })
+    }
+}
+
+impl Engine {
+    /// Finds which node a name stands for: from what was looked up before, else at the provider, together with the lists of it
+    /// that the document goes on to read.
+    async fn resolve(&self, scope: &Scope, lookup: &Lookup, want: &Want) -> Result<Option<NodeKey>, PortError> {
+        let Some(integration) = self.directory.get(&scope.tenant, &lookup.integration).await? else { return Ok(None) };
+        let list = lookup_list(lookup);
+        scope.record(Tag::list(&scope.tenant, &list));
+        let noted = self.fetcher.moment(&integration.id);
+        let now = self.clock.now();
+        if let Some(window) = self.shelf.window(&scope.tenant, &list).await?
+            && !window.stale
+            && now - window.fetched_at <= scope.trust(&integration, now)
+        {
+            let found = node_refs(&integration, &window).into_iter().next();
+            return Ok(found.map(|node| NodeKey::new(&integration.id, node.type_name, node.native_id)));
+        }
+        let asks = super::read_nodes::node_type(&integration, lookup.type_name)
+            .map(|node_type| node_type.asks(&want.fields))
+            .unwrap_or_default();
+        let fetch = FetchWant::Lookup { lookup: lookup.clone(), asks, lists: want.lists.clone() };
+        match self.fetcher.fetch(&integration, fetch, noted).await {
+            Ok(fetched) => Ok(fetched
+                .found
+                .as_ref()
+                .map(|node| NodeKey::new(&integration.id, node.type_name, Arc::clone(&node.native_id)))),
+            Err(error) => {
+                // The last known answer is better than none.
+                let known = self.shelf.window(&scope.tenant, &list).await?;
+                let known = known.and_then(|window| node_refs(&integration, &window).into_iter().next());
+                match (known, error.kind.stale_reason()) {
+                    (Some(node), Some(_)) => Ok(Some(NodeKey::new(&integration.id, node.type_name, node.native_id))),
+                    (_, Some(_)) => Err(port_error(&integration, &error)),
+                    (_, None) => Ok(None),
+                }
+            }
+        }
+    }
+}
+
+/// The list under which a look-up's answer is kept.
+pub(crate) fn lookup_list(lookup: &Lookup) -> List {
+    let mut filter: HashMap<&'static str, Vec<String>> =
+        lookup.arguments.iter().map(|(name, value)| (*name, vec![value.to_lowercase()])).collect();
+    filter.insert("lookup", vec![lookup.name.to_owned()]);
+    List { integration: lookup.integration.clone(), parent: None, name: LOOKUPS, filter: filter.into_iter().collect() }
+}
+
+/// What a look-up found, as a page of that list: nothing is an answer too.
+pub(crate) fn lookup_page(lookup: &Lookup, found: Option<NodeRef>) -> FetchedPage {
+    let list = ListRef { parent: None, name: LOOKUPS };
+    let total = i64::from(found.is_some());
+    FetchedPage {
+        want: PageWant { list, filter: lookup_list(lookup).filter, cursor: None },
+        items: found.into_iter().collect(),
+        next: None,
+        total: Some(total),
+    }
+}

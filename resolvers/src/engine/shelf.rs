@@ -1,0 +1,112 @@
+//! Reads of the store through the node cache, with its failures as clients may see them.
+
+use std::sync::Arc;
+
+use mullion_schema::{
+    error::PortError,
+    id::{NodeKey, TenantId},
+    ports::{List, Position},
+};
+
+use crate::{
+    cache::{epochs::Epochs, nodes::NodeCache},
+    store::{
+        Database, StoreError,
+        list::{Member, Window},
+        node::StoredNode,
+    },
+};
+
+/// The store behind the node cache.
+pub struct Shelf {
+    database: Database,
+    nodes: NodeCache,
+    epochs: Arc<Epochs>,
+}
+
+impl Shelf {
+    /// A shelf.
+    pub fn new(database: Database, nodes: NodeCache, epochs: Arc<Epochs>) -> Self {
+        Self { database, nodes, epochs }
+    }
+
+    /// The database.
+    pub fn database(&self) -> &Database {
+        &self.database
+    }
+
+    /// The node cache.
+    pub fn cache(&self) -> &NodeCache {
+        &self.nodes
+    }
+
+    /// The tenant's head, from memory once it was read.
+    pub async fn head(&self, tenant: &TenantId) -> Result<i64, PortError> {
+        if let Some(head) = self.epochs.head(tenant) {
+            return Ok(head);
+        }
+        let head = self.database.head(tenant).await.map_err(internal)?;
+        self.epochs.start(tenant, head);
+        Ok(self.epochs.head(tenant).unwrap_or(head))
+    }
+
+    /// The nodes with these keys, in the order of the keys.
+    pub async fn nodes(&self, tenant: &TenantId, keys: &[NodeKey]) -> Result<Vec<Option<Arc<StoredNode>>>, PortError> {
+        // Noted before anything is read: what is written meanwhile makes the entries stale, not wrong.
+        let noted = self.head(tenant).await?;
+        let mut found: Vec<Option<Option<Arc<StoredNode>>>> =
+            keys.iter().map(|key| self.nodes.get(tenant, key, &self.epochs)).collect();
+        let missing: Vec<NodeKey> =
+            keys.iter().zip(&found).filter(|(_, found)| found.is_none()).map(|(key, _)| key.clone()).collect();
+        if !missing.is_empty() {
+            let read = self.database.nodes(tenant, &missing).await.map_err(internal)?;
+            let mut read = missing.into_iter().zip(read).map(|(key, node)| {
+                let node = node.map(Arc::new);
+                if node.is_some() {
+                    self.nodes.put(tenant, &key, noted, node.clone());
+                }
+                node
+            });
+            for slot in found.iter_mut().filter(|slot| slot.is_none()) {
+                *slot = read.next();
+            }
+        }
+        Ok(found.into_iter().map(Option::flatten).collect())
+    }
+
+    /// How far a list with its filter was read.
+    pub async fn window(&self, tenant: &TenantId, list: &List) -> Result<Option<Window>, PortError> {
+        let windows = self.database.windows(tenant, std::slice::from_ref(list)).await.map_err(internal)?;
+        Ok(windows.into_iter().next().flatten())
+    }
+
+    /// Members of a list after a position, in order.
+    pub async fn members(
+        &self,
+        tenant: &TenantId,
+        list: &List,
+        after: Option<&Position>,
+        limit: usize,
+    ) -> Result<Vec<Member>, PortError> {
+        self.database.members(tenant, list, after, limit as u64).await.map_err(internal)
+    }
+}
+
+/// Logs what happened; the client learns only that it did.
+#[expect(clippy::needless_pass_by_value, reason = "an error handler for map_err")]
+pub(crate) fn internal(error: StoreError) -> PortError {
+    match error {
+        StoreError::NotFound => PortError::not_found("it"),
+        StoreError::Conflict => PortError::new(
+            mullion_schema::error::ErrorCode::Conflict,
+            "it was changed in the meantime; read it again and repeat the change",
+        ),
+        StoreError::Taken(what) => {
+            PortError::new(mullion_schema::error::ErrorCode::Conflict, format!("this {what} is taken"))
+        }
+        error => {
+            tracing::error!(error = &error as &dyn std::error::Error, "the store failed");
+            PortError::internal()
+        }
+    }
+}

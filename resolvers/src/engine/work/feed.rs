@@ -1,0 +1,370 @@
+//! Feeds: the lists of several containers as one.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, NaiveTime};
+use futures::future::join_all;
+use mullion_schema::{
+    enums::{PullRequestState, WorkItemType},
+    error::{ErrorCode, PortError},
+    fields::FieldSet,
+    id::{IntegrationId, NodeReference},
+    ports::{BuildsSource, Filter, List, ListQuery, PageRequest, Position, Problem, PullRequestsSource},
+    view::NodeView,
+};
+
+use super::{By, DEEP, Gathered, filter::WorkFilter, problem};
+use crate::{
+    engine::{integrations::Integration, session::Session},
+    provider::ContainerLists,
+};
+
+/// Containers of one account that are looked at where a filter names none.
+const CONTAINERS: usize = 100;
+/// Items that are read of a list in one go.
+const STEP: usize = 100;
+
+/// The order of a feed.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Order {
+    pub(super) by: By,
+    pub(super) ascending: bool,
+}
+
+/// One reading of several containers.
+pub(super) struct Feed<'a> {
+    pub(super) session: &'a Session,
+    pub(super) order: Order,
+    pub(super) fields: FieldSet,
+    /// How much is enough; `None`: everything, within bounds.
+    pub(super) enough: Option<&'a PageRequest>,
+}
+
+/// A container with the adapter's word on its lists.
+struct Container {
+    integration: Arc<Integration>,
+    lists: &'static ContainerLists,
+    native_id: Arc<str>,
+}
+
+/// One list to read.
+struct Source<'f> {
+    container: &'f Container,
+    name: &'static str,
+    filter: Filter,
+    /// The list comes in the order of the feed, so that its head is enough.
+    in_order: bool,
+}
+
+impl Feed<'_> {
+    /// Issues, tasks and, where they are wanted, pull requests.
+    pub(super) async fn work_items(&self, filter: &WorkFilter<'_>) -> Result<Gathered, PortError> {
+        let wanted = &filter.source;
+        let (containers, mut gathered) = self
+            .containers(wanted.containers.as_deref(), wanted.providers.as_deref(), |lists| {
+                lists.work_items.is_some() || lists.pull_requests.is_some()
+            })
+            .await?;
+        let mut sources = Vec::new();
+        for container in &containers {
+            sources.extend(self.issues(container, filter));
+            sources.extend(self.changes(container, filter));
+        }
+        let admits = |integration: &Integration, view: &NodeView| filter.admits(integration, view);
+        self.gather(&mut gathered, sources, &admits).await;
+        Ok(gathered)
+    }
+
+    fn issues<'f>(&self, container: &'f Container, filter: &WorkFilter<'_>) -> Option<Source<'f>> {
+        let lists = container.lists.work_items.as_ref()?;
+        let kind = if lists.item_type == "TASK" { WorkItemType::Task } else { WorkItemType::Issue };
+        if !filter.wants(kind) {
+            return None;
+        }
+        let narrowed = match filter.open_and_closed() {
+            (true, true) => None,
+            (true, false) => lists.open,
+            (false, true) => lists.closed,
+            (false, false) => return None,
+        };
+        let arguments = narrowed.map(|(name, value)| (name, vec![value.to_owned()])).into_iter().collect();
+        let in_order = lists.newest_first.is_some_and(|key| By::Key(key) == self.order.by) && !self.order.ascending;
+        Some(Source { container, name: lists.list, filter: arguments, in_order })
+    }
+
+    fn changes<'f>(&self, container: &'f Container, filter: &WorkFilter<'_>) -> Option<Source<'f>> {
+        let (name, argument) = container.lists.pull_requests?;
+        if !filter.wants(WorkItemType::PullRequest) {
+            return None;
+        }
+        let states = match filter.open_and_closed() {
+            (true, true) => Vec::new(),
+            (true, false) => vec!["OPEN".to_owned()],
+            (false, true) => vec!["CLOSED".to_owned(), "MERGED".to_owned()],
+            (false, false) => return None,
+        };
+        let arguments = if states.is_empty() { Filter::new() } else { Filter::from([(argument, states)]) };
+        let in_order = self.order.by == By::Key("updatedAt") && !self.order.ascending;
+        Some(Source { container, name, filter: arguments, in_order })
+    }
+
+    /// Pull requests, in the order of their lists.
+    pub(super) async fn pull_requests(&self, source: &PullRequestsSource) -> Result<Gathered, PortError> {
+        let (containers, mut gathered) =
+            self.containers(Some(&source.containers), None, |lists| lists.pull_requests.is_some()).await?;
+        let states = source.states.as_ref().map(|states| {
+            let mut names: Vec<String> = states.iter().map(PullRequestState::to_string).collect();
+            names.sort();
+            names.dedup();
+            names
+        });
+        let sources = containers.iter().filter_map(|container| {
+            let (name, argument) = container.lists.pull_requests?;
+            let filter = states.clone().map(|states| (argument, states)).into_iter().collect();
+            Some(Source { container, name, filter, in_order: true })
+        });
+        let admits = |integration: &Integration, view: &NodeView| {
+            source.authors.as_ref().is_none_or(|authors| {
+                let author = view.reference("author");
+                authors.iter().any(|known| {
+                    known.integration == integration.id && author == Some((&*known.type_name, &*known.native_id))
+                })
+            })
+        };
+        self.gather(&mut gathered, sources.collect(), &admits).await;
+        Ok(gathered)
+    }
+
+    /// Builds, in the order of their lists.
+    pub(super) async fn builds(&self, source: &BuildsSource) -> Result<Gathered, PortError> {
+        let (containers, mut gathered) =
+            self.containers(Some(&source.containers), None, |lists| lists.builds.is_some()).await?;
+        let sources = containers.iter().filter_map(|container| {
+            let (name, argument) = container.lists.builds?;
+            let filter = source.branch.clone().map(|branch| (argument, vec![branch])).into_iter().collect();
+            Some(Source { container, name, filter, in_order: true })
+        });
+        self.gather(&mut gathered, sources.collect(), &|_, _| true).await;
+        Ok(gathered)
+    }
+
+    /// Messages, in the order of their lists.
+    pub(super) async fn messages(&self, containers: &[NodeReference]) -> Result<Gathered, PortError> {
+        let (containers, mut gathered) =
+            self.containers(Some(containers), None, |lists| lists.messages.is_some()).await?;
+        let sources = containers.iter().filter_map(|container| {
+            Some(Source { container, name: container.lists.messages?, filter: Filter::new(), in_order: true })
+        });
+        self.gather(&mut gathered, sources.collect(), &|_, _| true).await;
+        Ok(gathered)
+    }
+
+    /// The containers that are named, or all that fit.
+    pub(super) async fn named_or_all(
+        &self,
+        named: Option<Vec<NodeReference>>,
+        fits: impl Fn(&ContainerLists) -> bool + Send + Sync,
+    ) -> Result<Vec<NodeReference>, PortError> {
+        if let Some(named) = named {
+            return Ok(named);
+        }
+        let (containers, _) = self.containers(None, None, fits).await?;
+        Ok(containers
+            .into_iter()
+            .map(|container| NodeReference {
+                integration: container.integration.id.clone(),
+                type_name: container.lists.container.into(),
+                native_id: container.native_id,
+            })
+            .collect())
+    }
+
+    async fn gather(
+        &self,
+        gathered: &mut Gathered,
+        sources: Vec<Source<'_>>,
+        admits: &(dyn Fn(&Integration, &NodeView) -> bool + Sync),
+    ) {
+        for part in join_all(sources.iter().map(|source| self.read(source, admits))).await {
+            gathered.join(part);
+        }
+    }
+
+    /// Reads one list as far as the page needs it.
+    async fn read(&self, source: &Source<'_>, admits: &(dyn Fn(&Integration, &NodeView) -> bool + Sync)) -> Gathered {
+        let integration = &source.container.integration;
+        let list = List {
+            integration: integration.id.clone(),
+            parent: Some((source.container.lists.container, Arc::clone(&source.container.native_id))),
+            name: source.name,
+            filter: source.filter.clone(),
+        };
+        let engine = self.session.engine();
+        let mut query = ListQuery { list, first: STEP, after: None, fields: self.fields.clone() };
+        let mut part = Gathered { total: Some(0), ..Gathered::default() };
+        let mut looked_at = 0;
+        loop {
+            let listed = match engine.read_list(self.session.scope(), &query).await {
+                Ok(listed) => listed,
+                Err(error) => {
+                    part.problems.push(problem(&error, engine.clock.now()));
+                    part.total = None;
+                    return part;
+                }
+            };
+            part.refreshed_at = listed.refreshed_at;
+            let (count, total) = (listed.items.len(), listed.total);
+            looked_at += count;
+            query.after = listed.items.last().map(|(position, _)| position.clone()).or(query.after);
+            let admitted = listed.items.into_iter().filter(|(_, view)| admits(integration, view));
+            part.items.extend(admitted.map(|(listed, view)| (self.position(&listed, &view), view)));
+            if let Some(error) = &listed.failure {
+                part.problems.push(problem(error, engine.clock.now()));
+                part.stale = true;
+            }
+            let complete = !listed.has_next || count == 0;
+            let enough = source.in_order && self.enough.is_some_and(|page| part.reaches(page));
+            if complete || enough || looked_at >= DEEP || part.stale {
+                part.has_more = !complete;
+                // Only where nothing was filtered out does the provider's count say how many pass.
+                part.total = if complete {
+                    i64::try_from(part.items.len()).ok()
+                } else {
+                    total.filter(|_| part.items.len() == looked_at)
+                };
+                return part;
+            }
+        }
+    }
+
+    /// Where an item stands in the feed.
+    fn position(&self, listed: &Position, view: &NodeView) -> Position {
+        let sort = match self.order.by {
+            By::Listed => listed.sort.clone(),
+            By::Key(key) => {
+                let time =
+                    view.time(key).or_else(|| view.date(key).map(|date| date.and_time(NaiveTime::MIN).and_utc()));
+                sort_text(time, self.order.ascending)
+            }
+        };
+        Position { sort, native_id: view.key.reference() }
+    }
+
+    /// The containers that are named, or all that the account lists; those that cannot be used are problems.
+    async fn containers(
+        &self,
+        named: Option<&[NodeReference]>,
+        providers: Option<&[String]>,
+        fits: impl Fn(&ContainerLists) -> bool + Send + Sync,
+    ) -> Result<(Vec<Container>, Gathered), PortError> {
+        let mut gathered = Gathered { total: Some(0), ..Gathered::default() };
+        let mut containers = Vec::new();
+        let wanted = |integration: &Integration| {
+            providers.is_none_or(|keys| keys.iter().any(|key| key == integration.provider.descriptor().key))
+        };
+        let engine = self.session.engine();
+        match named {
+            Some(named) => {
+                for reference in named {
+                    let integration =
+                        engine.directory.get(&self.session.scope().tenant, &reference.integration).await?;
+                    let Some(integration) = integration else {
+                        gathered.problems.push(gone(&reference.integration));
+                        continue;
+                    };
+                    let lists = lists_of(&integration, &reference.type_name);
+                    match lists.filter(|lists| fits(lists)) {
+                        Some(_) if !wanted(&integration) => {}
+                        Some(lists) => {
+                            containers.push(Container {
+                                integration,
+                                lists,
+                                native_id: Arc::clone(&reference.native_id),
+                            });
+                        }
+                        None => gathered.unsupported = true,
+                    }
+                }
+            }
+            None => {
+                let all = engine.directory.all(&self.session.scope().tenant).await?;
+                self.session.scope().record(crate::tag::Tag::own_list(&self.session.scope().tenant, "integrations"));
+                for integration in all.into_iter().filter(|integration| wanted(integration)) {
+                    self.all_containers(integration, &fits, &mut containers, &mut gathered).await;
+                }
+            }
+        }
+        Ok((containers, gathered))
+    }
+
+    async fn all_containers(
+        &self,
+        integration: Arc<Integration>,
+        fits: &(impl Fn(&ContainerLists) -> bool + Send + Sync),
+        containers: &mut Vec<Container>,
+        gathered: &mut Gathered,
+    ) {
+        let engine = self.session.engine();
+        for lists in integration.provider.containers().iter().filter(|lists| fits(lists)) {
+            let list =
+                List { integration: integration.id.clone(), parent: None, name: lists.all, filter: Filter::new() };
+            let query = ListQuery { list, first: CONTAINERS, after: None, fields: FieldSet::default() };
+            match engine.read_list(self.session.scope(), &query).await {
+                Ok(listed) => containers.extend(listed.items.into_iter().map(|(_, view)| Container {
+                    integration: Arc::clone(&integration),
+                    lists,
+                    native_id: Arc::clone(&view.key.native_id),
+                })),
+                Err(error) => gathered.problems.push(problem(&error, engine.clock.now())),
+            }
+        }
+    }
+}
+
+impl Gathered {
+    /// Whether there are enough items for a page, and one more to know whether it goes on.
+    fn reaches(&self, page: &PageRequest) -> bool {
+        let after = page.after.as_ref();
+        self.items.iter().filter(|(position, _)| after.is_none_or(|after| position > after)).count() > page.first
+    }
+}
+
+fn lists_of(integration: &Integration, type_name: &str) -> Option<&'static ContainerLists> {
+    integration.provider.containers().iter().find(|lists| lists.container == type_name)
+}
+
+fn gone(integration: &IntegrationId) -> Problem {
+    Problem {
+        code: ErrorCode::NotFound,
+        message: "the integration that this was read through is not connected any more".into(),
+        integration: Some(integration.clone()),
+        retry_after: None,
+    }
+}
+
+/// Text whose ascending order is the order of the times, those without one last either way.
+fn sort_text(time: Option<DateTime<chrono::Utc>>, ascending: bool) -> String {
+    const LAST: &str = "~";
+    let Some(time) = time else { return LAST.to_owned() };
+    // Shifted so that times before 1970 are positive: 19 digits hold every microsecond that chrono knows.
+    let micros = time.timestamp_micros().saturating_add(1 << 62);
+    let key = if ascending { micros } else { i64::MAX - micros };
+    format!("{key:019}")
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+
+    use super::sort_text;
+
+    #[test]
+    fn times_sort_both_ways_and_nothing_comes_last() {
+        let at = |seconds| DateTime::from_timestamp(seconds, 0);
+        assert!(sort_text(at(-5), true) < sort_text(at(0), true));
+        assert!(sort_text(at(0), true) < sort_text(at(1_700_000_000), true));
+        assert!(sort_text(at(1_700_000_000), false) < sort_text(at(0), false));
+        assert!(sort_text(at(1_700_000_000), true) < sort_text(None, true));
+        assert!(sort_text(at(-5), false) < sort_text(None, false));
+    }
+}

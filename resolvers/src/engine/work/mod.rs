@@ -1,0 +1,174 @@
+//! What draws on several integrations at once: the lists of many containers, filtered, ordered and paged together.
+//!
+//! A container that fails is a problem of the answer, not its end: the others are shown, and the widget says what is missing.
+
+mod feed;
+mod filter;
+mod metric;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use mullion_schema::{
+    enums::{OrderDirection, WidgetState, WorkItemOrderField, WorkItemState},
+    error::{ErrorCode, PortError},
+    fields::FieldSet,
+    ports::{
+        BuildsSource, Load, MessagesSource, MetricSource, MetricValue, PageRequest, Position, Problem,
+        PullRequestsSource, Work, WorkItemsSource, WorkPage,
+    },
+    view::NodeView,
+};
+
+use self::{
+    feed::{Feed, Order},
+    filter::WorkFilter,
+};
+use super::session::Session;
+
+/// How many items of one container are looked at for an answer that needs all of them (counts, metrics, foreign orders).
+const DEEP: usize = 1_000;
+
+/// Items of several containers, not yet paged.
+#[derive(Default)]
+pub(super) struct Gathered {
+    pub(super) items: Vec<(Position, Arc<NodeView>)>,
+    pub(super) has_more: bool,
+    pub(super) total: Option<i64>,
+    pub(super) problems: Vec<Problem>,
+    pub(super) refreshed_at: Option<DateTime<Utc>>,
+    /// Something shown is not current.
+    pub(super) stale: bool,
+    /// A container belongs to a provider that this build does not have.
+    pub(super) unsupported: bool,
+}
+
+impl Gathered {
+    /// Adds what a container gave.
+    pub(super) fn join(&mut self, other: Self) {
+        self.items.extend(other.items);
+        self.has_more |= other.has_more;
+        self.total = match (self.total, other.total) {
+            (Some(a), Some(b)) => Some(a + b),
+            _ => None,
+        };
+        self.problems.extend(other.problems);
+        self.refreshed_at = match (self.refreshed_at, other.refreshed_at) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
+        self.stale |= other.stale;
+        self.unsupported |= other.unsupported;
+    }
+
+    /// The page after a position.
+    fn page(mut self, page: &PageRequest) -> Load<WorkPage> {
+        self.items.sort_by(|(a, _), (b, _)| a.cmp(b));
+        self.items.dedup_by(|(a, _), (b, _)| a == b);
+        let start =
+            page.after.as_ref().map_or(0, |after| self.items.partition_point(|(position, _)| position <= after));
+        let rest = self.items.len() - start;
+        let empty = self.items.is_empty();
+        let items: Vec<_> = self.items.drain(start..).take(page.first).collect();
+        let value = WorkPage { items, has_next: rest > page.first || self.has_more, total: self.total };
+        self.load(value, empty)
+    }
+
+    /// A value with what a widget says of itself.
+    fn load<T>(self, value: T, empty: bool) -> Load<T> {
+        let reconnect = self.problems.iter().any(|problem| problem.code == ErrorCode::ProviderAuthExpired);
+        let state = match (self.problems.is_empty(), empty) {
+            _ if self.unsupported && empty => WidgetState::Unsupported,
+            _ if reconnect => WidgetState::Reconnect,
+            (true, true) => WidgetState::Empty,
+            (true, false) => WidgetState::Ready,
+            (false, true) => WidgetState::Failed,
+            (false, false) => WidgetState::Stale,
+        };
+        Load { value, state, problems: self.problems, refreshed_at: self.refreshed_at }
+    }
+}
+
+/// A failure as a problem of the answer.
+pub(super) fn problem(error: &PortError, now: DateTime<Utc>) -> Problem {
+    let context = error.provider.as_ref();
+    let wait = context.and_then(|context| context.retry_after).and_then(|seconds| i64::try_from(seconds).ok());
+    Problem {
+        code: error.code,
+        message: error.message.clone(),
+        integration: context.map(|context| context.integration.clone()),
+        retry_after: wait.map(|seconds| now + chrono::Duration::seconds(seconds)),
+    }
+}
+
+const NEWEST: Order = Order { by: By::Listed, ascending: true };
+
+/// What items are ordered by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum By {
+    /// The list's own order, which all containers of the kind share.
+    Listed,
+    /// A time or a date under this body key.
+    Key(&'static str),
+}
+
+fn order_of(source: &WorkItemsSource) -> Order {
+    let by = match source.order.field {
+        WorkItemOrderField::UpdatedAt => By::Key("updatedAt"),
+        WorkItemOrderField::CreatedAt => By::Key("createdAt"),
+        WorkItemOrderField::DueOn => By::Key("dueOn"),
+    };
+    Order { by, ascending: source.order.direction == OrderDirection::Asc }
+}
+
+#[async_trait]
+impl Work for Session {
+    async fn work_items(&self, source: &WorkItemsSource, page: PageRequest) -> Result<Load<WorkPage>, PortError> {
+        let filter = WorkFilter::new(&source.filter);
+        let mut fields = page.fields.clone();
+        fields.extend(&filter.fields());
+        let feed = Feed { session: self, order: order_of(source), fields, enough: Some(&page) };
+        Ok(feed.work_items(&filter).await?.page(&page))
+    }
+
+    async fn counts_by_state(&self, source: &WorkItemsSource) -> Result<Load<BTreeMap<WorkItemState, i32>>, PortError> {
+        let filter = WorkFilter::new(&source.filter);
+        let feed = Feed { session: self, order: order_of(source), fields: filter.fields(), enough: None };
+        let gathered = feed.work_items(&filter).await?;
+        let mut counts = BTreeMap::new();
+        for (_, view) in &gathered.items {
+            if let Some(state) = filter::state_of(view) {
+                *counts.entry(state).or_default() += 1;
+            }
+        }
+        let empty = gathered.items.is_empty();
+        Ok(gathered.load(counts, empty))
+    }
+
+    async fn pull_requests(&self, source: &PullRequestsSource, page: PageRequest) -> Result<Load<WorkPage>, PortError> {
+        let fields = with(&page.fields, &["author"]);
+        let feed = Feed { session: self, order: NEWEST, fields, enough: Some(&page) };
+        Ok(feed.pull_requests(source).await?.page(&page))
+    }
+
+    async fn builds(&self, source: &BuildsSource, page: PageRequest) -> Result<Load<WorkPage>, PortError> {
+        let feed = Feed { session: self, order: NEWEST, fields: page.fields.clone(), enough: Some(&page) };
+        Ok(feed.builds(source).await?.page(&page))
+    }
+
+    async fn messages(&self, source: &MessagesSource, page: PageRequest) -> Result<Load<WorkPage>, PortError> {
+        let feed = Feed { session: self, order: NEWEST, fields: page.fields.clone(), enough: Some(&page) };
+        Ok(feed.messages(&source.containers).await?.page(&page))
+    }
+
+    async fn metric(&self, source: &MetricSource) -> Result<Load<MetricValue>, PortError> {
+        metric::measure(self, source).await
+    }
+}
+
+fn with(fields: &FieldSet, more: &[&str]) -> FieldSet {
+    let mut fields = fields.clone();
+    fields.extend(&more.iter().copied().collect());
+    fields
+}

@@ -1,0 +1,227 @@
+//! Executes operations: queries and mutations once each, subscriptions as live operations.
+
+mod digest;
+mod response_cache;
+mod run;
+
+use std::{collections::HashSet, sync::Arc};
+
+use async_graphql::{Pos, Request, Response, ServerError, Value, Variables, parser::types::ExecutableDocument};
+use bytes::Bytes;
+use mullion_schema::{
+    build::{Graph, LiveGraph},
+    error::PortError,
+    id::{EventCursor, TenantId},
+    ports::{Live, LivePlan, ViewerView},
+};
+
+use self::{response_cache::ResponseCache, run::LiveRun};
+use crate::{
+    answers::Services,
+    engine::Scope,
+    live::{Frames, Subscribe},
+    tag::Tag,
+};
+
+/// Who asks.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// As the graph shows it.
+    pub viewer: Arc<ViewerView>,
+}
+
+impl Caller {
+    /// What two callers must have in common to share an answer. `viewer` shows the credential itself, so it is part of it.
+    fn permission_set(&self) -> String {
+        format!("{}\n{}\n{}", self.viewer.tenant, self.viewer.role, self.viewer.id)
+    }
+
+    fn tenant(&self) -> &TenantId {
+        &self.viewer.tenant
+    }
+}
+
+/// An operation that passed the limits of documents.
+#[derive(Debug, Clone)]
+pub struct Operation {
+    /// The document's text.
+    pub text: Arc<str>,
+    /// The same, parsed.
+    pub document: ExecutableDocument,
+    /// Which of its operations; `None`: it has one only.
+    pub name: Option<String>,
+    /// The variables, not checked yet.
+    pub variables: Variables,
+}
+
+impl Operation {
+    fn request(&self) -> Request {
+        let mut request = Request::new(&*self.text).variables(self.variables.clone());
+        if let Some(name) = &self.name {
+            request = request.operation_name(name.clone());
+        }
+        request.set_parsed_query(self.document.clone());
+        request
+    }
+
+    /// Document, operation name and variables, in full: equal keys are equal operations.
+    fn key(&self) -> String {
+        let variables = serde_json::to_string(&self.variables).unwrap_or_default();
+        format!("{}\n{variables}\n{}", self.name.as_deref().unwrap_or_default(), self.text)
+    }
+}
+
+/// What came of a query or a mutation.
+#[derive(Debug, Clone)]
+pub enum Executed {
+    /// It ran: a serialized response with `data`.
+    Answer(Bytes),
+    /// It did not run: it does not fit the graph, or its variables do not fit it.
+    Refused(Vec<ServerError>),
+}
+
+/// Hears of executions, for metrics.
+pub trait Observe: Send + Sync {
+    /// A `query`, a `mutation` or a `live` run was executed.
+    fn executed(&self, kind: &'static str);
+
+    /// An answer was looked up in the response cache: `hit` or `miss`.
+    fn looked_up(&self, result: &'static str);
+}
+
+/// Executes operations over the services.
+pub struct Executor {
+    services: Arc<Services>,
+    graph: Graph,
+    live: LiveGraph,
+    responses: ResponseCache,
+    observe: Arc<dyn Observe>,
+}
+
+struct Ran {
+    answer: Executed,
+    tags: HashSet<Tag>,
+    noted: i64,
+    reusable: bool,
+}
+
+impl Executor {
+    /// An executor whose response cache holds about `response_bytes`.
+    pub fn new(services: Arc<Services>, response_bytes: u64, observe: Arc<dyn Observe>) -> Arc<Self> {
+        Arc::new(Self {
+            services,
+            graph: mullion_schema::build::build(),
+            live: mullion_schema::build::build_live(),
+            responses: ResponseCache::new(response_bytes),
+            observe,
+        })
+    }
+
+    /// The services.
+    pub fn services(&self) -> &Arc<Services> {
+        &self.services
+    }
+
+    /// Executes a query: from the response cache where it is current, once for all who ask the same at the same time.
+    pub async fn query(self: &Arc<Self>, caller: &Caller, operation: Operation) -> Executed {
+        let key: Arc<str> = format!("{}\n{}", caller.permission_set(), operation.key()).into();
+        let tenant = caller.tenant();
+        let epochs = self.services.engine.epochs();
+        if let Some(answer) = self.responses.get(tenant, &key, epochs) {
+            self.observe.looked_up("hit");
+            return Executed::Answer(answer);
+        }
+        self.observe.looked_up("miss");
+        let (executor, asked_by) = (Arc::clone(self), caller.clone());
+        let run = async move { executor.run(&asked_by, operation.request(), "query").await };
+        self.responses.share(tenant, key, epochs, run).await
+    }
+
+    /// Executes a mutation. It is finished even when the caller goes away.
+    pub async fn mutation(self: &Arc<Self>, caller: &Caller, operation: Operation) -> Executed {
+        let (executor, caller) = (Arc::clone(self), caller.clone());
+        let run = async move { executor.run(&caller, operation.request(), "mutation").await.answer };
+        self.services.tasks.spawn(run).await.unwrap_or_else(|error| {
+            tracing::error!(%error, "a mutation broke off");
+            Executed::Refused(vec![server_error(PortError::internal())])
+        })
+    }
+
+    /// Starts a subscription. `resume_after` overrides the document's `after`.
+    pub async fn subscribe(
+        self: &Arc<Self>,
+        caller: &Caller,
+        operation: Operation,
+        resume_after: Option<String>,
+    ) -> Result<Frames, Vec<ServerError>> {
+        let document = mullion_schema::build::live_document(operation.document.clone());
+        let operation = Operation { document, ..operation };
+        let plan = mullion_schema::build::plan(&self.live, operation.request()).await?;
+        let given = resume_after.map(EventCursor::from).or_else(|| after_of(&plan).cloned());
+        let after = match given {
+            None => None,
+            Some(cursor) => {
+                let position = self.services.cursors.decode(caller.tenant(), &cursor);
+                let wrong = || PortError::bad_input("after: not a cursor of your event stream");
+                Some(position.ok_or_else(|| vec![server_error(wrong())])?)
+            }
+        };
+        let run = Arc::new(LiveRun::new(Arc::clone(self), caller.clone(), operation, &plan));
+        Ok(self.services.hub.subscribe(Subscribe { run, plan, after }))
+    }
+
+    async fn run(&self, caller: &Caller, request: Request, kind: &'static str) -> Ran {
+        self.observe.executed(kind);
+        let services = &self.services;
+        let scope = Arc::new(Scope::new(caller.tenant().clone(), services.clock.now(), None));
+        // Before anything is read: what changes meanwhile makes the answer one that is not kept.
+        let noted = match services.engine.head(caller.tenant()).await {
+            Ok(noted) => noted,
+            Err(error) => {
+                let answer = Executed::Refused(vec![server_error(error)]);
+                return Ran { answer, tags: HashSet::new(), noted: 0, reusable: false };
+            }
+        };
+        let response = self.graph.execute(request.data(services.ports(&caller.viewer, &scope))).await;
+        let reusable = response.errors.is_empty() && !scope.is_stale();
+        Ran { answer: answer(&response), tags: scope.tags(), noted, reusable }
+    }
+
+    /// Executes a live document for one event.
+    async fn run_live(&self, caller: &Caller, request: Request, live: Live, scope: &Arc<Scope>) -> Response {
+        self.observe.executed("live");
+        let ports = self.services.ports(&caller.viewer, scope);
+        self.live.execute(request.data(live).data(ports)).await
+    }
+}
+
+fn after_of(plan: &LivePlan) -> Option<&EventCursor> {
+    match plan {
+        LivePlan::Widget { after, .. }
+        | LivePlan::Dashboard { after, .. }
+        | LivePlan::Activity { after, .. }
+        | LivePlan::Nodes { after, .. } => after.as_ref(),
+    }
+}
+
+fn server_error(error: PortError) -> ServerError {
+    async_graphql::Error::from(error).into_server_error(Pos::default())
+}
+
+/// A response without data whose errors have no path never got to a field: it was refused.
+fn answer(response: &Response) -> Executed {
+    let refused = matches!(response.data, Value::Null)
+        && !response.errors.is_empty()
+        && response.errors.iter().all(|error| error.path.is_empty());
+    if refused { Executed::Refused(response.errors.clone()) } else { Executed::Answer(serialized(response)) }
+}
+
+/// A response as bytes.
+fn serialized(response: &Response) -> Bytes {
+    serde_json::to_vec(response).map(Bytes::from).unwrap_or_else(|error| {
+        tracing::error!(%error, "a response could not be serialized");
+        Bytes::from_static(
+            br#"{"data":null,"errors":[{"message":"internal error","extensions":{"code":"INTERNAL_SERVER_ERROR"}}]}"#,
+        )
+    })
+}

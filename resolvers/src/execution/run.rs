@@ -1,0 +1,150 @@
+//! One subscription as the live hub runs it: its document over the executor.
+
+use std::{collections::HashSet, sync::Arc};
+
+use async_trait::async_trait;
+use chrono::Duration;
+use mullion_schema::{
+    id::{DashboardId, EventCursor, NodeKey, TenantId, WidgetId},
+    ports::{ActivitySource, ActivityView, Live, LiveInput, LivePlan, WatchedId},
+};
+
+use super::{
+    Caller, Executor, Operation, after_of,
+    digest::{digest, incidental_keys},
+    serialized,
+};
+use crate::{
+    answers::{activity_view, filter_of},
+    engine::Scope,
+    live::{Rendered, Run},
+    store::{StoreError, activity::Activity, stream::AppliedChange},
+    tag::Tag,
+};
+
+pub(super) struct LiveRun {
+    executor: Arc<Executor>,
+    caller: Caller,
+    operation: Operation,
+    key: Arc<str>,
+    incidental: HashSet<String>,
+}
+
+impl LiveRun {
+    pub(super) fn new(executor: Arc<Executor>, caller: Caller, operation: Operation, plan: &LivePlan) -> Self {
+        let incidental = incidental_keys(&operation.document, operation.name.as_deref());
+        let key = sharing_key(&caller, &operation, plan).into();
+        Self { executor, caller, operation, key, incidental }
+    }
+
+    async fn changes(&self, position: i64, limit: u64) -> Result<Option<Vec<AppliedChange>>, StoreError> {
+        let database = &self.executor.services.database;
+        if position < database.oldest_position(self.tenant()).await? {
+            return Ok(None);
+        }
+        database.changes_since(self.tenant(), position, limit).await.map(Some)
+    }
+}
+
+/// The permission set, the document, and its variables without the cursor to resume after: of that each subscriber has its own.
+fn sharing_key(caller: &Caller, operation: &Operation, plan: &LivePlan) -> String {
+    let after = after_of(plan).map(EventCursor::as_str);
+    let mut variables = serde_json::to_value(&operation.variables).unwrap_or_default();
+    if let Some(map) = variables.as_object_mut() {
+        map.retain(|_, value| after.is_none() || value.as_str() != after);
+    }
+    let name = operation.name.as_deref().unwrap_or_default();
+    format!("{}\n{name}\n{variables}\n{}", caller.permission_set(), operation.text)
+}
+
+#[async_trait]
+impl Run for LiveRun {
+    fn sharing_key(&self) -> Arc<str> {
+        Arc::clone(&self.key)
+    }
+
+    fn tenant(&self) -> &TenantId {
+        self.caller.tenant()
+    }
+
+    async fn render(&self, input: LiveInput, max_age: Option<Duration>) -> Rendered {
+        let services = &self.executor.services;
+        let noted = self.head().await;
+        let scope = Arc::new(Scope::new(self.tenant().clone(), services.clock.now(), max_age));
+        let cursor = input.cursor.clone();
+        let live = Live::Render(Arc::new(input));
+        let response = self.executor.run_live(&self.caller, self.operation.request(), live, &scope).await;
+        let digest = digest(&response, &self.incidental);
+        let response = response.extension("cursor", cursor.as_str().into());
+        Rendered { payload: serialized(&response), digest, tags: scope.tags(), noted }
+    }
+
+    fn is_current(&self, noted: i64, tags: &HashSet<Tag>) -> bool {
+        self.executor.services.engine.epochs().is_current(self.tenant(), noted, tags)
+    }
+
+    async fn widgets(&self, dashboard: &DashboardId) -> Option<Vec<WidgetId>> {
+        let database = &self.executor.services.database;
+        database.dashboard(self.tenant(), dashboard.as_str()).await.ok()??;
+        let widgets = database.widgets(self.tenant(), dashboard.as_str()).await.ok()?;
+        Some(widgets.into_iter().map(|widget| widget.id.into()).collect())
+    }
+
+    async fn is_deleted(&self, id: &WatchedId) -> bool {
+        let services = &self.executor.services;
+        let (tenant, database) = (self.tenant(), &services.database);
+        match id {
+            WatchedId::Node(node) => {
+                let Some(known) = mullion_schema::providers::node_type(&node.type_name) else { return false };
+                let key = NodeKey::new(&node.integration, known.name, Arc::clone(&node.native_id));
+                services.engine.is_deleted(tenant, &key).await.unwrap_or(false)
+            }
+            WatchedId::Own { type_name, id } => {
+                let gone = match type_name.as_str() {
+                    "Widget" => database.widget(tenant, id).await.map(|row| row.is_none()),
+                    "Dashboard" => database.dashboard(tenant, id).await.map(|row| row.is_none()),
+                    "Integration" => database.integration(tenant, &id.as_str().into()).await.map(|row| row.is_none()),
+                    _ => Ok(false),
+                };
+                gone.unwrap_or(false)
+            }
+        }
+    }
+
+    async fn head(&self) -> i64 {
+        self.executor.services.engine.head(self.tenant()).await.unwrap_or_default()
+    }
+
+    async fn changes_since(&self, position: i64, limit: u64) -> Option<Vec<AppliedChange>> {
+        self.changes(position, limit).await.unwrap_or_else(|error| {
+            tracing::error!(%error, "the stream could not be read");
+            Some(Vec::new())
+        })
+    }
+
+    async fn is_silent(&self, tags: &HashSet<Tag>) -> bool {
+        let services = &self.executor.services;
+        let now = services.clock.now();
+        let ids: HashSet<&str> = tags.iter().filter_map(Tag::integration).collect();
+        for id in ids {
+            if let Ok(Some(integration)) = services.engine.directory().get(self.tenant(), &id.into()).await
+                && !integration.webhooks_alive(now)
+            {
+                return true;
+            }
+        }
+        false
+    }
+
+    fn cursor(&self, position: i64) -> EventCursor {
+        self.executor.services.cursors.encode(self.tenant(), position)
+    }
+
+    fn activity(&self, activity: &Activity) -> Arc<ActivityView> {
+        Arc::new(activity_view(&self.executor.services.cursors, self.tenant(), activity))
+    }
+
+    fn admits(&self, filter: &ActivitySource, activity: &Activity) -> bool {
+        filter_of(filter).admits(activity)
+    }
+}

@@ -1,0 +1,166 @@
+//! The hub: takes in every change of the stream, and finds and wakes the live operations that it touches.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Weak},
+};
+
+use futures::StreamExt as _;
+use mullion_schema::{enums::UpdateReason, id::TenantId, ports::LivePlan};
+use parking_lot::Mutex;
+use tokio::sync::watch;
+use tokio_util::task::TaskTracker;
+
+use super::{
+    Frames, Run, Subscribe,
+    activities::{ActivityFeed, ActivitySubscriber},
+    index::TagIndex,
+    operation::{Operation, Watched},
+    subscription::Subscriber,
+};
+use crate::{store::stream::AppliedChange, tag::Tag};
+
+/// How often values of integrations whose webhooks are silent are read again, while somebody watches.
+pub const REREAD: std::time::Duration = std::time::Duration::from_secs(60);
+
+/// All live operations of this process.
+pub struct LiveHub {
+    state: Mutex<State>,
+    pub(super) tasks: TaskTracker,
+    pub(super) reread: std::time::Duration,
+}
+
+#[derive(Default)]
+struct State {
+    next: u64,
+    by_key: HashMap<String, u64>,
+    operations: HashMap<u64, Arc<Operation>>,
+    feeds: HashMap<String, Weak<ActivityFeed>>,
+    index: TagIndex,
+    news: HashMap<TenantId, watch::Sender<i64>>,
+}
+
+impl LiveHub {
+    /// A hub whose operations run in `tasks`.
+    pub fn new(tasks: TaskTracker, reread: std::time::Duration) -> Arc<Self> {
+        Arc::new(Self { state: Mutex::default(), tasks, reread })
+    }
+
+    /// How many live operations there are.
+    pub fn operations(&self) -> usize {
+        let state = self.state.lock();
+        state.operations.len() + state.feeds.values().filter(|feed| feed.strong_count() > 0).count()
+    }
+
+    /// Takes in changes. The epochs have been advanced before: whoever registers tags from now on sees it there.
+    pub fn publish(&self, tenant: &TenantId, changes: &[AppliedChange]) {
+        let state = self.state.lock();
+        for change in changes {
+            for (operation, slot) in state.index.watching(&change.tags) {
+                if let Some(operation) = state.operations.get(&operation) {
+                    let cause = change.activity.as_ref().map(|activity| operation.run.activity(activity));
+                    operation.mark(slot, reason(tenant, operation, slot, change), cause);
+                }
+            }
+        }
+        let head = changes.iter().map(|change| change.position).max();
+        if let (Some(head), Some(news)) = (head, state.news.get(tenant)) {
+            news.send_modify(|known| *known = (*known).max(head));
+        }
+    }
+
+    /// Starts a subscription.
+    pub fn subscribe(self: &Arc<Self>, subscribe: Subscribe) -> Frames {
+        let Subscribe { run, plan, after } = subscribe;
+        match plan {
+            LivePlan::Activity { filter, .. } => {
+                let news = self.news(run.tenant());
+                let feed = self.feed(&run, filter);
+                ActivitySubscriber::new(feed, news, after).into_stream().boxed()
+            }
+            LivePlan::Widget { id, throttle_ms, .. } => self.watch(&run, Watched::Widget(id), throttle_ms, after),
+            LivePlan::Dashboard { id, throttle_ms, .. } => self.watch(&run, Watched::Dashboard(id), throttle_ms, after),
+            LivePlan::Nodes { ids, .. } => self.watch(&run, Watched::Nodes(ids), 0, after),
+        }
+    }
+
+    fn watch(self: &Arc<Self>, run: &Arc<dyn Run>, watched: Watched, throttle_ms: u32, after: Option<i64>) -> Frames {
+        let key = format!("{throttle_ms}\n{}", run.sharing_key());
+        let mut state = self.state.lock();
+        let known = state.by_key.get(&key).and_then(|number| state.operations.get(number)).cloned();
+        let operation = known.unwrap_or_else(|| {
+            state.next += 1;
+            let throttle = std::time::Duration::from_millis(throttle_ms.into());
+            let operation = Operation::new(state.next, key.clone(), Arc::clone(run), watched, throttle);
+            state.by_key.insert(key, operation.number);
+            state.operations.insert(operation.number, Arc::clone(&operation));
+            let (hub, driven) = (Arc::clone(self), Arc::clone(&operation));
+            self.tasks.spawn(async move { driven.drive(hub).await });
+            operation
+        });
+        operation.enter();
+        drop(state);
+        Subscriber::new(Arc::clone(self), operation, after).into_stream().boxed()
+    }
+
+    /// A subscriber left; the last one takes the operation along.
+    pub(super) fn leave(&self, operation: &Arc<Operation>) {
+        let mut state = self.state.lock();
+        if !operation.leave() {
+            return;
+        }
+        state.operations.remove(&operation.number);
+        if state.by_key.get(&operation.key) == Some(&operation.number) {
+            state.by_key.remove(&operation.key);
+        }
+        for (slot, tags) in operation.stop() {
+            state.index.replace((operation.number, slot), &tags, &std::collections::HashSet::new());
+        }
+    }
+
+    /// Registers what a slot's newest answer was read from. False when the operation has ended meanwhile.
+    pub(super) fn register(
+        &self,
+        operation: &Operation,
+        slot: u32,
+        before: &std::collections::HashSet<Tag>,
+        tags: &std::collections::HashSet<Tag>,
+    ) -> bool {
+        let mut state = self.state.lock();
+        if !state.operations.contains_key(&operation.number) {
+            return false;
+        }
+        state.index.replace((operation.number, slot), before, tags);
+        true
+    }
+
+    fn news(&self, tenant: &TenantId) -> watch::Receiver<i64> {
+        let mut state = self.state.lock();
+        state.news.entry(tenant.clone()).or_insert_with(|| watch::channel(0).0).subscribe()
+    }
+
+    fn feed(&self, run: &Arc<dyn Run>, filter: mullion_schema::ports::ActivitySource) -> Arc<ActivityFeed> {
+        let mut state = self.state.lock();
+        state.feeds.retain(|_, feed| feed.strong_count() > 0);
+        let key = run.sharing_key().to_string();
+        if let Some(feed) = state.feeds.get(&key).and_then(Weak::upgrade) {
+            return feed;
+        }
+        let feed = Arc::new(ActivityFeed::new(Arc::clone(run), filter));
+        state.feeds.insert(key, Arc::downgrade(&feed));
+        feed
+    }
+}
+
+/// What a change means for a slot: was the widget itself configured or refreshed, or did what it shows change?
+fn reason(tenant: &TenantId, operation: &Operation, slot: u32, change: &AppliedChange) -> UpdateReason {
+    let Some(widget) = operation.widget(slot) else { return UpdateReason::Changed };
+    let own = |type_name| change.tags.contains(&Tag::own(tenant, type_name, widget.as_str()));
+    if own("Widget") {
+        UpdateReason::Configured
+    } else if own("Refresh") {
+        UpdateReason::Refreshed
+    } else {
+        UpdateReason::Changed
+    }
+}

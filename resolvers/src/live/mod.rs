@@ -1,0 +1,113 @@
+//! Live operations: what is subscribed to, shared by all who ask the same, run once for each change that touches it.
+//!
+//! Subscribers pull: each holds only how far it has seen, and takes the newest answer when it can. A slow one lags alone, and
+//! nothing is queued for it.
+
+mod activities;
+mod hub;
+mod index;
+mod operation;
+mod slot;
+mod subscription;
+
+use std::{collections::HashSet, sync::Arc};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use chrono::Duration;
+use futures::stream::BoxStream;
+use mullion_schema::{
+    id::{DashboardId, EventCursor, TenantId, WidgetId},
+    ports::{ActivitySource, ActivityView, LiveInput, LivePlan, WatchedId},
+};
+
+pub use self::hub::LiveHub;
+use crate::{
+    store::{activity::Activity, stream::AppliedChange},
+    tag::Tag,
+};
+
+/// One answer to a subscriber: a serialized GraphQL execution result, shared by all who wait for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Frame {
+    /// `{"data":{…}}`
+    pub payload: Bytes,
+    /// The position after it, to resume from.
+    pub cursor: EventCursor,
+}
+
+/// What an execution for an event came to.
+#[derive(Debug, Clone)]
+pub struct Rendered {
+    /// The serialized result.
+    pub payload: Bytes,
+    /// A hash of what the client sees of it, without cursor, causes and reason: equal digests are not sent twice.
+    pub digest: [u8; 32],
+    /// What it was read from.
+    pub tags: HashSet<Tag>,
+    /// The head that was noted before it was read.
+    pub noted: i64,
+}
+
+/// Why a subscription ends by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// The thing it watches is gone for good.
+    Completed,
+    /// The position to resume after is older than what is kept.
+    CursorExpired,
+}
+
+/// A subscriber's stream: frames, then perhaps why it ended. A stream without an end was dropped with the process.
+pub type Frames = BoxStream<'static, Result<Frame, End>>;
+
+/// One subscription's document with its variables and its caller, as the hub runs it. Implemented over the executor.
+#[async_trait]
+pub trait Run: Send + Sync {
+    /// What two subscriptions must have in common to share their answers: permission set, document, operation name, variables
+    /// without `after`, in full.
+    fn sharing_key(&self) -> Arc<str>;
+
+    /// The tenant.
+    fn tenant(&self) -> &TenantId;
+
+    /// Executes the document for an event. Values older than `max_age` are read again.
+    async fn render(&self, input: LiveInput, max_age: Option<Duration>) -> Rendered;
+
+    /// Whether what was read at a head under these tags is still current.
+    fn is_current(&self, noted: i64, tags: &HashSet<Tag>) -> bool;
+
+    /// The widgets of a dashboard as they are now; `None` when there is no such dashboard (any more).
+    async fn widgets(&self, dashboard: &DashboardId) -> Option<Vec<WidgetId>>;
+
+    /// Whether a node or a row is gone.
+    async fn is_deleted(&self, id: &WatchedId) -> bool;
+
+    /// The tenant's head now.
+    async fn head(&self) -> i64;
+
+    /// The changes after a position, in order, at most `limit`; `None` when the position is older than what is kept.
+    async fn changes_since(&self, position: i64, limit: u64) -> Option<Vec<AppliedChange>>;
+
+    /// Whether a value read under these tags comes from an integration whose webhooks are silent.
+    async fn is_silent(&self, tags: &HashSet<Tag>) -> bool;
+
+    /// A position as clients may hold it.
+    fn cursor(&self, position: i64) -> EventCursor;
+
+    /// An activity as the graph shows it.
+    fn activity(&self, activity: &Activity) -> Arc<ActivityView>;
+
+    /// Whether an activity passes a filter.
+    fn admits(&self, filter: &ActivitySource, activity: &Activity) -> bool;
+}
+
+/// A subscription to start.
+pub struct Subscribe {
+    /// How to run it.
+    pub run: Arc<dyn Run>,
+    /// What it asks for.
+    pub plan: LivePlan,
+    /// Resume after this position, already authenticated.
+    pub after: Option<i64>,
+}

@@ -1,0 +1,351 @@
+//! A live operation: one document over what it watches, run again when a tag of its last answer changed.
+
+use std::{collections::HashSet, sync::Arc, time::Duration};
+
+use futures::future::join_all;
+use mullion_schema::{
+    enums::UpdateReason,
+    id::{DashboardId, WidgetId},
+    ports::{ActivityView, LiveInput, WatchedId},
+};
+use parking_lot::Mutex;
+use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Frame, Rendered, Run,
+    hub::LiveHub,
+    slot::{Dirt, Slot, Subject},
+};
+use crate::tag::Tag;
+
+/// The slot number under which a dashboard's own row is watched: which widgets it has.
+const STRUCTURE: u32 = u32::MAX;
+
+/// What an operation watches.
+#[derive(Debug, Clone)]
+pub(super) enum Watched {
+    Widget(WidgetId),
+    Dashboard(DashboardId),
+    Nodes(Vec<WatchedId>),
+}
+
+pub(super) struct Operation {
+    pub(super) number: u64,
+    pub(super) key: String,
+    pub(super) run: Arc<dyn Run>,
+    pub(super) watched: Watched,
+    throttle: Duration,
+    state: Mutex<State>,
+    wake: Notify,
+    /// Counts what subscribers may want to see.
+    news: watch::Sender<u64>,
+    ready: watch::Sender<bool>,
+    stopped: CancellationToken,
+    /// One snapshot is made at a time; the others who come in wait for it and share it.
+    snapshots: tokio::sync::Mutex<()>,
+}
+
+#[derive(Default)]
+struct State {
+    slots: Vec<Slot>,
+    subscribers: usize,
+    structure: HashSet<Tag>,
+    structure_dirty: bool,
+    ended: bool,
+}
+
+/// A slot as a subscriber sees it.
+pub(super) struct Seen {
+    pub(super) slot: u32,
+    pub(super) version: u64,
+    pub(super) digest: Option<[u8; 32]>,
+    pub(super) frame: Option<Frame>,
+}
+
+impl Operation {
+    pub(super) fn new(number: u64, key: String, run: Arc<dyn Run>, watched: Watched, throttle: Duration) -> Arc<Self> {
+        Arc::new(Self {
+            number,
+            key,
+            run,
+            watched,
+            throttle,
+            state: Mutex::default(),
+            wake: Notify::new(),
+            news: watch::channel(0).0,
+            ready: watch::channel(false).0,
+            stopped: CancellationToken::new(),
+            snapshots: tokio::sync::Mutex::new(()),
+        })
+    }
+
+    pub(super) fn enter(&self) {
+        self.state.lock().subscribers += 1;
+    }
+
+    /// Whether that was the last subscriber.
+    pub(super) fn leave(&self) -> bool {
+        let mut state = self.state.lock();
+        state.subscribers = state.subscribers.saturating_sub(1);
+        state.subscribers == 0
+    }
+
+    /// Stops the operation; gives what its slots had registered.
+    pub(super) fn stop(&self) -> Vec<(u32, HashSet<Tag>)> {
+        self.stopped.cancel();
+        let state = self.state.lock();
+        let slots = state.slots.iter().map(|slot| (slot.number, slot.tags.clone()));
+        slots.chain([(STRUCTURE, state.structure.clone())]).collect()
+    }
+
+    /// Something that a slot shows has changed.
+    pub(super) fn mark(&self, slot: u32, reason: UpdateReason, cause: Option<Arc<ActivityView>>) {
+        let mut state = self.state.lock();
+        if slot == STRUCTURE {
+            state.structure_dirty = true;
+        } else if let Some(slot) = state.slots.iter_mut().find(|known| known.number == slot && !known.removed) {
+            slot.dirt.get_or_insert_default().add(reason, cause);
+        }
+        drop(state);
+        self.wake.notify_one();
+    }
+
+    /// The widget that a slot shows.
+    pub(super) fn widget(&self, slot: u32) -> Option<WidgetId> {
+        let state = self.state.lock();
+        let slot = state.slots.iter().find(|known| known.number == slot)?;
+        match &slot.subject {
+            Subject::Widget(id) => Some(id.clone()),
+            Subject::Node(_) => None,
+        }
+    }
+
+    pub(super) fn news(&self) -> watch::Receiver<u64> {
+        self.news.subscribe()
+    }
+
+    /// Waits until the first run is done.
+    pub(super) async fn ready(&self) {
+        let mut ready = self.ready.subscribe();
+        // The sender lives in self: the wait cannot fail.
+        let _ = ready.wait_for(|ready| *ready).await;
+    }
+
+    /// The slots as they stand, and whether the operation has ended.
+    pub(super) fn seen(&self) -> (Vec<Seen>, bool) {
+        let state = self.state.lock();
+        let seen = state.slots.iter().map(|slot| Seen {
+            slot: slot.number,
+            version: slot.version,
+            digest: slot.digest,
+            frame: slot.frame.clone(),
+        });
+        (seen.collect(), state.ended)
+    }
+
+    /// The slots that are not removed, with the tags of their newest answers.
+    pub(super) fn live_slots(&self) -> Vec<(u32, HashSet<Tag>)> {
+        let state = self.state.lock();
+        state.slots.iter().filter(|slot| !slot.removed).map(|slot| (slot.number, slot.tags.clone())).collect()
+    }
+
+    /// The tags under which the set of slots is watched.
+    pub(super) fn structure(&self) -> HashSet<Tag> {
+        self.state.lock().structure.clone()
+    }
+
+    /// A slot's current state as it is told to those who come in.
+    pub(super) async fn snapshot(&self, number: u32) -> Option<Seen> {
+        let _one = self.snapshots.lock().await;
+        let (subject, version, digest, cached) = {
+            let state = self.state.lock();
+            let slot = state.slots.iter().find(|slot| slot.number == number && !slot.removed)?;
+            let cached = slot.snapshot.clone().filter(|(version, _)| *version == slot.version);
+            (slot.subject.clone(), slot.version, slot.digest, cached)
+        };
+        if let Some((version, frame)) = cached {
+            return Some(Seen { slot: number, version, digest, frame: Some(frame) });
+        }
+        let (frame, rendered) = self.render(&subject, UpdateReason::Snapshot, Vec::new(), None).await;
+        let mut state = self.state.lock();
+        if let Some(slot) = state.slots.iter_mut().find(|slot| slot.number == number)
+            && slot.version == version
+            && slot.digest == Some(rendered.digest)
+        {
+            slot.snapshot = Some((version, frame.clone()));
+        }
+        Some(Seen { slot: number, version, digest: Some(rendered.digest), frame: Some(frame) })
+    }
+
+    /// Renders an answer that is about no slot (the end of the snapshots) or about one that is not here any more.
+    pub(super) async fn render_aside(&self, reason: UpdateReason, widget: Option<WidgetId>, at: i64) -> Frame {
+        let cursor = self.run.cursor(at);
+        let input = LiveInput {
+            cursor: cursor.clone(),
+            reason,
+            widget,
+            node: None,
+            deleted: false,
+            activity: None,
+            causes: Vec::new(),
+        };
+        let rendered = self.run.render(input, None).await;
+        Frame { payload: rendered.payload, cursor }
+    }
+
+    /// Runs the operation until its last subscriber left.
+    pub(super) async fn drive(self: Arc<Self>, hub: Arc<LiveHub>) {
+        self.restructure(&hub, true).await;
+        self.run_slots(&hub, true).await;
+        self.ready.send_replace(true);
+        loop {
+            let woken = tokio::select! {
+                () = self.wake.notified() => true,
+                () = tokio::time::sleep(hub.reread) => false,
+                () = self.stopped.cancelled() => return,
+            };
+            if !woken {
+                self.mark_silent().await;
+            }
+            let dirty = std::mem::take(&mut self.state.lock().structure_dirty);
+            if dirty {
+                self.restructure(&hub, false).await;
+            }
+            if self.run_slots(&hub, false).await && !self.throttle.is_zero() {
+                // The first change was sent at once; what comes within the window is told together at its end.
+                tokio::select! {
+                    () = tokio::time::sleep(self.throttle) => {}
+                    () = self.stopped.cancelled() => return,
+                }
+            }
+        }
+    }
+
+    /// Brings the slots in line with what is watched.
+    async fn restructure(&self, hub: &LiveHub, first: bool) {
+        let subjects: Option<Vec<Subject>> = match &self.watched {
+            Watched::Widget(id) => first.then(|| vec![Subject::Widget(id.clone())]),
+            Watched::Nodes(ids) => first.then(|| ids.iter().cloned().map(Subject::Node).collect()),
+            Watched::Dashboard(id) => {
+                let tags = HashSet::from([Tag::own(self.run.tenant(), "Dashboard", id.as_str())]);
+                let before = std::mem::replace(&mut self.state.lock().structure, tags.clone());
+                hub.register(self, STRUCTURE, &before, &tags);
+                Some(self.run.widgets(id).await.unwrap_or_default().into_iter().map(Subject::Widget).collect())
+            }
+        };
+        let Some(subjects) = subjects else { return };
+        let mut state = self.state.lock();
+        for slot in &mut state.slots {
+            if !slot.removed && !subjects.contains(&slot.subject) {
+                slot.dirt.get_or_insert_default().add(UpdateReason::Removed, None);
+            }
+        }
+        for subject in subjects {
+            if !state.slots.iter().any(|slot| slot.subject == subject && !slot.removed) {
+                let number = u32::try_from(state.slots.len()).unwrap_or(STRUCTURE - 1);
+                let mut slot = Slot::new(number, subject);
+                slot.dirt.get_or_insert_default().add(UpdateReason::Configured, None);
+                state.slots.push(slot);
+            }
+        }
+    }
+
+    /// Marks what comes from integrations without webhooks, to be read again.
+    async fn mark_silent(&self) {
+        for (number, tags) in self.live_slots() {
+            if self.run.is_silent(&tags).await {
+                let mut state = self.state.lock();
+                if let Some(slot) = state.slots.iter_mut().find(|slot| slot.number == number) {
+                    slot.dirt.get_or_insert_default().reread = true;
+                }
+            }
+        }
+    }
+
+    /// Runs every slot that is dirty, side by side. Whether anything ran.
+    async fn run_slots(&self, hub: &LiveHub, first: bool) -> bool {
+        let dirty: Vec<(u32, Subject, Dirt)> = {
+            let mut state = self.state.lock();
+            let slots = state.slots.iter_mut();
+            slots.filter_map(|slot| Some((slot.number, slot.subject.clone(), slot.dirt.take()?))).collect()
+        };
+        let ran = !dirty.is_empty();
+        let runs = dirty.into_iter().map(|(number, subject, dirt)| self.run_slot(hub, number, subject, dirt, first));
+        join_all(runs).await;
+        if ran {
+            self.news.send_modify(|count| *count += 1);
+        }
+        ran
+    }
+
+    async fn run_slot(&self, hub: &LiveHub, number: u32, subject: Subject, dirt: Dirt, first: bool) {
+        let gone = match &subject {
+            Subject::Widget(id) => {
+                let id = WatchedId::Own { type_name: "Widget".into(), id: id.as_str().into() };
+                self.run.is_deleted(&id).await
+            }
+            Subject::Node(_) => false,
+        };
+        let reason = match (first, gone) {
+            (_, true) => UpdateReason::Removed,
+            (true, false) => UpdateReason::Snapshot,
+            (false, false) => dirt.reason.unwrap_or(UpdateReason::Changed),
+        };
+        let max_age = dirt.reread.then(|| chrono::Duration::from_std(hub.reread).unwrap_or_default());
+        let (frame, rendered) = self.render(&subject, reason, dirt.causes, max_age).await;
+        let before = self.tags_of(number);
+        let registered = hub.register(self, number, &before, &rendered.tags);
+        let mut state = self.state.lock();
+        let Some(slot) = state.slots.iter_mut().find(|slot| slot.number == number) else { return };
+        let differs = slot.digest != Some(rendered.digest) || (gone && !slot.removed);
+        if differs {
+            slot.version += 1;
+            slot.digest = Some(rendered.digest);
+            slot.snapshot = first.then(|| (slot.version, frame.clone()));
+            slot.frame = (!first).then_some(frame);
+        }
+        slot.removed = gone;
+        if registered && !self.run.is_current(rendered.noted, &rendered.tags) {
+            // It changed between the execution and the registration: the hub could not tell us.
+            slot.dirt.get_or_insert_default().add(UpdateReason::Changed, None);
+            self.wake.notify_one();
+        }
+        slot.tags = rendered.tags;
+        if gone && matches!(self.watched, Watched::Widget(_)) {
+            state.ended = true;
+        }
+    }
+
+    fn tags_of(&self, number: u32) -> HashSet<Tag> {
+        let state = self.state.lock();
+        state.slots.iter().find(|slot| slot.number == number).map(|slot| slot.tags.clone()).unwrap_or_default()
+    }
+
+    async fn render(
+        &self,
+        subject: &Subject,
+        reason: UpdateReason,
+        causes: Vec<Arc<ActivityView>>,
+        max_age: Option<chrono::Duration>,
+    ) -> (Frame, Rendered) {
+        // Before anything is read: whoever resumes after this position sees all that came later.
+        let cursor = self.run.cursor(self.run.head().await);
+        let (widget, node) = match subject {
+            Subject::Widget(id) => (Some(id.clone()), None),
+            Subject::Node(id) => (None, Some(id.clone())),
+        };
+        let deleted = match &node {
+            Some(id) => self.run.is_deleted(id).await,
+            None => false,
+        };
+        let input = LiveInput { cursor: cursor.clone(), reason, widget, node, deleted, activity: None, causes };
+        let mut rendered = self.run.render(input, max_age).await;
+        let tenant = self.run.tenant();
+        if let Subject::Widget(id) = subject {
+            rendered.tags.insert(Tag::own(tenant, "Widget", id.as_str()));
+            rendered.tags.insert(Tag::own(tenant, "Refresh", id.as_str()));
+        }
+        (Frame { payload: rendered.payload.clone(), cursor }, rendered)
+    }
+}

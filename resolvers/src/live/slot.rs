@@ -1,0 +1,89 @@
+//! A slot: one thing of a live operation that is answered on its own — a widget of a dashboard, a node that is watched.
+
+use std::{collections::HashSet, sync::Arc};
+
+use mullion_schema::{
+    enums::UpdateReason,
+    id::WidgetId,
+    ports::{ActivityView, WatchedId},
+};
+
+use super::Frame;
+use crate::tag::Tag;
+
+/// At most this many causes are shown, the newest.
+const CAUSES: usize = 20;
+
+/// What a slot shows.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum Subject {
+    Widget(WidgetId),
+    Node(WatchedId),
+}
+
+/// What happened to a slot since its last run.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Dirt {
+    pub(super) reason: Option<UpdateReason>,
+    /// Newest first.
+    pub(super) causes: Vec<Arc<ActivityView>>,
+    /// It is to be read again because nobody tells what changes.
+    pub(super) reread: bool,
+}
+
+impl Dirt {
+    /// Adds one more change.
+    pub(super) fn add(&mut self, reason: UpdateReason, cause: Option<Arc<ActivityView>>) {
+        // What a person did to the widget itself says more than what a provider reported.
+        if self.reason.is_none_or(|known| rank(reason) > rank(known)) {
+            self.reason = Some(reason);
+        }
+        if let Some(cause) = cause {
+            self.causes.insert(0, cause);
+            self.causes.truncate(CAUSES);
+        }
+    }
+}
+
+fn rank(reason: UpdateReason) -> u8 {
+    match reason {
+        UpdateReason::Removed => 3,
+        UpdateReason::Configured => 2,
+        UpdateReason::Refreshed => 1,
+        UpdateReason::Changed | UpdateReason::Snapshot | UpdateReason::SnapshotEnd => 0,
+    }
+}
+
+/// A slot's state, under the operation's lock.
+#[derive(Debug)]
+pub(super) struct Slot {
+    pub(super) number: u32,
+    pub(super) subject: Subject,
+    /// Counts the answers that differ; 0 before the first run.
+    pub(super) version: u64,
+    pub(super) digest: Option<[u8; 32]>,
+    /// The newest answer that was told as a change.
+    pub(super) frame: Option<Frame>,
+    /// The same as it is told to those who come in, made when the first one does.
+    pub(super) snapshot: Option<(u64, Frame)>,
+    pub(super) tags: HashSet<Tag>,
+    pub(super) dirt: Option<Dirt>,
+    /// It is gone; `frame` says so.
+    pub(super) removed: bool,
+}
+
+impl Slot {
+    pub(super) fn new(number: u32, subject: Subject) -> Self {
+        Self {
+            number,
+            subject,
+            version: 0,
+            digest: None,
+            frame: None,
+            snapshot: None,
+            tags: HashSet::new(),
+            dirt: None,
+            removed: false,
+        }
+    }
+}

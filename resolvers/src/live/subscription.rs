@@ -1,0 +1,182 @@
+//! One subscriber of a live operation: what it has seen, and how it takes what is new.
+
+use std::{
+    collections::{HashMap, HashSet, VecDeque},
+    sync::Arc,
+};
+
+use futures::{Stream, stream};
+use mullion_schema::{enums::UpdateReason, id::WidgetId};
+use tokio::sync::watch;
+
+use super::{
+    End, Frame,
+    hub::LiveHub,
+    operation::{Operation, Watched},
+};
+use crate::tag::Tag;
+
+/// Changes read in one go when a subscriber resumes.
+const CHUNK: u64 = 1_000;
+
+pub(super) struct Subscriber {
+    hub: Arc<LiveHub>,
+    operation: Arc<Operation>,
+    news: watch::Receiver<u64>,
+    after: Option<i64>,
+    /// By slot: the version and the digest that were sent last.
+    seen: HashMap<u32, (u64, Option<[u8; 32]>)>,
+    queue: VecDeque<Result<Frame, End>>,
+    phase: Phase,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Start,
+    Live,
+    Ended,
+}
+
+impl Subscriber {
+    pub(super) fn new(hub: Arc<LiveHub>, operation: Arc<Operation>, after: Option<i64>) -> Self {
+        let news = operation.news();
+        Self { hub, operation, news, after, seen: HashMap::new(), queue: VecDeque::new(), phase: Phase::Start }
+    }
+
+    pub(super) fn into_stream(self) -> impl Stream<Item = Result<Frame, End>> + Send {
+        stream::unfold(self, |mut subscriber| async move {
+            let item = subscriber.next().await?;
+            Some((item, subscriber))
+        })
+    }
+
+    async fn next(&mut self) -> Option<Result<Frame, End>> {
+        loop {
+            if let Some(item) = self.queue.pop_front() {
+                return Some(item);
+            }
+            match self.phase {
+                Phase::Start => {
+                    self.operation.ready().await;
+                    self.phase = Phase::Live;
+                    self.begin().await;
+                }
+                Phase::Live => {
+                    self.news.borrow_and_update();
+                    self.take_news();
+                    if self.queue.is_empty() && self.phase == Phase::Live && self.news.changed().await.is_err() {
+                        return None;
+                    }
+                }
+                Phase::Ended => return None,
+            }
+        }
+    }
+
+    /// Takes the newest answer of each slot that has a newer one than was seen.
+    fn take_news(&mut self) {
+        let (slots, ended) = self.operation.seen();
+        for slot in slots {
+            let (version, digest) = self.seen.get(&slot.slot).copied().unwrap_or_default();
+            if slot.version <= version {
+                continue;
+            }
+            self.seen.insert(slot.slot, (slot.version, slot.digest));
+            if let Some(frame) = slot.frame
+                && slot.digest != digest
+            {
+                self.queue.push_back(Ok(frame));
+            }
+        }
+        if ended {
+            self.phase = Phase::Ended;
+            self.queue.push_back(Err(End::Completed));
+        }
+    }
+
+    /// The current state, or what changed since the position to resume after.
+    async fn begin(&mut self) {
+        self.news.borrow_and_update();
+        let head = self.operation.run.head().await;
+        let changed = match self.after {
+            None => None,
+            Some(after) => self.changed_since(after).await,
+        };
+        let snapshots = !matches!(self.operation.watched, Watched::Nodes(_));
+        match (changed, snapshots) {
+            (Some(changed), _) => self.resume(&changed).await,
+            (None, true) => self.resume_all().await,
+            (None, false) if self.after.is_some() => {
+                self.phase = Phase::Ended;
+                self.queue.push_back(Err(End::CursorExpired));
+                return;
+            }
+            (None, false) => self.skip_to_now(),
+        }
+        if snapshots {
+            let end = self.operation.render_aside(UpdateReason::SnapshotEnd, None, head).await;
+            self.queue.push_back(Ok(end));
+        }
+    }
+
+    fn skip_to_now(&mut self) {
+        let (slots, _) = self.operation.seen();
+        self.seen.extend(slots.into_iter().map(|slot| (slot.slot, (slot.version, slot.digest))));
+    }
+
+    async fn resume_all(&mut self) {
+        for (slot, _) in self.operation.live_slots() {
+            self.push_snapshot(slot).await;
+        }
+    }
+
+    async fn resume(&mut self, changed: &HashSet<Tag>) {
+        self.skip_to_now();
+        for (slot, tags) in self.operation.live_slots() {
+            if !tags.is_disjoint(changed) {
+                self.push_snapshot(slot).await;
+            }
+        }
+        if !self.operation.structure().is_disjoint(changed) {
+            for widget in self.removed_widgets(changed) {
+                let head = self.operation.run.head().await;
+                let frame = self.operation.render_aside(UpdateReason::Removed, Some(widget), head).await;
+                self.queue.push_back(Ok(frame));
+            }
+        }
+    }
+
+    /// Widgets that changed and are not on the dashboard: removed since, or another dashboard's, which no client of this one minds.
+    fn removed_widgets(&self, changed: &HashSet<Tag>) -> Vec<WidgetId> {
+        let prefix = format!("{}/mullion:Widget:", self.operation.run.tenant());
+        let here: HashSet<WidgetId> =
+            self.operation.live_slots().iter().filter_map(|(slot, _)| self.operation.widget(*slot)).collect();
+        let widgets = changed.iter().filter_map(|tag| tag.as_str().strip_prefix(&prefix)).map(WidgetId::from);
+        widgets.filter(|widget| !here.contains(widget)).collect()
+    }
+
+    async fn push_snapshot(&mut self, slot: u32) {
+        if let Some(seen) = self.operation.snapshot(slot).await {
+            self.seen.insert(slot, (seen.version, seen.digest));
+            self.queue.extend(seen.frame.map(Ok));
+        }
+    }
+
+    /// The tags that changed after a position; `None` when it is older than what is kept.
+    async fn changed_since(&self, after: i64) -> Option<HashSet<Tag>> {
+        let mut tags = HashSet::new();
+        let mut position = after;
+        loop {
+            let changes = self.operation.run.changes_since(position, CHUNK).await?;
+            let Some(last) = changes.last() else { return Some(tags) };
+            position = last.position;
+            tags.extend(changes.into_iter().flat_map(|change| change.tags));
+        }
+    }
+}
+
+impl Drop for Subscriber {
+    fn drop(&mut self) {
+        self.hub.leave(&self.operation);
+    }
+}

@@ -1,0 +1,8 @@
+//! The adapter against a transport that answers from memory: numbers of calls, documents, partial errors, and GitHub's own
+//! published examples of events.
+
+mod examples;
+mod fake;
+mod hooks;
+mod reads;
+mod sandboxed;

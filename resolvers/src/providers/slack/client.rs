@@ -1,0 +1,108 @@
+//! Calls to Slack's Web API: addresses, the envelope of answers, pages.
+
+use http::HeaderMap;
+use serde_json::Value;
+use url::Url;
+
+use super::{
+    error,
+    values::{flag, list, text},
+};
+use crate::upstream::{Connection, QuotaReading, UpstreamError, UpstreamErrorKind, UpstreamRequest};
+
+/// A page of users or channels: just below the most that Slack takes.
+const PAGE: &str = "999";
+/// More pages than that are no list but a cursor that runs in a circle.
+const MAX_PAGES: usize = 500;
+
+/// Calls a method that only reads.
+pub(super) async fn call(
+    api: &Connection,
+    method: &'static str,
+    arguments: &[(&str, &str)],
+) -> Result<Value, UpstreamError> {
+    call_for_headers(api, method, arguments).await.map(|(answer, _)| answer)
+}
+
+/// The same with the answer's headers.
+pub(super) async fn call_for_headers(
+    api: &Connection,
+    method: &'static str,
+    arguments: &[(&str, &str)],
+) -> Result<(Value, HeaderMap), UpstreamError> {
+    let mut url = method_url(&api.base_url, method)?;
+    if !arguments.is_empty() {
+        url.query_pairs_mut().extend_pairs(arguments);
+    }
+    let response = api.send(UpstreamRequest::get(url, method)).await?;
+    let now = api.clock.now();
+    let outcome = if response.status.is_success() {
+        match serde_json::from_slice::<Value>(&response.body) {
+            Ok(answer) if flag(&answer, "ok") => return Ok((answer, response.headers)),
+            Ok(answer) if answer.get("ok").is_some() => error::of_answer(&answer, &response.headers, method, now),
+            _ => UpstreamError::new(UpstreamErrorKind::Down, "the answer is not of Slack's API; check the base URL"),
+        }
+    } else {
+        error::of_status(&response, method, now)
+    };
+    if outcome.kind == UpstreamErrorKind::RateLimited {
+        // Slack tells of its quotas only when they are used up.
+        let resets_at = outcome.retry_after.and_then(|wait| Some(now + chrono::Duration::from_std(wait).ok()?));
+        api.transport.quota(QuotaReading { bucket: method, limit: None, remaining: Some(0), resets_at });
+    }
+    Err(outcome)
+}
+
+/// All pages of a list, from the first.
+pub(super) async fn all(
+    api: &Connection,
+    method: &'static str,
+    arguments: &[(&str, &str)],
+    key: &str,
+) -> Result<Vec<Value>, UpstreamError> {
+    let mut items = Vec::new();
+    let mut cursor: Option<String> = None;
+    for _ in 0..MAX_PAGES {
+        let mut arguments = arguments.to_vec();
+        arguments.push(("limit", PAGE));
+        if let Some(cursor) = &cursor {
+            arguments.push(("cursor", cursor));
+        }
+        let answer = call(api, method, &arguments).await?;
+        items.extend_from_slice(list(&answer, key));
+        let next = next_cursor(&answer);
+        if next.is_none() || next == cursor {
+            return Ok(items);
+        }
+        cursor = next;
+    }
+    Err(UpstreamError::new(UpstreamErrorKind::Down, format!("{method}: the pages do not end")))
+}
+
+/// The cursor of the page after an answer.
+pub(super) fn next_cursor(answer: &Value) -> Option<String> {
+    text(answer.get("response_metadata")?, "next_cursor").map(str::to_owned)
+}
+
+fn method_url(base: &Url, method: &str) -> Result<Url, UpstreamError> {
+    let mut url = base.clone();
+    let refused = || UpstreamError::new(UpstreamErrorKind::Rejected, "the base URL cannot have a path");
+    url.path_segments_mut().map_err(|()| refused())?.pop_if_empty().push(method);
+    Ok(url)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::method_url;
+
+    #[test]
+    fn methods_lie_below_the_base_url() {
+        for (base, url) in [
+            ("https://slack.com/api/", "https://slack.com/api/users.list"),
+            ("https://slack.com/api", "https://slack.com/api/users.list"),
+            ("http://127.0.0.1:4001/slack/api/", "http://127.0.0.1:4001/slack/api/users.list"),
+        ] {
+            assert_eq!(method_url(&base.parse().expect("a URL"), "users.list").expect("a URL").as_str(), url);
+        }
+    }
+}

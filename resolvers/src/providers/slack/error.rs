@@ -1,0 +1,136 @@
+//! What Slack's statuses and error codes mean for callers.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use http::{HeaderMap, StatusCode};
+use serde_json::Value;
+
+use super::values::text;
+use crate::upstream::{UpstreamError, UpstreamErrorKind as Kind, UpstreamResponse, retry_after};
+
+/// Where Slack does not say how long to wait.
+const WAIT: Duration = Duration::from_secs(30);
+
+/// A status that is not 200.
+pub(super) fn of_status(response: &UpstreamResponse, method: &str, now: DateTime<Utc>) -> UpstreamError {
+    let status = response.status;
+    if status == StatusCode::TOO_MANY_REQUESTS {
+        return rate_limited(&response.headers, method, now);
+    }
+    let kind = match status {
+        StatusCode::UNAUTHORIZED => Kind::AuthExpired,
+        StatusCode::FORBIDDEN => Kind::Forbidden,
+        StatusCode::NOT_FOUND => Kind::Down,
+        status if status.is_client_error() => Kind::Rejected,
+        _ => Kind::Down,
+    };
+    UpstreamError::new(kind, format!("{method} was answered with HTTP {}", status.as_u16()))
+}
+
+/// `ok:false`, which comes with HTTP 200.
+pub(super) fn of_answer(answer: &Value, headers: &HeaderMap, method: &str, now: DateTime<Utc>) -> UpstreamError {
+    let code = text(answer, "error").unwrap_or("unknown");
+    if matches!(code, "ratelimited" | "rate_limited") {
+        return rate_limited(headers, method, now);
+    }
+    let needed = text(answer, "needed").filter(|_| code == "missing_scope");
+    let needed = needed.map_or_else(String::new, |scope| format!(", needs {}", printable(scope)));
+    UpstreamError::new(kind_of(code), format!("{method}: Slack says {}{needed}", printable(code)))
+}
+
+fn rate_limited(headers: &HeaderMap, method: &str, now: DateTime<Utc>) -> UpstreamError {
+    let wait = retry_after(headers, now).unwrap_or(WAIT);
+    UpstreamError::new(Kind::RateLimited, format!("{method}: Slack's rate limit is used up")).retry_after(wait)
+}
+
+fn kind_of(code: &str) -> Kind {
+    match code {
+        "invalid_auth" | "not_authed" | "token_revoked" | "token_expired" | "account_inactive" | "user_removed" => {
+            Kind::AuthExpired
+        }
+        "missing_scope"
+        | "no_permission"
+        | "not_in_channel"
+        | "not_allowed_token_type"
+        | "access_denied"
+        | "accesslimited"
+        | "ekm_access_denied"
+        | "restricted_action"
+        | "org_login_required"
+        | "enterprise_is_restricted"
+        | "team_access_not_granted"
+        | "two_factor_setup_required"
+        | "method_not_supported_for_channel_type" => Kind::Forbidden,
+        "user_not_visible" | "channel_deleted" => Kind::NotFound,
+        "internal_error" | "fatal_error" | "service_unavailable" | "team_added_to_org" | "unknown" => Kind::Down,
+        "request_timeout" => Kind::Timeout,
+        code if code.ends_with("_not_found") => Kind::NotFound,
+        _ => Kind::Rejected,
+    }
+}
+
+/// Codes and scopes are words; anything else is not repeated.
+fn printable(code: &str) -> &str {
+    let word = |byte: u8| byte.is_ascii_alphanumeric() || b"_:.,-".contains(&byte);
+    if code.len() <= 80 && code.bytes().all(word) { code } else { "something unreadable" }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use bytes::Bytes;
+    use chrono::DateTime;
+    use http::{HeaderMap, HeaderName, HeaderValue};
+    use serde_json::json;
+
+    use super::{Kind, of_answer, of_status};
+    use crate::upstream::UpstreamResponse;
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        let pair = |(name, value): &(&'static str, &'static str)| {
+            (HeaderName::from_static(name), HeaderValue::from_static(value))
+        };
+        pairs.iter().map(pair).collect()
+    }
+
+    #[test]
+    fn statuses_and_codes_mean_what_slack_documents() {
+        let now = DateTime::from_timestamp(1000, 0).expect("a time");
+        for (code, kind) in [
+            ("invalid_auth", Kind::AuthExpired),
+            ("not_authed", Kind::AuthExpired),
+            ("token_revoked", Kind::AuthExpired),
+            ("account_inactive", Kind::AuthExpired),
+            ("channel_not_found", Kind::NotFound),
+            ("thread_not_found", Kind::NotFound),
+            ("users_not_found", Kind::NotFound),
+            ("missing_scope", Kind::Forbidden),
+            ("not_in_channel", Kind::Forbidden),
+            ("ratelimited", Kind::RateLimited),
+            ("internal_error", Kind::Down),
+            ("invalid_cursor", Kind::Rejected),
+        ] {
+            let error = of_answer(&json!({ "ok": false, "error": code }), &HeaderMap::new(), "users.list", now);
+            assert_eq!(error.kind, kind, "{code}");
+        }
+        let odd = of_answer(&json!({ "ok": false, "error": "<b>\n" }), &HeaderMap::new(), "users.list", now);
+        assert_eq!(odd.message, "users.list: Slack says something unreadable");
+        let scope = json!({ "ok": false, "error": "missing_scope", "needed": "groups:read" });
+        let scope = of_answer(&scope, &HeaderMap::new(), "users.list", now);
+        assert_eq!(scope.message, "users.list: Slack says missing_scope, needs groups:read");
+        for (status, pairs, kind, wait) in [
+            (429, &[("retry-after", "7")][..], Kind::RateLimited, Some(7)),
+            (429, &[], Kind::RateLimited, Some(30)),
+            (401, &[], Kind::AuthExpired, None),
+            (404, &[], Kind::Down, None),
+            (302, &[], Kind::Down, None),
+        ] {
+            let status = http::StatusCode::from_u16(status).expect("a status");
+            let response = UpstreamResponse { status, headers: headers(pairs), body: Bytes::new() };
+            let error = of_status(&response, "users.list", now);
+            assert_eq!((error.kind, error.retry_after), (kind, wait.map(Duration::from_secs)), "{status}");
+        }
+    }
+}

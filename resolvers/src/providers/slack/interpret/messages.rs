@@ -1,0 +1,176 @@
+//! Messages, their edits and deletions, and reactions to them.
+
+use serde_json::{Value, json};
+
+use super::{
+    LACKING, Outcome,
+    event::{Event, archived, writing},
+};
+use crate::{
+    change::{Change, NodeRef, NodeWrite},
+    providers::slack::{
+        names,
+        normalize::{self, Telling, message_text},
+        values::{excerpt, flag, object, text},
+    },
+};
+
+const DIRECT: &str = "direct messages are not in the graph";
+
+/// A message event of whatever subtype.
+pub(super) fn message(event: &Event<'_>) -> Outcome {
+    if matches!(event.text("channel_type"), Some("im" | "mpim" | "app_home")) {
+        return Err(DIRECT);
+    }
+    match event.subtype {
+        Some("message_changed") => changed(event).ok_or(LACKING),
+        Some("message_deleted") => deleted(event).ok_or(LACKING),
+        Some("message_replied") => replied(event).ok_or(LACKING),
+        Some("ekm_access_denied") => Err("the workspace's key management withholds the message"),
+        // Slack sometimes forgets to say so.
+        None if object(event.value, "message").is_some() && event.text("user").is_none() => {
+            replied(event).ok_or(LACKING)
+        }
+        None | Some("bot_message" | "me_message" | "file_share" | "thread_broadcast") => said(event).ok_or(LACKING),
+        Some(_) if flag(event.value, "hidden") => Err("a hidden message, which only clients use"),
+        Some(_) => noted(event).ok_or(LACKING),
+    }
+}
+
+/// The same message comes as a message event too, where the app gets those.
+pub(super) fn mention(event: &Event<'_>) -> Outcome {
+    let (change, message) = written(event).ok_or(LACKING)?;
+    Ok(event.told(change, Some(message), format!("Mention: {}", saying(event.value))))
+}
+
+/// The message as it was just written.
+fn written(event: &Event<'_>) -> Option<(Change, NodeRef)> {
+    let telling = Telling { at: None, whole: true };
+    let write = normalize::message(event.value, event.place(), event.channel_id()?, telling)?;
+    let node = write.node.clone();
+    let mut change = writing(write);
+    // A reply adds to its thread, of which it does not tell how many replies it has.
+    change.stale.extend(root(event.value, event));
+    Some((change, node))
+}
+
+/// The message that began the thread, of a reply.
+fn root(message: &Value, event: &Event<'_>) -> Option<NodeRef> {
+    let root = text(message, "thread_ts").filter(|root| text(message, "ts") != Some(root))?;
+    Some(names::message(event.team, event.channel_id()?, root))
+}
+
+fn said(event: &Event<'_>) -> Option<Change> {
+    let (change, message) = written(event)?;
+    let what = match (event.text("thread_ts").filter(|root| event.text("ts") != Some(root)), event.subtype) {
+        (Some(_), _) => "New reply",
+        (None, Some("me_message")) => "Action",
+        (None, _) => "New message",
+    };
+    Some(event.told(change, Some(message), format!("{what}: {}", saying(event.value))))
+}
+
+/// What Slack itself writes into a channel: that it has another topic, that somebody came.
+fn noted(event: &Event<'_>) -> Option<Change> {
+    let (mut change, message) = written(event)?;
+    let channel = event.channel()?;
+    let fields = match event.subtype? {
+        "channel_topic" | "group_topic" => Some(json!({ "topic": event.text("topic") })),
+        "channel_purpose" | "group_purpose" => Some(json!({ "description": event.text("purpose") })),
+        "channel_name" | "group_name" => event.text("name").map(|name| json!({ "name": name })),
+        "channel_archive" | "group_archive" => Some(archived(true)),
+        "channel_unarchive" | "group_unarchive" => Some(archived(false)),
+        "channel_convert_to_private" => Some(json!({ "isPrivate": true })),
+        _ => None,
+    };
+    change.writes.extend(fields.map(|fields| event.write(channel.clone(), &fields)));
+    let summary = match event.subtype? {
+        "channel_topic" | "group_topic" => told_note("Topic", event.text("topic")),
+        "channel_purpose" | "group_purpose" => told_note("Purpose", event.text("purpose")),
+        // Each of these has an event of its own, which is told.
+        "channel_join" | "group_join" | "channel_leave" | "group_leave" => {
+            change.stale.push(channel);
+            return Some(change);
+        }
+        "channel_name" | "group_name" | "channel_archive" | "group_archive" | "channel_unarchive"
+        | "group_unarchive" => return Some(change),
+        _ => {
+            let summary = format!("New message: {}", saying(event.value));
+            return Some(event.told(change, Some(message), summary));
+        }
+    };
+    Some(event.told(change, Some(channel), summary))
+}
+
+fn told_note(what: &str, text: Option<&str>) -> String {
+    match text {
+        Some(text) => format!("{what} set: {}", excerpt(text)),
+        None => format!("{what} cleared"),
+    }
+}
+
+fn changed(event: &Event<'_>) -> Option<Change> {
+    let message = object(event.value, "message")?;
+    let telling = Telling { at: Some(event.at), whole: false };
+    let write = normalize::message(message, event.place(), event.channel_id()?, telling)?;
+    if write.deleted.is_some() {
+        return Some(forgotten(event, write.node, object(event.value, "previous_message")));
+    }
+    let node = write.node.clone();
+    Some(event.told(writing(write), Some(node), format!("Edited message: {}", saying(message))))
+}
+
+fn deleted(event: &Event<'_>) -> Option<Change> {
+    let previous = object(event.value, "previous_message");
+    let ts = event.text("deleted_ts").or_else(|| text(previous?, "ts"))?;
+    crate::providers::slack::values::ts(ts)?;
+    let node = names::message(event.team, event.channel_id()?, ts);
+    Some(forgotten(event, node, previous))
+}
+
+fn forgotten(event: &Event<'_>, node: NodeRef, previous: Option<&Value>) -> Change {
+    let mut change = writing(NodeWrite::tombstone(node.clone(), event.gone()));
+    change.stale.extend(previous.and_then(|previous| root(previous, event)));
+    let summary = match previous.map(message_text).filter(|text| !text.is_empty()) {
+        Some(text) => format!("Deleted message: {}", excerpt(&text)),
+        None => "Deleted message".to_owned(),
+    };
+    event.told(change, Some(node), summary)
+}
+
+/// A thread grew: the message that began it comes along.
+fn replied(event: &Event<'_>) -> Option<Change> {
+    let message = object(event.value, "message")?;
+    let telling = Telling { at: Some(event.at), whole: false };
+    let write = normalize::message(message, event.place(), event.channel_id()?, telling)?;
+    // The reply itself is told by its own event.
+    Some(writing(write))
+}
+
+/// A reaction came or went: how many there are now, and whose, is not told.
+pub(super) fn reaction(event: &Event<'_>) -> Outcome {
+    let item = object(event.value, "item").ok_or(LACKING)?;
+    if text(item, "type") != Some("message") {
+        return Err("a reaction to a file; files are not in the graph");
+    }
+    let (channel, ts) = text(item, "channel").zip(text(item, "ts")).ok_or(LACKING)?;
+    crate::providers::slack::values::ts(ts).ok_or(LACKING)?;
+    // Direct conversations have ids of their own.
+    if channel.starts_with('D') {
+        return Err(DIRECT);
+    }
+    let message = names::message(event.team, channel, ts);
+    let change = Change { stale: vec![message.clone()], ..Change::default() };
+    let did = if event.name == "reaction_added" { "added" } else { "removed" };
+    let name = event.text("reaction").unwrap_or("unknown");
+    let mut change = event.told(change, Some(message), format!("Reaction {did}: :{}:", excerpt(name)));
+    if let Some(activity) = &mut change.activity {
+        activity.containers = vec![NodeRef::new(names::CHANNEL, channel)];
+    }
+    Ok(change)
+}
+
+fn saying(message: &Value) -> String {
+    let text = excerpt(&message_text(message));
+    if text.is_empty() { "(no text)".to_owned() } else { text }
+}

@@ -1,0 +1,153 @@
+//! Webhook endpoints: the paths that deliveries come in at. Found by path before anything is known of the tenant.
+
+use chrono::{DateTime, Utc};
+use mullion_entities::{endpoint, integration, sealed::Sealed};
+use mullion_schema::id::{IntegrationId, TenantId};
+use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder};
+
+use super::{Database, StoreError, text::clean, transaction::from_micros};
+
+/// A webhook endpoint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Its id.
+    pub id: String,
+    /// The last part of its URL.
+    pub path: String,
+    /// Whose.
+    pub tenant: TenantId,
+    /// Whose deliveries come in here.
+    pub integration: IntegrationId,
+    /// The provider's key.
+    pub provider: String,
+    /// What changes.
+    pub draft: EndpointDraft,
+    /// When it was made.
+    pub created_at: DateTime<Utc>,
+}
+
+/// The fields of an endpoint that are written.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EndpointDraft {
+    /// The sealed secrets that are accepted.
+    pub secrets: Option<Sealed>,
+    /// Whether a handshake may set the secret.
+    pub handshake_pending: bool,
+    /// The provider's id of the webhook.
+    pub external_id: Option<String>,
+    /// What it was registered for: `Type:nativeId`; `None`: the integration's default endpoint.
+    pub container: Option<String>,
+}
+
+impl Database {
+    /// Makes an endpoint of an integration, at a fixed path (development) or at one that nobody can guess.
+    pub async fn create_endpoint(
+        &self,
+        tenant: &TenantId,
+        integration: &IntegrationId,
+        path: Option<&str>,
+        draft: EndpointDraft,
+    ) -> Result<Endpoint, StoreError> {
+        let mut random = [0; 16];
+        getrandom::fill(&mut random).map_err(|_| StoreError::Random)?;
+        let transaction = self.begin_for(tenant).await?;
+        let owner = integration::Entity::find_by_id(integration.as_str())
+            .filter(integration::Column::Tenant.eq(tenant.as_str()))
+            .one(&transaction)
+            .await?
+            .ok_or(StoreError::NotFound)?;
+        let row = endpoint::Model {
+            id: self.new_id()?,
+            path: path.map_or_else(|| hex::encode(random), str::to_owned),
+            tenant: tenant.as_str().to_owned(),
+            integration: integration.as_str().to_owned(),
+            provider: owner.provider,
+            secrets: draft.secrets,
+            handshake_pending: draft.handshake_pending,
+            external_id: draft.external_id.as_deref().map(clean),
+            container: draft.container.as_deref().map(clean),
+            created_at: self.now().timestamp_micros(),
+        };
+        let active = row.clone().into_active_model().reset_all();
+        endpoint::Entity::insert(active).exec_without_returning(&transaction).await?;
+        transaction.commit().await?;
+        Ok(endpoint_of(row))
+    }
+
+    /// The endpoint at a path.
+    pub async fn endpoint_at(&self, provider: &str, path: &str) -> Result<Option<Endpoint>, StoreError> {
+        let row = endpoint::Entity::find()
+            .filter(endpoint::Column::Provider.eq(provider))
+            .filter(endpoint::Column::Path.eq(clean(path)))
+            .one(&self.0.reader)
+            .await?;
+        Ok(row.map(endpoint_of))
+    }
+
+    /// The endpoints of an integration, oldest first.
+    pub async fn endpoints(&self, tenant: &TenantId, integration: &IntegrationId) -> Result<Vec<Endpoint>, StoreError> {
+        let rows = endpoint::Entity::find()
+            .filter(endpoint::Column::Tenant.eq(tenant.as_str()))
+            .filter(endpoint::Column::Integration.eq(integration.as_str()))
+            .order_by_asc(endpoint::Column::Id)
+            .all(&self.0.reader)
+            .await?;
+        Ok(rows.into_iter().map(endpoint_of).collect())
+    }
+
+    /// Changes an endpoint, by id. What `change` refuses (`false`) stays as it was, and is [`StoreError::Conflict`]: so two
+    /// handshakes cannot both set the secret.
+    pub async fn update_endpoint(
+        &self,
+        tenant: &TenantId,
+        id: &str,
+        change: impl FnOnce(&mut EndpointDraft) -> bool + Send,
+    ) -> Result<Endpoint, StoreError> {
+        let transaction = self.begin_for(tenant).await?;
+        let row = endpoint::Entity::find_by_id(id)
+            .filter(endpoint::Column::Tenant.eq(tenant.as_str()))
+            .one(&transaction)
+            .await?
+            .ok_or(StoreError::NotFound)?;
+        let mut draft = endpoint_of(row.clone()).draft;
+        if !change(&mut draft) {
+            return Err(StoreError::Conflict);
+        }
+        let mut active = row.into_active_model();
+        active.secrets = Set(draft.secrets);
+        active.handshake_pending = Set(draft.handshake_pending);
+        active.external_id = Set(draft.external_id.as_deref().map(clean));
+        active.container = Set(draft.container.as_deref().map(clean));
+        let row = active.update(&transaction).await?;
+        transaction.commit().await?;
+        Ok(endpoint_of(row))
+    }
+
+    /// Deletes an endpoint; whether it was there.
+    pub async fn delete_endpoint(&self, tenant: &TenantId, id: &str) -> Result<bool, StoreError> {
+        let transaction = self.begin_for(tenant).await?;
+        let deleted = endpoint::Entity::delete_by_id(id)
+            .filter(endpoint::Column::Tenant.eq(tenant.as_str()))
+            .exec(&transaction)
+            .await?;
+        transaction.commit().await?;
+        Ok(deleted.rows_affected > 0)
+    }
+}
+
+fn endpoint_of(row: endpoint::Model) -> Endpoint {
+    Endpoint {
+        id: row.id,
+        path: row.path,
+        tenant: row.tenant.into(),
+        integration: row.integration.into(),
+        provider: row.provider,
+        draft: EndpointDraft {
+            secrets: row.secrets,
+            handshake_pending: row.handshake_pending,
+            external_id: row.external_id,
+            container: row.container,
+        },
+        created_at: from_micros(row.created_at),
+    }
+}

@@ -1,0 +1,24 @@
+//! Settings of the whole installation: few, by name.
+
+use mullion_entities::setting;
+use sea_orm::{ActiveValue::Set, EntityTrait, sea_query::OnConflict};
+
+use super::{Database, StoreError, text::clean};
+
+impl Database {
+    /// A setting.
+    pub async fn setting(&self, name: &str) -> Result<Option<String>, StoreError> {
+        let row = setting::Entity::find_by_id(name).one(&self.0.reader).await?;
+        Ok(row.map(|row| row.value))
+    }
+
+    /// Sets a setting.
+    pub async fn set_setting(&self, name: &str, value: &str) -> Result<(), StoreError> {
+        let row = setting::ActiveModel { name: Set(name.to_owned()), value: Set(clean(value)) };
+        let over = OnConflict::column(setting::Column::Name).update_column(setting::Column::Value).to_owned();
+        let transaction = self.begin().await?;
+        setting::Entity::insert(row).on_conflict(over).exec_without_returning(&transaction).await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,28 @@
+//! The store's suite, the same on SQLite and PostgreSQL: every case is written once and runs on both.
+
+mod bench;
+mod inbox;
+mod laws;
+mod lists;
+mod nodes;
+mod own;
+mod stream;
+
+/// Makes a test on each database of every case.
+macro_rules! on_both_databases {
+    ($($case:ident),* $(,)?) => {
+        mod sqlite {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $case() {
+                super::$case(crate::store::tests::bench::Bench::sqlite().await).await;
+            })*
+        }
+        mod postgres {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $case() {
+                super::$case(crate::store::tests::bench::Bench::postgres().await).await;
+            })*
+        }
+    };
+}
+pub(crate) use on_both_databases;

@@ -1,0 +1,173 @@
+//! Rows of ours: tenants, keys, integrations, endpoints, dashboards, widgets, settings.
+
+use std::collections::BTreeMap;
+
+use chrono::Duration;
+use mullion_migrations::Migrator;
+use sea_orm_migration::MigratorTrait;
+use serde_json::json;
+
+use super::{
+    bench::{Bench, draft, issue, written},
+    on_both_databases,
+};
+use crate::{
+    secret::Secret,
+    store::{
+        StoreError,
+        dashboard::DashboardDraft,
+        endpoint::EndpointDraft,
+        widget::{Layout, WidgetDraft},
+    },
+    tag::Tag,
+    vault::{Place, Vault},
+};
+
+on_both_databases!(
+    migrations_go_down_and_up_again,
+    keys_are_accepted_until_they_are_revoked,
+    dashboards_and_widgets_are_written_with_conflicts_told,
+    integrations_and_endpoints_are_written_and_go_together,
+    a_planted_token_is_not_in_the_database,
+    settings_are_kept,
+);
+
+async fn migrations_go_down_and_up_again(bench: Bench) {
+    Migrator::down(bench.db.migration_connection(), None).await.unwrap();
+    Migrator::up(bench.db.migration_connection(), None).await.unwrap();
+    assert_eq!(bench.db.tenants().await.unwrap(), []);
+    bench.db.ping().await.unwrap();
+    bench.db.close().await.unwrap();
+}
+
+async fn keys_are_accepted_until_they_are_revoked(bench: Bench) {
+    let (key, secret) = bench.db.create_api_key(&bench.tenant, "ci", "VIEWER").await.unwrap();
+    assert!(secret.expose_text().unwrap().starts_with(&key.prefix));
+    let found = bench.db.authenticate(&secret).await.unwrap().unwrap();
+    assert_eq!((found.tenant, found.role.as_str(), found.last_used_at), (bench.tenant.clone(), "VIEWER", None));
+    let used = bench.db.api_keys(&bench.tenant).await.unwrap().remove(0).last_used_at;
+    assert!(used.is_some());
+    bench.clock.advance(Duration::minutes(1));
+    bench.db.authenticate(&secret).await.unwrap();
+    assert_eq!(bench.db.api_keys(&bench.tenant).await.unwrap().remove(0).last_used_at, used, "not at every use");
+    assert!(bench.db.authenticate(&Secret::from("mln_guess")).await.unwrap().is_none());
+    let again = bench.db.insert_api_key(&bench.other_tenant, "stolen", "OWNER", &secret).await;
+    assert!(matches!(again, Err(StoreError::Taken(_))));
+    assert!(!bench.db.revoke_api_key(&bench.other_tenant, &key.id).await.unwrap());
+    assert!(bench.db.revoke_api_key(&bench.tenant, &key.id).await.unwrap());
+    assert!(bench.db.authenticate(&secret).await.unwrap().is_none());
+}
+
+fn dashboard(slug: &str) -> DashboardDraft {
+    DashboardDraft { slug: slug.into(), name: "Team".into(), description: None, columns: 12 }
+}
+
+fn widget(title: &str, y: i32) -> WidgetDraft {
+    let layout = Layout { x: 0, y, width: 4, height: 3 };
+    WidgetDraft { title: title.into(), layout, kind: "messages".into(), source: json!({ "containerIds": ["x"] }) }
+}
+
+async fn dashboards_and_widgets_are_written_with_conflicts_told(bench: Bench) {
+    let (db, tenant, other) = (&bench.db, &bench.tenant, &bench.other_tenant);
+    let made = db.create_dashboard(tenant, dashboard("team")).await.unwrap();
+    assert_eq!(made.change.position, bench.head().await);
+    assert!(made.change.tags.contains(&Tag::own_list(tenant, "dashboards")));
+    assert!(matches!(db.create_dashboard(tenant, dashboard("team")).await, Err(StoreError::Taken("slug"))));
+    db.create_dashboard(other, dashboard("team")).await.unwrap();
+    let id = made.value.id.as_str();
+    let read = db.dashboard(tenant, id).await.unwrap().unwrap();
+    assert_eq!(read, made.value);
+    assert_eq!(db.dashboard(other, id).await.unwrap(), None);
+    assert_eq!(db.dashboard_by_slug(tenant, "team").await.unwrap(), Some(read.clone()));
+    let renamed =
+        db.update_dashboard(tenant, id, Some(read.updated_at), |draft| draft.name = "Us".into()).await.unwrap();
+    assert!(renamed.value.updated_at > read.updated_at, "also when the clock stands still");
+    let late = db.update_dashboard(tenant, id, Some(read.updated_at), |draft| draft.name = "Them".into()).await;
+    assert!(matches!(late, Err(StoreError::Conflict)));
+    assert!(matches!(db.update_dashboard(other, id, None, |_| ()).await, Err(StoreError::NotFound)));
+
+    let low = db.create_widget(tenant, id, widget("low", 5)).await.unwrap().value;
+    let high = db.create_widget(tenant, id, widget("high", 1)).await.unwrap().value;
+    assert!(matches!(db.create_widget(other, id, widget("foreign", 1)).await, Err(StoreError::NotFound)));
+    assert_eq!(db.widgets(tenant, id).await.unwrap(), [high.clone(), low.clone()]);
+    let down = BTreeMap::from([(high.id.clone(), Layout { y: 9, ..high.draft.layout })]);
+    let moved = db.move_widgets(tenant, id, &down).await.unwrap();
+    assert!(moved.change.tags.contains(&Tag::own(tenant, "Widget", &high.id)));
+    assert_eq!(db.widgets(tenant, id).await.unwrap()[0].id, low.id);
+    let unknown = BTreeMap::from([("nowhere".to_owned(), high.draft.layout)]);
+    assert!(matches!(db.move_widgets(tenant, id, &unknown).await, Err(StoreError::NotFound)));
+    let titled = db.update_widget(tenant, &low.id, Some(low.updated_at), |draft| draft.title = "new".into()).await;
+    assert_eq!(titled.unwrap().value.draft.title, "new");
+    let late = db.update_widget(tenant, &low.id, Some(low.updated_at), |_| ()).await;
+    assert!(matches!(late, Err(StoreError::Conflict)));
+    db.note_widget_refreshed(tenant, &low.id).await.unwrap();
+    db.delete_widget(tenant, &low.id).await.unwrap();
+    assert_eq!(db.widget(tenant, &low.id).await.unwrap(), None);
+    let gone = db.delete_dashboard(tenant, id).await.unwrap();
+    assert!(gone.change.tags.contains(&Tag::own(tenant, "Widget", &high.id)));
+    assert_eq!(db.widget(tenant, &high.id).await.unwrap(), None);
+    assert_eq!(db.dashboards(tenant, None, 10).await.unwrap(), []);
+    assert_eq!(db.dashboards(other, None, 10).await.unwrap().len(), 1);
+}
+
+async fn integrations_and_endpoints_are_written_and_go_together(bench: Bench) {
+    let (db, tenant, id) = (&bench.db, &bench.tenant, &bench.integration);
+    let read = db.integration(tenant, id).await.unwrap().unwrap();
+    assert_eq!((read.draft.clone(), read.provider.as_str()), (draft("An account"), "fake"));
+    let changed = db.update_integration(tenant, id, Some(read.updated_at), |draft| draft.name = "New".into()).await;
+    assert!(changed.unwrap().change.tags.contains(&Tag::own(tenant, "Integration", id.as_str())));
+    let late = db.update_integration(tenant, id, Some(read.updated_at), |_| ()).await;
+    assert!(matches!(late, Err(StoreError::Conflict)));
+    db.note_integration_error(tenant, id, "it failed").await.unwrap();
+    assert_eq!(db.integrations(tenant).await.unwrap()[0].last_error.as_ref().unwrap().0, "it failed");
+
+    let pending = EndpointDraft { handshake_pending: true, ..EndpointDraft::default() };
+    let endpoint = db.create_endpoint(tenant, id, None, pending).await.unwrap();
+    assert_eq!(db.endpoint_at("fake", &endpoint.path).await.unwrap(), Some(endpoint.clone()));
+    assert_eq!(db.endpoint_at("else", &endpoint.path).await.unwrap(), None);
+    assert!(matches!(
+        db.create_endpoint(&bench.other_tenant, id, None, EndpointDraft::default()).await,
+        Err(StoreError::NotFound)
+    ));
+    let shake = || db.update_endpoint(tenant, &endpoint.id, |draft| std::mem::take(&mut draft.handshake_pending));
+    assert!(!shake().await.unwrap().draft.handshake_pending);
+    assert!(matches!(shake().await, Err(StoreError::Conflict)));
+
+    bench.deliver(written(vec![issue("1", 1, "a", "OPEN")])).await;
+    db.delete_integration(tenant, id).await.unwrap();
+    assert_eq!(db.endpoint_at("fake", &endpoint.path).await.unwrap(), None);
+    assert_eq!(bench.members(&bench.issues()).await, Vec::<String>::new());
+    assert!(db.integration(tenant, id).await.unwrap().is_none());
+    assert!(!db.delete_endpoint(tenant, &endpoint.id).await.unwrap());
+}
+
+async fn a_planted_token_is_not_in_the_database(bench: Bench) {
+    const PLANTED: &str = "ghp_planted0123456789planted";
+    let vault = Vault::new(["000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"]).unwrap();
+    let place = Place { tenant: &bench.tenant, integration: &bench.integration, column: "token" };
+    let sealed = vault.seal(place, &Secret::from(PLANTED)).unwrap();
+    bench
+        .db
+        .update_integration(&bench.tenant, &bench.integration, None, |draft| draft.token = Some(sealed))
+        .await
+        .unwrap();
+    let (_, key) = bench.db.create_api_key(&bench.tenant, "ci", "OWNER").await.unwrap();
+    let read = bench.db.integration(&bench.tenant, &bench.integration).await.unwrap().unwrap();
+    assert_eq!(vault.open(place, &read.draft.token.clone().unwrap()), Ok(Secret::from(PLANTED)));
+    assert!(!format!("{read:?}").contains(PLANTED));
+    let Some(file) = &bench.file else { return };
+    for name in [file.clone(), file.with_extension("db-wal")] {
+        let bytes = std::fs::read(&name).unwrap();
+        assert!(!bytes.is_empty());
+        for secret in [PLANTED.as_bytes(), key.expose()] {
+            assert!(!bytes.windows(secret.len()).any(|window| window == secret), "{}", name.display());
+        }
+    }
+}
+
+async fn settings_are_kept(bench: Bench) {
+    assert_eq!(bench.db.setting("seed").await.unwrap(), None);
+    bench.db.set_setting("seed", "7").await.unwrap();
+    bench.db.set_setting("seed", "8").await.unwrap();
+    assert_eq!(bench.db.setting("seed").await.unwrap().as_deref(), Some("8"));
+}

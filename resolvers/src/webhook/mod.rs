@@ -1,0 +1,168 @@
+//! Webhooks: a request is verified, stored, acknowledged; everything else happens after that.
+
+pub mod worker;
+
+use std::sync::Arc;
+
+use http::{HeaderMap, StatusCode, header};
+use tokio::sync::Notify;
+
+use crate::{
+    answers::{Providers, endpoint_secrets, seal_secret},
+    provider::{EndpointSecrets, Provider, Reception, Refusal, VerifiedDelivery, WebhookRequest},
+    secret::Secret,
+    store::{
+        Database, StoreError,
+        endpoint::{Endpoint, EndpointDraft},
+        inbox::{Inserted, NewDelivery},
+    },
+    vault::Vault,
+};
+
+/// What a provider is told.
+#[derive(Debug, Clone)]
+pub struct Told {
+    /// The status.
+    pub status: StatusCode,
+    /// Headers, such as an echoed handshake secret.
+    pub headers: HeaderMap,
+    /// The body, such as an echoed challenge.
+    pub body: bytes::Bytes,
+    /// For metrics: `accepted`, `duplicate`, `bad_signature`, …
+    pub result: &'static str,
+}
+
+impl Told {
+    fn new(status: StatusCode, result: &'static str) -> Self {
+        Self { status, headers: HeaderMap::new(), body: bytes::Bytes::new(), result }
+    }
+
+    fn saying(status: StatusCode, result: &'static str, message: &str) -> Self {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::CONTENT_TYPE, http::HeaderValue::from_static("text/plain; charset=utf-8"));
+        Self { status, headers, body: message.to_owned().into(), result }
+    }
+}
+
+/// Takes webhook requests.
+pub struct Inbox {
+    database: Database,
+    vault: Vault,
+    providers: Arc<Providers>,
+    work: Arc<Notify>,
+}
+
+impl Inbox {
+    /// An inbox; `work` is notified of each stored delivery.
+    pub fn new(database: Database, vault: Vault, providers: Arc<Providers>, work: Arc<Notify>) -> Self {
+        Self { database, vault, providers, work }
+    }
+
+    /// The longest body that an endpoint takes; `None` when there is no such endpoint.
+    pub async fn limit(&self, provider: &str, path: &str) -> Option<usize> {
+        let adapter = self.providers.get(provider)?;
+        match self.database.endpoint_at(provider, path).await {
+            Ok(Some(_)) => Some(adapter.descriptor().webhook_body_limit),
+            Ok(None) => None,
+            Err(error) => {
+                tracing::error!(error = &error as &dyn std::error::Error, "an endpoint could not be read");
+                // It may well exist: `receive` tells the provider to try again.
+                Some(adapter.descriptor().webhook_body_limit)
+            }
+        }
+    }
+
+    /// Takes one request. A 2xx is told only when the delivery is on disk.
+    pub async fn receive(&self, provider: &str, path: &str, request: WebhookRequest) -> Told {
+        let Some(adapter) = self.providers.get(provider) else { return Told::new(StatusCode::NOT_FOUND, "unknown") };
+        let endpoint = match self.database.endpoint_at(provider, path).await {
+            Ok(Some(endpoint)) => endpoint,
+            Ok(None) => return Told::new(StatusCode::NOT_FOUND, "unknown"),
+            Err(error) => return unavailable(&error),
+        };
+        let Ok(secrets) = endpoint_secrets(&self.vault, &endpoint) else {
+            return Told::new(StatusCode::SERVICE_UNAVAILABLE, "failed");
+        };
+        let known = EndpointSecrets { secrets, handshake_pending: endpoint.draft.handshake_pending };
+        match adapter.receive(&request, &known) {
+            Reception::Delivery(verified) => self.store(adapter.as_ref(), &endpoint, verified, &request).await,
+            Reception::Answer { status, headers, body } => Told { status, headers, body, result: "answered" },
+            Reception::Handshake { secret, headers } => self.shake_hands(&endpoint, &secret, headers).await,
+            Reception::Refused(refusal) => refused(refusal),
+        }
+    }
+
+    async fn store(
+        &self,
+        adapter: &dyn Provider,
+        endpoint: &Endpoint,
+        verified: VerifiedDelivery,
+        request: &WebhookRequest,
+    ) -> Told {
+        let delivery = NewDelivery {
+            endpoint: endpoint.id.clone(),
+            tenant: endpoint.tenant.clone(),
+            integration: endpoint.integration.clone(),
+            provider: endpoint.provider.clone(),
+            verified,
+            headers: kept(&request.headers, adapter.kept_headers()),
+            received_at: request.received_at,
+        };
+        match self.database.insert_delivery(delivery).await {
+            Ok(Inserted::New(_)) => {
+                self.work.notify_one();
+                Told::new(StatusCode::OK, "accepted")
+            }
+            Ok(Inserted::Duplicate) => Told::new(StatusCode::OK, "duplicate"),
+            Err(error) => unavailable(&error),
+        }
+    }
+
+    /// Stores the secret before it is echoed. Only one handshake can win.
+    async fn shake_hands(&self, endpoint: &Endpoint, secret: &Secret, headers: HeaderMap) -> Told {
+        let Ok(sealed) = seal_secret(&self.vault, &endpoint.tenant, &endpoint.integration, secret) else {
+            return Told::new(StatusCode::SERVICE_UNAVAILABLE, "failed");
+        };
+        let change = |draft: &mut EndpointDraft| {
+            let pending = draft.handshake_pending;
+            draft.handshake_pending = false;
+            draft.secrets = Some(sealed);
+            pending
+        };
+        match self.database.update_endpoint(&endpoint.tenant, &endpoint.id, change).await {
+            Ok(_) => Told { headers, ..Told::new(StatusCode::OK, "handshake") },
+            Err(StoreError::Conflict) => refused(Refusal::NoHandshakePending),
+            Err(error) => unavailable(&error),
+        }
+    }
+}
+
+fn kept(headers: &HeaderMap, names: &[&str]) -> HeaderMap {
+    let mut kept = HeaderMap::new();
+    for name in names {
+        if let (Ok(name), Some(value)) = (http::HeaderName::try_from(*name), headers.get(*name)) {
+            kept.insert(name, value.clone());
+        }
+    }
+    kept
+}
+
+fn refused(refusal: Refusal) -> Told {
+    let (status, result) = match refusal {
+        Refusal::BadSignature => (StatusCode::UNAUTHORIZED, "bad_signature"),
+        Refusal::BadTimestamp => (StatusCode::UNAUTHORIZED, "bad_timestamp"),
+        Refusal::NotJson => (StatusCode::BAD_REQUEST, "not_json"),
+        Refusal::MissingEvent => (StatusCode::BAD_REQUEST, "missing_event"),
+        Refusal::UnsupportedType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_type"),
+        Refusal::NoHandshakePending => (StatusCode::FORBIDDEN, "no_handshake"),
+    };
+    Told::saying(status, result, &refusal.to_string())
+}
+
+/// The provider shall try again: nothing was stored.
+fn unavailable(error: &StoreError) -> Told {
+    tracing::error!(%error, source = ?std::error::Error::source(error), "a delivery could not be stored");
+    let mut told = Told::new(StatusCode::SERVICE_UNAVAILABLE, "failed");
+    told.headers.insert(header::RETRY_AFTER, http::HeaderValue::from_static("5"));
+    told
+}

@@ -1,0 +1,37 @@
+//! GitHub's own enums.
+
+use async_graphql::Enum;
+
+/// Whether an issue is open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+pub enum GithubIssueState {
+    /// Open.
+    Open,
+    /// Closed, for whatever reason.
+    Closed,
+}
+
+/// What a search looks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+pub enum GithubSearchType {
+    /// Issues.
+    Issue,
+    /// Pull requests.
+    PullRequest,
+    /// Repositories.
+    Repository,
+}
+
+/// What kind of account a user is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum, strum::EnumString)]
+#[strum(serialize_all = "SCREAMING_SNAKE_CASE")]
+pub enum GithubUserKind {
+    /// A person.
+    User,
+    /// An organization.
+    Organization,
+    /// An app or another program.
+    Bot,
+    /// A stand-in for somebody whose account could not be found when their work was imported.
+    Mannequin,
+}

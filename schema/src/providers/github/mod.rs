@@ -1,0 +1,36 @@
+//! GitHub in the graph: repositories, issues, pull requests, people, releases and workflow runs.
+
+mod enums;
+mod people;
+mod repository;
+mod root;
+mod talk;
+mod work;
+
+pub use enums::{GithubIssueState, GithubSearchType, GithubUserKind};
+pub use people::{GITHUB_TEAM, GITHUB_USER, GithubReviewer, GithubTeam, GithubUser};
+pub use repository::{
+    GITHUB_RELEASE, GITHUB_REPOSITORY, GITHUB_WORKFLOW_RUN, GithubRelease, GithubRepository, GithubWorkflowRun,
+};
+pub use root::{GITHUB, Github, GithubSearchHit};
+pub use talk::{GITHUB_COMMENT, GithubComment};
+pub use work::{GITHUB_ISSUE, GITHUB_PULL_REQUEST, GithubIssue, GithubPullRequest};
+
+use super::ProviderGraph;
+use crate::table::NodeType;
+
+/// The node types.
+pub static TYPES: &[&NodeType] = &[
+    &GITHUB_REPOSITORY,
+    &GITHUB_ISSUE,
+    &GITHUB_PULL_REQUEST,
+    &GITHUB_USER,
+    &GITHUB_TEAM,
+    &GITHUB_COMMENT,
+    &GITHUB_RELEASE,
+    &GITHUB_WORKFLOW_RUN,
+];
+
+/// What GitHub adds to the graph.
+pub static PROVIDER: ProviderGraph =
+    ProviderGraph { key: "github", doc: "GitHub, through one of your integrations.", root: &GITHUB, types: TYPES };

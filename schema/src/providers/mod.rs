@@ -1,0 +1,61 @@
+//! The providers' types. This list is the only place outside the folders that names a provider: interfaces, unions, the
+//! providers' fields on `Query`, entity resolvers and the reading of ids are all made from it.
+
+pub mod asana;
+pub mod github;
+pub mod slack;
+
+use async_graphql::Value;
+
+use crate::{enums::WorkItemState, table::NodeType, view::NodeView};
+
+/// What a provider adds to the graph.
+#[derive(Debug)]
+pub struct ProviderGraph {
+    /// `github`: also the name of its field on `Query`.
+    pub key: &'static str,
+    /// Documentation of that field.
+    pub doc: &'static str,
+    /// Registers the type of that field.
+    pub root: &'static NodeType,
+    /// Its node types.
+    pub types: &'static [&'static NodeType],
+}
+
+/// All providers, a line each.
+#[rustfmt::skip]
+pub static PROVIDERS: &[&ProviderGraph] = &[
+    &asana::PROVIDER,
+    &github::PROVIDER,
+    &slack::PROVIDER,
+];
+
+/// All node types of all providers.
+pub fn node_types() -> impl Iterator<Item = &'static NodeType> {
+    PROVIDERS.iter().flat_map(|provider| provider.types.iter().copied())
+}
+
+/// A node type by its GraphQL name; `None` for types that this build does not know.
+pub fn node_type(name: &str) -> Option<&'static NodeType> {
+    node_types().find(|table| table.name == name)
+}
+
+/// The state of a work item over all providers; `None` for nodes that are none, or whose state is not known.
+pub fn work_item_state(view: &NodeView) -> Option<WorkItemState> {
+    match node_type(view.key.type_name)?.read(view, "state")? {
+        Value::Enum(name) => name.parse().ok(),
+        _ => None,
+    }
+}
+
+/// The first line of a message, shortened: the title of what has none.
+pub(crate) fn first_line(view: &NodeView) -> Option<Value> {
+    const LONGEST: usize = 80;
+    let text = view.text("text")?;
+    let line = text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
+    let mut title: String = line.chars().take(LONGEST).collect();
+    if line.chars().count() > LONGEST {
+        title.push('…');
+    }
+    Some(Value::from(title))
+}

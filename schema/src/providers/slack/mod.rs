@@ -1,0 +1,21 @@
+//! Slack in the graph: the workspace, channels, messages and people.
+
+mod channel;
+mod message;
+mod people;
+mod root;
+
+pub use channel::{SLACK_CHANNEL, SLACK_WORKSPACE, SlackChannel, SlackWorkspace};
+pub use message::{SLACK_MESSAGE, SLACK_REACTION, SlackMessage, SlackReaction};
+pub use people::{SLACK_USER, SlackUser};
+pub use root::{SLACK, Slack};
+
+use super::ProviderGraph;
+use crate::table::NodeType;
+
+/// The node types.
+pub static TYPES: &[&NodeType] = &[&SLACK_WORKSPACE, &SLACK_CHANNEL, &SLACK_MESSAGE, &SLACK_USER];
+
+/// What Slack adds to the graph.
+pub static PROVIDER: ProviderGraph =
+    ProviderGraph { key: "slack", doc: "Slack, through one of your integrations.", root: &SLACK, types: TYPES };

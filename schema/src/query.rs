@@ -1,0 +1,256 @@
+//! The root of queries: our own fields, and one field for each provider.
+
+#![expect(clippy::unused_async, reason = "errors below asynchronous fields keep their own path")]
+#![expect(clippy::too_many_arguments, reason = "the arguments of a field are its function's")]
+
+use std::{borrow::Cow, sync::Arc};
+
+use async_graphql::{
+    ContainerType, Context, ContextSelectionSet, ID, InputType, Object, ObjectType, OutputType, Positioned,
+    ServerResult, Value,
+    parser::types::Field as ParsedField,
+    registry::{MetaField, MetaInputValue, MetaType, Registry},
+    resolver_utils::resolve_container,
+};
+
+use crate::{
+    cursor::page_request,
+    entity::{accounts_root, entity, node_by_id},
+    error::PortError,
+    fields::FieldSet,
+    id::{DashboardId, EventCursor},
+    inputs::{
+        check::{MAX_ITEMS, Unknown, own_id},
+        source::{ActivityFilter, WorkItemFilter, WorkItemOrder},
+    },
+    interfaces::Node,
+    many::Many,
+    ports::WorkItemsSource,
+    providers::{PROVIDERS, ProviderGraph},
+    table::{Arguments, ports, server_error},
+    types::{
+        activity::Activity,
+        connection::{Connection, WorkItemConnection},
+        dashboard::Dashboard,
+        integration::Integration,
+        provider::Provider,
+        viewer::Viewer,
+        widget::work_item_connection,
+    },
+};
+
+/// Our own fields of the root.
+pub struct Query;
+
+/// What can be read.
+#[Object]
+impl Query {
+    /// Anything that has an id; null when there is no such thing, or it is not yours.
+    async fn node(&self, ctx: &Context<'_>, #[graphql(desc = "Its id.")] id: ID) -> Option<Result<Node, PortError>> {
+        node_by_id(ctx, "id", &id).await.transpose()
+    }
+
+    /// Several things that have ids, in the order of the ids; null where there is none.
+    async fn nodes(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Their ids: at most 100.")] ids: Vec<ID>,
+    ) -> Result<Many<Option<Result<Node, PortError>>>, PortError> {
+        if ids.len() > MAX_ITEMS {
+            return Err(PortError::bad_input(format!("ids: must have at most {MAX_ITEMS} values")));
+        }
+        let found = ids
+            .iter()
+            .enumerate()
+            .map(|(index, id)| async move { node_by_id(ctx, &format!("ids[{index}]"), id).await.transpose() });
+        Ok(Many(futures::future::join_all(found).await))
+    }
+
+    /// Who you are here.
+    async fn viewer(&self, ctx: &Context<'_>) -> Result<Viewer, PortError> {
+        Ok(Viewer(Arc::clone(&ports(ctx)?.viewer)))
+    }
+
+    /// The providers that can be connected.
+    async fn providers(&self, ctx: &Context<'_>) -> Result<Many<Provider>, PortError> {
+        Ok(ports(ctx)?.accounts.providers().into_iter().map(Provider).collect())
+    }
+
+    /// Your integrations, by name.
+    async fn integrations(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "How many to return: 1 to 100, 20 if left out.")] first: Option<i32>,
+        #[graphql(desc = "Return what comes after this cursor.")] after: Option<String>,
+        #[graphql(desc = "Only those of the provider with this key: github.")] provider: Option<String>,
+    ) -> Result<Connection<Integration>, PortError> {
+        let request = page_request(first, after.as_deref())?;
+        let page = ports(ctx)?.accounts.integrations(provider.as_deref(), request).await?;
+        let items = page.items.into_iter().map(|(at, view)| (at, Integration(view)));
+        Ok(Connection::new(items.collect(), page.has_next, after.is_some(), page.total))
+    }
+
+    /// Your dashboards, by name.
+    async fn dashboards(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "How many to return: 1 to 100, 20 if left out.")] first: Option<i32>,
+        #[graphql(desc = "Return what comes after this cursor.")] after: Option<String>,
+    ) -> Result<Connection<Dashboard>, PortError> {
+        let page = ports(ctx)?.boards.dashboards(page_request(first, after.as_deref())?).await?;
+        let items = page.items.into_iter().map(|(at, view)| (at, Dashboard(view)));
+        Ok(Connection::new(items.collect(), page.has_next, after.is_some(), page.total))
+    }
+
+    /// One dashboard, by id or by slug: give exactly one of the two.
+    async fn dashboard(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Its id.")] id: Option<ID>,
+        #[graphql(desc = "Its name in addresses.")] slug: Option<String>,
+    ) -> Option<Result<Dashboard, PortError>> {
+        dashboard(ctx, id, slug).await.map(|found| found.map(Dashboard)).transpose()
+    }
+
+    /// Work items of all your integrations side by side. Containers that are watched, or that the filter names, are read.
+    async fn work_items(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which; left out: all issues and tasks.")] filter: Option<WorkItemFilter>,
+        #[graphql(desc = "In which order.", default_with = "Some(WorkItemOrder::default())")] order_by: Option<
+            WorkItemOrder,
+        >,
+        #[graphql(desc = "How many to return: 1 to 100, 20 if left out.")] first: Option<i32>,
+        #[graphql(desc = "Return what comes after this cursor.")] after: Option<String>,
+    ) -> Option<Result<WorkItemConnection, PortError>> {
+        let found = async {
+            let mut request = page_request(first, after.as_deref())?;
+            request.fields = FieldSet::of_connection(ctx);
+            let filter = filter.unwrap_or_default().check("filter", Unknown::MatchNothing)?;
+            let source = WorkItemsSource { filter, order: order_by.unwrap_or_default().into() };
+            let load = ports(ctx)?.work.work_items(&source, request).await?;
+            Ok(work_item_connection(&load, after.is_some()))
+        };
+        Some(found.await)
+    }
+
+    /// What happened, newest first.
+    async fn activity(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which; left out: all.")] filter: Option<ActivityFilter>,
+        #[graphql(desc = "How many to return: 1 to 100, 20 if left out.")] first: Option<i32>,
+        #[graphql(desc = "Return what comes after this cursor.")] after: Option<String>,
+    ) -> Option<Result<Connection<Activity>, PortError>> {
+        let found = async {
+            let request = page_request(first, after.as_deref())?;
+            let filter = filter.unwrap_or_default().check("filter", Unknown::MatchNothing)?;
+            let page = ports(ctx)?.activity.page(&filter, request).await?;
+            let items = page.items.into_iter().map(|(at, view)| (at, Activity(view)));
+            Ok(Connection::new(items.collect(), page.has_next, after.is_some(), page.total))
+        };
+        Some(found.await)
+    }
+
+    /// The stream's newest position. Query first, then subscribe with this as `after`: nothing falls between.
+    async fn event_cursor(&self, ctx: &Context<'_>) -> Result<EventCursor, PortError> {
+        ports(ctx)?.activity.head().await
+    }
+}
+
+async fn dashboard(
+    ctx: &Context<'_>,
+    id: Option<ID>,
+    slug: Option<String>,
+) -> Result<Option<Arc<crate::ports::DashboardView>>, PortError> {
+    let boards = &ports(ctx)?.boards;
+    match (id, slug) {
+        (Some(id), None) => match own_id("id", &id, "Dashboard")? {
+            Some(id) => boards.dashboard(&DashboardId::from(id)).await,
+            None => Ok(None),
+        },
+        (None, Some(slug)) => boards.dashboard_by_slug(&slug).await,
+        _ => Err(PortError::bad_input("id, slug: give exactly one of the two")),
+    }
+}
+
+/// The root of queries: [`Query`], the providers' fields, and what federation asks.
+pub struct QueryRoot;
+
+const INTEGRATION_ID: &str = "integrationId";
+
+fn provider_field(registry: &mut Registry, provider: &ProviderGraph) -> MetaField {
+    let qualified = (provider.root.register)(registry);
+    let mut field = MetaField::new(provider.key, qualified.trim_end_matches('!'));
+    field.description = Some(provider.doc.to_owned());
+    let mut argument = MetaInputValue::new(INTEGRATION_ID, <Option<ID> as InputType>::create_type_info(registry));
+    argument.description = Some("Which integration. Left out: your only one of this provider.".to_owned());
+    field.args.insert(INTEGRATION_ID.to_owned(), argument);
+    field
+}
+
+impl OutputType for QueryRoot {
+    fn type_name() -> Cow<'static, str> {
+        Cow::Borrowed("Query")
+    }
+
+    fn create_type_info(registry: &mut Registry) -> String {
+        let qualified = Query::create_type_info(registry);
+        for provider in PROVIDERS {
+            let field = provider_field(registry, provider);
+            if let Some(MetaType::Object { fields, .. }) = registry.types.get_mut("Query") {
+                fields.insert(provider.key.to_owned(), field);
+            }
+        }
+        qualified
+    }
+
+    async fn resolve(&self, ctx: &ContextSelectionSet<'_>, _: &Positioned<ParsedField>) -> ServerResult<Value> {
+        resolve_container(ctx, self).await
+    }
+}
+
+impl ContainerType for QueryRoot {
+    async fn resolve_field(&self, ctx: &Context<'_>) -> ServerResult<Option<Value>> {
+        let name = ctx.item.node.name.node.as_str();
+        let Some(provider) = PROVIDERS.iter().find(|provider| provider.key == name) else {
+            return Query.resolve_field(ctx).await;
+        };
+        match provider_root(ctx, provider).await {
+            Ok(value) => Ok(Some(value)),
+            Err(error) => {
+                let error = if error.path.is_empty() { ctx.set_error_path(error) } else { error };
+                ctx.add_error(error);
+                Ok(Some(Value::Null))
+            }
+        }
+    }
+
+    /// An entity that the router names. Its failure is its own null: the other entities are answered.
+    async fn find_entity(&self, ctx: &Context<'_>, params: &Value) -> ServerResult<Option<Value>> {
+        let (type_name, id) = match params {
+            Value::Object(params) => (params.get("__typename"), params.get("id")),
+            _ => (None, None),
+        };
+        let (Some(Value::String(type_name)), Some(id)) = (type_name, id) else { return Ok(None) };
+        let value = match <ID as InputType>::parse(Some(id.clone())) {
+            Ok(id) => entity(ctx, type_name, &id).await,
+            Err(_) => Err(server_error(ctx, PortError::bad_input("representations: id: not an id of this graph"))),
+        };
+        Ok(Some(value.unwrap_or_else(|error| {
+            ctx.add_error(if error.path.is_empty() { ctx.set_error_path(error) } else { error });
+            Value::Null
+        })))
+    }
+}
+
+impl ObjectType for QueryRoot {}
+
+async fn provider_root(ctx: &Context<'_>, provider: &'static ProviderGraph) -> ServerResult<Value> {
+    let id = Arguments::of(ctx.field())?.text(INTEGRATION_ID).map(ID);
+    let root = accounts_root(ctx, provider, id).await.map_err(|error| server_error(ctx, error))?;
+    match root {
+        Some(root) => root.resolve(&ctx.with_selection_set(&ctx.item.node.selection_set)).await,
+        None => Ok(Value::Null),
+    }
+}

@@ -1,0 +1,71 @@
+//! Fields that page through a list of a node or of the account.
+
+use std::sync::Arc;
+
+use async_graphql::{ServerResult, Value};
+use futures::future::BoxFuture;
+
+use super::{
+    Arguments, Call, FromView,
+    load::{ports, resolve, server_error},
+    row::nowhere,
+};
+use crate::{
+    cursor::page_request,
+    fields::FieldSet,
+    many::Many,
+    ports::{List, ListPage, ListQuery, PageRequest},
+    providers,
+    types::connection::{Connection, Item},
+};
+
+/// Lists that are given whole are short; this many pages of a hundred are read at most.
+const WHOLE_PAGES: usize = 10;
+
+fn list_of(call: Call<'_>, name: &'static str, arguments: &Arguments) -> List {
+    let key = &call.view.key;
+    // The provider's root stands for the account itself.
+    let parent = providers::node_type(key.type_name).map(|table| (table.name, Arc::clone(&key.native_id)));
+    List { integration: key.integration.clone(), parent, name, filter: arguments.filter(call.field) }
+}
+
+async fn page(call: Call<'_>, arguments: &Arguments, page: PageRequest) -> ServerResult<ListPage> {
+    let Some(name) = call.field.list else { return Ok(ListPage::default()) };
+    let PageRequest { first, after, fields } = page;
+    let query = ListQuery { list: list_of(call, name, arguments), first, after, fields };
+    let ports = ports(call.ctx).map_err(|error| server_error(call.ctx, error))?;
+    ports.nodes.list(query).await.map_err(|error| server_error(call.ctx, error))
+}
+
+pub(super) fn answer_list<T: FromView + Item>(call: Call<'_>) -> BoxFuture<'_, ServerResult<Value>> {
+    Box::pin(async move {
+        let arguments = Arguments::of(call.ctx.field())?;
+        let after = arguments.text("after");
+        let first = arguments.int("first").map(|first| i32::try_from(first).unwrap_or(i32::MAX));
+        let mut request = page_request(first, after.as_deref()).map_err(|error| server_error(call.ctx, error))?;
+        request.fields = FieldSet::of_connection(call.ctx);
+        let has_previous = request.after.is_some();
+        let found = page(call, &arguments, request).await?;
+        let items = found.items.into_iter().filter_map(|(at, view)| Some((at, T::from_view(view)?)));
+        let connection = Connection::new(items.collect(), found.has_next, has_previous, found.total);
+        resolve(call.ctx, &connection).await
+    })
+}
+
+pub(super) fn answer_whole_list<T: FromView>(call: Call<'_>) -> BoxFuture<'_, ServerResult<Value>> {
+    Box::pin(async move {
+        let arguments = Arguments::of(call.ctx.field())?;
+        let mut nodes: Vec<T> = Vec::new();
+        let mut after = None;
+        for _ in 0..WHOLE_PAGES {
+            let request = PageRequest { first: 100, after, fields: FieldSet::selected(call.ctx) };
+            let found = page(call, &arguments, request).await?;
+            after = Some(found.items.last().map_or_else(nowhere, |(at, _)| at.clone()));
+            nodes.extend(found.items.into_iter().filter_map(|(_, view)| T::from_view(view)));
+            if !found.has_next {
+                break;
+            }
+        }
+        resolve(call.ctx, &Many(nodes)).await
+    })
+}

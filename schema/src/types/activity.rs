@@ -1,0 +1,98 @@
+//! Activities: what happened, told to people.
+
+#![expect(clippy::unused_async, reason = "errors below asynchronous fields keep their own path")]
+
+use std::{borrow::Cow, sync::Arc};
+
+use async_graphql::{Context, ID, Object};
+
+use super::{connection::Item, integration::Integration, provider::Provider};
+use crate::{
+    error::PortError,
+    id::{EventCursor, GlobalId, NodeKey, NodeReference},
+    interfaces::{Person, ProviderNode},
+    ports::ActivityView,
+    providers,
+    scalars::Time,
+    table::{FromView, load, ports},
+};
+
+/// An activity.
+#[derive(Clone)]
+pub struct Activity(pub Arc<ActivityView>);
+
+impl Item for Activity {
+    fn stem() -> Cow<'static, str> {
+        Cow::Borrowed("Activity")
+    }
+}
+
+/// The node that a stored row names; `None` when it is gone, or of a type that this build does not know.
+async fn referred<T: FromView>(ctx: &Context<'_>, reference: Option<&NodeReference>) -> Option<Result<T, PortError>> {
+    let reference = reference?;
+    let table = providers::node_type(&reference.type_name)?;
+    let key = NodeKey::new(&reference.integration, table.name, Arc::clone(&reference.native_id));
+    match load(ctx, key).await {
+        Ok(view) => view.and_then(T::from_view).map(Ok),
+        Err(error) => Some(Err(error)),
+    }
+}
+
+/// Something that happened at a provider.
+#[Object]
+impl Activity {
+    /// Opaque, global and stable.
+    async fn id(&self) -> ID {
+        GlobalId::own("Activity", self.0.id.as_str()).encode().into()
+    }
+
+    /// Its position in the stream of everything that happens.
+    async fn cursor(&self) -> EventCursor {
+        self.0.cursor.clone()
+    }
+
+    /// The provider it happened at.
+    async fn provider(&self, ctx: &Context<'_>) -> Result<Provider, PortError> {
+        Provider::of(ctx, &self.0.provider)
+    }
+
+    /// The integration that told; null after it was disconnected.
+    async fn integration(&self, ctx: &Context<'_>) -> Option<Result<Integration, PortError>> {
+        let id = self.0.integration.as_ref()?;
+        let ports = match ports(ctx) {
+            Ok(ports) => ports,
+            Err(error) => return Some(Err(error)),
+        };
+        ports.accounts.integration(id).await.map(|found| found.map(Integration)).transpose()
+    }
+
+    /// What happened, in the provider's words: `pull_request.closed`, `push`, `message`, `task.changed`.
+    async fn kind(&self) -> &str {
+        &self.0.kind
+    }
+
+    /// Who did it.
+    async fn actor(&self, ctx: &Context<'_>) -> Option<Result<Person, PortError>> {
+        referred(ctx, self.0.actor.as_ref()).await
+    }
+
+    /// What it was done to; null when the thing is gone or not visible.
+    async fn subject(&self, ctx: &Context<'_>) -> Option<Result<ProviderNode, PortError>> {
+        referred(ctx, self.0.subject.as_ref()).await
+    }
+
+    /// What happened, in one line for people.
+    async fn summary(&self) -> &str {
+        &self.0.summary
+    }
+
+    /// When it happened, by the provider's clock.
+    async fn occurred_at(&self) -> Time {
+        self.0.occurred_at.into()
+    }
+
+    /// When it was heard of here.
+    async fn received_at(&self) -> Time {
+        self.0.received_at.into()
+    }
+}

@@ -1,0 +1,147 @@
+//! Connections, edges and page information: one form for every list.
+
+use std::borrow::Cow;
+
+use async_graphql::{Object, OutputType, SimpleObject, TypeName};
+
+use crate::{cursor, many::Many, ports::Position, types::widget::WidgetProblem};
+
+/// A type that connections are made of.
+pub trait Item: OutputType + Send + Sync {
+    /// What its connection and edge are named after: `GithubIssue` for `GithubIssueConnection`.
+    fn stem() -> Cow<'static, str>;
+}
+
+/// Where a page stands in its list.
+#[derive(Debug, Clone, Default, SimpleObject)]
+#[graphql(shareable)]
+pub struct PageInfo {
+    /// Whether more items follow.
+    has_next_page: bool,
+    /// Whether items come before: true when the page was asked for with `after`.
+    has_previous_page: bool,
+    /// Cursor of the first item of the page.
+    start_cursor: Option<String>,
+    /// Cursor of the last item of the page: the next page's `after`.
+    end_cursor: Option<String>,
+}
+
+/// A page of a list.
+pub struct Connection<T> {
+    edges: Vec<Edge<T>>,
+    page_info: PageInfo,
+    total_count: Option<i32>,
+}
+
+impl<T> Connection<T> {
+    /// A page of these items.
+    pub fn new(items: Vec<(Position, T)>, has_next: bool, has_previous: bool, total: Option<i64>) -> Self {
+        let edges: Vec<Edge<T>> =
+            items.into_iter().map(|(at, node)| Edge { cursor: cursor::encode(&at), node }).collect();
+        let page_info = PageInfo {
+            has_next_page: has_next,
+            has_previous_page: has_previous,
+            start_cursor: edges.first().map(|edge| edge.cursor.clone()),
+            end_cursor: edges.last().map(|edge| edge.cursor.clone()),
+        };
+        Self { edges, page_info, total_count: total.and_then(|total| i32::try_from(total).ok()) }
+    }
+}
+
+impl<T: Item> TypeName for Connection<T> {
+    fn type_name() -> Cow<'static, str> {
+        Cow::Owned(format!("{}Connection", T::stem()))
+    }
+}
+
+/// A page of a list.
+#[Object(name_type)]
+impl<T: Item> Connection<T> {
+    /// The items with their cursors.
+    async fn edges(&self) -> Many<&Edge<T>> {
+        self.edges.iter().collect()
+    }
+
+    /// The items.
+    async fn nodes(&self) -> Many<&T> {
+        self.edges.iter().map(|edge| &edge.node).collect()
+    }
+
+    /// Where the page stands in its list.
+    async fn page_info(&self) -> &PageInfo {
+        &self.page_info
+    }
+
+    /// How many items the whole list has; null where the provider does not say.
+    async fn total_count(&self) -> Option<i32> {
+        self.total_count
+    }
+}
+
+/// An item of a list.
+pub struct Edge<T> {
+    cursor: String,
+    node: T,
+}
+
+impl<T: Item> TypeName for Edge<T> {
+    fn type_name() -> Cow<'static, str> {
+        Cow::Owned(format!("{}Edge", T::stem()))
+    }
+}
+
+/// An item of a list and its place there.
+#[Object(name_type)]
+impl<T: Item> Edge<T> {
+    /// The item's place: give it as `after` to go on behind it.
+    async fn cursor(&self) -> &str {
+        &self.cursor
+    }
+
+    /// The item.
+    async fn node(&self) -> &T {
+        &self.node
+    }
+}
+
+/// A page of work items of several integrations.
+pub struct WorkItemConnection {
+    page: Connection<crate::interfaces::WorkItem>,
+    problems: Vec<WidgetProblem>,
+}
+
+impl WorkItemConnection {
+    /// A page and what is wrong with it.
+    pub fn new(page: Connection<crate::interfaces::WorkItem>, problems: Vec<WidgetProblem>) -> Self {
+        Self { page, problems }
+    }
+}
+
+/// A page of work items, which may come from several integrations.
+#[Object]
+impl WorkItemConnection {
+    /// The items with their cursors.
+    async fn edges(&self) -> Many<&Edge<crate::interfaces::WorkItem>> {
+        self.page.edges.iter().collect()
+    }
+
+    /// The items.
+    async fn nodes(&self) -> Many<&crate::interfaces::WorkItem> {
+        self.page.edges.iter().map(|edge| &edge.node).collect()
+    }
+
+    /// Where the page stands in its list.
+    async fn page_info(&self) -> &PageInfo {
+        &self.page.page_info
+    }
+
+    /// How many items the whole list has; null where a provider does not say.
+    async fn total_count(&self) -> Option<i32> {
+        self.page.total_count
+    }
+
+    /// Integrations whose items are missing or old, and why.
+    async fn problems(&self) -> Many<&WidgetProblem> {
+        self.problems.iter().collect()
+    }
+}

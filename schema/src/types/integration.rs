@@ -1,0 +1,168 @@
+//! Integrations, their health and their quotas.
+
+#![expect(clippy::unused_async, reason = "errors below asynchronous fields keep their own path")]
+
+use std::{borrow::Cow, sync::Arc};
+
+use async_graphql::{Context, ID, Object, SimpleObject};
+
+use super::{connection::Item, provider::Provider};
+use crate::{
+    enums::{CircuitState, HealthState, IntegrationStatus, Stage},
+    error::PortError,
+    id::{GlobalId, IntegrationId},
+    many::Many,
+    ports::{HealthView, IntegrationView, QuotaView},
+    scalars::{Time, WebUrl},
+    table::ports,
+};
+
+/// An integration.
+#[derive(Clone)]
+pub struct Integration(pub Arc<IntegrationView>);
+
+/// An integration that a node or a row names, so that it must be there.
+pub async fn integration_of(ctx: &Context<'_>, id: &IntegrationId) -> Result<Integration, PortError> {
+    let found = ports(ctx)?.accounts.integration(id).await?;
+    found.map(Integration).ok_or_else(|| PortError::not_found("the integration"))
+}
+
+impl Item for Integration {
+    fn stem() -> Cow<'static, str> {
+        Cow::Borrowed("Integration")
+    }
+}
+
+/// One of your accounts at a provider.
+#[Object]
+impl Integration {
+    /// Opaque, global and stable.
+    async fn id(&self) -> ID {
+        GlobalId::own("Integration", self.0.id.as_str()).encode().into()
+    }
+
+    /// The provider.
+    async fn provider(&self, ctx: &Context<'_>) -> Result<Provider, PortError> {
+        Provider::of(ctx, &self.0.provider)
+    }
+
+    /// The name you gave it.
+    async fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// The account's name at the provider.
+    async fn account_name(&self) -> Option<&str> {
+        self.0.account_name.as_deref()
+    }
+
+    /// Where it stands.
+    async fn status(&self) -> IntegrationStatus {
+        self.0.status
+    }
+
+    /// How far it has come.
+    async fn stage(&self) -> Stage {
+        self.0.stage
+    }
+
+    /// What its token may do, where the provider tells.
+    async fn scopes(&self) -> &[String] {
+        &self.0.scopes
+    }
+
+    /// When it was connected.
+    async fn connected_at(&self) -> Option<Time> {
+        self.0.connected_at.map(Time)
+    }
+
+    /// When its token expires.
+    async fn expires_at(&self) -> Option<Time> {
+        self.0.expires_at.map(Time)
+    }
+
+    /// Where the provider is to send its webhooks. Webhooks that were registered from here may go elsewhere.
+    async fn webhook_url(&self) -> Option<WebUrl> {
+        self.0.webhook_url.clone().map(WebUrl)
+    }
+
+    /// When its settings last changed: `expectedUpdatedAt` of an update.
+    async fn updated_at(&self) -> Time {
+        self.0.updated_at.into()
+    }
+
+    /// How its calls and webhooks do.
+    async fn health(&self, ctx: &Context<'_>) -> Result<IntegrationHealth, PortError> {
+        Ok(ports(ctx)?.accounts.health(&self.0.id).await?.into())
+    }
+
+    /// What is left of the provider's quotas.
+    async fn quota(&self, ctx: &Context<'_>) -> Result<Many<QuotaBucket>, PortError> {
+        Ok(ports(ctx)?.accounts.quota(&self.0.id).await?.into_iter().map(QuotaBucket::from).collect())
+    }
+}
+
+/// How an integration does.
+#[derive(Debug, Clone, SimpleObject)]
+pub struct IntegrationHealth {
+    /// In one word.
+    state: HealthState,
+    /// When the provider was last called.
+    checked_at: Option<Time>,
+    /// Successful calls by all calls of the last window, 0 to 1.
+    success_rate: Option<f64>,
+    /// Half of the calls of the last window took at most this long, in milliseconds.
+    #[graphql(name = "latencyP50Ms")]
+    latency_p50_ms: Option<f64>,
+    /// 95 of a hundred calls of the last window took at most this long, in milliseconds.
+    #[graphql(name = "latencyP95Ms")]
+    latency_p95_ms: Option<f64>,
+    /// What last went wrong.
+    last_error: Option<String>,
+    /// When the last webhook arrived.
+    last_delivery_at: Option<Time>,
+    /// Whether calls go through.
+    circuit: CircuitState,
+}
+
+impl From<HealthView> for IntegrationHealth {
+    fn from(view: HealthView) -> Self {
+        Self {
+            state: view.state,
+            checked_at: view.checked_at.map(Time),
+            success_rate: view.success_rate,
+            latency_p50_ms: view.latency_p50_ms,
+            latency_p95_ms: view.latency_p95_ms,
+            last_error: view.last_error,
+            last_delivery_at: view.last_delivery_at.map(Time),
+            circuit: view.circuit,
+        }
+    }
+}
+
+/// One of a provider's quotas.
+#[derive(Debug, Clone, SimpleObject)]
+pub struct QuotaBucket {
+    /// Which.
+    name: String,
+    /// How much there is in all, where the provider tells.
+    limit: Option<i32>,
+    /// How much is left, where the provider tells.
+    remaining: Option<i32>,
+    /// When it is full again.
+    resets_at: Option<Time>,
+    /// How much of it was used today.
+    used_today: i32,
+}
+
+impl From<QuotaView> for QuotaBucket {
+    fn from(view: QuotaView) -> Self {
+        Self {
+            name: view.name,
+            limit: view.limit,
+            remaining: view.remaining,
+            resets_at: view.resets_at.map(Time),
+            used_today: view.used_today,
+        }
+    }
+}

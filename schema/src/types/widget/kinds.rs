@@ -1,0 +1,230 @@
+//! The six kinds of widgets: what all share, and the data of each.
+
+use std::collections::BTreeMap;
+
+use async_graphql::{Context, Object, SimpleObject};
+use strum::VariantArray;
+
+use super::{WidgetCommon, common::WidgetProblem, load::Loaded};
+use crate::{
+    cursor::page_request,
+    enums::WorkItemState,
+    error::PortError,
+    fields::FieldSet,
+    interfaces::{Build, Message, PullRequest, WorkItem},
+    many::Many,
+    ports::{Load, PageRequest, Source, WorkPage},
+    table::{FromView, ports},
+    types::{
+        activity::Activity,
+        connection::{Connection, WorkItemConnection},
+        metric::Metric,
+    },
+};
+
+fn request(ctx: &Context<'_>, first: Option<i32>, after: Option<&str>) -> Result<PageRequest, PortError> {
+    let request = page_request(first, after)?;
+    Ok(PageRequest { fields: FieldSet::of_connection(ctx), ..request })
+}
+
+/// A page of nodes as a connection; nodes of another type than the widget shows are left out.
+pub fn connection<T: FromView>(page: &WorkPage, has_previous: bool) -> Connection<T> {
+    let items = page.items.iter().filter_map(|(at, view)| Some((at.clone(), T::from_view(view.clone())?)));
+    Connection::new(items.collect(), page.has_next, has_previous, page.total)
+}
+
+/// A page of work items with its problems.
+pub fn work_item_connection(load: &Load<WorkPage>, has_previous: bool) -> WorkItemConnection {
+    let problems = load.problems.iter().cloned().map(WidgetProblem).collect();
+    WorkItemConnection::new(connection::<WorkItem>(&load.value, has_previous), problems)
+}
+
+async fn nodes<T: FromView>(
+    widget: &WidgetCommon,
+    ctx: &Context<'_>,
+    first: Option<i32>,
+    after: Option<String>,
+) -> Result<Connection<T>, PortError> {
+    let request = request(ctx, first, after.as_deref())?;
+    match widget.page(ctx, request).await? {
+        Loaded::Work(load) => Ok(connection(&load.value, after.is_some())),
+        _ => Err(PortError::internal()),
+    }
+}
+
+/// Shows work items.
+pub struct WorkItemsWidget(pub WidgetCommon);
+
+/// Shows issues and tasks of any mix of providers.
+#[Object]
+impl WorkItemsWidget {
+    #[graphql(flatten)]
+    fn common(&self) -> WidgetCommon {
+        self.0.clone()
+    }
+
+    /// The work items.
+    async fn items(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "How many to return: 1 to 100, 20 if left out.")] first: Option<i32>,
+        #[graphql(desc = "Return what comes after this cursor.")] after: Option<String>,
+    ) -> Option<Result<WorkItemConnection, PortError>> {
+        let request = match request(ctx, first, after.as_deref()) {
+            Ok(request) => request,
+            Err(error) => return Some(Err(error)),
+        };
+        Some(match self.0.page(ctx, request).await {
+            Ok(Loaded::Work(load)) => Ok(work_item_connection(&load, after.is_some())),
+            Ok(_) => Err(PortError::internal()),
+            Err(error) => Err(error),
+        })
+    }
+
+    /// How many there are in each state.
+    async fn counts_by_state(&self, ctx: &Context<'_>) -> Option<Result<Many<WorkItemCount>, PortError>> {
+        let Source::WorkItems(source) = self.0.view.source.as_ref() else { return None };
+        let ports = match ports(ctx) {
+            Ok(ports) => ports,
+            Err(error) => return Some(Err(error)),
+        };
+        Some(ports.work.counts_by_state(source).await.map(|load| counts(&load.value)))
+    }
+}
+
+fn counts(by_state: &BTreeMap<WorkItemState, i32>) -> Many<WorkItemCount> {
+    let states = WorkItemState::VARIANTS.iter();
+    states
+        .map(|state| WorkItemCount { state: *state, count: by_state.get(state).copied().unwrap_or_default() })
+        .collect()
+}
+
+/// How many work items are in a state.
+#[derive(Debug, Clone, SimpleObject)]
+pub struct WorkItemCount {
+    /// The state.
+    state: WorkItemState,
+    /// How many.
+    count: i32,
+}
+
+/// Shows pull requests.
+pub struct PullRequestsWidget(pub WidgetCommon);
+
+/// Shows pull requests of repositories.
+#[Object]
+impl PullRequestsWidget {
+    #[graphql(flatten)]
+    fn common(&self) -> WidgetCommon {
+        self.0.clone()
+    }
+
+    /// The pull requests, last updated first.
+    async fn pull_requests(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "How many to return: 1 to 100, 20 if left out.")] first: Option<i32>,
+        #[graphql(desc = "Return what comes after this cursor.")] after: Option<String>,
+    ) -> Option<Result<Connection<PullRequest>, PortError>> {
+        Some(nodes(&self.0, ctx, first, after).await)
+    }
+}
+
+/// Shows builds.
+pub struct BuildsWidget(pub WidgetCommon);
+
+/// Shows builds of repositories.
+#[Object]
+impl BuildsWidget {
+    #[graphql(flatten)]
+    fn common(&self) -> WidgetCommon {
+        self.0.clone()
+    }
+
+    /// The builds, newest first.
+    async fn builds(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "How many to return: 1 to 100, 20 if left out.")] first: Option<i32>,
+        #[graphql(desc = "Return what comes after this cursor.")] after: Option<String>,
+    ) -> Option<Result<Connection<Build>, PortError>> {
+        Some(nodes(&self.0, ctx, first, after).await)
+    }
+}
+
+/// Shows messages.
+pub struct MessagesWidget(pub WidgetCommon);
+
+/// Shows messages of channels.
+#[Object]
+impl MessagesWidget {
+    #[graphql(flatten)]
+    fn common(&self) -> WidgetCommon {
+        self.0.clone()
+    }
+
+    /// The messages, newest first.
+    async fn messages(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "How many to return: 1 to 100, 20 if left out.")] first: Option<i32>,
+        #[graphql(desc = "Return what comes after this cursor.")] after: Option<String>,
+    ) -> Option<Result<Connection<Message>, PortError>> {
+        Some(nodes(&self.0, ctx, first, after).await)
+    }
+}
+
+/// Shows activities.
+pub struct ActivityWidget(pub WidgetCommon);
+
+/// Shows what happened.
+#[Object]
+impl ActivityWidget {
+    #[graphql(flatten)]
+    fn common(&self) -> WidgetCommon {
+        self.0.clone()
+    }
+
+    /// What happened, newest first.
+    async fn activity(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "How many to return: 1 to 100, 20 if left out.")] first: Option<i32>,
+        #[graphql(desc = "Return what comes after this cursor.")] after: Option<String>,
+    ) -> Option<Result<Connection<Activity>, PortError>> {
+        let request = match request(ctx, first, after.as_deref()) {
+            Ok(request) => request,
+            Err(error) => return Some(Err(error)),
+        };
+        Some(match self.0.page(ctx, request).await {
+            Ok(Loaded::Activity(page)) => {
+                let items = page.items.iter().map(|(at, view)| (at.clone(), Activity(view.clone())));
+                Ok(Connection::new(items.collect(), page.has_next, after.is_some(), page.total))
+            }
+            Ok(_) => Err(PortError::internal()),
+            Err(error) => Err(error),
+        })
+    }
+}
+
+/// Shows a metric.
+pub struct MetricWidget(pub WidgetCommon);
+
+/// Shows a number and how it came about.
+#[Object]
+impl MetricWidget {
+    #[graphql(flatten)]
+    fn common(&self) -> WidgetCommon {
+        self.0.clone()
+    }
+
+    /// The metric; null when it could not be loaded.
+    async fn metric(&self, ctx: &Context<'_>) -> Option<Result<Metric, PortError>> {
+        let Source::Metric(source) = self.0.view.source.as_ref() else { return None };
+        Some(match self.0.page(ctx, PageRequest::default()).await {
+            Ok(Loaded::Metric(load)) => Ok(Metric::new(source.metric, load)),
+            Ok(_) => Err(PortError::internal()),
+            Err(error) => Err(error),
+        })
+    }
+}

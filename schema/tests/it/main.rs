@@ -1,0 +1,11 @@
+//! Tests of the graph from outside: its form against the contract, and its answers over ports that are made up.
+
+#![expect(clippy::expect_used, reason = "a test fails by panicking")]
+
+mod answers;
+mod contract;
+mod errors;
+mod fake;
+mod inputs;
+mod live;
+mod names;

@@ -1,0 +1,74 @@
+//! Ids and cursors as clients may send them.
+
+use std::sync::Arc;
+
+use mullion_schema::ports::Role;
+use serde_json::json;
+
+use crate::fake::{Fake, error, node_id, own_id, run_as};
+
+#[test]
+fn unknown_and_foreign_ids_are_null_and_malformed_ones_refused() {
+    let fake = Arc::new(Fake::new());
+    for (id, typename) in [
+        (node_id("GithubIssue:I1"), json!("GithubIssue")),
+        (node_id("GithubIssue:nope"), json!(null)),
+        (node_id("GitlabIssue:1"), json!(null)),
+        (own_id("Dashboard", "d1"), json!("Dashboard")),
+        (own_id("Dashboard", "nope"), json!(null)),
+        (own_id("Widget", "1"), json!("BuildsWidget")),
+        (own_id("Widget", "7"), json!(null)),
+        (own_id("Integration", "gh"), json!("Integration")),
+        (own_id("Activity", "a1"), json!("Activity")),
+        (own_id("Provider", "github"), json!(null)),
+        (own_id("Teapot", "1"), json!(null)),
+    ] {
+        let response =
+            run_as(&fake, Role::Viewer, "query($id: ID!) { node(id: $id) { __typename id } }", json!({"id": id}));
+        assert!(response.errors.is_empty(), "{:?}", response.errors);
+        let node = response.data.into_json().expect("JSON")["node"].clone();
+        assert_eq!(node["__typename"], typename, "{id}");
+        if !node.is_null() {
+            assert_eq!(node["id"], id);
+        }
+    }
+    for id in ["", "x", "12", "bad id", &"A".repeat(3000)] {
+        let (code, message) = error(&fake, Role::Viewer, "query($id: ID!) { node(id: $id) { id } }", json!({"id": id}));
+        assert_eq!((code.as_str(), message.as_str()), ("BAD_USER_INPUT", "id: not an id of this graph"));
+    }
+}
+
+#[test]
+fn pages_are_checked_everywhere() {
+    let fake = Arc::new(Fake::new());
+    for field in [
+        "dashboards(ARGS) { totalCount }",
+        "integrations(ARGS) { totalCount }",
+        "workItems(ARGS) { totalCount }",
+        "activity(ARGS) { totalCount }",
+        "github { repositories(ARGS) { totalCount } }",
+        "dashboard(slug: \"team\") { widgets { ... on WorkItemsWidget { items(ARGS) { totalCount } } } }",
+    ] {
+        for (arguments, named) in [("first: 0", "first: "), ("first: 101", "first: "), ("after: \"?\"", "after: ")] {
+            let document = format!("{{ {} }}", field.replace("ARGS", arguments));
+            let (code, message) = error(&fake, Role::Viewer, &document, json!({}));
+            assert_eq!(code, "BAD_USER_INPUT", "{document}");
+            assert!(message.starts_with(named), "{document}: {message}");
+        }
+    }
+}
+
+#[test]
+fn exactly_one_of_two_names_is_taken() {
+    let fake = Arc::new(Fake { integrations: vec![("sl", "slack")], ..Fake::new() });
+    for document in [
+        "{ dashboard { id } }",
+        "{ dashboard(id: \"x\", slug: \"team\") { id } }",
+        "{ slack { channel { name } } }",
+        "{ slack { channel(slackId: \"C1\", name: \"general\") { name } } }",
+    ] {
+        let (code, message) = error(&fake, Role::Viewer, document, json!({}));
+        assert_eq!(code, "BAD_USER_INPUT", "{document}");
+        assert!(message.ends_with("give exactly one of the two"), "{message}");
+    }
+}
