@@ -1,0 +1,142 @@
+//! An event under interpretation: its parts, and the change that grows out of it.
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+
+use super::super::{
+    names::{CORE, PROJECT, SECTION, TASK, USER, WORKSPACE},
+    values::{node, object, text, time, written},
+};
+use crate::change::{ActivityDraft, Aspect, Change, ListRef, NodeRef, NodeWrite, Version};
+
+/// Longer words are none of Asana's.
+const WORD: usize = 40;
+
+/// An event with what all events have in common.
+pub(super) struct Event<'a> {
+    /// `task`.
+    pub(super) resource_type: &'a str,
+    /// `changed`.
+    pub(super) action: &'a str,
+    pub(super) received_at: DateTime<Utc>,
+    event: &'a Value,
+}
+
+/// `task.changed`.
+pub(in super::super) fn kind_of(event: &Value) -> String {
+    format!("{}.{}", resource_type(event), action(event))
+}
+
+fn resource_type(event: &Value) -> &str {
+    let resource = object(event, "resource").and_then(|resource| word(resource, "resource_type"));
+    resource.or_else(|| word(event, "type")).unwrap_or("unknown")
+}
+
+fn action(event: &Value) -> &str {
+    word(event, "action").unwrap_or("unknown")
+}
+
+/// One of Asana's own words.
+fn word<'a>(value: &'a Value, key: &str) -> Option<&'a str> {
+    let plain = |word: &&str| word.len() <= WORD && word.bytes().all(|byte| byte == b'_' || byte.is_ascii_lowercase());
+    text(value, key).filter(plain)
+}
+
+impl<'a> Event<'a> {
+    pub(super) fn new(event: &'a Value, received_at: DateTime<Utc>) -> Self {
+        Self { resource_type: resource_type(event), action: action(event), received_at, event }
+    }
+
+    /// Whether the action is one of these.
+    pub(super) fn is(&self, actions: &[&str]) -> bool {
+        actions.contains(&self.action)
+    }
+
+    /// The resource as a node of this type.
+    pub(super) fn resource(&self, type_name: &'static str) -> Option<NodeRef> {
+        node(type_name, object(self.event, "resource")?)
+    }
+
+    /// `comment_added`.
+    pub(super) fn subtype(&self) -> Option<&'a str> {
+        word(object(self.event, "resource")?, "resource_subtype")
+    }
+
+    /// What the resource was added to or removed from, where it is in the graph.
+    pub(super) fn parent(&self) -> Option<NodeRef> {
+        let parent = object(self.event, "parent")?;
+        let type_name = match word(parent, "resource_type")? {
+            "project" => PROJECT,
+            "section" => SECTION,
+            "task" => TASK,
+            "workspace" => WORKSPACE,
+            _ => return None,
+        };
+        node(type_name, parent)
+    }
+
+    /// The parent, if it is of this type.
+    pub(super) fn parent_of(&self, type_name: &'static str) -> Option<NodeRef> {
+        self.parent().filter(|parent| parent.type_name == type_name)
+    }
+
+    /// Which field changed, in words.
+    pub(super) fn field(&self) -> Option<String> {
+        Some(word(object(self.event, "change")?, "field")?.replace('_', " "))
+    }
+
+    /// When it happened, by Asana's clock.
+    pub(super) fn at(&self) -> DateTime<Utc> {
+        time(self.event, "created_at").unwrap_or(self.received_at)
+    }
+
+    /// The node is gone. What has no times of its own was versioned by our clock, which may be ahead.
+    pub(super) fn gone(&self, node: &NodeRef) -> NodeWrite {
+        let at = if matches!(node.type_name, TASK | PROJECT) { self.at() } else { self.at().max(self.received_at) };
+        NodeWrite::tombstone(node.clone(), Version::at(at))
+    }
+
+    /// The node is back: it is known again, and everything else of it is to be asked for.
+    pub(super) fn back(&self, node: &NodeRef) -> NodeWrite {
+        let fields = [("updatedAt".to_owned(), written(self.at()))].into_iter().collect();
+        let aspect = Aspect { name: CORE, version: Version::at(self.at()), fields };
+        NodeWrite { node: node.clone(), aspects: vec![aspect], deleted: None }
+    }
+
+    /// `was added to a project`.
+    pub(super) fn happened(&self) -> String {
+        let parent = self.parent().map(|parent| match parent.type_name {
+            PROJECT => "a project",
+            SECTION => "a section",
+            TASK => "a task",
+            _ => "a workspace",
+        });
+        match (self.action, parent, self.field()) {
+            ("added", Some(parent), _) => format!("was added to {parent}"),
+            ("removed", Some(parent), _) => format!("was removed from {parent}"),
+            ("undeleted", ..) => "was restored".to_owned(),
+            ("changed", _, Some(field)) => format!("changed: {field}"),
+            ("changed", ..) => "changed".to_owned(),
+            (action, ..) => format!("was {action}"),
+        }
+    }
+
+    /// Tells the change to people.
+    pub(super) fn told(&self, mut change: Change, subject: NodeRef, what: &str) -> Change {
+        let project = [Some(subject.clone()), self.parent()].into_iter().flatten();
+        change.activity = Some(ActivityDraft {
+            kind: kind_of(self.event),
+            actor: object(self.event, "user").and_then(|user| node(USER, user)),
+            summary: format!("{what} {}", self.happened()),
+            occurred_at: self.at(),
+            containers: project.filter(|node| node.type_name == PROJECT).collect(),
+            subject: Some(subject),
+        });
+        change
+    }
+}
+
+/// A list that hangs on a node.
+pub(super) fn list_of(parent: NodeRef, name: &'static str) -> ListRef {
+    ListRef { parent: Some(parent), name }
+}

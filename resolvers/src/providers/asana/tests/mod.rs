@@ -1,0 +1,1 @@
+//! Asana's adapter as the engine uses it.
