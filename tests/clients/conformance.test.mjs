@@ -23,7 +23,7 @@ const FAULTS = [
 async function check(dev, document, variables) {
   assert.deepEqual(validate(schema(), parse(document)).map(({ message }) => message), []);
   const answer = await dev.query(document, variables);
-  assertConforms(document, answer, variables);
+  assertConforms(document, answer, { variables });
   assert.deepEqual(Object.keys(answer).filter((key) => !['data', 'errors', 'extensions'].includes(key)), []);
   return answer;
 }

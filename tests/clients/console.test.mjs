@@ -1,8 +1,6 @@
-// The console in a real Chromium, on a running gateway.
+// The console in a real Chromium, on a gateway of its own.
 //
-//   MULLION_URL          where the gateway listens, e.g. http://localhost:4000
-//   MULLION_SANDBOX_URL  the sandbox's control API, e.g. http://localhost:4001
-//   CHROMIUM             the browser; default /usr/bin/chromium
+//   CHROMIUM   the browser; default /usr/bin/chromium
 //
 // The gateway must have been built with Node: the page without GraphiQL fails here on purpose.
 import assert from 'node:assert/strict';
@@ -11,15 +9,20 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { chromium } from 'playwright-core';
+import { startDev } from './harness.mjs';
 
-const gateway = required('MULLION_URL');
-const sandbox = required('MULLION_SANDBOX_URL');
 const PATIENCE = 20_000;
 
+let dev;
+let gateway;
+let sandbox;
 let browser;
 let profile;
 
 before(async () => {
+  dev = await startDev();
+  gateway = dev.url;
+  sandbox = dev.sandbox;
   profile = await mkdtemp(join(tmpdir(), 'mullion-console-'));
   browser = await chromium.launchPersistentContext(profile, {
     executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
@@ -33,6 +36,7 @@ before(async () => {
 
 after(async () => {
   await browser?.close();
+  await dev?.stop();
   if (profile) await rm(profile, { recursive: true, force: true, maxRetries: 5 });
 });
 
@@ -172,10 +176,4 @@ async function wholeAnswer(page) {
 async function answers(page) {
   const text = await page.locator('.live-state').innerText();
   return Number(/(\d+) answers?/.exec(text)?.[1] ?? 0);
-}
-
-function required(name) {
-  const value = process.env[name];
-  if (!value) throw new Error(`set ${name} to the address of a running gateway (see the top of this file)`);
-  return value;
 }

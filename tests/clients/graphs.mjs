@@ -97,14 +97,14 @@ export function collect(iterable) {
  * Checks an answer against the specification: every selected field is there, in the order of selection; nulls stand only where
  * the type allows them and where an error's path leads; leaves have their type's form.
  */
-export function assertConforms(document, answer, variables = {}, operationName = undefined) {
+export function assertConforms(document, answer, { variables = {}, operationName, graph = schema() } = {}) {
   const ast = typeof document === 'string' ? parse(document) : document;
   const operation = ast.definitions.find((each) => each.kind === Kind.OPERATION_DEFINITION && (!operationName || each.name?.value === operationName));
   const fragments = Object.fromEntries(ast.definitions.filter((each) => each.kind === Kind.FRAGMENT_DEFINITION).map((each) => [each.name.value, each]));
   const paths = new Set((answer.errors ?? []).filter((error) => error.path).map((error) => JSON.stringify(error.path)));
   assert.ok('data' in answer, 'an executed operation has data');
-  const walk = new Walk(schema(), fragments, variables, [...paths].map((path) => JSON.parse(path)));
-  walk.selection(schema().getRootType(operation.operation), operation.selectionSet, answer.data, []);
+  const walk = new Walk(graph, fragments, variables, [...paths].map((path) => JSON.parse(path)));
+  walk.selection(graph.getRootType(operation.operation), operation.selectionSet, answer.data, []);
   for (const path of walk.errors) assert.ok(walk.explained.has(JSON.stringify(path)), `the error at ${path.join('.')} left no null`);
 }
 

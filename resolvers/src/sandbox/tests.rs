@@ -181,6 +181,17 @@ async fn an_act_answers_with_its_result_and_sends_its_webhooks_in_order() {
 }
 
 #[tokio::test]
+async fn a_webhook_can_be_set_up_over_the_control_api() {
+    let world = world(None).await;
+    let target = r#"{"url":"http://a/up","secret":"s"}"#;
+    let (status, body) = json(&world, "POST", "/_sandbox/notes/webhooks", target).await;
+    assert_eq!((status, body), (200, json!({"url": "http://a/up"})));
+    json(&world, "POST", "/_sandbox/notes/write?wait=true", r#"{"text":"1"}"#).await;
+    assert_eq!(*world.courier.0.lock(), ["http://a/up 1"]);
+    assert_eq!(json(&world, "GET", "/_sandbox/notes/recorded", "").await.1, json!({"recorded": null}));
+}
+
+#[tokio::test]
 async fn bad_control_requests_get_a_clear_error() {
     let world = world(None).await;
     let fault = |rest: &str| format!(r#"{{"provider":"notes","kind":"timeout",{rest}}}"#);
@@ -194,6 +205,11 @@ async fn bad_control_requests_get_a_clear_error() {
         ("POST", "/_sandbox/notes/lose", String::new(), 404, "note 7 is not in the sandbox's world"),
         ("POST", "/_sandbox/notes/sing", String::new(), 404, "there are write, lose"),
         ("POST", "/_sandbox/none/write", String::new(), 404, "there are notes, outer"),
+        ("POST", "/_sandbox/none/webhooks", String::new(), 404, "there are notes, outer"),
+        ("POST", "/_sandbox/notes/webhooks", "{}".to_owned(), 400, "`url`"),
+        ("POST", "/_sandbox/notes/webhooks", r#"{"url":"nowhere","secret":""}"#.to_owned(), 400, "relative URL"),
+        ("POST", "/_sandbox/notes/webhooks", r#"{"url":"ftp://a/","secret":""}"#.to_owned(), 400, "http"),
+        ("GET", "/_sandbox/none/recorded", String::new(), 404, "there are notes, outer"),
         ("GET", "/_sandbox/notes/write", String::new(), 405, "GET"),
         ("GET", "/_sandbox/a/b/c", String::new(), 404, "/_sandbox"),
         ("POST", "/_sandbox/faults", String::new(), 400, "provider"),
