@@ -2,19 +2,24 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use axum::{Router, routing::get};
 use mullion_resolvers::{
     clock::{Clock, SystemClock},
     secret::Secret,
 };
+use tokio_util::task::TaskTracker;
+use url::Url;
 
 use crate::{
+    backend::{self, Ingredients},
+    banner,
+    bridge::Bridge,
     cli::dev::Traffic,
     config::{Config, encryption_key},
     data_folder::DataFolder,
     http::{App, Console, Parts, admin_router, console, guard::Guard, router, webhooks::Webhooks},
-    lifecycle,
+    lifecycle, seed, stand_ins,
     telemetry::metrics::Metrics,
     transport::engine::{Engine, Role},
 };
@@ -28,14 +33,6 @@ pub struct DevOptions {
     pub webhook_secret: Secret,
 }
 
-/// What answers behind the transports.
-pub struct Backend {
-    /// Executes operations.
-    pub engine: Arc<dyn Engine>,
-    /// Takes deliveries.
-    pub webhooks: Arc<dyn Webhooks>,
-}
-
 /// Runs `dev` until a signal.
 pub async fn dev(config: Config, options: DevOptions) -> anyhow::Result<()> {
     let data = DataFolder::open(&config.database.data)?;
@@ -46,17 +43,49 @@ pub async fn dev(config: Config, options: DevOptions) -> anyhow::Result<()> {
     let stop = lifecycle::on_signal()?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let metrics = Arc::new(Metrics::default());
-    let backend = backend(&config, key, &metrics).await?;
-    let guard = Guard::loopback(config.server.public_url.as_deref(), &config.server.allowed_origins);
-    let parts =
-        Parts { engine: backend.engine, webhooks: backend.webhooks, clock, metrics, guard, console: Some(console()) };
-    let app = App::new(&config, parts);
     let listeners = lifecycle::bind_loopback(config.server.port).await?;
-    let port = listeners.first().and_then(|listener| listener.local_addr().ok()).map_or(0, |address| address.port());
-    tracing::info!(port, traffic = ?options.traffic, data = %data.path().display(), "ready");
-    let router = router(&app, true);
-    let listeners = listeners.into_iter().map(|listener| (listener, router.clone())).collect();
-    lifecycle::serve(&app, listeners, stop, Duration::from_secs(config.server.shutdown_seconds)).await
+    let sandbox_listeners = lifecycle::bind_loopback(config.sandbox.port).await?;
+    let (port, sandbox_port) = (port_of(&listeners)?, port_of(&sandbox_listeners)?);
+    let local: Url = format!("http://127.0.0.1:{port}").parse()?;
+    let webhook_base = config.server.public_url.as_deref().map_or(Ok(local.clone()), str::parse)?;
+    let database = backend::open_database(&config, Arc::clone(&clock)).await?;
+    backend::migrate(&database).await?;
+    let made = Ingredients {
+        key,
+        clock: Arc::clone(&clock),
+        metrics: Arc::clone(&metrics),
+        allow: vec![format!("127.0.0.1:{sandbox_port}")],
+        webhook_base: Some(webhook_base),
+    };
+    let mut backend = backend::build(&config, database, made)?;
+    let services = Arc::clone(backend.executor.services());
+    let place = (data.path(), sandbox_port, config.sandbox.seed);
+    let world = stand_ins::open(place, &services.providers, Arc::clone(&clock), (backend.tasks.clone(), stop.clone())).await?;
+    seed::seed(&services, &world.worlds, &options.webhook_secret).await?;
+    for made in &world.worlds {
+        let target = format!("{local}webhooks/{0}/{0}-dev", made.provider);
+        made.sandbox.add_webhook(&target, options.webhook_secret.expose_text().unwrap_or_default());
+    }
+    backend.start(&stop);
+    let guard = Guard::loopback(config.server.public_url.as_deref(), &config.server.allowed_origins);
+    let engine: Arc<dyn Engine> = Arc::new(Bridge::new(Arc::clone(&backend.executor), Some(seed::everybody())));
+    let webhooks: Arc<dyn Webhooks> = Arc::clone(&backend.doors) as _;
+    let app = App::new(&config, Parts { engine, webhooks, clock, metrics, guard, console: Some(console()) });
+    let routes = router(&app, true);
+    let mut all: Vec<_> = listeners.into_iter().map(|listener| (listener, routes.clone())).collect();
+    all.extend(sandbox_listeners.into_iter().map(|listener| (listener, world.router())));
+    if options.traffic == Traffic::Gentle {
+        world.make_gentle_traffic(&backend.tasks, &stop);
+    }
+    banner::print(&banner::Facts { port, sandbox_port, providers: &services.providers, data: data.path() });
+    let served = lifecycle::serve(&app, all, stop, Duration::from_secs(config.server.shutdown_seconds)).await;
+    drop((app, services, world));
+    backend.finish().await;
+    served
+}
+
+fn port_of(listeners: &[tokio::net::TcpListener]) -> anyhow::Result<u16> {
+    Ok(listeners.first().context("no listener")?.local_addr()?.port())
 }
 
 /// Runs `serve` until a signal.
@@ -66,56 +95,112 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let stop = lifecycle::on_signal()?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let metrics = Arc::new(Metrics::default());
-    let backend = backend(&config, key, &metrics).await?;
+    let database = backend::open_database(&config, Arc::clone(&clock)).await?;
+    if config.database.migrate {
+        backend::migrate(&database).await?;
+    }
+    let webhook_base = config.server.public_url.as_deref().map(str::parse).transpose()?;
+    let made = Ingredients {
+        key,
+        clock: Arc::clone(&clock),
+        metrics: Arc::clone(&metrics),
+        allow: Vec::new(),
+        webhook_base,
+    };
+    let mut backend = backend::build(&config, database, made)?;
+    backend.start(&stop);
     let guard = Guard::public(config.server.public_url.as_deref(), &config.server.allowed_origins);
+    let bridge = Arc::new(Bridge::new(Arc::clone(&backend.executor), None));
+    let (watching, until) = (Arc::clone(&bridge), stop.clone());
+    backend.tasks.spawn(async move { watching.watch_revocations(until).await });
+    let webhooks: Arc<dyn Webhooks> = Arc::clone(&backend.doors) as _;
     let console = config.server.console.then(console);
-    let parts = Parts { engine: backend.engine, webhooks: backend.webhooks, clock, metrics, guard, console };
-    let app = App::new(&config, parts);
+    let app = App::new(&config, Parts { engine: bridge, webhooks, clock, metrics, guard, console });
     let main = lifecycle::bind(SocketAddr::new(config.server.address, config.server.port)).await?;
     let admin = lifecycle::bind(config.server.admin_address).await?;
     tracing::info!(address = ?main.local_addr().ok(), admin = ?admin.local_addr().ok(), "ready");
     let listeners = vec![(main, router(&app, false)), (admin, admin_router(&app))];
-    lifecycle::serve(&app, listeners, stop, Duration::from_secs(config.server.shutdown_seconds)).await
+    let served = lifecycle::serve(&app, listeners, stop, Duration::from_secs(config.server.shutdown_seconds)).await;
+    drop(app);
+    backend.finish().await;
+    served
 }
 
 /// Brings the database's schema up to date.
-pub async fn migrate(_config: &Config) -> anyhow::Result<()> {
-    unwired().await
+pub async fn migrate(config: &Config) -> anyhow::Result<()> {
+    let database = backend::open_database(config, Arc::new(SystemClock)).await?;
+    backend::migrate(&database).await?;
+    database.close().await.context("the database was not closed properly")
 }
 
 /// The SDL.
-pub fn schema(_federation: bool) -> anyhow::Result<String> {
-    bail!("this build has no engine yet")
+pub fn schema(federation: bool) -> String {
+    if federation { mullion_schema::build::federation_sdl() } else { mullion_schema::build::sdl() }
 }
 
 /// Runs the stand-ins until a signal.
-pub async fn sandbox(_config: &Config, _traffic: Traffic) -> anyhow::Result<()> {
-    unwired().await
+pub async fn sandbox(config: &Config, traffic: Traffic) -> anyhow::Result<()> {
+    let data = DataFolder::open(&config.database.data)?;
+    let stop = lifecycle::on_signal()?;
+    let tasks = TaskTracker::new();
+    let listeners = lifecycle::bind_loopback(config.sandbox.port).await?;
+    let port = port_of(&listeners)?;
+    let providers = mullion_resolvers::providers::all();
+    let place = (data.path(), port, config.sandbox.seed);
+    let world = stand_ins::open(place, &providers, Arc::new(SystemClock), (tasks.clone(), stop.clone())).await?;
+    if traffic == Traffic::Gentle {
+        world.make_gentle_traffic(&tasks, &stop);
+    }
+    banner::print_sandbox(port, &providers);
+    let mut servers = tokio::task::JoinSet::new();
+    for listener in listeners {
+        let (router, stop) = (world.router(), stop.clone());
+        servers.spawn(async move {
+            axum::serve(listener, router).with_graceful_shutdown(async move { stop.cancelled().await }).await
+        });
+    }
+    while servers.join_next().await.is_some() {}
+    Ok(())
 }
 
 /// Makes an API key, and the tenant if it is new. The key, in clear only here.
-pub async fn key_create(_config: &Config, _tenant: &str, _name: &str, _role: Role) -> anyhow::Result<String> {
-    unwired().await
+pub async fn key_create(config: &Config, tenant: &str, name: &str, role: Role) -> anyhow::Result<String> {
+    let database = backend::open_database(config, Arc::new(SystemClock)).await?;
+    backend::migrate(&database).await?;
+    let id = tenant.into();
+    database.create_tenant(&id, tenant).await.context("the tenant cannot be made")?;
+    let (_, secret) =
+        database.create_api_key(&id, name, &role.to_string()).await.context("the key cannot be made")?;
+    Ok(secret.expose_text().unwrap_or_default().to_owned())
 }
 
 /// A line for each API key: id, tenant, name, role, when it was made and last used.
-pub async fn key_list(_config: &Config, _tenant: Option<&str>) -> anyhow::Result<Vec<String>> {
-    unwired().await
+pub async fn key_list(config: &Config, tenant: Option<&str>) -> anyhow::Result<Vec<String>> {
+    let database = backend::open_database(config, Arc::new(SystemClock)).await?;
+    let mut lines = Vec::new();
+    for known in database.tenants().await? {
+        if tenant.is_some_and(|tenant| tenant != known.id.as_str()) {
+            continue;
+        }
+        for key in database.api_keys(&known.id).await? {
+            let used = key.last_used_at.map_or_else(|| "never used".to_owned(), |at| format!("used {}", at.format("%F")));
+            let state = if key.revoked_at.is_some() { "revoked" } else { "active" };
+            let made = key.created_at.format("%F");
+            lines.push(format!("{}  {}  {}  {}  {state}  made {made}  {used}  {}…", key.id, known.id, key.name, key.role, key.prefix));
+        }
+    }
+    Ok(lines)
 }
 
 /// Revokes an API key by its id.
-pub async fn key_revoke(_config: &Config, _id: &str) -> anyhow::Result<()> {
-    unwired().await
-}
-
-/// Stands where the engine will be.
-fn unwired<T>() -> std::future::Ready<anyhow::Result<T>> {
-    std::future::ready(Err(anyhow::anyhow!("this build has no engine yet")))
-}
-
-/// The engine and what it stands on.
-async fn backend(_config: &Config, _key: [u8; 32], _metrics: &Arc<Metrics>) -> anyhow::Result<Backend> {
-    unwired().await
+pub async fn key_revoke(config: &Config, id: &str) -> anyhow::Result<()> {
+    let database = backend::open_database(config, Arc::new(SystemClock)).await?;
+    for tenant in database.tenants().await? {
+        if database.revoke_api_key(&tenant.id, id).await? {
+            return Ok(());
+        }
+    }
+    bail!("there is no active key {id}; `mullion key list` shows them")
 }
 
 /// The console: its page says so itself where its assets are not in the binary.

@@ -108,7 +108,7 @@ impl Engine for FakeEngine {
     }
 
     /// `count`: 1 to 3, then the end. `forever`: one frame, then silence. Anything else is refused.
-    fn subscribe(
+    async fn subscribe(
         &self,
         _caller: &Caller,
         operation: ParsedOperation,

@@ -2,13 +2,18 @@
 //!
 //! A library beside the binary, so that tests and examples run it in process, over a stand-in for the engine.
 
+pub mod backend;
+mod banner;
 pub mod boot;
+pub mod bridge;
 pub mod cli;
 pub mod config;
 pub mod data_folder;
 pub mod document;
 pub mod http;
 pub mod lifecycle;
+pub mod seed;
+pub mod stand_ins;
 pub mod telemetry;
 pub mod transport;
 

@@ -2,7 +2,7 @@
 //!
 //! It does not know the rows of today (`entities`): history must not change when a model does.
 
-use sea_orm_migration::prelude::*;
+use sea_orm_migration::{prelude::*, sea_orm::DatabaseConnection};
 
 mod column;
 mod m0001_create_tenant;
@@ -44,4 +44,19 @@ impl MigratorTrait for Migrator {
             Box::new(m0014_create_setting::Migration),
         ]
     }
+}
+
+/// Brings the database to the newest schema.
+pub async fn apply(connection: &DatabaseConnection) -> Result<(), DbErr> {
+    Migrator::up(connection, None).await
+}
+
+/// Takes the last `steps` changes back; `None`: all of them.
+pub async fn revert(connection: &DatabaseConnection, steps: Option<u32>) -> Result<(), DbErr> {
+    Migrator::down(connection, steps).await
+}
+
+/// How many changes are not applied yet.
+pub async fn pending(connection: &DatabaseConnection) -> Result<usize, DbErr> {
+    Ok(Migrator::get_pending_migrations(connection).await?.len())
 }

@@ -17,7 +17,7 @@ pub(super) struct Schema {
 
 impl Schema {
     pub(super) fn run(&self) -> anyhow::Result<()> {
-        super::print(boot::schema(self.federation)?.trim_end());
+        super::print(boot::schema(self.federation).trim_end());
         Ok(())
     }
 }

@@ -161,14 +161,14 @@ pub(crate) async fn execute(app: &App, caller: &Caller, operation: ParsedOperati
 }
 
 /// Starts a subscription. A panic ends it with an error, and nothing else.
-pub(crate) fn subscribe(
+pub(crate) async fn subscribe(
     app: &App,
     caller: &Caller,
     operation: ParsedOperation,
 ) -> Result<BoxStream<'static, LiveFrame>, RequestError> {
     app.metrics.execution("subscription");
     let id = Arc::clone(&operation.request_id);
-    let frames = app.engine.subscribe(caller, operation)?;
+    let frames = app.engine.subscribe(caller, operation).await?;
     let frames = AssertUnwindSafe(frames).catch_unwind().map(move |frame| {
         frame.unwrap_or_else(|_| {
             tracing::error!(id = %id, "a subscription panicked");

@@ -136,7 +136,7 @@ pub trait Engine: Send + Sync {
     async fn execute(&self, caller: &Caller, operation: ParsedOperation) -> Answer;
 
     /// Starts a subscription; dropping the stream ends it.
-    fn subscribe(
+    async fn subscribe(
         &self,
         caller: &Caller,
         operation: ParsedOperation,

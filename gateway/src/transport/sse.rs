@@ -130,7 +130,7 @@ async fn frames(
     operation: ParsedOperation,
 ) -> Result<BoxStream<'static, LiveFrame>, RequestError> {
     if operation.kind == OperationKind::Subscription {
-        return subscribe(app, caller, operation);
+        return subscribe(app, caller, operation).await;
     }
     match execute(app, caller, operation).await? {
         Answer::Result(payload) => Ok(stream::once(async move { LiveFrame { payload, cursor: None } }).boxed()),

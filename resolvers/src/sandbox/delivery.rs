@@ -32,6 +32,14 @@ pub struct HttpCourier {
 }
 
 impl HttpCourier {
+    /// A courier with a client of its own: no redirects, no proxy.
+    #[expect(clippy::disallowed_methods, reason = "what the stand-ins send is no call to a provider")]
+    pub fn direct() -> Result<Self, reqwest::Error> {
+        crate::upstream::install_crypto_provider();
+        let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build()?;
+        Ok(Self { client })
+    }
+
     /// Uses `client`, which should follow no redirects: providers follow none either.
     pub fn new(client: reqwest::Client) -> Self {
         Self { client }

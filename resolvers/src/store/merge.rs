@@ -211,7 +211,7 @@ fn join(state: &mut NodeState, key: &str, (incoming, value): (Stamp, &Value), kn
         take = (incoming.fetched, incoming.hash) > (stamp.fetched, stamp.hash);
         let tied = is_tied(&stamp, &incoming, known_until);
         let seen = if fetch { stamp.seen.max(incoming.seen) } else { stamp.seen };
-        stamp = if take { Stamp { tied, ..incoming } } else { Stamp { tied, seen, ..stamp } };
+        stamp = if take { Stamp { tied, ..incoming } } else { Stamp { seen, tied, ..stamp } };
     }
     if take {
         state.body.insert(key.to_owned(), value.clone());

@@ -89,7 +89,7 @@ impl Database {
                 .await?;
             for row in rows {
                 let key = (row.integration.clone(), row.type_name.clone(), row.native_id.clone());
-                found.insert(key, state_of(row)?);
+                found.insert(key, state_of(&row)?);
             }
         }
         let stored = keys.iter().map(|key| {
@@ -120,7 +120,7 @@ pub(super) async fn load(
             chunk.iter().map(|node| ((node.type_name, node.native_id.as_ref()), node)).collect();
         for row in rows {
             if let Some(node) = wanted.get(&(row.type_name.as_str(), row.native_id.as_str())) {
-                found.insert((*node).clone(), state_of(row)?);
+                found.insert((*node).clone(), state_of(&row)?);
             }
         }
     }
@@ -200,7 +200,7 @@ fn row_of(
     })
 }
 
-fn state_of(row: node::Model) -> Result<NodeState, StoreError> {
+fn state_of(row: &node::Model) -> Result<NodeState, StoreError> {
     let groups: Vec<StampGroup> = serde_json::from_str(&row.stamps)
         .map_err(|source| StoreError::Corrupt { what: "versions of a node", source })?;
     let stamps =

@@ -114,7 +114,7 @@ impl Database {
     ) -> Result<Written<Vec<Widget>>, StoreError> {
         let transaction = self.begin_for(tenant).await?;
         ensure_dashboard(&transaction, tenant, dashboard).await?;
-        let mut moved = Vec::with_capacity(moves.len());
+        let mut widgets = Vec::with_capacity(moves.len());
         for (id, layout) in moves {
             let row = row_in(&transaction, tenant, id).await?;
             if row.dashboard != dashboard {
@@ -124,10 +124,10 @@ impl Database {
             let mut active = row.into_active_model();
             set_layout(&mut active, *layout);
             active.updated_at = Set(updated_at);
-            moved.push(widget_of(active.update(&transaction).await?)?);
+            widgets.push(widget_of(active.update(&transaction).await?)?);
         }
         let tags = tags(tenant, dashboard, moves.keys().map(String::as_str));
-        self.finish(tenant, transaction, moved, tags).await
+        self.finish(tenant, transaction, widgets, tags).await
     }
 
     /// Removes a widget.

@@ -89,7 +89,7 @@ impl Vault {
         let key = self.first()?;
         let mut nonce = [0; NONCE];
         getrandom::fill(&mut nonce).map_err(|_| VaultError::Random)?;
-        let payload = Payload { msg: secret.expose(), aad: &associated_data(place, &key.id) };
+        let payload = Payload { msg: secret.expose(), aad: &associated_data(place, key.id) };
         let sealed = key.cipher().encrypt(&XNonce::from(nonce), payload).map_err(|_| VaultError::Damaged)?;
         let mut bytes = Vec::with_capacity(HEADER + sealed.len());
         bytes.push(VERSION);
@@ -105,7 +105,7 @@ impl Vault {
         let (nonce, ciphertext) = rest.split_at_checked(NONCE).ok_or(VaultError::Damaged)?;
         let nonce: [u8; NONCE] = nonce.try_into().map_err(|_| VaultError::Damaged)?;
         let key = self.0.iter().find(|key| key.id == *id).ok_or(VaultError::UnknownKey)?;
-        let payload = Payload { msg: ciphertext, aad: &associated_data(place, &key.id) };
+        let payload = Payload { msg: ciphertext, aad: &associated_data(place, key.id) };
         let opened = key.cipher().decrypt(&XNonce::from(nonce), payload).map_err(|_| VaultError::Damaged)?;
         Ok(Secret::new(opened))
     }
@@ -152,9 +152,9 @@ fn split(sealed: &Sealed) -> Option<(&[u8; KEY_ID], &[u8])> {
 }
 
 /// Every part with its length, so that no two places look alike.
-fn associated_data(place: Place<'_>, key_id: &[u8; KEY_ID]) -> Vec<u8> {
+fn associated_data(place: Place<'_>, key_id: [u8; KEY_ID]) -> Vec<u8> {
     let mut data = vec![VERSION];
-    data.extend_from_slice(key_id);
+    data.extend_from_slice(&key_id);
     for part in [place.tenant.as_str(), place.integration.as_str(), place.column] {
         data.extend_from_slice(&(part.len() as u64).to_le_bytes());
         data.extend_from_slice(part.as_bytes());

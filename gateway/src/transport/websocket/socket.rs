@@ -207,9 +207,17 @@ impl Socket {
         let origin = Origin { request_id, resume_after: None };
         let operation = params.prepare(&self.app.documents, origin)?;
         if operation.kind == OperationKind::Subscription {
-            let frames = subscribe(&self.app, &caller, operation)?;
-            let end = stream::once(async { Event::Complete });
-            return Ok(frames.map(|frame| Event::Next(frame.payload)).chain(end).boxed());
+            let app = Arc::clone(&self.app);
+            let begin = async move {
+                match subscribe(&app, &caller, operation).await {
+                    Ok(frames) => {
+                        let end = stream::once(async { Event::Complete });
+                        frames.map(|frame| Event::Next(frame.payload)).chain(end).boxed()
+                    }
+                    Err(error) => stream::once(async move { Event::Error(error.to_list()) }).boxed(),
+                }
+            };
+            return Ok(stream::once(begin).flatten().boxed());
         }
         Ok(once(Arc::clone(&self.app), caller, operation))
     }

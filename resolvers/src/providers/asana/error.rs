@@ -58,10 +58,13 @@ mod tests {
 
     use super::{Kind, of_status};
 
+    /// Status, `Retry-After`, body, and what is made of them: kind, seconds to wait.
+    type Row = (u16, Option<&'static str>, Value, Kind, Option<u64>);
+
     #[test]
     fn statuses_mean_what_asana_documents() {
         let complaint = |message: &str| json!({"errors": [{"message": message}]});
-        let table: [(u16, Option<&'static str>, Value, Kind, Option<u64>); 11] = [
+        let table: [Row; 11] = [
             (401, None, Value::Null, Kind::AuthExpired, None),
             (402, None, Value::Null, Kind::Forbidden, None),
             (403, None, Value::Null, Kind::Forbidden, None),

@@ -138,7 +138,8 @@ mod tests {
     use crate::change::NodeRef;
 
     fn body(value: Value) -> Body {
-        value.as_object().expect("an object").clone()
+        let Value::Object(body) = value else { panic!("{value} is no object") };
+        body
     }
 
     fn places(type_name: &'static str, value: Value) -> Vec<(String, String)> {

@@ -32,6 +32,8 @@ enum Part {
     Counts,
 }
 
+type Answer = (Part, Result<Value, UpstreamError>);
+
 pub(super) async fn read(
     api: &Connection,
     mut nodes: BTreeMap<NodeRef, NodePlan>,
@@ -43,7 +45,7 @@ pub(super) async fn read(
     }
     let calls: Vec<(NodeRef, Part, Get)> = nodes.iter().flat_map(|(node, plan)| calls(node, plan)).collect();
     let gets: Vec<Get> = calls.iter().map(|(_, _, get)| get.clone()).collect();
-    let mut answers: BTreeMap<NodeRef, Vec<(Part, Result<Value, UpstreamError>)>> = BTreeMap::new();
+    let mut answers: BTreeMap<NodeRef, Vec<Answer>> = BTreeMap::new();
     for ((node, part, _), answer) in calls.into_iter().zip(client::records(api, &gets).await) {
         answers.entry(node).or_default().push((part, answer));
     }
@@ -81,7 +83,7 @@ fn calls(node: &NodeRef, plan: &NodePlan) -> Vec<(NodeRef, Part, Get)> {
     calls
 }
 
-fn outcome(node: &NodeRef, answers: Vec<(Part, Result<Value, UpstreamError>)>, asked_at: DateTime<Utc>) -> Outcome {
+fn outcome(node: &NodeRef, answers: Vec<Answer>, asked_at: DateTime<Utc>) -> Outcome {
     let mut records = Records::new(asked_at);
     let mut found = None;
     for (part, answer) in answers {

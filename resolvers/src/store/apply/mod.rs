@@ -148,7 +148,7 @@ impl Database {
         members::add_lists_of_stale(&transaction, &place, &work, &mut moves).await?;
         work.save(&transaction, &place).await?;
         let news = news::News { provider: &provider, work: &work, moves: &moves, windows: &windows, told: &told };
-        let changes = news::changes(&place, batch.changes, &news, || self.new_id())?;
+        let changes = news::changes(&place, &batch.changes, &news, || self.new_id())?;
         let changes = append(&transaction, tenant, self.now(), changes).await?;
         let head = match changes.last() {
             Some(last) => last.position,

@@ -33,7 +33,7 @@ pub(super) struct News<'a> {
 /// The changes to append: of a delivery one each, of a fetch at most one.
 pub(super) fn changes(
     place: &Place<'_>,
-    changes: Vec<Change>,
+    changes: &[Change],
     news: &News<'_>,
     new_id: impl Fn() -> Result<String, StoreError>,
 ) -> Result<Vec<NewChange>, StoreError> {

@@ -1,6 +1,6 @@
 //! The nodes of a batch: read once, merged in memory, written once.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use sea_orm::ConnectionTrait;
 
@@ -144,7 +144,7 @@ impl Work {
 
     /// All nodes with what is known of them, in the end.
     pub(super) fn into_states(self) -> impl Iterator<Item = (NodeRef, NodeState)> {
-        let touched: HashMap<NodeRef, ()> = self.effects.into_iter().flatten().map(|(node, _)| (node, ())).collect();
-        self.states.into_iter().filter(move |(node, _)| touched.contains_key(node))
+        let touched: BTreeSet<NodeRef> = self.effects.into_iter().flatten().map(|(node, _)| node).collect();
+        self.states.into_iter().filter(move |(node, _)| touched.contains(node))
     }
 }

@@ -119,8 +119,8 @@ fn window_after(
         items.extend(page.items.iter().map(ToString::to_string));
         opaque = Some(serde_json::to_string(&items).map_err(json)?);
     } else {
-        let last = page.items.iter().filter_map(|item| moves.place(item, list)).max().cloned();
-        boundary = boundary.max(last);
+        let greatest = page.items.iter().filter_map(|item| moves.place(item, list)).max().cloned();
+        boundary = boundary.max(greatest);
     }
     let at = place.origin.at.timestamp_micros();
     let stale_at = before.and_then(|before| before.stale_at).filter(|stale_at| !first || *stale_at > at);

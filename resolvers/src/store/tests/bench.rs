@@ -4,14 +4,12 @@
 use std::{path::PathBuf, sync::Arc};
 
 use chrono::{DateTime, Duration, Utc};
-use mullion_migrations::Migrator;
 use mullion_schema::{
     id::{IntegrationId, NodeKey, TenantId},
     ports::{Filter, List},
     view::Body,
 };
 use sea_orm::{ConnectionTrait, Database as Connector};
-use sea_orm_migration::MigratorTrait;
 use serde_json::{Value, json};
 
 use crate::{
@@ -67,7 +65,7 @@ impl Bench {
         let clock = FixedClock::at(start());
         let options = OpenOptions { max_connections: 4, ..OpenOptions::default() };
         let db = Database::open(url, &options, Arc::new(clock.clone())).await.unwrap();
-        Migrator::up(db.migration_connection(), None).await.unwrap();
+        mullion_migrations::apply(db.migration_connection()).await.unwrap();
         let (tenant, other_tenant) = (TenantId::from("acme"), TenantId::from("umbrella"));
         let (integration, other_integration) = (IntegrationId::from("i-acme"), IntegrationId::from("i-umbrella"));
         for (tenant, integration) in [(&tenant, &integration), (&other_tenant, &other_integration)] {

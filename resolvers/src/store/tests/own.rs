@@ -3,8 +3,6 @@
 use std::collections::BTreeMap;
 
 use chrono::Duration;
-use mullion_migrations::Migrator;
-use sea_orm_migration::MigratorTrait;
 use serde_json::json;
 
 use super::{
@@ -33,8 +31,8 @@ on_both_databases!(
 );
 
 async fn migrations_go_down_and_up_again(bench: Bench) {
-    Migrator::down(bench.db.migration_connection(), None).await.unwrap();
-    Migrator::up(bench.db.migration_connection(), None).await.unwrap();
+    mullion_migrations::revert(bench.db.migration_connection(), None).await.unwrap();
+    mullion_migrations::apply(bench.db.migration_connection()).await.unwrap();
     assert_eq!(bench.db.tenants().await.unwrap(), []);
     bench.db.ping().await.unwrap();
     bench.db.close().await.unwrap();

@@ -19,7 +19,7 @@ pub(super) struct Event<'a> {
     /// `changed`.
     pub(super) action: &'a str,
     pub(super) received_at: DateTime<Utc>,
-    event: &'a Value,
+    document: &'a Value,
 }
 
 /// `task.changed`.
@@ -44,7 +44,7 @@ fn word<'a>(value: &'a Value, key: &str) -> Option<&'a str> {
 
 impl<'a> Event<'a> {
     pub(super) fn new(event: &'a Value, received_at: DateTime<Utc>) -> Self {
-        Self { resource_type: resource_type(event), action: action(event), received_at, event }
+        Self { resource_type: resource_type(event), action: action(event), received_at, document: event }
     }
 
     /// Whether the action is one of these.
@@ -54,17 +54,17 @@ impl<'a> Event<'a> {
 
     /// The resource as a node of this type.
     pub(super) fn resource(&self, type_name: &'static str) -> Option<NodeRef> {
-        node(type_name, object(self.event, "resource")?)
+        node(type_name, object(self.document, "resource")?)
     }
 
     /// `comment_added`.
     pub(super) fn subtype(&self) -> Option<&'a str> {
-        word(object(self.event, "resource")?, "resource_subtype")
+        word(object(self.document, "resource")?, "resource_subtype")
     }
 
     /// What the resource was added to or removed from, where it is in the graph.
     pub(super) fn parent(&self) -> Option<NodeRef> {
-        let parent = object(self.event, "parent")?;
+        let parent = object(self.document, "parent")?;
         let type_name = match word(parent, "resource_type")? {
             "project" => PROJECT,
             "section" => SECTION,
@@ -82,12 +82,12 @@ impl<'a> Event<'a> {
 
     /// Which field changed, in words.
     pub(super) fn field(&self) -> Option<String> {
-        Some(word(object(self.event, "change")?, "field")?.replace('_', " "))
+        Some(word(object(self.document, "change")?, "field")?.replace('_', " "))
     }
 
     /// When it happened, by Asana's clock.
     pub(super) fn at(&self) -> DateTime<Utc> {
-        time(self.event, "created_at").unwrap_or(self.received_at)
+        time(self.document, "created_at").unwrap_or(self.received_at)
     }
 
     /// The node is gone. What has no times of its own was versioned by our clock, which may be ahead.
@@ -123,13 +123,14 @@ impl<'a> Event<'a> {
 
     /// Tells the change to people.
     pub(super) fn told(&self, mut change: Change, subject: NodeRef, what: &str) -> Change {
-        let project = [Some(subject.clone()), self.parent()].into_iter().flatten();
+        let parent = self.parent().filter(|parent| *parent != subject);
+        let projects = [Some(subject.clone()), parent].into_iter().flatten();
         change.activity = Some(ActivityDraft {
-            kind: kind_of(self.event),
-            actor: object(self.event, "user").and_then(|user| node(USER, user)),
+            kind: kind_of(self.document),
+            actor: object(self.document, "user").and_then(|user| node(USER, user)),
             summary: format!("{what} {}", self.happened()),
             occurred_at: self.at(),
-            containers: project.filter(|node| node.type_name == PROJECT).collect(),
+            containers: projects.filter(|node| node.type_name == PROJECT).collect(),
             subject: Some(subject),
         });
         change

@@ -1,1 +1,6 @@
-//! Asana's adapter as the engine uses it.
+//! The adapter against the sandbox without a socket, and the table of events.
+
+mod events;
+mod hooks;
+mod reads;
+mod world;

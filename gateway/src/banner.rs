@@ -1,0 +1,46 @@
+//! What `dev` says when it is ready: where things are, and three things to try.
+
+use std::path::Path;
+
+use mullion_resolvers::answers::Providers;
+
+use crate::cli;
+
+/// What is said.
+pub struct Facts<'a> {
+    /// Port of the graph.
+    pub port: u16,
+    /// Port of the stand-ins.
+    pub sandbox_port: u16,
+    /// The providers of this build.
+    pub providers: &'a Providers,
+    /// The data folder.
+    pub data: &'a Path,
+}
+
+/// Says where things are.
+pub fn print(facts: &Facts<'_>) {
+    let Facts { port, sandbox_port, .. } = facts;
+    let webhooks: String = facts
+        .providers
+        .keys()
+        .map(|key| format!("\n  Webhooks  http://localhost:{port}/webhooks/{key}/{key}-dev"))
+        .collect();
+    cli::print(&format!(
+        "\nMullion is ready.\n\n  GraphiQL  http://localhost:{port}/\n  GraphQL   http://localhost:{port}/graphql   \
+        (WebSocket at the same address, event streams at /graphql/stream){webhooks}\n  \
+        Sandbox   http://localhost:{sandbox_port}/_sandbox\n  Data      {}\n\n\
+        Try:\n  1. Open GraphiQL and run the first tab: a whole dashboard over all providers in one query.\n  \
+        2. Run the tab \"Live dashboard\", then make something happen:\n     \
+        curl -X POST http://localhost:{sandbox_port}/_sandbox/github/open_issue -H 'content-type: application/json' -d '{{\"title\":\"Hello\"}}'\n  \
+        3. curl http://localhost:{port}/graphql -H 'content-type: application/json' \\\n       \
+        -d '{{\"query\":\"{{ dashboard(slug: \\\"team\\\") {{ widgets {{ title state }} }} }}\"}}'\n",
+        facts.data.display()
+    ));
+}
+
+/// Says where the stand-ins are.
+pub fn print_sandbox(port: u16, providers: &Providers) {
+    let keys: Vec<&str> = providers.keys().copied().collect();
+    cli::print(&format!("\nThe stand-ins of {} are ready at http://localhost:{port}/_sandbox\n", keys.join(", ")));
+}

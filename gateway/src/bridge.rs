@@ -1,0 +1,294 @@
+//! The transports' seams, answered by the executor and the inbox; and the metrics that those report to.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, atomic::AtomicI64},
+    time::Duration,
+};
+
+use async_graphql::ServerError;
+use async_trait::async_trait;
+use futures::{StreamExt, stream::BoxStream};
+use mullion_resolvers::{
+    execution::{self, Executed, Executor, Observe, Operation},
+    live::End,
+    provider::WebhookRequest,
+    secret::Secret,
+    upstream::{CallReport, CircuitState, Observer, QuotaReading},
+    webhook::{Inbox, worker::Outcome},
+};
+use mullion_schema::{
+    error::ErrorCode,
+    id::{IntegrationId, TenantId},
+    ports::{self, ViewerView},
+};
+use parking_lot::Mutex;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    document::OperationKind,
+    http::webhooks::{Delivery, WebhookAnswer, Webhooks},
+    telemetry::metrics::{IntegrationLabels, Metrics},
+    transport::{
+        engine::{Answer, AuthError, Caller, CallerParts, Engine, LiveFrame, ParsedOperation, Role},
+        error::{ErrorEntry, Location, RequestError},
+    },
+};
+
+/// How often keys that have open sockets are looked at: how long a revoked key may live on.
+const REVOCATION_CHECK: Duration = Duration::from_secs(2);
+
+/// Executes operations.
+pub struct Bridge {
+    executor: Arc<Executor>,
+    /// In `dev`: the one caller, for whom no key is asked.
+    everybody: Option<Arc<ViewerView>>,
+    /// By key id: fires when it is revoked. Held weakly through the callers' clones.
+    revocations: Mutex<HashMap<(TenantId, String), CancellationToken>>,
+}
+
+impl Bridge {
+    /// A bridge. With `everybody`, no key is asked for.
+    pub fn new(executor: Arc<Executor>, everybody: Option<Arc<ViewerView>>) -> Self {
+        Self { executor, everybody, revocations: Mutex::default() }
+    }
+
+    /// Looks after the keys in use, so that the sockets of a revoked one are closed wherever it was revoked.
+    pub async fn watch_revocations(&self, stop: CancellationToken) {
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(REVOCATION_CHECK) => {}
+                () = stop.cancelled() => return,
+            }
+            let tenants: std::collections::BTreeSet<TenantId> =
+                self.revocations.lock().keys().map(|(tenant, _)| tenant.clone()).collect();
+            for tenant in tenants {
+                let Ok(keys) = self.executor.services().database.api_keys(&tenant).await else { continue };
+                let mut revocations = self.revocations.lock();
+                for key in keys.into_iter().filter(|key| key.revoked_at.is_some()) {
+                    if let Some(token) = revocations.remove(&(tenant.clone(), key.id)) {
+                        token.cancel();
+                    }
+                }
+            }
+        }
+    }
+
+    fn caller(&self, viewer: Arc<ViewerView>, revoked: CancellationToken) -> Caller {
+        let role = match viewer.role {
+            ports::Role::Viewer => Role::Viewer,
+            ports::Role::Editor => Role::Editor,
+            ports::Role::Admin => Role::Admin,
+        };
+        let tenant = viewer.tenant.clone();
+        Caller::new(CallerParts { tenant, role, revoked, context: Arc::new(execution::Caller { viewer }) })
+    }
+}
+
+fn inner(caller: &Caller) -> Option<execution::Caller> {
+    caller.context.downcast_ref::<execution::Caller>().cloned()
+}
+
+fn operation(parsed: &ParsedOperation) -> Operation {
+    Operation {
+        text: Arc::clone(&parsed.document.text),
+        document: parsed.document.parsed.clone(),
+        name: parsed.operation_name.clone(),
+        variables: parsed.variables.clone(),
+    }
+}
+
+#[async_trait]
+impl Engine for Bridge {
+    async fn authenticate(&self, bearer: Option<&str>) -> Result<Caller, AuthError> {
+        if let Some(viewer) = &self.everybody {
+            return Ok(self.caller(Arc::clone(viewer), CancellationToken::new()));
+        }
+        let presented = bearer.filter(|key| !key.is_empty()).ok_or(AuthError::Missing)?;
+        let database = &self.executor.services().database;
+        let unavailable = |error| {
+            tracing::error!(%error, "an API key could not be checked");
+            AuthError::Unavailable
+        };
+        let key = database.authenticate(&Secret::from(presented)).await.map_err(unavailable)?;
+        let key = key.ok_or(AuthError::Invalid)?;
+        let role: ports::Role = key.role.parse().map_err(|_| AuthError::Invalid)?;
+        let tenant = database.tenant(&key.tenant).await.map_err(unavailable)?.ok_or(AuthError::Invalid)?;
+        let revoked =
+            self.revocations.lock().entry((key.tenant.clone(), key.id.clone())).or_default().clone();
+        let viewer = ViewerView { id: key.id, name: key.name, role, tenant: key.tenant, tenant_name: tenant.name };
+        Ok(self.caller(Arc::new(viewer), revoked))
+    }
+
+    async fn execute(&self, caller: &Caller, parsed: ParsedOperation) -> Answer {
+        let Some(caller) = inner(caller) else { return Answer::Refused(RequestError::internal(&parsed.request_id)) };
+        let operation = operation(&parsed);
+        let executed = match parsed.kind {
+            OperationKind::Mutation => self.executor.mutation(&caller, operation).await,
+            OperationKind::Query | OperationKind::Subscription => self.executor.query(&caller, operation).await,
+        };
+        match executed {
+            Executed::Answer(bytes) => Answer::Result(with_request_id(bytes, &parsed.request_id)),
+            Executed::Refused(errors) => Answer::Refused(refused(errors, &parsed.request_id)),
+        }
+    }
+
+    async fn subscribe(
+        &self,
+        caller: &Caller,
+        parsed: ParsedOperation,
+    ) -> Result<BoxStream<'static, LiveFrame>, RequestError> {
+        let Some(caller) = inner(caller) else { return Err(RequestError::internal(&parsed.request_id)) };
+        let id = Arc::clone(&parsed.request_id);
+        let frames = self.executor.subscribe(&caller, operation(&parsed), parsed.resume_after.clone()).await;
+        let frames = frames.map_err(|errors| refused(errors, &id))?;
+        let frames = frames.filter_map(|item| async move {
+            match item {
+                Ok(frame) => {
+                    let cursor = Some(frame.cursor.as_str().to_owned());
+                    Some(LiveFrame { payload: frame.payload, cursor })
+                }
+                Err(End::Completed) => None,
+                Err(End::CursorExpired) => {
+                    let message = "what happened since `after` is no longer kept: query again, then subscribe anew";
+                    let error = RequestError::new(ErrorCode::CursorExpired, message);
+                    Some(LiveFrame { payload: error.to_body(), cursor: None })
+                }
+            }
+        });
+        Ok(frames.boxed())
+    }
+
+    async fn head_cursor(&self, caller: &Caller) -> String {
+        let services = self.executor.services();
+        let head = services.engine.head(&caller.tenant).await.unwrap_or_default();
+        services.cursors.encode(&caller.tenant, head).as_str().to_owned()
+    }
+}
+
+/// Internal errors carry the id of the request, under which the log tells the cause. Answers hold them rarely: only then is the
+/// answer read and written again.
+fn with_request_id(answer: bytes::Bytes, request_id: &str) -> bytes::Bytes {
+    const CODE: &[u8] = b"INTERNAL_SERVER_ERROR";
+    if !answer.windows(CODE.len()).any(|window| window == CODE) {
+        return answer;
+    }
+    let Ok(mut value) = serde_json::from_slice::<serde_json::Value>(&answer) else { return answer };
+    for error in value.get_mut("errors").and_then(serde_json::Value::as_array_mut).into_iter().flatten() {
+        if let Some(extensions) = error.get_mut("extensions").and_then(serde_json::Value::as_object_mut)
+            && extensions.get("code").is_some_and(|code| code == "INTERNAL_SERVER_ERROR")
+        {
+            extensions.insert("requestId".into(), request_id.into());
+        }
+    }
+    serde_json::to_vec(&value).map_or(answer, bytes::Bytes::from)
+}
+
+/// The executor's refusal with the contract's codes: what has none does not fit the graph.
+fn refused(errors: Vec<ServerError>, request_id: &str) -> RequestError {
+    let code_of = |error: &ServerError| {
+        let code = error.extensions.as_ref().and_then(|extensions| extensions.get("code")).cloned();
+        match code.and_then(|code| code.into_json().ok()).as_ref().and_then(serde_json::Value::as_str) {
+            Some("BAD_USER_INPUT") => ErrorCode::BadUserInput,
+            Some("FORBIDDEN") => ErrorCode::Forbidden,
+            Some("NOT_FOUND") => ErrorCode::NotFound,
+            Some("INTERNAL_SERVER_ERROR") => ErrorCode::InternalServerError,
+            _ => ErrorCode::GraphqlValidationFailed,
+        }
+    };
+    let code = errors.first().map_or(ErrorCode::InternalServerError, code_of);
+    let entries = errors.into_iter().map(|error| {
+        let mut entry = ErrorEntry::new(code_of(&error), error.message);
+        entry.locations = error.locations.into_iter().filter(|pos| pos.line > 0).map(Location::from).collect();
+        if code == ErrorCode::InternalServerError {
+            entry.extensions.insert("requestId".into(), request_id.into());
+        }
+        entry
+    });
+    RequestError { code, errors: entries.collect() }
+}
+
+/// Takes deliveries into the inbox.
+pub struct Doors {
+    inbox: Inbox,
+    metrics: Arc<Metrics>,
+}
+
+impl Doors {
+    /// The webhook endpoints.
+    pub fn new(inbox: Inbox, metrics: Arc<Metrics>) -> Self {
+        Self { inbox, metrics }
+    }
+}
+
+#[async_trait]
+impl Webhooks for Doors {
+    async fn limit(&self, provider: &str, endpoint: &str) -> Option<usize> {
+        self.inbox.limit(provider, endpoint).await
+    }
+
+    async fn receive(&self, delivery: Delivery) -> WebhookAnswer {
+        let request = WebhookRequest { headers: delivery.headers, body: delivery.body, received_at: delivery.now };
+        let told = self.inbox.receive(&delivery.provider, &delivery.endpoint, request).await;
+        self.metrics.delivery(&delivery.provider, told.result);
+        WebhookAnswer { status: told.status, headers: told.headers, body: told.body }
+    }
+}
+
+/// Everything that the resolvers report, counted.
+pub struct Counters {
+    metrics: Arc<Metrics>,
+    /// Integrations seen, to keep the labels few.
+    calls: AtomicI64,
+}
+
+impl Counters {
+    /// Counters over the metrics.
+    pub fn new(metrics: Arc<Metrics>) -> Self {
+        Self { metrics, calls: AtomicI64::new(0) }
+    }
+}
+
+impl Observe for Counters {
+    fn executed(&self, kind: &'static str) {
+        if kind == "live" {
+            self.metrics.execution(kind);
+        }
+    }
+
+    fn looked_up(&self, result: &'static str) {
+        self.metrics.cache_lookup("response", result);
+    }
+}
+
+impl Outcome for Counters {
+    fn settled(&self, provider: &str, result: &'static str) {
+        self.metrics.delivery(provider, result);
+    }
+}
+
+impl Observer for Counters {
+    fn call(&self, call: &CallReport<'_>) {
+        self.calls.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        self.metrics.provider_call(call.operation, call.result, call.took);
+    }
+
+    fn quota(&self, integration: &IntegrationId, quota: &QuotaReading) {
+        if let Some(remaining) = quota.remaining {
+            self.metrics.quota_remaining.get_or_create(&labels(quota.bucket, integration)).set(remaining);
+        }
+    }
+
+    fn circuit(&self, integration: &IntegrationId, state: CircuitState) {
+        let value = match state {
+            CircuitState::Closed => 0,
+            CircuitState::HalfOpen => 1,
+            CircuitState::Open => 2,
+        };
+        self.metrics.circuit_state.get_or_create(&labels("", integration)).set(value);
+    }
+}
+
+fn labels(bucket: &str, integration: &IntegrationId) -> IntegrationLabels {
+    IntegrationLabels { provider: bucket.to_owned(), integration: integration.as_str().to_owned() }
+}
