@@ -16,6 +16,7 @@ use mullion_schema::{
 use super::{
     Engine, Scope,
     failure::port_error,
+    fetcher::Reading,
     integrations::Integration,
     read_nodes::{NodeWant, node_type},
 };
@@ -47,6 +48,7 @@ pub(crate) struct Listed {
 impl Engine {
     /// Reads a page of a list.
     pub(crate) async fn read_list(&self, scope: &Scope, query: &ListQuery) -> Result<Listed, PortError> {
+        let reading = Some(self.fetcher.reading(&query.list.integration));
         let Some(integration) = self.directory.get(&scope.tenant, &query.list.integration).await? else {
             return Err(PortError::not_found("the integration"));
         };
@@ -59,6 +61,7 @@ impl Engine {
             list: list_ref(&query.list),
             failure: None,
             pages: 0,
+            reading,
         };
         reader.read().await
     }
@@ -80,13 +83,17 @@ struct ListReader<'a> {
     list: ListRef,
     failure: Option<UpstreamError>,
     pages: usize,
+    /// While the store is looked into.
+    reading: Option<Reading>,
 }
 
 impl ListReader<'_> {
     async fn read(&mut self) -> Result<Listed, PortError> {
         let noted = self.engine.fetcher.moment(&self.integration.id);
         let mut window = self.window().await?;
-        if !self.is_fresh(window.as_ref()) {
+        if self.is_fresh(window.as_ref()) {
+            self.reading = None;
+        } else {
             self.fetch(None, noted).await;
             if self.failure.is_none() {
                 window = self.window().await?;
@@ -127,7 +134,9 @@ impl ListReader<'_> {
     async fn fetch(&mut self, cursor: Option<String>, noted: super::fetcher::Moment) {
         self.pages += 1;
         let page = PageWant { list: self.list.clone(), filter: self.query.list.filter.clone(), cursor };
-        if let Err(error) = self.engine.fetcher.fetch(&self.integration, FetchWant::Page(page), noted).await {
+        let fetch = self.engine.fetcher.fetch(&self.integration, FetchWant::Page(page), noted);
+        self.reading = None;
+        if let Err(error) = fetch.await {
             self.scope.note_stale();
             self.failure = Some(error);
         }

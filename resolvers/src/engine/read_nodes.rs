@@ -14,7 +14,7 @@ use mullion_schema::{
     view::{FreshnessSource, FreshnessView, NodeView, StaleReason},
 };
 
-use super::{Engine, Scope, failure::port_error, integrations::Integration};
+use super::{Engine, Scope, failure::port_error, fetcher::Reading, integrations::Integration};
 use crate::{
     change::NodeRef,
     provider::FetchWant,
@@ -45,8 +45,9 @@ impl Engine {
             by_integration.entry(want.0.integration.clone()).or_default().push(want);
         }
         for (id, wants) in by_integration {
+            let reading = self.fetcher.reading(&id);
             match self.directory.get(&scope.tenant, &id).await {
-                Ok(Some(integration)) => loaded.extend(self.load_from(scope, &integration, wants).await),
+                Ok(Some(integration)) => loaded.extend(self.load_from(scope, &integration, wants, reading).await),
                 // Unknown and foreign integrations answer the same: nothing.
                 Ok(None) => loaded.extend(wants.into_iter().map(|want| (want, Ok(None)))),
                 Err(error) => loaded.extend(wants.into_iter().map(|want| (want, Err(error.clone())))),
@@ -60,6 +61,7 @@ impl Engine {
         scope: &Scope,
         integration: &Arc<Integration>,
         wants: Vec<NodeWant>,
+        reading: Reading,
     ) -> Vec<(NodeWant, Loaded)> {
         let noted = self.fetcher.moment(&integration.id);
         let keys: Vec<NodeKey> = wants.iter().map(|(key, _)| key.clone()).collect();
@@ -76,6 +78,7 @@ impl Engine {
                 asked.push(async move { (key, fetch.await) });
             }
         }
+        drop(reading);
         let outcomes: HashMap<NodeKey, Result<(), UpstreamError>> =
             join_all(asked).await.into_iter().map(|(key, outcome)| (key, outcome.map(drop))).collect();
         let stored = if outcomes.is_empty() {

@@ -61,6 +61,8 @@ pub(super) struct Seen {
     pub(super) version: u64,
     pub(super) digest: Option<[u8; 32]>,
     pub(super) frame: Option<Frame>,
+    /// It is to be sent even to those who have seen the same content.
+    pub(super) told: bool,
 }
 
 impl Operation {
@@ -140,6 +142,7 @@ impl Operation {
             version: slot.version,
             digest: slot.digest,
             frame: slot.frame.clone(),
+            told: slot.told,
         });
         (seen.collect(), state.ended)
     }
@@ -165,7 +168,7 @@ impl Operation {
             (slot.subject.clone(), slot.version, slot.digest, cached)
         };
         if let Some((version, frame)) = cached {
-            return Some(Seen { slot: number, version, digest, frame: Some(frame) });
+            return Some(Seen { slot: number, version, digest, frame: Some(frame), told: false });
         }
         let (frame, rendered) = self.render(&subject, UpdateReason::Snapshot, Vec::new(), None).await;
         let mut state = self.state.lock();
@@ -175,7 +178,7 @@ impl Operation {
         {
             slot.snapshot = Some((version, frame.clone()));
         }
-        Some(Seen { slot: number, version, digest: Some(rendered.digest), frame: Some(frame) })
+        Some(Seen { slot: number, version, digest: Some(rendered.digest), frame: Some(frame), told: false })
     }
 
     /// Renders an answer that is about no slot (the end of the snapshots) or about one that is not here any more.
@@ -298,12 +301,15 @@ impl Operation {
         let registered = hub.register(self, number, &before, &rendered.tags);
         let mut state = self.state.lock();
         let Some(slot) = state.slots.iter_mut().find(|slot| slot.number == number) else { return };
-        let differs = slot.digest != Some(rendered.digest) || (gone && !slot.removed);
+        // What somebody did to the widget itself is told even where nothing that was selected differs.
+        let told = matches!(reason, UpdateReason::Configured | UpdateReason::Refreshed) || (gone && !slot.removed);
+        let differs = slot.digest != Some(rendered.digest) || told;
         if differs {
             slot.version += 1;
             slot.digest = Some(rendered.digest);
             slot.snapshot = first.then(|| (slot.version, frame.clone()));
             slot.frame = (!first).then_some(frame);
+            slot.told = told;
         }
         slot.removed = gone;
         if registered && !self.run.is_current(rendered.noted, &rendered.tags) {

@@ -68,6 +68,8 @@ pub(super) struct Slot {
     pub(super) snapshot: Option<(u64, Frame)>,
     pub(super) tags: HashSet<Tag>,
     pub(super) dirt: Option<Dirt>,
+    /// The newest answer is sent whatever was seen before.
+    pub(super) told: bool,
     /// It is gone; `frame` says so.
     pub(super) removed: bool,
 }
@@ -83,6 +85,7 @@ impl Slot {
             snapshot: None,
             tags: HashSet::new(),
             dirt: None,
+            told: false,
             removed: false,
         }
     }

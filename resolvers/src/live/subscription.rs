@@ -83,7 +83,7 @@ impl Subscriber {
             }
             self.seen.insert(slot.slot, (slot.version, slot.digest));
             if let Some(frame) = slot.frame
-                && slot.digest != digest
+                && (slot.told || slot.digest != digest)
             {
                 self.queue.push_back(Ok(frame));
             }

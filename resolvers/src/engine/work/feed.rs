@@ -265,6 +265,8 @@ impl Feed<'_> {
         let engine = self.session.engine();
         match named {
             Some(named) => {
+                let _readings: Vec<_> =
+                    named.iter().map(|reference| engine.fetcher.reading(&reference.integration)).collect();
                 for reference in named {
                     let integration =
                         engine.directory.get(&self.session.scope().tenant, &reference.integration).await?;

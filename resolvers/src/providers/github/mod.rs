@@ -140,7 +140,7 @@ impl Provider for Github {
             ids.map(|id| NodeRef::new(names::REPOSITORY, id)).collect()
         };
         Demo {
-            work_items: nodes(&["api", "mobile"]),
+            work_items: nodes(&["web", "api"]),
             pull_requests: nodes(&["web", "api", "mobile", "infra"]),
             builds: nodes(&["web", "api"]),
             messages: Vec::new(),
