@@ -98,8 +98,8 @@ describe('the sandboxed GitHub', () => {
   });
 
   test('says 404 with documentation for what is not there', async () => {
-    for (const call of [octokit.rest.repos.get({ owner: 'acme', repo: 'none' }), octokit.rest.issues.get({ ...repo, issue_number: 999_999 }), octokit.rest.users.getByUsername({ username: 'nobody-at-all' })]) {
-      await assert.rejects(call, (error) => error.status === 404 && error.response.data.message === 'Not Found' && /docs/.test(error.response.data.documentation_url));
+    for (const call of [() => octokit.rest.repos.get({ owner: 'acme', repo: 'none' }), () => octokit.rest.issues.get({ ...repo, issue_number: 999_999 }), () => octokit.rest.users.getByUsername({ username: 'nobody-at-all' })]) {
+      await assert.rejects(call(), (error) => error.status === 404 && error.response.data.message === 'Not Found' && /docs/.test(error.response.data.documentation_url));
     }
   });
 

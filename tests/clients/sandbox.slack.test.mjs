@@ -83,16 +83,16 @@ describe('the sandboxed Slack', () => {
 
   test('says ok: false for what is not there or not allowed', async () => {
     const refused = [
-      [slack.conversations.info({ channel: 'C0NOTHERE00' }), 'channel_not_found'],
-      [slack.conversations.history({ channel: 'C0NOTHERE00' }), 'channel_not_found'],
-      [slack.users.info({ user: 'U0NOTHERE00' }), 'user_not_found'],
-      [slack.users.lookupByEmail({ email: 'nobody@example.com' }), 'users_not_found'],
-      [slack.conversations.replies({ channel: general, ts: '1.000001' }), 'thread_not_found'],
-      [slack.conversations.list({ cursor: 'bm9uc2Vuc2U=' }), 'invalid_cursor'],
-      [slack.apiCall('no.suchMethod'), 'unknown_method'],
-      [client(undefined).auth.test(), 'not_authed'],
+      [() => slack.conversations.info({ channel: 'C0NOTHERE00' }), 'channel_not_found'],
+      [() => slack.conversations.history({ channel: 'C0NOTHERE00' }), 'channel_not_found'],
+      [() => slack.users.info({ user: 'U0NOTHERE00' }), 'user_not_found'],
+      [() => slack.users.lookupByEmail({ email: 'nobody@example.com' }), 'users_not_found'],
+      [() => slack.conversations.replies({ channel: general, ts: '1.000001' }), 'thread_not_found'],
+      [() => slack.conversations.list({ cursor: 'bm9uc2Vuc2U=' }), 'invalid_cursor'],
+      [() => slack.apiCall('no.suchMethod'), 'unknown_method'],
+      [() => client(undefined).auth.test(), 'not_authed'],
     ];
-    for (const [call, code] of refused) await assert.rejects(call, (error) => error.data?.error === code || assert.fail(`${code}: ${error}`));
+    for (const [call, code] of refused) await assert.rejects(call(), (error) => error.data?.error === code || assert.fail(`${code}: ${error}`));
   });
 
   test('answers 429 with Retry-After on order, and its client comes back by itself', async () => {

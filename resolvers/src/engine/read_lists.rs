@@ -183,9 +183,11 @@ impl ListReader<'_> {
                 break;
             }
             if left_window {
-                // The window ends here, the list does not: read on, unless the provider cannot or enough was read.
+                // The window ends here, the list does not: read on, unless the provider cannot or enough was read. A page that
+                // is just full needs no more either: that the list goes on is known.
                 let next = window.as_ref().and_then(|window| window.next.clone());
-                if self.failure.is_some() || next.is_none() || self.pages >= PAGES_PER_READ {
+                let enough = items.len() >= self.query.first || self.pages >= PAGES_PER_READ;
+                if self.failure.is_some() || next.is_none() || enough {
                     break;
                 }
                 let noted = self.engine.fetcher.moment(&self.integration.id);

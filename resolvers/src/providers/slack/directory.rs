@@ -118,10 +118,10 @@ impl Listing {
     /// The list for somebody who came at `began`: if they waited for it, or it is only just there and they ask of something that
     /// it was not asked of before.
     fn shared(&mut self, began: DateTime<Utc>, wanted: &Wanted) -> Option<Result<Arc<Directory>, UpstreamError>> {
-        let waited = self.ended > began;
+        let was_awaited = self.ended > began;
         let just_there = began - self.ended <= KEPT && self.outcome.is_ok();
         let new = wanted.nodes.iter().all(|(_, node)| !self.told.contains(node));
-        if !(waited || (just_there && new && wanted.pages.is_empty())) {
+        if !(was_awaited || (just_there && new && wanted.pages.is_empty())) {
             return None;
         }
         self.told.extend(wanted.nodes.iter().map(|(_, node)| node.clone()));
@@ -159,12 +159,11 @@ async fn told(
     let calls = missing.into_iter().map(async |(index, node)| (index, info(slack, api, kind, node).await));
     outcomes.extend(join_all(calls).await);
     // Whoever listed brings the whole list, once.
-    if fresh && let Some(fetched) = outcomes.iter_mut().find_map(|(_, outcome)| outcome.as_mut().ok()) {
-        if fetched.pages.is_empty() {
-            let mut writes: Vec<NodeWrite> = directory.writes.values().cloned().collect();
-            writes.append(&mut fetched.writes);
-            fetched.writes = writes;
-        }
+    let brings = outcomes.iter_mut().find_map(|(_, outcome)| outcome.as_mut().ok());
+    if let Some(fetched) = brings.filter(|fetched| fresh && fetched.pages.is_empty()) {
+        let mut writes: Vec<NodeWrite> = directory.writes.values().cloned().collect();
+        writes.append(&mut fetched.writes);
+        fetched.writes = writes;
     }
     outcomes
 }
@@ -202,12 +201,14 @@ fn core<'a>(write: &'a NodeWrite, key: &str) -> Option<&'a Value> {
     write.aspects.iter().find_map(|aspect| aspect.fields.get(key))
 }
 
+/// Reads one item of a list.
+type Reader = fn(&Value, normalize::Place<'_>, DateTime<Utc>) -> Option<NodeWrite>;
+
 /// Lists everything of a kind.
 async fn list(slack: &Slack, api: &Connection, kind: Kind) -> Result<Directory, UpstreamError> {
     let home = account::home(slack, api).await?;
     let at = api.clock.now();
-    let (values, read): (Vec<Value>, fn(&Value, normalize::Place<'_>, DateTime<Utc>) -> Option<NodeWrite>) = match kind
-    {
+    let (values, read): (Vec<Value>, Reader) = match kind {
         Kind::Users => (client::all(api, "users.list", &[], "members").await?, normalize::user),
         Kind::Channels => (channels(api).await?, normalize::channel),
     };

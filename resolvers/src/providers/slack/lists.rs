@@ -95,11 +95,11 @@ mod tests {
     use super::{CHANNELS, matches, memberships};
     use crate::change::{ListRef, NodeRef};
 
-    fn body(value: Value) -> Body {
+    fn body(value: &Value) -> Body {
         value.as_object().expect("an object").clone()
     }
 
-    fn places(type_name: &'static str, id: &str, value: Value) -> Vec<String> {
+    fn places(type_name: &'static str, id: &str, value: &Value) -> Vec<String> {
         let list = |list: ListRef| match list.parent {
             Some(parent) => format!("{parent}/{}", list.name),
             None => list.name.to_owned(),
@@ -113,7 +113,7 @@ mod tests {
     #[test]
     fn messages_stand_in_their_channel_and_replies_in_their_thread() {
         let message = |ts: &str, thread: Value, subtype: Value| {
-            let value = json!({ "ts": ts, "threadTs": thread, "subtype": subtype });
+            let value = &json!({ "ts": ts, "threadTs": thread, "subtype": subtype });
             places("SlackMessage", &format!("T1:C1:{ts}"), value)
         };
         let newest = "SlackChannel:C1/messages 18445044073709551615";
@@ -125,16 +125,16 @@ mod tests {
         assert_eq!(both, [newest, reply]);
         let (older, newer) = ("1700000000.000000", "1700000000.000001");
         assert!(message(newer, json!(null), json!(null)) < message(older, json!(null), json!(null)));
-        assert!(places("SlackMessage", "T1:C1:1700000000.000000", json!({ "ts": "1700000000.000000" })).is_empty());
-        assert!(places("SlackMessage", "odd", json!({ "ts": "odd", "threadTs": null })).is_empty());
+        assert!(places("SlackMessage", "T1:C1:1700000000.000000", &json!({ "ts": "1700000000.000000" })).is_empty());
+        assert!(places("SlackMessage", "odd", &json!({ "ts": "odd", "threadTs": null })).is_empty());
     }
 
     #[test]
     fn channels_and_users_stand_in_the_accounts_lists_by_name() {
-        assert_eq!(places("SlackChannel", "C1", json!({ "name": "general" })), ["channels general"]);
-        assert_eq!(places("SlackUser", "U1", json!({ "handle": "Ada" })), ["users ada"]);
-        assert!(places("SlackChannel", "C1", json!({})).is_empty());
-        assert!(places("SlackWorkspace", "T1", json!({ "name": "Acme" })).is_empty());
+        assert_eq!(places("SlackChannel", "C1", &json!({ "name": "general" })), ["channels general"]);
+        assert_eq!(places("SlackUser", "U1", &json!({ "handle": "Ada" })), ["users ada"]);
+        assert!(places("SlackChannel", "C1", &json!({})).is_empty());
+        assert!(places("SlackWorkspace", "T1", &json!({ "name": "Acme" })).is_empty());
     }
 
     #[test]
@@ -148,7 +148,7 @@ mod tests {
             (false, all, true),
             (true, Filter::from([("archived", vec!["false".to_owned()])]), false),
         ] {
-            assert_eq!(matches(&channels, &filter, &body(json!({ "isArchived": archived }))), passes, "{filter:?}");
+            assert_eq!(matches(&channels, &filter, &body(&json!({ "isArchived": archived }))), passes, "{filter:?}");
         }
     }
 }

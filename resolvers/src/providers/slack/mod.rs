@@ -48,7 +48,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     default_base_url: "https://slack.com/api/",
     oauth: true,
     webhook_body_limit: 1 << 20,
-    types: names::TYPES,
+    types: mullion_schema::providers::slack::TYPES,
     lists: lists::LISTS,
 };
 

@@ -1,11 +1,6 @@
 //! The names of Slack's types, lists and aspects as the engine and the graph know them: written once.
 
-use mullion_schema::fields::NodeType;
-
 use crate::change::NodeRef;
-
-/// The node types, from the schema's crate.
-pub(super) const TYPES: &[&NodeType] = &[];
 
 pub(super) const WORKSPACE: &str = "SlackWorkspace";
 pub(super) const CHANNEL: &str = "SlackChannel";

@@ -91,7 +91,6 @@ fn unwrapped(inside: &str) -> String {
     match (letters.next(), label) {
         (Some('@'), label) => format!("@{}", label.unwrap_or("someone").trim_start_matches('@')),
         (Some('#'), label) => format!("#{}", label.unwrap_or("channel").trim_start_matches('#')),
-        (Some('!'), Some(label)) => label.to_owned(),
         (Some('!'), None) => format!("@{}", letters.as_str().split('^').next().unwrap_or_default()),
         (_, Some(label)) => label.to_owned(),
         (_, None) => target.to_owned(),

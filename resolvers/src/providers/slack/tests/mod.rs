@@ -1,1 +1,6 @@
-//! Placeholder.
+//! The adapter against the sandbox behind a transport that counts, and against examples of Slack's events.
+
+mod examples;
+mod fake;
+mod reads;
+mod signed;
