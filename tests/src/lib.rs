@@ -1,1 +1,1 @@
-//! placeholder
+//! What the end-to-end tests share.
