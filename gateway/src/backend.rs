@@ -60,14 +60,13 @@ pub struct Ingredients {
 
 /// Opens the database that the configuration names; the SQLite file of the data folder where it names none.
 pub async fn open_database(config: &Config, clock: Arc<dyn Clock>) -> anyhow::Result<Database> {
-    let url = match &config.database.url {
-        Some(url) => url.clone(),
-        None => {
-            let folder = &config.database.data;
-            std::fs::create_dir_all(folder)
-                .with_context(|| format!("the data folder {} cannot be made", folder.display()))?;
-            format!("sqlite://{}", folder.join("mullion.db").display())
-        }
+    let url = if let Some(url) = &config.database.url {
+        url.clone()
+    } else {
+        let folder = &config.database.data;
+        std::fs::create_dir_all(folder)
+            .with_context(|| format!("the data folder {} cannot be made", folder.display()))?;
+        format!("sqlite://{}", folder.join("mullion.db").display())
     };
     let options = OpenOptions { max_connections: config.database.max_connections, ..OpenOptions::default() };
     Database::open(&url, &options, clock).await.context("the database cannot be opened; check database.url")
@@ -75,7 +74,9 @@ pub async fn open_database(config: &Config, clock: Arc<dyn Clock>) -> anyhow::Re
 
 /// Brings the database's schema up to date.
 pub async fn migrate(database: &Database) -> anyhow::Result<()> {
-    Migrator::up(database.migration_connection(), None).await.context("the database's schema cannot be brought up to date")
+    Migrator::up(database.migration_connection(), None)
+        .await
+        .context("the database's schema cannot be brought up to date")
 }
 
 /// Puts the parts together.

@@ -7,25 +7,26 @@ use mullion_resolvers::answers::Providers;
 use crate::cli;
 
 /// What is said.
-pub struct Facts<'a> {
+pub(crate) struct Facts<'a> {
     /// Port of the graph.
-    pub port: u16,
+    pub(crate) port: u16,
     /// Port of the stand-ins.
-    pub sandbox_port: u16,
+    pub(crate) sandbox_port: u16,
     /// The providers of this build.
-    pub providers: &'a Providers,
+    pub(crate) providers: &'a Providers,
     /// The data folder.
-    pub data: &'a Path,
+    pub(crate) data: &'a Path,
 }
 
 /// Says where things are.
-pub fn print(facts: &Facts<'_>) {
+pub(crate) fn print(facts: &Facts<'_>) {
     let Facts { port, sandbox_port, .. } = facts;
-    let webhooks: String = facts
-        .providers
-        .keys()
-        .map(|key| format!("\n  Webhooks  http://localhost:{port}/webhooks/{key}/{key}-dev"))
-        .collect();
+    let webhooks = facts.providers.keys().fold(String::new(), |text, key| {
+        text + &format!(
+            "
+  Webhooks  http://localhost:{port}/webhooks/{key}/{key}-dev"
+        )
+    });
     cli::print(&format!(
         "\nMullion is ready.\n\n  GraphiQL  http://localhost:{port}/\n  GraphQL   http://localhost:{port}/graphql   \
         (WebSocket at the same address, event streams at /graphql/stream){webhooks}\n  \
@@ -40,7 +41,7 @@ pub fn print(facts: &Facts<'_>) {
 }
 
 /// Says where the stand-ins are.
-pub fn print_sandbox(port: u16, providers: &Providers) {
+pub(crate) fn print_sandbox(port: u16, providers: &Providers) {
     let keys: Vec<&str> = providers.keys().copied().collect();
     cli::print(&format!("\nThe stand-ins of {} are ready at http://localhost:{port}/_sandbox\n", keys.join(", ")));
 }

@@ -60,7 +60,8 @@ pub async fn dev(config: Config, options: DevOptions) -> anyhow::Result<()> {
     let mut backend = backend::build(&config, database, made)?;
     let services = Arc::clone(backend.executor.services());
     let place = (data.path(), sandbox_port, config.sandbox.seed);
-    let world = stand_ins::open(place, &services.providers, Arc::clone(&clock), (backend.tasks.clone(), stop.clone())).await?;
+    let world =
+        stand_ins::open(place, &services.providers, Arc::clone(&clock), (backend.tasks.clone(), stop.clone())).await?;
     seed::seed(&services, &world.worlds, &options.webhook_secret).await?;
     for made in &world.worlds {
         let target = format!("{local}webhooks/{0}/{0}-dev", made.provider);
@@ -100,13 +101,8 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         backend::migrate(&database).await?;
     }
     let webhook_base = config.server.public_url.as_deref().map(str::parse).transpose()?;
-    let made = Ingredients {
-        key,
-        clock: Arc::clone(&clock),
-        metrics: Arc::clone(&metrics),
-        allow: Vec::new(),
-        webhook_base,
-    };
+    let made =
+        Ingredients { key, clock: Arc::clone(&clock), metrics: Arc::clone(&metrics), allow: Vec::new(), webhook_base };
     let mut backend = backend::build(&config, database, made)?;
     backend.start(&stop);
     let guard = Guard::public(config.server.public_url.as_deref(), &config.server.allowed_origins);
@@ -169,8 +165,7 @@ pub async fn key_create(config: &Config, tenant: &str, name: &str, role: Role) -
     backend::migrate(&database).await?;
     let id = tenant.into();
     database.create_tenant(&id, tenant).await.context("the tenant cannot be made")?;
-    let (_, secret) =
-        database.create_api_key(&id, name, &role.to_string()).await.context("the key cannot be made")?;
+    let (_, secret) = database.create_api_key(&id, name, &role.to_string()).await.context("the key cannot be made")?;
     Ok(secret.expose_text().unwrap_or_default().to_owned())
 }
 
@@ -183,10 +178,14 @@ pub async fn key_list(config: &Config, tenant: Option<&str>) -> anyhow::Result<V
             continue;
         }
         for key in database.api_keys(&known.id).await? {
-            let used = key.last_used_at.map_or_else(|| "never used".to_owned(), |at| format!("used {}", at.format("%F")));
+            let used =
+                key.last_used_at.map_or_else(|| "never used".to_owned(), |at| format!("used {}", at.format("%F")));
             let state = if key.revoked_at.is_some() { "revoked" } else { "active" };
             let made = key.created_at.format("%F");
-            lines.push(format!("{}  {}  {}  {}  {state}  made {made}  {used}  {}…", key.id, known.id, key.name, key.role, key.prefix));
+            lines.push(format!(
+                "{}  {}  {}  {}  {state}  made {made}  {used}  {}…",
+                key.id, known.id, key.name, key.role, key.prefix
+            ));
         }
     }
     Ok(lines)

@@ -74,7 +74,7 @@ impl Bridge {
         }
     }
 
-    fn caller(&self, viewer: Arc<ViewerView>, revoked: CancellationToken) -> Caller {
+    fn caller(viewer: Arc<ViewerView>, revoked: CancellationToken) -> Caller {
         let role = match viewer.role {
             ports::Role::Viewer => Role::Viewer,
             ports::Role::Editor => Role::Editor,
@@ -103,7 +103,7 @@ impl Engine for Bridge {
     async fn authenticate(&self, bearer: Option<&str>) -> Result<Caller, AuthError> {
         // In `dev` nobody needs a key; but a key that is presented is checked, and a wrong one is refused as anywhere.
         if let (Some(viewer), None) = (&self.everybody, bearer.filter(|key| !key.is_empty())) {
-            return Ok(self.caller(Arc::clone(viewer), CancellationToken::new()));
+            return Ok(Self::caller(Arc::clone(viewer), CancellationToken::new()));
         }
         let presented = bearer.filter(|key| !key.is_empty()).ok_or(AuthError::Missing)?;
         let database = &self.executor.services().database;
@@ -115,10 +115,9 @@ impl Engine for Bridge {
         let key = key.ok_or(AuthError::Invalid)?;
         let role: ports::Role = key.role.parse().map_err(|_| AuthError::Invalid)?;
         let tenant = database.tenant(&key.tenant).await.map_err(unavailable)?.ok_or(AuthError::Invalid)?;
-        let revoked =
-            self.revocations.lock().entry((key.tenant.clone(), key.id.clone())).or_default().clone();
+        let revoked = self.revocations.lock().entry((key.tenant.clone(), key.id.clone())).or_default().clone();
         let viewer = ViewerView { id: key.id, name: key.name, role, tenant: key.tenant, tenant_name: tenant.name };
-        Ok(self.caller(Arc::new(viewer), revoked))
+        Ok(Self::caller(Arc::new(viewer), revoked))
     }
 
     async fn execute(&self, caller: &Caller, parsed: ParsedOperation) -> Answer {

@@ -54,7 +54,9 @@ pub async fn seed(services: &Services, worlds: &[World], secret: &Secret) -> any
     for world in worlds {
         let id: IntegrationId = format!("{}-dev", world.provider).into();
         integration(services, &tenant, &id, world).await.with_context(|| format!("{id} cannot be made"))?;
-        endpoint(services, &tenant, &id, (world.provider, secret)).await.with_context(|| format!("{id} has no endpoint"))?;
+        endpoint(services, &tenant, &id, (world.provider, secret))
+            .await
+            .with_context(|| format!("{id} has no endpoint"))?;
         if let Some(provider) = services.providers.get(world.provider) {
             sources.push((id, provider.demo_of(world.seed, world.base)));
         }
@@ -77,12 +79,7 @@ fn reference(integration: &IntegrationId, node: &NodeRef) -> NodeReference {
     }
 }
 
-async fn integration(
-    services: &Services,
-    tenant: &TenantId,
-    id: &IntegrationId,
-    world: &World,
-) -> anyhow::Result<()> {
+async fn integration(services: &Services, tenant: &TenantId, id: &IntegrationId, world: &World) -> anyhow::Result<()> {
     if let Some(known) = services.database.integration(tenant, id).await? {
         if known.draft.base_url.as_deref() != Some(&world.api_root) {
             let change = |draft: &mut IntegrationDraft| draft.base_url = Some(world.api_root.clone());
@@ -118,18 +115,15 @@ async fn endpoint(
     (provider, secret): (&str, &Secret),
 ) -> anyhow::Result<()> {
     let sealed = seal_secret(&services.vault, tenant, id, secret).map_err(|error| anyhow::anyhow!(error.message))?;
-    match services.database.endpoint_at(provider, id.as_str()).await? {
-        Some(known) => {
-            let change = |draft: &mut EndpointDraft| {
-                draft.secrets = Some(sealed);
-                true
-            };
-            services.database.update_endpoint(tenant, &known.id, change).await?;
-        }
-        None => {
-            let draft = EndpointDraft { secrets: Some(sealed), ..EndpointDraft::default() };
-            services.database.create_endpoint(tenant, id, Some(id.as_str()), draft).await?;
-        }
+    if let Some(known) = services.database.endpoint_at(provider, id.as_str()).await? {
+        let change = |draft: &mut EndpointDraft| {
+            draft.secrets = Some(sealed);
+            true
+        };
+        services.database.update_endpoint(tenant, &known.id, change).await?;
+    } else {
+        let draft = EndpointDraft { secrets: Some(sealed), ..EndpointDraft::default() };
+        services.database.create_endpoint(tenant, id, Some(id.as_str()), draft).await?;
     }
     Ok(())
 }

@@ -63,8 +63,9 @@ pub async fn open(
     let mut journals = Vec::new();
     let mut worlds = Vec::new();
     for (key, provider) in providers {
-        let opened = Journal::open(&folder, key, seed, clock.now())
-            .with_context(|| format!("the world of the {key} stand-in cannot be opened; remove {}", folder.display()))?;
+        let opened = Journal::open(&folder, key, seed, clock.now()).with_context(|| {
+            format!("the world of the {key} stand-in cannot be opened; remove {}", folder.display())
+        })?;
         let mount = provider.sandbox(opened.seed, opened.base, String::new()).mount();
         let api_root = format!("http://127.0.0.1:{port}{}", mount.trim_end_matches('/'));
         let sandbox = provider.sandbox(opened.seed, opened.base, api_root.clone());

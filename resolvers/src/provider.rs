@@ -294,7 +294,8 @@ pub trait Provider: Send + Sync + fmt::Debug {
 
     /// The same of the world of another seed, where ids depend on it.
     fn demo_of(&self, seed: u64, base: DateTime<Utc>) -> Demo {
-        let _same_ids_in_every_world = (seed, base);
+        // Where ids are the same in every world, neither matters.
+        let _: (u64, DateTime<Utc>) = (seed, base);
         self.demo()
     }
 }

@@ -46,7 +46,8 @@ pub fn sdl() -> String {
 
 /// The graph as a subgraph of a federation.
 pub fn federation_sdl() -> String {
-    build().sdl_with_options(options().federation())
+    // As `_service { sdl }` writes it, so that both say the same to the letter.
+    build().sdl_with_options(SDLExportOptions::new().federation().compose_directive())
 }
 
 fn options() -> SDLExportOptions {

@@ -92,7 +92,10 @@ fn command() -> clap::Command {
 fn run(command: Command) -> anyhow::Result<()> {
     // What needs no runtime.
     match &command {
-        Command::Schema(schema) => return schema.run(),
+        Command::Schema(schema) => {
+            schema.run();
+            return Ok(());
+        }
         Command::ConfigTable(table) => return table.run(),
         _ => {}
     }

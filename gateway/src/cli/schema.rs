@@ -16,8 +16,7 @@ pub(super) struct Schema {
 }
 
 impl Schema {
-    pub(super) fn run(&self) -> anyhow::Result<()> {
+    pub(super) fn run(&self) {
         super::print(boot::schema(self.federation).trim_end());
-        Ok(())
     }
 }

@@ -50,7 +50,6 @@ pub fn page() -> Response {
 }
 
 /// A file of the console, below `/console/`.
-#[expect(clippy::unused_async, reason = "axum's handlers are async")]
 pub async fn asset(Path(path): Path<String>, headers: HeaderMap) -> Response {
     match find(&path) {
         // The page has one address, and its policy with it.

@@ -22,12 +22,15 @@ pub trait Connect: Send + Sync {
     async fn ids(&self, tenant: &TenantId) -> Result<Vec<IntegrationId>, PortError>;
 }
 
+/// The head that was noted before the row was read, and what was made of it.
+type Known = (i64, Arc<Integration>);
+
 /// Integrations that are ready for use, by tenant and id.
 pub struct Directory {
     connect: Arc<dyn Connect>,
     shelf: Arc<Shelf>,
     epochs: Arc<Epochs>,
-    known: Mutex<HashMap<(TenantId, IntegrationId), (i64, Arc<Integration>)>>,
+    known: Mutex<HashMap<(TenantId, IntegrationId), Known>>,
 }
 
 impl Directory {

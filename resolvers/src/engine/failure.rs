@@ -31,7 +31,7 @@ pub(crate) fn port_error(integration: &Integration, error: &UpstreamError) -> Po
         }
         UpstreamErrorKind::AddressRefused => (
             ErrorCode::ProviderUnavailable,
-            format!("the integration's base URL leads to an address that is not allowed; see upstream.allow"),
+            "the integration's base URL leads to an address that is not allowed; see upstream.allow".to_owned(),
         ),
     };
     PortError {

@@ -93,7 +93,6 @@ impl Shelf {
 }
 
 /// Logs what happened; the client learns only that it did.
-#[expect(clippy::needless_pass_by_value, reason = "an error handler for map_err")]
 pub(crate) fn internal(error: StoreError) -> PortError {
     match error {
         StoreError::NotFound => PortError::not_found("it"),

@@ -218,10 +218,13 @@ fn answer(response: &Response) -> Executed {
 
 /// A response as bytes.
 fn serialized(response: &Response) -> Bytes {
-    serde_json::to_vec(response).map(Bytes::from).unwrap_or_else(|error| {
-        tracing::error!(%error, "a response could not be serialized");
-        Bytes::from_static(
-            br#"{"data":null,"errors":[{"message":"internal error","extensions":{"code":"INTERNAL_SERVER_ERROR"}}]}"#,
-        )
-    })
+    match serde_json::to_vec(response) {
+        Ok(bytes) => Bytes::from(bytes),
+        Err(error) => {
+            tracing::error!(%error, "a response could not be serialized");
+            Bytes::from_static(
+                br#"{"data":null,"errors":[{"message":"internal error","extensions":{"code":"INTERNAL_SERVER_ERROR"}}]}"#,
+            )
+        }
+    }
 }

@@ -63,15 +63,14 @@ impl ResponseCache {
         run: impl Future<Output = Ran> + Send + 'static,
     ) -> Executed {
         let head = epochs.head(tenant).unwrap_or(-1);
-        let (running, ours) = {
+        let running = {
             let mut all = self.running.lock();
-            match all.get(&key).filter(|(begun, _)| *begun == head) {
-                Some((_, running)) => (running.clone(), false),
-                None => {
-                    let running: Running = run.map(Arc::new).boxed().shared();
-                    all.insert(Arc::clone(&key), (head, running.clone()));
-                    (running, true)
-                }
+            if let Some((_, running)) = all.get(&key).filter(|(begun, _)| *begun == head) {
+                running.clone()
+            } else {
+                let running: Running = run.map(Arc::new).boxed().shared();
+                all.insert(Arc::clone(&key), (head, running.clone()));
+                running
             }
         };
         let ran = running.clone().await;
@@ -84,8 +83,6 @@ impl ResponseCache {
                 let tags = ran.tags.iter().cloned().collect();
                 self.entries.insert(key, Entry { noted: ran.noted, tags, answer: answer.clone() });
             }
-        } else if ours {
-            drop(all);
         }
         ran.answer.clone()
     }

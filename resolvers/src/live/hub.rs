@@ -20,13 +20,11 @@ use super::{
 };
 use crate::{store::stream::AppliedChange, tag::Tag};
 
-/// How often values of integrations whose webhooks are silent are read again, while somebody watches.
-pub const REREAD: std::time::Duration = std::time::Duration::from_secs(60);
-
 /// All live operations of this process.
 pub struct LiveHub {
     state: Mutex<State>,
     pub(super) tasks: TaskTracker,
+    /// How often values of integrations whose webhooks are silent are read again, while somebody watches.
     pub(super) reread: std::time::Duration,
 }
 

@@ -274,7 +274,7 @@ impl Operation {
             slots.filter_map(|slot| Some((slot.number, slot.subject.clone(), slot.dirt.take()?))).collect()
         };
         let ran = !dirty.is_empty();
-        let runs = dirty.into_iter().map(|(number, subject, dirt)| self.run_slot(hub, number, subject, dirt, first));
+        let runs = dirty.into_iter().map(|run| self.run_slot(hub, run, first));
         join_all(runs).await;
         if ran {
             self.news.send_modify(|count| *count += 1);
@@ -282,7 +282,7 @@ impl Operation {
         ran
     }
 
-    async fn run_slot(&self, hub: &LiveHub, number: u32, subject: Subject, dirt: Dirt, first: bool) {
+    async fn run_slot(&self, hub: &LiveHub, (number, subject, dirt): (u32, Subject, Dirt), first: bool) {
         let gone = match &subject {
             Subject::Widget(id) => {
                 let id = WatchedId::Own { type_name: "Widget".into(), id: id.as_str().into() };

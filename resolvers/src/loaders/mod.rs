@@ -30,6 +30,7 @@ where
     K: Clone + Eq + Hash + Send + Sync + 'static,
     V: Send + Sync + 'static,
 {
+    #[expect(refining_impl_trait, reason = "the crate forgets to ask for Send; callers on many threads need it")]
     fn load(&mut self, keys: &[K]) -> impl Future<Output = HashMap<K, Batch<K, V>>> + Send {
         let (done, batch) = oneshot::channel();
         let batch = batch.shared();
@@ -94,11 +95,11 @@ mod tests {
 
     #[tokio::test]
     async fn keys_of_one_tick_share_a_batch_and_a_missing_key_is_none() {
-        let batches = Arc::new(AtomicUsize::new(0));
-        let batcher = doubling(&batches);
+        let runs = Arc::new(AtomicUsize::new(0));
+        let batcher = doubling(&runs);
         let values = join_all((10..15).map(|key| batcher.load(key))).await;
         assert_eq!(values, [Some(20), Some(22), Some(24), None, Some(28)]);
-        assert_eq!(batches.load(Ordering::SeqCst), 1);
+        assert_eq!(runs.load(Ordering::SeqCst), 1);
     }
 
     #[tokio::test]

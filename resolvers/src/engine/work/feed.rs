@@ -263,39 +263,32 @@ impl Feed<'_> {
             providers.is_none_or(|keys| keys.iter().any(|key| key == integration.provider.descriptor().key))
         };
         let engine = self.session.engine();
-        match named {
-            Some(named) => {
-                let _readings: Vec<_> =
-                    named.iter().map(|reference| engine.fetcher.reading(&reference.integration)).collect();
-                for reference in named {
-                    let integration =
-                        engine.directory.get(&self.session.scope().tenant, &reference.integration).await?;
-                    let Some(integration) = integration else {
-                        gathered.problems.push(gone(&reference.integration));
-                        continue;
-                    };
-                    let lists = lists_of(&integration, &reference.type_name);
-                    match lists.filter(|lists| fits(lists)) {
-                        Some(_) if !wanted(&integration) => {}
-                        Some(lists) => {
-                            containers.push(Container {
-                                integration,
-                                lists,
-                                native_id: Arc::clone(&reference.native_id),
-                            });
-                        }
-                        None => gathered.unsupported = true,
-                    }
-                }
+        let Some(named) = named else {
+            let all = engine.directory.all(&self.session.scope().tenant).await?;
+            self.session.scope().record(crate::tag::Tag::own_list(&self.session.scope().tenant, "integrations"));
+            for integration in all.into_iter().filter(|integration| wanted(integration)) {
+                self.all_containers(integration, &fits, &mut containers, &mut gathered).await;
             }
-            None => {
-                let all = engine.directory.all(&self.session.scope().tenant).await?;
-                self.session.scope().record(crate::tag::Tag::own_list(&self.session.scope().tenant, "integrations"));
-                for integration in all.into_iter().filter(|integration| wanted(integration)) {
-                    self.all_containers(integration, &fits, &mut containers, &mut gathered).await;
+            return Ok((containers, gathered));
+        };
+        // Batches of these integrations wait for us from here on: lists are going to be read.
+        let readings: Vec<_> = named.iter().map(|reference| engine.fetcher.reading(&reference.integration)).collect();
+        for reference in named {
+            let integration = engine.directory.get(&self.session.scope().tenant, &reference.integration).await?;
+            let Some(integration) = integration else {
+                gathered.problems.push(gone(&reference.integration));
+                continue;
+            };
+            let lists = lists_of(&integration, &reference.type_name);
+            match lists.filter(|lists| fits(lists)) {
+                Some(_) if !wanted(&integration) => {}
+                Some(lists) => {
+                    containers.push(Container { integration, lists, native_id: Arc::clone(&reference.native_id) });
                 }
+                None => gathered.unsupported = true,
             }
         }
+        drop(readings);
         Ok((containers, gathered))
     }
 

@@ -117,7 +117,7 @@ fn median(values: impl Iterator<Item = i64>) -> Option<f64> {
     values.sort_unstable();
     let middle = values.len() / 2;
     let upper = *values.get(middle)?;
-    let lower = if values.len() % 2 == 0 { *values.get(middle - 1)? } else { upper };
+    let lower = if values.len().is_multiple_of(2) { *values.get(middle - 1)? } else { upper };
     Some(f64::midpoint(seconds(lower), seconds(upper)))
 }
 
