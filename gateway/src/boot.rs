@@ -54,7 +54,7 @@ pub async fn dev(config: Config, options: DevOptions) -> anyhow::Result<()> {
         key,
         clock: Arc::clone(&clock),
         metrics: Arc::clone(&metrics),
-        allow: vec![format!("127.0.0.1:{sandbox_port}")],
+        allow: vec![format!("127.0.0.1:{sandbox_port}"), format!("localhost:{sandbox_port}")],
         webhook_base: Some(webhook_base),
     };
     let mut backend = backend::build(&config, database, made)?;
@@ -161,6 +161,10 @@ pub async fn sandbox(config: &Config, traffic: Traffic) -> anyhow::Result<()> {
 
 /// Makes an API key, and the tenant if it is new. The key, in clear only here.
 pub async fn key_create(config: &Config, tenant: &str, name: &str, role: Role) -> anyhow::Result<String> {
+    let fit = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_' | '.');
+    if tenant.is_empty() || tenant.len() > 64 || !tenant.chars().all(fit) {
+        bail!("a tenant's name is 1 to 64 letters, digits, hyphens, underscores and dots: `{tenant}` is not");
+    }
     let database = backend::open_database(config, Arc::new(SystemClock)).await?;
     backend::migrate(&database).await?;
     let id = tenant.into();

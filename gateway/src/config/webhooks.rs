@@ -9,7 +9,5 @@ section! {
         max_bytes_in_flight: usize = 128_000_000;
         /// How long a body may take to arrive.
         read_timeout_seconds: u64 = 10;
-        /// Age of a signed timestamp that is still accepted, in the past and in the future.
-        max_age_seconds: u64 = 300;
     }
 }

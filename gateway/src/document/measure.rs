@@ -177,7 +177,7 @@ impl<'a> Measurer<'a> {
         Ok(measure)
     }
 
-    /// How many times the fields below may be there.
+    /// How many times the fields below may be there. More than a page is refused later, with an error that names the argument.
     fn page(&mut self, field: &Field) -> u64 {
         let Some(value) = field.get_argument("first").or_else(|| field.get_argument("last")) else { return 1 };
         let Self { multipliers, saw_variable, .. } = self;
@@ -186,7 +186,7 @@ impl<'a> Measurer<'a> {
             Ok::<_, std::convert::Infallible>(Value::from(multipliers.variable(&name)))
         });
         match value {
-            Ok(Value::Number(number)) => number.as_u64().unwrap_or(1).max(1),
+            Ok(Value::Number(number)) => number.as_u64().unwrap_or(1).clamp(1, LONGEST_PAGE),
             _ => 1,
         }
     }

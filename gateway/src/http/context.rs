@@ -8,7 +8,7 @@ use axum::{
     response::Response,
 };
 use futures::FutureExt;
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderValue, StatusCode, Version, header};
 use mullion_resolvers::clock::Clock;
 use tracing::Instrument;
 
@@ -24,6 +24,7 @@ const LONGEST_ID: usize = 64;
 /// Gives the request its id, and the answer too.
 pub(super) async fn wrap(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
     let started = Instant::now();
+    let closable = request.version() < Version::HTTP_2 && has_body(request.headers());
     let id = id_of(request.headers(), &*app.clock);
     let route = request.extensions().get::<MatchedPath>().map_or("unknown", MatchedPath::as_str).to_owned();
     let span = tracing::info_span!("request", id = %id, method = %request.method(), route);
@@ -40,7 +41,30 @@ pub(super) async fn wrap(State(app): State<Arc<App>>, mut request: Request, next
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, value);
     }
+    if closable && may_leave_body(response.status()) {
+        // The connection ends with an unread body; a client that is not told would send its next request into it.
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
     response
+}
+
+fn has_body(headers: &HeaderMap) -> bool {
+    headers.contains_key(header::TRANSFER_ENCODING)
+        || headers.get(header::CONTENT_LENGTH).is_some_and(|length| length.as_bytes() != b"0")
+}
+
+/// Answers that are given before the body is read, or in the middle of it.
+fn may_leave_body(status: StatusCode) -> bool {
+    matches!(
+        status,
+        StatusCode::FORBIDDEN
+            | StatusCode::NOT_FOUND
+            | StatusCode::METHOD_NOT_ALLOWED
+            | StatusCode::REQUEST_TIMEOUT
+            | StatusCode::PAYLOAD_TOO_LARGE
+            | StatusCode::UNSUPPORTED_MEDIA_TYPE
+            | StatusCode::SERVICE_UNAVAILABLE
+    )
 }
 
 fn id_of(headers: &HeaderMap, clock: &dyn Clock) -> Arc<str> {

@@ -1,6 +1,9 @@
 //! Connects integrations: a row, its provider's adapter, and a transport that holds its limiter, breaker and health.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{Arc, atomic::AtomicBool},
+};
 
 use async_trait::async_trait;
 use mullion_schema::{
@@ -15,7 +18,7 @@ use crate::{
     clock::Clock,
     engine::{directory::Connect, integrations::Integration, internal},
     secret::Secret,
-    store::{self, Database},
+    store::{self, Database, integration::IntegrationStatus},
     upstream::{Connection, HttpTransport, TokenSource, Upstream, UpstreamError, UpstreamErrorKind},
     vault::{Place, Vault},
 };
@@ -90,6 +93,7 @@ impl Connector {
                 transport,
             },
             user: row.draft.account_user.clone(),
+            refused: AtomicBool::new(row.draft.status == IntegrationStatus::NeedsReconnect),
             last_delivery_at: Mutex::new(row.last_delivery_at),
         })
     }

@@ -19,6 +19,7 @@ use crate::{
     store::{
         StoreError,
         apply::{Applied, Batch},
+        integration::{IntegrationDraft, IntegrationStatus},
         stream::AppliedChange,
     },
     upstream::{UpstreamError, UpstreamErrorKind},
@@ -86,6 +87,19 @@ impl Sink for Applier {
                 tracing::error!(error = &error as &dyn std::error::Error, "what was fetched could not be stored");
                 UpstreamError::new(UpstreamErrorKind::Down, "what was fetched could not be stored")
             })
+        }
+        .boxed()
+    }
+
+    fn credential(&self, integration: Arc<Integration>, refused: bool) -> BoxFuture<'_, ()> {
+        async move {
+            let status = if refused { IntegrationStatus::NeedsReconnect } else { IntegrationStatus::Connected };
+            let database = self.shelf.database();
+            let change = |draft: &mut IntegrationDraft| draft.status = status;
+            match database.update_integration(&integration.tenant, &integration.id, None, change).await {
+                Ok(written) => self.announce(&integration.tenant, std::slice::from_ref(&written.change)),
+                Err(error) => tracing::error!(%error, "an integration's state could not be written"),
+            }
         }
         .boxed()
     }

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
@@ -46,6 +46,9 @@ type Waiting = Shared<BoxFuture<'static, Outcome>>;
 pub(crate) trait Sink: Send + Sync {
     /// Writes the nodes and pages of a batch; on an error nobody gets an answer from it.
     fn absorb(&self, integration: Arc<Integration>, absorbed: Absorbed) -> BoxFuture<'_, Result<(), UpstreamError>>;
+
+    /// Notes whether the provider accepts the token: told where it was otherwise before.
+    fn credential(&self, integration: Arc<Integration>, refused: bool) -> BoxFuture<'_, ()>;
 }
 
 /// What a batch brought.
@@ -192,6 +195,12 @@ impl Fetcher {
             && let Err(error) = self.sink.absorb(Arc::clone(&integration), Absorbed { sent_at, fetched }).await
         {
             outcomes.iter_mut().filter(|outcome| outcome.is_ok()).for_each(|outcome| *outcome = Err(error.clone()));
+        }
+        let kinds = || outcomes.iter().map(|outcome| outcome.as_ref().err().map(|error| error.kind));
+        let refused = kinds().any(|kind| kind == Some(UpstreamErrorKind::AuthExpired));
+        let accepted = kinds().any(|kind| kind.is_none());
+        if (refused || accepted) && integration.refused.swap(refused, Ordering::Relaxed) != refused {
+            self.sink.credential(Arc::clone(&integration), refused).await;
         }
         self.finish(&integration.id, batch, &subjects);
         for (waiter, outcome) in waiters.into_iter().zip(outcomes) {

@@ -1,6 +1,6 @@
 //! Integrations as the engine uses them: the provider's adapter, and the connection to call it through.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::AtomicBool};
 
 use chrono::{DateTime, Duration, Utc};
 use mullion_schema::id::{IntegrationId, TenantId};
@@ -28,6 +28,8 @@ pub struct Integration {
     pub connection: Connection,
     /// The user that its token acts as, where known: `Type:nativeId`.
     pub user: Option<String>,
+    /// Whether the provider refused the token when it was last used.
+    pub refused: AtomicBool,
     /// When a webhook last came in.
     pub last_delivery_at: Mutex<Option<DateTime<Utc>>>,
 }

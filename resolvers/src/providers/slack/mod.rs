@@ -132,6 +132,11 @@ impl Provider for Slack {
         Ok(())
     }
 
+    /// Slack signs with the app's own signing secret.
+    fn generates_secret(&self) -> bool {
+        false
+    }
+
     fn secret_by_handshake(&self) -> bool {
         false
     }
