@@ -63,7 +63,8 @@ impl Params {
     /// Parses the document, checks its limits and selects the operation.
     pub fn prepare(self, documents: &Documents, origin: Origin) -> Result<ParsedOperation, RequestError> {
         let extensions = self.extensions.unwrap_or_default();
-        let Some(query) = self.query.filter(|query| !query.trim().is_empty()) else {
+        let Some(query) = self.query.filter(|query| !query.is_empty() || !extensions.contains_key("persistedQuery"))
+        else {
             if extensions.contains_key("persistedQuery") {
                 let message = "PersistedQueryNotFound: send the document in `query`";
                 return Err(RequestError::new(ErrorCode::PersistedQueryNotFound, message));

@@ -6,11 +6,14 @@ mod run;
 
 use std::{collections::HashSet, sync::Arc};
 
-use async_graphql::{Pos, Request, Response, ServerError, Value, Variables, parser::types::ExecutableDocument};
+use async_graphql::{
+    Pos, Request, Response, ServerError, Value, Variables,
+    parser::types::{DocumentOperations, ExecutableDocument},
+};
 use bytes::Bytes;
 use mullion_schema::{
     build::{Graph, LiveGraph},
-    error::PortError,
+    error::{ErrorCode, PortError},
     id::{EventCursor, TenantId},
     ports::{Live, LivePlan, ViewerView},
 };
@@ -62,6 +65,27 @@ impl Operation {
         }
         request.set_parsed_query(self.document.clone());
         request
+    }
+
+    /// Whether every variable that must have a value has one: the executor would only find out where it is used.
+    fn check_variables(&self) -> Result<(), Vec<ServerError>> {
+        let definition = match &self.document.operations {
+            DocumentOperations::Single(definition) => Some(definition),
+            DocumentOperations::Multiple(all) => self.name.as_deref().and_then(|name| all.get(name)),
+        };
+        let defined = definition.into_iter().flat_map(|definition| &definition.node.variable_definitions);
+        let missing = defined.filter(|variable| {
+            let variable = &variable.node;
+            let given = self.variables.get(&variable.name.node).is_some_and(|value| *value != Value::Null);
+            !variable.var_type.node.nullable && variable.default_value.is_none() && !given
+        });
+        let errors: Vec<ServerError> = missing
+            .map(|variable| {
+                let message = format!("${}: a value is needed", variable.node.name.node);
+                async_graphql::Error::from(PortError::bad_input(message)).into_server_error(variable.pos)
+            })
+            .collect();
+        if errors.is_empty() { Ok(()) } else { Err(errors) }
     }
 
     /// Document, operation name and variables, in full: equal keys are equal operations.
@@ -124,6 +148,9 @@ impl Executor {
 
     /// Executes a query: from the response cache where it is current, once for all who ask the same at the same time.
     pub async fn query(self: &Arc<Self>, caller: &Caller, operation: Operation) -> Executed {
+        if let Err(errors) = operation.check_variables() {
+            return Executed::Refused(errors);
+        }
         let key: Arc<str> = format!("{}\n{}", caller.permission_set(), operation.key()).into();
         let tenant = caller.tenant();
         let epochs = self.services.engine.epochs();
@@ -139,6 +166,9 @@ impl Executor {
 
     /// Executes a mutation. It is finished even when the caller goes away.
     pub async fn mutation(self: &Arc<Self>, caller: &Caller, operation: Operation) -> Executed {
+        if let Err(errors) = operation.check_variables() {
+            return Executed::Refused(errors);
+        }
         let (executor, caller) = (Arc::clone(self), caller.clone());
         let run = async move { executor.run(&caller, operation.request(), "mutation").await.answer };
         self.services.tasks.spawn(run).await.unwrap_or_else(|error| {
@@ -156,6 +186,7 @@ impl Executor {
     ) -> Result<Frames, Vec<ServerError>> {
         let document = mullion_schema::build::live_document(operation.document.clone());
         let operation = Operation { document, ..operation };
+        operation.check_variables()?;
         let plan = mullion_schema::build::plan(&self.live, operation.request()).await?;
         let given = resume_after.map(EventCursor::from).or_else(|| after_of(&plan).cloned());
         let after = match given {
@@ -182,7 +213,8 @@ impl Executor {
                 return Ran { answer, tags: HashSet::new(), noted: 0, reusable: false };
             }
         };
-        let response = self.graph.execute(request.data(services.ports(&caller.viewer, &scope))).await;
+        let mut response = self.graph.execute(request.data(services.ports(&caller.viewer, &scope))).await;
+        give_codes(&mut response);
         let reusable = response.errors.is_empty() && !scope.is_stale();
         Ran { answer: answer(&response), tags: scope.tags(), noted, reusable }
     }
@@ -191,7 +223,9 @@ impl Executor {
     async fn run_live(&self, caller: &Caller, request: Request, live: Live, scope: &Arc<Scope>) -> Response {
         self.observe.executed("live");
         let ports = self.services.ports(&caller.viewer, scope);
-        self.live.execute(request.data(live).data(ports)).await
+        let mut response = self.live.execute(request.data(live).data(ports)).await;
+        give_codes(&mut response);
+        response
     }
 }
 
@@ -206,6 +240,25 @@ fn after_of(plan: &LivePlan) -> Option<&EventCursor> {
 
 fn server_error(error: PortError) -> ServerError {
     async_graphql::Error::from(error).into_server_error(Pos::default())
+}
+
+/// Every error has a code. Those of the executor itself have none: at a field they are about its arguments' values; anything else
+/// is nothing that clients could know what to do about.
+fn give_codes(response: &mut Response) {
+    for error in &mut response.errors {
+        let extensions = error.extensions.get_or_insert_default();
+        if error.path.is_empty() || extensions.get("code").is_some() {
+            continue;
+        }
+        let of_argument = ["Failed to parse", "Expected input type", "Invalid value", "Invalid input"];
+        if of_argument.iter().any(|beginning| error.message.starts_with(beginning)) {
+            extensions.set("code", <&'static str>::from(ErrorCode::BadUserInput));
+        } else {
+            tracing::error!(message = error.message, "an error without a code");
+            extensions.set("code", <&'static str>::from(ErrorCode::InternalServerError));
+            "internal error".clone_into(&mut error.message);
+        }
+    }
 }
 
 /// A response without data whose errors have no path never got to a field: it was refused.
