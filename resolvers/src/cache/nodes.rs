@@ -67,3 +67,27 @@ fn bytes_of(value: &serde_json::Value) -> usize {
         _ => 32,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use mullion_schema::id::{NodeKey, TenantId};
+
+    use super::NodeCache;
+    use crate::{cache::epochs::Epochs, tag::Tag};
+
+    #[test]
+    fn a_value_that_was_read_before_a_change_and_kept_after_it_is_never_served() {
+        let (cache, epochs) = (NodeCache::new(1 << 20), Epochs::default());
+        let tenant: TenantId = "t".into();
+        let key = NodeKey::new(&"i".into(), "Issue", "I_1");
+        epochs.start(&tenant, 7);
+        let noted = epochs.head(&tenant).unwrap();
+        // Between the read and the keeping of it, the node changes.
+        epochs.advance(&tenant, 8, [&Tag::node(&tenant, &key)]);
+        cache.put(&tenant, &key, noted, None);
+        assert!(cache.get(&tenant, &key, &epochs).is_none());
+        cache.put(&tenant, &key, 8, None);
+        assert!(cache.get(&tenant, &key, &epochs).is_some_and(|node| node.is_none()));
+        assert!(cache.get(&"other".into(), &key, &epochs).is_none());
+    }
+}

@@ -9,6 +9,8 @@ mod index;
 mod operation;
 mod slot;
 mod subscription;
+#[cfg(test)]
+mod tests;
 
 use std::{collections::HashSet, sync::Arc};
 
