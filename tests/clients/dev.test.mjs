@@ -41,7 +41,7 @@ describe('dev', () => {
     const { dashboard } = data(await dev.query('mutation { createDashboard(input: { name: "Before", slug: "before" }) { dashboard { id } } }')).createDashboard;
     const { result } = await dev.act('github', 'open_issue', { repository: 'acme/web', title: 'Opened before' });
     const activity = () => dev.query('{ activity(first: 100) { nodes { id summary } } }');
-    await until(async () => JSON.stringify(await activity()).includes('Opened before') || undefined, 'the activity', 3_000).catch(() => undefined);
+    await until(async () => JSON.stringify(await activity()).includes('Opened before'), 'the activity');
     const before = data(await activity());
     const ids = data(await dev.query('{ dashboards { nodes { id slug } } integrations { nodes { id } } }'));
     await dev.restart();
