@@ -92,6 +92,8 @@ export async function startDev({ args = [], env = {} } = {}) {
     logs: () => program.logs(),
     alive: () => program.child.exitCode === null && program.child.signalCode === null,
     stop: () => program.stop(),
+    /** Ends it as a power cut would; `restart()` starts it again. */
+    kill: () => program.kill(),
     async restart() {
       await program.stop();
       program = await start(line, `${url}/health/ready`, env);
@@ -99,13 +101,52 @@ export async function startDev({ args = [], env = {} } = {}) {
   };
 }
 
-/** Runs the binary to its end. */
-export function run(args) {
-  const result = spawnSync(binary(), args, { env: clean, encoding: 'utf8', maxBuffer: 64 << 20, timeout: PATIENCE });
-  assert.equal(result.status, 0, `mullion ${args.join(' ')}: ${result.stderr}`);
-  return result.stdout;
+/** `mullion serve` on a folder of its own; `key(tenant, role)` makes an API key, `as(key)` asks with it. */
+export async function startServe({ env = {} } = {}) {
+  const [port, adminPort] = await freePorts(2);
+  const folder = temporaryFolder();
+  const url = `http://127.0.0.1:${port}`;
+  const admin = `http://127.0.0.1:${adminPort}`;
+  const encryption = run(['key', 'generate']).trim();
+  const settings = { MULLION_DATA: folder, MULLION_PORT: String(port), MULLION_SERVER_ADMIN_ADDRESS: `127.0.0.1:${adminPort}`, MULLION_PUBLIC_URL: url, MULLION_ENCRYPTION_KEY: encryption, ...env };
+  let program = await start(['serve'], `${admin}/health/ready`, settings);
+  return {
+    url,
+    admin,
+    folder,
+    settings,
+    graphqlUrl: `${url}/graphql`,
+    socketUrl: `${url.replace('http', 'ws')}/graphql`,
+    key: (tenant, role, name = role) => run(['key', 'create', '--tenant', tenant, '--name', name, '--role', role], settings).trim(),
+    keys: () => run(['key', 'list'], settings).trim().split('\n').filter(Boolean),
+    revoke: (id) => run(['key', 'revoke', id], settings),
+    as: (key) => (document, variables) => query(`${url}/graphql`, document, variables, { authorization: `Bearer ${key}` }),
+    logs: () => program.logs(),
+    exitCode: () => program.child.exitCode,
+    signal: (name) => program.child.kill(name),
+    ended: () => program.ended,
+    stop: () => program.stop(),
+    async restart() {
+      await program.stop();
+      program = await start(['serve'], `${admin}/health/ready`, settings);
+    },
+  };
 }
 
+/** Runs the binary to its end, however that is. */
+export function attempt(args, env = {}) {
+  const { status, signal, stdout, stderr } = spawnSync(binary(), args, { env: { ...clean, ...env }, encoding: 'utf8', maxBuffer: 64 << 20, timeout: PATIENCE, cwd: tmpdir() });
+  return { status, signal, stdout, stderr };
+}
+
+/** Runs the binary to its end, which must be good. */
+export function run(args, env) {
+  const { status, stdout, stderr } = attempt(args, env);
+  assert.equal(status, 0, `mullion ${args.join(' ')}: ${stderr}`);
+  return stdout;
+}
+
+/** Starts the binary and waits until `readyUrl` answers 200. */
 async function start(args, readyUrl, env = {}) {
   const child = spawn(binary(), args, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...clean, ...env } });
   children.add(child);
@@ -126,7 +167,12 @@ async function start(args, readyUrl, env = {}) {
     }
     children.delete(child);
   };
-  return { child, stop, logs: () => logs };
+  const kill = async () => {
+    child.kill('SIGKILL');
+    await ended;
+    children.delete(child);
+  };
+  return { child, stop, kill, ended, logs: () => logs };
 }
 
 /** The control API of a sandbox port. */
