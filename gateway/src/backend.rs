@@ -127,7 +127,7 @@ pub fn build(config: &Config, database: Database, made: Ingredients) -> anyhow::
     });
     let worker = Worker::new(Arc::clone(&services), work, Arc::clone(&counters) as _);
     let executor = Executor::new(services, config.cache.response_bytes, counters);
-    let doors = Arc::new(Doors::new(inbox, Arc::clone(&metrics)));
+    let doors = Arc::new(Doors::new(inbox, Arc::clone(&metrics), tasks.clone()));
     let retention = chrono::Duration::days(i64::try_from(config.live.retention_days).unwrap_or(i64::MAX / 2));
     Ok(Backend { executor, doors, tasks, worker: Some(worker), metrics, retention })
 }

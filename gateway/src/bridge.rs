@@ -1,10 +1,6 @@
 //! The transports' seams, answered by the executor and the inbox; and the metrics that those report to.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, atomic::AtomicI64},
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use async_graphql::ServerError;
 use async_trait::async_trait;
@@ -23,7 +19,7 @@ use mullion_schema::{
     ports::{self, ViewerView},
 };
 use parking_lot::Mutex;
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     document::OperationKind,
@@ -210,14 +206,15 @@ fn refused(errors: Vec<ServerError>, request_id: &str) -> RequestError {
 
 /// Takes deliveries into the inbox.
 pub struct Doors {
-    inbox: Inbox,
+    inbox: Arc<Inbox>,
     metrics: Arc<Metrics>,
+    tasks: TaskTracker,
 }
 
 impl Doors {
     /// The webhook endpoints.
-    pub fn new(inbox: Inbox, metrics: Arc<Metrics>) -> Self {
-        Self { inbox, metrics }
+    pub fn new(inbox: Inbox, metrics: Arc<Metrics>, tasks: TaskTracker) -> Self {
+        Self { inbox: Arc::new(inbox), metrics, tasks }
     }
 }
 
@@ -229,8 +226,19 @@ impl Webhooks for Doors {
 
     async fn receive(&self, delivery: Delivery) -> WebhookAnswer {
         let request = WebhookRequest { headers: delivery.headers, body: delivery.body, received_at: delivery.now };
-        let told = self.inbox.receive(&delivery.provider, &delivery.endpoint, request).await;
-        self.metrics.delivery(&delivery.provider, told.result);
+        let provider = delivery.provider.clone();
+        // In a task: a provider that hangs up does not cut off the write that it began.
+        let inbox = Arc::clone(&self.inbox);
+        let taken =
+            self.tasks.spawn(async move { inbox.receive(&delivery.provider, &delivery.endpoint, request).await });
+        let told = match taken.await {
+            Ok(told) => told,
+            Err(error) => {
+                tracing::error!(%error, "a delivery broke off");
+                return WebhookAnswer::status(http::StatusCode::SERVICE_UNAVAILABLE);
+            }
+        };
+        self.metrics.delivery(&provider, told.result);
         WebhookAnswer { status: told.status, headers: told.headers, body: told.body }
     }
 }
@@ -238,14 +246,12 @@ impl Webhooks for Doors {
 /// Everything that the resolvers report, counted.
 pub struct Counters {
     metrics: Arc<Metrics>,
-    /// Integrations seen, to keep the labels few.
-    calls: AtomicI64,
 }
 
 impl Counters {
     /// Counters over the metrics.
     pub fn new(metrics: Arc<Metrics>) -> Self {
-        Self { metrics, calls: AtomicI64::new(0) }
+        Self { metrics }
     }
 }
 
@@ -269,26 +275,29 @@ impl Outcome for Counters {
 
 impl Observer for Counters {
     fn call(&self, call: &CallReport<'_>) {
-        self.calls.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        self.metrics.provider_call(call.operation, call.result, call.took);
+        self.metrics.provider_call(call.provider, call.result, call.took);
     }
 
-    fn quota(&self, integration: &IntegrationId, quota: &QuotaReading) {
+    fn quota(&self, provider: &'static str, integration: &IntegrationId, quota: &QuotaReading) {
         if let Some(remaining) = quota.remaining {
-            self.metrics.quota_remaining.get_or_create(&labels(quota.bucket, integration)).set(remaining);
+            self.metrics.quota_remaining.get_or_create(&labels(provider, quota.bucket, integration)).set(remaining);
         }
     }
 
-    fn circuit(&self, integration: &IntegrationId, state: CircuitState) {
+    fn circuit(&self, provider: &'static str, integration: &IntegrationId, state: CircuitState) {
         let value = match state {
             CircuitState::Closed => 0,
             CircuitState::HalfOpen => 1,
             CircuitState::Open => 2,
         };
-        self.metrics.circuit_state.get_or_create(&labels("", integration)).set(value);
+        self.metrics.circuit_state.get_or_create(&labels(provider, "", integration)).set(value);
     }
 }
 
-fn labels(bucket: &str, integration: &IntegrationId) -> IntegrationLabels {
-    IntegrationLabels { provider: bucket.to_owned(), integration: integration.as_str().to_owned() }
+fn labels(provider: &str, bucket: &str, integration: &IntegrationId) -> IntegrationLabels {
+    IntegrationLabels {
+        provider: provider.to_owned(),
+        integration: integration.as_str().to_owned(),
+        bucket: bucket.to_owned(),
+    }
 }

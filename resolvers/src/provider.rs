@@ -278,6 +278,11 @@ pub trait Provider: Send + Sync + fmt::Debug {
     /// Whether `register_webhook` creates webhooks whose secret comes by a handshake, so that each needs an endpoint of its own.
     fn secret_by_handshake(&self) -> bool;
 
+    /// For people, where `register_webhook` cannot: what to enter where.
+    fn webhook_instructions(&self) -> &'static str {
+        "enter the integration's webhookUrl in its settings"
+    }
+
     /// Whether the secret of its webhooks is ours to choose, so that one is generated where none is given.
     fn generates_secret(&self) -> bool {
         !self.secret_by_handshake()

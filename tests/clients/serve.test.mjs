@@ -247,7 +247,8 @@ describe('the database of serve', () => {
     assert.ok(existsSync(join(folder, 'winner.db')) && !existsSync(join(folder, 'loser.db')));
   });
 
-  test('is PostgreSQL where DATABASE_URL says so', { skip: !process.env.MULLION_TEST_POSTGRES_URL && 'MULLION_TEST_POSTGRES_URL is not set' }, async () => {
+  test('is PostgreSQL where DATABASE_URL says so', async () => {
+    assert.ok(process.env.MULLION_TEST_POSTGRES_URL, 'set MULLION_TEST_POSTGRES_URL, or run tests/run, which starts a server');
     const url = new URL(process.env.MULLION_TEST_POSTGRES_URL);
     const name = `serve_${randomUUID().replaceAll('-', '')}`;
     const made = spawnSync('psql', ['-v', 'ON_ERROR_STOP=1', '-c', `CREATE DATABASE ${name}`, url.href], { encoding: 'utf8' });

@@ -16,6 +16,6 @@ section! {
         /// Levels of fields; introspection counts as one.
         max_depth: u64 = 15;
         /// Fields times `first` or `last` of the lists around them.
-        max_cost: u64 = 50_000;
+        max_cost: u64 = 200_000;
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{Config, Mode, table};
 
-const KEY: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+const KEY: &str = "AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA=";
 
 fn environment(settings: &[(&str, &str)]) -> Vec<(String, String)> {
     settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
@@ -49,6 +49,7 @@ fn unknown_and_mistyped_settings_are_refused_by_name() {
 fn unsafe_settings_are_refused_with_what_to_do() {
     for (name, value, expected) in [
         ("MULLION_ENCRYPTION_KEY", "c2hvcnQ=", "mullion key generate"),
+        ("MULLION_ENCRYPTION_KEY", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=", "mullion key generate"),
         ("MULLION_SERVER_ALLOWED_ORIGINS", "*", "must name each origin"),
         ("MULLION_SERVER_ALLOWED_ORIGINS", "https://a.example/", "is no origin"),
         ("MULLION_PUBLIC_URL", "mullion.example.com", "https://mullion.example.com"),
@@ -80,7 +81,7 @@ fn every_option_is_documented_with_its_default() {
     for expected in [
         "| `server.port` | `MULLION_PORT` | `4000` |",
         "| `database.url` | `MULLION_DATABASE_URL` | not set |",
-        "| `limits.max_cost` | `MULLION_LIMITS_MAX_COST` | `50000` |",
+        "| `limits.max_cost` | `MULLION_LIMITS_MAX_COST` | `200000` |",
     ] {
         assert!(table.contains(expected), "{table}");
     }

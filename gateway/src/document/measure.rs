@@ -16,6 +16,12 @@ const MAX_LEVELS: usize = 128;
 const MAX_INTROSPECTION_LISTS: u32 = 2;
 /// What a page is taken for when nobody says how long it may be: the graph's own limit.
 const LONGEST_PAGE: u64 = 100;
+/// What `first` is where it is left out.
+const DEFAULT_PAGE: u64 = 20;
+/// How many items a plain list is taken to have.
+const PLAIN_LIST: u64 = 10;
+/// The cost of a description of the whole graph.
+const WHOLE_GRAPH: u64 = 5_000;
 
 /// What a part of a document comes to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -67,6 +73,16 @@ impl<'a> Multipliers<'a> {
         match given.or_else(default) {
             Some(Value::Number(number)) => number.as_u64().unwrap_or(1),
             _ => LONGEST_PAGE,
+        }
+    }
+}
+
+impl Multipliers<'_> {
+    /// How many items a variable holds that is a list.
+    fn length(&self, name: &str) -> u64 {
+        match self.values.and_then(|(_, variables)| variables.get(name)) {
+            Some(Value::List(items)) => u64::try_from(items.len()).unwrap_or(u64::MAX).max(1),
+            _ => 1,
         }
     }
 }
@@ -150,7 +166,10 @@ impl<'a> Measurer<'a> {
             if inner.lists > MAX_INTROSPECTION_LISTS {
                 return Err(too_complex("the introspection nests too many lists".to_owned()));
             }
-            return Ok(Measure { fields, depth: 1, cost: 1, lists: 0, levels: inner.levels });
+            return Ok(Measure { fields, depth: 1, cost: WHOLE_GRAPH, lists: 0, levels: inner.levels });
+        }
+        if name == "_service" {
+            return Ok(Measure { fields, depth: inner.depth + 1, cost: WHOLE_GRAPH, lists: 0, levels: inner.levels });
         }
         let is_list = matches!(name, "fields" | "inputFields" | "interfaces" | "possibleTypes");
         let cost = inner.cost.saturating_mul(self.page(field)).saturating_add(1);
@@ -179,7 +198,21 @@ impl<'a> Measurer<'a> {
 
     /// How many times the fields below may be there. More than a page is refused later, with an error that names the argument.
     fn page(&mut self, field: &Field) -> u64 {
-        let Some(value) = field.get_argument("first").or_else(|| field.get_argument("last")) else { return 1 };
+        if let Some(listed) = field.get_argument("ids").or_else(|| field.get_argument("representations")) {
+            let Self { multipliers, saw_variable, .. } = self;
+            let listed = listed.node.clone().into_const_with(|name| {
+                *saw_variable = true;
+                Ok::<_, std::convert::Infallible>(Value::from(multipliers.length(&name)))
+            });
+            return match listed {
+                Ok(Value::List(items)) => u64::try_from(items.len()).unwrap_or(u64::MAX).max(1),
+                Ok(Value::Number(length)) => length.as_u64().unwrap_or(1),
+                _ => 1,
+            };
+        }
+        let Some(value) = field.get_argument("first").or_else(|| field.get_argument("last")) else {
+            return usual_length(field);
+        };
         let Self { multipliers, saw_variable, .. } = self;
         let value = value.node.clone().into_const_with(|name| {
             *saw_variable = true;
@@ -189,6 +222,20 @@ impl<'a> Measurer<'a> {
             Ok(Value::Number(number)) => number.as_u64().unwrap_or(1).clamp(1, LONGEST_PAGE),
             _ => 1,
         }
+    }
+}
+
+/// How long a list usually is where the document does not say: a connection has its default page, a dashboard some widgets.
+fn usual_length(field: &Field) -> u64 {
+    const PLAIN_LISTS: [&str; 3] = ["widgets", "integrations", "sections"];
+    let is_connection = field.selection_set.node.items.iter().any(|selection| match &selection.node {
+        Selection::Field(inner) => matches!(inner.node.name.node.as_str(), "nodes" | "edges"),
+        _ => false,
+    });
+    match field.name.node.as_str() {
+        _ if is_connection => DEFAULT_PAGE,
+        name if PLAIN_LISTS.contains(&name) => PLAIN_LIST,
+        _ => 1,
     }
 }
 

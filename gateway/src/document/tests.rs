@@ -141,10 +141,27 @@ fn depth_is_counted_through_fragments() {
 }
 
 #[test]
+fn lists_without_a_length_cost_what_they_usually_hold() {
+    let nested = |levels: usize| {
+        let inner = "dashboard {widgets {".repeat(levels);
+        format!("{{dashboard {{widgets {{{inner} id {}}}}}}}", "}}".repeat(levels))
+    };
+    assert_eq!(code(&nested(2)), None);
+    assert_eq!(code(&nested(5)), COMPLEX);
+    assert_eq!(code("{a {nodes {b {nodes {c {nodes {d}}}}}}}"), None);
+    assert_eq!(code("{a {nodes {b {nodes {c {nodes {d {nodes {e}}}}}}}}}"), COMPLEX);
+    let representations = "query($all: [_Any!]!) {_entities(representations: $all) {a {nodes {b {nodes {c d}}}}}}";
+    assert_eq!(code_with(representations, r#"{"all": [1]}"#), None);
+    let all = serde_json::json!({ "all": vec![1; 300] }).to_string();
+    assert_eq!(code_with(representations, &all), COMPLEX);
+}
+
+#[test]
 fn cost_multiplies_pages() {
-    assert_eq!(code("{a(first: 100) {b(first: 100) {c d e}}}"), None);
-    assert_eq!(code("{a(first: 100) {b(first: 100) {c d e f g}}}"), COMPLEX);
-    assert_eq!(code("{a(last: 100) {b(first: 100) {c {d e f g}}}}"), COMPLEX);
+    let many = |count: usize| (0..count).map(|number| format!(" f{number}")).collect::<String>();
+    assert_eq!(code(&format!("{{a(first: 100) {{b(first: 100) {{{}}}}}}}", many(19))), None);
+    assert_eq!(code(&format!("{{a(first: 100) {{b(first: 100) {{{}}}}}}}", many(20))), COMPLEX);
+    assert_eq!(code(&format!("{{a(last: 100) {{b(first: 100) {{c {{{}}}}}}}}}", many(20))), COMPLEX);
     let text = "query($n: Int = 1, $m: Int) {a(first: $n) {b(first: $m) {c(first: 100) {d}}}}";
     assert_eq!(code_with(text, r#"{"n": 4, "m": 4}"#), None);
     assert_eq!(code_with(text, r#"{"n": 100, "m": 100}"#), COMPLEX);

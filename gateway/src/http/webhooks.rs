@@ -164,10 +164,7 @@ async fn read(
     if expected.is_some_and(|length| length > limit) {
         return Err(Failure::TooLarge);
     }
-    // What is announced is not reserved in memory before it comes, but it is taken from the budget.
-    if !share.grow_to(expected.unwrap_or(0)) {
-        return Err(Failure::Busy);
-    }
+    // Only what came counts: whoever announces much and sends nothing takes the budget from nobody.
     let all = async {
         let mut bytes = BytesMut::new();
         let mut chunks = body.into_data_stream();

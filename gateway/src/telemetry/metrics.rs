@@ -38,6 +38,8 @@ pub struct IntegrationLabels {
     pub provider: String,
     /// The integration's id.
     pub integration: String,
+    /// Of a quota: which one; empty otherwise.
+    pub bucket: String,
 }
 
 /// A cache look-up.

@@ -82,7 +82,7 @@ impl AccountsAnswer {
             scopes: Arc::default(),
             facts: Arc::default(),
             clock: Arc::clone(&services.clock),
-            transport: services.upstream.transport(id.clone(), base_url.clone(), tokens),
+            transport: services.upstream.transport(provider.descriptor().key, id.clone(), base_url.clone(), tokens),
         };
         let name = provider.descriptor().name;
         provider.identify(&connection).await.map_err(|error| match error.kind {

@@ -202,7 +202,8 @@ impl Services {
         match created {
             Some(Ok(webhook)) => Ok(webhook.external_id),
             None => Err(PortError::bad_input(format!(
-                "{name}'s API cannot register webhooks for this: enter the integration's webhookUrl in its settings"
+                "{name}'s API cannot register webhooks for this: {}",
+                integration.provider.webhook_instructions()
             ))),
             Some(Err(error)) => Err(match error.kind {
                 UpstreamErrorKind::Rejected | UpstreamErrorKind::Forbidden | UpstreamErrorKind::NotFound => {

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
 use mullion_schema::{
+    enums::MetricKind,
     error::PortError,
     id::{DashboardId, IntegrationId, NodeReference, WidgetId},
     ports::{
@@ -16,6 +17,7 @@ use super::{Services, failed};
 use crate::{
     change::{self, ListRef, NodeRef},
     engine::{Scope, internal},
+    provider::ContainerLists,
     store::{
         StoreError,
         apply::Batch,
@@ -66,6 +68,41 @@ impl BoardsAnswer {
         for id in integrations {
             if self.services.engine.directory().get(&self.scope.tenant, &id).await?.is_none() {
                 return Err(PortError::not_found("something that the source names"));
+            }
+        }
+        self.check_containers(source).await
+    }
+
+    /// Containers must be of a kind that the widget can show.
+    async fn check_containers(&self, source: &Source) -> Result<(), PortError> {
+        let (field, fits): (&str, fn(&ContainerLists) -> bool) = match source {
+            Source::WorkItems(_) => {
+                ("workItems.filter", |lists| lists.work_items.is_some() || lists.pull_requests.is_some())
+            }
+            Source::PullRequests(_) => ("pullRequests", |lists| lists.pull_requests.is_some()),
+            Source::Builds(_) => ("builds", |lists| lists.builds.is_some()),
+            Source::Messages(_) => ("messages", |lists| lists.messages.is_some()),
+            Source::Activity(_) => ("activity", |_| true),
+            Source::Metric(metric) => (
+                "metric",
+                match metric.metric {
+                    MetricKind::OpenPullRequests | MetricKind::MedianTimeToMerge => {
+                        |lists| lists.pull_requests.is_some()
+                    }
+                    MetricKind::BuildSuccessRate => |lists| lists.builds.is_some(),
+                    MetricKind::OpenWorkItems | MetricKind::CompletedWorkItems => |lists| lists.work_items.is_some(),
+                    MetricKind::Messages => |lists| lists.messages.is_some(),
+                },
+            ),
+        };
+        for (index, node) in source.containers().into_iter().flatten().enumerate() {
+            let integration = self.services.engine.directory().get(&self.scope.tenant, &node.integration).await?;
+            let lists = integration.as_ref().map_or(&[][..], |integration| integration.provider.containers());
+            if !lists.iter().any(|lists| lists.container == &*node.type_name && fits(lists)) {
+                let kind = &node.type_name;
+                return Err(PortError::bad_input(format!(
+                    "source.{field}.containerIds[{index}]: a {kind} has nothing of this kind to show"
+                )));
             }
         }
         Ok(())

@@ -56,7 +56,12 @@ impl Connector {
         self.upstream.forget(id);
     }
 
-    fn transport_for(&self, tenant: &TenantId, id: &IntegrationId, base_url: &Url) -> Arc<HttpTransport> {
+    fn transport_for(
+        &self,
+        provider: &'static str,
+        (tenant, id): (&TenantId, &IntegrationId),
+        base_url: &Url,
+    ) -> Arc<HttpTransport> {
         let mut transports = self.transports.lock();
         if let Some((known, transport)) = transports.get(id)
             && known == base_url
@@ -69,7 +74,7 @@ impl Connector {
             tenant: tenant.clone(),
             integration: id.clone(),
         });
-        let transport = self.upstream.transport(id.clone(), base_url.clone(), tokens);
+        let transport = self.upstream.transport(provider, id.clone(), base_url.clone(), tokens);
         transports.insert(id.clone(), (base_url.clone(), Arc::clone(&transport)));
         transport
     }
@@ -78,7 +83,7 @@ impl Connector {
         let provider = Arc::clone(self.providers.get(row.provider.as_str())?);
         let base_url = row.draft.base_url.as_deref().unwrap_or(provider.descriptor().default_base_url);
         let base_url: Url = base_url.parse().ok()?;
-        let transport = self.transport_for(&row.tenant, &row.id, &base_url);
+        let transport = self.transport_for(provider.descriptor().key, (&row.tenant, &row.id), &base_url);
         Some(Integration {
             tenant: row.tenant.clone(),
             id: row.id.clone(),

@@ -105,7 +105,8 @@ impl Engine {
     fn judge(&self, scope: &Scope, integration: &Integration, want: &NodeWant, stored: Option<&StoredNode>) -> Answer {
         let Some(node_type) = node_type(integration, want.0.type_name) else { return Answer::Whole };
         let Some(stored) = stored else { return Answer::Ask(node_type.asks(&want.1)) };
-        if stored.is_deleted() {
+        // What the provider did not know when it was last asked, and nothing was heard of since, is what there is.
+        if stored.is_deleted() || stored.is_unknown() {
             return Answer::Whole;
         }
         let now = self.clock.now();

@@ -129,6 +129,14 @@ struct Ran {
     reusable: bool,
 }
 
+impl Ran {
+    fn broken_off(error: &tokio::task::JoinError) -> Self {
+        tracing::error!(%error, "an execution broke off");
+        let answer = Executed::Refused(vec![server_error(PortError::internal())]);
+        Self { answer, tags: HashSet::new(), noted: 0, reusable: false }
+    }
+}
+
 impl Executor {
     /// An executor whose response cache holds about `response_bytes`.
     pub fn new(services: Arc<Services>, response_bytes: u64, observe: Arc<dyn Observe>) -> Arc<Self> {
@@ -160,7 +168,9 @@ impl Executor {
         }
         self.observe.looked_up("miss");
         let (executor, asked_by) = (Arc::clone(self), caller.clone());
-        let run = async move { executor.run(&asked_by, operation.request(), "query").await };
+        // In a task: whoever goes away leaves it to finish, for the caches and for those who share it.
+        let run = self.services.tasks.spawn(async move { executor.run(&asked_by, operation.request(), "query").await });
+        let run = async move { run.await.unwrap_or_else(|error| Ran::broken_off(&error)) };
         self.responses.share(tenant, key, epochs, run).await
     }
 
@@ -246,6 +256,7 @@ fn server_error(error: PortError) -> ServerError {
 /// is nothing that clients could know what to do about.
 fn give_codes(response: &mut Response) {
     for error in &mut response.errors {
+        hide_value(&mut error.message);
         let extensions = error.extensions.get_or_insert_default();
         if error.path.is_empty() || extensions.get("code").is_some() {
             continue;
@@ -258,6 +269,14 @@ fn give_codes(response: &mut Response) {
             extensions.set("code", <&'static str>::from(ErrorCode::InternalServerError));
             "internal error".clone_into(&mut error.message);
         }
+    }
+}
+
+/// The executor quotes a value that does not fit, and the value may be a secret: only what was expected is told.
+fn hide_value(message: &mut String) {
+    if let Some(found) = message.find(", found ").filter(|_| message.starts_with("Expected input type")) {
+        message.truncate(found);
+        message.push('.');
     }
 }
 

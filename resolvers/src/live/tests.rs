@@ -169,9 +169,10 @@ async fn a_change_between_execution_and_registration_is_not_missed() {
     // The execution has read "first"; its tags are not registered yet, so the hub cannot find it.
     *world.meanwhile.lock() = Some(Box::new(move || changed.change(&told, "second")));
     let mut frames = world.subscribe(&hub, None);
-    assert_eq!(next(&mut frames).await.0, "SNAPSHOT first");
-    let later = texts(&mut frames, 2).await;
-    assert!(later.contains(&"CHANGED second".to_owned()), "{later:?}");
+    // As the snapshot or as a change, but it must come.
+    let seen = async { while !next(&mut frames).await.0.ends_with("second") {} };
+    tokio::time::timeout(Duration::from_secs(20), seen).await.expect("the change was missed");
+    assert!(world.executions() >= 2, "the first execution was not the last");
 }
 
 #[tokio::test]

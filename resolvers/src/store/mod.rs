@@ -15,6 +15,7 @@ pub mod merge;
 pub mod node;
 mod open;
 mod own;
+mod reader;
 pub mod setting;
 pub mod stream;
 pub mod tenant;
@@ -39,7 +40,7 @@ use crate::clock::Clock;
 pub struct Database(Arc<Inner>);
 
 struct Inner {
-    reader: DatabaseConnection,
+    reader: reader::Reader,
     writer: DatabaseConnection,
     backend: DbBackend,
     clock: Arc<dyn Clock>,

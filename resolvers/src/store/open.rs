@@ -9,7 +9,7 @@ use sea_orm::{
 };
 use ulid::Ulid;
 
-use super::{Database, Inner, StoreError};
+use super::{Database, Inner, StoreError, reader::Reader};
 use crate::clock::Clock;
 
 /// How the database is opened.
@@ -42,6 +42,9 @@ impl Database {
         } else {
             return Err(StoreError::Url);
         };
+        // Of PostgreSQL's one pool some connections are left to writers.
+        let reads = if backend == DbBackend::Sqlite { options.max_connections } else { options.max_connections / 2 };
+        let reader = Reader::new(reader, reads);
         Ok(Self(Arc::new(Inner { reader, writer, backend, clock, last_id: Mutex::new(Ulid::nil()) })))
     }
 
@@ -58,7 +61,7 @@ impl Database {
 
     /// Closes all connections; SQLite writes its log back into the file.
     pub async fn close(&self) -> Result<(), StoreError> {
-        self.0.reader.close_by_ref().await?;
+        self.0.reader.close().await?;
         self.0.writer.close_by_ref().await?;
         Ok(())
     }

@@ -20,10 +20,10 @@ pub trait Observer: Send + Sync {
     fn call(&self, call: &CallReport<'_>);
 
     /// The provider told a quota.
-    fn quota(&self, integration: &IntegrationId, quota: &QuotaReading);
+    fn quota(&self, provider: &'static str, integration: &IntegrationId, quota: &QuotaReading);
 
     /// The circuit is in this state after a call.
-    fn circuit(&self, integration: &IntegrationId, state: CircuitState);
+    fn circuit(&self, provider: &'static str, integration: &IntegrationId, state: CircuitState);
 }
 
 /// An observer that does not care.
@@ -32,13 +32,15 @@ pub struct NoObserver;
 
 impl Observer for NoObserver {
     fn call(&self, _: &CallReport<'_>) {}
-    fn quota(&self, _: &IntegrationId, _: &QuotaReading) {}
-    fn circuit(&self, _: &IntegrationId, _: CircuitState) {}
+    fn quota(&self, _: &'static str, _: &IntegrationId, _: &QuotaReading) {}
+    fn circuit(&self, _: &'static str, _: &IntegrationId, _: CircuitState) {}
 }
 
 /// One attempt at the provider.
 #[derive(Debug, Clone, Copy)]
 pub struct CallReport<'a> {
+    /// The provider's key.
+    pub provider: &'static str,
     /// The integration.
     pub integration: &'a IntegrationId,
     /// As [`super::UpstreamRequest::operation`].

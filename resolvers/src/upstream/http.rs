@@ -62,6 +62,7 @@ pub(super) struct Shared {
 /// Sends the requests of one integration.
 pub struct HttpTransport {
     shared: Arc<Shared>,
+    provider: &'static str,
     integration: IntegrationId,
     base_url: Url,
     tokens: Arc<dyn TokenSource>,
@@ -73,13 +74,14 @@ pub struct HttpTransport {
 impl HttpTransport {
     pub(super) fn new(
         shared: Arc<Shared>,
+        provider: &'static str,
         integration: IntegrationId,
         base_url: Url,
         tokens: Arc<dyn TokenSource>,
     ) -> Self {
         let turns = Semaphore::new(shared.limits.concurrency);
         let breaker = Breaker::new(Arc::clone(&shared.clock), shared.jitter.clone());
-        Self { shared, integration, base_url, tokens, turns, breaker, health: Health::default() }
+        Self { shared, provider, integration, base_url, tokens, turns, breaker, health: Health::default() }
     }
 
     /// How the calls went lately.
@@ -128,8 +130,9 @@ impl HttpTransport {
             },
         };
         self.health.record(self.shared.clock.now(), took, failure);
-        self.shared.observer.call(&CallReport { integration: &self.integration, operation, result, took });
-        self.shared.observer.circuit(&self.integration, self.breaker.state());
+        let (provider, integration) = (self.provider, &self.integration);
+        self.shared.observer.call(&CallReport { provider, integration, operation, result, took });
+        self.shared.observer.circuit(provider, integration, self.breaker.state());
     }
 
     /// One request on the wire.
@@ -261,7 +264,7 @@ impl Transport for HttpTransport {
     }
 
     fn quota(&self, quota: QuotaReading) {
-        self.shared.observer.quota(&self.integration, &quota);
+        self.shared.observer.quota(self.provider, &self.integration, &quota);
         self.health.quota(quota);
     }
 }

@@ -58,11 +58,12 @@ impl Upstream {
     /// The transport of one integration: keep it as long as the integration, for its breaker, limiter and health live in it.
     pub fn transport(
         &self,
+        provider: &'static str,
         integration: IntegrationId,
         base_url: Url,
         tokens: Arc<dyn TokenSource>,
     ) -> Arc<HttpTransport> {
-        Arc::new(HttpTransport::new(Arc::clone(&self.0), integration, base_url, tokens))
+        Arc::new(HttpTransport::new(Arc::clone(&self.0), provider, integration, base_url, tokens))
     }
 
     /// The guard, to check a base URL before it is stored.

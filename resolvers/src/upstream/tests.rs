@@ -103,7 +103,7 @@ fn transport_with(server: &Server, limits: Limits) -> (FixedClock, Arc<HttpTrans
     let clock = FixedClock::at(DateTime::UNIX_EPOCH);
     let guard = AddressGuard::new(["127.0.0.1"]);
     let upstream = Upstream::new(guard, limits, Arc::new(clock.clone()), Arc::new(NoObserver), Jitter::fixed(0.0));
-    (clock, upstream.transport("i1".into(), server.url.clone(), Arc::new(Token)))
+    (clock, upstream.transport("acme", "i1".into(), server.url.clone(), Arc::new(Token)))
 }
 
 fn transport(server: &Server) -> Arc<HttpTransport> {
@@ -208,7 +208,7 @@ async fn a_name_that_resolves_to_this_machine_is_refused() {
     let upstream = Upstream::new(AddressGuard::default(), limits, clock, Arc::new(NoObserver), Jitter::fixed(0.0));
     for base in ["https://localhost/", "https://127.0.0.1:4001/", "http://api.github.com/"] {
         let base: Url = base.parse().expect("a URL");
-        let transport = upstream.transport("i1".into(), base.clone(), Arc::new(Token));
+        let transport = upstream.transport("acme", "i1".into(), base.clone(), Arc::new(Token));
         let error = transport.send(UpstreamRequest::get(base, "core")).await.expect_err("refused");
         assert_eq!(error.kind, UpstreamErrorKind::AddressRefused, "{error}");
     }

@@ -76,7 +76,14 @@ impl Gathered {
     }
 
     /// A value with what a widget says of itself.
-    fn load<T>(self, value: T, empty: bool) -> Load<T> {
+    fn load<T>(mut self, value: T, empty: bool) -> Load<T> {
+        let mut known = Vec::new();
+        self.problems.retain(|problem| {
+            let name = (problem.code, problem.integration.clone());
+            let new = !known.contains(&name);
+            known.push(name);
+            new
+        });
         let reconnect = self.problems.iter().any(|problem| problem.code == ErrorCode::ProviderAuthExpired);
         let state = match (self.problems.is_empty(), empty) {
             _ if self.unsupported && empty => WidgetState::Unsupported,

@@ -150,6 +150,10 @@ pub(super) fn issue(value: &Value, repository: Option<&Value>) -> Option<NodeWri
     }
     let mut body = work_item(value, repository);
     copy(&mut body, value, &[("issueState", "state"), ("stateReason", "state_reason")], upper);
+    // Payloads leave it out where there is none to tell: of an open issue that is known, not missing.
+    if body.get("issueState").is_some_and(|state| state == "OPEN") {
+        body.entry("stateReason").or_insert(Value::Null);
+    }
     Some(NodeWrite::core(node(ISSUE, value)?, updated(value), body))
 }
 

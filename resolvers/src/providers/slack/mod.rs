@@ -132,6 +132,12 @@ impl Provider for Slack {
         Ok(())
     }
 
+    fn webhook_instructions(&self) -> &'static str {
+        "in the app's settings at api.slack.com/apps, enter the integration's webhookUrl under Event Subscriptions as the \
+         Request URL and subscribe to the bot events; give the app's Signing Secret (Basic Information) as webhookSecret with \
+         updateIntegration"
+    }
+
     /// Slack signs with the app's own signing secret.
     fn generates_secret(&self) -> bool {
         false
