@@ -93,7 +93,10 @@ impl Config {
 pub fn encryption_key(text: &str) -> Result<[u8; 32], ConfigError> {
     let random = |bytes: &[u8; 32]| bytes.iter().any(|byte| *byte != bytes[0]);
     STANDARD.decode(text.trim()).ok().and_then(|bytes| bytes.try_into().ok()).filter(random).ok_or_else(|| {
-        ConfigError("the encryption key must be 32 bytes in base64, made at random: `mullion key generate` makes one".to_owned())
+        ConfigError(
+            "the encryption key must be 32 bytes in base64, made at random: `mullion key generate` makes one"
+                .to_owned(),
+        )
     })
 }
 
