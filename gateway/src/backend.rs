@@ -79,6 +79,20 @@ pub async fn migrate(database: &Database) -> anyhow::Result<()> {
         .context("the database's schema cannot be brought up to date")
 }
 
+/// Refuses a key that is not the one that the database's secrets are sealed with: nothing could be opened, and what is sealed from
+/// now on could not be opened with the right one.
+pub async fn check_key(database: &Database, key: [u8; 32]) -> anyhow::Result<()> {
+    const FINGERPRINT: &str = "fingerprint of the encryption key";
+    let fingerprint = blake3::keyed_hash(&key, FINGERPRINT.as_bytes()).to_hex().to_string();
+    match database.setting(FINGERPRINT).await? {
+        Some(known) if known != fingerprint => anyhow::bail!(
+            "this database's secrets are sealed with another encryption key: set MULLION_ENCRYPTION_KEY to the one it was begun with"
+        ),
+        Some(_) => Ok(()),
+        None => Ok(database.set_setting(FINGERPRINT, &fingerprint).await?),
+    }
+}
+
 /// Puts the parts together.
 pub fn build(config: &Config, database: Database, made: Ingredients) -> anyhow::Result<Backend> {
     let Ingredients { key, clock, metrics, allow, webhook_base } = made;

@@ -32,7 +32,7 @@ pub(crate) fn print(facts: &Facts<'_>) {
         (WebSocket at the same address, event streams at /graphql/stream){webhooks}\n  \
         Sandbox   http://localhost:{sandbox_port}/_sandbox\n  Data      {}\n\n\
         Try:\n  1. Open GraphiQL and run the first tab: a whole dashboard over all providers in one query.\n  \
-        2. Run the tab \"Live dashboard\", then make something happen:\n     \
+        2. Run the tab DashboardLive, then make something happen:\n     \
         curl -X POST http://localhost:{sandbox_port}/_sandbox/github/open_issue -H 'content-type: application/json' -d '{{\"title\":\"Hello\"}}'\n  \
         3. curl http://localhost:{port}/graphql -H 'content-type: application/json' \\\n       \
         -d '{{\"query\":\"{{ dashboard(slug: \\\"team\\\") {{ widgets {{ title state }} }} }}\"}}'\n",

@@ -50,6 +50,7 @@ pub async fn dev(config: Config, options: DevOptions) -> anyhow::Result<()> {
     let webhook_base = config.server.public_url.as_deref().map_or(Ok(local.clone()), str::parse)?;
     let database = backend::open_database(&config, Arc::clone(&clock)).await?;
     backend::migrate(&database).await?;
+    backend::check_key(&database, key).await?;
     let made = Ingredients {
         key,
         clock: Arc::clone(&clock),
@@ -100,6 +101,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     if config.database.migrate {
         backend::migrate(&database).await?;
     }
+    backend::check_key(&database, key).await?;
     let webhook_base = config.server.public_url.as_deref().map(str::parse).transpose()?;
     let made =
         Ingredients { key, clock: Arc::clone(&clock), metrics: Arc::clone(&metrics), allow: Vec::new(), webhook_base };
@@ -114,7 +116,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let app = App::new(&config, Parts { engine: bridge, webhooks, clock, metrics, guard, console });
     let main = lifecycle::bind(SocketAddr::new(config.server.address, config.server.port)).await?;
     let admin = lifecycle::bind(config.server.admin_address).await?;
-    tracing::info!(address = ?main.local_addr().ok(), admin = ?admin.local_addr().ok(), "ready");
+    tracing::info!(address = %main.local_addr()?, admin = %admin.local_addr()?, "ready");
     let listeners = vec![(main, router(&app, false)), (admin, admin_router(&app))];
     let served = lifecycle::serve(&app, listeners, stop, Duration::from_secs(config.server.shutdown_seconds)).await;
     drop(app);

@@ -22,6 +22,7 @@ impl DataFolder {
     /// Makes the folder if it is new, and locks it.
     pub fn open(path: &Path) -> anyhow::Result<Self> {
         fs::create_dir_all(path).with_context(|| format!("the data folder {} cannot be made", path.display()))?;
+        keep_private(path).with_context(|| format!("the data folder {} cannot be closed to others", path.display()))?;
         let file = path.join("lock");
         let lock = OpenOptions::new().create(true).truncate(false).write(true).open(&file);
         let lock = lock.with_context(|| format!("{} cannot be opened", file.display()))?;
@@ -69,6 +70,13 @@ pub fn new_encryption_key() -> anyhow::Result<[u8; 32]> {
     getrandom::fill(&mut key)
         .map_err(|error| anyhow::anyhow!("the operating system gives no random bytes: {error}"))?;
     Ok(key)
+}
+
+/// What is in the folder is its owner's business: messages, names, sealed tokens.
+fn keep_private(path: &Path) -> std::io::Result<()> {
+    #[cfg(unix)]
+    fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o700))?;
+    Ok(())
 }
 
 fn write_private(path: &Path, text: &str) -> std::io::Result<()> {

@@ -8,7 +8,7 @@ mod sandbox;
 mod schema;
 mod serve;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{io::Write as _, path::PathBuf, process::ExitCode};
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
@@ -116,9 +116,10 @@ fn run(command: Command) -> anyhow::Result<()> {
 }
 
 /// Prints a line for people or pipes; a closed pipe is no failure.
-#[expect(clippy::print_stdout, reason = "the answer of a command belongs on standard output")]
 pub(crate) fn print(text: &str) {
-    println!("{text}");
+    let mut out = std::io::stdout().lock();
+    // Whoever reads no further (`| head -1`) has what they wanted.
+    let _ = writeln!(out, "{text}");
 }
 
 #[expect(clippy::print_stderr, reason = "the log may not have started")]

@@ -137,7 +137,7 @@ impl Run for World {
 }
 
 fn hub() -> Arc<LiveHub> {
-    LiveHub::new(TaskTracker::new(), Duration::from_secs(3600))
+    LiveHub::new(TaskTracker::new(), Duration::from_hours(1))
 }
 
 async fn next(frames: &mut Frames) -> (String, String) {

@@ -94,9 +94,12 @@ fn identify(world: &mut World, hook: usize, payload: &[u8]) -> (u64, String) {
     (180_000_000_000 + world.deliveries * 11, Dice::new(seed).guid())
 }
 
-/// The number of a new hook. Hooks have numbers of their own: whether there are any does not change the world beside them.
-pub(crate) fn next_id(world: &World) -> u64 {
-    world.hooks.iter().map(|hook| hook.id).max().unwrap_or(540_000_000) + 13
+/// The number of a new hook. Hooks have numbers of their own: whether there are any does not change the world beside them. Those
+/// of repositories are numbered apart from the others, which are set up anew at every start, in between or after them.
+pub(crate) fn next_id(world: &World, of_repository: bool) -> u64 {
+    let first = if of_repository { 540_000_000 } else { 530_000_000 };
+    let alike = world.hooks.iter().filter(|hook| hook.repo.is_some() == of_repository);
+    alike.map(|hook| hook.id).max().unwrap_or(first) + 13
 }
 
 /// Sends a delivery (for the first time or again) and remembers it.

@@ -237,7 +237,7 @@ impl Sandbox for GithubSandbox {
         let base = state.base;
         let world = Arc::make_mut(&mut state.world);
         world.hooks.retain(|hook| hook.repo.is_some() || hook.url != url);
-        let id = hooks::next_id(world);
+        let id = hooks::next_id(world, false);
         world.hooks.push(hooks::Hook {
             id,
             repo: None,

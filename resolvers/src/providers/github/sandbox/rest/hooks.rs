@@ -109,7 +109,7 @@ fn create(world: &mut World, call: &Call, at: usize, webhooks: &mut Vec<Outgoing
     if world.hooks.iter().any(|hook| hook.repo == Some(at) && hook.url == url) {
         return Reply::invalid("Hook", "url", "custom");
     }
-    let id = hooks::next_id(world);
+    let id = hooks::next_id(world, true);
     let mut hook = Hook {
         id,
         repo: Some(at),
