@@ -10,7 +10,13 @@ use crate::{answers::Providers, provider::Provider};
 
 /// All providers of this build, by key.
 pub fn all() -> Providers {
-    let list: Vec<Arc<dyn Provider>> =
-        vec![Arc::new(asana::Asana), Arc::new(github::Github::default()), Arc::new(slack::Slack::default())];
-    list.into_iter().map(|provider| (provider.descriptor().key, provider)).collect()
+    let mut all = Providers::new();
+    add(&mut all, asana::Asana);
+    add(&mut all, github::Github::default());
+    add(&mut all, slack::Slack::default());
+    all
+}
+
+fn add(all: &mut Providers, provider: impl Provider + 'static) {
+    all.insert(provider.descriptor().key, Arc::new(provider));
 }
