@@ -88,7 +88,8 @@ describe('the console', { timeout: 180_000 }, () => {
     page.on('websocket', (socket) => socket.on('framereceived', ({ payload }) => frames.push(String(payload))));
     await page.getByRole('tab', { name: 'DashboardLive' }).click();
     await run(page);
-    await page.locator('.live').getByText('SNAPSHOT_END').waitFor();
+    await until(() => frames.some((frame) => frame.includes('SNAPSHOT_END')), 'SNAPSHOT_END');
+    await page.waitForFunction(() => document.querySelector('.live')?.innerText.includes('SNAPSHOT_END'));
     const before = await answers(page);
     assert.ok(before >= 7, `six widgets and SNAPSHOT_END, but ${before} answers`);
     const title = `Seen by the console ${Date.now()}`;
@@ -98,7 +99,7 @@ describe('the console', { timeout: 180_000 }, () => {
       body: JSON.stringify({ title }),
     });
     assert.ok(response.ok, `the sandbox answered ${response.status}: ${await response.text()}`);
-    await page.locator('.live').getByText('CHANGED').first().waitFor();
+    await page.waitForFunction(() => document.querySelector('.live')?.innerText.includes('CHANGED'));
     await until(() => frames.some((frame) => frame.includes(title)), 'an answer with the new issue');
     assert.ok((await answers(page)) > before);
     assert.match(await wholeAnswer(page), /"dashboardUpdated"/);
