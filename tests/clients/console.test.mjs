@@ -86,6 +86,8 @@ describe('the console', { timeout: 180_000 }, () => {
     const { page, complaints } = await open('/');
     const frames = [];
     page.on('websocket', (socket) => socket.on('framereceived', ({ payload }) => frames.push(String(payload))));
+    // The page asks for the dashboard's id when it starts: only then is the variable filled in.
+    await page.waitForLoadState('networkidle');
     await page.getByRole('tab', { name: 'DashboardLive' }).click();
     await run(page);
     await until(() => frames.some((frame) => frame.includes('SNAPSHOT_END')), 'SNAPSHOT_END');
