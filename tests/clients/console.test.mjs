@@ -86,11 +86,11 @@ describe('the console', { timeout: 180_000 }, () => {
     const { page, complaints } = await open('/');
     const frames = [];
     page.on('websocket', (socket) => socket.on('framereceived', ({ payload }) => frames.push(String(payload))));
-    // The page asks for the dashboard's id when it starts: only then is the variable filled in.
-    await page.waitForLoadState('networkidle');
     await page.getByRole('tab', { name: 'DashboardLive' }).click();
+    await editorHolds(page, 'operation.graphql', 'subscription DashboardLive');
+    await editorHolds(page, 'variables.json', dashboard);
     await run(page);
-    await until(() => frames.some((frame) => frame.includes('SNAPSHOT_END')), 'SNAPSHOT_END');
+    await until(() => frames.some((frame) => frame.includes('SNAPSHOT_END')), () => `SNAPSHOT_END (frames so far: ${frames.join('\n')})`);
     await page.waitForFunction(() => document.querySelector('.live')?.innerText.includes('SNAPSHOT_END'));
     const before = await answers(page);
     assert.ok(before >= 7, `six widgets and SNAPSHOT_END, but ${before} answers`);
@@ -159,13 +159,21 @@ async function run(page) {
 
 /** Waits until this text is in the answer. */
 async function answer(page, text) {
-  await page.waitForFunction((text) => globalThis.__MONACO.editor.getModels().some((model) => model.uri.path.endsWith('response.json') && model.getValue().includes(text)), text);
+  await editorHolds(page, 'response.json', text);
+}
+
+/** Waits until this text is in one of GraphiQL's editors. */
+async function editorHolds(page, file, text) {
+  await page.waitForFunction(
+    ([file, text]) => globalThis.__MONACO.editor.getModels().some((model) => model.uri.path.endsWith(file) && model.getValue().includes(text)),
+    [file, text],
+  );
 }
 
 async function until(condition, what) {
   const deadline = Date.now() + PATIENCE;
   while (!condition()) {
-    assert.ok(Date.now() < deadline, `${what} did not come`);
+    if (Date.now() >= deadline) assert.fail(`did not come: ${typeof what === 'function' ? what() : what}`);
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
 }

@@ -7,7 +7,8 @@ const START = /* GraphQL */ `
     dashboards(first: 1) { nodes { id } }
   }
 `;
-const PATIENCE_MS = 1500;
+// A server on a busy machine may need seconds for its first answer; without it the examples have no id to show.
+const PATIENCE_MS = 10_000;
 const REMEMBERED = 'mullion:dashboard';
 const STORED = ['graphiql:tabState', 'graphiql:variables'];
 
