@@ -7,9 +7,13 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use mullion_migrations::Migrator;
 use mullion_resolvers::{
     answers::{Connector, Cursors, Providers, Services},
+    bus::{
+        Bus,
+        follower::{Follower, Looks},
+    },
     cache::{epochs::Epochs, nodes::NodeCache},
     clock::Clock,
-    engine::{Applier, Directory, Engine, Shelf},
+    engine::{Announcer, Applier, Directory, Engine, Shelf},
     execution::Executor,
     live::LiveHub,
     store::{Database, OpenOptions},
@@ -31,6 +35,9 @@ use crate::{
 /// How often what lies in tables is counted for metrics, and what is old is removed.
 const HOUSEKEEPING: Duration = Duration::from_secs(15);
 
+/// How often the streams' heads are looked at although hints about them get through: one may be lost.
+const LOOK_CONNECTED: Duration = Duration::from_secs(5);
+
 /// What answers behind the transports.
 pub struct Backend {
     /// Executes operations.
@@ -40,6 +47,7 @@ pub struct Backend {
     /// Where tasks run: to be closed and waited for at the end.
     pub tasks: TaskTracker,
     worker: Option<Worker>,
+    follower: Option<Follower>,
     metrics: Arc<Metrics>,
     retention: chrono::Duration,
 }
@@ -56,6 +64,8 @@ pub struct Ingredients {
     pub allow: Vec<String>,
     /// Where providers reach us.
     pub webhook_base: Option<Url>,
+    /// What other processes over the same database tell and are told.
+    pub bus: Arc<dyn Bus>,
 }
 
 /// Opens the database that the configuration names; the SQLite file of the data folder where it names none.
@@ -95,7 +105,7 @@ pub async fn check_key(database: &Database, key: [u8; 32]) -> anyhow::Result<()>
 
 /// Puts the parts together.
 pub fn build(config: &Config, database: Database, made: Ingredients) -> anyhow::Result<Backend> {
-    let Ingredients { key, clock, metrics, allow, webhook_base } = made;
+    let Ingredients { key, clock, metrics, allow, webhook_base, bus } = made;
     let tasks = TaskTracker::new();
     let vault = Vault::new([STANDARD.encode(key).as_str()]).context("the encryption key cannot be used")?;
     let providers: Arc<Providers> = Arc::new(mullion_resolvers::providers::all());
@@ -111,7 +121,6 @@ pub fn build(config: &Config, database: Database, made: Ingredients) -> anyhow::
     let nodes = NodeCache::new(config.cache.node_bytes);
     let shelf = Arc::new(Shelf::new(database.clone(), nodes, Arc::clone(&epochs)));
     let hub = LiveHub::new(tasks.clone(), Duration::from_secs(config.live.poll_seconds));
-    let applier = Arc::new(Applier::new(Arc::clone(&shelf), Arc::clone(&epochs), Arc::clone(&hub)));
     let connector = Arc::new(Connector::new(
         database.clone(),
         vault.clone(),
@@ -120,11 +129,23 @@ pub fn build(config: &Config, database: Database, made: Ingredients) -> anyhow::
         Arc::clone(&clock),
     ));
     let directory = Arc::new(Directory::new(Arc::clone(&connector) as _, Arc::clone(&shelf), Arc::clone(&epochs)));
+    let own = Announcer::new(
+        database.clone(),
+        Arc::clone(&epochs),
+        Arc::clone(&hub),
+        (Arc::clone(&directory), Arc::clone(&bus)),
+    );
+    let announcer = Arc::new(own);
+    let applier = Arc::new(Applier::new(Arc::clone(&shelf), Arc::clone(&announcer)));
     let engine =
         Arc::new(Engine::new(shelf, directory, Arc::clone(&applier), epochs, (Arc::clone(&clock), tasks.clone())));
     let cursors = Cursors::new(&vault);
     let work = Arc::new(Notify::new());
     let inbox = Inbox::new(database.clone(), vault.clone(), Arc::clone(&providers), Arc::clone(&work));
+    // SQLite has one process; over PostgreSQL there may be others.
+    let alone = Duration::from_millis(config.replicas.poll_milliseconds);
+    let looks = Looks { connected: LOOK_CONNECTED.max(alone), alone };
+    let follower = database.is_shared().then(|| Follower { database: database.clone(), announcer, bus, looks });
     let services = Arc::new(Services {
         database,
         vault,
@@ -143,7 +164,7 @@ pub fn build(config: &Config, database: Database, made: Ingredients) -> anyhow::
     let executor = Executor::new(services, config.cache.response_bytes, counters);
     let doors = Arc::new(Doors::new(inbox, Arc::clone(&metrics), tasks.clone()));
     let retention = chrono::Duration::days(i64::try_from(config.live.retention_days).unwrap_or(i64::MAX / 2));
-    Ok(Backend { executor, doors, tasks, worker: Some(worker), metrics, retention })
+    Ok(Backend { executor, doors, tasks, worker: Some(worker), follower, metrics, retention })
 }
 
 impl Backend {
@@ -151,6 +172,9 @@ impl Backend {
     pub fn start(&mut self, stop: &CancellationToken) {
         if let Some(worker) = self.worker.take() {
             self.tasks.spawn(worker.run(stop.clone()));
+        }
+        if let Some(follower) = self.follower.take() {
+            self.tasks.spawn(follower.run(stop.clone()));
         }
         let (services, metrics) = (Arc::clone(self.executor.services()), Arc::clone(&self.metrics));
         let (stop, retention) = (stop.clone(), self.retention);

@@ -5,6 +5,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use anyhow::{Context, bail};
 use axum::{Router, routing::get};
 use mullion_resolvers::{
+    bus::{Alone, Bus, nats::Nats},
     clock::{Clock, SystemClock},
     secret::Secret,
 };
@@ -57,6 +58,7 @@ pub async fn dev(config: Config, options: DevOptions) -> anyhow::Result<()> {
         metrics: Arc::clone(&metrics),
         allow: vec![format!("127.0.0.1:{sandbox_port}"), format!("localhost:{sandbox_port}")],
         webhook_base: Some(webhook_base),
+        bus: Arc::new(Alone),
     };
     let mut backend = backend::build(&config, database, made)?;
     let services = Arc::clone(backend.executor.services());
@@ -103,8 +105,20 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     }
     backend::check_key(&database, key).await?;
     let webhook_base = config.server.public_url.as_deref().map(str::parse).transpose()?;
-    let made =
-        Ingredients { key, clock: Arc::clone(&clock), metrics: Arc::clone(&metrics), allow: Vec::new(), webhook_base };
+    let bus: Arc<dyn Bus> = match &config.replicas.nats_url {
+        Some(url) => Nats::connect(url, &config.replicas.nats_prefix, stop.clone())
+            .await
+            .context("NATS cannot be used; check replicas.nats_url")?,
+        None => Arc::new(Alone),
+    };
+    let made = Ingredients {
+        key,
+        clock: Arc::clone(&clock),
+        metrics: Arc::clone(&metrics),
+        allow: Vec::new(),
+        webhook_base,
+        bus,
+    };
     let mut backend = backend::build(&config, database, made)?;
     backend.start(&stop);
     let guard = Guard::public(config.server.public_url.as_deref(), &config.server.allowed_origins);

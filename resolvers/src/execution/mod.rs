@@ -223,6 +223,7 @@ impl Executor {
                 return Ran { answer, tags: HashSet::new(), noted: 0, reusable: false };
             }
         };
+        scope.note_head(noted);
         let mut response = self.graph.execute(request.data(services.ports(&caller.viewer, &scope))).await;
         give_codes(&mut response);
         let reusable = response.errors.is_empty() && !scope.is_stale();

@@ -113,6 +113,17 @@ impl Operation {
         self.wake.notify_one();
     }
 
+    /// Anything may have changed.
+    pub(super) fn mark_all(&self) {
+        let mut state = self.state.lock();
+        state.structure_dirty = true;
+        for slot in state.slots.iter_mut().filter(|slot| !slot.removed) {
+            slot.dirt.get_or_insert_default().add(UpdateReason::Changed, None);
+        }
+        drop(state);
+        self.wake.notify_one();
+    }
+
     /// The widget that a slot shows.
     pub(super) fn widget(&self, slot: u32) -> Option<WidgetId> {
         let state = self.state.lock();

@@ -20,7 +20,7 @@ pub mod setting;
 pub mod stream;
 pub mod tenant;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod text;
 mod transaction;
 pub mod widget;

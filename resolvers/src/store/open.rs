@@ -53,6 +53,11 @@ impl Database {
         &self.0.writer
     }
 
+    /// Whether other processes may write to it too.
+    pub fn is_shared(&self) -> bool {
+        self.0.backend == DbBackend::Postgres
+    }
+
     /// Whether the database answers: for readiness.
     pub async fn ping(&self) -> Result<(), StoreError> {
         self.0.reader.execute_unprepared("SELECT 1").await?;

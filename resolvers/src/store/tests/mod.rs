@@ -1,6 +1,6 @@
 //! The store's suite, the same on SQLite and PostgreSQL: every case is written once and runs on both.
 
-mod bench;
+pub(crate) mod bench;
 mod inbox;
 mod laws;
 mod lists;
