@@ -12,7 +12,7 @@ use mullion_resolvers::{
     engine::{Applier, Directory, Engine, Shelf},
     execution::Executor,
     live::LiveHub,
-    store::{Database, OpenOptions},
+    store::Database,
     upstream::{AddressGuard, Jitter, Limits, Upstream},
     vault::Vault,
     webhook::{Inbox, worker::Worker},
@@ -56,20 +56,6 @@ pub struct Ingredients {
     pub allow: Vec<String>,
     /// Where providers reach us.
     pub webhook_base: Option<Url>,
-}
-
-/// Opens the database that the configuration names; the SQLite file of the data folder where it names none.
-pub async fn open_database(config: &Config, clock: Arc<dyn Clock>) -> anyhow::Result<Database> {
-    let url = if let Some(url) = &config.database.url {
-        url.clone()
-    } else {
-        let folder = &config.database.data;
-        std::fs::create_dir_all(folder)
-            .with_context(|| format!("the data folder {} cannot be made", folder.display()))?;
-        format!("sqlite://{}", folder.join("mullion.db").display())
-    };
-    let options = OpenOptions { max_connections: config.database.max_connections, ..OpenOptions::default() };
-    Database::open(&url, &options, clock).await.context("the database cannot be opened; check database.url")
 }
 
 /// Brings the database's schema up to date.
