@@ -16,7 +16,7 @@ use mullion_resolvers::{
     engine::{Announcer, Applier, Directory, Engine, Shelf},
     execution::Executor,
     live::LiveHub,
-    store::{Database, OpenOptions},
+    store::Database,
     upstream::{AddressGuard, Jitter, Limits, Upstream},
     vault::Vault,
     webhook::{Inbox, worker::Worker},
@@ -66,20 +66,6 @@ pub struct Ingredients {
     pub webhook_base: Option<Url>,
     /// What other processes over the same database tell and are told.
     pub bus: Arc<dyn Bus>,
-}
-
-/// Opens the database that the configuration names; the SQLite file of the data folder where it names none.
-pub async fn open_database(config: &Config, clock: Arc<dyn Clock>) -> anyhow::Result<Database> {
-    let url = if let Some(url) = &config.database.url {
-        url.clone()
-    } else {
-        let folder = &config.database.data;
-        std::fs::create_dir_all(folder)
-            .with_context(|| format!("the data folder {} cannot be made", folder.display()))?;
-        format!("sqlite://{}", folder.join("mullion.db").display())
-    };
-    let options = OpenOptions { max_connections: config.database.max_connections, ..OpenOptions::default() };
-    Database::open(&url, &options, clock).await.context("the database cannot be opened; check database.url")
 }
 
 /// Brings the database's schema up to date.

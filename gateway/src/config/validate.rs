@@ -88,6 +88,7 @@ impl Config {
 
     fn check_numbers(&self) -> Result<(), ConfigError> {
         let at_least_one = [
+            ("server.header_timeout_seconds", self.server.header_timeout_seconds),
             ("server.request_timeout_seconds", self.server.request_timeout_seconds),
             ("live.init_timeout_milliseconds", self.live.init_timeout_milliseconds),
             ("live.ping_seconds", self.live.ping_seconds),

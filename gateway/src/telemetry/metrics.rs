@@ -13,7 +13,7 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-/// A delivery, by what came of it: `stored`, `duplicate`, `ignored`, `rejected`, …
+/// A delivery, by what came of it: one of [`DELIVERY_RESULTS`].
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct DeliveryLabels {
     /// The provider.
@@ -22,7 +22,7 @@ pub struct DeliveryLabels {
     pub result: String,
 }
 
-/// A call to a provider, by what came of it: `ok`, `not_modified`, `rate_limited`, `error`, `timeout`, …
+/// A call to a provider, by what came of it: one of [`CALL_RESULTS`].
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct CallLabels {
     /// The provider.
@@ -73,6 +73,46 @@ pub struct ExecutionLabels {
     /// The kind.
     pub kind: &'static str,
 }
+
+/// What may come of a delivery: before its body was read, when it was received, and when it was processed.
+const DELIVERY_RESULTS: [&str; 20] = [
+    "too_large",
+    "busy",
+    "slow",
+    "broken",
+    "unknown",
+    "accepted",
+    "duplicate",
+    "answered",
+    "handshake",
+    "bad_signature",
+    "bad_timestamp",
+    "not_json",
+    "missing_event",
+    "unsupported_type",
+    "no_handshake",
+    "failed",
+    "applied",
+    "ignored",
+    "repeated",
+    "retried",
+];
+
+/// What may come of a call: an answer, or the kind of a failure.
+const CALL_RESULTS: [&str; 12] = [
+    "ok",
+    "not_modified",
+    "refused",
+    "rate_limited",
+    "auth_expired",
+    "forbidden",
+    "not_found",
+    "rejected",
+    "down",
+    "timeout",
+    "circuit_open",
+    "address_refused",
+];
 
 /// A gauge of fractions: seconds.
 pub type Seconds = Gauge<f64, AtomicU64>;
@@ -154,6 +194,39 @@ impl Metrics {
         registry.register_with_unit("request", requests, Unit::Seconds, self.request_latency.clone());
     }
 
+    /// Metrics whose series are there from the start, at zero: a counter that appears with its first event hides that event from
+    /// rates and alerts. Series of integrations come with the integrations.
+    pub fn with_providers<'a>(providers: impl IntoIterator<Item = &'a str>) -> Self {
+        let metrics = Self::default();
+        for provider in providers {
+            for result in DELIVERY_RESULTS {
+                let labels = DeliveryLabels { provider: provider.to_owned(), result: result.to_owned() };
+                drop(metrics.deliveries.get_or_create(&labels));
+            }
+            for result in CALL_RESULTS {
+                let labels = CallLabels { provider: provider.to_owned(), result: result.to_owned() };
+                drop(metrics.provider_calls.get_or_create(&labels));
+                drop(metrics.provider_latency.get_or_create(&labels));
+            }
+        }
+        for transport in ["websocket", "event_stream"] {
+            drop(metrics.frames.get_or_create(&TransportLabels { transport }));
+            drop(metrics.open_sockets.get_or_create(&TransportLabels { transport }));
+        }
+        for kind in ["query", "mutation", "subscription", "live"] {
+            drop(metrics.executions.get_or_create(&ExecutionLabels { kind }));
+        }
+        for cache in ["document", "response"] {
+            for result in ["hit", "miss"] {
+                drop(metrics.cache.get_or_create(&CacheLabels { cache, result }));
+            }
+        }
+        for route in ["/graphql", "/graphql/stream", "/webhooks/{provider}/{endpoint}"] {
+            drop(metrics.request_latency.get_or_create(&RequestLabels { route: route.to_owned(), status: 200 }));
+        }
+        metrics
+    }
+
     /// Counts a webhook delivery.
     pub fn delivery(&self, provider: &str, result: &str) {
         let labels = DeliveryLabels { provider: provider.to_owned(), result: result.to_owned() };
@@ -214,6 +287,41 @@ mod tests {
     use std::time::Duration;
 
     use super::Metrics;
+
+    #[test]
+    fn every_series_that_is_known_is_there_from_the_start() {
+        let text = Metrics::with_providers(["github", "slack"]).encode();
+        for expected in [
+            "mullion_deliveries_total{provider=\"github\",result=\"accepted\"} 0",
+            "mullion_deliveries_total{provider=\"slack\",result=\"bad_signature\"} 0",
+            "mullion_deliveries_total{provider=\"slack\",result=\"applied\"} 0",
+            "mullion_inbox_lag_seconds 0",
+            "mullion_live_operations 0",
+            "mullion_executions_total{kind=\"live\"} 0",
+            "mullion_frames_total{transport=\"event_stream\"} 0",
+            "mullion_open_sockets{transport=\"websocket\"} 0",
+            "mullion_provider_calls_total{provider=\"slack\",result=\"timeout\"} 0",
+            "mullion_provider_call_seconds_count{provider=\"github\",result=\"ok\"} 0",
+            "mullion_cache_lookups_total{cache=\"response\",result=\"hit\"} 0",
+            "mullion_request_seconds_count{route=\"/graphql\",status=\"200\"} 0",
+            "# TYPE mullion_quota_remaining gauge",
+            "# TYPE mullion_circuit_state gauge",
+        ] {
+            assert!(text.contains(expected), "{expected} is not in\n{text}");
+        }
+    }
+
+    #[test]
+    fn every_result_of_a_call_has_its_series() {
+        use mullion_resolvers::upstream::UpstreamErrorKind::{
+            AddressRefused, AuthExpired, CircuitOpen, Down, Forbidden, NotFound, RateLimited, Rejected, Timeout,
+        };
+        for kind in
+            [RateLimited, AuthExpired, Forbidden, NotFound, Rejected, Down, Timeout, CircuitOpen, AddressRefused]
+        {
+            assert!(super::CALL_RESULTS.contains(&<&'static str>::from(kind)), "{kind:?}");
+        }
+    }
 
     #[test]
     fn every_family_has_its_name() {

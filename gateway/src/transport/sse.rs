@@ -11,6 +11,7 @@ use axum::{
 use bytes::{BufMut, Bytes, BytesMut};
 use futures::{StreamExt, stream, stream::BoxStream};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
+use mullion_schema::error::ErrorCode;
 use tokio::{
     sync::OwnedSemaphorePermit,
     time::{Instant, Interval, MissedTickBehavior, timeout},
@@ -150,13 +151,19 @@ struct Events {
 }
 
 impl Events {
-    /// The next bytes. An end without `complete` (shutdown, a revoked key) makes the client ask again.
+    /// The next bytes. An end without `complete` (shutdown) makes the client ask again; to one whose key was revoked that is told,
+    /// as the answer to its operation: asking again would be refused.
     async fn next(&mut self) -> Option<Bytes> {
         let frames = self.frames.as_mut()?;
         loop {
             tokio::select! {
                 () = self.app.shutdown.cancelled() => return None,
-                () = self.caller.revoked.cancelled() => return None,
+                () = self.caller.revoked.cancelled() => {
+                    self.frames = None;
+                    let error = RequestError::new(ErrorCode::Unauthenticated, "the API key was revoked");
+                    let last = event(&LiveFrame { payload: error.to_body(), cursor: None });
+                    return Some([last, COMPLETE].concat().into());
+                }
                 frame = frames.next() => {
                     let Some(frame) = frame else {
                         self.frames = None;

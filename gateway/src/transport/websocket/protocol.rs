@@ -8,9 +8,11 @@ use serde::Deserialize;
 use super::message::Incoming;
 use crate::transport::{error::RequestError, params::Params};
 
-/// Close codes of the protocol.
+/// Close codes: below 4000 of WebSocket itself, above of the subprotocol.
 pub(super) mod code {
     pub(in super::super) const GOING_AWAY: u16 = 1001;
+    pub(in super::super) const PROTOCOL: u16 = 1002;
+    pub(in super::super) const NO_TEXT: u16 = 1007;
     pub(in super::super) const TOO_BIG: u16 = 1009;
     pub(in super::super) const INTERNAL: u16 = 1011;
     pub(in super::super) const INVALID: u16 = 4400;

@@ -36,6 +36,8 @@ const UNANSWERED_PINGS: u32 = 3;
 const CURSOR_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a close frame may take to be answered.
 const GOODBYE: Duration = Duration::from_secs(2);
+/// How long a connection that is broken is held open after the close frame.
+const LINGER: Duration = Duration::from_secs(1);
 
 enum Event {
     Next(Bytes),
@@ -275,16 +277,20 @@ fn once(app: Arc<App>, caller: Caller, operation: ParsedOperation) -> BoxStream<
     answered.map(stream::iter).flatten_stream().boxed()
 }
 
-/// What a broken message means.
+/// What a broken frame means. The library's error is of a version that is not ours, so that its words tell which it is; a test
+/// sends a frame of each kind.
 fn broken(error: &axum::Error) -> End {
     let text = error.to_string();
-    if text.contains("too long") || text.contains("too big") {
-        return Some(Close::new(code::TOO_BIG, "The message is too big"));
+    if text.contains("without closing handshake") {
+        return None;
     }
-    if text.contains("UTF-8") || text.contains("utf-8") {
-        return Some(Close::new(code::INVALID, "Invalid message received"));
-    }
-    None
+    let kinds = [
+        ("Space limit exceeded", code::TOO_BIG, "The message is too big"),
+        ("UTF-8", code::NO_TEXT, "A text message must be UTF-8"),
+        ("WebSocket protocol error", code::PROTOCOL, "Not a WebSocket frame as RFC 6455 has it"),
+    ];
+    let kind = kinds.into_iter().find(|(words, ..)| text.contains(words));
+    kind.map(|(_, code, reason)| Close::new(code, reason))
 }
 
 async fn send(socket: &mut WebSocket, text: Utf8Bytes) -> Result<(), End> {
@@ -305,9 +311,17 @@ async fn send_payload(socket: &mut WebSocket, text: Option<Utf8Bytes>) -> Result
 pub(super) async fn refuse(mut socket: WebSocket, close: Close) {
     let frame = CloseFrame { code: close.code, reason: close.reason.as_ref().into() };
     let goodbye = async {
-        if socket.send(Message::Close(Some(frame))).await.is_ok() {
-            while let Some(Ok(_)) = socket.recv().await {}
+        if socket.send(Message::Close(Some(frame))).await.is_err() {
+            return;
         }
+        while let Some(Ok(message)) = socket.recv().await {
+            if matches!(message, Message::Close(_)) {
+                return;
+            }
+        }
+        // After a broken frame nothing more can be read. What lies unread would reset the connection when it is dropped, and take
+        // the close frame with it: the other side is given time to read that.
+        tokio::time::sleep(LINGER).await;
     };
     // Whoever does not answer is left.
     let _ = timeout(GOODBYE, goodbye).await;
