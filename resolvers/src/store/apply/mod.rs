@@ -49,6 +49,9 @@ pub trait Rules: Send + Sync {
 
     /// Numbers in bodies that items of lists move.
     fn counts(&self) -> &'static [Count];
+
+    /// Whether nodes of a type are containers, as activities name them.
+    fn is_container(&self, type_name: &str) -> bool;
 }
 
 impl<P: Provider + ?Sized> Rules for Arc<P> {
@@ -76,6 +79,10 @@ impl<P: Provider + ?Sized> Rules for Arc<P> {
 
     fn counts(&self) -> &'static [Count] {
         self.descriptor().counts
+    }
+
+    fn is_container(&self, type_name: &str) -> bool {
+        self.containers().iter().any(|known| known.container == type_name)
     }
 }
 

@@ -212,4 +212,8 @@ impl Rules for FakeRules {
     fn counts(&self) -> &'static [Count] {
         &[Count { parent: "FakeRepo", key: "openCount", list: "issues", filter: ("states", "OPEN") }]
     }
+
+    fn is_container(&self, type_name: &str) -> bool {
+        type_name == "FakeRepo"
+    }
 }
