@@ -7,6 +7,7 @@ mod laws;
 mod lists;
 mod nodes;
 mod own;
+mod pool;
 mod stream;
 
 /// Makes a test on each database of every case.
