@@ -36,6 +36,8 @@ const UPDATED: &str = "updatedAt";
 pub(super) struct Turn {
     /// What was known of it before.
     pub(super) before: Option<NodeState>,
+    /// What it may be instead: events of one instant contradict each other, and nobody has asked the provider yet.
+    pub(super) rival: Option<NodeState>,
     /// The oldest version that changed something, in microseconds.
     pub(super) at: i64,
     /// Which change of the batch did it.
@@ -133,18 +135,28 @@ fn in_body(
 
 fn step(place: &Place<'_>, (node, turn, after): (&NodeRef, &Turn, &NodeState), told: &Told<'_>) -> Step {
     let is = i64::from(is_counted(place, node, after, told));
-    // A fetch tells what is, not when it came about: unless that is clear, the number stays the provider's.
-    let unclear = if place.origin.source == Source::Provider { Step::By(0) } else { Step::Unknown };
+    let fetched = place.origin.source == Source::Provider;
+    // A number that was told with the fetch, or after it, holds what it shows.
+    if fetched && told.as_of >= place.origin.at.timestamp_micros() {
+        return Step::By(0);
+    }
+    // Which of two contents that came last is right: what lost a tie, or what was there and has lost it.
+    let contenders = turn.rival.iter().chain(turn.before.as_ref().filter(|_| is_tied(after)));
+    if !fetched && contenders.into_iter().any(|rival| i64::from(is_counted(place, node, rival, told)) != is) {
+        return Step::Unknown;
+    }
     let Some(before) = &turn.before else {
         return match counted_unheard(place, node, after, told) {
             Some(was) => Step::By(is - i64::from(was)),
-            None => unclear,
+            // That a fetch comes to know of a thing does not mean that anything happened to it.
+            None if fetched => Step::By(0),
+            None => Step::Unknown,
         };
     };
     let was = i64::from(is_counted(place, node, before, told));
     let seen_since = before.stamps.values().any(|stamp| stamp.fetched >= told.as_of);
     let later = turn.at > told.as_of.saturating_add(SKEW) && !before.is_stale();
-    if was == is || seen_since || later { Step::By(is - was) } else { unclear }
+    if was == is || seen_since || later { Step::By(is - was) } else { Step::Unknown }
 }
 
 /// Whether a node that nobody had heard of was in a number all the same; `None`: that cannot be told.
@@ -175,6 +187,10 @@ fn is_counted(place: &Place<'_>, node: &NodeRef, state: &NodeState, told: &Told<
         && state.unknown_at.is_none()
         && place.rules.memberships(node, &state.body).iter().any(|(list, _)| list == told.list)
         && (told.filter.is_empty() || place.rules.matches(told.list, told.filter, &state.body))
+}
+
+fn is_tied(state: &NodeState) -> bool {
+    state.stamps.values().any(|stamp| stamp.tied)
 }
 
 fn shift(place: &Place<'_>, window: &mut list_window::Model, step: Step) {

@@ -76,7 +76,7 @@ impl Work {
         for (index, change) in batch.changes.iter().enumerate() {
             for write in change.writes.iter().filter(|write| is_storable(&write.node)) {
                 let merged = merge(self.states.get(&write.node), write, place.origin);
-                self.note_turn(index, write, merged.outcome);
+                self.note_turn(index, write, &merged);
                 self.put(index, &write.node, merged);
             }
             for node in &change.stale {
@@ -99,17 +99,21 @@ impl Work {
     }
 
     /// Keeps what a node was, before a write that does something to it.
-    fn note_turn(&mut self, change: usize, write: &NodeWrite, outcome: Outcome) {
+    fn note_turn(&mut self, change: usize, write: &NodeWrite, merged: &Merged) {
         let before = self.states.get(&write.node);
-        if outcome == Outcome::Confirmed && before.is_some() {
+        let rival = rival(write, merged);
+        if merged.outcome == Outcome::Confirmed && before.is_some() && rival.is_none() {
             return;
         }
         let versions = write.aspects.iter().map(|aspect| aspect.version).chain(write.deleted);
         let at = versions.map(|version| version.at).min().unwrap_or_default();
         match self.turns.get_mut(&write.node) {
-            Some(turn) => turn.at = turn.at.min(at),
+            Some(turn) => {
+                turn.at = turn.at.min(at);
+                turn.rival = rival.or(turn.rival.take());
+            }
             None => {
-                let turn = Turn { before: before.cloned(), at, change };
+                let turn = Turn { before: before.cloned(), rival, at, change };
                 self.turns.insert(write.node.clone(), turn);
             }
         }
@@ -198,4 +202,16 @@ impl Work {
         let touched: BTreeSet<NodeRef> = self.effects.into_iter().flatten().map(|(node, _)| node).collect();
         self.states.into_iter().filter(move |(node, _)| touched.contains(node))
     }
+}
+
+/// What a node is if the content that lost a tie is the right one.
+fn rival(write: &NodeWrite, merged: &Merged) -> Option<NodeState> {
+    let state = &merged.state;
+    let mut rival = None;
+    for (key, value) in write.aspects.iter().flat_map(|aspect| &aspect.fields) {
+        if state.stamps.get(key).is_some_and(|stamp| stamp.tied) && state.body.get(key) != Some(value) {
+            rival.get_or_insert_with(|| state.clone()).body.insert(key.clone(), value.clone());
+        }
+    }
+    rival
 }
