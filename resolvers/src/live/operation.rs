@@ -9,7 +9,10 @@ use mullion_schema::{
     ports::{ActivityView, LiveInput, WatchedId},
 };
 use parking_lot::Mutex;
-use tokio::sync::{Notify, watch};
+use tokio::{
+    sync::{Notify, watch},
+    time::Instant,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -213,14 +216,17 @@ impl Operation {
         self.restructure(&hub, true).await;
         self.run_slots(&hub, true).await;
         self.ready.send_replace(true);
+        let mut reread_at = Instant::now() + hub.reread;
         loop {
-            let woken = tokio::select! {
-                () = self.wake.notified() => true,
-                () = tokio::time::sleep(hub.reread) => false,
+            tokio::select! {
+                () = self.wake.notified() => {}
+                () = tokio::time::sleep_until(reread_at) => {}
                 () = self.stopped.cancelled() => return,
-            };
-            if !woken {
+            }
+            // However busy it is kept by others: what comes without webhooks has a time of its own.
+            if Instant::now() >= reread_at {
                 self.mark_silent().await;
+                reread_at = Instant::now() + hub.reread;
             }
             let dirty = std::mem::take(&mut self.state.lock().structure_dirty);
             if dirty {

@@ -1,11 +1,13 @@
 //! The store's suite, the same on SQLite and PostgreSQL: every case is written once and runs on both.
 
 pub(crate) mod bench;
+mod counts;
 mod inbox;
 mod laws;
 mod lists;
 mod nodes;
 mod own;
+mod pool;
 mod stream;
 
 /// Makes a test on each database of every case.
