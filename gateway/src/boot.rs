@@ -98,6 +98,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let metrics = Arc::new(Metrics::default());
     let database = backend::open_database(&config, Arc::clone(&clock)).await?;
+    backend::check_durability(&database, config.webhooks.allow_unsafe_database).await?;
     if config.database.migrate {
         backend::migrate(&database).await?;
     }

@@ -10,6 +10,7 @@ pub mod cli;
 pub mod config;
 pub mod data_folder;
 pub mod document;
+mod housekeeping;
 pub mod http;
 pub mod lifecycle;
 pub mod seed;

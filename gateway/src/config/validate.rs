@@ -70,7 +70,13 @@ impl Config {
             ("live.event_stream_keep_alive_seconds", self.live.event_stream_keep_alive_seconds),
             ("live.retention_days", self.live.retention_days),
             ("live.poll_seconds", self.live.poll_seconds),
+            ("live.retention_changes", self.live.retention_changes),
             ("webhooks.read_timeout_seconds", self.webhooks.read_timeout_seconds),
+            ("webhooks.max_queued", self.webhooks.max_queued as u64),
+            ("webhooks.max_queued_bytes", self.webhooks.max_queued_bytes as u64),
+            ("webhooks.max_attempts", u64::from(self.webhooks.max_attempts)),
+            ("webhooks.workers", self.webhooks.workers as u64),
+            ("webhooks.retention_days", self.webhooks.retention_days),
             ("upstream.timeout_seconds", self.upstream.timeout_seconds),
             ("database.max_connections", u64::from(self.database.max_connections)),
         ];

@@ -1,11 +1,13 @@
 //! The store's suite, the same on SQLite and PostgreSQL: every case is written once and runs on both.
 
-mod bench;
-mod inbox;
+pub(crate) mod bench;
+pub(crate) mod inbox;
 mod laws;
+mod leases;
 mod lists;
 mod nodes;
 mod own;
+mod retention;
 mod stream;
 
 /// Makes a test on each database of every case.
