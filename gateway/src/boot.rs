@@ -102,6 +102,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let metrics = Arc::new(Metrics::with_providers(mullion_resolvers::providers::all().keys().copied()));
     let database = database::open(&config, Arc::clone(&clock)).await?;
+    backend::check_durability(&database, config.webhooks.allow_unsafe_database).await?;
     if config.database.migrate {
         backend::migrate(&database).await?;
     }

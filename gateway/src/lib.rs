@@ -11,6 +11,7 @@ pub mod config;
 pub mod data_folder;
 mod database;
 pub mod document;
+mod housekeeping;
 pub mod http;
 pub mod lifecycle;
 mod listen;

@@ -274,6 +274,12 @@ pub trait Provider: Send + Sync + fmt::Debug {
     /// Verifies a webhook request over its raw bytes.
     fn receive(&self, request: &WebhookRequest, endpoint: &EndpointSecrets) -> Reception;
 
+    /// What a delivery must stay in order with: the repository, the channel that it is about. `None`: with all deliveries of what its
+    /// endpoint was registered for, or else of its integration. Pure, and cheap: it is asked before the delivery is acknowledged.
+    fn ordering_subject(&self, _delivery: &VerifiedDelivery) -> Option<String> {
+        None
+    }
+
     /// Request headers that `interpret` needs, stored with the delivery. Never credentials.
     fn kept_headers(&self) -> &'static [&'static str];
 

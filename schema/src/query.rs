@@ -21,18 +21,20 @@ use crate::{
     fields::FieldSet,
     id::{DashboardId, EventCursor},
     inputs::{
-        check::{MAX_ITEMS, Unknown, own_id},
+        check::{MAX_ITEMS, Unknown, allowed, own_id},
+        delivery::WebhookDeliveryFilter,
         source::{ActivityFilter, WorkItemFilter, WorkItemOrder},
     },
     interfaces::Node,
     many::Many,
-    ports::WorkItemsSource,
+    ports::{Role, WorkItemsSource},
     providers::{PROVIDERS, ProviderGraph},
     table::{Arguments, ports, server_error},
     types::{
         activity::Activity,
         connection::{Connection, WorkItemConnection},
         dashboard::Dashboard,
+        delivery::WebhookDelivery,
         integration::Integration,
         provider::Provider,
         viewer::Viewer,
@@ -148,6 +150,25 @@ impl Query {
             let filter = filter.unwrap_or_default().check("filter", Unknown::MatchNothing)?;
             let page = ports(ctx)?.activity.page(&filter, request).await?;
             let items = page.items.into_iter().map(|(at, view)| (at, Activity(view)));
+            Ok(Connection::new(items.collect(), page.has_next, after.is_some(), page.total))
+        };
+        Some(found.await)
+    }
+
+    /// Webhook deliveries, newest first, as long as they are kept. Needs the role admin.
+    async fn webhook_deliveries(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which; left out: all.")] filter: Option<WebhookDeliveryFilter>,
+        #[graphql(desc = "How many to return: 1 to 100, 20 if left out.")] first: Option<i32>,
+        #[graphql(desc = "Return what comes after this cursor.")] after: Option<String>,
+    ) -> Option<Result<Connection<WebhookDelivery>, PortError>> {
+        let found = async {
+            let ports = allowed(ctx, Role::Admin)?;
+            let request = page_request(first, after.as_deref())?;
+            let filter = filter.unwrap_or_default().check("filter")?;
+            let page = ports.deliveries.page(&filter, request).await?;
+            let items = page.items.into_iter().map(|(at, view)| (at, WebhookDelivery(view)));
             Ok(Connection::new(items.collect(), page.has_next, after.is_some(), page.total))
         };
         Some(found.await)

@@ -19,6 +19,8 @@ section! {
         max_message_bytes: usize = 65_536;
         /// Days that a cursor can be resumed from.
         retention_days: u64 = 7;
+        /// Changes of a tenant that a cursor can be resumed over; older ones go first.
+        retention_changes: u64 = 1_000_000;
         /// Time between re-reads of a live widget whose webhooks are silent.
         poll_seconds: u64 = 60;
     }

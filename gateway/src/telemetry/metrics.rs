@@ -75,7 +75,7 @@ pub struct ExecutionLabels {
 }
 
 /// What may come of a delivery: before its body was read, when it was received, and when it was processed.
-const DELIVERY_RESULTS: [&str; 20] = [
+const DELIVERY_RESULTS: [&str; 23] = [
     "too_large",
     "busy",
     "slow",
@@ -96,6 +96,9 @@ const DELIVERY_RESULTS: [&str; 20] = [
     "ignored",
     "repeated",
     "retried",
+    "lost",
+    "parked",
+    "overloaded",
 ];
 
 /// What may come of a call: an answer, or the kind of a failure.
@@ -124,6 +127,16 @@ pub struct Metrics {
     pub deliveries: Family<DeliveryLabels, Counter>,
     /// Age of the oldest delivery that is not processed yet.
     pub inbox_lag: Seconds,
+    /// Deliveries that share a transaction when they are stored.
+    pub inbox_group: Histogram,
+    /// How long it takes until such a transaction is on disk.
+    pub inbox_flush: Histogram,
+    /// Deliveries that wait to be applied.
+    pub inbox_waiting: Gauge,
+    /// Deliveries that were given up and wait for somebody to look at them.
+    pub inbox_parked: Gauge,
+    /// Lanes of the inbox that this process works.
+    pub inbox_lanes: Gauge,
     /// Distinct live operations.
     pub live_operations: Gauge,
     /// Executions by kind.
@@ -156,6 +169,11 @@ impl Default for Metrics {
         let mut metrics = Self {
             deliveries: Family::default(),
             inbox_lag: Seconds::default(),
+            inbox_group: Histogram::new(exponential_buckets(1.0, 2.0, 11)),
+            inbox_flush: Histogram::new(exponential_buckets(0.000_25, 2.0, 16)),
+            inbox_waiting: Gauge::default(),
+            inbox_parked: Gauge::default(),
+            inbox_lanes: Gauge::default(),
             live_operations: Gauge::default(),
             executions: Family::default(),
             frames: Family::default(),
@@ -179,6 +197,8 @@ impl Metrics {
         registry.register("deliveries", "Webhook deliveries by result", self.deliveries.clone());
         let lag = "Age of the oldest delivery that is not processed yet";
         registry.register_with_unit("inbox_lag", lag, Unit::Seconds, self.inbox_lag.clone());
+        self.register_inbox();
+        let registry = &mut self.registry;
         registry.register("live_operations", "Distinct live operations", self.live_operations.clone());
         registry.register("executions", "Executions by kind", self.executions.clone());
         registry.register("frames", "Frames sent to subscribers", self.frames.clone());
@@ -225,6 +245,18 @@ impl Metrics {
             drop(metrics.request_latency.get_or_create(&RequestLabels { route: route.to_owned(), status: 200 }));
         }
         metrics
+    }
+
+    fn register_inbox(&mut self) {
+        let registry = &mut self.registry;
+        let group = "Deliveries that were stored in one transaction";
+        registry.register("inbox_group", group, self.inbox_group.clone());
+        let flush = "How long it took until such a transaction was on disk";
+        registry.register_with_unit("inbox_flush", flush, Unit::Seconds, self.inbox_flush.clone());
+        registry.register("inbox_waiting", "Deliveries that wait to be applied", self.inbox_waiting.clone());
+        let parked = "Deliveries that were given up: see `mullion webhooks list --state parked`";
+        registry.register("inbox_parked", parked, self.inbox_parked.clone());
+        registry.register("inbox_lanes", "Lanes of the inbox that this process works", self.inbox_lanes.clone());
     }
 
     /// Counts a webhook delivery.

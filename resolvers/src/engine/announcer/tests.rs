@@ -146,7 +146,7 @@ async fn a_process_that_was_away_for_longer_than_the_log_trusts_nothing(bench: B
     away.announcer.start(&bench.tenant).await.unwrap();
     let noted = away.epochs.head(&bench.tenant).unwrap();
     changes(&bench, &["1", "2"]).await;
-    bench.db.prune_changes(&bench.tenant, bench.tick()).await.unwrap();
+    bench.db.prune_changes(&bench.tenant, bench.tick(), i64::MAX).await.unwrap();
     let kept = changes(&bench, &["3"]).await;
     away.announcer.follow(&bench.tenant, noted + 3).await;
     assert_eq!(away.epochs.head(&bench.tenant), Some(noted + 3));

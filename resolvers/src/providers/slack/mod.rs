@@ -29,7 +29,7 @@ use crate::{
     change::{Interpretation, ListRef, NodeRef},
     provider::{
         Account, ContainerLists, Demo, Descriptor, EndpointSecrets, FetchWant, Fetched, Provider, Reception,
-        RegisteredWebhook, StoredDelivery, WebhookRequest,
+        RegisteredWebhook, StoredDelivery, VerifiedDelivery, WebhookRequest,
     },
     secret::Secret,
     upstream::{Connection, UpstreamError},
@@ -109,6 +109,10 @@ impl Provider for Slack {
 
     fn receive(&self, request: &WebhookRequest, endpoint: &EndpointSecrets) -> Reception {
         webhook::receive(request, endpoint)
+    }
+
+    fn ordering_subject(&self, delivery: &VerifiedDelivery) -> Option<String> {
+        webhook::channel(&delivery.document)
     }
 
     fn kept_headers(&self) -> &'static [&'static str] {

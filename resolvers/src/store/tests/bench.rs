@@ -19,7 +19,9 @@ use crate::{
     store::{
         Database, OpenOptions,
         apply::{Applied, Batch, Rules, Source},
+        inbox::{LANES, WaitingDelivery},
         integration::{IntegrationDraft, IntegrationStage, IntegrationStatus},
+        lease::Held,
         node::StoredNode,
     },
 };
@@ -63,11 +65,13 @@ impl Bench {
 
     async fn new(url: &str, file: Option<PathBuf>, folder: Option<tempfile::TempDir>) -> Self {
         let clock = FixedClock::at(start());
-        let options = OpenOptions { max_connections: 4, ..OpenOptions::default() };
+        let options = OpenOptions { max_connections: 4, own_lease_clock: true, ..OpenOptions::default() };
         let db = Database::open(url, &options, Arc::new(clock.clone())).await.unwrap();
         mullion_migrations::apply(db.migration_connection()).await.unwrap();
         let (tenant, other_tenant) = (TenantId::from("acme"), TenantId::from("umbrella"));
         let (integration, other_integration) = (IntegrationId::from("i-acme"), IntegrationId::from("i-umbrella"));
+        db.beat("nobody", true).await.unwrap();
+        db.leave("nobody").await.unwrap();
         for (tenant, integration) in [(&tenant, &integration), (&other_tenant, &other_integration)] {
             db.create_tenant(tenant, "A tenant").await.unwrap();
             db.create_integration(tenant, integration, "fake", draft("An account")).await.unwrap();
@@ -108,6 +112,17 @@ impl Bench {
 
     pub(crate) async fn head(&self) -> i64 {
         self.db.head(&self.tenant).await.unwrap()
+    }
+
+    /// The lanes that a worker of this name holds.
+    pub(crate) async fn hold(&self, worker: &str) -> Held {
+        self.db.beat(worker, false).await.unwrap()
+    }
+
+    /// What is due, in all lanes.
+    pub(crate) async fn due(&self) -> Vec<WaitingDelivery> {
+        let lanes: Vec<i64> = (0..LANES).collect();
+        self.db.next_deliveries(&lanes, 1000).await.unwrap()
     }
 
     /// The list of a repository's issues.

@@ -2,12 +2,14 @@
 
 pub(crate) mod bench;
 mod counts;
-mod inbox;
+pub(crate) mod inbox;
 mod laws;
+mod leases;
 mod lists;
 mod nodes;
 mod own;
 mod pool;
+mod retention;
 mod stream;
 
 /// Makes a test on each database of every case.

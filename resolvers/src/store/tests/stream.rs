@@ -100,7 +100,7 @@ async fn an_activity_whose_event_names_no_container_belongs_where_its_subject_st
     assert_eq!(kinds, ["deleted", "commented", "changed"]);
 }
 
-fn told(kind: &str, container: &str) -> Change {
+pub(crate) fn told(kind: &str, container: &str) -> Change {
     let activity = ActivityDraft {
         kind: kind.into(),
         actor: Some(NodeRef::new("FakeUser", "U1")),
@@ -159,10 +159,11 @@ async fn removed_changes_leave_a_floor(bench: Bench) {
     bench.clock.advance(Duration::hours(1));
     let limit = bench.clock.now();
     bench.deliver(vec![told("push", "R1")]).await;
-    assert!(bench.db.prune_changes(&bench.tenant, limit).await.unwrap() > 0);
+    let all = i64::MAX;
+    assert!(bench.db.prune_changes(&bench.tenant, limit, all).await.unwrap() > 0);
     assert_eq!(bench.db.oldest_position(&bench.tenant).await.unwrap(), old);
     assert_eq!(bench.head().await, old + 1);
     let left = bench.db.changes_since(&bench.tenant, old, 10).await.unwrap();
     assert_eq!(left.iter().map(|change| change.position).collect::<Vec<_>>(), [old + 1]);
-    assert_eq!(bench.db.prune_changes(&bench.tenant, limit).await.unwrap(), 0);
+    assert_eq!(bench.db.prune_changes(&bench.tenant, limit, all).await.unwrap(), 0);
 }
