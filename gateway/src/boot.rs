@@ -18,7 +18,7 @@ use crate::{
     banner,
     bridge::Bridge,
     cli::dev::Traffic,
-    config::{Config, encryption_key},
+    config::{Config, Live, encryption_key},
     data_folder::DataFolder,
     database,
     http::{App, Console, Parts, admin_router, console, guard::Guard, router, webhooks::Webhooks},
@@ -37,7 +37,12 @@ pub struct DevOptions {
 }
 
 /// Runs `dev` until a signal.
-pub async fn dev(config: Config, options: DevOptions) -> anyhow::Result<()> {
+pub async fn dev(mut config: Config, options: DevOptions) -> anyhow::Result<()> {
+    if config.live.max_sockets_per_tenant == Live::default().max_sockets_per_tenant {
+        // There is one tenant only: it may have all.
+        config.live.max_sockets_per_tenant = config.live.max_sockets;
+    }
+    lifecycle::raise_open_files(config.live.max_sockets);
     let data = DataFolder::open(&config.database.data)?;
     let key = match &config.security.encryption_key {
         Some(key) => encryption_key(key)?,
@@ -46,8 +51,8 @@ pub async fn dev(config: Config, options: DevOptions) -> anyhow::Result<()> {
     let stop = lifecycle::on_signal()?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let metrics = Arc::new(Metrics::with_providers(mullion_resolvers::providers::all().keys().copied()));
-    let listeners = lifecycle::bind_loopback(config.server.port).await?;
-    let sandbox_listeners = lifecycle::bind_loopback(config.sandbox.port).await?;
+    let listeners = lifecycle::bind_loopback(config.server.port)?;
+    let sandbox_listeners = lifecycle::bind_loopback(config.sandbox.port)?;
     let (port, sandbox_port) = (port_of(&listeners)?, port_of(&sandbox_listeners)?);
     let local: Url = format!("http://127.0.0.1:{port}").parse()?;
     let webhook_base = config.server.public_url.as_deref().map_or(Ok(local.clone()), str::parse)?;
@@ -98,6 +103,7 @@ fn port_of(listeners: &[tokio::net::TcpListener]) -> anyhow::Result<u16> {
 pub async fn serve(config: Config) -> anyhow::Result<()> {
     let Some(key) = &config.security.encryption_key else { bail!("no encryption key") };
     let key = encryption_key(key)?;
+    lifecycle::raise_open_files(config.live.max_sockets);
     let stop = lifecycle::on_signal()?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let metrics = Arc::new(Metrics::with_providers(mullion_resolvers::providers::all().keys().copied()));
@@ -131,8 +137,8 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let webhooks: Arc<dyn Webhooks> = Arc::clone(&backend.doors) as _;
     let console = config.server.console.then(console);
     let app = App::new(&config, Parts { engine: bridge, webhooks, clock, metrics, guard, console });
-    let main = lifecycle::bind(SocketAddr::new(config.server.address, config.server.port)).await?;
-    let admin = lifecycle::bind(config.server.admin_address).await?;
+    let main = lifecycle::bind(SocketAddr::new(config.server.address, config.server.port))?;
+    let admin = lifecycle::bind(config.server.admin_address)?;
     tracing::info!(address = %main.local_addr()?, admin = %admin.local_addr()?, "ready");
     let listeners = vec![(main, router(&app, false)), (admin, admin_router(&app))];
     let served = lifecycle::serve(&app, listeners, stop, Duration::from_secs(config.server.shutdown_seconds)).await;
@@ -158,7 +164,7 @@ pub async fn sandbox(config: &Config, traffic: Traffic) -> anyhow::Result<()> {
     let data = DataFolder::open(&config.database.data)?;
     let stop = lifecycle::on_signal()?;
     let tasks = TaskTracker::new();
-    let listeners = lifecycle::bind_loopback(config.sandbox.port).await?;
+    let listeners = lifecycle::bind_loopback(config.sandbox.port)?;
     let port = port_of(&listeners)?;
     let providers = mullion_resolvers::providers::all();
     let place = (data.path(), port, config.sandbox.seed);

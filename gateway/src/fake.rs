@@ -118,7 +118,7 @@ impl Engine for FakeEngine {
         Answer::Refused(RequestError { code, errors: errors.collect() })
     }
 
-    /// `count`: 1 to 3, then the end. `forever`: one frame, then silence. Anything else is refused.
+    /// `count`: 1 to 3, then the end. `forever`: one frame, then silence. `flood`: large ones without an end. Anything else is refused.
     async fn subscribe(
         &self,
         _caller: &Caller,
@@ -136,6 +136,10 @@ impl Engine for FakeEngine {
             return Ok(stream::iter([0])
                 .map(move |number| if number == 0 { panic!("on purpose") } else { frame(0) })
                 .boxed());
+        }
+        if operation.document.text.contains("flood") {
+            let payload = Bytes::from(format!(r#"{{"data":{{"flood":"{}"}}}}"#, "x".repeat(16_000)));
+            return Ok(stream::repeat(LiveFrame { payload, cursor: None }).boxed());
         }
         if operation.document.text.contains("forever") {
             return Ok(stream::iter([0]).map(frame).chain(stream::pending()).boxed());

@@ -4,23 +4,60 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use axum::Router;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio_util::sync::CancellationToken;
 
 use crate::{http::App, listen};
 
+/// Connections that may wait to be accepted: after a restart all clients come back within seconds.
+const BACKLOG: u32 = 4096;
+/// Open files beside the sockets of clients: database, providers, requests.
+const OTHER_FILES: u64 = 1024;
+
 /// Binds an address; the error names it.
-pub async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
+pub fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
     let hint = "is another Mullion running? choose another port with --port";
-    TcpListener::bind(address).await.with_context(|| format!("{address} cannot be bound; {hint}"))
+    listen(address).with_context(|| format!("{address} cannot be bound; {hint}"))
 }
 
+fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    #[cfg(unix)]
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+/// Raises the limit of open files as far as it may, and says so when that is not enough for the sockets that are to be admitted.
+#[cfg(unix)]
+pub fn raise_open_files(sockets: usize) {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let wanted = u64::try_from(sockets).unwrap_or(u64::MAX).saturating_add(OTHER_FILES);
+    let found = getrlimit(Resource::Nofile);
+    let raised = |maximum: Option<u64>| setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).is_ok();
+    // Beyond the hard limit only who may do anything comes.
+    if found.maximum.is_none_or(|maximum| maximum >= wanted) || !raised(Some(wanted)) {
+        raised(found.maximum);
+    }
+    if let Some(files) = getrlimit(Resource::Nofile).current.filter(|files| *files < wanted) {
+        tracing::warn!(
+            files,
+            sockets,
+            "fewer files may be open than sockets are admitted: raise the limit (ulimit -n)"
+        );
+    }
+}
+
+/// There is no such limit.
+#[cfg(not(unix))]
+pub fn raise_open_files(_sockets: usize) {}
+
 /// Both loopback addresses with one port: what `localhost` means differs. IPv6 may be missing.
-pub async fn bind_loopback(port: u16) -> anyhow::Result<Vec<TcpListener>> {
-    let first = bind(SocketAddr::from(([127, 0, 0, 1], port))).await?;
+pub fn bind_loopback(port: u16) -> anyhow::Result<Vec<TcpListener>> {
+    let first = bind(SocketAddr::from(([127, 0, 0, 1], port)))?;
     let port = first.local_addr()?.port();
     let mut all = vec![first];
-    if let Ok(second) = TcpListener::bind(SocketAddr::from(([0u16, 0, 0, 0, 0, 0, 0, 1], port))).await {
+    if let Ok(second) = listen(SocketAddr::from(([0u16, 0, 0, 0, 0, 0, 0, 1], port))) {
         all.push(second);
     }
     Ok(all)
@@ -123,7 +160,7 @@ mod tests {
     /// A gateway that gives its clients a second for their headers, its port, and what stops it.
     async fn impatient() -> (Gateway, u16, CancellationToken) {
         let gateway = Gateway::start(|config| config.server.header_timeout_seconds = 1).await;
-        let listeners = bind_loopback(0).await.unwrap();
+        let listeners = bind_loopback(0).unwrap();
         let port = listeners[0].local_addr().unwrap().port();
         let routes = router(&gateway.app, true);
         let listeners = listeners.into_iter().map(|listener| (listener, routes.clone())).collect();
@@ -173,7 +210,7 @@ mod tests {
 
     async fn stopped_within(grace: Duration, query: &str) -> (String, Duration) {
         let gateway = Gateway::start(|_| {}).await;
-        let listeners = bind_loopback(0).await.unwrap();
+        let listeners = bind_loopback(0).unwrap();
         let port = listeners[0].local_addr().unwrap().port();
         let routes = router(&gateway.app, true);
         let listeners = listeners.into_iter().map(|listener| (listener, routes.clone())).collect();
@@ -196,6 +233,26 @@ mod tests {
         let mut answer = String::new();
         let _ = tokio::time::timeout(Duration::from_secs(1), stream.read_to_string(&mut answer)).await;
         (answer, took)
+    }
+
+    #[tokio::test]
+    async fn a_port_that_is_taken_is_named() {
+        let taken = bind_loopback(0).unwrap();
+        let address = taken[0].local_addr().unwrap();
+        let error = super::bind(address).unwrap_err().to_string();
+        assert!(error.contains(&address.to_string()) && error.contains("--port"), "{error}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn the_limit_of_open_files_is_raised_to_what_may_be() {
+        use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+        let before = getrlimit(Resource::Nofile);
+        let low = before.maximum.map_or(512, |maximum| maximum.min(512));
+        setrlimit(Resource::Nofile, Rlimit { current: Some(low), ..before }).unwrap();
+        super::raise_open_files(1);
+        let after = getrlimit(Resource::Nofile);
+        assert_eq!(after, Rlimit { current: before.maximum, ..before });
     }
 
     #[tokio::test]

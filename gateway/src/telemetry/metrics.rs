@@ -13,6 +13,8 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
+use super::live::LiveMetrics;
+
 /// A delivery, by what came of it: one of [`DELIVERY_RESULTS`].
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct DeliveryLabels {
@@ -60,7 +62,7 @@ pub struct RequestLabels {
     pub status: u16,
 }
 
-/// By transport: `websocket`, `event_stream`, `http`.
+/// By transport: `websocket`, `event_stream`, `multipart`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct TransportLabels {
     /// The transport.
@@ -157,6 +159,8 @@ pub struct Metrics {
     pub cache: Family<CacheLabels, Counter>,
     /// How long requests take.
     pub request_latency: Family<RequestLabels, Histogram>,
+    /// Sockets, subscriptions and their limits.
+    pub live: LiveMetrics,
     registry: Registry,
 }
 
@@ -184,6 +188,7 @@ impl Default for Metrics {
             circuit_state: Family::default(),
             cache: Family::default(),
             request_latency: Family::new_with_constructor(latency),
+            live: LiveMetrics::default(),
             registry: Registry::with_prefix("mullion"),
         };
         metrics.register();
@@ -212,6 +217,7 @@ impl Metrics {
         registry.register("cache_lookups", "Cache look-ups by result", self.cache.clone());
         let requests = "How long requests take";
         registry.register_with_unit("request", requests, Unit::Seconds, self.request_latency.clone());
+        self.live.register(registry);
     }
 
     /// Metrics whose series are there from the start, at zero: a counter that appears with its first event hides that event from
@@ -272,9 +278,9 @@ impl Metrics {
         self.provider_latency.get_or_create(&labels).observe(took.as_secs_f64());
     }
 
-    /// Counts a frame to a subscriber.
-    pub fn frame(&self, transport: &'static str) {
-        self.frames.get_or_create(&TransportLabels { transport }).inc();
+    /// The counter of frames to subscribers; a socket keeps it, so that a frame costs one addition.
+    pub fn frames(&self, transport: &'static str) -> Counter {
+        self.frames.get_or_create(&TransportLabels { transport }).clone()
     }
 
     /// Counts an execution.
