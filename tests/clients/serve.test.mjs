@@ -220,8 +220,11 @@ describe('serve', () => {
     for (const family of ['inbox_lag_seconds', 'live_operations', 'executions', 'open_sockets', 'provider_calls', 'provider_call_seconds', 'quota_remaining', 'circuit_state', 'cache_lookups', 'request_seconds']) {
       assert.ok(metrics.includes(`# TYPE mullion_${family} `), family);
     }
-    const providers = new Set([...metrics.matchAll(/^mullion_(provider_calls_total|quota_remaining|circuit_state)\{(.*)\}/gm)].map(([, family, labels]) => `${family} of "${/provider="([^"]*)"/.exec(labels)?.[1]}"`));
-    assert.deepEqual([...providers].sort(), ['circuit_state of "github"', 'provider_calls_total of "github"', 'quota_remaining of "github"']);
+    const of = (families) => [...new Set([...metrics.matchAll(new RegExp(`^mullion_(${families})\\{(.*)\\} (.*)$`, 'gm'))].filter(([, family, , value]) => family !== 'provider_calls_total' || Number(value) > 0).map(([, family, labels]) => `${family} of "${/provider="([^"]*)"/.exec(labels)?.[1]}"`))].sort();
+    assert.deepEqual(of('provider_calls_total|quota_remaining|circuit_state'), ['circuit_state of "github"', 'provider_calls_total of "github"', 'quota_remaining of "github"']);
+    for (const series of ['deliveries_total{provider="slack",result="accepted"} 0', 'deliveries_total{provider="asana",result="bad_signature"} 0', 'provider_calls_total{provider="asana",result="timeout"} 0', 'frames_total{transport="websocket"}', 'executions_total{kind="live"}']) {
+      assert.ok(metrics.includes(`\nmullion_${series}`), `${series} is not there from the start`);
+    }
   });
 });
 
