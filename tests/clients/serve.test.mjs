@@ -285,7 +285,22 @@ describe('the database of serve', () => {
     const made = spawnSync('psql', ['-v', 'ON_ERROR_STOP=1', '-c', `CREATE DATABASE ${name}`, url.href], { encoding: 'utf8' });
     assert.equal(made.status, 0, made.error?.message ?? made.stderr);
     url.pathname = name;
-    await works({ DATABASE_URL: url.href });
+    // The server of the tests flushes nothing.
+    await works({ DATABASE_URL: url.href, MULLION_WEBHOOKS_ALLOW_UNSAFE_DATABASE: 'true' });
+  });
+
+  test('is no PostgreSQL that may lose what it committed, unless that is said to be fine', () => {
+    const url = new URL(process.env.MULLION_TEST_POSTGRES_URL);
+    const name = `unsafe_${randomUUID().replaceAll('-', '')}`;
+    for (const sql of [`CREATE DATABASE ${name}`, `ALTER DATABASE ${name} SET synchronous_commit = off`]) {
+      const made = spawnSync('psql', ['-v', 'ON_ERROR_STOP=1', '-c', sql, url.href], { encoding: 'utf8' });
+      assert.equal(made.status, 0, made.error?.message ?? made.stderr);
+    }
+    url.pathname = name;
+    const { status, stderr } = attempt(['serve'], { DATABASE_URL: url.href, MULLION_ENCRYPTION_KEY: attempt(['key', 'generate']).stdout.trim() });
+    assert.equal(status, 1, stderr);
+    assert.match(stderr, /synchronous_commit = off/);
+    assert.match(stderr, /webhooks\.allow_unsafe_database/);
   });
 
   test('cannot be one that is not there; the message says which setting to look at', () => {

@@ -61,14 +61,14 @@ impl LiveHub {
         }
     }
 
-    /// Changes of a tenant were missed, up to `head`: everything that is watched is looked at again.
-    pub fn lose_track(&self, tenant: &TenantId, head: i64) {
+    /// Changes of a tenant were missed: everything that is watched is looked at again.
+    pub fn lose_track(&self, tenant: &TenantId) {
         let state = self.state.lock();
         for operation in state.operations.values().filter(|operation| operation.run.tenant() == tenant) {
             operation.mark_all();
         }
-        if let Some(news) = state.news.get(tenant) {
-            news.send_modify(|known| *known = (*known).max(head));
+        if let Some(feeds) = state.feeds.get(tenant) {
+            feeds.wake();
         }
     }
 

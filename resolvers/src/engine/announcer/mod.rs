@@ -120,7 +120,7 @@ impl Announcer {
     fn lose_track(&self, tenant: &TenantId, head: i64) {
         let _in_order = self.early.lock();
         self.epochs.forget(tenant, head);
-        self.hub.lose_track(tenant, head);
+        self.hub.lose_track(tenant);
     }
 }
 
