@@ -27,7 +27,13 @@ pub struct Model {
     pub body: Vec<u8>,
     /// When its last byte came.
     pub received_at: i64,
-    /// received, applied, ignored or failed.
+    /// Bytes of the body.
+    pub size: i64,
+    /// A hash of what it must stay in order with: the integration, and the repository or channel that it is about.
+    pub ordering: i64,
+    /// Which lane it is worked in: the lowest bits of `ordering`.
+    pub lane: i64,
+    /// received, applied, ignored or failed (what people call parked).
     pub state: String,
     /// How often it was tried.
     pub attempts: i64,
@@ -35,7 +41,7 @@ pub struct Model {
     pub due_at: i64,
     /// What went wrong, or why it was ignored.
     pub error: Option<String>,
-    /// The stream's head after it was applied.
+    /// The stream's head after it was applied; it stays when it is replayed.
     pub position: Option<i64>,
     /// When it was applied, ignored or given up.
     pub settled_at: Option<i64>,

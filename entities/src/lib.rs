@@ -9,6 +9,7 @@ pub mod dashboard;
 pub mod delivery;
 pub mod endpoint;
 pub mod integration;
+pub mod lease;
 pub mod list_window;
 pub mod member;
 pub mod node;

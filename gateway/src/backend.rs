@@ -7,29 +7,43 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use mullion_migrations::Migrator;
 use mullion_resolvers::{
     answers::{Connector, Cursors, Providers, Services},
+    bus::{
+        Bus,
+        follower::{Follower, Looks},
+    },
     cache::{epochs::Epochs, nodes::NodeCache},
     clock::Clock,
-    engine::{Applier, Directory, Engine, Shelf},
+    engine::{Announcer, Applier, Directory, Engine, Shelf},
     execution::Executor,
     live::LiveHub,
-    store::{Database, OpenOptions},
+    store::{
+        Database,
+        inbox::{PARKED, RECEIVED},
+    },
     upstream::{AddressGuard, Jitter, Limits, Upstream},
     vault::Vault,
-    webhook::{Inbox, worker::Worker},
+    webhook::{
+        Inbox, Wake,
+        intake::{Intake, Room},
+        worker::{self, Meaning, Surroundings, Worker},
+    },
 };
 use sea_orm_migration::MigratorTrait;
-use tokio::sync::Notify;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use url::Url;
 
 use crate::{
     bridge::{Counters, Doors},
     config::Config,
+    housekeeping::Housekeeper,
     telemetry::metrics::Metrics,
 };
 
-/// How often what lies in tables is counted for metrics, and what is old is removed.
-const HOUSEKEEPING: Duration = Duration::from_secs(15);
+/// How often what lies in tables is counted for metrics.
+const MEASURING: Duration = Duration::from_secs(15);
+
+/// How often the streams' heads are looked at although hints about them get through: one may be lost.
+const LOOK_CONNECTED: Duration = Duration::from_secs(5);
 
 /// What answers behind the transports.
 pub struct Backend {
@@ -40,8 +54,9 @@ pub struct Backend {
     /// Where tasks run: to be closed and waited for at the end.
     pub tasks: TaskTracker,
     worker: Option<Worker>,
+    follower: Option<Follower>,
     metrics: Arc<Metrics>,
-    retention: chrono::Duration,
+    housekeeper: Housekeeper,
 }
 
 /// What a backend is made from beside the configuration.
@@ -56,20 +71,8 @@ pub struct Ingredients {
     pub allow: Vec<String>,
     /// Where providers reach us.
     pub webhook_base: Option<Url>,
-}
-
-/// Opens the database that the configuration names; the SQLite file of the data folder where it names none.
-pub async fn open_database(config: &Config, clock: Arc<dyn Clock>) -> anyhow::Result<Database> {
-    let url = if let Some(url) = &config.database.url {
-        url.clone()
-    } else {
-        let folder = &config.database.data;
-        std::fs::create_dir_all(folder)
-            .with_context(|| format!("the data folder {} cannot be made", folder.display()))?;
-        format!("sqlite://{}", folder.join("mullion.db").display())
-    };
-    let options = OpenOptions { max_connections: config.database.max_connections, ..OpenOptions::default() };
-    Database::open(&url, &options, clock).await.context("the database cannot be opened; check database.url")
+    /// What other processes over the same database tell and are told.
+    pub bus: Arc<dyn Bus>,
 }
 
 /// Brings the database's schema up to date.
@@ -93,9 +96,29 @@ pub async fn check_key(database: &Database, key: [u8; 32]) -> anyhow::Result<()>
     }
 }
 
+/// Refuses a database that may lose what it says is committed: providers would be told that a delivery is safe which is not.
+pub async fn check_durability(database: &Database, allowed: bool) -> anyhow::Result<()> {
+    let found = database.unsafe_settings().await.context("the database's settings cannot be read")?.join(", ");
+    if found.is_empty() {
+        return Ok(());
+    }
+    if allowed {
+        tracing::warn!(
+            settings = found,
+            "the database may lose acknowledged deliveries (webhooks.allow_unsafe_database)"
+        );
+        return Ok(());
+    }
+    anyhow::bail!(
+        "PostgreSQL runs with {found}: a power failure would lose deliveries that were acknowledged to their providers. \
+         Turn it on in postgresql.conf, or for this user with `ALTER ROLE … RESET synchronous_commit`; \
+         or, where that may happen, set webhooks.allow_unsafe_database = true"
+    )
+}
+
 /// Puts the parts together.
 pub fn build(config: &Config, database: Database, made: Ingredients) -> anyhow::Result<Backend> {
-    let Ingredients { key, clock, metrics, allow, webhook_base } = made;
+    let Ingredients { key, clock, metrics, allow, webhook_base, bus } = made;
     let tasks = TaskTracker::new();
     let vault = Vault::new([STANDARD.encode(key).as_str()]).context("the encryption key cannot be used")?;
     let providers: Arc<Providers> = Arc::new(mullion_resolvers::providers::all());
@@ -111,7 +134,6 @@ pub fn build(config: &Config, database: Database, made: Ingredients) -> anyhow::
     let nodes = NodeCache::new(config.cache.node_bytes);
     let shelf = Arc::new(Shelf::new(database.clone(), nodes, Arc::clone(&epochs)));
     let hub = LiveHub::new(tasks.clone(), Duration::from_secs(config.live.poll_seconds));
-    let applier = Arc::new(Applier::new(Arc::clone(&shelf), Arc::clone(&epochs), Arc::clone(&hub)));
     let connector = Arc::new(Connector::new(
         database.clone(),
         vault.clone(),
@@ -120,11 +142,26 @@ pub fn build(config: &Config, database: Database, made: Ingredients) -> anyhow::
         Arc::clone(&clock),
     ));
     let directory = Arc::new(Directory::new(Arc::clone(&connector) as _, Arc::clone(&shelf), Arc::clone(&epochs)));
+    let own = Announcer::new(
+        database.clone(),
+        Arc::clone(&epochs),
+        Arc::clone(&hub),
+        (Arc::clone(&directory), Arc::clone(&bus)),
+    );
+    let announcer = Arc::new(own);
+    let applier = Arc::new(Applier::new(Arc::clone(&shelf), Arc::clone(&announcer)));
     let engine =
         Arc::new(Engine::new(shelf, directory, Arc::clone(&applier), epochs, (Arc::clone(&clock), tasks.clone())));
     let cursors = Cursors::new(&vault);
-    let work = Arc::new(Notify::new());
-    let inbox = Inbox::new(database.clone(), vault.clone(), Arc::clone(&providers), Arc::clone(&work));
+    let wake = Wake::default();
+    let room = Room { deliveries: config.webhooks.max_queued, bytes: config.webhooks.max_queued_bytes };
+    let (intake, writer) = Intake::new(database.clone(), room, wake.clone(), Arc::clone(&counters) as _);
+    tasks.spawn(writer.run());
+    let inbox = Inbox::new(database.clone(), vault.clone(), Arc::clone(&providers), Arc::clone(&clock), intake);
+    // SQLite has one process; over PostgreSQL there may be others.
+    let alone = Duration::from_millis(config.replicas.poll_milliseconds);
+    let looks = Looks { connected: LOOK_CONNECTED.max(alone), alone };
+    let follower = (!database.is_sqlite()).then(|| Follower { database: database.clone(), announcer, bus, looks });
     let services = Arc::new(Services {
         database,
         vault,
@@ -137,13 +174,23 @@ pub fn build(config: &Config, database: Database, made: Ingredients) -> anyhow::
         cursors,
         clock,
         webhook_base,
+        wake: wake.clone(),
         tasks: tasks.clone(),
     });
-    let worker = Worker::new(Arc::clone(&services), work, Arc::clone(&counters) as _);
+    let around = Surroundings {
+        wake,
+        outcome: Arc::clone(&counters) as _,
+        clock: Arc::clone(&services.clock),
+        jitter: Jitter::random(),
+    };
+    let parallel = if services.database.is_sqlite() { 1 } else { config.webhooks.workers };
+    let rules = worker::Rules { max_attempts: config.webhooks.max_attempts, parallel };
+    let meaning = Arc::new(Meaning(Arc::clone(&services)));
+    let worker = Worker::new(services.database.clone(), meaning, around, rules).context("no worker can be made")?;
+    let housekeeper = Housekeeper::new(services.database.clone(), config)?;
     let executor = Executor::new(services, config.cache.response_bytes, counters);
     let doors = Arc::new(Doors::new(inbox, Arc::clone(&metrics), tasks.clone()));
-    let retention = chrono::Duration::days(i64::try_from(config.live.retention_days).unwrap_or(i64::MAX / 2));
-    Ok(Backend { executor, doors, tasks, worker: Some(worker), metrics, retention })
+    Ok(Backend { executor, doors, tasks, worker: Some(worker), follower, metrics, housekeeper })
 }
 
 impl Backend {
@@ -152,14 +199,19 @@ impl Backend {
         if let Some(worker) = self.worker.take() {
             self.tasks.spawn(worker.run(stop.clone()));
         }
+        if let Some(follower) = self.follower.take() {
+            self.tasks.spawn(follower.run(stop.clone()));
+        }
         let (services, metrics) = (Arc::clone(self.executor.services()), Arc::clone(&self.metrics));
-        let (stop, retention) = (stop.clone(), self.retention);
+        let housekeeper = self.housekeeper.clone();
+        let (kept, until) = (Arc::clone(&services), stop.clone());
+        self.tasks.spawn(async move { housekeeper.run(kept.clock.as_ref(), &until).await });
+        let stop = stop.clone();
         self.tasks.spawn(async move {
             loop {
                 measure(&services, &metrics).await;
-                prune(&services, retention).await;
                 tokio::select! {
-                    () = tokio::time::sleep(HOUSEKEEPING) => {}
+                    () = tokio::time::sleep(MEASURING) => {}
                     () = stop.cancelled() => return,
                 }
             }
@@ -168,6 +220,7 @@ impl Backend {
 
     /// Waits for what still runs, then closes the database.
     pub async fn finish(self) {
+        self.doors.close();
         self.tasks.close();
         if tokio::time::timeout(Duration::from_secs(5), self.tasks.wait()).await.is_err() {
             tracing::debug!("tasks were left behind");
@@ -182,19 +235,9 @@ async fn measure(services: &Services, metrics: &Metrics) {
     metrics.live_operations.set(i64::try_from(services.hub.operations()).unwrap_or(i64::MAX));
     if let Ok(inbox) = services.database.inbox_state().await {
         let lag = inbox.oldest_waiting.map(|oldest| services.clock.now() - oldest);
+        let count = |state| inbox.counts.get(state).and_then(|count| i64::try_from(*count).ok()).unwrap_or(0);
+        metrics.inbox_waiting.set(count(RECEIVED));
+        metrics.inbox_parked.set(count(PARKED));
         metrics.inbox_lag.set(lag.and_then(|lag| lag.to_std().ok()).map_or(0.0, |lag| lag.as_secs_f64()));
-    }
-}
-
-async fn prune(services: &Services, retention: chrono::Duration) {
-    let before = services.clock.now() - retention;
-    let Ok(heads) = services.database.heads().await else { return };
-    for (tenant, _) in heads {
-        if let Err(error) = services.database.prune_changes(&tenant, before).await {
-            tracing::warn!(%error, "the stream was not pruned");
-        }
-    }
-    if let Err(error) = services.database.prune_deliveries(before).await {
-        tracing::warn!(%error, "the inbox was not pruned");
     }
 }

@@ -155,6 +155,13 @@ impl Engine for Bridge {
         Ok(frames.boxed())
     }
 
+    async fn ready(&self) -> Result<(), &'static str> {
+        self.executor.services().database.ping().await.map_err(|error| {
+            tracing::warn!(%error, "the database does not answer");
+            "the database does not answer"
+        })
+    }
+
     async fn head_cursor(&self, caller: &Caller) -> String {
         let services = self.executor.services();
         let head = services.engine.head(&caller.tenant).await.unwrap_or_default();
@@ -216,6 +223,11 @@ impl Doors {
     pub fn new(inbox: Inbox, metrics: Arc<Metrics>, tasks: TaskTracker) -> Self {
         Self { inbox: Arc::new(inbox), metrics, tasks }
     }
+
+    /// Takes nothing any more; what was taken is written.
+    pub fn close(&self) {
+        self.inbox.close();
+    }
 }
 
 #[async_trait]
@@ -270,6 +282,15 @@ impl Observe for Counters {
 impl Outcome for Counters {
     fn settled(&self, provider: &str, result: &'static str) {
         self.metrics.delivery(provider, result);
+    }
+
+    fn flushed(&self, deliveries: usize, took: Duration) {
+        self.metrics.inbox_group.observe(deliveries as f64);
+        self.metrics.inbox_flush.observe(took.as_secs_f64());
+    }
+
+    fn held(&self, lanes: usize) {
+        self.metrics.inbox_lanes.set(i64::try_from(lanes).unwrap_or(i64::MAX));
     }
 }
 

@@ -1,6 +1,12 @@
 //! A stand-in for the engine, for tests of the transports: a schema of three fields, and streams that tests turn.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU8, Ordering},
+    },
+    time::Duration,
+};
 
 use async_graphql::{EmptySubscription, Object, Schema, SimpleObject};
 use async_trait::async_trait;
@@ -68,12 +74,17 @@ impl Mutation {
 pub(crate) struct FakeEngine {
     schema: Schema<Query, Mutation, EmptySubscription>,
     pub(crate) revoked: CancellationToken,
+    pub(crate) health: AtomicU8,
 }
+
+pub(crate) const WELL: u8 = 0;
+pub(crate) const BROKEN: u8 = 1;
+pub(crate) const HANGING: u8 = 2;
 
 impl Default for FakeEngine {
     fn default() -> Self {
         let schema = Schema::build(Query, Mutation, EmptySubscription).finish();
-        Self { schema, revoked: CancellationToken::new() }
+        Self { schema, revoked: CancellationToken::new(), health: AtomicU8::new(WELL) }
     }
 }
 
@@ -134,6 +145,14 @@ impl Engine for FakeEngine {
             return Ok(stream::iter([0]).map(frame).chain(stream::pending()).boxed());
         }
         Err(RequestError::new(ErrorCode::GraphqlValidationFailed, "there is no such field"))
+    }
+
+    async fn ready(&self) -> Result<(), &'static str> {
+        match self.health.load(Ordering::Acquire) {
+            WELL => Ok(()),
+            BROKEN => Err("the database does not answer"),
+            _ => std::future::pending().await,
+        }
     }
 
     async fn head_cursor(&self, _caller: &Caller) -> String {

@@ -3,11 +3,11 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context;
-use axum::{Router, serve::ListenerExt};
+use axum::Router;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio_util::sync::CancellationToken;
 
-use crate::http::App;
+use crate::{http::App, listen};
 
 /// Connections that may wait to be accepted: after a restart all clients come back within seconds.
 const BACKLOG: u32 = 4096;
@@ -17,10 +17,10 @@ const OTHER_FILES: u64 = 1024;
 /// Binds an address; the error names it.
 pub fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
     let hint = "is another Mullion running? choose another port with --port";
-    listen(address).with_context(|| format!("{address} cannot be bound; {hint}"))
+    open(address).with_context(|| format!("{address} cannot be bound; {hint}"))
 }
 
-fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+fn open(address: SocketAddr) -> std::io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     #[cfg(unix)]
     socket.set_reuseaddr(true)?;
@@ -57,7 +57,7 @@ pub fn bind_loopback(port: u16) -> anyhow::Result<Vec<TcpListener>> {
     let first = bind(SocketAddr::from(([127, 0, 0, 1], port)))?;
     let port = first.local_addr()?.port();
     let mut all = vec![first];
-    if let Ok(second) = listen(SocketAddr::from(([0u16, 0, 0, 0, 0, 0, 0, 1], port))) {
+    if let Ok(second) = open(SocketAddr::from(([0u16, 0, 0, 0, 0, 0, 0, 1], port))) {
         all.push(second);
     }
     Ok(all)
@@ -125,15 +125,9 @@ pub async fn serve(
 ) -> anyhow::Result<()> {
     let mut servers = tokio::task::JoinSet::new();
     let shutdown = app.shutdown.clone();
+    let header_timeout = Duration::from_secs(app.server.header_timeout_seconds);
     for (listener, router) in listeners {
-        let shutdown = shutdown.clone();
-        let listener = listener.tap_io(|stream| {
-            // Frames are small and wait for nothing; where it cannot be set, they are only slower.
-            let _ = stream.set_nodelay(true);
-        });
-        servers.spawn(async move {
-            axum::serve(listener, router).with_graceful_shutdown(async move { shutdown.cancelled().await }).await
-        });
+        servers.spawn(listen::serve(listener, router, header_timeout, shutdown.clone()));
     }
     app.readiness.set(true);
     stop.cancelled().await;
@@ -162,6 +156,57 @@ mod tests {
 
     use super::{bind_loopback, serve};
     use crate::{fake::Gateway, http::router};
+
+    /// A gateway that gives its clients a second for their headers, its port, and what stops it.
+    async fn impatient() -> (Gateway, u16, CancellationToken) {
+        let gateway = Gateway::start(|config| config.server.header_timeout_seconds = 1).await;
+        let listeners = bind_loopback(0).unwrap();
+        let port = listeners[0].local_addr().unwrap().port();
+        let routes = router(&gateway.app, true);
+        let listeners = listeners.into_iter().map(|listener| (listener, routes.clone())).collect();
+        let stop = CancellationToken::new();
+        let (app, until) = (std::sync::Arc::clone(&gateway.app), stop.clone());
+        tokio::spawn(async move { serve(&app, listeners, until, Duration::ZERO).await });
+        (gateway, port, stop)
+    }
+
+    #[tokio::test]
+    async fn a_client_that_is_slow_with_its_headers_is_left_and_others_are_not() {
+        let (_gateway, port, stop) = impatient().await;
+        let preface = "PRI * HTTP/2.0\r\n";
+        for sent in ["", "G", "GET /health/live HTTP/1.1\r\nHost: localhost\r\nX-Slow: ", preface] {
+            let mut stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+            stream.write_all(sent.as_bytes()).await.unwrap();
+            let mut answer = Vec::new();
+            let closed = tokio::time::timeout(Duration::from_secs(10), stream.read_to_end(&mut answer)).await;
+            assert!(closed.is_ok(), "still open after {sent:?}");
+            assert!(!String::from_utf8_lossy(&answer).contains("200 OK"), "{sent:?}");
+        }
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+        let request = "GET /graphql?query=%7Bpause%7D HTTP/1.1\r\nHost: localhost\r\n\r\n";
+        for _ in 0..3 {
+            // Each takes half a second: together longer than the limit, which is for headers only.
+            stream.write_all(request.as_bytes()).await.unwrap();
+            let mut answer = [0; 4096];
+            let read = stream.read(&mut answer).await.unwrap();
+            assert!(String::from_utf8_lossy(&answer[..read]).contains("200 OK"));
+        }
+        stop.cancel();
+    }
+
+    #[tokio::test]
+    async fn streams_outlive_the_time_for_headers() {
+        let (_gateway, port, stop) = impatient().await;
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+        let request = "GET /graphql/stream?query=subscription%7Bforever%7D HTTP/1.1\r\nHost: localhost\r\n\r\n";
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let ended = async {
+            let mut bytes = [0; 4096];
+            while stream.read(&mut bytes).await.unwrap() > 0 {}
+        };
+        assert!(tokio::time::timeout(Duration::from_secs(3), ended).await.is_err(), "the stream was cut off");
+        stop.cancel();
+    }
 
     async fn stopped_within(grace: Duration, query: &str) -> (String, Duration) {
         let gateway = Gateway::start(|_| {}).await;

@@ -19,6 +19,7 @@ mod m0011_create_change_container;
 mod m0012_create_dashboard;
 mod m0013_create_widget;
 mod m0014_create_setting;
+mod m0015_add_lanes_to_delivery;
 
 /// Runs the migrations.
 #[derive(Debug)]
@@ -42,6 +43,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0012_create_dashboard::Migration),
             Box::new(m0013_create_widget::Migration),
             Box::new(m0014_create_setting::Migration),
+            Box::new(m0015_add_lanes_to_delivery::Migration),
         ]
     }
 }

@@ -37,6 +37,23 @@ pub struct Descriptor {
     pub types: &'static [&'static NodeType],
     /// Its lists.
     pub lists: &'static [ListType],
+    /// The arguments that filters of its lists may name.
+    pub filters: &'static [&'static str],
+    /// Numbers in the bodies of its nodes that say how many items of a list pass a filter.
+    pub counts: &'static [Count],
+}
+
+/// A number in the body of a node that events of a list's items move.
+#[derive(Debug)]
+pub struct Count {
+    /// `GithubRepository`.
+    pub parent: &'static str,
+    /// `openIssueCount`.
+    pub key: &'static str,
+    /// `issues`.
+    pub list: &'static str,
+    /// Which items are counted: an argument of the list and its value.
+    pub filter: (&'static str, &'static str),
 }
 
 /// A list of a provider, as the engine keeps it.
@@ -256,6 +273,12 @@ pub trait Provider: Send + Sync + fmt::Debug {
 
     /// Verifies a webhook request over its raw bytes.
     fn receive(&self, request: &WebhookRequest, endpoint: &EndpointSecrets) -> Reception;
+
+    /// What a delivery must stay in order with: the repository, the channel that it is about. `None`: with all deliveries of what its
+    /// endpoint was registered for, or else of its integration. Pure, and cheap: it is asked before the delivery is acknowledged.
+    fn ordering_subject(&self, _delivery: &VerifiedDelivery) -> Option<String> {
+        None
+    }
 
     /// Request headers that `interpret` needs, stored with the delivery. Never credentials.
     fn kept_headers(&self) -> &'static [&'static str];

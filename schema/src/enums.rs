@@ -207,6 +207,19 @@ graph_enum! {
     }
 }
 graph_enum! {
+    /// What became of a webhook delivery.
+    WebhookDeliveryState {
+        /// It is stored and waits to be applied, for the first time or again.
+        Received,
+        /// It is applied: what it told is in the graph.
+        Applied,
+        /// It is knowingly not used; `error` says why.
+        Ignored,
+        /// It could not be applied and was given up; `error` says why. It can be replayed.
+        Parked,
+    }
+}
+graph_enum! {
     /// What a metric measures.
     MetricKind {
         /// Pull requests that are open now.

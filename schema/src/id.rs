@@ -61,6 +61,10 @@ id_newtype! {
     ActivityId
 }
 id_newtype! {
+    /// A webhook delivery's row.
+    DeliveryId
+}
+id_newtype! {
     /// An opaque, authenticated position in the tenant's stream, as clients hold it. Only `resolvers` reads it.
     EventCursor
 }

@@ -6,7 +6,7 @@ use async_graphql::{Context, ID, Object};
 
 use crate::{
     error::PortError,
-    id::{DashboardId, IntegrationId, WidgetId},
+    id::{DashboardId, DeliveryId, IntegrationId, WidgetId},
     inputs::{
         board::{
             AddWidgetInput, CreateDashboardInput, MoveWidgetInput, UpdateDashboardInput, UpdateWidgetInput,
@@ -15,9 +15,13 @@ use crate::{
         check::{Unknown, allowed, at_most, node_ids, required_own_id, title},
         integration::{ConnectIntegrationInput, UpdateIntegrationInput},
     },
-    ports::{Boards, Connected, DashboardChanges, DashboardView, IntegrationView, Layout, NewWidget, Role, WidgetView},
+    ports::{
+        Boards, Connected, DashboardChanges, DashboardView, DeliveryView, IntegrationView, Layout, NewWidget, Role,
+        WidgetView,
+    },
     types::{
         dashboard::Dashboard,
+        delivery::WebhookDelivery,
         integration::Integration,
         widget::{Hints, Widget, widget_object},
     },
@@ -186,6 +190,18 @@ impl Mutation {
         ports.accounts.register_webhooks(&id, containers).await.map(IntegrationPayload::from)
     }
 
+    /// Applies a webhook delivery again, with all its tries. One that was applied leaves everything as it is, and adds no activity.
+    /// Needs the role admin.
+    async fn replay_webhook_delivery(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which.")] id: ID,
+    ) -> Result<WebhookDeliveryPayload, PortError> {
+        let ports = allowed(ctx, Role::Admin)?;
+        let row = DeliveryId::from(required_own_id("id", &id, "WebhookDelivery")?);
+        ports.deliveries.replay(&row).await.map(WebhookDeliveryPayload)
+    }
+
     /// Disconnects an account and forgets its token. Needs the role admin.
     async fn disconnect_integration(
         &self,
@@ -267,6 +283,18 @@ impl IntegrationPayload {
     /// What the provider has to sign its webhooks with: only when it was generated just now, and only this once.
     async fn webhook_secret(&self) -> Option<&str> {
         self.webhook_secret.as_deref()
+    }
+}
+
+/// A webhook delivery that is applied again.
+pub struct WebhookDeliveryPayload(Arc<DeliveryView>);
+
+/// A webhook delivery that is applied again.
+#[Object]
+impl WebhookDeliveryPayload {
+    /// As it is now: it waits. Query it again to see what became of it.
+    async fn delivery(&self) -> WebhookDelivery {
+        WebhookDelivery(Arc::clone(&self.0))
     }
 }
 

@@ -15,23 +15,26 @@ use async_graphql::{
 
 use crate::{
     cursor::page_request,
-    entity::{accounts_root, entity, node_by_id},
+    entity::{accounts_root, node_by_id},
     error::PortError,
+    federation,
     fields::FieldSet,
     id::{DashboardId, EventCursor},
     inputs::{
-        check::{MAX_ITEMS, Unknown, own_id},
+        check::{MAX_ITEMS, Unknown, allowed, own_id},
+        delivery::WebhookDeliveryFilter,
         source::{ActivityFilter, WorkItemFilter, WorkItemOrder},
     },
     interfaces::Node,
     many::Many,
-    ports::WorkItemsSource,
+    ports::{Role, WorkItemsSource},
     providers::{PROVIDERS, ProviderGraph},
     table::{Arguments, ports, server_error},
     types::{
         activity::Activity,
         connection::{Connection, WorkItemConnection},
         dashboard::Dashboard,
+        delivery::WebhookDelivery,
         integration::Integration,
         provider::Provider,
         viewer::Viewer,
@@ -152,6 +155,25 @@ impl Query {
         Some(found.await)
     }
 
+    /// Webhook deliveries, newest first, as long as they are kept. Needs the role admin.
+    async fn webhook_deliveries(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which; left out: all.")] filter: Option<WebhookDeliveryFilter>,
+        #[graphql(desc = "How many to return: 1 to 100, 20 if left out.")] first: Option<i32>,
+        #[graphql(desc = "Return what comes after this cursor.")] after: Option<String>,
+    ) -> Option<Result<Connection<WebhookDelivery>, PortError>> {
+        let found = async {
+            let ports = allowed(ctx, Role::Admin)?;
+            let request = page_request(first, after.as_deref())?;
+            let filter = filter.unwrap_or_default().check("filter")?;
+            let page = ports.deliveries.page(&filter, request).await?;
+            let items = page.items.into_iter().map(|(at, view)| (at, WebhookDelivery(view)));
+            Ok(Connection::new(items.collect(), page.has_next, after.is_some(), page.total))
+        };
+        Some(found.await)
+    }
+
     /// The stream's newest position. Query first, then subscribe with this as `after`: nothing falls between.
     async fn event_cursor(&self, ctx: &Context<'_>) -> Result<EventCursor, PortError> {
         ports(ctx)?.activity.head().await
@@ -212,6 +234,9 @@ impl OutputType for QueryRoot {
 
 impl ContainerType for QueryRoot {
     async fn resolve_field(&self, ctx: &Context<'_>) -> ServerResult<Option<Value>> {
+        if let Some(answer) = federation::answer(ctx).await {
+            return answer.map(Some);
+        }
         let name = ctx.item.node.name.node.as_str();
         let Some(provider) = PROVIDERS.iter().find(|provider| provider.key == name) else {
             return Query.resolve_field(ctx).await;
@@ -224,23 +249,6 @@ impl ContainerType for QueryRoot {
                 Ok(Some(Value::Null))
             }
         }
-    }
-
-    /// An entity that the router names. Its failure is its own null: the other entities are answered.
-    async fn find_entity(&self, ctx: &Context<'_>, params: &Value) -> ServerResult<Option<Value>> {
-        let (type_name, id) = match params {
-            Value::Object(params) => (params.get("__typename"), params.get("id")),
-            _ => (None, None),
-        };
-        let (Some(Value::String(type_name)), Some(id)) = (type_name, id) else { return Ok(None) };
-        let value = match <ID as InputType>::parse(Some(id.clone())) {
-            Ok(id) => entity(ctx, type_name, &id).await,
-            Err(_) => Err(server_error(ctx, PortError::bad_input("representations: id: not an id of this graph"))),
-        };
-        Ok(Some(value.unwrap_or_else(|error| {
-            ctx.add_error(if error.path.is_empty() { ctx.set_error_path(error) } else { error });
-            Value::Null
-        })))
     }
 }
 

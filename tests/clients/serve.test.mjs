@@ -1,12 +1,14 @@
 // `mullion serve`: what it refuses to start with, API keys and roles, the admin address, its end, and its databases.
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { socket } from './graphs.mjs';
-import { attempt, data, startSandbox, startServe, temporaryFolder } from './harness.mjs';
+import { attempt, binary, data, freePorts, startSandbox, startServe, temporaryFolder } from './harness.mjs';
 
 const code = (answer) => answer.errors?.[0]?.extensions?.code;
 const CREATE = 'mutation { createDashboard(input: { name: "Made" }) { dashboard { id name } } }';
@@ -46,6 +48,26 @@ describe('serve does not start', () => {
     }
   });
 
+  test('with a PostgreSQL that cannot be reached: within seconds, and it says what to check', async () => {
+    const [nothing] = await freePorts(1);
+    const silent = createServer(() => {}).listen(0, '127.0.0.1');
+    await once(silent, 'listening');
+    for (const [port, cause] of [[nothing, /refused/i], [silent.address().port, /did not let us in/]]) {
+      const started = Date.now();
+      const child = spawn(binary(), ['serve'], { env: { PATH: process.env.PATH, MULLION_DATA: temporaryFolder(), MULLION_ENCRYPTION_KEY: encryption, DATABASE_URL: `postgres://me:secret-password@127.0.0.1:${port}/x` } });
+      let stderr = '';
+      child.stderr.on('data', (chunk) => { stderr += chunk; });
+      const [status] = await once(child, 'close');
+      assert.equal(status, 1, stderr);
+      assert.match(stderr, cause);
+      assert.match(stderr, new RegExp(`waiting for the database at 127\\.0\\.0\\.1:${port}`));
+      assert.match(stderr, /Is PostgreSQL running there.*DATABASE_URL/s);
+      assert.ok(!stderr.includes('secret-password'), stderr);
+      assert.ok(Date.now() - started < 15_000, 'it took too long');
+    }
+    silent.close();
+  });
+
   test('with a file that is not there', () => {
     const { status, stderr } = attempt(['serve', '--config', '/nowhere/mullion.toml'], { MULLION_ENCRYPTION_KEY: encryption });
     assert.equal(status, 1, stderr);
@@ -78,6 +100,12 @@ describe('serve', () => {
       assert.ok(!lines.join('\n').includes(key));
       assert.ok(!files.includes(key), 'a key lies in the data folder in clear');
     }
+    const made = attempt(['key', 'create', '--tenant', 'other', '--name', 'once', '--role', 'viewer'], serve.settings);
+    assert.match(made.stderr, /shown only this once/);
+    assert.equal(made.stdout.trim().split(/\s/).length, 1, 'stdout holds the key and nothing else');
+    const unseen = attempt(['key', 'create', '--tenant', 'other', '--name', '\u200b\u202e', '--role', 'viewer'], serve.settings);
+    assert.equal(unseen.status, 1);
+    assert.match(unseen.stderr, /--name.*seen/);
     assert.match(attempt(['key', 'create', '--tenant', 'acme', '--name', 'x', '--role', 'god'], serve.settings).stderr, /viewer.*editor.*admin/s);
   });
 
@@ -148,7 +176,7 @@ describe('serve', () => {
     assert.equal(stream.status, 200);
     serve.revoke(idOf('short-lived'));
     assert.equal((await doomed.closed).code, 4403);
-    await stream.text();
+    assert.match(await stream.text(), /event: next\ndata: .*UNAUTHENTICATED.*\n\nevent: complete\ndata: \n\n$/, 'the stream says why');
     assert.equal(code(await serve.as(key)('{ eventCursor }')), 'UNAUTHENTICATED');
     const again = await socket(serve.socketUrl);
     again.send({ type: 'connection_init', payload: { authorization: `Bearer ${key}` } });

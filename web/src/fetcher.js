@@ -2,11 +2,15 @@
 // a WebSocket of the same origin (subprotocol graphql-transport-ws).
 import { getOperationAST } from 'graphql';
 import { createClient } from 'graphql-ws';
+import { NEEDS_KEY } from './access.jsx';
 
 const ENDPOINT = '/graphql';
 
+const UNAUTHORIZED = 401;
+const FORBIDDEN = 4403;
+
 /** Runs one query or mutation; answers with what the server said, errors included. */
-export async function post(params, headers = {}) {
+export async function post(params, headers = {}, access) {
   const response = await fetch(ENDPOINT, {
     method: 'POST',
     headers: {
@@ -17,6 +21,11 @@ export async function post(params, headers = {}) {
     body: JSON.stringify(params),
   });
   const text = await response.text();
+  if (response.status === UNAUTHORIZED) {
+    access?.refused();
+    throw withoutStack(NEEDS_KEY);
+  }
+  access?.granted();
   try {
     return JSON.parse(text);
   } catch {
@@ -25,13 +34,13 @@ export async function post(params, headers = {}) {
 }
 
 /**
- * The fetcher that GraphiQL calls. `live` is told what happens to a subscription: `started`, `answered` for each
- * answer, and `ended`.
+ * The fetcher that GraphiQL calls. `live` is told what happens to a subscription: `started`, then `answered` for each
+ * answer, and `ended`; `access` whether the server takes our key.
  */
-export function createFetcher(live) {
+export function createFetcher(live, access) {
   return (params, { headers, documentAST } = {}) => {
     const operation = documentAST && getOperationAST(documentAST, params.operationName);
-    return operation?.operation === 'subscription' ? subscribe(params, headers, live) : post(params, headers);
+    return operation?.operation === 'subscription' ? subscribe(params, headers, live, access) : post(params, headers, access);
   };
 }
 
@@ -39,7 +48,7 @@ export function createFetcher(live) {
  * An observable over a socket of its own, so that it always has the credentials of the headers editor. No async
  * generator: one that waits for the next answer cannot be stopped.
  */
-function subscribe(params, headers, live) {
+function subscribe(params, headers, live, access) {
   return {
     subscribe(sink) {
       const client = createClient({
@@ -49,21 +58,30 @@ function subscribe(params, headers, live) {
         retryAttempts: 5,
         shouldRetry: isConnectionLost,
       });
-      live.started();
+      const run = live.started();
       const ended = (tell) => {
-        live.ended();
+        run.ended();
         client.dispose();
         tell();
       };
       const unsubscribe = client.subscribe(params, {
         next(answer) {
-          live.answered(answer);
+          access.granted();
+          run.answered(answer);
           sink.next(answer);
         },
-        error: (problem) => ended(() => sink.error(readable(problem))),
+        error: (problem) => {
+          if (problem?.code === FORBIDDEN) access.refused();
+          ended(() => sink.error(readable(problem)));
+        },
         complete: () => ended(() => sink.complete()),
       });
-      return { unsubscribe };
+      return {
+        unsubscribe: () => {
+          run.ended();
+          unsubscribe();
+        },
+      };
     },
   };
 }
@@ -84,6 +102,7 @@ function isConnectionLost(problem) {
 function readable(problem) {
   if (Array.isArray(problem)) return problem; // GraphQL errors: GraphiQL shows them as they are
   if (typeof problem?.code !== 'number') return withoutStack(problem?.message ?? 'The live connection could not be made.');
+  if (problem.code === FORBIDDEN) return withoutStack(NEEDS_KEY);
   return withoutStack(`The server closed the live connection: ${problem.code} ${problem.reason}`.trim());
 }
 

@@ -5,6 +5,7 @@ import 'graphiql/style.css';
 import './console.css';
 import icon from './favicon.svg';
 import { examplesFor } from './examples.js';
+import { createAccess, InheritHeaders, KeyNotice } from './access.jsx';
 import { createFetcher } from './fetcher.js';
 import { createLive, LiveStatus } from './live.jsx';
 import { documentOfAddress, findDashboard, refreshStoredTabs } from './opening.js';
@@ -16,7 +17,8 @@ globalThis.MonacoEnvironment = {
 };
 
 const live = createLive();
-const fetcher = createFetcher(live);
+const access = createAccess();
+const fetcher = createFetcher(live, access);
 
 function Console({ examples, opened }) {
   const tabs = examples.filter((example) => example.tab).map(({ query, variables }) => ({ query, variables }));
@@ -38,6 +40,8 @@ function Console({ examples, opened }) {
       </GraphiQL.Logo>
       {toolbar(examples)}
       <GraphiQL.Footer>
+        <KeyNotice access={access} />
+        <InheritHeaders />
         <LiveStatus live={live} />
         {opened?.operationName && <SelectOperation name={opened.operationName} />}
       </GraphiQL.Footer>

@@ -7,6 +7,7 @@ mod migrate;
 mod sandbox;
 mod schema;
 mod serve;
+mod webhooks;
 
 use std::{io::Write as _, path::PathBuf, process::ExitCode};
 
@@ -43,6 +44,8 @@ enum Command {
     Sandbox(sandbox::Sandbox),
     /// Make, list and revoke API keys
     Key(key::Key),
+    /// List, show and replay webhook deliveries
+    Webhooks(webhooks::Webhooks),
     /// Print the table of settings for the README
     #[command(hide = true)]
     ConfigTable(config_table::ConfigTable),
@@ -107,6 +110,7 @@ fn run(command: Command) -> anyhow::Result<()> {
             Command::Migrate(migrate) => migrate.run().await,
             Command::Sandbox(sandbox) => sandbox.run().await,
             Command::Key(key) => key.run().await,
+            Command::Webhooks(webhooks) => webhooks.run().await,
             Command::Schema(_) | Command::ConfigTable(_) => Ok(()),
         }
     });
@@ -120,6 +124,12 @@ pub(crate) fn print(text: &str) {
     let mut out = std::io::stdout().lock();
     // Whoever reads no further (`| head -1`) has what they wanted.
     let _ = writeln!(out, "{text}");
+}
+
+/// Tells people something that no pipe is to read.
+#[expect(clippy::print_stderr, reason = "for commands without a log, and before it has started")]
+pub(crate) fn note(text: &str) {
+    eprintln!("{text}");
 }
 
 #[expect(clippy::print_stderr, reason = "the log may not have started")]
@@ -159,11 +169,19 @@ mod tests {
             "mullion key create --tenant t --name n --role viewer",
             "mullion key list --tenant t",
             "mullion key revoke 01J",
+            "mullion webhooks list --state parked --provider github --after 2026-11-22T10:00:00Z --json",
+            "mullion webhooks show 01J",
+            "mullion webhooks replay 01J --json",
             "mullion config-table",
         ] {
             assert!(command().try_get_matches_from(line.split(' ')).is_ok(), "{line}");
         }
-        for line in ["mullion", "mullion dev --traffic wild", "mullion key create --tenant t --name n --role god"] {
+        for line in [
+            "mullion",
+            "mullion dev --traffic wild",
+            "mullion key create --tenant t --name n --role god",
+            "mullion webhooks list --state lost",
+        ] {
             assert!(command().try_get_matches_from(line.split(' ')).is_err(), "{line}");
         }
     }

@@ -27,6 +27,8 @@ section! {
         reconnects_per_second: u32 = 1_000;
         /// Days that a cursor can be resumed from.
         retention_days: u64 = 7;
+        /// Changes of a tenant that a cursor can be resumed over; older ones go first.
+        retention_changes: u64 = 1_000_000;
         /// Time between re-reads of a live widget whose webhooks are silent.
         poll_seconds: u64 = 60;
     }

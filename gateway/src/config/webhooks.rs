@@ -1,13 +1,27 @@
-//! `[webhooks]`: how much of the providers' deliveries is taken at a time.
+//! `[webhooks]`: how the providers' deliveries are taken, worked and kept.
 
 use super::section::section;
 
 section! {
-    /// How much of the providers' deliveries is taken at a time.
+    /// How the providers' deliveries are taken, worked and kept.
     Webhooks in "webhooks" {
         /// Bytes of bodies in flight, over all endpoints; beyond it, 503.
         max_bytes_in_flight: usize = 128_000_000;
         /// How long a body may take to arrive.
         read_timeout_seconds: u64 = 10;
+        /// Deliveries that may wait to be written to disk; beyond it, 503 at once.
+        max_queued: usize = 10_000;
+        /// Bytes of them; beyond it, 503 at once.
+        max_queued_bytes: usize = 64_000_000;
+        /// A delivery that cannot be applied is parked after so many tries, about a second, two, four, … apart.
+        max_attempts: u32 = 8;
+        /// Deliveries that are applied at a time; on SQLite always one.
+        workers: usize = 4;
+        /// Days that settled deliveries are kept: so long a repeated one is recognised, and any can be replayed.
+        retention_days: u64 = 7;
+        /// Bytes of deliveries that are kept; the oldest settled ones go first.
+        retention_bytes: u64 = 2_000_000_000;
+        /// Whether `serve` starts on a PostgreSQL that may lose what it committed (`fsync` or `synchronous_commit` is off).
+        allow_unsafe_database: bool = false;
     }
 }

@@ -15,7 +15,7 @@ use prometheus_client::{
 
 use super::live::LiveMetrics;
 
-/// A delivery, by what came of it: `stored`, `duplicate`, `ignored`, `rejected`, …
+/// A delivery, by what came of it: one of [`DELIVERY_RESULTS`].
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct DeliveryLabels {
     /// The provider.
@@ -24,7 +24,7 @@ pub struct DeliveryLabels {
     pub result: String,
 }
 
-/// A call to a provider, by what came of it: `ok`, `not_modified`, `rate_limited`, `error`, `timeout`, …
+/// A call to a provider, by what came of it: one of [`CALL_RESULTS`].
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct CallLabels {
     /// The provider.
@@ -76,6 +76,49 @@ pub struct ExecutionLabels {
     pub kind: &'static str,
 }
 
+/// What may come of a delivery: before its body was read, when it was received, and when it was processed.
+const DELIVERY_RESULTS: [&str; 23] = [
+    "too_large",
+    "busy",
+    "slow",
+    "broken",
+    "unknown",
+    "accepted",
+    "duplicate",
+    "answered",
+    "handshake",
+    "bad_signature",
+    "bad_timestamp",
+    "not_json",
+    "missing_event",
+    "unsupported_type",
+    "no_handshake",
+    "failed",
+    "applied",
+    "ignored",
+    "repeated",
+    "retried",
+    "lost",
+    "parked",
+    "overloaded",
+];
+
+/// What may come of a call: an answer, or the kind of a failure.
+const CALL_RESULTS: [&str; 12] = [
+    "ok",
+    "not_modified",
+    "refused",
+    "rate_limited",
+    "auth_expired",
+    "forbidden",
+    "not_found",
+    "rejected",
+    "down",
+    "timeout",
+    "circuit_open",
+    "address_refused",
+];
+
 /// A gauge of fractions: seconds.
 pub type Seconds = Gauge<f64, AtomicU64>;
 
@@ -86,6 +129,16 @@ pub struct Metrics {
     pub deliveries: Family<DeliveryLabels, Counter>,
     /// Age of the oldest delivery that is not processed yet.
     pub inbox_lag: Seconds,
+    /// Deliveries that share a transaction when they are stored.
+    pub inbox_group: Histogram,
+    /// How long it takes until such a transaction is on disk.
+    pub inbox_flush: Histogram,
+    /// Deliveries that wait to be applied.
+    pub inbox_waiting: Gauge,
+    /// Deliveries that were given up and wait for somebody to look at them.
+    pub inbox_parked: Gauge,
+    /// Lanes of the inbox that this process works.
+    pub inbox_lanes: Gauge,
     /// Distinct live operations.
     pub live_operations: Gauge,
     /// Executions by kind.
@@ -120,6 +173,11 @@ impl Default for Metrics {
         let mut metrics = Self {
             deliveries: Family::default(),
             inbox_lag: Seconds::default(),
+            inbox_group: Histogram::new(exponential_buckets(1.0, 2.0, 11)),
+            inbox_flush: Histogram::new(exponential_buckets(0.000_25, 2.0, 16)),
+            inbox_waiting: Gauge::default(),
+            inbox_parked: Gauge::default(),
+            inbox_lanes: Gauge::default(),
             live_operations: Gauge::default(),
             executions: Family::default(),
             frames: Family::default(),
@@ -144,6 +202,8 @@ impl Metrics {
         registry.register("deliveries", "Webhook deliveries by result", self.deliveries.clone());
         let lag = "Age of the oldest delivery that is not processed yet";
         registry.register_with_unit("inbox_lag", lag, Unit::Seconds, self.inbox_lag.clone());
+        self.register_inbox();
+        let registry = &mut self.registry;
         registry.register("live_operations", "Distinct live operations", self.live_operations.clone());
         registry.register("executions", "Executions by kind", self.executions.clone());
         registry.register("frames", "Frames sent to subscribers", self.frames.clone());
@@ -158,6 +218,51 @@ impl Metrics {
         let requests = "How long requests take";
         registry.register_with_unit("request", requests, Unit::Seconds, self.request_latency.clone());
         self.live.register(registry);
+    }
+
+    /// Metrics whose series are there from the start, at zero: a counter that appears with its first event hides that event from
+    /// rates and alerts. Series of integrations come with the integrations.
+    pub fn with_providers<'a>(providers: impl IntoIterator<Item = &'a str>) -> Self {
+        let metrics = Self::default();
+        for provider in providers {
+            for result in DELIVERY_RESULTS {
+                let labels = DeliveryLabels { provider: provider.to_owned(), result: result.to_owned() };
+                drop(metrics.deliveries.get_or_create(&labels));
+            }
+            for result in CALL_RESULTS {
+                let labels = CallLabels { provider: provider.to_owned(), result: result.to_owned() };
+                drop(metrics.provider_calls.get_or_create(&labels));
+                drop(metrics.provider_latency.get_or_create(&labels));
+            }
+        }
+        for transport in ["websocket", "event_stream", "multipart"] {
+            drop(metrics.frames.get_or_create(&TransportLabels { transport }));
+            drop(metrics.open_sockets.get_or_create(&TransportLabels { transport }));
+        }
+        for kind in ["query", "mutation", "subscription", "live"] {
+            drop(metrics.executions.get_or_create(&ExecutionLabels { kind }));
+        }
+        for cache in ["document", "response"] {
+            for result in ["hit", "miss"] {
+                drop(metrics.cache.get_or_create(&CacheLabels { cache, result }));
+            }
+        }
+        for route in ["/graphql", "/graphql/stream", "/webhooks/{provider}/{endpoint}"] {
+            drop(metrics.request_latency.get_or_create(&RequestLabels { route: route.to_owned(), status: 200 }));
+        }
+        metrics
+    }
+
+    fn register_inbox(&mut self) {
+        let registry = &mut self.registry;
+        let group = "Deliveries that were stored in one transaction";
+        registry.register("inbox_group", group, self.inbox_group.clone());
+        let flush = "How long it took until such a transaction was on disk";
+        registry.register_with_unit("inbox_flush", flush, Unit::Seconds, self.inbox_flush.clone());
+        registry.register("inbox_waiting", "Deliveries that wait to be applied", self.inbox_waiting.clone());
+        let parked = "Deliveries that were given up: see `mullion webhooks list --state parked`";
+        registry.register("inbox_parked", parked, self.inbox_parked.clone());
+        registry.register("inbox_lanes", "Lanes of the inbox that this process works", self.inbox_lanes.clone());
     }
 
     /// Counts a webhook delivery.
@@ -220,6 +325,41 @@ mod tests {
     use std::time::Duration;
 
     use super::Metrics;
+
+    #[test]
+    fn every_series_that_is_known_is_there_from_the_start() {
+        let text = Metrics::with_providers(["github", "slack"]).encode();
+        for expected in [
+            "mullion_deliveries_total{provider=\"github\",result=\"accepted\"} 0",
+            "mullion_deliveries_total{provider=\"slack\",result=\"bad_signature\"} 0",
+            "mullion_deliveries_total{provider=\"slack\",result=\"applied\"} 0",
+            "mullion_inbox_lag_seconds 0",
+            "mullion_live_operations 0",
+            "mullion_executions_total{kind=\"live\"} 0",
+            "mullion_frames_total{transport=\"event_stream\"} 0",
+            "mullion_open_sockets{transport=\"websocket\"} 0",
+            "mullion_provider_calls_total{provider=\"slack\",result=\"timeout\"} 0",
+            "mullion_provider_call_seconds_count{provider=\"github\",result=\"ok\"} 0",
+            "mullion_cache_lookups_total{cache=\"response\",result=\"hit\"} 0",
+            "mullion_request_seconds_count{route=\"/graphql\",status=\"200\"} 0",
+            "# TYPE mullion_quota_remaining gauge",
+            "# TYPE mullion_circuit_state gauge",
+        ] {
+            assert!(text.contains(expected), "{expected} is not in\n{text}");
+        }
+    }
+
+    #[test]
+    fn every_result_of_a_call_has_its_series() {
+        use mullion_resolvers::upstream::UpstreamErrorKind::{
+            AddressRefused, AuthExpired, CircuitOpen, Down, Forbidden, NotFound, RateLimited, Rejected, Timeout,
+        };
+        for kind in
+            [RateLimited, AuthExpired, Forbidden, NotFound, Rejected, Down, Timeout, CircuitOpen, AddressRefused]
+        {
+            assert!(super::CALL_RESULTS.contains(&<&'static str>::from(kind)), "{kind:?}");
+        }
+    }
 
     #[test]
     fn every_family_has_its_name() {

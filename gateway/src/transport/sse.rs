@@ -11,6 +11,7 @@ use axum::{
 use bytes::{BufMut, Bytes, BytesMut};
 use futures::{StreamExt, stream, stream::BoxStream};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
+use mullion_schema::error::ErrorCode;
 use tokio::time::{Instant, Interval, MissedTickBehavior, timeout};
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
@@ -139,7 +140,8 @@ struct Events {
 }
 
 impl Events {
-    /// The next bytes. An end without `complete` (shutdown, a revoked key) makes the client ask again.
+    /// The next bytes. An end without `complete` (shutdown) makes the client ask again; to one whose key was revoked that is told,
+    /// as the answer to its operation: asking again would be refused.
     async fn next(&mut self) -> Option<Bytes> {
         let frames = self.frames.as_mut()?;
         loop {
@@ -148,7 +150,12 @@ impl Events {
                     self.frames = None;
                     return Some(retry(self.app.admission.retry_after_milliseconds()));
                 }
-                () = self.caller.revoked.cancelled() => return None,
+                () = self.caller.revoked.cancelled() => {
+                    self.frames = None;
+                    let error = RequestError::new(ErrorCode::Unauthenticated, "the API key was revoked");
+                    let last = event(&LiveFrame { payload: error.to_body(), cursor: None });
+                    return Some([last, COMPLETE].concat().into());
+                }
                 frame = frames.next() => {
                     let Some(frame) = frame else {
                         self.frames = None;

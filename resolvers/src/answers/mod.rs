@@ -6,6 +6,7 @@ mod activity;
 mod boards;
 mod connector;
 mod cursors;
+mod deliveries;
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -23,6 +24,7 @@ pub use self::{
     boards::BoardsAnswer,
     connector::Connector,
     cursors::Cursors,
+    deliveries::DeliveriesAnswer,
 };
 use crate::{
     clock::Clock,
@@ -32,6 +34,7 @@ use crate::{
     store::Database,
     upstream::Upstream,
     vault::Vault,
+    webhook::Wake,
 };
 
 /// The providers of this build, by key.
@@ -61,6 +64,8 @@ pub struct Services {
     pub clock: Arc<dyn Clock>,
     /// Where providers reach us: `{base}/webhooks/…`. `None`: nowhere.
     pub webhook_base: Option<Url>,
+    /// Tells the inbox's workers that something waits.
+    pub wake: Wake,
     /// Where tasks run.
     pub tasks: TaskTracker,
 }
@@ -74,6 +79,7 @@ impl Services {
             boards: Arc::new(BoardsAnswer { services: Arc::clone(self), scope: Arc::clone(scope) }),
             accounts: Arc::new(AccountsAnswer { services: Arc::clone(self), scope: Arc::clone(scope) }),
             activity: Arc::new(ActivityAnswer { services: Arc::clone(self), scope: Arc::clone(scope) }),
+            deliveries: Arc::new(DeliveriesAnswer { services: Arc::clone(self), scope: Arc::clone(scope) }),
             work: session,
             viewer: Arc::clone(viewer),
         }

@@ -181,6 +181,13 @@ impl Feeds {
         }
     }
 
+    /// Makes all subscribers look at the stream.
+    pub(super) fn wake(&self) {
+        for feed in self.0.values().filter_map(Weak::upgrade) {
+            feed.news.send_replace(());
+        }
+    }
+
     /// Forgets a feed that nobody follows any more.
     pub(super) fn forget(&mut self, key: &str) {
         if self.0.get(key).is_some_and(|feed| feed.strong_count() == 0) {

@@ -61,6 +61,17 @@ impl LiveHub {
         }
     }
 
+    /// Changes of a tenant were missed: everything that is watched is looked at again.
+    pub fn lose_track(&self, tenant: &TenantId) {
+        let state = self.state.lock();
+        for operation in state.operations.values().filter(|operation| operation.run.tenant() == tenant) {
+            operation.mark_all();
+        }
+        if let Some(feeds) = state.feeds.get(tenant) {
+            feeds.wake();
+        }
+    }
+
     /// Starts a subscription.
     pub fn subscribe(self: &Arc<Self>, subscribe: Subscribe) -> Frames {
         let Subscribe { run, plan, after } = subscribe;

@@ -13,7 +13,10 @@ use mullion_schema::{
     ports::{ActivityView, LiveInput, WatchedId},
 };
 use parking_lot::Mutex;
-use tokio::sync::{Notify, watch};
+use tokio::{
+    sync::{Notify, watch},
+    time::Instant,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -132,6 +135,17 @@ impl Operation {
         self.wake.notify_one();
     }
 
+    /// Anything may have changed.
+    pub(super) fn mark_all(&self) {
+        let mut state = self.state.lock();
+        state.structure_dirty = true;
+        for slot in state.slots.iter_mut().filter(|slot| !slot.removed) {
+            slot.dirt.get_or_insert_default().add(UpdateReason::Changed, None);
+        }
+        drop(state);
+        self.wake.notify_one();
+    }
+
     /// The widget that a slot shows.
     pub(super) fn widget(&self, slot: u32) -> Option<WidgetId> {
         let state = self.state.lock();
@@ -243,14 +257,17 @@ impl Operation {
         self.restructure(&hub, true).await;
         self.run_slots(&hub, true).await;
         self.ready.send_replace(true);
+        let mut reread_at = Instant::now() + hub.reread;
         loop {
-            let woken = tokio::select! {
-                () = self.wake.notified() => true,
-                () = tokio::time::sleep(hub.reread) => false,
+            tokio::select! {
+                () = self.wake.notified() => {}
+                () = tokio::time::sleep_until(reread_at) => {}
                 () = self.stopped.cancelled() => return,
-            };
-            if !woken {
+            }
+            // However busy it is kept by others: what comes without webhooks has a time of its own.
+            if Instant::now() >= reread_at {
                 self.mark_silent().await;
+                reread_at = Instant::now() + hub.reread;
             }
             let dirty = std::mem::take(&mut self.state.lock().structure_dirty);
             if dirty {

@@ -33,6 +33,9 @@ struct World {
     epochs: Epochs,
     shown: Mutex<String>,
     executions: AtomicUsize,
+    /// Executions that asked for values of some freshness.
+    rereads: AtomicUsize,
+    silent: bool,
     log: Mutex<Vec<AppliedChange>>,
     /// Happens in the middle of the next executions, one in each, after it has read.
     meanwhile: Mutex<VecDeque<Box<dyn FnOnce() + Send>>>,
@@ -47,11 +50,18 @@ struct World {
 
 impl World {
     fn new() -> Arc<Self> {
+        Self::over(false)
+    }
+
+    /// A world whose integration has webhooks, or is silent.
+    fn over(silent: bool) -> Arc<Self> {
         let world = Self {
             tenant: "t".into(),
             epochs: Epochs::default(),
             shown: Mutex::new("first".into()),
             executions: AtomicUsize::new(0),
+            rereads: AtomicUsize::new(0),
+            silent,
             log: Mutex::default(),
             meanwhile: Mutex::default(),
             cells: Mutex::default(),
@@ -145,7 +155,8 @@ impl Run for World {
         &self.tenant
     }
 
-    async fn render(&self, input: LiveInput, _: Option<chrono::Duration>) -> Rendered {
+    async fn render(&self, input: LiveInput, max_age: Option<chrono::Duration>) -> Rendered {
+        self.rereads.fetch_add(usize::from(max_age.is_some()), Ordering::SeqCst);
         let noted = self.head().await;
         let (mut shown, tags) = self.read();
         if input.widget.is_some() {
@@ -190,7 +201,7 @@ impl Run for World {
     }
 
     async fn is_silent(&self, _: &HashSet<Tag>) -> bool {
-        false
+        self.silent
     }
 
     fn cursor(&self, position: i64) -> EventCursor {
@@ -288,6 +299,24 @@ async fn ten_thousand_who_ask_the_same_share_one_execution_for_each_change() {
     }
     drop(all);
     assert_eq!(hub.operations(), 0, "the last one to leave takes the operation along");
+}
+
+#[tokio::test]
+async fn what_is_silent_is_read_again_however_busy_the_rest_is() {
+    let (world, hub) = (World::over(true), LiveHub::new(TaskTracker::new(), Duration::from_millis(50)));
+    let mut frames = world.subscribe(&hub, None);
+    texts(&mut frames, 2).await;
+    // Woken again as soon as it is done, it would never come to sleep for as long as that.
+    let busy = async {
+        while world.rereads.load(Ordering::SeqCst) == 0 {
+            let before = world.executions();
+            world.change(&hub, "the same");
+            while world.executions() == before {
+                tokio::task::yield_now().await;
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), busy).await.expect("it was not read again");
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! Webhook endpoints: the paths that deliveries come in at. Found by path before anything is known of the tenant.
 
+use std::sync::atomic::Ordering;
+
 use chrono::{DateTime, Utc};
 use mullion_entities::{endpoint, integration, sealed::Sealed};
 use mullion_schema::id::{IntegrationId, TenantId};
@@ -71,6 +73,7 @@ impl Database {
         let active = row.clone().into_active_model().reset_all();
         endpoint::Entity::insert(active).exec_without_returning(&transaction).await?;
         transaction.commit().await?;
+        self.note_endpoint_change();
         Ok(endpoint_of(row))
     }
 
@@ -120,6 +123,7 @@ impl Database {
         active.container = Set(draft.container.as_deref().map(clean));
         let row = active.update(&transaction).await?;
         transaction.commit().await?;
+        self.note_endpoint_change();
         Ok(endpoint_of(row))
     }
 
@@ -131,7 +135,18 @@ impl Database {
             .exec(&transaction)
             .await?;
         transaction.commit().await?;
+        self.note_endpoint_change();
         Ok(deleted.rows_affected > 0)
+    }
+
+    /// Grows with each change of an endpoint that this process makes. Read it before an endpoint: while it stays, so did what was
+    /// read, unless another process changed it.
+    pub fn endpoint_changes(&self) -> u64 {
+        self.0.endpoint_changes.load(Ordering::Acquire)
+    }
+
+    pub(super) fn note_endpoint_change(&self) {
+        self.0.endpoint_changes.fetch_add(1, Ordering::AcqRel);
     }
 }
 

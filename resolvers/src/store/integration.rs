@@ -166,7 +166,9 @@ impl Database {
         row_in(&transaction, tenant, id).await?;
         delete_contents(&transaction, tenant, id).await?;
         integration::Entity::delete_by_id(id.as_str()).exec(&transaction).await?;
-        self.finish(tenant, transaction, id.clone(), tags(tenant, id)).await
+        let written = self.finish(tenant, transaction, id.clone(), tags(tenant, id)).await;
+        self.note_endpoint_change();
+        written
     }
 
     /// One integration.

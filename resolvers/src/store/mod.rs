@@ -7,9 +7,11 @@ pub mod activity;
 pub mod api_key;
 pub mod apply;
 pub mod dashboard;
+mod durability;
 pub mod endpoint;
 pub mod inbox;
 pub mod integration;
+pub mod lease;
 pub mod list;
 pub mod merge;
 pub mod node;
@@ -20,12 +22,15 @@ pub mod setting;
 pub mod stream;
 pub mod tenant;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod text;
 mod transaction;
 pub mod widget;
 
-use std::sync::Arc;
+use std::{
+    collections::HashMap,
+    sync::{Arc, atomic::AtomicU64},
+};
 
 use parking_lot::Mutex;
 use sea_orm::{DatabaseConnection, DbBackend, DbErr};
@@ -45,6 +50,12 @@ struct Inner {
     backend: DbBackend,
     clock: Arc<dyn Clock>,
     last_id: Mutex<Ulid>,
+    /// When an integration's last delivery was noted, by its id.
+    heard: Mutex<HashMap<String, i64>>,
+    /// Counts this process's changes of endpoints: what was read before is then out of date.
+    endpoint_changes: AtomicU64,
+    /// Leases run by the clock that was passed in, on PostgreSQL too.
+    own_lease_clock: bool,
 }
 
 impl std::fmt::Debug for Database {
@@ -74,6 +85,9 @@ pub enum StoreError {
     /// The row was changed since the caller read it.
     #[error("it was changed in the meantime")]
     Conflict,
+    /// Another worker holds the lane now: what was to be written was not.
+    #[error("the lane was taken over by another worker")]
+    LeaseLost,
     /// A value that must be unique is taken.
     #[error("this {0} is taken")]
     Taken(&'static str),
@@ -85,7 +99,19 @@ pub enum StoreError {
     Random,
 }
 
+impl StoreError {
+    /// Whether the database could not be reached: nothing that was asked of it is to blame.
+    pub fn is_outage(&self) -> bool {
+        matches!(self, Self::Database(DbErr::Conn(_) | DbErr::ConnectionAcquire(_)))
+    }
+}
+
 impl Database {
+    /// Whether it is SQLite, which one process has and where one writes at a time.
+    pub fn is_sqlite(&self) -> bool {
+        self.0.backend == DbBackend::Sqlite
+    }
+
     /// A new id: a ULID, greater than all that this process made before.
     pub fn new_id(&self) -> Result<String, StoreError> {
         let millis = u64::try_from(self.0.clock.now().timestamp_millis()).unwrap_or(0);

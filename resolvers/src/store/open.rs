@@ -1,6 +1,9 @@
 //! Opens the database: pools, pragmas, and which of the two it is.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::AtomicU64},
+    time::Duration,
+};
 
 use parking_lot::Mutex;
 use sea_orm::{
@@ -19,11 +22,13 @@ pub struct OpenOptions {
     pub max_connections: u32,
     /// How long a caller waits for a connection, and SQLite for a lock.
     pub busy_timeout: Duration,
+    /// Whether leases run by the clock that is passed in, on PostgreSQL too: for tests that turn it.
+    pub own_lease_clock: bool,
 }
 
 impl Default for OpenOptions {
     fn default() -> Self {
-        Self { max_connections: 8, busy_timeout: Duration::from_secs(30) }
+        Self { max_connections: 8, busy_timeout: Duration::from_secs(30), own_lease_clock: false }
     }
 }
 
@@ -45,7 +50,16 @@ impl Database {
         // Of PostgreSQL's one pool some connections are left to writers.
         let reads = if backend == DbBackend::Sqlite { options.max_connections } else { options.max_connections / 2 };
         let reader = Reader::new(reader, reads);
-        Ok(Self(Arc::new(Inner { reader, writer, backend, clock, last_id: Mutex::new(Ulid::nil()) })))
+        Ok(Self(Arc::new(Inner {
+            reader,
+            writer,
+            backend,
+            clock,
+            last_id: Mutex::new(Ulid::nil()),
+            heard: Mutex::default(),
+            endpoint_changes: AtomicU64::new(0),
+            own_lease_clock: options.own_lease_clock,
+        })))
     }
 
     /// The connection that migrations run on.

@@ -1,5 +1,7 @@
 //! The tenants' streams: every change with its tags, in the order in which it became true.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
 use mullion_entities::{change, change_container, stream_head};
 use mullion_schema::id::TenantId;
@@ -13,6 +15,9 @@ use super::{
     node::CHUNK,
 };
 use crate::tag::Tag;
+
+/// Changes that are removed in one transaction.
+const PRUNED_AT_A_TIME: u64 = 200;
 
 /// A change in a tenant's stream.
 #[derive(Debug, Clone, PartialEq)]
@@ -76,18 +81,33 @@ impl Database {
         Ok(row.map_or(0, |row| row.floor))
     }
 
-    /// Removes the changes of a tenant that were written before `before`; says how many.
-    pub async fn prune_changes(&self, tenant: &TenantId, before: DateTime<Utc>) -> Result<u64, StoreError> {
-        let transaction = self.begin_for(tenant).await?;
-        let newest = change::Entity::find()
+    /// Removes some of the oldest changes of a tenant: those written before `before`, and those beyond the newest `keep`. Says how
+    /// many; nothing is left to remove when none went. A few at a time, so that nobody waits for it.
+    pub async fn prune_changes(&self, tenant: &TenantId, before: DateTime<Utc>, keep: i64) -> Result<u64, StoreError> {
+        let enough = self.head(tenant).await?.saturating_sub(keep);
+        let oldest = change::Entity::find()
+            .select_only()
+            .column(change::Column::Position)
+            .column(change::Column::CreatedAt)
+            .column(change::Column::Integration)
+            .column(change::Column::Containers)
             .filter(change::Column::Tenant.eq(tenant.as_str()))
-            .filter(change::Column::CreatedAt.lt(before.timestamp_micros()))
-            .order_by_desc(change::Column::Position)
-            .one(&transaction)
+            .order_by_asc(change::Column::Position)
+            .limit(PRUNED_AT_A_TIME)
+            .into_tuple::<(i64, i64, Option<String>, Option<String>)>()
+            .all(&self.0.reader)
             .await?;
-        let Some(floor) = newest.map(|row| row.position) else { return Ok(0) };
+        let before = before.timestamp_micros();
+        // Up to the first that is to stay: a floor with a gap above it would be none.
+        let old: Vec<_> = oldest
+            .into_iter()
+            .take_while(|(position, created_at, ..)| *created_at < before || *position <= enough)
+            .collect();
+        let Some(floor) = old.last().map(|(position, ..)| *position) else { return Ok(0) };
+        let transaction = self.begin_for(tenant).await?;
         change_container::Entity::delete_many()
             .filter(change_container::Column::Tenant.eq(tenant.as_str()))
+            .filter(change_container::Column::Container.is_in(containers_in(&old)))
             .filter(change_container::Column::Position.lte(floor))
             .exec(&transaction)
             .await?;
@@ -99,6 +119,7 @@ impl Database {
         stream_head::Entity::update_many()
             .col_expr(stream_head::Column::Floor, floor.into())
             .filter(stream_head::Column::Tenant.eq(tenant.as_str()))
+            .filter(stream_head::Column::Floor.lt(floor))
             .exec(&transaction)
             .await?;
         transaction.commit().await?;
@@ -119,6 +140,17 @@ impl Database {
         let change = changes.pop().ok_or(StoreError::NotFound)?;
         Ok(Written { value, change })
     }
+}
+
+/// The containers of activities, as they are indexed.
+fn containers_in(rows: &[(i64, i64, Option<String>, Option<String>)]) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for (_, _, integration, containers) in rows {
+        let (Some(integration), Some(containers)) = (integration, containers) else { continue };
+        let containers: Vec<String> = serde_json::from_str(containers).unwrap_or_default();
+        names.extend(containers.into_iter().map(|container| format!("{integration}/{container}")));
+    }
+    names
 }
 
 /// The last position, as this connection sees it.

@@ -26,7 +26,8 @@ impl Database {
         if self.0.backend == DbBackend::Postgres {
             let lock = Statement::from_sql_and_values(
                 DbBackend::Postgres,
-                "SELECT pg_advisory_xact_lock($1)",
+                // A process that is paused while it holds the lock must not hold the tenant up for ever.
+                "SELECT set_config('idle_in_transaction_session_timeout', '15s', true), pg_advisory_xact_lock($1)",
                 [lock_key(tenant).into()],
             );
             transaction.execute_raw(lock).await?;

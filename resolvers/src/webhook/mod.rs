@@ -1,14 +1,25 @@
 //! Webhooks: a request is verified, stored, acknowledged; everything else happens after that.
 
+mod endpoints;
+pub mod intake;
+#[cfg(test)]
+mod tests;
+mod wake;
 pub mod worker;
 
 use std::sync::Arc;
 
 use http::{HeaderMap, StatusCode, header};
-use tokio::sync::Notify;
+
+pub use self::wake::Wake;
+use self::{
+    endpoints::Endpoints,
+    intake::{Intake, IntakeError},
+};
 
 use crate::{
     answers::{Providers, endpoint_secrets, seal_secret},
+    clock::Clock,
     provider::{EndpointSecrets, Provider, Reception, Refusal, VerifiedDelivery, WebhookRequest},
     secret::Secret,
     store::{
@@ -49,19 +60,32 @@ pub struct Inbox {
     database: Database,
     vault: Vault,
     providers: Arc<Providers>,
-    work: Arc<Notify>,
+    endpoints: Endpoints,
+    intake: Intake,
 }
 
 impl Inbox {
-    /// An inbox; `work` is notified of each stored delivery.
-    pub fn new(database: Database, vault: Vault, providers: Arc<Providers>, work: Arc<Notify>) -> Self {
-        Self { database, vault, providers, work }
+    /// An inbox; what it takes goes to disk through the intake.
+    pub fn new(
+        database: Database,
+        vault: Vault,
+        providers: Arc<Providers>,
+        clock: Arc<dyn Clock>,
+        intake: Intake,
+    ) -> Self {
+        let endpoints = Endpoints::new(database.clone(), clock);
+        Self { database, vault, providers, endpoints, intake }
+    }
+
+    /// Takes nothing any more; what was taken is written.
+    pub fn close(&self) {
+        self.intake.close();
     }
 
     /// The longest body that an endpoint takes; `None` when there is no such endpoint.
     pub async fn limit(&self, provider: &str, path: &str) -> Option<usize> {
         let adapter = self.providers.get(provider)?;
-        match self.database.endpoint_at(provider, path).await {
+        match self.endpoints.at(provider, path).await {
             Ok(Some(_)) => Some(adapter.descriptor().webhook_body_limit),
             Ok(None) => None,
             Err(error) => {
@@ -75,7 +99,7 @@ impl Inbox {
     /// Takes one request. A 2xx is told only when the delivery is on disk.
     pub async fn receive(&self, provider: &str, path: &str, request: WebhookRequest) -> Told {
         let Some(adapter) = self.providers.get(provider) else { return Told::new(StatusCode::NOT_FOUND, "unknown") };
-        let endpoint = match self.database.endpoint_at(provider, path).await {
+        let endpoint = match self.endpoints.at(provider, path).await {
             Ok(Some(endpoint)) => endpoint,
             Ok(None) => return Told::new(StatusCode::NOT_FOUND, "unknown"),
             Err(error) => return unavailable(&error),
@@ -99,22 +123,23 @@ impl Inbox {
         verified: VerifiedDelivery,
         request: &WebhookRequest,
     ) -> Told {
+        // A webhook that was registered for a container tells of that alone.
+        let subject = adapter.ordering_subject(&verified).or_else(|| endpoint.draft.container.clone());
         let delivery = NewDelivery {
             endpoint: endpoint.id.clone(),
             tenant: endpoint.tenant.clone(),
             integration: endpoint.integration.clone(),
             provider: endpoint.provider.clone(),
+            subject,
             verified,
             headers: kept(&request.headers, adapter.kept_headers()),
             received_at: request.received_at,
         };
-        match self.database.insert_delivery(delivery).await {
-            Ok(Inserted::New(_)) => {
-                self.work.notify_one();
-                Told::new(StatusCode::OK, "accepted")
-            }
+        match self.intake.store(delivery).await {
+            Ok(Inserted::New(_)) => Told::new(StatusCode::OK, "accepted"),
             Ok(Inserted::Duplicate) => Told::new(StatusCode::OK, "duplicate"),
-            Err(error) => unavailable(&error),
+            Err(IntakeError::Overloaded) => later("overloaded", "1"),
+            Err(IntakeError::Closed | IntakeError::Store(_)) => later("failed", "5"),
         }
     }
 
@@ -162,7 +187,11 @@ fn refused(refusal: Refusal) -> Told {
 /// The provider shall try again: nothing was stored.
 fn unavailable(error: &StoreError) -> Told {
     tracing::error!(%error, source = ?std::error::Error::source(error), "a delivery could not be stored");
-    let mut told = Told::new(StatusCode::SERVICE_UNAVAILABLE, "failed");
-    told.headers.insert(header::RETRY_AFTER, http::HeaderValue::from_static("5"));
+    later("failed", "5")
+}
+
+fn later(result: &'static str, seconds: &'static str) -> Told {
+    let mut told = Told::new(StatusCode::SERVICE_UNAVAILABLE, result);
+    told.headers.insert(header::RETRY_AFTER, http::HeaderValue::from_static(seconds));
     told
 }

@@ -2,5 +2,6 @@
 
 pub mod board;
 pub mod check;
+pub mod delivery;
 pub mod integration;
 pub mod source;

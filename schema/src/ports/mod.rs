@@ -5,6 +5,7 @@
 mod accounts;
 mod activity;
 mod boards;
+mod deliveries;
 mod live;
 mod nodes;
 mod page;
@@ -22,6 +23,7 @@ pub use activity::{ActivityLog, ActivityView};
 pub use boards::{
     Boards, DashboardChanges, DashboardView, Layout, NewDashboard, NewSlug, NewWidget, WidgetChanges, WidgetView,
 };
+pub use deliveries::{Deliveries, DeliveryFilter, DeliveryView};
 pub use live::{Live, LiveInput, LivePlan, PlanSink, WatchedId};
 pub use nodes::{Filter, List, ListPage, ListQuery, Lookup, Nodes, Position, Want};
 pub use page::{Change, Page, PageRequest};
@@ -43,6 +45,8 @@ pub struct Ports {
     pub accounts: Arc<dyn Accounts>,
     /// The tenant's activities.
     pub activity: Arc<dyn ActivityLog>,
+    /// The tenant's webhook deliveries.
+    pub deliveries: Arc<dyn Deliveries>,
     /// Lists that draw on several providers, and metrics.
     pub work: Arc<dyn Work>,
     /// Who asks.

@@ -3,6 +3,7 @@
 pub mod activity;
 pub mod connection;
 pub mod dashboard;
+pub mod delivery;
 pub mod freshness;
 pub mod integration;
 pub mod metric;

@@ -10,9 +10,9 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use mullion_schema::{
     build,
-    enums::{CircuitState, HealthState, IntegrationStatus, Stage, WidgetState, WorkItemState},
+    enums::{CircuitState, HealthState, IntegrationStatus, Stage, WebhookDeliveryState, WidgetState, WorkItemState},
     error::{ErrorCode, PortError, ProviderContext},
-    id::{ActivityId, DashboardId, EventCursor, GlobalId, IntegrationId, NodeKey, NodeReference, WidgetId},
+    id::{ActivityId, DashboardId, DeliveryId, EventCursor, GlobalId, IntegrationId, NodeKey, NodeReference, WidgetId},
     ports::*,
     providers,
     view::{FreshnessSource, FreshnessView, NodeView},
@@ -383,6 +383,37 @@ impl ActivityLog for Fake {
 }
 
 #[async_trait]
+impl Deliveries for Fake {
+    async fn page(&self, filter: &DeliveryFilter, page: PageRequest) -> Result<Page<Arc<DeliveryView>>, PortError> {
+        self.ask(format!("deliveries {} {filter:?}", page.first))?;
+        let at = Position { sort: String::new(), native_id: "d1".into() };
+        Ok(Page { items: vec![(at, delivery_view(WebhookDeliveryState::Parked))], has_next: true, total: None })
+    }
+
+    async fn replay(&self, id: &DeliveryId) -> Result<Arc<DeliveryView>, PortError> {
+        self.ask(format!("replay {id}"))?;
+        Ok(delivery_view(WebhookDeliveryState::Received))
+    }
+}
+
+fn delivery_view(state: WebhookDeliveryState) -> Arc<DeliveryView> {
+    Arc::new(DeliveryView {
+        id: "d1".into(),
+        provider: "github".into(),
+        integration: "gh".into(),
+        event: "issues.closed".into(),
+        delivery_id: Some("g1".into()),
+        state,
+        attempts: 8,
+        received_at: time(),
+        settled_at: Some(time()),
+        error: Some("no".into()),
+        next_attempt_at: None,
+        size: 12,
+    })
+}
+
+#[async_trait]
 impl Work for Fake {
     async fn work_items(&self, _: &WorkItemsSource, page: PageRequest) -> Result<Load<WorkPage>, PortError> {
         self.page("work", &page)
@@ -420,6 +451,7 @@ pub(crate) fn ports(fake: &Arc<Fake>, role: Role) -> Ports {
         boards: Arc::clone(fake) as _,
         accounts: Arc::clone(fake) as _,
         activity: Arc::clone(fake) as _,
+        deliveries: Arc::clone(fake) as _,
         work: Arc::clone(fake) as _,
         viewer: Arc::new(viewer),
     }

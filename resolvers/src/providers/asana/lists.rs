@@ -29,6 +29,9 @@ pub(super) const LISTS: &[ListType] = &[
     ListType { parent: Some(TASK), name: COMMENTS, keeping: Keeping::Window },
 ];
 
+/// The arguments that [`matches`] knows.
+pub(super) const FILTERS: &[&str] = &[COMPLETED, WORKSPACE_FILTER];
+
 /// The lists that the cross-provider widgets read. A project has mostly less than a page of tasks: one list answers for open and
 /// for closed ones, where a filter would cost a call for each.
 pub(super) const CONTAINERS: &[ContainerLists] = &[ContainerLists {

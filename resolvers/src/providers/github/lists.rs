@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     change::{ListRef, NodeRef},
-    provider::{ContainerLists, Keeping, ListType, WorkItemLists},
+    provider::{ContainerLists, Count, Keeping, ListType, WorkItemLists},
 };
 
 /// Items of a page: the most that GitHub gives.
@@ -30,6 +30,15 @@ pub(super) const LISTS: &[ListType] = &[
     ListType { parent: Some(REPOSITORY), name: WORKFLOW_RUNS, keeping: Keeping::Window },
     ListType { parent: Some(ISSUE), name: COMMENTS, keeping: Keeping::Window },
     ListType { parent: Some(PULL_REQUEST), name: COMMENTS, keeping: Keeping::Window },
+];
+
+/// The arguments that [`matches`] knows.
+pub(super) const FILTERS: &[&str] = &["states", "labels", "assignee", "branch", "conclusion"];
+
+/// What a repository says of its lists. REST's `open_issues_count` counts pull requests too: it is no word on either.
+pub(super) const COUNTS: &[Count] = &[
+    Count { parent: REPOSITORY, key: "openIssueCount", list: ISSUES, filter: ("states", "OPEN") },
+    Count { parent: REPOSITORY, key: "openPullRequestCount", list: PULL_REQUESTS, filter: ("states", "OPEN") },
 ];
 
 /// The lists that the cross-provider widgets read.

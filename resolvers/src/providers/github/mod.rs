@@ -33,7 +33,7 @@ use crate::{
     change::{Interpretation, ListRef, NodeRef},
     provider::{
         Account, ContainerLists, Demo, Descriptor, EndpointSecrets, FetchWant, Fetched, Provider, Reception,
-        RegisteredWebhook, StoredDelivery, WebhookRequest,
+        RegisteredWebhook, StoredDelivery, VerifiedDelivery, WebhookRequest,
     },
     secret::Secret,
     upstream::{Connection, UpstreamError},
@@ -51,6 +51,8 @@ static DESCRIPTOR: Descriptor = Descriptor {
     webhook_body_limit: 25 << 20,
     types: mullion_schema::providers::github::TYPES,
     lists: lists::LISTS,
+    filters: lists::FILTERS,
+    counts: lists::COUNTS,
 };
 
 /// GitHub, and GitHub Enterprise Server by base URL.
@@ -90,6 +92,10 @@ impl Provider for Github {
 
     fn receive(&self, request: &WebhookRequest, endpoint: &EndpointSecrets) -> Reception {
         webhook::receive(request, endpoint)
+    }
+
+    fn ordering_subject(&self, delivery: &VerifiedDelivery) -> Option<String> {
+        webhook::repository(&delivery.document)
     }
 
     fn kept_headers(&self) -> &'static [&'static str] {

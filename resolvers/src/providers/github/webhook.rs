@@ -92,6 +92,20 @@ impl Envelope {
     }
 }
 
+/// The repository that a document is about. The rest of it is skipped, not read.
+pub(super) fn repository(document: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Envelope {
+        repository: Option<Repository>,
+    }
+    #[derive(Deserialize)]
+    struct Repository {
+        id: u64,
+    }
+    let envelope: Envelope = serde_json::from_slice(document).ok()?;
+    Some(envelope.repository?.id.to_string())
+}
+
 fn text_or_nothing<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     let value = serde_json::Value::deserialize(deserializer)?;
     Ok(value.as_str().filter(|text| !text.is_empty() && text.len() <= 100).map(str::to_owned))
@@ -185,6 +199,18 @@ mod tests {
         }
         let empty = sign("", b"{}");
         assert_eq!(received(b"{}", &[""], &[json, event, ("x-hub-signature-256", &empty)]), Err(Refusal::BadSignature));
+    }
+
+    #[test]
+    fn what_is_about_a_repository_stays_in_order_with_it() {
+        for (document, expected) in [
+            (&b"{\"action\":\"closed\",\"repository\":{\"id\":7,\"name\":\"web\"}}"[..], Some("7")),
+            (b"{\"organization\":{\"id\":7}}", None),
+            (b"{\"repository\":null}", None),
+            (b"{\"repository\":{\"id\":\"x\"}}", None),
+        ] {
+            assert_eq!(super::repository(document).as_deref(), expected, "{document:?}");
+        }
     }
 
     #[test]

@@ -20,6 +20,9 @@ pub(super) const LISTS: &[ListType] = &[
     ListType { parent: Some(MESSAGE), name: REPLIES, keeping: Keeping::Window },
 ];
 
+/// The arguments that [`matches`] knows.
+pub(super) const FILTERS: &[&str] = &["archived"];
+
 /// The lists that the cross-provider widgets read.
 pub(super) const CONTAINERS: &[ContainerLists] = &[ContainerLists {
     container: CHANNEL,

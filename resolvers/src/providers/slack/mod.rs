@@ -29,7 +29,7 @@ use crate::{
     change::{Interpretation, ListRef, NodeRef},
     provider::{
         Account, ContainerLists, Demo, Descriptor, EndpointSecrets, FetchWant, Fetched, Provider, Reception,
-        RegisteredWebhook, StoredDelivery, WebhookRequest,
+        RegisteredWebhook, StoredDelivery, VerifiedDelivery, WebhookRequest,
     },
     secret::Secret,
     upstream::{Connection, UpstreamError},
@@ -50,6 +50,8 @@ static DESCRIPTOR: Descriptor = Descriptor {
     webhook_body_limit: 1 << 20,
     types: mullion_schema::providers::slack::TYPES,
     lists: lists::LISTS,
+    filters: lists::FILTERS,
+    counts: &[],
 };
 
 /// Slack's Web API and Events API.
@@ -107,6 +109,10 @@ impl Provider for Slack {
 
     fn receive(&self, request: &WebhookRequest, endpoint: &EndpointSecrets) -> Reception {
         webhook::receive(request, endpoint)
+    }
+
+    fn ordering_subject(&self, delivery: &VerifiedDelivery) -> Option<String> {
+        webhook::channel(&delivery.document)
     }
 
     fn kept_headers(&self) -> &'static [&'static str] {

@@ -1,6 +1,7 @@
 //! Applies what a delivery or a fetch means, in one transaction: nodes through the version guard, their places in lists, the
 //! windows that were read, and what the tenant's stream says about it.
 
+mod counts;
 mod members;
 mod news;
 mod nodes;
@@ -15,18 +16,23 @@ use mullion_schema::{
     ports::Filter,
     view::Body,
 };
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, sea_query::Expr};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect,
+    sea_query::{Expr, ExprTrait},
+};
 
 pub use super::merge::Source;
 use super::{
     Database, StoreError,
+    inbox::{APPLIED, RECEIVED},
+    lease::Lease,
     merge::Origin,
     node::{StoredNode, stored},
     stream::{AppliedChange, append, head_in},
 };
 use crate::{
     change::{Change, ListRef, NodeRef},
-    provider::{FetchedPage, Keeping, Provider},
+    provider::{Count, FetchedPage, Keeping, Provider},
 };
 
 /// What the store must know of a provider to keep its lists.
@@ -42,6 +48,15 @@ pub trait Rules: Send + Sync {
 
     /// The type of this name, if the provider has it.
     fn type_name(&self, name: &str) -> Option<&'static str>;
+
+    /// The argument of this name, if filters of the provider's lists have it.
+    fn filter_name(&self, name: &str) -> Option<&'static str>;
+
+    /// Numbers in bodies that items of lists move.
+    fn counts(&self) -> &'static [Count];
+
+    /// Whether nodes of a type are containers, as activities name them.
+    fn is_container(&self, type_name: &str) -> bool;
 }
 
 impl<P: Provider + ?Sized> Rules for Arc<P> {
@@ -62,6 +77,18 @@ impl<P: Provider + ?Sized> Rules for Arc<P> {
     fn type_name(&self, name: &str) -> Option<&'static str> {
         self.descriptor().types.iter().find(|known| known.name == name).map(|known| known.name)
     }
+
+    fn filter_name(&self, name: &str) -> Option<&'static str> {
+        self.descriptor().filters.iter().copied().find(|known| *known == name)
+    }
+
+    fn counts(&self) -> &'static [Count] {
+        self.descriptor().counts
+    }
+
+    fn is_container(&self, type_name: &str) -> bool {
+        self.containers().iter().any(|known| known.container == type_name)
+    }
 }
 
 /// What is to be applied.
@@ -79,13 +106,23 @@ pub struct Batch {
     pub unknown: Vec<NodeRef>,
     /// The delivery of the inbox that this is the meaning of: marked as applied in the same transaction.
     pub delivery: Option<String>,
+    /// The lane under which it is applied: whoever lost it applies nothing.
+    pub lease: Option<Lease>,
 }
 
 impl Batch {
     /// What a delivery means.
     pub fn of_delivery(id: &str, received_at: DateTime<Utc>, changes: Vec<Change>) -> Self {
         let delivery = Some(id.to_owned());
-        Self { source: Source::Webhook, received_at, changes, pages: Vec::new(), unknown: Vec::new(), delivery }
+        Self {
+            source: Source::Webhook,
+            received_at,
+            changes,
+            pages: Vec::new(),
+            unknown: Vec::new(),
+            delivery,
+            lease: None,
+        }
     }
 
     /// What a fetch that was sent at `sent_at` brought.
@@ -97,7 +134,15 @@ impl Batch {
             pages: Vec::new(),
             unknown: Vec::new(),
             delivery: None,
+            lease: None,
         }
+    }
+
+    /// The same, applied only while this lease holds.
+    #[must_use]
+    pub fn under(mut self, lease: Lease) -> Self {
+        self.lease = Some(lease);
+        self
     }
 }
 
@@ -129,22 +174,32 @@ impl Database {
         tenant: &TenantId,
         integration: &IntegrationId,
         rules: &dyn Rules,
-        batch: Batch,
+        mut batch: Batch,
     ) -> Result<Applied, StoreError> {
         let origin = Origin { source: batch.source, at: batch.received_at };
         let place = Place { tenant, integration, rules, origin };
         let transaction = self.begin_for(tenant).await?;
+        if let Some(lease) = &batch.lease {
+            lease.check(&transaction).await?;
+        }
         let provider = provider_of(&transaction, &place).await?;
-        if let Some(id) = &batch.delivery
-            && !is_waiting(&transaction, &place, id).await?
-        {
-            return Ok(Applied { head: head_in(&transaction, tenant).await?, repeated: true, ..Applied::default() });
+        if let Some(id) = &batch.delivery {
+            match applied_before(&transaction, &place, id).await? {
+                None => {
+                    let head = head_in(&transaction, tenant).await?;
+                    return Ok(Applied { head, repeated: true, ..Applied::default() });
+                }
+                // It is replayed: people were told of it the first time.
+                Some(true) => batch.changes.iter_mut().for_each(|change| change.activity = None),
+                Some(false) => {}
+            }
         }
         let mut work = nodes::Work::load(&transaction, &place, &batch).await?;
         work.merge(&place, &batch);
         let mut moves = members::recompute(&transaction, &place, &work, &batch).await?;
-        let windows = pages::Windows::load(&transaction, &place, &moves, &batch).await?;
-        let told = pages::write(&transaction, &place, &mut work, (&windows, &batch, &moves)).await?;
+        let mut windows = pages::Windows::load(&transaction, &place, &moves, &batch).await?;
+        let moved = counts::recount(&transaction, &place, &mut work, &mut windows).await?;
+        let told = pages::write(&transaction, &place, &mut work, (&windows, &batch, &moves), &moved).await?;
         members::add_lists_of_stale(&transaction, &place, &work, &mut moves).await?;
         work.save(&transaction, &place).await?;
         let news = news::News { provider: &provider, work: &work, moves: &moves, windows: &windows, told: &told };
@@ -171,19 +226,28 @@ async fn provider_of(connection: &impl ConnectionTrait, place: &Place<'_>) -> Re
     row.map(|row| row.provider).ok_or(StoreError::NotFound)
 }
 
-async fn is_waiting(connection: &impl ConnectionTrait, place: &Place<'_>, id: &str) -> Result<bool, StoreError> {
-    let row = delivery::Entity::find_by_id(id)
+/// Whether a delivery that waits was applied before; `None`: it does not wait.
+async fn applied_before(
+    connection: &impl ConnectionTrait,
+    place: &Place<'_>,
+    id: &str,
+) -> Result<Option<bool>, StoreError> {
+    let position = delivery::Entity::find_by_id(id)
+        .select_only()
+        .column(delivery::Column::Position)
         .filter(delivery::Column::Tenant.eq(place.tenant.as_str()))
         .filter(delivery::Column::Integration.eq(place.integration.as_str()))
-        .filter(delivery::Column::State.eq("received"))
+        .filter(delivery::Column::State.eq(RECEIVED))
+        .into_tuple::<Option<i64>>()
         .one(connection)
         .await?;
-    Ok(row.is_some())
+    Ok(position.map(|position| position.is_some()))
 }
 
 async fn settle(connection: &impl ConnectionTrait, id: &str, head: i64, now: DateTime<Utc>) -> Result<(), StoreError> {
     delivery::Entity::update_many()
-        .col_expr(delivery::Column::State, Expr::value("applied"))
+        .col_expr(delivery::Column::State, Expr::value(APPLIED))
+        .col_expr(delivery::Column::Attempts, Expr::col(delivery::Column::Attempts).add(1))
         .col_expr(delivery::Column::Position, Expr::value(head))
         .col_expr(delivery::Column::SettledAt, Expr::value(now.timestamp_micros()))
         .col_expr(delivery::Column::Error, Expr::value(None::<String>))

@@ -15,11 +15,13 @@ use serde_json::{Value, json};
 use crate::{
     change::{Change, ListRef, NodeRef, NodeWrite, Version},
     clock::{Clock, FixedClock},
-    provider::{FetchedPage, Keeping, PageWant},
+    provider::{Count, FetchedPage, Keeping, PageWant},
     store::{
         Database, OpenOptions,
         apply::{Applied, Batch, Rules, Source},
+        inbox::{LANES, WaitingDelivery},
         integration::{IntegrationDraft, IntegrationStage, IntegrationStatus},
+        lease::Held,
         node::StoredNode,
     },
 };
@@ -63,11 +65,13 @@ impl Bench {
 
     async fn new(url: &str, file: Option<PathBuf>, folder: Option<tempfile::TempDir>) -> Self {
         let clock = FixedClock::at(start());
-        let options = OpenOptions { max_connections: 4, ..OpenOptions::default() };
+        let options = OpenOptions { max_connections: 4, own_lease_clock: true, ..OpenOptions::default() };
         let db = Database::open(url, &options, Arc::new(clock.clone())).await.unwrap();
         mullion_migrations::apply(db.migration_connection()).await.unwrap();
         let (tenant, other_tenant) = (TenantId::from("acme"), TenantId::from("umbrella"));
         let (integration, other_integration) = (IntegrationId::from("i-acme"), IntegrationId::from("i-umbrella"));
+        db.beat("nobody", true).await.unwrap();
+        db.leave("nobody").await.unwrap();
         for (tenant, integration) in [(&tenant, &integration), (&other_tenant, &other_integration)] {
             db.create_tenant(tenant, "A tenant").await.unwrap();
             db.create_integration(tenant, integration, "fake", draft("An account")).await.unwrap();
@@ -108,6 +112,17 @@ impl Bench {
 
     pub(crate) async fn head(&self) -> i64 {
         self.db.head(&self.tenant).await.unwrap()
+    }
+
+    /// The lanes that a worker of this name holds.
+    pub(crate) async fn hold(&self, worker: &str) -> Held {
+        self.db.beat(worker, false).await.unwrap()
+    }
+
+    /// What is due, in all lanes.
+    pub(crate) async fn due(&self) -> Vec<WaitingDelivery> {
+        let lanes: Vec<i64> = (0..LANES).collect();
+        self.db.next_deliveries(&lanes, 1000).await.unwrap()
     }
 
     /// The list of a repository's issues.
@@ -203,5 +218,17 @@ impl Rules for FakeRules {
 
     fn type_name(&self, name: &str) -> Option<&'static str> {
         ["FakeIssue", "FakeRepo", "FakeUser"].into_iter().find(|known| *known == name)
+    }
+
+    fn filter_name(&self, name: &str) -> Option<&'static str> {
+        (name == "states").then_some("states")
+    }
+
+    fn counts(&self) -> &'static [Count] {
+        &[Count { parent: "FakeRepo", key: "openCount", list: "issues", filter: ("states", "OPEN") }]
+    }
+
+    fn is_container(&self, type_name: &str) -> bool {
+        type_name == "FakeRepo"
     }
 }

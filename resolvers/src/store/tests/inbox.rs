@@ -7,14 +7,18 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use super::{
     bench::{Bench, FakeRules, issue, issue_ref, written},
     on_both_databases,
+    stream::told,
 };
 use crate::{
     clock::Clock,
     provider::VerifiedDelivery,
     store::{
+        StoreError,
+        activity::ActivityFilter,
         apply::Batch,
         endpoint::EndpointDraft,
-        inbox::{Inserted, NewDelivery},
+        inbox::{APPLIED, Inserted, NewDelivery, PARKED, RECEIVED, WaitingDelivery, list::DeliveryFilter},
+        lease::{Held, Lease},
     },
 };
 
@@ -22,9 +26,14 @@ on_both_databases!(
     a_delivery_is_stored_once_and_reads_back_as_it_came,
     a_delivery_is_applied_once_with_what_it_means,
     settled_and_postponed_deliveries_are_not_handed_out,
+    a_delivery_that_waits_holds_back_only_what_shares_its_key,
+    a_group_larger_than_a_statement_is_stored_whole,
+    a_parked_delivery_is_listed_without_its_body_and_replayed_from_zero,
+    a_replayed_delivery_ends_in_the_same_state_and_tells_nobody_again,
+    deliveries_are_listed_newest_first_by_every_condition,
 );
 
-async fn delivery(bench: &Bench, id: Option<&str>, body: &[u8]) -> NewDelivery {
+pub(crate) async fn delivery(bench: &Bench, id: Option<&str>, body: &[u8]) -> NewDelivery {
     let endpoints = bench.db.endpoints(&bench.tenant, &bench.integration).await.unwrap();
     let endpoint = match endpoints.into_iter().next() {
         Some(endpoint) => endpoint,
@@ -39,6 +48,7 @@ async fn delivery(bench: &Bench, id: Option<&str>, body: &[u8]) -> NewDelivery {
         tenant: bench.tenant.clone(),
         integration: bench.integration.clone(),
         provider: endpoint.provider,
+        subject: None,
         verified: VerifiedDelivery {
             delivery_id: id.map(str::to_owned),
             event: "issues.closed".into(),
@@ -63,7 +73,7 @@ async fn a_delivery_is_stored_once_and_reads_back_as_it_came(bench: Bench) {
     let fresh = |inserted: &Inserted| matches!(inserted, Inserted::New(_));
     assert_eq!(inserted.iter().map(fresh).collect::<Vec<_>>(), [true, false, true, false, true]);
     assert_eq!(bench.db.insert_delivery(delivery(&bench, Some("d1"), body).await).await.unwrap(), Inserted::Duplicate);
-    let waiting = bench.db.next_deliveries(10).await.unwrap();
+    let waiting = bench.due().await;
     let ids: Vec<_> = waiting.iter().map(|waiting| Inserted::New(waiting.id.clone())).collect();
     assert_eq!(ids, [inserted[0].clone(), inserted[2].clone(), inserted[4].clone()]);
     assert_eq!(waiting[0].delivery.document.as_ref(), body);
@@ -77,7 +87,7 @@ async fn a_delivery_is_stored_once_and_reads_back_as_it_came(bench: Bench) {
 
 async fn a_delivery_is_applied_once_with_what_it_means(bench: Bench) {
     bench.db.insert_delivery(delivery(&bench, Some("d1"), b"{}").await).await.unwrap();
-    let waiting = bench.db.next_deliveries(10).await.unwrap().remove(0);
+    let waiting = bench.due().await.remove(0);
     let changes = written(vec![issue("1", 1, "a", "OPEN")]);
     let batch = Batch::of_delivery(&waiting.id, waiting.delivery.received_at, changes);
     let apply = || bench.db.apply(&bench.tenant, &bench.integration, &FakeRules, batch.clone());
@@ -86,24 +96,143 @@ async fn a_delivery_is_applied_once_with_what_it_means(bench: Bench) {
     assert!(one.repeated != two.repeated, "exactly one of two workers applies it");
     assert_eq!(one.head, two.head.max(one.head));
     assert!(bench.node(&issue_ref("1")).await.is_some());
-    assert!(bench.db.next_deliveries(10).await.unwrap().is_empty());
-    assert_eq!(bench.db.inbox_state().await.unwrap().counts["applied"], 1);
+    assert!(bench.due().await.is_empty());
+    let info = bench.db.delivery(Some(&bench.tenant), &waiting.id).await.unwrap().unwrap();
+    assert_eq!((info.state.as_str(), info.attempts), (APPLIED, 1));
+}
+
+/// The lease of a delivery's lane, for a worker that holds all.
+fn lease_of<'a>(held: &'a Held, delivery: &WaitingDelivery) -> &'a Lease {
+    held.lanes.iter().find(|(lane, _)| *lane == delivery.lane).map(|(_, lease)| lease).unwrap()
 }
 
 async fn settled_and_postponed_deliveries_are_not_handed_out(bench: Bench) {
+    let held = bench.hold("w").await;
     for id in ["d1", "d2", "d3", "d4"] {
-        bench.db.insert_delivery(delivery(&bench, Some(id), b"{}").await).await.unwrap();
+        let subject = Some(id.to_owned());
+        let new = NewDelivery { subject, ..delivery(&bench, Some(id), b"{}").await };
+        bench.db.insert_delivery(new).await.unwrap();
     }
-    let waiting = bench.db.next_deliveries(10).await.unwrap();
-    bench.db.mark_ignored(&waiting[0].id, "a ping").await.unwrap();
-    bench.db.mark_failed(&waiting[1].id, "no").await.unwrap();
+    let waiting = bench.due().await;
+    let [ignored, parked, retried, left] = waiting.as_slice() else { panic!("four") };
+    bench.db.mark_ignored(ignored, lease_of(&held, ignored), "a ping").await.unwrap();
+    bench.db.park_delivery(parked, lease_of(&held, parked), "no").await.unwrap();
     let later = bench.clock.now() + Duration::seconds(5);
-    bench.db.retry_delivery(&waiting[2].id, "busy", later).await.unwrap();
-    let due = |rows: Vec<crate::store::inbox::WaitingDelivery>| rows.into_iter().map(|row| row.id).collect::<Vec<_>>();
-    assert_eq!(due(bench.db.next_deliveries(10).await.unwrap()), [waiting[3].id.clone()]);
+    bench.db.retry_delivery(retried, lease_of(&held, retried), "busy", later).await.unwrap();
+    let ids = |rows: Vec<WaitingDelivery>| rows.into_iter().map(|row| row.id).collect::<Vec<_>>();
+    assert_eq!(ids(bench.due().await), [left.id.clone()]);
+    let info = bench.db.delivery(None, &retried.id).await.unwrap().unwrap();
+    assert_eq!((info.next_attempt_at, info.error.as_deref()), (Some(later), Some("busy")));
     bench.clock.set(later);
-    let again = bench.db.next_deliveries(10).await.unwrap();
+    let again = bench.due().await;
     assert_eq!(again[0].attempts, 1);
-    assert_eq!(due(again), [waiting[2].id.clone(), waiting[3].id.clone()]);
-    assert_eq!(bench.db.prune_deliveries(later).await.unwrap(), 2);
+    assert_eq!(ids(again), [retried.id.clone(), left.id.clone()]);
+    let state = bench.db.inbox_state().await.unwrap();
+    assert_eq!((state.counts[RECEIVED], state.counts[PARKED]), (2, 1));
+}
+
+async fn a_delivery_that_waits_holds_back_only_what_shares_its_key(bench: Bench) {
+    let held = bench.hold("w").await;
+    // So many that some of other repositories share the lane.
+    let mut stored = Vec::new();
+    for index in 0..200 {
+        let repository = if index % 4 == 0 { "web".to_owned() } else { format!("r{index}") };
+        let new = delivery(&bench, Some(&format!("d{index}")), b"{}").await;
+        stored.push(NewDelivery { subject: Some(repository), ..new });
+    }
+    bench.db.insert_deliveries(stored).await.unwrap();
+    let waiting = bench.due().await;
+    let web = waiting[0].clone();
+    assert!(waiting.iter().any(|other| other.lane == web.lane && other.ordering != web.ordering));
+    let later = bench.clock.now() + Duration::seconds(5);
+    bench.db.retry_delivery(&web, lease_of(&held, &web), "busy", later).await.unwrap();
+    let due = bench.due().await;
+    assert!(due.iter().all(|other| other.ordering != web.ordering), "what is behind it waits");
+    let others = |rows: &[WaitingDelivery]| rows.iter().filter(|row| row.ordering != web.ordering).count();
+    assert_eq!(others(&due), 150, "all others go on");
+    bench.clock.set(later);
+    assert_eq!(bench.due().await[0].id, web.id, "then it is the first again");
+}
+
+async fn a_group_larger_than_a_statement_is_stored_whole(bench: Bench) {
+    let mut many = Vec::new();
+    for index in 0..77 {
+        many.push(delivery(&bench, Some(&format!("d{}", index % 70)), b"{}").await);
+    }
+    let inserted = bench.db.insert_deliveries(many).await.unwrap();
+    let new = inserted.iter().filter(|inserted| matches!(inserted, Inserted::New(_))).count();
+    assert_eq!((inserted.len(), new), (77, 70));
+    assert!(inserted[..70].iter().all(|inserted| matches!(inserted, Inserted::New(_))), "the first of two is new");
+}
+
+async fn a_parked_delivery_is_listed_without_its_body_and_replayed_from_zero(bench: Bench) {
+    let held = bench.hold("w").await;
+    bench.db.insert_delivery(delivery(&bench, Some("d1"), b"{\"a\":1}").await).await.unwrap();
+    let waiting = bench.due().await.remove(0);
+    let lease = lease_of(&held, &waiting);
+    bench.db.retry_delivery(&waiting, lease, "once", bench.clock.now()).await.unwrap();
+    bench.db.park_delivery(&waiting, lease, "twice\0").await.unwrap();
+    let parked = DeliveryFilter { states: Some(vec![PARKED.to_owned()]), ..DeliveryFilter::default() };
+    let listed = bench.db.deliveries(&parked, None, 10).await.unwrap().remove(0);
+    assert_eq!((listed.id.as_str(), listed.attempts, listed.size), (waiting.id.as_str(), 2, 7));
+    assert_eq!(listed.error.as_deref(), Some("twice\u{fffd}"));
+    assert_eq!(listed.delivery_id.as_deref(), Some("d1"));
+    let foreign = bench.db.replay_delivery(&bench.other_tenant, &waiting.id).await;
+    assert!(matches!(foreign, Err(StoreError::NotFound)));
+    let replayed = bench.db.replay_delivery(&bench.tenant, &waiting.id).await.unwrap();
+    assert_eq!((replayed.state.as_str(), replayed.attempts, replayed.error), (RECEIVED, 0, None));
+    assert_eq!(bench.due().await[0].id, waiting.id);
+}
+
+async fn a_replayed_delivery_ends_in_the_same_state_and_tells_nobody_again(bench: Bench) {
+    bench.db.insert_delivery(delivery(&bench, Some("d1"), b"{}").await).await.unwrap();
+    let waiting = bench.due().await.remove(0);
+    let mut changes = written(vec![issue("1", 1, "a", "OPEN")]);
+    changes[0].activity = Some(told("issues.opened", "R1").activity.unwrap());
+    let apply = async || {
+        let batch = Batch::of_delivery(&waiting.id, waiting.delivery.received_at, changes.clone());
+        bench.db.apply(&bench.tenant, &bench.integration, &FakeRules, batch).await.unwrap()
+    };
+    apply().await;
+    let newer = bench.deliver(written(vec![issue("1", 2, "a", "CLOSED")])).await;
+    let (before, head) = (bench.node(&issue_ref("1")).await.unwrap(), newer.head);
+    bench.db.replay_delivery(&bench.tenant, &waiting.id).await.unwrap();
+    let again = apply().await;
+    assert!(!again.repeated);
+    assert_eq!((again.head, again.changes.len()), (head, 0), "nothing is told");
+    assert_eq!(bench.node(&issue_ref("1")).await.unwrap().body, before.body);
+    let activities = bench.db.activities(&bench.tenant, &ActivityFilter::default(), None, 10).await.unwrap();
+    assert_eq!(activities.len(), 1);
+    assert_eq!(bench.db.delivery(None, &waiting.id).await.unwrap().unwrap().state, APPLIED);
+}
+
+async fn deliveries_are_listed_newest_first_by_every_condition(bench: Bench) {
+    let mut times = Vec::new();
+    for (index, event) in ["issues.opened", "issues.closed", "issues_x", "push"].into_iter().enumerate() {
+        let mut new = delivery(&bench, Some(&format!("d{index}")), b"{}").await;
+        new.verified.event = event.to_owned();
+        times.push(new.received_at);
+        bench.db.insert_delivery(new).await.unwrap();
+    }
+    let tenant = || DeliveryFilter { tenant: Some(bench.tenant.clone()), ..DeliveryFilter::default() };
+    let some = |texts: &[&str]| Some(texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>());
+    for (filter, expected) in [
+        (tenant(), &["push", "issues_x", "issues.closed", "issues.opened"][..]),
+        (DeliveryFilter { tenant: Some(bench.other_tenant.clone()), ..tenant() }, &[]),
+        (DeliveryFilter { events: some(&["issues"]), ..tenant() }, &["issues.closed", "issues.opened"]),
+        (DeliveryFilter { events: some(&["issues.opened", "push"]), ..tenant() }, &["push", "issues.opened"]),
+        (DeliveryFilter { events: some(&[]), ..tenant() }, &[]),
+        (DeliveryFilter { providers: some(&["else"]), ..tenant() }, &[]),
+        (DeliveryFilter { integrations: Some(vec![bench.other_integration.clone()]), ..tenant() }, &[]),
+        (DeliveryFilter { states: some(&[APPLIED, PARKED]), ..tenant() }, &[]),
+        (DeliveryFilter { states: some(&[]), ..tenant() }, &[]),
+        (DeliveryFilter { received_after: Some(times[2]), ..tenant() }, &["push", "issues_x"]),
+        (DeliveryFilter { received_before: Some(times[1]), ..tenant() }, &["issues.opened"]),
+    ] {
+        let found = bench.db.deliveries(&filter, None, 10).await.unwrap();
+        assert_eq!(found.iter().map(|info| info.event.as_str()).collect::<Vec<_>>(), expected, "{filter:?}");
+    }
+    let first = bench.db.deliveries(&tenant(), None, 2).await.unwrap();
+    let rest = bench.db.deliveries(&tenant(), Some(&first[1].id), 2).await.unwrap();
+    assert_eq!(rest.iter().map(|info| info.event.as_str()).collect::<Vec<_>>(), ["issues.closed", "issues.opened"]);
 }

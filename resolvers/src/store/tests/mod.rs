@@ -1,11 +1,15 @@
 //! The store's suite, the same on SQLite and PostgreSQL: every case is written once and runs on both.
 
-mod bench;
-mod inbox;
+pub(crate) mod bench;
+mod counts;
+pub(crate) mod inbox;
 mod laws;
+mod leases;
 mod lists;
 mod nodes;
 mod own;
+mod pool;
+mod retention;
 mod stream;
 
 /// Makes a test on each database of every case.

@@ -13,7 +13,7 @@ use super::{
     on_both_databases,
 };
 use crate::{
-    change::{ActivityDraft, Change, NodeRef},
+    change::{ActivityDraft, Change, NodeRef, NodeWrite, Version},
     clock::Clock,
     store::{
         activity::ActivityFilter,
@@ -24,6 +24,7 @@ use crate::{
 on_both_databases!(
     positions_never_skip_or_go_back_under_eight_concurrent_appliers,
     activities_are_found_newest_first_by_every_filter,
+    an_activity_whose_event_names_no_container_belongs_where_its_subject_stands,
     removed_changes_leave_a_floor,
 );
 
@@ -76,7 +77,30 @@ async fn positions_never_skip_or_go_back_under_eight_concurrent_appliers(bench: 
     assert!(heads.contains(&(bench.tenant.clone(), seen)));
 }
 
-fn told(kind: &str, container: &str) -> Change {
+async fn an_activity_whose_event_names_no_container_belongs_where_its_subject_stands(bench: Bench) {
+    let about = |kind: &str, stale: &[&str], subject: NodeRef| {
+        let mut change = told(kind, "unused");
+        change.stale = stale.iter().map(|id| issue_ref(id)).collect();
+        let activity = change.activity.as_mut().unwrap();
+        (activity.containers, activity.subject) = (Vec::new(), Some(subject));
+        change
+    };
+    bench.deliver(written(vec![issue("known", 1, "a", "OPEN")])).await;
+    let mut deleted = about("deleted", &[], issue_ref("known"));
+    deleted.writes.push(NodeWrite::tombstone(issue_ref("known"), Version { at: 2, rank: 0 }));
+    bench.deliver(vec![about("changed", &["known"], issue_ref("known"))]).await;
+    bench.deliver(vec![about("commented", &["known"], NodeRef::new("FakeUser", "a comment on it"))]).await;
+    bench.deliver(vec![about("unheard", &["unknown"], issue_ref("unknown"))]).await;
+    bench.deliver(vec![deleted]).await;
+    let repository = NodeRef::new("FakeRepo", "R1").to_string();
+    let filter =
+        ActivityFilter { containers: Some(vec![(bench.integration.clone(), repository)]), ..ActivityFilter::default() };
+    let found = bench.db.activities(&bench.tenant, &filter, None, 10).await.unwrap();
+    let kinds: Vec<&str> = found.iter().map(|activity| activity.kind.as_str()).collect();
+    assert_eq!(kinds, ["deleted", "commented", "changed"]);
+}
+
+pub(crate) fn told(kind: &str, container: &str) -> Change {
     let activity = ActivityDraft {
         kind: kind.into(),
         actor: Some(NodeRef::new("FakeUser", "U1")),
@@ -135,10 +159,11 @@ async fn removed_changes_leave_a_floor(bench: Bench) {
     bench.clock.advance(Duration::hours(1));
     let limit = bench.clock.now();
     bench.deliver(vec![told("push", "R1")]).await;
-    assert!(bench.db.prune_changes(&bench.tenant, limit).await.unwrap() > 0);
+    let all = i64::MAX;
+    assert!(bench.db.prune_changes(&bench.tenant, limit, all).await.unwrap() > 0);
     assert_eq!(bench.db.oldest_position(&bench.tenant).await.unwrap(), old);
     assert_eq!(bench.head().await, old + 1);
     let left = bench.db.changes_since(&bench.tenant, old, 10).await.unwrap();
     assert_eq!(left.iter().map(|change| change.position).collect::<Vec<_>>(), [old + 1]);
-    assert_eq!(bench.db.prune_changes(&bench.tenant, limit).await.unwrap(), 0);
+    assert_eq!(bench.db.prune_changes(&bench.tenant, limit, all).await.unwrap(), 0);
 }

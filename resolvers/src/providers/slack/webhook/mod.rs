@@ -132,5 +132,16 @@ pub(super) fn event_name(envelope: &Value) -> String {
     }
 }
 
+/// The channel that a document is about.
+pub(super) fn channel(document: &[u8]) -> Option<String> {
+    let envelope = parse(document)?;
+    let event = object(&envelope, "event").unwrap_or(&envelope);
+    let item = object(event, "item");
+    let places = [Some(event), item, object(event, "channel")];
+    let named = ["channel", "channel", "id"];
+    let found = places.into_iter().zip(named).find_map(|(place, name)| text(place?, name));
+    found.or_else(|| text(&envelope, "channel_id")).map(str::to_owned)
+}
+
 #[cfg(test)]
 mod tests;

@@ -180,3 +180,17 @@ fn the_challenge_is_answered_only_to_slack() {
     let unsigned = signed().with("x-slack-signature", &sign("other", NOW, body));
     assert!(matches!(unsigned.receive(), Reception::Refused(Refusal::BadSignature)));
 }
+
+#[test]
+fn what_is_about_a_channel_stays_in_order_with_it() {
+    for (document, expected) in [
+        (json!({ "event": { "type": "message", "channel": "C1" } }), Some("C1")),
+        (json!({ "event": { "type": "reaction_added", "item": { "channel": "C2" } } }), Some("C2")),
+        (json!({ "event": { "type": "channel_rename", "channel": { "id": "C3" } } }), Some("C3")),
+        (json!({ "type": "block_actions", "channel": { "id": "C4" } }), Some("C4")),
+        (json!({ "type": "slash_command", "channel_id": "C5" }), Some("C5")),
+        (json!({ "event": { "type": "team_join" } }), None),
+    ] {
+        assert_eq!(super::channel(document.to_string().as_bytes()).as_deref(), expected, "{document}");
+    }
+}

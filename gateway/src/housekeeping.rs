@@ -1,0 +1,100 @@
+//! Forgets what is old, or too much: deliveries that were settled, changes that nobody resumes after. In the background, a little at
+//! a time; of several replicas one does it.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use chrono::{DateTime, Utc};
+use mullion_resolvers::{
+    clock::Clock,
+    store::{Database, StoreError, inbox::prune::Excess},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Config;
+
+/// How often it is looked whether something is to go.
+const ROUND: Duration = Duration::from_secs(60);
+/// How long the chore is this process's after it was last taken. It is renewed from round to round and while there is much to do.
+const CHORE: Duration = Duration::from_secs(180);
+/// Between two steps, so that what comes in has the database to itself most of the time.
+const BREATH: Duration = Duration::from_millis(20);
+/// Steps between two looks at whether the chore is still ours.
+const STEPS: usize = 500;
+
+/// What is kept.
+#[derive(Debug, Clone)]
+pub(crate) struct Housekeeper {
+    database: Database,
+    name: String,
+    deliveries: chrono::Duration,
+    bytes: i64,
+    changes: chrono::Duration,
+    count: i64,
+}
+
+impl Housekeeper {
+    pub(crate) fn new(database: Database, config: &Config) -> anyhow::Result<Self> {
+        let days = |days: u64| chrono::Duration::days(i64::try_from(days.min(36_500)).unwrap_or(36_500));
+        Ok(Self {
+            name: database.new_id().context("no name for the housekeeper")?,
+            database,
+            deliveries: days(config.webhooks.retention_days),
+            bytes: i64::try_from(config.webhooks.retention_bytes).unwrap_or(i64::MAX),
+            changes: days(config.live.retention_days),
+            count: i64::try_from(config.live.retention_changes).unwrap_or(i64::MAX),
+        })
+    }
+
+    /// Runs until `stop` fires.
+    pub(crate) async fn run(&self, clock: &dyn Clock, stop: &CancellationToken) {
+        while !stop.is_cancelled() {
+            let rest = match self.round(clock.now(), stop).await {
+                Ok(true) => Duration::ZERO,
+                Ok(false) => ROUND,
+                Err(error) => {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "what is old was not removed");
+                    ROUND
+                }
+            };
+            tokio::select! {
+                () = tokio::time::sleep(rest) => {}
+                () = stop.cancelled() => return,
+            }
+        }
+    }
+
+    /// One round; whether there is more to do.
+    async fn round(&self, now: DateTime<Utc>, stop: &CancellationToken) -> Result<bool, StoreError> {
+        if self.database.take_lease("prune", &self.name, CHORE).await?.is_none() {
+            return Ok(false);
+        }
+        let mut steps = STEPS;
+        let before = Excess::Before(now - self.deliveries);
+        while self.may_go_on(&mut steps, stop).await && self.database.prune_deliveries(before).await?.rows > 0 {}
+        let mut over = self.database.inbox_bytes().await? - self.bytes;
+        while over > 0 && self.may_go_on(&mut steps, stop).await {
+            let pruned = self.database.prune_deliveries(Excess::Bytes(over)).await?;
+            if pruned.rows == 0 {
+                break;
+            }
+            over -= pruned.bytes;
+        }
+        for (tenant, _) in self.database.heads().await? {
+            let before = now - self.changes;
+            while self.may_go_on(&mut steps, stop).await
+                && self.database.prune_changes(&tenant, before, self.count).await? > 0
+            {}
+        }
+        Ok(steps == 0)
+    }
+
+    async fn may_go_on(&self, steps: &mut usize, stop: &CancellationToken) -> bool {
+        if *steps == 0 || stop.is_cancelled() {
+            return false;
+        }
+        *steps -= 1;
+        tokio::time::sleep(BREATH).await;
+        true
+    }
+}

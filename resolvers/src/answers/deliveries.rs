@@ -1,0 +1,107 @@
+//! Webhook deliveries for administrators: what came in, what became of it, and its replay.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use mullion_schema::{
+    enums::WebhookDeliveryState as State,
+    error::PortError,
+    id::DeliveryId,
+    ports::{self, Deliveries, DeliveryView, Page, PageRequest, Position},
+};
+
+use super::Services;
+use crate::{
+    engine::{Scope, internal},
+    store::{
+        StoreError,
+        inbox::{
+            APPLIED, IGNORED, PARKED, RECEIVED,
+            list::{DeliveryFilter, DeliveryInfo},
+        },
+    },
+};
+
+/// Answers for one execution.
+pub struct DeliveriesAnswer {
+    pub(super) services: Arc<Services>,
+    pub(super) scope: Arc<Scope>,
+}
+
+fn state_of(state: &str) -> State {
+    match state {
+        APPLIED => State::Applied,
+        IGNORED => State::Ignored,
+        PARKED => State::Parked,
+        _ => State::Received,
+    }
+}
+
+fn name_of(state: State) -> &'static str {
+    match state {
+        State::Received => RECEIVED,
+        State::Applied => APPLIED,
+        State::Ignored => IGNORED,
+        State::Parked => PARKED,
+    }
+}
+
+fn view_of(info: DeliveryInfo) -> DeliveryView {
+    let number = |number: i64| i32::try_from(number).unwrap_or(i32::MAX);
+    DeliveryView {
+        id: info.id.into(),
+        provider: info.provider,
+        integration: info.integration,
+        event: info.event,
+        delivery_id: info.delivery_id,
+        state: state_of(&info.state),
+        attempts: number(info.attempts),
+        received_at: info.received_at,
+        settled_at: info.settled_at,
+        error: info.error,
+        next_attempt_at: info.next_attempt_at,
+        size: number(info.size),
+    }
+}
+
+#[async_trait]
+impl Deliveries for DeliveriesAnswer {
+    async fn page(
+        &self,
+        filter: &ports::DeliveryFilter,
+        page: PageRequest,
+    ) -> Result<Page<Arc<DeliveryView>>, PortError> {
+        // A delivery's state is in no stream: an answer that shows it is never kept.
+        self.scope.note_stale();
+        let filter = DeliveryFilter {
+            tenant: Some(self.scope.tenant.clone()),
+            integrations: filter.integrations.clone(),
+            providers: filter.providers.clone(),
+            states: filter
+                .states
+                .as_ref()
+                .map(|states| states.iter().map(|state| name_of(*state).to_owned()).collect()),
+            events: filter.events.clone(),
+            received_after: filter.received_after,
+            received_before: filter.received_before,
+        };
+        let before = page.after.as_ref().map(|after| after.native_id.as_str());
+        let found = self.services.database.deliveries(&filter, before, page.first as u64 + 1).await;
+        let mut found = found.map_err(internal)?;
+        let has_next = found.len() > page.first;
+        found.truncate(page.first);
+        let position = |info: &DeliveryInfo| Position { sort: String::new(), native_id: info.id.clone() };
+        let items = found.into_iter().map(|info| (position(&info), Arc::new(view_of(info)))).collect();
+        Ok(Page { items, has_next, total: None })
+    }
+
+    async fn replay(&self, id: &DeliveryId) -> Result<Arc<DeliveryView>, PortError> {
+        let replayed = self.services.database.replay_delivery(&self.scope.tenant, id.as_str()).await;
+        let replayed = replayed.map_err(|error| match error {
+            StoreError::NotFound => PortError::not_found("id"),
+            error => internal(error),
+        })?;
+        self.services.wake.wake();
+        Ok(Arc::new(view_of(replayed)))
+    }
+}

@@ -1,0 +1,285 @@
+//! The workers: take stored deliveries of the lanes that this process holds, and apply each in one transaction.
+//!
+//! A lane is worked by one process at a time; a lease says which. So what shares an ordering key is applied in order of arrival,
+//! whatever the number of replicas; what a replica held when it died, another takes over when the lease runs out. The lease is
+//! checked where it counts: in the transaction that applies.
+
+mod meaning;
+#[cfg(test)]
+pub(super) mod tests;
+
+use std::{collections::HashSet, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use futures::FutureExt as _;
+use tokio::{sync::watch, task::JoinSet};
+use tokio_util::sync::CancellationToken;
+
+pub use self::meaning::Meaning;
+use super::Wake;
+use crate::{
+    clock::Clock,
+    store::{
+        Database, StoreError,
+        inbox::WaitingDelivery,
+        lease::{Held, Lease},
+    },
+    upstream::Jitter,
+};
+
+/// Deliveries that are read in one go.
+const CHUNK: usize = 100;
+/// Without news, this one's lanes are looked into this often: for retries that are due, and for what is replayed by others.
+const IDLE_ALONE: Duration = Duration::from_secs(1);
+/// The same while there are other replicas, which store deliveries of our lanes: an index look-up, for want of news.
+const IDLE_AMONG_OTHERS: Duration = Duration::from_millis(100);
+/// How often leases are renewed: two beats may fail before they run out.
+const BEAT: Duration = Duration::from_millis(1_500);
+/// The first wait before another try; it doubles from try to try, up to the longest.
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+const LONGEST_WAIT: Duration = Duration::from_secs(300);
+
+/// Hears what happens in the inbox, for metrics.
+pub trait Outcome: Send + Sync {
+    /// What became of a delivery: `applied`, `ignored`, `repeated`, `retried`, `parked` or `lost`.
+    fn settled(&self, provider: &str, result: &'static str);
+
+    /// So many deliveries were stored in one transaction.
+    fn flushed(&self, deliveries: usize, took: Duration);
+
+    /// So many lanes are held.
+    fn held(&self, lanes: usize);
+}
+
+/// What is done with a delivery.
+#[async_trait]
+pub trait Work: Send + Sync {
+    /// Applies a delivery under the lease of its lane.
+    async fn apply(&self, delivery: &WaitingDelivery, lease: &Lease) -> Result<Done, StoreError>;
+}
+
+/// What came of a delivery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Done {
+    /// It is applied.
+    Applied,
+    /// It was applied before.
+    Repeated,
+    /// It is knowingly not used, and why.
+    Ignored(&'static str),
+}
+
+/// How deliveries are worked.
+#[derive(Debug, Clone, Copy)]
+pub struct Rules {
+    /// A delivery that failed so often is parked.
+    pub max_attempts: u32,
+    /// Lanes that are worked at the same time.
+    pub parallel: usize,
+}
+
+/// Works the inbox until it is told to stop.
+pub struct Worker {
+    database: Database,
+    work: Arc<dyn Work>,
+    wake: Wake,
+    outcome: Arc<dyn Outcome>,
+    clock: Arc<dyn Clock>,
+    jitter: Jitter,
+    rules: Rules,
+    id: String,
+}
+
+/// What a worker hears, tells and goes by.
+pub struct Surroundings {
+    /// Tells that something waits.
+    pub wake: Wake,
+    /// Hears what came of it.
+    pub outcome: Arc<dyn Outcome>,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// Spreads retries.
+    pub jitter: Jitter,
+}
+
+enum After {
+    Settled,
+    /// It stays, and with it what is behind it.
+    Stays,
+    /// The lane is another's.
+    Lost,
+    /// The database is away: nothing is to be tried now.
+    Outage,
+}
+
+impl Worker {
+    /// A worker, with a name of its own.
+    pub fn new(
+        database: Database,
+        work: Arc<dyn Work>,
+        around: Surroundings,
+        rules: Rules,
+    ) -> Result<Self, StoreError> {
+        let Surroundings { wake, outcome, clock, jitter } = around;
+        let id = database.new_id()?;
+        Ok(Self { database, work, wake, outcome, clock, jitter, rules, id })
+    }
+
+    /// Runs until `stop` fires; what is being applied then is finished, and the lanes are given back.
+    pub async fn run(self, stop: CancellationToken) {
+        let worker = Arc::new(self);
+        let (tell, held) = watch::channel(Held::default());
+        let mut loops = JoinSet::new();
+        for part in 0..worker.rules.parallel.max(1) {
+            let (worker, held, stop) = (Arc::clone(&worker), held.clone(), stop.clone());
+            loops.spawn(async move { worker.work_part(part, held, stop).await });
+        }
+        let mut first = true;
+        while !stop.is_cancelled() {
+            first = !worker.beat(first, &tell).await && first;
+            tokio::select! {
+                () = tokio::time::sleep(BEAT) => {}
+                () = stop.cancelled() => {}
+            }
+        }
+        while loops.join_next().await.is_some() {}
+        if let Err(error) = worker.database.leave(&worker.id).await {
+            tracing::warn!(%error, "the lanes were not given back: others wait until the leases run out");
+        }
+        worker.outcome.held(0);
+    }
+
+    /// Renews what is held and takes a fair share; whether that worked. If not, what was held is worked on: the fence decides.
+    async fn beat(&self, first: bool, tell: &watch::Sender<Held>) -> bool {
+        match self.database.beat(&self.id, first).await {
+            Ok(held) => {
+                self.outcome.held(held.lanes.len());
+                tell.send_if_modified(|known| {
+                    let changed = *known != held;
+                    *known = held;
+                    changed
+                });
+                true
+            }
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "the lanes could not be renewed");
+                false
+            }
+        }
+    }
+
+    async fn work_part(&self, part: usize, mut held: watch::Receiver<Held>, stop: CancellationToken) {
+        let mut news = self.wake.listen();
+        while !stop.is_cancelled() {
+            news.borrow_and_update();
+            let now = held.borrow_and_update().clone();
+            let lanes: Vec<(i64, Lease)> =
+                now.lanes.into_iter().skip(part).step_by(self.rules.parallel.max(1)).collect();
+            let idle = if now.workers > 1 { IDLE_AMONG_OTHERS } else { IDLE_ALONE };
+            let settled = self.work_off(&lanes, &stop).await.unwrap_or_else(|error| {
+                tracing::error!(error = &error as &dyn std::error::Error, "the inbox could not be read");
+                0
+            });
+            if settled == 0 {
+                tokio::select! {
+                    result = news.changed() => if result.is_err() { return },
+                    result = held.changed() => if result.is_err() { return },
+                    () = tokio::time::sleep(idle) => {}
+                    () = stop.cancelled() => {}
+                }
+            }
+        }
+    }
+
+    /// Settles some of what is due in these lanes; how many.
+    async fn work_off(&self, lanes: &[(i64, Lease)], stop: &CancellationToken) -> Result<usize, StoreError> {
+        let numbers: Vec<i64> = lanes.iter().map(|(lane, _)| *lane).collect();
+        let mut settled = 0;
+        let (mut waiting, mut lost) = (HashSet::new(), HashSet::new());
+        for delivery in self.database.next_deliveries(&numbers, CHUNK).await? {
+            if stop.is_cancelled() {
+                break;
+            }
+            let lease = lanes.iter().find(|(lane, _)| *lane == delivery.lane).map(|(_, lease)| lease);
+            let Some(lease) = lease else { continue };
+            if waiting.contains(&delivery.ordering) || lost.contains(&delivery.lane) {
+                continue;
+            }
+            match self.settle(&delivery, lease).await {
+                After::Settled => settled += 1,
+                After::Stays => {
+                    waiting.insert(delivery.ordering);
+                }
+                After::Lost => {
+                    lost.insert(delivery.lane);
+                }
+                After::Outage => return Ok(0),
+            }
+        }
+        Ok(settled)
+    }
+
+    async fn settle(&self, delivery: &WaitingDelivery, lease: &Lease) -> After {
+        // A panic is a failure of this delivery, not the end of the worker.
+        let applied = AssertUnwindSafe(self.work.apply(delivery, lease)).catch_unwind().await;
+        let (result, after) = match applied {
+            Ok(Ok(Done::Applied)) => (Ok("applied"), After::Settled),
+            Ok(Ok(Done::Repeated)) => (Ok("repeated"), After::Settled),
+            Ok(Ok(Done::Ignored(why))) => {
+                (self.database.mark_ignored(delivery, lease, why).await.map(|()| "ignored"), After::Settled)
+            }
+            Ok(Err(StoreError::LeaseLost)) => (Err(StoreError::LeaseLost), After::Lost),
+            Ok(Err(error)) if error.is_outage() => (Err(error), After::Outage),
+            Ok(Err(error)) => self.failed(delivery, lease, &chain(&error)).await,
+            Err(_) => self.failed(delivery, lease, "its interpretation broke off (a panic; the log has it)").await,
+        };
+        match result {
+            Ok(result) => {
+                self.outcome.settled(&delivery.provider, result);
+                after
+            }
+            Err(StoreError::LeaseLost) => {
+                self.outcome.settled(&delivery.provider, "lost");
+                After::Lost
+            }
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::error!(error, delivery = delivery.id, "what became of a delivery could not be written");
+                After::Outage
+            }
+        }
+    }
+
+    async fn failed(
+        &self,
+        delivery: &WaitingDelivery,
+        lease: &Lease,
+        error: &str,
+    ) -> (Result<&'static str, StoreError>, After) {
+        let tries = delivery.attempts + 1;
+        if tries >= i64::from(self.rules.max_attempts) {
+            tracing::error!(error, delivery = delivery.id, provider = delivery.provider, "a delivery was parked");
+            return (self.database.park_delivery(delivery, lease, error).await.map(|()| "parked"), After::Settled);
+        }
+        tracing::warn!(error, delivery = delivery.id, provider = delivery.provider, "a delivery is tried again");
+        let due = self.clock.now() + self.wait_after(delivery.attempts);
+        (self.database.retry_delivery(delivery, lease, error, due).await.map(|()| "retried"), After::Stays)
+    }
+
+    /// Twice as long from try to try, and up to half as long again by chance, so that what failed together is not tried together.
+    fn wait_after(&self, attempts: i64) -> chrono::Duration {
+        let doubled = FIRST_WAIT.saturating_mul(1 << attempts.clamp(0, 16)).min(LONGEST_WAIT);
+        chrono::Duration::from_std(doubled.mul_f64(1.0 + self.jitter.fraction() / 2.0)).unwrap_or_default()
+    }
+}
+
+/// An error with what caused it: for administrators.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}

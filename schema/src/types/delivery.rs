@@ -1,0 +1,90 @@
+//! Webhook deliveries, as administrators see them.
+
+#![expect(clippy::unused_async, reason = "errors below asynchronous fields keep their own path")]
+
+use std::{borrow::Cow, sync::Arc};
+
+use async_graphql::{Context, ID, Object};
+
+use super::{connection::Item, integration::Integration, provider::Provider};
+use crate::{
+    enums::WebhookDeliveryState, error::PortError, id::GlobalId, ports::DeliveryView, scalars::Time, table::ports,
+};
+
+/// A webhook delivery.
+#[derive(Clone)]
+pub struct WebhookDelivery(pub Arc<DeliveryView>);
+
+impl Item for WebhookDelivery {
+    fn stem() -> Cow<'static, str> {
+        Cow::Borrowed("WebhookDelivery")
+    }
+}
+
+/// A webhook delivery that was verified and stored. Its body and headers are not shown: they may hold secrets.
+#[Object]
+impl WebhookDelivery {
+    /// Opaque, global and stable.
+    async fn id(&self) -> ID {
+        GlobalId::own("WebhookDelivery", self.0.id.as_str()).encode().into()
+    }
+
+    /// The provider it came from.
+    async fn provider(&self, ctx: &Context<'_>) -> Result<Provider, PortError> {
+        Provider::of(ctx, &self.0.provider)
+    }
+
+    /// The integration whose endpoint it came in at; null after it was disconnected.
+    async fn integration(&self, ctx: &Context<'_>) -> Option<Result<Integration, PortError>> {
+        let ports = match ports(ctx) {
+            Ok(ports) => ports,
+            Err(error) => return Some(Err(error)),
+        };
+        ports.accounts.integration(&self.0.integration).await.map(|found| found.map(Integration)).transpose()
+    }
+
+    /// What it is about, in the provider's words: `issues.closed`, `message`, `task.changed`.
+    async fn event(&self) -> &str {
+        &self.0.event
+    }
+
+    /// The provider's id of the delivery, to find it in the provider's own list; null where the provider gives none.
+    async fn delivery_id(&self) -> Option<&str> {
+        self.0.delivery_id.as_deref()
+    }
+
+    /// What became of it.
+    async fn state(&self) -> WebhookDeliveryState {
+        self.0.state
+    }
+
+    /// How often it was tried, since it came in or was replayed.
+    async fn attempts(&self) -> i32 {
+        self.0.attempts
+    }
+
+    /// When its last byte came.
+    async fn received_at(&self) -> Time {
+        self.0.received_at.into()
+    }
+
+    /// When it was applied, ignored or parked; null while it waits.
+    async fn settled_at(&self) -> Option<Time> {
+        self.0.settled_at.map(Into::into)
+    }
+
+    /// What went wrong at the last try, or why it was ignored.
+    async fn error(&self) -> Option<&str> {
+        self.0.error.as_deref()
+    }
+
+    /// When it is tried again; null unless it failed and still has tries left.
+    async fn next_attempt_at(&self) -> Option<Time> {
+        self.0.next_attempt_at.map(Into::into)
+    }
+
+    /// Bytes of its body.
+    async fn size(&self) -> i32 {
+        self.0.size
+    }
+}
