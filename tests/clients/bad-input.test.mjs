@@ -256,8 +256,6 @@ describe('WebSocket', () => {
     });
   }
 });
-  }
-});
 
 describe('webhooks', () => {
   const hub = (body, secret = DEV_SECRET) => `sha256=${createHmac('sha256', secret).update(body).digest('hex')}`;

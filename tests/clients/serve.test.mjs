@@ -220,8 +220,11 @@ describe('serve', () => {
     for (const family of ['inbox_lag_seconds', 'live_operations', 'executions', 'open_sockets', 'provider_calls', 'provider_call_seconds', 'quota_remaining', 'circuit_state', 'cache_lookups', 'request_seconds']) {
       assert.ok(metrics.includes(`# TYPE mullion_${family} `), family);
     }
-    const providers = new Set([...metrics.matchAll(/^mullion_(provider_calls_total|quota_remaining|circuit_state)\{(.*)\}/gm)].map(([, family, labels]) => `${family} of "${/provider="([^"]*)"/.exec(labels)?.[1]}"`));
-    assert.deepEqual([...providers].sort(), ['circuit_state of "github"', 'provider_calls_total of "github"', 'quota_remaining of "github"']);
+    const of = (families) => [...new Set([...metrics.matchAll(new RegExp(`^mullion_(${families})\\{(.*)\\} (.*)$`, 'gm'))].filter(([, family, , value]) => family !== 'provider_calls_total' || Number(value) > 0).map(([, family, labels]) => `${family} of "${/provider="([^"]*)"/.exec(labels)?.[1]}"`))].sort();
+    assert.deepEqual(of('provider_calls_total|quota_remaining|circuit_state'), ['circuit_state of "github"', 'provider_calls_total of "github"', 'quota_remaining of "github"']);
+    for (const series of ['deliveries_total{provider="slack",result="accepted"} 0', 'deliveries_total{provider="asana",result="bad_signature"} 0', 'provider_calls_total{provider="asana",result="timeout"} 0', 'frames_total{transport="websocket"}', 'executions_total{kind="live"}']) {
+      assert.ok(metrics.includes(`\nmullion_${series}`), `${series} is not there from the start`);
+    }
   });
 });
 
@@ -282,7 +285,22 @@ describe('the database of serve', () => {
     const made = spawnSync('psql', ['-v', 'ON_ERROR_STOP=1', '-c', `CREATE DATABASE ${name}`, url.href], { encoding: 'utf8' });
     assert.equal(made.status, 0, made.error?.message ?? made.stderr);
     url.pathname = name;
-    await works({ DATABASE_URL: url.href });
+    // The server of the tests flushes nothing.
+    await works({ DATABASE_URL: url.href, MULLION_WEBHOOKS_ALLOW_UNSAFE_DATABASE: 'true' });
+  });
+
+  test('is no PostgreSQL that may lose what it committed, unless that is said to be fine', () => {
+    const url = new URL(process.env.MULLION_TEST_POSTGRES_URL);
+    const name = `unsafe_${randomUUID().replaceAll('-', '')}`;
+    for (const sql of [`CREATE DATABASE ${name}`, `ALTER DATABASE ${name} SET synchronous_commit = off`]) {
+      const made = spawnSync('psql', ['-v', 'ON_ERROR_STOP=1', '-c', sql, url.href], { encoding: 'utf8' });
+      assert.equal(made.status, 0, made.error?.message ?? made.stderr);
+    }
+    url.pathname = name;
+    const { status, stderr } = attempt(['serve'], { DATABASE_URL: url.href, MULLION_ENCRYPTION_KEY: attempt(['key', 'generate']).stdout.trim() });
+    assert.equal(status, 1, stderr);
+    assert.match(stderr, /synchronous_commit = off/);
+    assert.match(stderr, /webhooks\.allow_unsafe_database/);
   });
 
   test('cannot be one that is not there; the message says which setting to look at', () => {

@@ -49,17 +49,13 @@ export function KeyNotice({ access }) {
 export function InheritHeaders() {
   const { tabs, activeTabIndex, headerEditor } = useGraphiQL(pick('tabs', 'activeTabIndex', 'headerEditor'));
   const shown = tabs[activeTabIndex]?.id;
-  const last = useRef({ ids: null, headers: '' });
+  const before = useRef(null);
   useEffect(() => {
     if (!headerEditor) return;
-    const { ids, headers } = last.current;
-    if (ids && !ids.includes(shown) && headers.trim() && !headerEditor.getValue().trim()) headerEditor.setValue(headers);
-    last.current = { ids: tabs.map(({ id }) => id), headers: headerEditor.getValue() };
-    const listening = headerEditor.onDidChangeModelContent(() => {
-      last.current.headers = headerEditor.getValue();
-    });
-    return () => listening.dispose();
-    // Each edit makes a new list of tabs; only another tab matters here.
-  }, [shown, headerEditor]);
+    const isNew = before.current && !before.current.ids.includes(shown);
+    const headers = isNew ? tabs.find(({ id }) => id === before.current.shown)?.headers : null;
+    if (headers?.trim() && !headerEditor.getValue().trim()) headerEditor.setValue(headers);
+    before.current = { shown, ids: tabs.map(({ id }) => id) };
+  }, [shown, tabs, headerEditor]);
   return null;
 }

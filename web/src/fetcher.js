@@ -1,6 +1,6 @@
 // Carries GraphiQL's operations to the gateway that served the page: queries and mutations over HTTP, subscriptions over
 // a WebSocket of the same origin (subprotocol graphql-transport-ws).
-import { getOperationAST } from 'graphql';
+import { getOperationAST, parse } from 'graphql';
 import { createClient } from 'graphql-ws';
 import { NEEDS_KEY } from './access.jsx';
 
@@ -38,10 +38,26 @@ export async function post(params, headers = {}, access) {
  * answer, and `ended`; `access` whether the server takes our key.
  */
 export function createFetcher(live, access) {
-  return (params, { headers, documentAST } = {}) => {
-    const operation = documentAST && getOperationAST(documentAST, params.operationName);
+  return (given, { headers } = {}) => {
+    const { params, operation } = operationOf(given);
     return operation?.operation === 'subscription' ? subscribe(params, headers, live, access) : post(params, headers, access);
   };
+}
+
+/**
+ * The operation that is meant. GraphiQL reads the editor a moment after it has changed: what it says of the document may be of
+ * the tab before. The document itself is right, and the only operation in it is meant whatever name came along.
+ */
+function operationOf(params) {
+  let document;
+  try {
+    document = parse(params.query);
+  } catch {
+    return { params, operation: null }; // the server says what is wrong with it
+  }
+  const only = getOperationAST(document);
+  if (!only) return { params, operation: getOperationAST(document, params.operationName) };
+  return { params: { ...params, operationName: only.name?.value }, operation: only };
 }
 
 /**

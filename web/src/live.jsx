@@ -3,7 +3,8 @@ import { pick, useGraphiQL, useGraphiQLActions } from '@graphiql/react';
 import { useEffect, useSyncExternalStore } from 'react';
 
 const KEPT = 4;
-const IDLE = { running: false, count: 0, latest: [] };
+/** The state of a tab in which no subscription was started. */
+const NOTHING = Object.freeze({ running: false, count: 0, latest: [] });
 
 /** Told by the fetcher, read by the status line. What a subscription did belongs to the tab that it was started in. */
 export function createLive() {
@@ -17,7 +18,7 @@ export function createLive() {
     /** A subscription begins in the tab that is shown. */
     started() {
       const tab = shown;
-      let state = { ...IDLE, running: true };
+      let state = { ...NOTHING, running: true };
       const set = (next) => {
         // A later subscription of the same tab, or the tab's end, has taken the place.
         if (states.get(tab) !== state) return;
@@ -48,7 +49,7 @@ export function createLive() {
       listeners.add(listener);
       return () => listeners.delete(listener);
     },
-    snapshot: () => states.get(shown) ?? IDLE,
+    snapshot: () => states.get(shown) ?? NOTHING,
   };
 }
 
@@ -71,8 +72,9 @@ export function LiveStatus({ live }) {
     // GraphiQL stops what runs when another tab is chosen, but not when one is added: its answers would go there.
     if (live.runsElsewhere()) stop();
   }, [live, shown, ids, stop]);
-  const { running, count, latest } = useSyncExternalStore(live.subscribe, live.snapshot);
-  if (!running && count === 0) return null;
+  const state = useSyncExternalStore(live.subscribe, live.snapshot);
+  if (state === NOTHING) return null;
+  const { running, count, latest } = state;
   return (
     <div className="live" role="status" aria-live="off">
       <p className={running ? 'live-state running' : 'live-state'}>

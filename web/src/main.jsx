@@ -9,6 +9,7 @@ import { createAccess, InheritHeaders, KeyNotice } from './access.jsx';
 import { createFetcher } from './fetcher.js';
 import { createLive, LiveStatus } from './live.jsx';
 import { documentOfAddress, findDashboard, refreshStoredTabs } from './opening.js';
+import { storage } from './storage.js';
 import { SelectOperation, toolbar } from './toolbar.jsx';
 
 /* global MULLION_WORKERS -- names of the built worker files, filled in by build.mjs */
@@ -25,6 +26,7 @@ function Console({ examples, opened }) {
   return (
     <GraphiQL
       fetcher={fetcher}
+      storage={storage}
       defaultQuery=""
       defaultTabs={opened ? [opened, ...tabs] : tabs}
       initialQuery={opened?.query}

@@ -181,7 +181,7 @@ impl Feeds {
         }
     }
 
-    /// Makes all subscribers look at the stream.
+    /// All look at the stream again.
     pub(super) fn wake(&self) {
         for feed in self.0.values().filter_map(Weak::upgrade) {
             feed.news.send_replace(());

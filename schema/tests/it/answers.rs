@@ -5,7 +5,7 @@ use std::sync::Arc;
 use mullion_schema::ports::Role;
 use serde_json::json;
 
-use crate::fake::{Fake, node_id, run, run_as};
+use crate::fake::{Fake, error, node_id, own_id, run, run_as};
 
 #[test]
 fn one_query_over_all_providers_sees_concrete_types() {
@@ -125,4 +125,32 @@ fn possible_types_are_told_by_introspection() {
         names.sort_unstable();
         assert_eq!(names, expected, "{interface}");
     }
+}
+
+#[test]
+fn webhook_deliveries_are_for_administrators() {
+    let fake = Arc::new(Fake::new());
+    let document =
+        "query($filter: WebhookDeliveryFilter) { webhookDeliveries(filter: $filter, first: 1) { nodes { id state error
+        attempts deliveryId size event provider { key } integration { name } } pageInfo { hasNextPage } } }";
+    let filter = json!({"filter": {"states": ["PARKED"], "providers": ["github"], "events": ["issues"]}});
+    let response = run_as(&fake, Role::Admin, document, filter.clone());
+    assert!(response.errors.is_empty(), "{:?}", response.errors);
+    let id = own_id("WebhookDelivery", "d1");
+    let answer = response.data.into_json().expect("JSON");
+    let first = &answer["webhookDeliveries"]["nodes"][0];
+    assert_eq!((first["id"].as_str(), first["state"].as_str()), (Some(id.as_str()), Some("PARKED")));
+    assert!(fake.asked().iter().any(|asked| asked.contains("states: Some([Parked])")), "{:?}", fake.asked());
+    let replay = "mutation($id: ID!) { replayWebhookDelivery(id: $id) { delivery { id state } } }";
+    let response = run_as(&fake, Role::Admin, replay, json!({"id": id}));
+    let answer = response.data.into_json().expect("JSON");
+    assert_eq!(answer["replayWebhookDelivery"]["delivery"]["state"], "RECEIVED");
+    for role in [Role::Viewer, Role::Editor] {
+        for (document, variables) in [(document, filter.clone()), (replay, json!({"id": id}))] {
+            let (code, message) = error(&fake, role, document, variables);
+            assert_eq!((code.as_str(), message.as_str()), ("FORBIDDEN", "this needs the role admin"));
+        }
+    }
+    let foreign = own_id("Widget", "d1");
+    assert_eq!(error(&fake, Role::Admin, replay, json!({"id": foreign})).0, "NOT_FOUND");
 }

@@ -14,6 +14,7 @@ use super::{
 use crate::{
     change::{ListRef, NodeRef},
     provider::{ContainerLists, Keeping, ListType, WorkItemLists},
+    sort_key::{newest_first, oldest_first},
 };
 
 /// The body key of a section's place among the sections of its project, where it is known.
@@ -103,14 +104,6 @@ fn parse_reference(text: &str) -> Option<NodeRef> {
 
 fn at(body: &Body, key: &str) -> Option<DateTime<Utc>> {
     parse_time(body.get(key)?)
-}
-
-fn oldest_first(at: Option<DateTime<Utc>>) -> Option<String> {
-    Some(format!("{:020}", u64::try_from(at?.timestamp_micros()).unwrap_or(0)))
-}
-
-fn newest_first(at: Option<DateTime<Utc>>) -> Option<String> {
-    Some(format!("{:020}", u64::MAX - u64::try_from(at?.timestamp_micros()).unwrap_or(0)))
 }
 
 /// Whether an item of a list's window passes a filter.

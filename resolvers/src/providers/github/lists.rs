@@ -1,6 +1,5 @@
 //! GitHub's lists: how they are asked for, which nodes belong to them, and in what order.
 
-use chrono::{DateTime, Utc};
 use mullion_schema::{ports::Filter, view::Body};
 use serde_json::Value;
 
@@ -14,6 +13,7 @@ use super::{
 use crate::{
     change::{ListRef, NodeRef},
     provider::{ContainerLists, Count, Keeping, ListType, WorkItemLists},
+    sort_key::{newest_first, oldest_first},
 };
 
 /// Items of a page: the most that GitHub gives.
@@ -123,14 +123,6 @@ fn parse_reference(text: &str) -> Option<NodeRef> {
     let (type_name, id) = text.split_once(':')?;
     let type_name = [REPOSITORY, ISSUE, PULL_REQUEST].into_iter().find(|known| *known == type_name)?;
     Some(NodeRef::new(type_name, id))
-}
-
-fn oldest_first(at: Option<DateTime<Utc>>) -> Option<String> {
-    Some(format!("{:020}", u64::try_from(at?.timestamp_micros()).unwrap_or(0)))
-}
-
-fn newest_first(at: Option<DateTime<Utc>>) -> Option<String> {
-    Some(format!("{:020}", u64::MAX - u64::try_from(at?.timestamp_micros()).unwrap_or(0)))
 }
 
 /// Whether an item of a list's window passes a filter.

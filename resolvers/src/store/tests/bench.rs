@@ -30,6 +30,7 @@ use crate::{
 pub(crate) struct Bench {
     pub(crate) db: Database,
     pub(crate) clock: FixedClock,
+    pub(crate) url: String,
     pub(crate) tenant: TenantId,
     pub(crate) integration: IntegrationId,
     pub(crate) other_tenant: TenantId,
@@ -76,7 +77,17 @@ impl Bench {
             db.create_tenant(tenant, "A tenant").await.unwrap();
             db.create_integration(tenant, integration, "fake", draft("An account")).await.unwrap();
         }
-        Self { db, clock, tenant, integration, other_tenant, other_integration, file, _folder: folder }
+        Self {
+            db,
+            clock,
+            url: url.to_owned(),
+            tenant,
+            integration,
+            other_tenant,
+            other_integration,
+            file,
+            _folder: folder,
+        }
     }
 
     /// Applies a delivery that came in now.

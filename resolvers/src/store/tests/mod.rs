@@ -2,6 +2,7 @@
 
 pub(crate) mod bench;
 mod counts;
+mod durability;
 pub(crate) mod inbox;
 mod laws;
 mod leases;
