@@ -106,10 +106,9 @@ async fn a_group_that_cannot_be_stored_is_refused_and_the_next_is_not(bench: Ben
     let (intake, writer, _) = intake(&bench, 10, 1_000_000);
     let task = tokio::spawn(writer.run());
     let (one, two) = (delivery(&bench, Some("a"), b"{}").await, delivery(&bench, Some("b"), b"{}").await);
-    let connection = bench.db.migration_connection();
-    sea_orm::ConnectionTrait::execute_unprepared(connection, "ALTER TABLE delivery RENAME TO gone").await.unwrap();
+    bench.behind_its_back("ALTER TABLE delivery RENAME TO gone").await;
     assert!(matches!(intake.store(one).await, Err(IntakeError::Store(_))));
-    sea_orm::ConnectionTrait::execute_unprepared(connection, "ALTER TABLE gone RENAME TO delivery").await.unwrap();
+    bench.behind_its_back("ALTER TABLE gone RENAME TO delivery").await;
     assert!(matches!(intake.store(two).await, Ok(Inserted::New(_))));
     drop(intake);
     task.await.unwrap();
@@ -126,8 +125,7 @@ async fn an_endpoint_is_remembered_until_it_changes_here_or_a_second_passes(benc
     assert_eq!(id().await.as_deref(), Some("1"));
     // As another replica would: past this process's knowledge.
     let elsewhere = format!("UPDATE endpoint SET external_id = '2' WHERE id = '{}'", made.id);
-    let connection = bench.db.migration_connection();
-    sea_orm::ConnectionTrait::execute_unprepared(connection, &elsewhere).await.unwrap();
+    bench.behind_its_back(&elsewhere).await;
     assert_eq!(id().await.as_deref(), Some("1"), "read from memory");
     bench.clock.advance(Span::from_std(Duration::from_secs(1)).unwrap());
     assert_eq!(id().await.as_deref(), Some("2"), "a second later");
