@@ -7,13 +7,17 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use mullion_migrations::Migrator;
 use mullion_resolvers::{
     answers::{Connector, Cursors, Providers, Services},
+    bus::{
+        Bus,
+        follower::{Follower, Looks},
+    },
     cache::{epochs::Epochs, nodes::NodeCache},
     clock::Clock,
-    engine::{Applier, Directory, Engine, Shelf},
+    engine::{Announcer, Applier, Directory, Engine, Shelf},
     execution::Executor,
     live::LiveHub,
     store::{
-        Database, OpenOptions,
+        Database,
         inbox::{PARKED, RECEIVED},
     },
     upstream::{AddressGuard, Jitter, Limits, Upstream},
@@ -38,6 +42,9 @@ use crate::{
 /// How often what lies in tables is counted for metrics.
 const MEASURING: Duration = Duration::from_secs(15);
 
+/// How often the streams' heads are looked at although hints about them get through: one may be lost.
+const LOOK_CONNECTED: Duration = Duration::from_secs(5);
+
 /// What answers behind the transports.
 pub struct Backend {
     /// Executes operations.
@@ -47,6 +54,7 @@ pub struct Backend {
     /// Where tasks run: to be closed and waited for at the end.
     pub tasks: TaskTracker,
     worker: Option<Worker>,
+    follower: Option<Follower>,
     metrics: Arc<Metrics>,
     housekeeper: Housekeeper,
 }
@@ -63,20 +71,8 @@ pub struct Ingredients {
     pub allow: Vec<String>,
     /// Where providers reach us.
     pub webhook_base: Option<Url>,
-}
-
-/// Opens the database that the configuration names; the SQLite file of the data folder where it names none.
-pub async fn open_database(config: &Config, clock: Arc<dyn Clock>) -> anyhow::Result<Database> {
-    let url = if let Some(url) = &config.database.url {
-        url.clone()
-    } else {
-        let folder = &config.database.data;
-        std::fs::create_dir_all(folder)
-            .with_context(|| format!("the data folder {} cannot be made", folder.display()))?;
-        format!("sqlite://{}", folder.join("mullion.db").display())
-    };
-    let options = OpenOptions { max_connections: config.database.max_connections, ..OpenOptions::default() };
-    Database::open(&url, &options, clock).await.context("the database cannot be opened; check database.url")
+    /// What other processes over the same database tell and are told.
+    pub bus: Arc<dyn Bus>,
 }
 
 /// Brings the database's schema up to date.
@@ -122,7 +118,7 @@ pub async fn check_durability(database: &Database, allowed: bool) -> anyhow::Res
 
 /// Puts the parts together.
 pub fn build(config: &Config, database: Database, made: Ingredients) -> anyhow::Result<Backend> {
-    let Ingredients { key, clock, metrics, allow, webhook_base } = made;
+    let Ingredients { key, clock, metrics, allow, webhook_base, bus } = made;
     let tasks = TaskTracker::new();
     let vault = Vault::new([STANDARD.encode(key).as_str()]).context("the encryption key cannot be used")?;
     let providers: Arc<Providers> = Arc::new(mullion_resolvers::providers::all());
@@ -138,7 +134,6 @@ pub fn build(config: &Config, database: Database, made: Ingredients) -> anyhow::
     let nodes = NodeCache::new(config.cache.node_bytes);
     let shelf = Arc::new(Shelf::new(database.clone(), nodes, Arc::clone(&epochs)));
     let hub = LiveHub::new(tasks.clone(), Duration::from_secs(config.live.poll_seconds));
-    let applier = Arc::new(Applier::new(Arc::clone(&shelf), Arc::clone(&epochs), Arc::clone(&hub)));
     let connector = Arc::new(Connector::new(
         database.clone(),
         vault.clone(),
@@ -147,6 +142,14 @@ pub fn build(config: &Config, database: Database, made: Ingredients) -> anyhow::
         Arc::clone(&clock),
     ));
     let directory = Arc::new(Directory::new(Arc::clone(&connector) as _, Arc::clone(&shelf), Arc::clone(&epochs)));
+    let own = Announcer::new(
+        database.clone(),
+        Arc::clone(&epochs),
+        Arc::clone(&hub),
+        (Arc::clone(&directory), Arc::clone(&bus)),
+    );
+    let announcer = Arc::new(own);
+    let applier = Arc::new(Applier::new(Arc::clone(&shelf), Arc::clone(&announcer)));
     let engine =
         Arc::new(Engine::new(shelf, directory, Arc::clone(&applier), epochs, (Arc::clone(&clock), tasks.clone())));
     let cursors = Cursors::new(&vault);
@@ -155,6 +158,10 @@ pub fn build(config: &Config, database: Database, made: Ingredients) -> anyhow::
     let (intake, writer) = Intake::new(database.clone(), room, wake.clone(), Arc::clone(&counters) as _);
     tasks.spawn(writer.run());
     let inbox = Inbox::new(database.clone(), vault.clone(), Arc::clone(&providers), Arc::clone(&clock), intake);
+    // SQLite has one process; over PostgreSQL there may be others.
+    let alone = Duration::from_millis(config.replicas.poll_milliseconds);
+    let looks = Looks { connected: LOOK_CONNECTED.max(alone), alone };
+    let follower = (!database.is_sqlite()).then(|| Follower { database: database.clone(), announcer, bus, looks });
     let services = Arc::new(Services {
         database,
         vault,
@@ -183,7 +190,7 @@ pub fn build(config: &Config, database: Database, made: Ingredients) -> anyhow::
     let housekeeper = Housekeeper::new(services.database.clone(), config)?;
     let executor = Executor::new(services, config.cache.response_bytes, counters);
     let doors = Arc::new(Doors::new(inbox, Arc::clone(&metrics), tasks.clone()));
-    Ok(Backend { executor, doors, tasks, worker: Some(worker), metrics, housekeeper })
+    Ok(Backend { executor, doors, tasks, worker: Some(worker), follower, metrics, housekeeper })
 }
 
 impl Backend {
@@ -191,6 +198,9 @@ impl Backend {
     pub fn start(&mut self, stop: &CancellationToken) {
         if let Some(worker) = self.worker.take() {
             self.tasks.spawn(worker.run(stop.clone()));
+        }
+        if let Some(follower) = self.follower.take() {
+            self.tasks.spawn(follower.run(stop.clone()));
         }
         let (services, metrics) = (Arc::clone(self.executor.services()), Arc::clone(&self.metrics));
         let housekeeper = self.housekeeper.clone();

@@ -5,9 +5,11 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use anyhow::{Context, bail};
 use axum::{Router, routing::get};
 use mullion_resolvers::{
+    bus::{Alone, Bus, nats::Nats},
     clock::{Clock, SystemClock},
     secret::Secret,
 };
+use mullion_schema::inputs::check;
 use tokio_util::task::TaskTracker;
 use url::Url;
 
@@ -16,8 +18,9 @@ use crate::{
     banner,
     bridge::Bridge,
     cli::dev::Traffic,
-    config::{Config, encryption_key},
+    config::{Config, Live, encryption_key},
     data_folder::DataFolder,
+    database,
     http::{App, Console, Parts, admin_router, console, guard::Guard, router, webhooks::Webhooks},
     lifecycle, seed, stand_ins,
     telemetry::metrics::Metrics,
@@ -34,7 +37,12 @@ pub struct DevOptions {
 }
 
 /// Runs `dev` until a signal.
-pub async fn dev(config: Config, options: DevOptions) -> anyhow::Result<()> {
+pub async fn dev(mut config: Config, options: DevOptions) -> anyhow::Result<()> {
+    if config.live.max_sockets_per_tenant == Live::default().max_sockets_per_tenant {
+        // There is one tenant only: it may have all.
+        config.live.max_sockets_per_tenant = config.live.max_sockets;
+    }
+    lifecycle::raise_open_files(config.live.max_sockets);
     let data = DataFolder::open(&config.database.data)?;
     let key = match &config.security.encryption_key {
         Some(key) => encryption_key(key)?,
@@ -42,13 +50,13 @@ pub async fn dev(config: Config, options: DevOptions) -> anyhow::Result<()> {
     };
     let stop = lifecycle::on_signal()?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let metrics = Arc::new(Metrics::default());
-    let listeners = lifecycle::bind_loopback(config.server.port).await?;
-    let sandbox_listeners = lifecycle::bind_loopback(config.sandbox.port).await?;
+    let metrics = Arc::new(Metrics::with_providers(mullion_resolvers::providers::all().keys().copied()));
+    let listeners = lifecycle::bind_loopback(config.server.port)?;
+    let sandbox_listeners = lifecycle::bind_loopback(config.sandbox.port)?;
     let (port, sandbox_port) = (port_of(&listeners)?, port_of(&sandbox_listeners)?);
     let local: Url = format!("http://127.0.0.1:{port}").parse()?;
     let webhook_base = config.server.public_url.as_deref().map_or(Ok(local.clone()), str::parse)?;
-    let database = backend::open_database(&config, Arc::clone(&clock)).await?;
+    let database = database::open(&config, Arc::clone(&clock)).await?;
     backend::migrate(&database).await?;
     backend::check_key(&database, key).await?;
     let made = Ingredients {
@@ -57,6 +65,7 @@ pub async fn dev(config: Config, options: DevOptions) -> anyhow::Result<()> {
         metrics: Arc::clone(&metrics),
         allow: vec![format!("127.0.0.1:{sandbox_port}"), format!("localhost:{sandbox_port}")],
         webhook_base: Some(webhook_base),
+        bus: Arc::new(Alone),
     };
     let mut backend = backend::build(&config, database, made)?;
     let services = Arc::clone(backend.executor.services());
@@ -94,18 +103,31 @@ fn port_of(listeners: &[tokio::net::TcpListener]) -> anyhow::Result<u16> {
 pub async fn serve(config: Config) -> anyhow::Result<()> {
     let Some(key) = &config.security.encryption_key else { bail!("no encryption key") };
     let key = encryption_key(key)?;
+    lifecycle::raise_open_files(config.live.max_sockets);
     let stop = lifecycle::on_signal()?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let metrics = Arc::new(Metrics::default());
-    let database = backend::open_database(&config, Arc::clone(&clock)).await?;
+    let metrics = Arc::new(Metrics::with_providers(mullion_resolvers::providers::all().keys().copied()));
+    let database = database::open(&config, Arc::clone(&clock)).await?;
     backend::check_durability(&database, config.webhooks.allow_unsafe_database).await?;
     if config.database.migrate {
         backend::migrate(&database).await?;
     }
     backend::check_key(&database, key).await?;
     let webhook_base = config.server.public_url.as_deref().map(str::parse).transpose()?;
-    let made =
-        Ingredients { key, clock: Arc::clone(&clock), metrics: Arc::clone(&metrics), allow: Vec::new(), webhook_base };
+    let bus: Arc<dyn Bus> = match &config.replicas.nats_url {
+        Some(url) => Nats::connect(url, &config.replicas.nats_prefix, stop.clone())
+            .await
+            .context("NATS cannot be used; check replicas.nats_url")?,
+        None => Arc::new(Alone),
+    };
+    let made = Ingredients {
+        key,
+        clock: Arc::clone(&clock),
+        metrics: Arc::clone(&metrics),
+        allow: Vec::new(),
+        webhook_base,
+        bus,
+    };
     let mut backend = backend::build(&config, database, made)?;
     backend.start(&stop);
     let guard = Guard::public(config.server.public_url.as_deref(), &config.server.allowed_origins);
@@ -115,8 +137,8 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let webhooks: Arc<dyn Webhooks> = Arc::clone(&backend.doors) as _;
     let console = config.server.console.then(console);
     let app = App::new(&config, Parts { engine: bridge, webhooks, clock, metrics, guard, console });
-    let main = lifecycle::bind(SocketAddr::new(config.server.address, config.server.port)).await?;
-    let admin = lifecycle::bind(config.server.admin_address).await?;
+    let main = lifecycle::bind(SocketAddr::new(config.server.address, config.server.port))?;
+    let admin = lifecycle::bind(config.server.admin_address)?;
     tracing::info!(address = %main.local_addr()?, admin = %admin.local_addr()?, "ready");
     let listeners = vec![(main, router(&app, false)), (admin, admin_router(&app))];
     let served = lifecycle::serve(&app, listeners, stop, Duration::from_secs(config.server.shutdown_seconds)).await;
@@ -127,7 +149,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
 
 /// Brings the database's schema up to date.
 pub async fn migrate(config: &Config) -> anyhow::Result<()> {
-    let database = backend::open_database(config, Arc::new(SystemClock)).await?;
+    let database = database::open(config, Arc::new(SystemClock)).await?;
     backend::migrate(&database).await?;
     database.close().await.context("the database was not closed properly")
 }
@@ -142,7 +164,7 @@ pub async fn sandbox(config: &Config, traffic: Traffic) -> anyhow::Result<()> {
     let data = DataFolder::open(&config.database.data)?;
     let stop = lifecycle::on_signal()?;
     let tasks = TaskTracker::new();
-    let listeners = lifecycle::bind_loopback(config.sandbox.port).await?;
+    let listeners = lifecycle::bind_loopback(config.sandbox.port)?;
     let port = port_of(&listeners)?;
     let providers = mullion_resolvers::providers::all();
     let place = (data.path(), port, config.sandbox.seed);
@@ -168,17 +190,18 @@ pub async fn key_create(config: &Config, tenant: &str, name: &str, role: Role) -
     if tenant.is_empty() || tenant.len() > 64 || !tenant.chars().all(fit) {
         bail!("a tenant's name is 1 to 64 letters, digits, hyphens, underscores and dots: `{tenant}` is not");
     }
-    let database = backend::open_database(config, Arc::new(SystemClock)).await?;
+    let name = check::title("--name", name).map_err(|refused| anyhow::anyhow!(refused.message))?;
+    let database = database::open(config, Arc::new(SystemClock)).await?;
     backend::migrate(&database).await?;
     let id = tenant.into();
     database.create_tenant(&id, tenant).await.context("the tenant cannot be made")?;
-    let (_, secret) = database.create_api_key(&id, name, &role.to_string()).await.context("the key cannot be made")?;
+    let (_, secret) = database.create_api_key(&id, &name, &role.to_string()).await.context("the key cannot be made")?;
     Ok(secret.expose_text().unwrap_or_default().to_owned())
 }
 
 /// A line for each API key: id, tenant, name, role, when it was made and last used.
 pub async fn key_list(config: &Config, tenant: Option<&str>) -> anyhow::Result<Vec<String>> {
-    let database = backend::open_database(config, Arc::new(SystemClock)).await?;
+    let database = database::open(config, Arc::new(SystemClock)).await?;
     let mut lines = Vec::new();
     for known in database.tenants().await? {
         if tenant.is_some_and(|tenant| tenant != known.id.as_str()) {
@@ -200,7 +223,7 @@ pub async fn key_list(config: &Config, tenant: Option<&str>) -> anyhow::Result<V
 
 /// Revokes an API key by its id.
 pub async fn key_revoke(config: &Config, id: &str) -> anyhow::Result<()> {
-    let database = backend::open_database(config, Arc::new(SystemClock)).await?;
+    let database = database::open(config, Arc::new(SystemClock)).await?;
     for tenant in database.tenants().await? {
         if database.revoke_api_key(&tenant.id, id).await? {
             return Ok(());

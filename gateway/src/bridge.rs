@@ -155,6 +155,13 @@ impl Engine for Bridge {
         Ok(frames.boxed())
     }
 
+    async fn ready(&self) -> Result<(), &'static str> {
+        self.executor.services().database.ping().await.map_err(|error| {
+            tracing::warn!(%error, "the database does not answer");
+            "the database does not answer"
+        })
+    }
+
     async fn head_cursor(&self, caller: &Caller) -> String {
         let services = self.executor.services();
         let head = services.engine.head(&caller.tenant).await.unwrap_or_default();

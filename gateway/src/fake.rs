@@ -1,6 +1,12 @@
 //! A stand-in for the engine, for tests of the transports: a schema of three fields, and streams that tests turn.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU8, Ordering},
+    },
+    time::Duration,
+};
 
 use async_graphql::{EmptySubscription, Object, Schema, SimpleObject};
 use async_trait::async_trait;
@@ -68,12 +74,17 @@ impl Mutation {
 pub(crate) struct FakeEngine {
     schema: Schema<Query, Mutation, EmptySubscription>,
     pub(crate) revoked: CancellationToken,
+    pub(crate) health: AtomicU8,
 }
+
+pub(crate) const WELL: u8 = 0;
+pub(crate) const BROKEN: u8 = 1;
+pub(crate) const HANGING: u8 = 2;
 
 impl Default for FakeEngine {
     fn default() -> Self {
         let schema = Schema::build(Query, Mutation, EmptySubscription).finish();
-        Self { schema, revoked: CancellationToken::new() }
+        Self { schema, revoked: CancellationToken::new(), health: AtomicU8::new(WELL) }
     }
 }
 
@@ -107,7 +118,7 @@ impl Engine for FakeEngine {
         Answer::Refused(RequestError { code, errors: errors.collect() })
     }
 
-    /// `count`: 1 to 3, then the end. `forever`: one frame, then silence. Anything else is refused.
+    /// `count`: 1 to 3, then the end. `forever`: one frame, then silence. `flood`: large ones without an end. Anything else is refused.
     async fn subscribe(
         &self,
         _caller: &Caller,
@@ -126,10 +137,22 @@ impl Engine for FakeEngine {
                 .map(move |number| if number == 0 { panic!("on purpose") } else { frame(0) })
                 .boxed());
         }
+        if operation.document.text.contains("flood") {
+            let payload = Bytes::from(format!(r#"{{"data":{{"flood":"{}"}}}}"#, "x".repeat(16_000)));
+            return Ok(stream::repeat(LiveFrame { payload, cursor: None }).boxed());
+        }
         if operation.document.text.contains("forever") {
             return Ok(stream::iter([0]).map(frame).chain(stream::pending()).boxed());
         }
         Err(RequestError::new(ErrorCode::GraphqlValidationFailed, "there is no such field"))
+    }
+
+    async fn ready(&self) -> Result<(), &'static str> {
+        match self.health.load(Ordering::Acquire) {
+            WELL => Ok(()),
+            BROKEN => Err("the database does not answer"),
+            _ => std::future::pending().await,
+        }
     }
 
     async fn head_cursor(&self, _caller: &Caller) -> String {

@@ -3,24 +3,61 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context;
-use axum::{Router, serve::ListenerExt};
-use tokio::net::TcpListener;
+use axum::Router;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio_util::sync::CancellationToken;
 
-use crate::http::App;
+use crate::{http::App, listen};
+
+/// Connections that may wait to be accepted: after a restart all clients come back within seconds.
+const BACKLOG: u32 = 4096;
+/// Open files beside the sockets of clients: database, providers, requests.
+const OTHER_FILES: u64 = 1024;
 
 /// Binds an address; the error names it.
-pub async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
+pub fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
     let hint = "is another Mullion running? choose another port with --port";
-    TcpListener::bind(address).await.with_context(|| format!("{address} cannot be bound; {hint}"))
+    listen(address).with_context(|| format!("{address} cannot be bound; {hint}"))
 }
 
+fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    #[cfg(unix)]
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+/// Raises the limit of open files as far as it may, and says so when that is not enough for the sockets that are to be admitted.
+#[cfg(unix)]
+pub fn raise_open_files(sockets: usize) {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let wanted = u64::try_from(sockets).unwrap_or(u64::MAX).saturating_add(OTHER_FILES);
+    let found = getrlimit(Resource::Nofile);
+    let raised = |maximum: Option<u64>| setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).is_ok();
+    // Beyond the hard limit only who may do anything comes.
+    if found.maximum.is_none_or(|maximum| maximum >= wanted) || !raised(Some(wanted)) {
+        raised(found.maximum);
+    }
+    if let Some(files) = getrlimit(Resource::Nofile).current.filter(|files| *files < wanted) {
+        tracing::warn!(
+            files,
+            sockets,
+            "fewer files may be open than sockets are admitted: raise the limit (ulimit -n)"
+        );
+    }
+}
+
+/// There is no such limit.
+#[cfg(not(unix))]
+pub fn raise_open_files(_sockets: usize) {}
+
 /// Both loopback addresses with one port: what `localhost` means differs. IPv6 may be missing.
-pub async fn bind_loopback(port: u16) -> anyhow::Result<Vec<TcpListener>> {
-    let first = bind(SocketAddr::from(([127, 0, 0, 1], port))).await?;
+pub fn bind_loopback(port: u16) -> anyhow::Result<Vec<TcpListener>> {
+    let first = bind(SocketAddr::from(([127, 0, 0, 1], port)))?;
     let port = first.local_addr()?.port();
     let mut all = vec![first];
-    if let Ok(second) = TcpListener::bind(SocketAddr::from(([0u16, 0, 0, 0, 0, 0, 0, 1], port))).await {
+    if let Ok(second) = listen(SocketAddr::from(([0u16, 0, 0, 0, 0, 0, 0, 1], port))) {
         all.push(second);
     }
     Ok(all)
@@ -88,15 +125,9 @@ pub async fn serve(
 ) -> anyhow::Result<()> {
     let mut servers = tokio::task::JoinSet::new();
     let shutdown = app.shutdown.clone();
+    let header_timeout = Duration::from_secs(app.server.header_timeout_seconds);
     for (listener, router) in listeners {
-        let shutdown = shutdown.clone();
-        let listener = listener.tap_io(|stream| {
-            // Frames are small and wait for nothing; where it cannot be set, they are only slower.
-            let _ = stream.set_nodelay(true);
-        });
-        servers.spawn(async move {
-            axum::serve(listener, router).with_graceful_shutdown(async move { shutdown.cancelled().await }).await
-        });
+        servers.spawn(listen::serve(listener, router, header_timeout, shutdown.clone()));
     }
     app.readiness.set(true);
     stop.cancelled().await;
@@ -126,9 +157,60 @@ mod tests {
     use super::{bind_loopback, serve};
     use crate::{fake::Gateway, http::router};
 
+    /// A gateway that gives its clients a second for their headers, its port, and what stops it.
+    async fn impatient() -> (Gateway, u16, CancellationToken) {
+        let gateway = Gateway::start(|config| config.server.header_timeout_seconds = 1).await;
+        let listeners = bind_loopback(0).unwrap();
+        let port = listeners[0].local_addr().unwrap().port();
+        let routes = router(&gateway.app, true);
+        let listeners = listeners.into_iter().map(|listener| (listener, routes.clone())).collect();
+        let stop = CancellationToken::new();
+        let (app, until) = (std::sync::Arc::clone(&gateway.app), stop.clone());
+        tokio::spawn(async move { serve(&app, listeners, until, Duration::ZERO).await });
+        (gateway, port, stop)
+    }
+
+    #[tokio::test]
+    async fn a_client_that_is_slow_with_its_headers_is_left_and_others_are_not() {
+        let (_gateway, port, stop) = impatient().await;
+        let preface = "PRI * HTTP/2.0\r\n";
+        for sent in ["", "G", "GET /health/live HTTP/1.1\r\nHost: localhost\r\nX-Slow: ", preface] {
+            let mut stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+            stream.write_all(sent.as_bytes()).await.unwrap();
+            let mut answer = Vec::new();
+            let closed = tokio::time::timeout(Duration::from_secs(10), stream.read_to_end(&mut answer)).await;
+            assert!(closed.is_ok(), "still open after {sent:?}");
+            assert!(!String::from_utf8_lossy(&answer).contains("200 OK"), "{sent:?}");
+        }
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+        let request = "GET /graphql?query=%7Bpause%7D HTTP/1.1\r\nHost: localhost\r\n\r\n";
+        for _ in 0..3 {
+            // Each takes half a second: together longer than the limit, which is for headers only.
+            stream.write_all(request.as_bytes()).await.unwrap();
+            let mut answer = [0; 4096];
+            let read = stream.read(&mut answer).await.unwrap();
+            assert!(String::from_utf8_lossy(&answer[..read]).contains("200 OK"));
+        }
+        stop.cancel();
+    }
+
+    #[tokio::test]
+    async fn streams_outlive_the_time_for_headers() {
+        let (_gateway, port, stop) = impatient().await;
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+        let request = "GET /graphql/stream?query=subscription%7Bforever%7D HTTP/1.1\r\nHost: localhost\r\n\r\n";
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let ended = async {
+            let mut bytes = [0; 4096];
+            while stream.read(&mut bytes).await.unwrap() > 0 {}
+        };
+        assert!(tokio::time::timeout(Duration::from_secs(3), ended).await.is_err(), "the stream was cut off");
+        stop.cancel();
+    }
+
     async fn stopped_within(grace: Duration, query: &str) -> (String, Duration) {
         let gateway = Gateway::start(|_| {}).await;
-        let listeners = bind_loopback(0).await.unwrap();
+        let listeners = bind_loopback(0).unwrap();
         let port = listeners[0].local_addr().unwrap().port();
         let routes = router(&gateway.app, true);
         let listeners = listeners.into_iter().map(|listener| (listener, routes.clone())).collect();
@@ -151,6 +233,26 @@ mod tests {
         let mut answer = String::new();
         let _ = tokio::time::timeout(Duration::from_secs(1), stream.read_to_string(&mut answer)).await;
         (answer, took)
+    }
+
+    #[tokio::test]
+    async fn a_port_that_is_taken_is_named() {
+        let taken = bind_loopback(0).unwrap();
+        let address = taken[0].local_addr().unwrap();
+        let error = super::bind(address).unwrap_err().to_string();
+        assert!(error.contains(&address.to_string()) && error.contains("--port"), "{error}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn the_limit_of_open_files_is_raised_to_what_may_be() {
+        use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+        let before = getrlimit(Resource::Nofile);
+        let low = before.maximum.map_or(512, |maximum| maximum.min(512));
+        setrlimit(Resource::Nofile, Rlimit { current: Some(low), ..before }).unwrap();
+        super::raise_open_files(1);
+        let after = getrlimit(Resource::Nofile);
+        assert_eq!(after, Rlimit { current: before.maximum, ..before });
     }
 
     #[tokio::test]

@@ -37,6 +37,23 @@ pub struct Descriptor {
     pub types: &'static [&'static NodeType],
     /// Its lists.
     pub lists: &'static [ListType],
+    /// The arguments that filters of its lists may name.
+    pub filters: &'static [&'static str],
+    /// Numbers in the bodies of its nodes that say how many items of a list pass a filter.
+    pub counts: &'static [Count],
+}
+
+/// A number in the body of a node that events of a list's items move.
+#[derive(Debug)]
+pub struct Count {
+    /// `GithubRepository`.
+    pub parent: &'static str,
+    /// `openIssueCount`.
+    pub key: &'static str,
+    /// `issues`.
+    pub list: &'static str,
+    /// Which items are counted: an argument of the list and its value.
+    pub filter: (&'static str, &'static str),
 }
 
 /// A list of a provider, as the engine keeps it.

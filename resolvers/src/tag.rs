@@ -47,6 +47,11 @@ impl Tag {
         Self(format!("{tenant}/mullion:{type_name}:{id}").into())
     }
 
+    /// The tag of the stream's head itself, which is another after every change.
+    pub fn head(tenant: &TenantId) -> Self {
+        Self::own_list(tenant, "head")
+    }
+
     /// The tag of a collection of ours: `dashboards`, `integrations`, `activity`.
     pub fn own_list(tenant: &TenantId, name: &str) -> Self {
         Self(format!("{tenant}/mullion:{name}").into())

@@ -4,13 +4,14 @@ use std::borrow::Cow;
 
 use async_graphql::{
     ContextSelectionSet, EmptyMutation, EmptySubscription, OutputType, Positioned, Request, SDLExportOptions, Schema,
-    SchemaBuilder, ServerError, ServerResult, Value,
+    SchemaBuilder, ServerError, ServerResult, SubscriptionType, Value,
     parser::types::{DocumentOperations, ExecutableDocument, Field, OperationType},
     registry::{MetaType, Registry},
 };
 
 use crate::{
     error::{ErrorCode, PortError},
+    federation::{self, SubgraphSdl},
     mutation::Mutation,
     ports::{Live, LivePlan, PlanSink},
     query::QueryRoot,
@@ -23,31 +24,37 @@ pub type Graph = Schema<QueryRoot, Mutation, SubscriptionRoot>;
 /// The live graph.
 pub type LiveGraph = Schema<LiveRoot, EmptyMutation, EmptySubscription>;
 
-/// The graph, for whoever wants to set limits on it.
-pub fn builder() -> SchemaBuilder<QueryRoot, Mutation, SubscriptionRoot> {
-    Schema::build(QueryRoot, Mutation, SubscriptionRoot).register_output_type::<Finish<true>>()
-}
+/// Levels that the executor follows a document down, fragments included: more than documents may nest brackets, so that what
+/// passes their limits is not refused here.
+const MAX_LEVELS: usize = 64;
 
 /// The graph. Its subscriptions are there to be read about and validated against; they are run on [`build_live`].
 pub fn build() -> Graph {
-    builder().finish()
+    graph::<EXECUTED>().data(SubgraphSdl(federation_sdl())).finish()
+}
+
+fn graph<const FORM: u8>() -> SchemaBuilder<QueryRoot, Mutation, SubscriptionRoot> {
+    Schema::build(QueryRoot, Mutation, SubscriptionRoot)
+        .register_output_type::<Finish<FORM>>()
+        .limit_recursive_depth(MAX_LEVELS)
 }
 
 /// The live graph: its query root is an object named `Subscription` with the fields of the graph's subscriptions.
 pub fn build_live() -> LiveGraph {
-    Schema::build(LiveRoot, EmptyMutation, EmptySubscription).register_output_type::<Finish<false>>().finish()
+    Schema::build(LiveRoot, EmptyMutation, EmptySubscription)
+        .register_output_type::<Finish<PLAIN>>()
+        .limit_recursive_depth(MAX_LEVELS)
+        .finish()
 }
 
 /// The graph in the schema language.
 pub fn sdl() -> String {
-    let plain = Schema::build(QueryRoot, Mutation, SubscriptionRoot).register_output_type::<Finish<false>>().finish();
-    plain.sdl_with_options(options())
+    graph::<PLAIN>().finish().sdl_with_options(options())
 }
 
 /// The graph as a subgraph of a federation.
 pub fn federation_sdl() -> String {
-    // As `_service { sdl }` writes it, so that both say the same to the letter.
-    build().sdl_with_options(SDLExportOptions::new().federation().compose_directive())
+    graph::<SUBGRAPH>().finish().sdl_with_options(SDLExportOptions::new().federation().compose_directive())
 }
 
 fn options() -> SDLExportOptions {
@@ -89,14 +96,31 @@ pub async fn plan(graph: &LiveGraph, request: Request) -> Result<LivePlan, Vec<S
     }
 }
 
+/// The graph's types, for whoever checks values against them.
+pub(crate) fn registry() -> Registry {
+    let mut registry = Registry::default();
+    QueryRoot::create_type_info(&mut registry);
+    Mutation::create_type_info(&mut registry);
+    SubscriptionRoot::create_type_info(&mut registry);
+    Finish::<PLAIN>::create_type_info(&mut registry);
+    registry
+}
+
 const WIDGETS: [&str; 6] =
     ["WorkItemsWidget", "PullRequestsWidget", "BuildsWidget", "MessagesWidget", "ActivityWidget", "MetricWidget"];
 
-/// The last pass over the registry, when all types are there: what types that refer to each other in a circle could not say
-/// of themselves. With `FEDERATED`, types that have an id are entities.
-struct Finish<const FEDERATED: bool>;
+/// Without a word of federation.
+const PLAIN: u8 = 0;
+/// With keys, as a federation reads it.
+const SUBGRAPH: u8 = 1;
+/// Without keys, but with the fields that a router asks for.
+const EXECUTED: u8 = 2;
 
-impl<const FEDERATED: bool> OutputType for Finish<FEDERATED> {
+/// The last pass over the registry, when all types are there: what types that refer to each other in a circle could not say
+/// of themselves; and what the form adds.
+struct Finish<const FORM: u8>;
+
+impl<const FORM: u8> OutputType for Finish<FORM> {
     fn type_name() -> Cow<'static, str> {
         Cow::Borrowed("Finish")
     }
@@ -110,11 +134,10 @@ impl<const FEDERATED: bool> OutputType for Finish<FEDERATED> {
         for name in WIDGETS {
             registry.add_implements(name, "Widget");
         }
-        if !FEDERATED {
-            for ty in registry.types.values_mut() {
-                if let MetaType::Object { keys, .. } = ty {
-                    *keys = None;
-                }
+        if FORM != SUBGRAPH {
+            let entities = take_keys(registry);
+            if FORM == EXECUTED {
+                federation::register(registry, entities);
             }
         }
         String::new()
@@ -123,6 +146,19 @@ impl<const FEDERATED: bool> OutputType for Finish<FEDERATED> {
     async fn resolve(&self, _: &ContextSelectionSet<'_>, _: &Positioned<Field>) -> ServerResult<Value> {
         Ok(Value::Null)
     }
+}
+
+/// Takes away all keys, and tells which types had one.
+fn take_keys(registry: &mut Registry) -> Vec<String> {
+    let mut keyed = Vec::new();
+    for (name, ty) in &mut registry.types {
+        if let MetaType::Object { keys, .. } = ty
+            && keys.take().is_some_and(|keys| !keys.is_empty())
+        {
+            keyed.push(name.clone());
+        }
+    }
+    keyed
 }
 
 fn share_widget_fields(registry: &mut Registry) {

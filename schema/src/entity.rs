@@ -1,8 +1,8 @@
-//! From ids to things: `node`, `nodes`, federation's entities, and the providers' roots.
+//! From ids to things: `node`, `nodes`, and the providers' roots.
 
 use std::sync::Arc;
 
-use async_graphql::{Context, ID, ServerResult, Value};
+use async_graphql::{Context, ID};
 use chrono::{DateTime, Utc};
 
 use crate::{
@@ -12,7 +12,7 @@ use crate::{
     interfaces::Node,
     ports::IntegrationView,
     providers::{self, ProviderGraph},
-    table::{AnyObject, FromView, load, ports, resolve_value, server_error},
+    table::{AnyObject, FromView, load, ports},
     types::{
         activity::Activity,
         dashboard::Dashboard,
@@ -53,15 +53,6 @@ async fn own_node(ctx: &Context<'_>, type_name: &str, id: String) -> Result<Opti
         "Activity" => ports.activity.activity(&ActivityId::from(id)).await?.map(|view| Node::new(Activity(view))),
         _ => None,
     })
-}
-
-/// An entity of a type for federation.
-pub async fn entity(ctx: &Context<'_>, type_name: &str, id: &ID) -> ServerResult<Value> {
-    let found = node_by_id(ctx, "representations: id", id).await.map_err(|error| server_error(ctx, error))?;
-    match found.filter(|node| node.concrete_name() == type_name) {
-        Some(node) => resolve_value(ctx, &node).await,
-        None => Ok(Value::Null),
-    }
 }
 
 /// A provider's root through the integration that is named, or the tenant's only one.

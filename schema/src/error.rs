@@ -1,6 +1,6 @@
 //! Errors that clients see: a stable code each, and nothing internal in the message.
 
-use async_graphql::{Error, ErrorExtensions};
+use async_graphql::{Error, ErrorExtensions, ServerError};
 
 use crate::id::IntegrationId;
 
@@ -91,5 +91,42 @@ impl From<PortError> for Error {
                 }
             }
         })
+    }
+}
+
+/// How the library begins what it says of a value that does not fit.
+const OF_A_VALUE: [&str; 5] =
+    ["Failed to parse", "Expected input type", "Invalid value", "Invalid input", "Invalid default value"];
+
+/// Gives each error at a field its code. Those of the library itself have none: what they say of values is the client's fault, and
+/// loses the value that they quote; anything else is nothing that clients could know what to do about, and is returned for
+/// the log.
+pub fn give_codes(errors: &mut [ServerError]) -> Vec<String> {
+    let mut unknown = Vec::new();
+    for error in errors {
+        let of_a_value = OF_A_VALUE.iter().any(|beginning| error.message.starts_with(beginning));
+        if of_a_value {
+            hide_value(&mut error.message);
+        }
+        let extensions = error.extensions.get_or_insert_default();
+        if error.path.is_empty() || extensions.get("code").is_some() {
+            continue;
+        }
+        if of_a_value {
+            extensions.set("code", <&'static str>::from(ErrorCode::BadUserInput));
+        } else {
+            extensions.set("code", <&'static str>::from(ErrorCode::InternalServerError));
+            unknown.push(std::mem::replace(&mut error.message, "internal error".to_owned()));
+        }
+    }
+    unknown
+}
+
+/// The library quotes a value that does not fit, and the value may be a secret: only what was expected is told.
+fn hide_value(message: &mut String) {
+    let quoted = [", found ", " does not contain the value ", "unknown field "];
+    if let Some(from) = quoted.iter().filter_map(|words| message.find(words)).min() {
+        message.truncate(from);
+        message.push('.');
     }
 }

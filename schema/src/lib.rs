@@ -3,10 +3,12 @@
 //! Nothing here does I/O: the SDL, its documentation and its tests compile from this crate alone.
 
 pub mod build;
+pub mod coerce;
 pub mod cursor;
 pub mod entity;
 pub mod enums;
 pub mod error;
+mod federation;
 pub mod fields;
 pub mod id;
 pub mod inputs;

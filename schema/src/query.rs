@@ -15,8 +15,9 @@ use async_graphql::{
 
 use crate::{
     cursor::page_request,
-    entity::{accounts_root, entity, node_by_id},
+    entity::{accounts_root, node_by_id},
     error::PortError,
+    federation,
     fields::FieldSet,
     id::{DashboardId, EventCursor},
     inputs::{
@@ -233,6 +234,9 @@ impl OutputType for QueryRoot {
 
 impl ContainerType for QueryRoot {
     async fn resolve_field(&self, ctx: &Context<'_>) -> ServerResult<Option<Value>> {
+        if let Some(answer) = federation::answer(ctx).await {
+            return answer.map(Some);
+        }
         let name = ctx.item.node.name.node.as_str();
         let Some(provider) = PROVIDERS.iter().find(|provider| provider.key == name) else {
             return Query.resolve_field(ctx).await;
@@ -245,23 +249,6 @@ impl ContainerType for QueryRoot {
                 Ok(Some(Value::Null))
             }
         }
-    }
-
-    /// An entity that the router names. Its failure is its own null: the other entities are answered.
-    async fn find_entity(&self, ctx: &Context<'_>, params: &Value) -> ServerResult<Option<Value>> {
-        let (type_name, id) = match params {
-            Value::Object(params) => (params.get("__typename"), params.get("id")),
-            _ => (None, None),
-        };
-        let (Some(Value::String(type_name)), Some(id)) = (type_name, id) else { return Ok(None) };
-        let value = match <ID as InputType>::parse(Some(id.clone())) {
-            Ok(id) => entity(ctx, type_name, &id).await,
-            Err(_) => Err(server_error(ctx, PortError::bad_input("representations: id: not an id of this graph"))),
-        };
-        Ok(Some(value.unwrap_or_else(|error| {
-            ctx.add_error(if error.path.is_empty() { ctx.set_error_path(error) } else { error });
-            Value::Null
-        })))
     }
 }
 

@@ -41,13 +41,15 @@ describe('a closed issue', () => {
 
   test('leaves it before the eyes of a subscriber', async () => {
     const client = createClient({ url: dev.socketUrl, webSocketImpl: WebSocket });
-    const live = collect(client.iterate({ query: 'subscription ($id: ID!) { widgetUpdated(id: $id, throttleMs: 0) { reason causes { kind } widget { ... on WorkItemsWidget { items(first: 100) { nodes { id } } } } } }', variables: { id: widget } }));
+    const live = collect(client.iterate({ query: 'subscription ($id: ID!) { widgetUpdated(id: $id, throttleMs: 0) { reason causes { kind } widget { ... on WorkItemsWidget { items(first: 100) { totalCount nodes { id } } } } } }', variables: { id: widget } }));
+    const { data: { widgetUpdated: { widget: snapshot } } } = await live.find(({ data }) => data.widgetUpdated.reason === 'SNAPSHOT', 'SNAPSHOT');
     await live.find(({ data }) => data.widgetUpdated.reason === 'SNAPSHOT_END', 'SNAPSHOT_END');
     const [item] = await items();
     await dev.resetStats();
     await close(item);
     const { data: { widgetUpdated } } = await live.find(({ data }) => data.widgetUpdated.reason === 'CHANGED', 'CHANGED');
     assert.ok(!widgetUpdated.widget.items.nodes.some(({ id }) => id === item.id));
+    assert.equal(widgetUpdated.widget.items.totalCount, snapshot.items.totalCount - 1);
     assert.deepEqual(widgetUpdated.causes.map(({ kind }) => kind), ['issues.closed']);
     assert.equal(await githubCalls(), 0);
     await live.stop();
@@ -64,5 +66,35 @@ describe('a closed issue', () => {
     await close(second);
     await gone(second);
     assert.equal(await githubCalls(), 0);
+  });
+});
+
+describe('the numbers of a repository', () => {
+  const COUNTS = '{ github { repository(owner: "acme", name: "web") { openIssueCount openPullRequestCount open: issues(states: [OPEN], first: 1) { totalCount } all: pullRequests(first: 1) { totalCount nodes { id } } merged: pullRequests(states: [MERGED], first: 1) { totalCount } } } }';
+  const counts = async () => {
+    const { openIssueCount, openPullRequestCount, open, all, merged } = data(await dev.query(COUNTS)).github.repository;
+    return { issues: openIssueCount, pulls: openPullRequestCount, open: open.totalCount, all: all.totalCount, merged: merged.totalCount };
+  };
+  const become = async (expected) => {
+    let now;
+    const same = async () => {
+      now = await counts();
+      return JSON.stringify(now) === JSON.stringify(expected);
+    };
+    await until(same, () => JSON.stringify({ now, expected }));
+  };
+
+  test('follow what happens', async () => {
+    const before = await counts();
+    assert.equal(before.issues, before.open);
+    await dev.act('github', 'open_issue', { repository: 'acme/web', title: 'Counted' });
+    await become({ ...before, issues: before.issues + 1, open: before.open + 1 });
+    await close((await items())[0]);
+    await become(before);
+    await dev.act('github', 'open_pull_request', { repository: 'acme/web', title: 'Counted too' });
+    const opened = { ...before, pulls: before.pulls + 1, all: before.all + 1 };
+    await become(opened);
+    await dev.act('github', 'merge_pull_request', { repository: 'acme/web' });
+    await become({ ...opened, pulls: opened.pulls - 1, merged: opened.merged + 1 });
   });
 });

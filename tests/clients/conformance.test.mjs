@@ -87,6 +87,42 @@ describe('an answer', () => {
     test(name, () => check(dev, document, { first: 10 }));
   }
 
+  // Valid documents whose variables stand in conditions only, with values, without them (then the default counts) and between others.
+  const CONDITIONS = 'query ($yes: Boolean! = true, $no: Boolean = false, $n: Int = 2) { __typename @skip(if: $no) again: __typename @include(if: $no) dashboard(slug: "team") { id @include(if: $yes) ...D __typename @skip(if: $yes) last: __typename @include(if: $yes) @skip(if: $no) } __schema @include(if: $no) { queryType { name } } __type(name: "Query") @include(if: $yes) { name __typename @skip(if: $no) } dashboards(first: $n) { nodes { __typename } } } fragment D on Dashboard { inner: __typename @include(if: $yes) slug @skip(if: $no) }';
+  test('with conditions on __typename and other meta fields', async () => {
+    for (const variables of [{}, { yes: true, no: false }, { yes: false, no: true, n: 1 }, { yes: false }, { no: true }]) {
+      const answer = await check(dev, CONDITIONS, variables);
+      assert.equal(answer.errors, undefined, JSON.stringify(answer.errors));
+    }
+    const unknown = await dev.query('{ eventCursor __typename @skip(if: $nothing) }');
+    assert.equal(unknown.errors[0].extensions.code, 'GRAPHQL_VALIDATION_FAILED');
+  });
+
+  test('of values that do not fit has no data: it is the request that is wrong', async () => {
+    const table = [
+      ['query ($first: Int) { dashboards(first: $first) { totalCount } eventCursor }', { first: 'secret-value' }, 'BAD_USER_INPUT'],
+      ['query ($first: Int) { dashboards(first: $first) { totalCount } eventCursor }', { first: 4294967296 }, 'BAD_USER_INPUT'],
+      ['query ($f: WorkItemFilter) { workItems(filter: $f) { totalCount } eventCursor }', { f: { dueBefore: 'secret-value' } }, 'BAD_USER_INPUT'],
+      ['query ($f: WorkItemFilter) { workItems(filter: $f) { totalCount } eventCursor }', { f: 'secret-value' }, 'BAD_USER_INPUT'],
+      ['query ($s: WorkItemState, $f: Date) { workItems(filter: { states: [$s], dueBefore: $f }) { totalCount } eventCursor }', { f: 'secret-value' }, 'BAD_USER_INPUT'],
+      ['{ workItems(filter: { dueBefore: "secret-value" }) { totalCount } eventCursor }', {}, 'GRAPHQL_VALIDATION_FAILED'],
+      ['{ workItems(filter: "secret-value") { totalCount } eventCursor }', {}, 'GRAPHQL_VALIDATION_FAILED'],
+      ['{ dashboards(first: 4294967296) { totalCount } eventCursor }', {}, 'GRAPHQL_VALIDATION_FAILED'],
+    ];
+    for (const [query, variables, code] of table) {
+      for (const [accept, status] of [['application/json', 200], ['application/graphql-response+json', 400]]) {
+        const response = await fetch(`${dev.url}/graphql`, { method: 'POST', headers: { 'content-type': 'application/json', accept }, body: JSON.stringify({ query, variables }) });
+        const text = await response.text();
+        const answer = JSON.parse(text);
+        assert.equal(response.status, status, text);
+        assert.ok(!('data' in answer), text);
+        assert.equal(answer.errors[0].extensions.code, code, text);
+        assert.equal(answer.errors[0].path, undefined);
+        assert.ok(!text.includes('secret-value'), text);
+      }
+    }
+  });
+
   test('of work items over all providers is filtered, sorted and paged together', async () => {
     const document = 'query ($after: String) { workItems(first: 20, after: $after, filter: { states: [TODO, IN_PROGRESS], types: [ISSUE, TASK] }, orderBy: { field: UPDATED_AT, direction: DESC }) { nodes { id __typename state updatedAt provider { key } } pageInfo { hasNextPage endCursor } } }';
     const seen = [];

@@ -9,7 +9,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { chromium } from 'playwright-core';
-import { startDev } from './harness.mjs';
+import { dashboardId } from './graphs.mjs';
+import { startDev, startServe } from './harness.mjs';
 
 const PATIENCE = 20_000;
 
@@ -18,11 +19,13 @@ let gateway;
 let sandbox;
 let browser;
 let profile;
+let dashboard;
 
 before(async () => {
   dev = await startDev();
   gateway = dev.url;
   sandbox = dev.sandbox;
+  dashboard = await dashboardId(dev);
   profile = await mkdtemp(join(tmpdir(), 'mullion-console-'));
   browser = await chromium.launchPersistentContext(profile, {
     executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
@@ -111,6 +114,61 @@ describe('the console', { timeout: 180_000 }, () => {
     await page.close();
   });
 
+  test('shows what a subscription did with its own tab only, and stops it with the tab', async () => {
+    const { page, complaints } = await open('/');
+    await page.getByRole('tab', { name: 'DashboardLive' }).click();
+    await editorHolds(page, 'operation.graphql', 'subscription DashboardLive');
+    await editorHolds(page, 'variables.json', dashboard);
+    await run(page);
+    await page.getByText(/^Live ·/).waitFor();
+    await page.getByRole('button', { name: 'New tab' }).click();
+    await page.locator('.live').waitFor({ state: 'detached' });
+    await page.getByRole('tab', { name: 'DashboardLive' }).click();
+    await page.getByText(/^Ended ·/).waitFor();
+    await page.getByRole('tab', { name: 'TeamDashboard' }).click();
+    await page.locator('.live').waitFor({ state: 'detached' });
+    await page.getByRole('tab', { name: 'ActivityLive' }).click();
+    await editorHolds(page, 'operation.graphql', 'subscription ActivityLive');
+    await run(page);
+    await page.getByText(/^Live ·/).waitFor();
+    await page.getByRole('tab', { name: 'ActivityLive' }).locator('xpath=..').getByRole('button', { name: 'Close Tab' }).click();
+    // The tab beside it is shown, with what it did itself.
+    await page.getByRole('tab', { name: 'ActivityLive' }).waitFor({ state: 'detached' });
+    await page.getByText(/^Live ·/).waitFor({ state: 'detached' });
+    assert.deepEqual(complaints, []);
+    await page.close();
+  });
+
+  test('of a server that needs a key says so, takes it from the Headers editor, and gives it to new tabs', async () => {
+    const serve = await startServe({ env: { MULLION_SERVER_CONSOLE: 'true' } });
+    try {
+      const key = serve.key('acme', 'viewer');
+      const { page } = await open('/', serve.url);
+      await page.locator('.needs-key').getByText('Headers').waitFor();
+      await run(page);
+      await answer(page, 'Open the Headers editor');
+      await page.getByRole('tab', { name: 'ActivityLive' }).click();
+      await editorHolds(page, 'operation.graphql', 'subscription ActivityLive');
+      await run(page);
+      await answer(page, 'Open the Headers editor');
+      await page.getByRole('button', { name: 'Headers', exact: true }).click();
+      await setEditor(page, 'headers.json', JSON.stringify({ Authorization: `Bearer ${key}` }));
+      await run(page);
+      await page.getByText(/^Live ·/).waitFor();
+      await page.getByRole('button', { name: 'New tab' }).click();
+      await editorHolds(page, 'headers.json', key);
+      await setEditor(page, 'operation.graphql', '{ viewer { tenant { name } } }');
+      await run(page);
+      await answer(page, '"acme"');
+      await page.locator('.needs-key').waitFor({ state: 'detached' });
+      const stored = await page.evaluate(() => JSON.stringify({ ...localStorage }));
+      assert.ok(!stored.includes(key), 'the key is stored');
+      await page.close();
+    } finally {
+      await serve.stop();
+    }
+  });
+
   test('has the documentation of the graph, the history of what ran, and the examples', async () => {
     const { page, complaints } = await open('/');
     await page.getByRole('button', { name: 'Show Documentation Explorer' }).click();
@@ -129,7 +187,7 @@ describe('the console', { timeout: 180_000 }, () => {
 });
 
 /** A fresh page: what its console complains of (refused content included), and which other origins it asked. */
-async function open(path) {
+async function open(path, gateway = dev.url) {
   const page = await browser.newPage();
   const complaints = [];
   const foreign = [];
@@ -160,6 +218,13 @@ async function run(page) {
 /** Waits until this text is in the answer. */
 async function answer(page, text) {
   await editorHolds(page, 'response.json', text);
+}
+
+async function setEditor(page, file, text) {
+  await page.evaluate(
+    ([file, text]) => globalThis.__MONACO.editor.getModels().find((model) => model.uri.path.endsWith(file)).setValue(text),
+    [file, text],
+  );
 }
 
 /** Waits until this text is in one of GraphiQL's editors. */

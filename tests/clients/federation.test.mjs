@@ -67,4 +67,26 @@ describe('federation', () => {
     assert.equal(wrong.data._entities[0], null);
     assert.equal(wrong.data._entities[1].id, second.id);
   });
+
+  test('answers each representation in its place, whatever the others are', async () => {
+    const id = data(await dev.query('{ dashboard(slug: "team") { id } }')).dashboard.id;
+    const table = [
+      [{ __typename: 'Dashboard', id }, undefined],
+      [{ __typename: 'Nothing', id }, 'BAD_USER_INPUT'],
+      [{ __typename: 'Dashboard' }, 'BAD_USER_INPUT'],
+      [{ __typename: 'Dashboard', id: 'nonsense' }, 'BAD_USER_INPUT'],
+      [{ __typename: 'GithubIssue', id }, 'BAD_USER_INPUT'],
+      [{ id }, 'BAD_USER_INPUT'],
+      ['nonsense', 'BAD_USER_INPUT'],
+      [{ __typename: 'Dashboard', id }, undefined],
+    ];
+    const answer = await dev.query(ENTITIES, { representations: table.map(([representation]) => representation) });
+    for (const [index, [representation, expected]] of table.entries()) {
+      const own = answer.errors.filter(({ path }) => path[0] === '_entities' && path[1] === index);
+      assert.deepEqual(own.map(({ extensions }) => extensions.code), expected ? [expected] : [], JSON.stringify(representation));
+      assert.deepEqual(answer.data._entities[index], expected ? null : { __typename: 'Dashboard', slug: 'team' });
+    }
+    const many = await dev.query(ENTITIES, { representations: Array(101).fill({ __typename: 'Dashboard', id }) });
+    assert.equal(many.errors[0].extensions.code, 'BAD_USER_INPUT');
+  });
 });

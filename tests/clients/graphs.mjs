@@ -1,6 +1,6 @@
 // What the tests that ask the graph share: the schema, documents over the seeded dashboard, sockets, a walk over answers.
 import assert from 'node:assert/strict';
-import { buildSchema, getDirectiveValues, GraphQLIncludeDirective, GraphQLList, GraphQLNonNull, GraphQLSkipDirective, isAbstractType, isLeafType, Kind, parse } from 'graphql';
+import { buildSchema, getDirectiveValues, getVariableValues, GraphQLIncludeDirective, GraphQLList, GraphQLNonNull, GraphQLSkipDirective, isAbstractType, isLeafType, Kind, parse } from 'graphql';
 import { WebSocket } from 'ws';
 import { PATIENCE, run, until } from './harness.mjs';
 
@@ -103,7 +103,8 @@ export function assertConforms(document, answer, { variables = {}, operationName
   const fragments = Object.fromEntries(ast.definitions.filter((each) => each.kind === Kind.FRAGMENT_DEFINITION).map((each) => [each.name.value, each]));
   const paths = new Set((answer.errors ?? []).filter((error) => error.path).map((error) => JSON.stringify(error.path)));
   assert.ok('data' in answer, 'an executed operation has data');
-  const walk = new Walk(graph, fragments, variables, [...paths].map((path) => JSON.parse(path)));
+  const { coerced } = getVariableValues(graph, operation.variableDefinitions ?? [], variables);
+  const walk = new Walk(graph, fragments, coerced, [...paths].map((path) => JSON.parse(path)));
   walk.selection(graph.getRootType(operation.operation), operation.selectionSet, answer.data, []);
   for (const path of walk.errors) assert.ok(walk.explained.has(JSON.stringify(path)), `the error at ${path.join('.')} left no null`);
 }

@@ -10,7 +10,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), '../..');
+export const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), '../..');
 /** How long anything may take that a test waits for. */
 export const PATIENCE = Number(process.env.MULLION_TEST_PATIENCE ?? 20_000);
 /** Fixed in dev mode. */

@@ -85,6 +85,26 @@ describe('registerWebhooks', () => {
     connected.asana.endpoints = endpoints;
   });
 
+  test('again is as good as once: everything is told once, at one place', async () => {
+    const again = async (provider, of) => data(await dev.query(REGISTER, { id: connected[provider].id, of })).registerWebhooks;
+    const { repository } = data(await dev.query('query ($id: ID!) { github(integrationId: $id) { repository(owner: "acme", name: "web") { id } } }', { id: connected.github.id })).github;
+    for (const _ of [1, 2]) assert.equal((await again('github', [repository.id])).webhookSecret, null, 'the secret is as it was');
+    const github = sentTo(await dev.act('github', 'open_issue', { repository: 'acme/web', title: 'Registered again' }));
+    assert.deepEqual(github.map(({ url, status }) => [url, status]), [[connected.github.webhookUrl, 200]]);
+
+    const { projects } = data(await dev.query('query ($id: ID!) { asana(integrationId: $id) { projects(first: 1) { nodes { id nativeId } } } }', { id: connected.asana.id })).asana;
+    const [project] = projects.nodes;
+    for (const _ of [1, 2]) await again('asana', [project.id]);
+    const asana = sentTo(await dev.act('asana', 'create_task', { project: project.nativeId, name: 'Registered again' }));
+    assert.equal(new Set(asana.map(({ url }) => url)).size, 1, JSON.stringify(asana));
+    assert.ok(asana.every(({ status }) => status === 200));
+    const [replaced] = connected.asana.endpoints.splice(0, 1, asana[0].url);
+    assert.notEqual(asana[0].url, replaced);
+    assert.equal((await post(replaced, '{}', {})).status, 404, 'the one before is gone');
+    const told = async () => (await activities(connected.asana.id)).filter(({ kind, subject }) => kind === 'task.added' && subject?.title === 'Registered again');
+    await until(async () => (await told()).length > 0, 'the activity');
+  });
+
   test('at Slack: a clear error that says what to enter where; by hand it works', async () => {
     const { id, webhookUrl, secret } = connected.slack;
     const { channels } = data(await dev.query('query ($id: ID!) { slack(integrationId: $id) { channels(first: 1) { nodes { id } } } }', { id })).slack;
@@ -102,6 +122,8 @@ describe('registerWebhooks', () => {
 });
 
 describe('disconnectIntegration', () => {
+  before(() => dev.restart());
+
   for (const provider of Object.keys(BASES)) {
     test(`of ${provider}: its endpoints are 404, its ids answer null, and the provider sends nothing any more`, async () => {
       const { id, webhookUrl, endpoints = [], issue, task } = connected[provider];

@@ -1,12 +1,14 @@
 // `mullion serve`: what it refuses to start with, API keys and roles, the admin address, its end, and its databases.
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { socket } from './graphs.mjs';
-import { attempt, data, startSandbox, startServe, temporaryFolder } from './harness.mjs';
+import { attempt, binary, data, freePorts, startSandbox, startServe, temporaryFolder } from './harness.mjs';
 
 const code = (answer) => answer.errors?.[0]?.extensions?.code;
 const CREATE = 'mutation { createDashboard(input: { name: "Made" }) { dashboard { id name } } }';
@@ -46,6 +48,26 @@ describe('serve does not start', () => {
     }
   });
 
+  test('with a PostgreSQL that cannot be reached: within seconds, and it says what to check', async () => {
+    const [nothing] = await freePorts(1);
+    const silent = createServer(() => {}).listen(0, '127.0.0.1');
+    await once(silent, 'listening');
+    for (const [port, cause] of [[nothing, /refused/i], [silent.address().port, /did not let us in/]]) {
+      const started = Date.now();
+      const child = spawn(binary(), ['serve'], { env: { PATH: process.env.PATH, MULLION_DATA: temporaryFolder(), MULLION_ENCRYPTION_KEY: encryption, DATABASE_URL: `postgres://me:secret-password@127.0.0.1:${port}/x` } });
+      let stderr = '';
+      child.stderr.on('data', (chunk) => { stderr += chunk; });
+      const [status] = await once(child, 'close');
+      assert.equal(status, 1, stderr);
+      assert.match(stderr, cause);
+      assert.match(stderr, new RegExp(`waiting for the database at 127\\.0\\.0\\.1:${port}`));
+      assert.match(stderr, /Is PostgreSQL running there.*DATABASE_URL/s);
+      assert.ok(!stderr.includes('secret-password'), stderr);
+      assert.ok(Date.now() - started < 15_000, 'it took too long');
+    }
+    silent.close();
+  });
+
   test('with a file that is not there', () => {
     const { status, stderr } = attempt(['serve', '--config', '/nowhere/mullion.toml'], { MULLION_ENCRYPTION_KEY: encryption });
     assert.equal(status, 1, stderr);
@@ -78,6 +100,12 @@ describe('serve', () => {
       assert.ok(!lines.join('\n').includes(key));
       assert.ok(!files.includes(key), 'a key lies in the data folder in clear');
     }
+    const made = attempt(['key', 'create', '--tenant', 'other', '--name', 'once', '--role', 'viewer'], serve.settings);
+    assert.match(made.stderr, /shown only this once/);
+    assert.equal(made.stdout.trim().split(/\s/).length, 1, 'stdout holds the key and nothing else');
+    const unseen = attempt(['key', 'create', '--tenant', 'other', '--name', '\u200b\u202e', '--role', 'viewer'], serve.settings);
+    assert.equal(unseen.status, 1);
+    assert.match(unseen.stderr, /--name.*seen/);
     assert.match(attempt(['key', 'create', '--tenant', 'acme', '--name', 'x', '--role', 'god'], serve.settings).stderr, /viewer.*editor.*admin/s);
   });
 
@@ -148,7 +176,7 @@ describe('serve', () => {
     assert.equal(stream.status, 200);
     serve.revoke(idOf('short-lived'));
     assert.equal((await doomed.closed).code, 4403);
-    await stream.text();
+    assert.match(await stream.text(), /event: next\ndata: .*UNAUTHENTICATED.*\n\nevent: complete\ndata: \n\n$/, 'the stream says why');
     assert.equal(code(await serve.as(key)('{ eventCursor }')), 'UNAUTHENTICATED');
     const again = await socket(serve.socketUrl);
     again.send({ type: 'connection_init', payload: { authorization: `Bearer ${key}` } });
@@ -192,8 +220,11 @@ describe('serve', () => {
     for (const family of ['inbox_lag_seconds', 'live_operations', 'executions', 'open_sockets', 'provider_calls', 'provider_call_seconds', 'quota_remaining', 'circuit_state', 'cache_lookups', 'request_seconds']) {
       assert.ok(metrics.includes(`# TYPE mullion_${family} `), family);
     }
-    const providers = new Set([...metrics.matchAll(/^mullion_(provider_calls_total|quota_remaining|circuit_state)\{(.*)\}/gm)].map(([, family, labels]) => `${family} of "${/provider="([^"]*)"/.exec(labels)?.[1]}"`));
-    assert.deepEqual([...providers].sort(), ['circuit_state of "github"', 'provider_calls_total of "github"', 'quota_remaining of "github"']);
+    const of = (families) => [...new Set([...metrics.matchAll(new RegExp(`^mullion_(${families})\\{(.*)\\} (.*)$`, 'gm'))].filter(([, family, , value]) => family !== 'provider_calls_total' || Number(value) > 0).map(([, family, labels]) => `${family} of "${/provider="([^"]*)"/.exec(labels)?.[1]}"`))].sort();
+    assert.deepEqual(of('provider_calls_total|quota_remaining|circuit_state'), ['circuit_state of "github"', 'provider_calls_total of "github"', 'quota_remaining of "github"']);
+    for (const series of ['deliveries_total{provider="slack",result="accepted"} 0', 'deliveries_total{provider="asana",result="bad_signature"} 0', 'provider_calls_total{provider="asana",result="timeout"} 0', 'frames_total{transport="websocket"}', 'executions_total{kind="live"}']) {
+      assert.ok(metrics.includes(`\nmullion_${series}`), `${series} is not there from the start`);
+    }
   });
 });
 

@@ -1,31 +1,55 @@
 // The line under the answer that shows a subscription at work: GraphiQL itself shows only the newest answer.
-import { useSyncExternalStore } from 'react';
+import { pick, useGraphiQL, useGraphiQLActions } from '@graphiql/react';
+import { useEffect, useSyncExternalStore } from 'react';
 
 const KEPT = 4;
-const IDLE = { running: false, count: 0, latest: [] };
+/** The state of a tab in which no subscription was started. */
+const NOTHING = Object.freeze({ running: false, count: 0, latest: [] });
 
-/** Told by the fetcher, read by the status line. */
+/** Told by the fetcher, read by the status line. What a subscription did belongs to the tab that it was started in. */
 export function createLive() {
-  let state = IDLE;
+  const states = new Map();
+  let shown;
   const listeners = new Set();
-  const set = (next) => {
-    state = next;
+  const tell = () => {
     for (const listener of listeners) listener();
   };
   return {
-    started: () => set({ ...IDLE, running: true }),
-    answered: (answer) =>
-      set({
-        ...state,
-        count: state.count + 1,
-        latest: [{ key: state.count, time: new Date().toLocaleTimeString(), text: inShort(answer) }, ...state.latest].slice(0, KEPT),
-      }),
-    ended: () => set({ ...state, running: false }),
+    /** A subscription begins in the tab that is shown. */
+    started() {
+      const tab = shown;
+      let state = { ...NOTHING, running: true };
+      const set = (next) => {
+        // A later subscription of the same tab, or the tab's end, has taken the place.
+        if (states.get(tab) !== state) return;
+        state = next;
+        states.set(tab, state);
+        tell();
+      };
+      states.set(tab, state);
+      tell();
+      return {
+        answered: (answer) =>
+          set({
+            ...state,
+            count: state.count + 1,
+            latest: [{ key: state.count, time: new Date().toLocaleTimeString(), text: inShort(answer) }, ...state.latest].slice(0, KEPT),
+          }),
+        ended: () => set({ ...state, running: false }),
+      };
+    },
+    /** Which tab is shown, of which there are. */
+    show(tab, tabs) {
+      shown = tab;
+      for (const known of states.keys()) if (!tabs.includes(known)) states.delete(known);
+      tell();
+    },
+    runsElsewhere: () => [...states].some(([tab, state]) => tab !== shown && state.running),
     subscribe: (listener) => {
       listeners.add(listener);
       return () => listeners.delete(listener);
     },
-    snapshot: () => state,
+    snapshot: () => states.get(shown) ?? NOTHING,
   };
 }
 
@@ -37,10 +61,20 @@ function inShort({ data, errors }) {
   return words.filter(Boolean).join(' · ') || 'an answer';
 }
 
-/** Shown from the first subscription on. */
+/** Shown from a tab's first subscription on, with that tab only. */
 export function LiveStatus({ live }) {
-  const { running, count, latest } = useSyncExternalStore(live.subscribe, live.snapshot);
-  if (!running && count === 0) return null;
+  const { tabs, activeTabIndex } = useGraphiQL(pick('tabs', 'activeTabIndex'));
+  const { stop } = useGraphiQLActions();
+  const ids = tabs.map(({ id }) => id).join(' ');
+  const shown = tabs[activeTabIndex]?.id;
+  useEffect(() => {
+    live.show(shown, ids.split(' '));
+    // GraphiQL stops what runs when another tab is chosen, but not when one is added: its answers would go there.
+    if (live.runsElsewhere()) stop();
+  }, [live, shown, ids, stop]);
+  const state = useSyncExternalStore(live.subscribe, live.snapshot);
+  if (state === NOTHING) return null;
+  const { running, count, latest } = state;
   return (
     <div className="live" role="status" aria-live="off">
       <p className={running ? 'live-state running' : 'live-state'}>

@@ -5,9 +5,11 @@ import 'graphiql/style.css';
 import './console.css';
 import icon from './favicon.svg';
 import { examplesFor } from './examples.js';
+import { createAccess, InheritHeaders, KeyNotice } from './access.jsx';
 import { createFetcher } from './fetcher.js';
 import { createLive, LiveStatus } from './live.jsx';
 import { documentOfAddress, findDashboard, refreshStoredTabs } from './opening.js';
+import { storage } from './storage.js';
 import { SelectOperation, toolbar } from './toolbar.jsx';
 
 /* global MULLION_WORKERS -- names of the built worker files, filled in by build.mjs */
@@ -16,13 +18,15 @@ globalThis.MonacoEnvironment = {
 };
 
 const live = createLive();
-const fetcher = createFetcher(live);
+const access = createAccess();
+const fetcher = createFetcher(live, access);
 
 function Console({ examples, opened }) {
   const tabs = examples.filter((example) => example.tab).map(({ query, variables }) => ({ query, variables }));
   return (
     <GraphiQL
       fetcher={fetcher}
+      storage={storage}
       defaultQuery=""
       defaultTabs={opened ? [opened, ...tabs] : tabs}
       initialQuery={opened?.query}
@@ -38,6 +42,8 @@ function Console({ examples, opened }) {
       </GraphiQL.Logo>
       {toolbar(examples)}
       <GraphiQL.Footer>
+        <KeyNotice access={access} />
+        <InheritHeaders />
         <LiveStatus live={live} />
         {opened?.operationName && <SelectOperation name={opened.operationName} />}
       </GraphiQL.Footer>

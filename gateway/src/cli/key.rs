@@ -57,6 +57,9 @@ impl Key {
             Command::Create { source, tenant, name, role } => {
                 let key = boot::key_create(&source.load()?, &tenant, &name, role).await?;
                 super::print(&key);
+                super::note(
+                    "This is the key: it is shown only this once. Keep it safe; `mullion key list` shows its beginning.",
+                );
             }
             Command::List { source, tenant } => {
                 for line in boot::key_list(&source.load()?, tenant.as_deref()).await? {

@@ -126,6 +126,12 @@ pub(crate) fn print(text: &str) {
     let _ = writeln!(out, "{text}");
 }
 
+/// Tells people something that no pipe is to read.
+#[expect(clippy::print_stderr, reason = "for commands without a log, and before it has started")]
+pub(crate) fn note(text: &str) {
+    eprintln!("{text}");
+}
+
 #[expect(clippy::print_stderr, reason = "the log may not have started")]
 fn print_error(error: &anyhow::Error) {
     eprintln!("error: {error:#}");

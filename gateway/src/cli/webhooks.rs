@@ -19,7 +19,7 @@ use mullion_schema::id::GlobalId;
 use serde_json::json;
 
 use super::Source;
-use crate::backend;
+use crate::database;
 
 /// Lists, shows and replays webhook deliveries.
 #[derive(Debug, Args)]
@@ -150,7 +150,7 @@ impl From<Box<Filter>> for DeliveryFilter {
 }
 
 async fn open(source: &Source) -> anyhow::Result<Database> {
-    backend::open_database(&source.load()?, Arc::new(SystemClock)).await
+    database::open(&source.load()?, Arc::new(SystemClock)).await
 }
 
 async fn found(database: &Database, id: &str) -> anyhow::Result<DeliveryInfo> {

@@ -13,10 +13,18 @@ section! {
         event_stream_keep_alive_seconds: u64 = 15;
         /// Operations that one WebSocket may run at a time.
         max_operations_per_socket: usize = 100;
-        /// Open WebSockets and event streams of this process.
-        max_sockets: usize = 10_000;
+        /// Open WebSockets, event streams and multipart answers of this process.
+        max_sockets: usize = 50_000;
+        /// Those of one tenant; in `dev`, where there is one tenant only, `max_sockets` counts instead of the default.
+        max_sockets_per_tenant: usize = 10_000;
+        /// Bytes of replies that a WebSocket's client may leave unread; more, and it is closed with 4413.
+        max_queued_bytes: usize = 1_048_576;
+        /// Messages a second that a WebSocket may send; the messages of four seconds may come at once. More: 4429.
+        max_messages_per_second: u32 = 100;
         /// Longest message that a WebSocket may send.
         max_message_bytes: usize = 65_536;
+        /// How many clients a second are asked to come back when the process ends: over what time `retryAfterMs` spreads them.
+        reconnects_per_second: u32 = 1_000;
         /// Days that a cursor can be resumed from.
         retention_days: u64 = 7;
         /// Changes of a tenant that a cursor can be resumed over; older ones go first.

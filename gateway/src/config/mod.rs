@@ -4,6 +4,7 @@ pub mod cache;
 pub mod database;
 pub mod limits;
 pub mod live;
+pub mod replicas;
 pub mod sandbox;
 pub mod section;
 pub mod security;
@@ -22,8 +23,9 @@ use serde::{Deserialize, Serialize};
 
 use self::section::SectionDoc;
 pub use self::{
-    cache::Cache, database::Database, limits::Limits, live::Live, sandbox::Sandbox, security::Security, server::Server,
-    telemetry::Telemetry, upstream::Upstream, validate::Mode, validate::encryption_key, webhooks::Webhooks,
+    cache::Cache, database::Database, limits::Limits, live::Live, replicas::Replicas, sandbox::Sandbox,
+    security::Security, server::Server, telemetry::Telemetry, upstream::Upstream, validate::Mode,
+    validate::encryption_key, webhooks::Webhooks,
 };
 
 /// Everything that can be set.
@@ -46,6 +48,8 @@ pub struct Config {
     pub upstream: Upstream,
     /// `[cache]`
     pub cache: Cache,
+    /// `[replicas]`
+    pub replicas: Replicas,
     /// `[telemetry]`
     pub telemetry: Telemetry,
     /// `[sandbox]`
@@ -84,6 +88,7 @@ impl Config {
             Webhooks::describe(),
             Upstream::describe(),
             Cache::describe(),
+            Replicas::describe(),
             Telemetry::describe(),
             Sandbox::describe(),
         ]

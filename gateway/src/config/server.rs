@@ -9,7 +9,7 @@ section! {
     Server in "server" {
         /// Address that `serve` binds; `dev` binds loopback whatever is said here.
         address: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
-        /// Port of GraphQL, webhooks and the console.
+        /// Port of GraphQL, webhooks and GraphiQL.
         port: u16 = 4000;
         /// Address and port of `/metrics` and `/health` of `serve`; must not be reachable from outside.
         admin_address: SocketAddr = SocketAddr::from((Ipv4Addr::LOCALHOST, 4002));
@@ -17,10 +17,12 @@ section! {
         public_url: Option<String> = None;
         /// Origins of web pages that may ask, beside the server's own: `["https://dashboard.example.com"]`.
         allowed_origins: Vec<String> = Vec::new();
-        /// Whether `serve` shows the console (GraphiQL); `dev` always does.
+        /// Whether `serve` shows GraphiQL; `dev` always does.
         console: bool = false;
         /// Longest body of a GraphQL request.
         max_body_bytes: usize = 1_000_000;
+        /// How long a client may take to send a request's headers, and a connection may wait for its next request.
+        header_timeout_seconds: u64 = 30;
         /// Longest time that a request may take; streams may take longer.
         request_timeout_seconds: u64 = 30;
         /// How long requests may go on after SIGTERM.

@@ -19,6 +19,7 @@ impl Config {
     pub fn validate(&self, mode: Mode) -> Result<(), ConfigError> {
         self.check_addresses()?;
         self.check_numbers()?;
+        self.check_replicas()?;
         if let Some(key) = &self.security.encryption_key {
             encryption_key(key)?;
         } else if mode == Mode::Serve {
@@ -31,6 +32,29 @@ impl Config {
             if !known.iter().any(|scheme| url.starts_with(scheme)) {
                 return refuse("database.url must begin with postgres:// or sqlite://");
             }
+        }
+        Ok(())
+    }
+
+    fn check_replicas(&self) -> Result<(), ConfigError> {
+        let of_postgres = self.database.url.as_deref().is_some_and(|url| url.starts_with("postgres"));
+        if let Some(servers) = &self.replicas.nats_url {
+            let fits = |server: &str| {
+                Url::parse(server.trim()).is_ok_and(|url| matches!(url.scheme(), "nats" | "tls") && url.has_host())
+            };
+            if !servers.split(',').all(fits) {
+                return refuse("replicas.nats_url must be like nats://nats.example.com:4222, several with commas");
+            }
+            if !of_postgres {
+                return refuse(
+                    "replicas.nats_url is for several replicas, which share a PostgreSQL: set database.url, or leave it out",
+                );
+            }
+        }
+        let plain = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_' | '.');
+        let prefix = &self.replicas.nats_prefix;
+        if prefix.is_empty() || !prefix.chars().all(plain) || prefix.starts_with('.') || prefix.ends_with('.') {
+            return refuse("replicas.nats_prefix must be letters, digits, hyphens, underscores and dots");
         }
         Ok(())
     }
@@ -64,14 +88,21 @@ impl Config {
 
     fn check_numbers(&self) -> Result<(), ConfigError> {
         let at_least_one = [
+            ("server.header_timeout_seconds", self.server.header_timeout_seconds),
             ("server.request_timeout_seconds", self.server.request_timeout_seconds),
             ("live.init_timeout_milliseconds", self.live.init_timeout_milliseconds),
             ("live.ping_seconds", self.live.ping_seconds),
             ("live.event_stream_keep_alive_seconds", self.live.event_stream_keep_alive_seconds),
+            ("live.max_sockets", self.live.max_sockets as u64),
+            ("live.max_sockets_per_tenant", self.live.max_sockets_per_tenant as u64),
+            ("live.max_operations_per_socket", self.live.max_operations_per_socket as u64),
+            ("live.max_messages_per_second", u64::from(self.live.max_messages_per_second)),
+            ("live.reconnects_per_second", u64::from(self.live.reconnects_per_second)),
             ("live.retention_days", self.live.retention_days),
             ("live.poll_seconds", self.live.poll_seconds),
             ("live.retention_changes", self.live.retention_changes),
             ("webhooks.read_timeout_seconds", self.webhooks.read_timeout_seconds),
+            ("replicas.poll_milliseconds", self.replicas.poll_milliseconds),
             ("webhooks.max_queued", self.webhooks.max_queued as u64),
             ("webhooks.max_queued_bytes", self.webhooks.max_queued_bytes as u64),
             ("webhooks.max_attempts", u64::from(self.webhooks.max_attempts)),

@@ -7,6 +7,7 @@
 //! - depth: levels of fields; introspection (`__schema`, `__type`) counts as one level, and may nest its lists twice;
 //! - cost: 1 for each field, times `first` or `last` of every list around it (a variable's value where it is one).
 
+mod conditions;
 mod lexer;
 mod measure;
 
@@ -107,7 +108,7 @@ impl Documents {
 
     fn read(&self, text: &str) -> Result<Document, RequestError> {
         lexer::check(text, &self.limits)?;
-        let parsed = parse_query(text).map_err(|error| {
+        let mut parsed = parse_query(text).map_err(|error| {
             let mut refused = RequestError::new(ErrorCode::GraphqlParseFailed, first_line(&error.to_string()));
             for entry in &mut refused.errors {
                 entry.locations = error.positions().map(Into::into).collect();
@@ -122,6 +123,7 @@ impl Documents {
             measurer.check_fragments()?;
             measurer.saw_variable()
         };
+        conditions::lift(&mut parsed);
         let hash = *blake3::hash(text.as_bytes()).as_bytes();
         Ok(Document { text: text.into(), hash, parsed, varies })
     }

@@ -211,3 +211,28 @@ fn the_same_text_is_parsed_once() {
     assert!(Arc::ptr_eq(&first, &documents.parse("{a}").unwrap()));
     assert_ne!(first.hash, documents.parse("{b}").unwrap().hash);
 }
+
+#[test]
+fn conditions_on_typename_stand_around_it_where_validation_sees_them() {
+    let graph = mullion_schema::build::build();
+    for (text, valid) in [
+        ("query($a: Boolean!) { __typename @skip(if: $a) }", true),
+        ("query($a: Boolean!) { b: __typename @include(if: $a) @skip(if: false) eventCursor }", true),
+        ("query($a: Boolean!) { ...F } fragment F on Query { __typename @skip(if: $a) }", true),
+        ("query($a: Boolean!) { ... on Query { nodes(ids: []) { __typename @skip(if: $a) } } }", true),
+        ("query A($a: Boolean!) { __typename @skip(if: $a) } query B { eventCursor }", true),
+        ("{ __typename @skip(if: $nothing) }", false),
+        ("{ __typename @nothing }", false),
+        ("query($a: Boolean!) { __typename }", false),
+    ] {
+        let parsed = documents().parse(text).unwrap().parsed.clone();
+        let mut request = async_graphql::Request::new(text).variables(serde_json::from_str(r#"{"a":true}"#).unwrap());
+        if text.contains("query A") {
+            request = request.operation_name("A");
+        }
+        request.set_parsed_query(parsed);
+        let response = futures::executor::block_on(graph.execute(request));
+        let refused = response.errors.iter().any(|error| error.path.is_empty());
+        assert_eq!(!refused, valid, "{text}: {:?}", response.errors);
+    }
+}

@@ -5,7 +5,7 @@ use std::{panic::AssertUnwindSafe, sync::Arc};
 use axum::{
     Extension,
     body::Body,
-    extract::{RawQuery, State, WebSocketUpgrade, ws::rejection::WebSocketUpgradeRejection},
+    extract::{RawQuery, State},
     response::{IntoResponse, Redirect, Response},
 };
 use futures::{FutureExt, StreamExt, stream::BoxStream};
@@ -18,6 +18,7 @@ use crate::{
     transport::{
         engine::{Answer, Caller, LiveFrame, ParsedOperation},
         error::RequestError,
+        multipart,
         params::{Origin, Params},
         websocket,
     },
@@ -55,12 +56,12 @@ pub async fn get(
     Extension(RequestId(id)): Extension<RequestId>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
-    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+    websocket::Asked(upgrade): websocket::Asked,
 ) -> Response {
     match upgrade {
-        Ok(upgrade) => return websocket::accept(app, &headers, upgrade),
-        Err(rejection) if headers.contains_key(header::UPGRADE) => return rejection.into_response(),
-        Err(_) => {}
+        Some(Ok(upgrade)) => return websocket::accept(app, &headers, upgrade),
+        Some(Err(refusal)) => return refusal.into_response(),
+        None => {}
     }
     if wants_page(&headers) {
         return match &app.console {
@@ -129,7 +130,11 @@ impl Request {
             return response;
         }
         if operation.kind == OperationKind::Subscription {
-            let message = "subscriptions run over WebSocket at /graphql or as an event stream at /graphql/stream";
+            if multipart::is_accepted(headers) {
+                return multipart::answer(app, caller, operation, media).await;
+            }
+            let message = "subscriptions run over WebSocket at /graphql, as an event stream at /graphql/stream, \
+                or in parts: Accept: multipart/mixed;subscriptionSpec=1.0, application/json";
             return media.refused(&RequestError::bad_input(message));
         }
         match execute(&app, &caller, operation).await {

@@ -1,8 +1,11 @@
 //! Whether the process lives, whether it wants traffic, and its metrics.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
 use axum::{
@@ -13,6 +16,7 @@ use axum::{
 };
 use http::{StatusCode, header};
 use serde_json::json;
+use tokio::time::timeout;
 
 use super::App;
 
@@ -40,12 +44,23 @@ async fn live() -> Response {
     Json(json!({ "status": "live" })).into_response()
 }
 
+/// How long the database may take to answer: whoever asks is about to give up, too.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Asks what no request can do without, and no provider: those may be away while everything else is served.
 async fn ready(State(app): State<Arc<App>>) -> Response {
-    if app.readiness.get() && !app.shutdown.is_cancelled() {
-        Json(json!({ "status": "ready" })).into_response()
+    let reason = if app.shutdown.is_cancelled() {
+        "the server ends"
+    } else if !app.readiness.get() {
+        "the server has not started yet"
     } else {
-        (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "status": "not ready" }))).into_response()
-    }
+        match timeout(PATIENCE, app.engine.ready()).await {
+            Ok(Ok(())) => return Json(json!({ "status": "ready" })).into_response(),
+            Ok(Err(reason)) => reason,
+            Err(_) => "the database does not answer",
+        }
+    };
+    (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "status": "not ready", "reason": reason }))).into_response()
 }
 
 pub(super) async fn metrics(State(app): State<Arc<App>>) -> Response {

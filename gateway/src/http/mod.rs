@@ -21,7 +21,10 @@ use mullion_resolvers::clock::Clock;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower_http::{
     CompressionLevel,
-    compression::CompressionLayer,
+    compression::{
+        CompressionLayer, Predicate,
+        predicate::{DefaultPredicate, NotForContentType},
+    },
     cors::{AllowOrigin, CorsLayer},
 };
 
@@ -30,7 +33,7 @@ use crate::{
     config::{Config, Live, Server},
     document::Documents,
     telemetry::metrics::Metrics,
-    transport::{engine::Engine, sse},
+    transport::{admission::Admission, engine::Engine, keep_alive::KeepAlive, sse},
 };
 
 /// Where a request's id is told.
@@ -74,7 +77,8 @@ pub struct App {
     pub(crate) live: Live,
     pub(crate) budget: Arc<webhooks::Budget>,
     pub(crate) webhook_timeout: Duration,
-    pub(crate) sockets: Arc<tokio::sync::Semaphore>,
+    pub(crate) admission: Arc<Admission>,
+    pub(crate) keep_alive: KeepAlive,
     /// Whether traffic is welcome.
     pub readiness: Readiness,
     /// Fires when the process ends: sockets say goodbye.
@@ -86,23 +90,28 @@ pub struct App {
 impl App {
     /// Puts the parts together.
     pub fn new(config: &Config, parts: Parts) -> Arc<Self> {
-        Arc::new(Self {
+        parts.metrics.live.show_limits(&config.live);
+        let app = Arc::new(Self {
             engine: parts.engine,
             webhooks: parts.webhooks,
             clock: parts.clock,
             guard: Arc::new(parts.guard),
             console: parts.console,
             documents: Documents::new(config.limits.clone(), config.cache.document_bytes, Arc::clone(&parts.metrics)),
+            admission: Admission::new(&config.live, Arc::clone(&parts.metrics)),
             metrics: parts.metrics,
             server: config.server.clone(),
             live: config.live.clone(),
             budget: Arc::new(webhooks::Budget::new(config.webhooks.max_bytes_in_flight)),
             webhook_timeout: Duration::from_secs(config.webhooks.read_timeout_seconds),
-            sockets: Arc::new(tokio::sync::Semaphore::new(config.live.max_sockets)),
+            keep_alive: KeepAlive::new(Duration::from_secs(config.live.ping_seconds)),
             readiness: Readiness::default(),
             shutdown: CancellationToken::new(),
             tracker: TaskTracker::new(),
-        })
+        });
+        let (turned, shutdown) = (Arc::clone(&app), app.shutdown.clone());
+        app.tracker.spawn(async move { turned.keep_alive.turn(shutdown).await });
+        app
     }
 
     pub(crate) fn request_timeout(&self) -> Duration {
@@ -112,10 +121,15 @@ impl App {
 
 /// The routes of the main port. `with_admin`: `/health` and `/metrics` too, as in `dev`; `serve` has them elsewhere.
 pub fn router(app: &Arc<App>, with_admin: bool) -> Router {
-    let compressed = Router::new()
-        .route("/graphql", get(graphql::get).post(graphql::post))
-        .route("/", get(graphql::page))
-        .layer(CompressionLayer::new().gzip(true).br(true).quality(CompressionLevel::Fastest));
+    let compressed =
+        Router::new().route("/graphql", get(graphql::get).post(graphql::post)).route("/", get(graphql::page)).layer(
+            // A stream whose parts wait for a block of the compressor would not be live.
+            CompressionLayer::new()
+                .gzip(true)
+                .br(true)
+                .quality(CompressionLevel::Fastest)
+                .compress_when(DefaultPredicate::new().and(NotForContentType::const_new("multipart/mixed"))),
+        );
     let mut routes = compressed
         .route("/graphql/stream", get(sse::get).post(sse::post))
         .route("/webhooks/{provider}/{endpoint}", post(webhooks::receive))

@@ -1,13 +1,19 @@
 //! The routes, over a stand-in for the engine: statuses, media types, limits, bad input.
 
+use std::{sync::atomic::Ordering, time::Duration};
+
 use axum::{body::Body, response::Response};
 use http::{Request, StatusCode, header};
 use http_body_util::BodyExt;
 use serde_json::Value;
+use tokio::time::timeout;
 use tower::ServiceExt;
 
 use super::{REQUEST_ID, router};
-use crate::{config::Config, fake::Gateway};
+use crate::{
+    config::Config,
+    fake::{self, Gateway},
+};
 
 const RESPONSE: &str = "application/graphql-response+json";
 const JSON: &str = "application/json";
@@ -258,6 +264,37 @@ async fn a_webhook_body_that_does_not_arrive_is_given_up() {
     let body = Body::from_stream(futures::stream::pending::<Result<bytes::Bytes, std::io::Error>>());
     let response = send(&gateway, Request::post("/webhooks/github/e"), body).await;
     assert_eq!(response.status(), StatusCode::REQUEST_TIMEOUT);
+}
+
+#[tokio::test]
+async fn readiness_asks_the_database_and_does_not_wait_for_it() {
+    let gateway = gateway().await;
+    for (health, status, reason) in [
+        (fake::BROKEN, StatusCode::SERVICE_UNAVAILABLE, "the database does not answer"),
+        (fake::HANGING, StatusCode::SERVICE_UNAVAILABLE, "the database does not answer"),
+        (fake::WELL, StatusCode::OK, "ready"),
+    ] {
+        gateway.engine.health.store(health, Ordering::Release);
+        let asked = timeout(Duration::from_secs(10), get(&gateway, "/health/ready")).await.unwrap();
+        assert_eq!(asked.0, status, "{}", asked.1);
+        assert!(asked.1.contains(reason), "{}", asked.1);
+        assert_eq!(get(&gateway, "/health/live").await.0, StatusCode::OK);
+    }
+    gateway.app.readiness.set(false);
+    let (status, body) = get(&gateway, "/health/ready").await;
+    assert_eq!((status, body.contains("not started")), (StatusCode::SERVICE_UNAVAILABLE, true), "{body}");
+}
+
+#[tokio::test]
+async fn a_stream_whose_key_is_revoked_says_so_and_ends() {
+    let gateway = gateway().await;
+    let path = "/graphql/stream?query=subscription%7Bforever%7D";
+    let response = send(&gateway, Request::get(path), Body::empty()).await;
+    gateway.engine.revoked.cancel();
+    let (_, body) = timeout(Duration::from_secs(10), read(response)).await.unwrap();
+    let said = body.rsplit("event: next\ndata: ").next().and_then(|rest| rest.lines().next()).unwrap_or_default();
+    assert_eq!(code(said), "UNAUTHENTICATED", "{body}");
+    assert!(said.contains("revoked") && body.ends_with("event: complete\ndata: \n\n"), "{body}");
 }
 
 #[tokio::test]

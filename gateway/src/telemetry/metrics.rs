@@ -13,7 +13,9 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-/// A delivery, by what came of it: `stored`, `duplicate`, `ignored`, `rejected`, …
+use super::live::LiveMetrics;
+
+/// A delivery, by what came of it: one of [`DELIVERY_RESULTS`].
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct DeliveryLabels {
     /// The provider.
@@ -22,7 +24,7 @@ pub struct DeliveryLabels {
     pub result: String,
 }
 
-/// A call to a provider, by what came of it: `ok`, `not_modified`, `rate_limited`, `error`, `timeout`, …
+/// A call to a provider, by what came of it: one of [`CALL_RESULTS`].
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct CallLabels {
     /// The provider.
@@ -60,7 +62,7 @@ pub struct RequestLabels {
     pub status: u16,
 }
 
-/// By transport: `websocket`, `event_stream`, `http`.
+/// By transport: `websocket`, `event_stream`, `multipart`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct TransportLabels {
     /// The transport.
@@ -73,6 +75,49 @@ pub struct ExecutionLabels {
     /// The kind.
     pub kind: &'static str,
 }
+
+/// What may come of a delivery: before its body was read, when it was received, and when it was processed.
+const DELIVERY_RESULTS: [&str; 23] = [
+    "too_large",
+    "busy",
+    "slow",
+    "broken",
+    "unknown",
+    "accepted",
+    "duplicate",
+    "answered",
+    "handshake",
+    "bad_signature",
+    "bad_timestamp",
+    "not_json",
+    "missing_event",
+    "unsupported_type",
+    "no_handshake",
+    "failed",
+    "applied",
+    "ignored",
+    "repeated",
+    "retried",
+    "lost",
+    "parked",
+    "overloaded",
+];
+
+/// What may come of a call: an answer, or the kind of a failure.
+const CALL_RESULTS: [&str; 12] = [
+    "ok",
+    "not_modified",
+    "refused",
+    "rate_limited",
+    "auth_expired",
+    "forbidden",
+    "not_found",
+    "rejected",
+    "down",
+    "timeout",
+    "circuit_open",
+    "address_refused",
+];
 
 /// A gauge of fractions: seconds.
 pub type Seconds = Gauge<f64, AtomicU64>;
@@ -114,6 +159,8 @@ pub struct Metrics {
     pub cache: Family<CacheLabels, Counter>,
     /// How long requests take.
     pub request_latency: Family<RequestLabels, Histogram>,
+    /// Sockets, subscriptions and their limits.
+    pub live: LiveMetrics,
     registry: Registry,
 }
 
@@ -141,6 +188,7 @@ impl Default for Metrics {
             circuit_state: Family::default(),
             cache: Family::default(),
             request_latency: Family::new_with_constructor(latency),
+            live: LiveMetrics::default(),
             registry: Registry::with_prefix("mullion"),
         };
         metrics.register();
@@ -169,6 +217,40 @@ impl Metrics {
         registry.register("cache_lookups", "Cache look-ups by result", self.cache.clone());
         let requests = "How long requests take";
         registry.register_with_unit("request", requests, Unit::Seconds, self.request_latency.clone());
+        self.live.register(registry);
+    }
+
+    /// Metrics whose series are there from the start, at zero: a counter that appears with its first event hides that event from
+    /// rates and alerts. Series of integrations come with the integrations.
+    pub fn with_providers<'a>(providers: impl IntoIterator<Item = &'a str>) -> Self {
+        let metrics = Self::default();
+        for provider in providers {
+            for result in DELIVERY_RESULTS {
+                let labels = DeliveryLabels { provider: provider.to_owned(), result: result.to_owned() };
+                drop(metrics.deliveries.get_or_create(&labels));
+            }
+            for result in CALL_RESULTS {
+                let labels = CallLabels { provider: provider.to_owned(), result: result.to_owned() };
+                drop(metrics.provider_calls.get_or_create(&labels));
+                drop(metrics.provider_latency.get_or_create(&labels));
+            }
+        }
+        for transport in ["websocket", "event_stream"] {
+            drop(metrics.frames.get_or_create(&TransportLabels { transport }));
+            drop(metrics.open_sockets.get_or_create(&TransportLabels { transport }));
+        }
+        for kind in ["query", "mutation", "subscription", "live"] {
+            drop(metrics.executions.get_or_create(&ExecutionLabels { kind }));
+        }
+        for cache in ["document", "response"] {
+            for result in ["hit", "miss"] {
+                drop(metrics.cache.get_or_create(&CacheLabels { cache, result }));
+            }
+        }
+        for route in ["/graphql", "/graphql/stream", "/webhooks/{provider}/{endpoint}"] {
+            drop(metrics.request_latency.get_or_create(&RequestLabels { route: route.to_owned(), status: 200 }));
+        }
+        metrics
     }
 
     fn register_inbox(&mut self) {
@@ -196,9 +278,9 @@ impl Metrics {
         self.provider_latency.get_or_create(&labels).observe(took.as_secs_f64());
     }
 
-    /// Counts a frame to a subscriber.
-    pub fn frame(&self, transport: &'static str) {
-        self.frames.get_or_create(&TransportLabels { transport }).inc();
+    /// The counter of frames to subscribers; a socket keeps it, so that a frame costs one addition.
+    pub fn frames(&self, transport: &'static str) -> Counter {
+        self.frames.get_or_create(&TransportLabels { transport }).clone()
     }
 
     /// Counts an execution.
@@ -243,6 +325,39 @@ mod tests {
     use std::time::Duration;
 
     use super::Metrics;
+
+    #[test]
+    fn every_series_that_is_known_is_there_from_the_start() {
+        let text = Metrics::with_providers(["github", "slack"]).encode();
+        for expected in [
+            "mullion_deliveries_total{provider=\"github\",result=\"accepted\"} 0",
+            "mullion_deliveries_total{provider=\"slack\",result=\"bad_signature\"} 0",
+            "mullion_deliveries_total{provider=\"slack\",result=\"applied\"} 0",
+            "mullion_inbox_lag_seconds 0",
+            "mullion_live_operations 0",
+            "mullion_executions_total{kind=\"live\"} 0",
+            "mullion_frames_total{transport=\"event_stream\"} 0",
+            "mullion_open_sockets{transport=\"websocket\"} 0",
+            "mullion_provider_calls_total{provider=\"slack\",result=\"timeout\"} 0",
+            "mullion_provider_call_seconds_count{provider=\"github\",result=\"ok\"} 0",
+            "mullion_cache_lookups_total{cache=\"response\",result=\"hit\"} 0",
+            "mullion_request_seconds_count{route=\"/graphql\",status=\"200\"} 0",
+        ] {
+            assert!(text.contains(expected), "{expected} is not in\n{text}");
+        }
+    }
+
+    #[test]
+    fn every_result_of_a_call_has_its_series() {
+        use mullion_resolvers::upstream::UpstreamErrorKind::{
+            AddressRefused, AuthExpired, CircuitOpen, Down, Forbidden, NotFound, RateLimited, Rejected, Timeout,
+        };
+        for kind in
+            [RateLimited, AuthExpired, Forbidden, NotFound, Rejected, Down, Timeout, CircuitOpen, AddressRefused]
+        {
+            assert!(super::CALL_RESULTS.contains(&<&'static str>::from(kind)), "{kind:?}");
+        }
+    }
 
     #[test]
     fn every_family_has_its_name() {

@@ -1,5 +1,6 @@
 //! What operators see: the log's lines and the metrics.
 
+pub mod live;
 pub mod metrics;
 
 use std::io::IsTerminal;

@@ -142,6 +142,9 @@ pub trait Engine: Send + Sync {
         operation: ParsedOperation,
     ) -> Result<BoxStream<'static, LiveFrame>, RequestError>;
 
+    /// Whether what every operation needs is there; otherwise what is not. May hang.
+    async fn ready(&self) -> Result<(), &'static str>;
+
     /// The current position of the caller's stream, for keep-alives.
     async fn head_cursor(&self, caller: &Caller) -> String;
 }

@@ -11,13 +11,12 @@ use axum::{
 use bytes::{BufMut, Bytes, BytesMut};
 use futures::{StreamExt, stream, stream::BoxStream};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use tokio::{
-    sync::OwnedSemaphorePermit,
-    time::{Instant, Interval, MissedTickBehavior, timeout},
-};
+use mullion_schema::error::ErrorCode;
+use tokio::time::{Instant, Interval, MissedTickBehavior, timeout};
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::{
+    admission::{self, Place},
     engine::{Answer, Caller, LiveFrame, ParsedOperation},
     error::RequestError,
     params::{Origin, Params},
@@ -30,7 +29,6 @@ use crate::{
         graphql::{authenticate, execute, subscribe},
         negotiate::Media,
     },
-    telemetry::metrics::OpenSocket,
 };
 
 const COMPLETE: Bytes = Bytes::from_static(b"event: complete\ndata: \n\n");
@@ -76,9 +74,10 @@ async fn answer(
         Ok(_) => return bad_request(&RequestError::bad_input("`query` is missing: send the document in it")),
         Err(error) => return bad_request(&error),
     };
-    let Ok(permit) = Arc::clone(&app.sockets).try_acquire_owned() else {
-        return (StatusCode::SERVICE_UNAVAILABLE, "too many open streams\n").into_response();
-    };
+    let Some(mut place) = app.admission.enter("event_stream") else { return admission::full() };
+    if !place.belongs_to(&caller.tenant) {
+        return admission::full();
+    }
     let resume_after = headers.get("last-event-id").and_then(|value| value.to_str().ok());
     let resume_after = resume_after.filter(|cursor| !cursor.is_empty()).map(str::to_owned);
     let frames = match params.prepare(&app.documents, Origin { request_id: id, resume_after }) {
@@ -93,15 +92,7 @@ async fn answer(
     let every = Duration::from_secs(app.live.event_stream_keep_alive_seconds);
     let mut keep_alive = tokio::time::interval_at(Instant::now() + every, every);
     keep_alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let events = Events {
-        frames: Some(frames),
-        keep_alive,
-        caller,
-        _open: app.metrics.socket("event_stream"),
-        _token: app.tracker.token(),
-        _permit: permit,
-        app,
-    };
+    let events = Events { frames: Some(frames), keep_alive, caller, _token: app.tracker.token(), _place: place, app };
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8")),
         (header::CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform")),
@@ -144,25 +135,33 @@ struct Events {
     /// `None` after the last one.
     frames: Option<BoxStream<'static, LiveFrame>>,
     keep_alive: Interval,
-    _open: OpenSocket,
     _token: TaskTrackerToken,
-    _permit: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 impl Events {
-    /// The next bytes. An end without `complete` (shutdown, a revoked key) makes the client ask again.
+    /// The next bytes. An end without `complete` (shutdown) makes the client ask again; to one whose key was revoked that is told,
+    /// as the answer to its operation: asking again would be refused.
     async fn next(&mut self) -> Option<Bytes> {
         let frames = self.frames.as_mut()?;
         loop {
             tokio::select! {
-                () = self.app.shutdown.cancelled() => return None,
-                () = self.caller.revoked.cancelled() => return None,
+                () = self.app.shutdown.cancelled() => {
+                    self.frames = None;
+                    return Some(retry(self.app.admission.retry_after_milliseconds()));
+                }
+                () = self.caller.revoked.cancelled() => {
+                    self.frames = None;
+                    let error = RequestError::new(ErrorCode::Unauthenticated, "the API key was revoked");
+                    let last = event(&LiveFrame { payload: error.to_body(), cursor: None });
+                    return Some([last, COMPLETE].concat().into());
+                }
                 frame = frames.next() => {
                     let Some(frame) = frame else {
                         self.frames = None;
                         return Some(COMPLETE);
                     };
-                    self.app.metrics.frame("event_stream");
+                    self.app.metrics.frames("event_stream").inc();
                     return Some(event(&frame));
                 }
                 _ = self.keep_alive.tick() => {
@@ -178,6 +177,11 @@ impl Events {
 /// An event without data sets the client's last event id and is not dispatched.
 fn keep_alive(cursor: &str) -> Bytes {
     format!(":\nid: {cursor}\n\n").into()
+}
+
+/// Tells an `EventSource` when to come back.
+fn retry(milliseconds: u64) -> Bytes {
+    format!("retry: {milliseconds}\n\n").into()
 }
 
 fn event(frame: &LiveFrame) -> Bytes {

@@ -106,8 +106,8 @@ impl AccountsAnswer {
         self.services.vault.seal(place, token).map_err(|error| failed("a token could not be sealed", &error))
     }
 
-    fn announce(&self, change: &crate::store::stream::AppliedChange) {
-        self.services.applier.announce(&self.scope.tenant, std::slice::from_ref(change));
+    async fn announce(&self, change: &crate::store::stream::AppliedChange) {
+        self.services.applier.announce(&self.scope.tenant, std::slice::from_ref(change)).await;
     }
 }
 
@@ -237,7 +237,7 @@ impl Accounts for AccountsAnswer {
         };
         let created = self.services.database.create_integration(&self.scope.tenant, &id, descriptor.key, draft).await;
         let created = created.map_err(internal)?;
-        self.announce(&created.change);
+        self.announce(&created.change).await;
         let given = new.webhook_secret.map(|secret| Secret::from(secret.reveal()));
         let secret = self.services.create_default_endpoint(provider.as_ref(), &created.value, given).await?;
         Ok(Connected { integration: self.view(created.value).await?, webhook_secret: secret })
@@ -279,7 +279,7 @@ impl Accounts for AccountsAnswer {
                 self.services.set_default_secret(&written.value, Some(Secret::from(secret.reveal()))).await?;
             }
         }
-        self.announce(&written.change);
+        self.announce(&written.change).await;
         self.view(written.value).await
     }
 
@@ -309,7 +309,7 @@ impl Accounts for AccountsAnswer {
         }
         let deleted = self.services.database.delete_integration(&self.scope.tenant, id).await.map_err(internal)?;
         self.services.connector.forget(id);
-        self.announce(&deleted.change);
+        self.announce(&deleted.change).await;
         Ok(())
     }
 }

@@ -66,7 +66,8 @@ pub(super) trait Endpoints {
     async fn set_default_secret(&self, row: &integration::Integration, secret: Option<Secret>)
     -> Result<(), PortError>;
 
-    /// Creates webhooks for containers at the provider. The secret, where it was generated for them just now.
+    /// Creates webhooks for containers at the provider, in place of those that were registered for them before. The secret, where
+    /// it was generated for them just now.
     async fn register(
         &self,
         integration: &Integration,
@@ -139,14 +140,16 @@ impl Endpoints for Services {
         let secret = known.or_else(|| generated.clone()).ok_or_else(PortError::internal)?;
         let target = self.webhook_url(&endpoint.provider, &endpoint.path).ok_or_else(PortError::internal)?;
         for container in containers {
+            let earlier = self.registered(integration, container).await?;
             let id = self.create_at_provider(integration, container, &target, &secret).await?;
             let draft = EndpointDraft {
-                external_id: Some(id),
+                external_id: Some(id.clone()),
                 container: Some(container.to_string()),
                 ..EndpointDraft::default()
             };
             // Only to know what to delete at the provider: deliveries come in at the default endpoint.
             self.database.create_endpoint(&row.tenant, &row.id, None, draft).await.map_err(internal)?;
+            self.replace(integration, earlier, &id).await?;
         }
         Ok(generated.and_then(|secret| secret.expose_text().map(|text| ports::Secret::new(text.to_owned()))))
     }
@@ -154,9 +157,7 @@ impl Endpoints for Services {
     async fn unregister_all(&self, integration: &Integration) {
         let endpoints = self.database.endpoints(&integration.tenant, &integration.id).await.unwrap_or_default();
         for external_id in endpoints.iter().filter_map(|endpoint| endpoint.draft.external_id.as_deref()) {
-            if let Err(error) = integration.provider.unregister_webhook(&integration.connection, external_id).await {
-                tracing::warn!(%error, integration = %integration.id, "a webhook could not be deleted at the provider");
-            }
+            unregister(integration, external_id).await;
         }
     }
 }
@@ -170,17 +171,19 @@ impl Services {
             ..EndpointDraft::default()
         };
         let (tenant, database) = (&integration.tenant, &self.database);
+        let earlier = self.registered(integration, container).await?;
         let endpoint = database.create_endpoint(tenant, &integration.id, None, draft).await.map_err(internal)?;
         let target = self.webhook_url(&endpoint.provider, &endpoint.path).ok_or_else(PortError::internal)?;
         match self.create_at_provider(integration, container, &target, &Secret::from("")).await {
             Ok(external_id) => {
+                let id = external_id.clone();
                 let change = |draft: &mut EndpointDraft| {
                     draft.external_id = Some(external_id);
                     draft.handshake_pending = false;
                     true
                 };
                 database.update_endpoint(tenant, &endpoint.id, change).await.map_err(internal)?;
-                Ok(())
+                self.replace(integration, earlier, &id).await
             }
             Err(error) => {
                 // Nothing came of it: no door stays open for a handshake.
@@ -188,6 +191,29 @@ impl Services {
                 Err(error)
             }
         }
+    }
+
+    /// What was registered for a container before.
+    async fn registered(&self, integration: &Integration, container: &NodeRef) -> Result<Vec<Endpoint>, PortError> {
+        let (name, database) = (container.to_string(), &self.database);
+        let mut endpoints = database.endpoints(&integration.tenant, &integration.id).await.map_err(internal)?;
+        endpoints.retain(|endpoint| {
+            endpoint.draft.container.as_ref() == Some(&name) && endpoint.draft.external_id.is_some()
+        });
+        Ok(endpoints)
+    }
+
+    /// Takes earlier registrations away, now that there is a new one: twice registered, everything would be told twice. Where the
+    /// provider renewed the webhook that it had, only our note of it is doubled.
+    async fn replace(&self, integration: &Integration, earlier: Vec<Endpoint>, by: &str) -> Result<(), PortError> {
+        for endpoint in earlier {
+            match endpoint.draft.external_id.as_deref() {
+                Some(external_id) if external_id != by => unregister(integration, external_id).await,
+                _ => {}
+            }
+            self.database.delete_endpoint(&integration.tenant, &endpoint.id).await.map_err(internal)?;
+        }
+        Ok(())
     }
 
     async fn create_at_provider(
@@ -215,6 +241,17 @@ impl Services {
                 _ => crate::engine::port_error(integration, &error),
             }),
         }
+    }
+}
+
+async fn unregister(integration: &Integration, external_id: &str) {
+    if let Err(error) = integration.provider.unregister_webhook(&integration.connection, external_id).await {
+        tracing::warn!(
+            %error,
+            integration = %integration.id,
+            webhook = external_id,
+            "a webhook could not be deleted at the provider; delete it there"
+        );
     }
 }
 

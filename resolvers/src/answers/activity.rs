@@ -94,8 +94,12 @@ impl ActivityLog for ActivityAnswer {
     async fn head(&self) -> Result<EventCursor, PortError> {
         let tenant = &self.scope.tenant;
         // A head is true for a moment only: an answer that shows one is never reused after a change.
-        self.scope.record(Tag::own_list(tenant, "head"));
-        let head = self.services.engine.head(tenant).await?;
+        self.scope.record(Tag::head(tenant));
+        // Not the present one: the rest of the answer may have been read before the latest changes.
+        let head = match self.scope.noted() {
+            Some(noted) => noted,
+            None => self.services.engine.head(tenant).await?,
+        };
         Ok(self.services.cursors.encode(tenant, head))
     }
 }

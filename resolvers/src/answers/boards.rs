@@ -40,8 +40,8 @@ pub struct BoardsAnswer {
 }
 
 impl BoardsAnswer {
-    fn told<T>(&self, written: Written<T>) -> T {
-        self.services.applier.announce(&self.scope.tenant, std::slice::from_ref(&written.change));
+    async fn told<T>(&self, written: Written<T>) -> T {
+        self.services.applier.announce(&self.scope.tenant, std::slice::from_ref(&written.change)).await;
         written.value
     }
 
@@ -200,7 +200,7 @@ impl Boards for BoardsAnswer {
             };
             match self.services.database.create_dashboard(&self.scope.tenant, draft).await {
                 Err(StoreError::Taken(_)) if number < tries => {}
-                created => return Ok(Arc::new(dashboard_view(self.told(created.map_err(internal)?)))),
+                created => return Ok(Arc::new(dashboard_view(self.told(created.map_err(internal)?).await))),
             }
         }
         Err(internal(StoreError::Taken("slug")))
@@ -224,12 +224,12 @@ impl Boards for BoardsAnswer {
         };
         let database = &self.services.database;
         let written = database.update_dashboard(&self.scope.tenant, id.as_str(), expected, change).await;
-        Ok(Arc::new(dashboard_view(self.told(written.map_err(internal)?))))
+        Ok(Arc::new(dashboard_view(self.told(written.map_err(internal)?).await)))
     }
 
     async fn delete_dashboard(&self, id: &DashboardId) -> Result<(), PortError> {
         let deleted = self.services.database.delete_dashboard(&self.scope.tenant, id.as_str()).await;
-        self.told(deleted.map_err(internal)?);
+        self.told(deleted.map_err(internal)?).await;
         Ok(())
     }
 
@@ -247,7 +247,7 @@ impl Boards for BoardsAnswer {
         };
         let database = &self.services.database;
         let written = database.create_widget(&self.scope.tenant, new.dashboard.as_str(), draft).await;
-        widget_view(self.told(written.map_err(internal)?)).map(Arc::new)
+        widget_view(self.told(written.map_err(internal)?).await).map(Arc::new)
     }
 
     async fn update_widget(&self, id: &WidgetId, changes: WidgetChanges) -> Result<Arc<WidgetView>, PortError> {
@@ -265,7 +265,7 @@ impl Boards for BoardsAnswer {
         let database = &self.services.database;
         let expected = changes.expected_updated_at;
         let written = database.update_widget(&self.scope.tenant, id.as_str(), expected, change).await;
-        widget_view(self.told(written.map_err(internal)?)).map(Arc::new)
+        widget_view(self.told(written.map_err(internal)?).await).map(Arc::new)
     }
 
     async fn move_widgets(
@@ -276,13 +276,13 @@ impl Boards for BoardsAnswer {
         let moves = moves.into_iter().map(|(id, layout)| (id.as_str().to_owned(), stored_layout(layout))).collect();
         let database = &self.services.database;
         let written = database.move_widgets(&self.scope.tenant, dashboard.as_str(), &moves).await;
-        self.told(written.map_err(internal)?);
+        self.told(written.map_err(internal)?).await;
         self.dashboard(dashboard).await?.ok_or_else(|| PortError::not_found("the dashboard"))
     }
 
     async fn remove_widget(&self, id: &WidgetId) -> Result<(), PortError> {
         let deleted = self.services.database.delete_widget(&self.scope.tenant, id.as_str()).await;
-        self.told(deleted.map_err(internal)?);
+        self.told(deleted.map_err(internal)?).await;
         Ok(())
     }
 
@@ -291,7 +291,7 @@ impl Boards for BoardsAnswer {
         // First what is read becomes stale, then it is told, so that whoever hears of it reads it again.
         self.outdate(&widget.source).await?;
         let written = self.services.database.note_widget_refreshed(&self.scope.tenant, id.as_str()).await;
-        widget_view(self.told(written.map_err(internal)?)).map(Arc::new)
+        widget_view(self.told(written.map_err(internal)?).await).map(Arc::new)
     }
 }
 

@@ -131,13 +131,89 @@ impl TokenSource for StoredToken {
         let gone = || UpstreamError::new(UpstreamErrorKind::AuthExpired, "the integration has no token");
         let row = self.database.integration(&self.tenant, &self.integration).await.map_err(|error| {
             tracing::error!(error = &error as &dyn std::error::Error, "the token could not be read");
-            UpstreamError::new(UpstreamErrorKind::Down, "the token could not be read")
+            UpstreamError::new(UpstreamErrorKind::Internal, "the token could not be read")
         })?;
         let sealed = row.and_then(|row| row.draft.token).ok_or_else(gone)?;
         let place = Place { tenant: &self.tenant, integration: &self.integration, column: "token" };
         self.vault.open(place, &sealed).map_err(|error| {
-            tracing::error!(error = &error as &dyn std::error::Error, "the token could not be opened");
-            UpstreamError::new(UpstreamErrorKind::AuthExpired, "the token could not be opened")
+            // The token may be as good as ever: to tell its owner to bring another one would lead astray.
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                integration = %self.integration,
+                "a stored token could not be opened: start the server with the encryption key that it was sealed with, or \
+                 give the integration a new token with updateIntegration"
+            );
+            UpstreamError::new(UpstreamErrorKind::Internal, "the token could not be opened")
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use chrono::DateTime;
+    use mullion_schema::{
+        error::ErrorCode,
+        id::{IntegrationId, TenantId},
+    };
+
+    use super::Connector;
+    use crate::{
+        clock::FixedClock,
+        engine::{directory::Connect as _, port_error},
+        store::{
+            Database, OpenOptions,
+            integration::{IntegrationDraft, IntegrationStage, IntegrationStatus},
+        },
+        upstream::{AddressGuard, Jitter, Limits, NoObserver, Upstream, UpstreamErrorKind, UpstreamRequest},
+        vault::{Place, Vault},
+    };
+
+    fn vault() -> Vault {
+        let key = Vault::generate_key().expect("a key");
+        Vault::new([key.expose_text().expect("text")]).expect("a vault")
+    }
+
+    #[tokio::test]
+    async fn a_token_that_another_key_sealed_is_our_failure_and_not_the_accounts() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let url = format!("sqlite://{}", folder.path().join("mullion.db").display());
+        let clock = Arc::new(FixedClock::at(DateTime::UNIX_EPOCH));
+        let database = Database::open(&url, &OpenOptions::default(), clock.clone()).await.expect("a database");
+        mullion_migrations::apply(database.migration_connection()).await.expect("tables");
+        let (tenant, id) = (TenantId::from("acme"), IntegrationId::from("i1"));
+        let place = Place { tenant: &tenant, integration: &id, column: "token" };
+        let sealed = vault().seal(place, &"t0ken".into()).expect("sealed");
+        let draft = IntegrationDraft {
+            name: "An account".into(),
+            base_url: None,
+            account_name: None,
+            account_user: None,
+            scopes: Vec::new(),
+            facts: serde_json::Map::new(),
+            status: IntegrationStatus::Connected,
+            stage: IntegrationStage::Prototype,
+            token: Some(sealed),
+            connected_at: None,
+            expires_at: None,
+        };
+        let providers = crate::providers::all();
+        let provider = *providers.keys().next().expect("a provider");
+        database.create_tenant(&tenant, "Acme").await.expect("a tenant");
+        database.create_integration(&tenant, &id, provider, draft).await.expect("an integration");
+        let upstream = Upstream::new(
+            AddressGuard::default(),
+            Limits::default(),
+            clock.clone(),
+            Arc::new(NoObserver),
+            Jitter::fixed(0.0),
+        );
+        let connector = Connector::new(database, vault(), Arc::new(providers), upstream, clock);
+        let integration = connector.connect(&tenant, &id).await.expect("no failure").expect("an integration");
+        let request = UpstreamRequest::get(integration.connection.base_url.clone(), "core");
+        let error = integration.connection.send(request).await.expect_err("no token");
+        assert_eq!(error.kind, UpstreamErrorKind::Internal);
+        assert_eq!(port_error(&integration, &error).code, ErrorCode::InternalServerError);
     }
 }

@@ -59,6 +59,15 @@ impl Epochs {
         }
     }
 
+    /// Forgets a tenant's epochs at `head`: nothing that was noted before it counts as current.
+    pub fn forget(&self, tenant: &TenantId, head: Head) {
+        if let Some(epochs) = self.tenants.write().get_mut(tenant) {
+            epochs.head = epochs.head.max(head);
+            epochs.floor = epochs.head;
+            epochs.tags.clear();
+        }
+    }
+
     /// Whether something read at head `noted` under these tags is still current.
     pub fn is_current<'a>(&self, tenant: &TenantId, noted: Head, tags: impl IntoIterator<Item = &'a Tag>) -> bool {
         let tenants = self.tenants.read();

@@ -6,15 +6,13 @@ use futures::{FutureExt as _, future::BoxFuture};
 use mullion_schema::id::TenantId;
 
 use super::{
-    Shelf,
+    Announcer, Shelf,
     fetcher::{Absorbed, Sink},
     integrations::Integration,
     session::lookup_page,
 };
 use crate::{
-    cache::epochs::Epochs,
     change::Change,
-    live::LiveHub,
     provider::FetchWant,
     store::{
         StoreError,
@@ -28,29 +26,25 @@ use crate::{
 /// Applies and announces.
 pub struct Applier {
     shelf: Arc<Shelf>,
-    epochs: Arc<Epochs>,
-    hub: Arc<LiveHub>,
+    announcer: Arc<Announcer>,
 }
 
 impl Applier {
     /// An applier.
-    pub fn new(shelf: Arc<Shelf>, epochs: Arc<Epochs>, hub: Arc<LiveHub>) -> Self {
-        Self { shelf, epochs, hub }
+    pub fn new(shelf: Arc<Shelf>, announcer: Arc<Announcer>) -> Self {
+        Self { shelf, announcer }
     }
 
     /// Applies a batch of an integration and announces what changed.
     pub async fn apply(&self, integration: &Integration, batch: Batch) -> Result<Applied, StoreError> {
         let tenant = &integration.tenant;
         // The head is in memory before the stream moves, so that no change falls between the two.
-        let known = self.epochs.head(tenant).is_some();
-        if !known {
-            self.epochs.start(tenant, self.shelf.database().head(tenant).await?);
-        }
+        self.announcer.start(tenant).await?;
         let applied = self.shelf.database().apply(tenant, &integration.id, &integration.provider, batch).await?;
         for node in &applied.nodes {
             self.shelf.cache().forget(tenant, &node.key);
         }
-        self.announce(tenant, &applied.changes);
+        self.announce(tenant, &applied.changes).await;
         for node in &applied.nodes {
             self.shelf.cache().put(tenant, &node.key, applied.head, Some(Arc::new(node.clone())));
         }
@@ -58,13 +52,8 @@ impl Applier {
     }
 
     /// Announces changes that are in the stream: outdates what was read before, wakes who watches.
-    pub fn announce(&self, tenant: &TenantId, changes: &[AppliedChange]) {
-        for change in changes {
-            self.epochs.advance(tenant, change.position, &change.tags);
-        }
-        if !changes.is_empty() {
-            self.hub.publish(tenant, changes);
-        }
+    pub async fn announce(&self, tenant: &TenantId, changes: &[AppliedChange]) {
+        self.announcer.announce(tenant, changes).await;
     }
 }
 
@@ -97,7 +86,7 @@ impl Sink for Applier {
             let database = self.shelf.database();
             let change = |draft: &mut IntegrationDraft| draft.status = status;
             match database.update_integration(&integration.tenant, &integration.id, None, change).await {
-                Ok(written) => self.announce(&integration.tenant, std::slice::from_ref(&written.change)),
+                Ok(written) => self.announce(&integration.tenant, std::slice::from_ref(&written.change)).await,
                 Err(error) => tracing::error!(%error, "an integration's state could not be written"),
             }
         }

@@ -3,6 +3,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use mullion_schema::{
     error::PortError,
     id::{IntegrationId, TenantId},
@@ -55,6 +56,14 @@ impl Directory {
         };
         self.known.lock().insert(name, (noted, Arc::clone(&integration)));
         Ok(Some(integration))
+    }
+
+    /// A delivery for an integration came in, here or at another process.
+    pub fn heard(&self, tenant: &TenantId, id: &IntegrationId, at: DateTime<Utc>) {
+        if let Some((_, integration)) = self.known.lock().get(&(tenant.clone(), id.clone())) {
+            let mut latest = integration.last_delivery_at.lock();
+            *latest = Some(latest.map_or(at, |known| known.max(at)));
+        }
     }
 
     /// All integrations of a tenant.

@@ -10,6 +10,8 @@ pub(crate) fn port_error(integration: &Integration, error: &UpstreamError) -> Po
     let descriptor = integration.provider.descriptor();
     let name = descriptor.name;
     let (code, message) = match error.kind {
+        // No fault of the provider's, and nothing that clients could do about it.
+        UpstreamErrorKind::Internal => return PortError::internal(),
         UpstreamErrorKind::RateLimited => (
             ErrorCode::ProviderRateLimited,
             format!("{name}'s quota is used up; the next try makes sense after it resets"),

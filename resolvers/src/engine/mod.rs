@@ -1,5 +1,6 @@
 //! The engine: answers reads from caches, store and providers, in that order, and records what each answer was read from.
 
+mod announcer;
 mod apply;
 pub mod directory;
 mod failure;
@@ -19,7 +20,7 @@ use tokio_util::task::TaskTracker;
 use mullion_schema::{error::PortError, id::TenantId};
 
 use self::fetcher::Fetcher;
-pub use self::{apply::Applier, directory::Directory, scope::Scope, shelf::Shelf};
+pub use self::{announcer::Announcer, apply::Applier, directory::Directory, scope::Scope, shelf::Shelf};
 pub(crate) use self::{failure::port_error, shelf::internal};
 use crate::{cache::epochs::Epochs, clock::Clock};
 

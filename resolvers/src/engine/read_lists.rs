@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use mullion_schema::{
     error::PortError,
     id::NodeKey,
-    ports::{List, ListQuery, Position},
+    ports::{ListQuery, Position},
     view::{Body, NodeView, StaleReason},
 };
 
@@ -23,13 +23,19 @@ use super::{
 use crate::{
     change::{ListRef, NodeRef},
     provider::{FetchWant, Keeping, PageWant},
-    store::list::{Member, Window},
+    store::{
+        self,
+        list::{Member, Window},
+        node::StoredNode,
+    },
     tag::Tag,
     upstream::UpstreamError,
 };
 
 /// How many provider pages one read may fetch: 1,000 items. What lies beyond is reached by paging on.
 const PAGES_PER_READ: usize = 10;
+/// The fields that lists are filtered by.
+const FILTERED: [&str; 6] = ["state", "conclusion", "branch", "labels", "assignees", "completed"];
 /// How many members are looked at in one go.
 const CHUNK: usize = 200;
 
@@ -58,20 +64,12 @@ impl Engine {
             scope,
             integration,
             query,
-            list: list_ref(&query.list),
+            list: store::list::list_ref(&query.list),
             failure: None,
             pages: 0,
             reading,
         };
         reader.read().await
-    }
-}
-
-/// A list without its integration.
-pub(crate) fn list_ref(list: &List) -> ListRef {
-    ListRef {
-        parent: list.parent.as_ref().map(|(type_name, native_id)| NodeRef::new(type_name, Arc::clone(native_id))),
-        name: list.name,
     }
 }
 
@@ -232,12 +230,36 @@ impl ListReader<'_> {
     async fn matching(&self, members: Vec<(Position, NodeRef)>) -> Result<Vec<(Position, Arc<NodeView>)>, PortError> {
         let positions: BTreeMap<NodeRef, Position> =
             members.iter().map(|(position, node)| (node.clone(), position.clone())).collect();
+        let keys: Vec<NodeKey> = members.iter().map(|(_, node)| self.key_of(node)).collect();
+        self.settle(&self.engine.shelf.nodes(&self.scope.tenant, &keys).await?).await;
         let views = self.views(members.into_iter().map(|(_, node)| node).collect()).await?;
         Ok(views
             .into_iter()
             .filter(|(_, view)| self.matches(&view.body))
             .filter_map(|(node, view)| Some((positions.get(&node)?.clone(), view)))
             .collect())
+    }
+
+    /// Asks again for items of which it is not known what they are now: that decides whether they pass the filter, also where it
+    /// is not selected. Whether there were any.
+    async fn settle(&self, stored: &[Option<Arc<StoredNode>>]) -> bool {
+        if self.query.list.filter.is_empty() {
+            return false;
+        }
+        let mut fields = self.query.fields.clone();
+        fields.extend(&FILTERED.into_iter().collect());
+        let stale = stored.iter().flatten().filter(|node| node.is_stale() && !node.is_deleted());
+        let wants: Vec<NodeWant> = stale.map(|node| (node.key.clone(), fields.clone())).collect();
+        let any = !wants.is_empty();
+        if any {
+            // Those that the provider does not tell of stay as they were known.
+            self.engine.load_nodes(self.scope, wants).await;
+        }
+        any
+    }
+
+    fn key_of(&self, node: &NodeRef) -> NodeKey {
+        NodeKey::new(&self.integration.id, node.type_name, Arc::clone(&node.native_id))
     }
 
     fn matches(&self, body: &Body) -> bool {
@@ -247,13 +269,7 @@ impl ListReader<'_> {
 
     /// Loads items, in order; those that are gone or failed are left out.
     async fn views(&self, nodes: Vec<NodeRef>) -> Result<Vec<(NodeRef, Arc<NodeView>)>, PortError> {
-        let wants: Vec<NodeWant> = nodes
-            .iter()
-            .map(|node| {
-                let key = NodeKey::new(&self.integration.id, node.type_name, Arc::clone(&node.native_id));
-                (key, self.query.fields.clone())
-            })
-            .collect();
+        let wants: Vec<NodeWant> = nodes.iter().map(|node| (self.key_of(node), self.query.fields.clone())).collect();
         let mut loaded = self.engine.load_nodes(self.scope, wants.clone()).await;
         let mut views = Vec::with_capacity(nodes.len());
         for (node, want) in nodes.into_iter().zip(wants) {
@@ -288,12 +304,12 @@ impl ListReader<'_> {
         if members.len() >= PAGES_PER_READ * 100 {
             return Ok(window.total);
         }
-        let keys: Vec<NodeKey> = members
-            .into_iter()
-            .filter_map(|member| self.placed(member))
-            .map(|(_, node)| NodeKey::new(&self.integration.id, node.type_name, node.native_id))
-            .collect();
-        let stored = self.engine.shelf.nodes(&self.scope.tenant, &keys).await?;
+        let keys: Vec<NodeKey> =
+            members.into_iter().filter_map(|member| self.placed(member)).map(|(_, node)| self.key_of(&node)).collect();
+        let mut stored = self.engine.shelf.nodes(&self.scope.tenant, &keys).await?;
+        if self.settle(&stored).await {
+            stored = self.engine.shelf.nodes(&self.scope.tenant, &keys).await?;
+        }
         let count = stored.iter().flatten().filter(|node| !node.is_deleted() && self.matches(&node.body)).count();
         Ok(i64::try_from(count).ok())
     }

@@ -2,7 +2,10 @@
 
 use std::{
     collections::HashSet,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use chrono::{DateTime, Duration, Utc};
@@ -23,12 +26,31 @@ pub struct Scope {
     pub max_age: Option<Duration>,
     tags: Mutex<HashSet<Tag>>,
     stale: AtomicBool,
+    noted: OnceLock<i64>,
 }
 
 impl Scope {
     /// A new execution.
     pub fn new(tenant: TenantId, started_at: DateTime<Utc>, max_age: Option<Duration>) -> Self {
-        Self { tenant, started_at, max_age, tags: Mutex::default(), stale: AtomicBool::new(false) }
+        Self {
+            tenant,
+            started_at,
+            max_age,
+            tags: Mutex::default(),
+            stale: AtomicBool::new(false),
+            noted: OnceLock::new(),
+        }
+    }
+
+    /// Notes the stream's head before anything is read: what is read is at least as new.
+    pub fn note_head(&self, head: i64) {
+        // The first is the oldest, and counts.
+        let _ = self.noted.set(head);
+    }
+
+    /// The head that was noted.
+    pub fn noted(&self) -> Option<i64> {
+        self.noted.get().copied()
     }
 
     /// Notes that the answer depends on a tag.

@@ -6,14 +6,12 @@ mod run;
 
 use std::{collections::HashSet, sync::Arc};
 
-use async_graphql::{
-    Pos, Request, Response, ServerError, Value, Variables,
-    parser::types::{DocumentOperations, ExecutableDocument},
-};
+use async_graphql::{Pos, Request, Response, ServerError, Value, Variables, parser::types::ExecutableDocument};
 use bytes::Bytes;
 use mullion_schema::{
     build::{Graph, LiveGraph},
-    error::{ErrorCode, PortError},
+    coerce::Inputs,
+    error::{self, PortError},
     id::{EventCursor, TenantId},
     ports::{Live, LivePlan, ViewerView},
 };
@@ -67,27 +65,6 @@ impl Operation {
         request
     }
 
-    /// Whether every variable that must have a value has one: the executor would only find out where it is used.
-    fn check_variables(&self) -> Result<(), Vec<ServerError>> {
-        let definition = match &self.document.operations {
-            DocumentOperations::Single(definition) => Some(definition),
-            DocumentOperations::Multiple(all) => self.name.as_deref().and_then(|name| all.get(name)),
-        };
-        let defined = definition.into_iter().flat_map(|definition| &definition.node.variable_definitions);
-        let missing = defined.filter(|variable| {
-            let variable = &variable.node;
-            let given = self.variables.get(&variable.name.node).is_some_and(|value| *value != Value::Null);
-            !variable.var_type.node.nullable && variable.default_value.is_none() && !given
-        });
-        let errors: Vec<ServerError> = missing
-            .map(|variable| {
-                let message = format!("${}: a value is needed", variable.node.name.node);
-                async_graphql::Error::from(PortError::bad_input(message)).into_server_error(variable.pos)
-            })
-            .collect();
-        if errors.is_empty() { Ok(()) } else { Err(errors) }
-    }
-
     /// Document, operation name and variables, in full: equal keys are equal operations.
     fn key(&self) -> String {
         let variables = serde_json::to_string(&self.variables).unwrap_or_default();
@@ -118,6 +95,7 @@ pub struct Executor {
     services: Arc<Services>,
     graph: Graph,
     live: LiveGraph,
+    inputs: Inputs,
     responses: ResponseCache,
     observe: Arc<dyn Observe>,
 }
@@ -144,6 +122,7 @@ impl Executor {
             services,
             graph: mullion_schema::build::build(),
             live: mullion_schema::build::build_live(),
+            inputs: Inputs::default(),
             responses: ResponseCache::new(response_bytes),
             observe,
         })
@@ -156,9 +135,6 @@ impl Executor {
 
     /// Executes a query: from the response cache where it is current, once for all who ask the same at the same time.
     pub async fn query(self: &Arc<Self>, caller: &Caller, operation: Operation) -> Executed {
-        if let Err(errors) = operation.check_variables() {
-            return Executed::Refused(errors);
-        }
         let key: Arc<str> = format!("{}\n{}", caller.permission_set(), operation.key()).into();
         let tenant = caller.tenant();
         let epochs = self.services.engine.epochs();
@@ -167,6 +143,10 @@ impl Executor {
             return Executed::Answer(answer);
         }
         self.observe.looked_up("miss");
+        let operation = match self.checked(operation) {
+            Ok(operation) => operation,
+            Err(errors) => return Executed::Refused(errors),
+        };
         let (executor, asked_by) = (Arc::clone(self), caller.clone());
         // In a task: whoever goes away leaves it to finish, for the caches and for those who share it.
         let run = self.services.tasks.spawn(async move { executor.run(&asked_by, operation.request(), "query").await });
@@ -176,9 +156,10 @@ impl Executor {
 
     /// Executes a mutation. It is finished even when the caller goes away.
     pub async fn mutation(self: &Arc<Self>, caller: &Caller, operation: Operation) -> Executed {
-        if let Err(errors) = operation.check_variables() {
-            return Executed::Refused(errors);
-        }
+        let operation = match self.checked(operation) {
+            Ok(operation) => operation,
+            Err(errors) => return Executed::Refused(errors),
+        };
         let (executor, caller) = (Arc::clone(self), caller.clone());
         let run = async move { executor.run(&caller, operation.request(), "mutation").await.answer };
         self.services.tasks.spawn(run).await.unwrap_or_else(|error| {
@@ -194,9 +175,9 @@ impl Executor {
         operation: Operation,
         resume_after: Option<String>,
     ) -> Result<Frames, Vec<ServerError>> {
+        let operation = self.checked(operation)?;
         let document = mullion_schema::build::live_document(operation.document.clone());
         let operation = Operation { document, ..operation };
-        operation.check_variables()?;
         let plan = mullion_schema::build::plan(&self.live, operation.request()).await?;
         let given = resume_after.map(EventCursor::from).or_else(|| after_of(&plan).cloned());
         let after = match given {
@@ -211,6 +192,12 @@ impl Executor {
         Ok(self.services.hub.subscribe(Subscribe { run, plan, after }))
     }
 
+    /// The operation with its variables as they are after coercion.
+    fn checked(&self, operation: Operation) -> Result<Operation, Vec<ServerError>> {
+        let variables = self.inputs.check(&operation.document, operation.name.as_deref(), &operation.variables)?;
+        Ok(Operation { variables, ..operation })
+    }
+
     async fn run(&self, caller: &Caller, request: Request, kind: &'static str) -> Ran {
         self.observe.executed(kind);
         let services = &self.services;
@@ -223,6 +210,7 @@ impl Executor {
                 return Ran { answer, tags: HashSet::new(), noted: 0, reusable: false };
             }
         };
+        scope.note_head(noted);
         let mut response = self.graph.execute(request.data(services.ports(&caller.viewer, &scope))).await;
         give_codes(&mut response);
         let reusable = response.errors.is_empty() && !scope.is_stale();
@@ -252,31 +240,10 @@ fn server_error(error: PortError) -> ServerError {
     async_graphql::Error::from(error).into_server_error(Pos::default())
 }
 
-/// Every error has a code. Those of the executor itself have none: at a field they are about its arguments' values; anything else
-/// is nothing that clients could know what to do about.
+/// Every error has a code; what the executor says beyond what clients can act on goes to the log.
 fn give_codes(response: &mut Response) {
-    for error in &mut response.errors {
-        hide_value(&mut error.message);
-        let extensions = error.extensions.get_or_insert_default();
-        if error.path.is_empty() || extensions.get("code").is_some() {
-            continue;
-        }
-        let of_argument = ["Failed to parse", "Expected input type", "Invalid value", "Invalid input"];
-        if of_argument.iter().any(|beginning| error.message.starts_with(beginning)) {
-            extensions.set("code", <&'static str>::from(ErrorCode::BadUserInput));
-        } else {
-            tracing::error!(message = error.message, "an error without a code");
-            extensions.set("code", <&'static str>::from(ErrorCode::InternalServerError));
-            "internal error".clone_into(&mut error.message);
-        }
-    }
-}
-
-/// The executor quotes a value that does not fit, and the value may be a secret: only what was expected is told.
-fn hide_value(message: &mut String) {
-    if let Some(found) = message.find(", found ").filter(|_| message.starts_with("Expected input type")) {
-        message.truncate(found);
-        message.push('.');
+    for message in error::give_codes(&mut response.errors) {
+        tracing::error!(message, "an error without a code");
     }
 }
 

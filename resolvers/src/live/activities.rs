@@ -1,27 +1,44 @@
 //! Live activities: every one that passes the filter, in the stream's order, rendered once for all who ask the same.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use futures::{Stream, stream};
 use mullion_schema::{
     enums::UpdateReason,
     ports::{ActivitySource, LiveInput},
 };
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{Mutex, OnceCell, watch};
 
-use super::{End, Frame, Run};
-use crate::store::stream::AppliedChange;
+use super::{End, Frame, Run, hub::LiveHub};
+use crate::store::{activity::Activity, stream::AppliedChange};
 
-/// Rendered activities that are kept for subscribers who are a little behind; further back they are rendered for each alone.
-const RING: usize = 512;
+/// Rendered activities that are kept: of the newest, and of those that somebody who is further back has asked for.
+const KEPT: usize = 256;
 /// Changes read in one go.
 const CHUNK: u64 = 500;
+/// After so many changes without an activity for anybody, subscribers look again, so that their position does not age out.
+const QUIET: u64 = 256;
+/// How long until a stream that could not be read is tried again.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// The rendered activities of one document and filter.
 pub(super) struct ActivityFeed {
+    key: Arc<str>,
     run: Arc<dyn Run>,
     filter: ActivitySource,
+    /// Changes since one that passed the filter.
+    quiet: AtomicU64,
+    news: watch::Sender<()>,
     ring: Mutex<Option<Ring>>,
+    /// Of those who are further back than the ring: after a restart all come back with positions of their own.
+    rendered: parking_lot::Mutex<Rendered>,
 }
 
 struct Ring {
@@ -31,16 +48,46 @@ struct Ring {
     frames: VecDeque<(i64, Frame)>,
 }
 
+#[derive(Default)]
+struct Rendered {
+    by_position: HashMap<i64, Arc<OnceCell<Frame>>>,
+    order: VecDeque<i64>,
+}
+
 enum Next {
     Frame(i64, Frame),
     /// Nothing up to this position.
     Nothing(i64),
+    /// The position is before what is kept: the stream itself is to be read.
+    Behind,
     Expired,
 }
 
 impl ActivityFeed {
     pub(super) fn new(run: Arc<dyn Run>, filter: ActivitySource) -> Self {
-        Self { run, filter, ring: Mutex::new(None) }
+        Self {
+            key: run.sharing_key(),
+            run,
+            filter,
+            quiet: AtomicU64::new(0),
+            news: watch::channel(()).0,
+            ring: Mutex::new(None),
+            rendered: parking_lot::Mutex::default(),
+        }
+    }
+
+    /// Wakes the subscribers when one of the changes is for them.
+    pub(super) fn hear(&self, changes: &[AppliedChange]) {
+        let count = u64::try_from(changes.len()).unwrap_or(u64::MAX);
+        let admitted = changes.iter().any(|change| self.admitted(change).is_some());
+        if admitted || self.quiet.fetch_add(count, Ordering::Relaxed) >= QUIET {
+            self.quiet.store(0, Ordering::Relaxed);
+            self.news.send_replace(());
+        }
+    }
+
+    fn admitted<'a>(&self, change: &'a AppliedChange) -> Option<&'a Activity> {
+        change.activity.as_ref().filter(|activity| self.run.admits(&self.filter, activity))
     }
 
     /// The next activity after a position.
@@ -48,7 +95,7 @@ impl ActivityFeed {
         let mut ring = self.ring.lock().await;
         let ring = ring.get_or_insert_with(|| Ring { start: after, head: after, frames: VecDeque::new() });
         if after < ring.start {
-            return self.read_alone(after).await;
+            return Next::Behind;
         }
         if let Some(next) = ring.after(after) {
             return next;
@@ -56,34 +103,41 @@ impl ActivityFeed {
         let Some(changes) = self.run.changes_since(ring.head, CHUNK).await else { return Next::Expired };
         for change in changes {
             ring.head = change.position;
-            if let Some(frame) = self.render(&change).await {
+            if let Some(activity) = self.admitted(&change) {
+                let frame = self.render(activity, change.position).await;
                 ring.frames.push_back((change.position, frame));
-                if ring.frames.len() > RING
+                if ring.frames.len() > KEPT
                     && let Some((dropped, _)) = ring.frames.pop_front()
                 {
                     ring.start = dropped;
                 }
             }
         }
-        ring.after(after).unwrap_or(Next::Nothing(ring.head.max(after)))
+        if after < ring.start { Next::Behind } else { ring.after(after).unwrap_or(Next::Nothing(ring.head.max(after))) }
     }
 
-    /// For a subscriber that is further back than the ring.
-    async fn read_alone(&self, after: i64) -> Next {
-        let Some(changes) = self.run.changes_since(after, CHUNK).await else { return Next::Expired };
-        let mut position = after;
-        for change in changes {
-            position = change.position;
-            if let Some(frame) = self.render(&change).await {
-                return Next::Frame(position, frame);
+    /// The rendered form of an activity that somebody far back wants; once for all who want it at the same time.
+    async fn render_shared(&self, activity: &Activity, position: i64) -> Frame {
+        let cell = {
+            let mut rendered = self.rendered.lock();
+            let rendered = &mut *rendered;
+            let cell = rendered.by_position.entry(position).or_insert_with(|| {
+                rendered.order.push_back(position);
+                Arc::default()
+            });
+            let cell = Arc::clone(cell);
+            if rendered.order.len() > KEPT
+                && let Some(oldest) = rendered.order.pop_front()
+            {
+                rendered.by_position.remove(&oldest);
             }
-        }
-        Next::Nothing(position)
+            cell
+        };
+        cell.get_or_init(|| self.render(activity, position)).await.clone()
     }
 
-    async fn render(&self, change: &AppliedChange) -> Option<Frame> {
-        let activity = change.activity.as_ref().filter(|activity| self.run.admits(&self.filter, activity))?;
-        let cursor = self.run.cursor(change.position);
+    async fn render(&self, activity: &Activity, position: i64) -> Frame {
+        let cursor = self.run.cursor(position);
         let input = LiveInput {
             cursor: cursor.clone(),
             reason: UpdateReason::Changed,
@@ -94,7 +148,7 @@ impl ActivityFeed {
             causes: Vec::new(),
         };
         let rendered = self.run.render(input, None).await;
-        Some(Frame { payload: rendered.payload, cursor })
+        Frame { payload: rendered.payload, cursor }
     }
 }
 
@@ -105,17 +159,78 @@ impl Ring {
     }
 }
 
+/// The feeds of one tenant that somebody follows.
+#[derive(Default)]
+pub(super) struct Feeds(HashMap<Arc<str>, Weak<ActivityFeed>>);
+
+impl Feeds {
+    /// The feed of all who ask the same.
+    pub(super) fn feed(&mut self, run: &Arc<dyn Run>, filter: ActivitySource) -> Arc<ActivityFeed> {
+        let key = run.sharing_key();
+        if let Some(feed) = self.0.get(&key).and_then(Weak::upgrade) {
+            return feed;
+        }
+        let feed = Arc::new(ActivityFeed::new(Arc::clone(run), filter));
+        self.0.insert(key, Arc::downgrade(&feed));
+        feed
+    }
+
+    pub(super) fn hear(&self, changes: &[AppliedChange]) {
+        for feed in self.0.values().filter_map(Weak::upgrade) {
+            feed.hear(changes);
+        }
+    }
+
+    /// All look at the stream again.
+    pub(super) fn wake(&self) {
+        for feed in self.0.values().filter_map(Weak::upgrade) {
+            feed.news.send_replace(());
+        }
+    }
+
+    /// Forgets a feed that nobody follows any more.
+    pub(super) fn forget(&mut self, key: &str) {
+        if self.0.get(key).is_some_and(|feed| feed.strong_count() == 0) {
+            self.0.remove(key);
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+}
+
 /// One subscriber: only how far it has come.
 pub(super) struct ActivitySubscriber {
-    feed: Arc<ActivityFeed>,
-    news: watch::Receiver<i64>,
+    follows: Follows,
+    news: watch::Receiver<()>,
     position: Option<i64>,
+    /// Where the subscriber is further back than the ring: what it has read of the stream and not sent yet.
+    backlog: VecDeque<AppliedChange>,
     expired: bool,
 }
 
+/// Holds a feed; the last one to go takes it out of the hub.
+struct Follows {
+    hub: Arc<LiveHub>,
+    feed: Option<Arc<ActivityFeed>>,
+}
+
+impl Drop for Follows {
+    fn drop(&mut self) {
+        if let Some(feed) = self.feed.take() {
+            let (tenant, key) = (feed.run.tenant().clone(), Arc::clone(&feed.key));
+            drop(feed);
+            self.hub.forget_feed(&tenant, &key);
+        }
+    }
+}
+
 impl ActivitySubscriber {
-    pub(super) fn new(feed: Arc<ActivityFeed>, news: watch::Receiver<i64>, after: Option<i64>) -> Self {
-        Self { feed, news, position: after, expired: false }
+    pub(super) fn new(hub: Arc<LiveHub>, feed: Arc<ActivityFeed>, after: Option<i64>) -> Self {
+        let news = feed.news.subscribe();
+        let follows = Follows { hub, feed: Some(feed) };
+        Self { follows, news, position: after, backlog: VecDeque::new(), expired: false }
     }
 
     pub(super) fn into_stream(self) -> impl Stream<Item = Result<Frame, End>> + Send {
@@ -129,14 +244,22 @@ impl ActivitySubscriber {
         if self.expired {
             return None;
         }
+        let feed = Arc::clone(self.follows.feed.as_ref()?);
         let mut position = match self.position {
             Some(position) => position,
-            None => self.feed.run.head().await,
+            None => feed.run.head().await,
         };
         loop {
+            while let Some(change) = self.backlog.pop_front() {
+                position = change.position;
+                if let Some(activity) = feed.admitted(&change) {
+                    self.position = Some(position);
+                    return Some(Ok(feed.render_shared(activity, position).await));
+                }
+            }
             // Seen before the stream is read: what comes later wakes us.
             self.news.borrow_and_update();
-            match self.feed.next(position).await {
+            match feed.next(position).await {
                 Next::Frame(at, frame) => {
                     self.position = Some(at);
                     return Some(Ok(frame));
@@ -146,11 +269,18 @@ impl ActivitySubscriber {
                     self.position = Some(position);
                     self.news.changed().await.ok()?;
                 }
-                Next::Expired => {
-                    self.expired = true;
-                    return Some(Err(End::CursorExpired));
-                }
+                Next::Behind => match feed.run.changes_since(position, CHUNK).await {
+                    None => return Some(self.expire()),
+                    Some(changes) if changes.is_empty() => tokio::time::sleep(AGAIN).await,
+                    Some(changes) => self.backlog = changes.into(),
+                },
+                Next::Expired => return Some(self.expire()),
             }
         }
+    }
+
+    fn expire(&mut self) -> Result<Frame, End> {
+        self.expired = true;
+        Err(End::CursorExpired)
     }
 }

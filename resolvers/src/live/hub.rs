@@ -1,19 +1,15 @@
 //! The hub: takes in every change of the stream, and finds and wakes the live operations that it touches.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Weak},
-};
+use std::{collections::HashMap, sync::Arc};
 
 use futures::StreamExt as _;
 use mullion_schema::{enums::UpdateReason, id::TenantId, ports::LivePlan};
 use parking_lot::Mutex;
-use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
 use super::{
     Frames, Run, Subscribe,
-    activities::{ActivityFeed, ActivitySubscriber},
+    activities::{ActivitySubscriber, Feeds},
     index::TagIndex,
     operation::{Operation, Watched},
     subscription::Subscriber,
@@ -33,9 +29,8 @@ struct State {
     next: u64,
     by_key: HashMap<String, u64>,
     operations: HashMap<u64, Arc<Operation>>,
-    feeds: HashMap<String, Weak<ActivityFeed>>,
+    feeds: HashMap<TenantId, Feeds>,
     index: TagIndex,
-    news: HashMap<TenantId, watch::Sender<i64>>,
 }
 
 impl LiveHub {
@@ -47,7 +42,7 @@ impl LiveHub {
     /// How many live operations there are.
     pub fn operations(&self) -> usize {
         let state = self.state.lock();
-        state.operations.len() + state.feeds.values().filter(|feed| feed.strong_count() > 0).count()
+        state.operations.len() + state.feeds.values().map(Feeds::len).sum::<usize>()
     }
 
     /// Takes in changes. The epochs have been advanced before: whoever registers tags from now on sees it there.
@@ -61,9 +56,19 @@ impl LiveHub {
                 }
             }
         }
-        let head = changes.iter().map(|change| change.position).max();
-        if let (Some(head), Some(news)) = (head, state.news.get(tenant)) {
-            news.send_modify(|known| *known = (*known).max(head));
+        if let Some(feeds) = state.feeds.get(tenant) {
+            feeds.hear(changes);
+        }
+    }
+
+    /// Changes of a tenant were missed: everything that is watched is looked at again.
+    pub fn lose_track(&self, tenant: &TenantId) {
+        let state = self.state.lock();
+        for operation in state.operations.values().filter(|operation| operation.run.tenant() == tenant) {
+            operation.mark_all();
+        }
+        if let Some(feeds) = state.feeds.get(tenant) {
+            feeds.wake();
         }
     }
 
@@ -72,9 +77,8 @@ impl LiveHub {
         let Subscribe { run, plan, after } = subscribe;
         match plan {
             LivePlan::Activity { filter, .. } => {
-                let news = self.news(run.tenant());
-                let feed = self.feed(&run, filter);
-                ActivitySubscriber::new(feed, news, after).into_stream().boxed()
+                let feed = self.state.lock().feeds.entry(run.tenant().clone()).or_default().feed(&run, filter);
+                ActivitySubscriber::new(Arc::clone(self), feed, after).into_stream().boxed()
             }
             LivePlan::Widget { id, throttle_ms, .. } => self.watch(&run, Watched::Widget(id), throttle_ms, after),
             LivePlan::Dashboard { id, throttle_ms, .. } => self.watch(&run, Watched::Dashboard(id), throttle_ms, after),
@@ -132,21 +136,15 @@ impl LiveHub {
         true
     }
 
-    fn news(&self, tenant: &TenantId) -> watch::Receiver<i64> {
+    /// A follower of a feed left; the last one takes it along.
+    pub(super) fn forget_feed(&self, tenant: &TenantId, key: &str) {
         let mut state = self.state.lock();
-        state.news.entry(tenant.clone()).or_insert_with(|| watch::channel(0).0).subscribe()
-    }
-
-    fn feed(&self, run: &Arc<dyn Run>, filter: mullion_schema::ports::ActivitySource) -> Arc<ActivityFeed> {
-        let mut state = self.state.lock();
-        state.feeds.retain(|_, feed| feed.strong_count() > 0);
-        let key = run.sharing_key().to_string();
-        if let Some(feed) = state.feeds.get(&key).and_then(Weak::upgrade) {
-            return feed;
+        if let Some(feeds) = state.feeds.get_mut(tenant) {
+            feeds.forget(key);
+            if feeds.len() == 0 {
+                state.feeds.remove(tenant);
+            }
         }
-        let feed = Arc::new(ActivityFeed::new(Arc::clone(run), filter));
-        state.feeds.insert(key, Arc::downgrade(&feed));
-        feed
     }
 }
 

@@ -1,6 +1,10 @@
 //! A live operation: one document over what it watches, run again when a tag of its last answer changed.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{
+    collections::{HashSet, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
 
 use futures::future::join_all;
 use mullion_schema::{
@@ -9,11 +13,14 @@ use mullion_schema::{
     ports::{ActivityView, LiveInput, WatchedId},
 };
 use parking_lot::Mutex;
-use tokio::sync::{Notify, watch};
+use tokio::{
+    sync::{Notify, watch},
+    time::Instant,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Frame, Rendered, Run,
+    End, Frame, Rendered, Run,
     hub::LiveHub,
     slot::{Dirt, Slot, Subject},
 };
@@ -44,6 +51,8 @@ pub(super) struct Operation {
     stopped: CancellationToken,
     /// One snapshot is made at a time; the others who come in wait for it and share it.
     snapshots: tokio::sync::Mutex<()>,
+    /// What tells that the snapshots are all, at a head: the same for all who come in at that.
+    snapshot_end: tokio::sync::Mutex<Option<(i64, Frame)>>,
 }
 
 #[derive(Default)]
@@ -55,14 +64,26 @@ struct State {
     ended: bool,
 }
 
-/// A slot as a subscriber sees it.
-pub(super) struct Seen {
-    pub(super) slot: u32,
+/// What a subscriber has seen of a slot: the version and the digest that were sent last.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct SeenSlot {
     pub(super) version: u64,
     pub(super) digest: Option<[u8; 32]>,
-    pub(super) frame: Option<Frame>,
-    /// It is to be sent even to those who have seen the same content.
-    pub(super) told: bool,
+}
+
+/// What a subscriber has seen, by the slots' numbers, which are counted from zero.
+#[derive(Debug, Default)]
+pub(super) struct SeenSlots(Vec<SeenSlot>);
+
+impl SeenSlots {
+    pub(super) fn of(&mut self, slot: u32) -> &mut SeenSlot {
+        let at = usize::try_from(slot).unwrap_or_default();
+        if self.0.len() <= at {
+            self.0.reserve_exact(at + 1 - self.0.len());
+            self.0.resize(at + 1, SeenSlot::default());
+        }
+        &mut self.0[at]
+    }
 }
 
 impl Operation {
@@ -79,6 +100,7 @@ impl Operation {
             ready: watch::channel(false).0,
             stopped: CancellationToken::new(),
             snapshots: tokio::sync::Mutex::new(()),
+            snapshot_end: tokio::sync::Mutex::new(None),
         })
     }
 
@@ -113,6 +135,17 @@ impl Operation {
         self.wake.notify_one();
     }
 
+    /// Anything may have changed.
+    pub(super) fn mark_all(&self) {
+        let mut state = self.state.lock();
+        state.structure_dirty = true;
+        for slot in state.slots.iter_mut().filter(|slot| !slot.removed) {
+            slot.dirt.get_or_insert_default().add(UpdateReason::Changed, None);
+        }
+        drop(state);
+        self.wake.notify_one();
+    }
+
     /// The widget that a slot shows.
     pub(super) fn widget(&self, slot: u32) -> Option<WidgetId> {
         let state = self.state.lock();
@@ -134,17 +167,28 @@ impl Operation {
         let _ = ready.wait_for(|ready| *ready).await;
     }
 
-    /// The slots as they stand, and whether the operation has ended.
-    pub(super) fn seen(&self) -> (Vec<Seen>, bool) {
+    /// Takes the answers that are newer than what was seen. Whether the operation has ended.
+    pub(super) fn take_news(&self, seen: &mut SeenSlots, frames: &mut VecDeque<Result<Frame, End>>) -> bool {
         let state = self.state.lock();
-        let seen = state.slots.iter().map(|slot| Seen {
-            slot: slot.number,
-            version: slot.version,
-            digest: slot.digest,
-            frame: slot.frame.clone(),
-            told: slot.told,
-        });
-        (seen.collect(), state.ended)
+        for slot in &state.slots {
+            let before = seen.of(slot.number);
+            if slot.version <= before.version {
+                continue;
+            }
+            let differs = slot.told || slot.digest != before.digest;
+            *before = SeenSlot { version: slot.version, digest: slot.digest };
+            if differs && let Some(frame) = &slot.frame {
+                frames.push_back(Ok(frame.clone()));
+            }
+        }
+        state.ended
+    }
+
+    /// Takes all answers for seen.
+    pub(super) fn skip_news(&self, seen: &mut SeenSlots) {
+        for slot in &self.state.lock().slots {
+            *seen.of(slot.number) = SeenSlot { version: slot.version, digest: slot.digest };
+        }
     }
 
     /// The slots that are not removed, with the tags of their newest answers.
@@ -159,7 +203,7 @@ impl Operation {
     }
 
     /// A slot's current state as it is told to those who come in.
-    pub(super) async fn snapshot(&self, number: u32) -> Option<Seen> {
+    pub(super) async fn snapshot(&self, number: u32) -> Option<(SeenSlot, Frame)> {
         let _one = self.snapshots.lock().await;
         let (subject, version, digest, cached) = {
             let state = self.state.lock();
@@ -168,7 +212,7 @@ impl Operation {
             (slot.subject.clone(), slot.version, slot.digest, cached)
         };
         if let Some((version, frame)) = cached {
-            return Some(Seen { slot: number, version, digest, frame: Some(frame), told: false });
+            return Some((SeenSlot { version, digest }, frame));
         }
         let (frame, rendered) = self.render(&subject, UpdateReason::Snapshot, Vec::new(), None).await;
         let mut state = self.state.lock();
@@ -178,7 +222,18 @@ impl Operation {
         {
             slot.snapshot = Some((version, frame.clone()));
         }
-        Some(Seen { slot: number, version, digest: Some(rendered.digest), frame: Some(frame), told: false })
+        Some((SeenSlot { version, digest: Some(rendered.digest) }, frame))
+    }
+
+    /// What tells that the snapshots at a head are all.
+    pub(super) async fn snapshot_end(&self, head: i64) -> Frame {
+        let mut known = self.snapshot_end.lock().await;
+        if let Some((_, frame)) = known.as_ref().filter(|(at, _)| *at == head) {
+            return frame.clone();
+        }
+        let frame = self.render_aside(UpdateReason::SnapshotEnd, None, head).await;
+        *known = Some((head, frame.clone()));
+        frame
     }
 
     /// Renders an answer that is about no slot (the end of the snapshots) or about one that is not here any more.
@@ -202,14 +257,17 @@ impl Operation {
         self.restructure(&hub, true).await;
         self.run_slots(&hub, true).await;
         self.ready.send_replace(true);
+        let mut reread_at = Instant::now() + hub.reread;
         loop {
-            let woken = tokio::select! {
-                () = self.wake.notified() => true,
-                () = tokio::time::sleep(hub.reread) => false,
+            tokio::select! {
+                () = self.wake.notified() => {}
+                () = tokio::time::sleep_until(reread_at) => {}
                 () = self.stopped.cancelled() => return,
-            };
-            if !woken {
+            }
+            // However busy it is kept by others: what comes without webhooks has a time of its own.
+            if Instant::now() >= reread_at {
                 self.mark_silent().await;
+                reread_at = Instant::now() + hub.reread;
             }
             let dirty = std::mem::take(&mut self.state.lock().structure_dirty);
             if dirty {

@@ -1,7 +1,7 @@
 //! One subscriber of a live operation: what it has seen, and how it takes what is new.
 
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
+    collections::{HashSet, VecDeque},
     sync::Arc,
 };
 
@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use super::{
     End, Frame,
     hub::LiveHub,
-    operation::{Operation, Watched},
+    operation::{Operation, SeenSlots, Watched},
 };
 use crate::tag::Tag;
 
@@ -24,8 +24,7 @@ pub(super) struct Subscriber {
     operation: Arc<Operation>,
     news: watch::Receiver<u64>,
     after: Option<i64>,
-    /// By slot: the version and the digest that were sent last.
-    seen: HashMap<u32, (u64, Option<[u8; 32]>)>,
+    seen: SeenSlots,
     queue: VecDeque<Result<Frame, End>>,
     phase: Phase,
 }
@@ -40,7 +39,7 @@ enum Phase {
 impl Subscriber {
     pub(super) fn new(hub: Arc<LiveHub>, operation: Arc<Operation>, after: Option<i64>) -> Self {
         let news = operation.news();
-        Self { hub, operation, news, after, seen: HashMap::new(), queue: VecDeque::new(), phase: Phase::Start }
+        Self { hub, operation, news, after, seen: SeenSlots::default(), queue: VecDeque::new(), phase: Phase::Start }
     }
 
     pub(super) fn into_stream(self) -> impl Stream<Item = Result<Frame, End>> + Send {
@@ -53,6 +52,10 @@ impl Subscriber {
     async fn next(&mut self) -> Option<Result<Frame, End>> {
         loop {
             if let Some(item) = self.queue.pop_front() {
+                if self.queue.is_empty() {
+                    // Given back: a subscriber waits far longer than it is told something.
+                    self.queue = VecDeque::new();
+                }
                 return Some(item);
             }
             match self.phase {
@@ -75,20 +78,7 @@ impl Subscriber {
 
     /// Takes the newest answer of each slot that has a newer one than was seen.
     fn take_news(&mut self) {
-        let (slots, ended) = self.operation.seen();
-        for slot in slots {
-            let (version, digest) = self.seen.get(&slot.slot).copied().unwrap_or_default();
-            if slot.version <= version {
-                continue;
-            }
-            self.seen.insert(slot.slot, (slot.version, slot.digest));
-            if let Some(frame) = slot.frame
-                && (slot.told || slot.digest != digest)
-            {
-                self.queue.push_back(Ok(frame));
-            }
-        }
-        if ended {
+        if self.operation.take_news(&mut self.seen, &mut self.queue) {
             self.phase = Phase::Ended;
             self.queue.push_back(Err(End::Completed));
         }
@@ -111,17 +101,12 @@ impl Subscriber {
                 self.queue.push_back(Err(End::CursorExpired));
                 return;
             }
-            (None, false) => self.skip_to_now(),
+            (None, false) => self.operation.skip_news(&mut self.seen),
         }
         if snapshots {
-            let end = self.operation.render_aside(UpdateReason::SnapshotEnd, None, head).await;
+            let end = self.operation.snapshot_end(head).await;
             self.queue.push_back(Ok(end));
         }
-    }
-
-    fn skip_to_now(&mut self) {
-        let (slots, _) = self.operation.seen();
-        self.seen.extend(slots.into_iter().map(|slot| (slot.slot, (slot.version, slot.digest))));
     }
 
     async fn resume_all(&mut self) {
@@ -131,7 +116,7 @@ impl Subscriber {
     }
 
     async fn resume(&mut self, changed: &HashSet<Tag>) {
-        self.skip_to_now();
+        self.operation.skip_news(&mut self.seen);
         for (slot, tags) in self.operation.live_slots() {
             if !tags.is_disjoint(changed) {
                 self.push_snapshot(slot).await;
@@ -156,9 +141,9 @@ impl Subscriber {
     }
 
     async fn push_snapshot(&mut self, slot: u32) {
-        if let Some(seen) = self.operation.snapshot(slot).await {
-            self.seen.insert(slot, (seen.version, seen.digest));
-            self.queue.extend(seen.frame.map(Ok));
+        if let Some((seen, frame)) = self.operation.snapshot(slot).await {
+            *self.seen.of(slot) = seen;
+            self.queue.push_back(Ok(frame));
         }
     }
 

@@ -2,7 +2,7 @@
 //! and the registration of its tags.
 
 use std::{
-    collections::HashSet,
+    collections::{HashSet, VecDeque},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -11,12 +11,13 @@ use std::{
 };
 
 use async_trait::async_trait;
-use futures::StreamExt as _;
+use futures::{FutureExt as _, StreamExt as _};
 use mullion_schema::{
     id::{DashboardId, EventCursor, TenantId, WidgetId},
     ports::{ActivitySource, ActivityView, LiveInput, LivePlan, WatchedId},
 };
 use parking_lot::Mutex;
+use proptest::prelude::*;
 use tokio_util::task::TaskTracker;
 
 use super::{Frame, Frames, LiveHub, Rendered, Run, Subscribe};
@@ -32,20 +33,41 @@ struct World {
     epochs: Epochs,
     shown: Mutex<String>,
     executions: AtomicUsize,
+    /// Executions that asked for values of some freshness.
+    rereads: AtomicUsize,
+    silent: bool,
     log: Mutex<Vec<AppliedChange>>,
-    /// Happens in the middle of the next execution, after it has read.
-    meanwhile: Mutex<Option<Box<dyn FnOnce() + Send>>>,
+    /// Happens in the middle of the next executions, one in each, after it has read.
+    meanwhile: Mutex<VecDeque<Box<dyn FnOnce() + Send>>>,
+    /// Where it is not empty: the first tells which of the others is shown.
+    cells: Mutex<Vec<usize>>,
+    /// Renderings of activities, and of what tells that the snapshots are all.
+    asides: AtomicUsize,
+    /// How often the stream was read; held, nothing is read of its beginning.
+    reads: AtomicUsize,
+    beginning: tokio::sync::Mutex<()>,
 }
 
 impl World {
     fn new() -> Arc<Self> {
+        Self::over(false)
+    }
+
+    /// A world whose integration has webhooks, or is silent.
+    fn over(silent: bool) -> Arc<Self> {
         let world = Self {
             tenant: "t".into(),
             epochs: Epochs::default(),
             shown: Mutex::new("first".into()),
             executions: AtomicUsize::new(0),
+            rereads: AtomicUsize::new(0),
+            silent,
             log: Mutex::default(),
             meanwhile: Mutex::default(),
+            cells: Mutex::default(),
+            asides: AtomicUsize::new(0),
+            reads: AtomicUsize::new(0),
+            beginning: tokio::sync::Mutex::default(),
         };
         world.epochs.start(&world.tenant, 0);
         Arc::new(world)
@@ -58,11 +80,59 @@ impl World {
     /// Changes what is shown, as the applier would: stream, epochs, hub.
     fn change(&self, hub: &LiveHub, shown: &str) {
         shown.clone_into(&mut self.shown.lock());
+        self.publish(hub, self.tag(), None);
+    }
+
+    /// Sets a cell, as the applier would.
+    fn set(&self, hub: &LiveHub, cell: usize, value: usize) {
+        self.cells.lock()[cell] = value;
+        self.publish(hub, self.cell_tag(cell), None);
+    }
+
+    /// Something of a kind happens.
+    fn happen(&self, hub: &LiveHub, kind: &str) {
+        let activity = Activity {
+            id: "a".to_owned(),
+            position: 0,
+            integration: "i".into(),
+            provider: "p".to_owned(),
+            kind: kind.to_owned(),
+            actor: None,
+            subject: None,
+            summary: String::new(),
+            containers: Vec::new(),
+            occurred_at: chrono::DateTime::UNIX_EPOCH,
+            received_at: chrono::DateTime::UNIX_EPOCH,
+        };
+        self.publish(hub, Tag::own(&self.tenant, "Nothing", "1"), Some(activity));
+    }
+
+    fn publish(&self, hub: &LiveHub, tag: Tag, activity: Option<Activity>) {
         let position = i64::try_from(self.log.lock().len()).unwrap() + 1;
-        let change = AppliedChange { position, tags: vec![self.tag()], activity: None };
+        let activity = activity.map(|activity| Activity { position, ..activity });
+        let change = AppliedChange { position, tags: vec![tag], activity };
         self.log.lock().push(change.clone());
         self.epochs.advance(&self.tenant, position, &change.tags);
         hub.publish(&self.tenant, &[change]);
+    }
+
+    fn cell_tag(&self, cell: usize) -> Tag {
+        Tag::own(&self.tenant, "Cell", &cell.to_string())
+    }
+
+    /// What is shown now, and what that was read from.
+    fn read(&self) -> (String, HashSet<Tag>) {
+        let cells = self.cells.lock();
+        match cells.first() {
+            None => (self.shown.lock().clone(), HashSet::from([self.tag()])),
+            Some(at) => (cells[*at].to_string(), HashSet::from([self.cell_tag(0), self.cell_tag(*at)])),
+        }
+    }
+
+    fn follow(self: &Arc<Self>, hub: &Arc<LiveHub>, after: Option<i64>) -> Frames {
+        let filter = ActivitySource { kinds: Some(vec!["wanted".to_owned()]), ..ActivitySource::default() };
+        let plan = LivePlan::Activity { filter, after: None };
+        hub.subscribe(Subscribe { run: Arc::clone(self) as Arc<dyn Run>, plan, after })
     }
 
     fn subscribe(self: &Arc<Self>, hub: &Arc<LiveHub>, after: Option<i64>) -> Frames {
@@ -85,18 +155,24 @@ impl Run for World {
         &self.tenant
     }
 
-    async fn render(&self, input: LiveInput, _: Option<chrono::Duration>) -> Rendered {
+    async fn render(&self, input: LiveInput, max_age: Option<chrono::Duration>) -> Rendered {
+        self.rereads.fetch_add(usize::from(max_age.is_some()), Ordering::SeqCst);
         let noted = self.head().await;
-        let shown = if input.widget.is_some() { self.shown.lock().clone() } else { "-".to_owned() };
+        let (mut shown, tags) = self.read();
         if input.widget.is_some() {
             self.executions.fetch_add(1, Ordering::SeqCst);
-            if let Some(happen) = self.meanwhile.lock().take() {
+            let meanwhile = self.meanwhile.lock().pop_front();
+            if let Some(happen) = meanwhile {
                 happen();
             }
+            tokio::task::yield_now().await;
+        } else {
+            self.asides.fetch_add(1, Ordering::SeqCst);
+            shown = input.activity.map_or_else(|| "-".to_owned(), |activity| activity.cursor.to_string());
         }
         let digest = *blake3::hash(shown.as_bytes()).as_bytes();
         let payload = format!("{} {shown}", <&'static str>::from(input.reason)).into();
-        Rendered { payload, digest, tags: HashSet::from([self.tag()]), noted }
+        Rendered { payload, digest, tags, noted }
     }
 
     fn is_current(&self, noted: i64, tags: &HashSet<Tag>) -> bool {
@@ -115,24 +191,40 @@ impl Run for World {
         self.epochs.head(&self.tenant).unwrap_or_default()
     }
 
-    async fn changes_since(&self, position: i64, _: u64) -> Option<Vec<AppliedChange>> {
-        Some(self.log.lock().iter().filter(|change| change.position > position).cloned().collect())
+    async fn changes_since(&self, position: i64, limit: u64) -> Option<Vec<AppliedChange>> {
+        self.reads.fetch_add(1, Ordering::SeqCst);
+        if position == 0 {
+            drop(self.beginning.lock().await);
+        }
+        let limit = usize::try_from(limit).unwrap();
+        Some(self.log.lock().iter().filter(|change| change.position > position).take(limit).cloned().collect())
     }
 
     async fn is_silent(&self, _: &HashSet<Tag>) -> bool {
-        false
+        self.silent
     }
 
     fn cursor(&self, position: i64) -> EventCursor {
         position.to_string().into()
     }
 
-    fn activity(&self, _: &Activity) -> Arc<ActivityView> {
-        panic!("no activity happens here")
+    fn activity(&self, activity: &Activity) -> Arc<ActivityView> {
+        Arc::new(ActivityView {
+            id: activity.id.as_str().into(),
+            cursor: self.cursor(activity.position),
+            provider: activity.provider.clone(),
+            integration: None,
+            kind: activity.kind.clone(),
+            actor: None,
+            subject: None,
+            summary: String::new(),
+            occurred_at: activity.occurred_at,
+            received_at: activity.received_at,
+        })
     }
 
-    fn admits(&self, _: &ActivitySource, _: &Activity) -> bool {
-        true
+    fn admits(&self, filter: &ActivitySource, activity: &Activity) -> bool {
+        filter.kinds.as_ref().is_none_or(|kinds| kinds.contains(&activity.kind))
     }
 }
 
@@ -167,7 +259,7 @@ async fn a_change_between_execution_and_registration_is_not_missed() {
     let (world, hub) = (World::new(), hub());
     let (changed, told) = (Arc::clone(&world), Arc::clone(&hub));
     // The execution has read "first"; its tags are not registered yet, so the hub cannot find it.
-    *world.meanwhile.lock() = Some(Box::new(move || changed.change(&told, "second")));
+    world.meanwhile.lock().push_back(Box::new(move || changed.change(&told, "second")));
     let mut frames = world.subscribe(&hub, None);
     // As the snapshot or as a change, but it must come.
     let seen = async { while !next(&mut frames).await.0.ends_with("second") {} };
@@ -186,21 +278,45 @@ async fn what_differs_in_nothing_is_not_sent() {
 }
 
 #[tokio::test]
-async fn many_who_ask_the_same_share_one_execution_for_each_change() {
+async fn ten_thousand_who_ask_the_same_share_one_execution_for_each_change() {
     let (world, hub) = (World::new(), hub());
-    let mut all: Vec<Frames> = (0..500).map(|_| world.subscribe(&hub, None)).collect();
+    let mut all: Vec<Frames> = (0..10_000).map(|_| world.subscribe(&hub, None)).collect();
     for frames in &mut all {
         texts(frames, 2).await;
     }
     assert_eq!(hub.operations(), 1);
-    let before = world.executions();
-    world.change(&hub, "second");
-    for frames in &mut all {
-        assert_eq!(next(frames).await.0, "CHANGED second");
+    assert_eq!(
+        (world.executions(), world.asides.load(Ordering::SeqCst)),
+        (1, 1),
+        "they share the snapshot and its end"
+    );
+    for (number, shown) in ["second", "third", "fourth"].into_iter().enumerate() {
+        world.change(&hub, shown);
+        for frames in &mut all {
+            assert_eq!(next(frames).await.0, format!("CHANGED {shown}"));
+        }
+        assert_eq!(world.executions(), number + 2);
     }
-    assert_eq!(world.executions() - before, 1);
     drop(all);
     assert_eq!(hub.operations(), 0, "the last one to leave takes the operation along");
+}
+
+#[tokio::test]
+async fn what_is_silent_is_read_again_however_busy_the_rest_is() {
+    let (world, hub) = (World::over(true), LiveHub::new(TaskTracker::new(), Duration::from_millis(50)));
+    let mut frames = world.subscribe(&hub, None);
+    texts(&mut frames, 2).await;
+    // Woken again as soon as it is done, it would never come to sleep for as long as that.
+    let busy = async {
+        while world.rereads.load(Ordering::SeqCst) == 0 {
+            let before = world.executions();
+            world.change(&hub, "the same");
+            while world.executions() == before {
+                tokio::task::yield_now().await;
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), busy).await.expect("it was not read again");
 }
 
 #[tokio::test]
@@ -228,4 +344,128 @@ async fn a_slow_subscriber_skips_to_the_newest_state() {
         assert_eq!(next(&mut quick).await.0, format!("CHANGED {shown}"));
     }
     assert_eq!(next(&mut slow).await.0, "CHANGED c");
+}
+
+#[tokio::test]
+async fn changes_while_an_execution_runs_collapse_into_one_more() {
+    let (world, hub) = (World::new(), hub());
+    let mut frames = world.subscribe(&hub, None);
+    texts(&mut frames, 2).await;
+    let before = world.executions();
+    let (changed, told) = (Arc::clone(&world), Arc::clone(&hub));
+    world.meanwhile.lock().push_back(Box::new(move || {
+        for shown in ["3", "4", "5", "6"] {
+            changed.change(&told, shown);
+        }
+    }));
+    world.change(&hub, "2");
+    while next(&mut frames).await.0 != "CHANGED 6" {}
+    assert_eq!(world.executions() - before, 2);
+}
+
+proptest! {
+    /// Cell 0 tells which other one is shown, so that each answer is read from other tags than the one before.
+    #[test]
+    fn no_change_is_missed_whenever_it_comes(
+        steps in prop::collection::vec((0usize..4, 1usize..4, 0usize..3), 1..30),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        runtime.block_on(async {
+            let (world, hub) = (World::new(), hub());
+            *world.cells.lock() = vec![1, 1, 1, 1];
+            let mut frames = world.subscribe(&hub, None);
+            let mut shown = next(&mut frames).await.0;
+            next(&mut frames).await;
+            for (cell, value, when) in steps {
+                let (changed, told) = (Arc::clone(&world), Arc::clone(&hub));
+                match when {
+                    // Now; in the middle of an execution, which then has read what was before; now, and then something runs.
+                    0 => world.set(&hub, cell, value),
+                    1 => world.meanwhile.lock().push_back(Box::new(move || changed.set(&told, cell, value))),
+                    _ => {
+                        world.set(&hub, cell, value);
+                        tokio::task::yield_now().await;
+                    }
+                }
+            }
+            // What waited for an execution that never came happens now.
+            let rest: Vec<_> = world.meanwhile.lock().drain(..).collect();
+            rest.into_iter().for_each(|happen| happen());
+            let expected = world.read().0;
+            let caught_up = async {
+                while shown.split(' ').next_back() != Some(&expected) {
+                    shown = next(&mut frames).await.0;
+                }
+            };
+            tokio::time::timeout(Duration::from_secs(20), caught_up).await.expect("a change was missed");
+        });
+    }
+}
+
+#[tokio::test]
+async fn followers_get_every_activity_once_and_in_order_wherever_they_start() {
+    let (world, hub) = (World::new(), hub());
+    for number in 0..1_200 {
+        world.happen(&hub, if number % 3 == 0 { "wanted" } else { "other" });
+    }
+    let mut newest = world.follow(&hub, Some(1_190));
+    assert_eq!(next(&mut newest).await.1, "1192");
+    for after in [0, 1, 599, 1_190] {
+        let mut frames = world.follow(&hub, Some(after));
+        for expected in (1..=1_200).filter(|position| *position > after && position % 3 == 1) {
+            assert_eq!(next(&mut frames).await.1, expected.to_string());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_follower_far_back_delays_nobody_and_shares_what_is_rendered() {
+    let (world, hub) = (World::new(), hub());
+    for _ in 0..20 {
+        world.happen(&hub, "wanted");
+    }
+    let mut quick = world.follow(&hub, Some(20));
+    world.happen(&hub, "wanted");
+    assert_eq!(next(&mut quick).await.1, "21");
+    let held = world.beginning.lock().await;
+    let mut behind: Vec<Frames> = (0..50).map(|_| world.follow(&hub, Some(0))).collect();
+    for frames in &mut behind {
+        assert!(next(frames).now_or_never().is_none(), "the beginning cannot be read yet");
+    }
+    world.happen(&hub, "wanted");
+    assert_eq!(next(&mut quick).await.1, "22");
+    drop(held);
+    let before = world.asides.load(Ordering::SeqCst);
+    for frames in &mut behind {
+        for expected in 1..=22 {
+            assert_eq!(next(frames).await.1, expected.to_string());
+        }
+    }
+    assert!(world.asides.load(Ordering::SeqCst) - before <= 22, "each was rendered for each follower");
+}
+
+#[tokio::test]
+async fn what_passes_no_filter_wakes_nobody_for_long() {
+    let (world, hub) = (World::new(), hub());
+    let mut frames = world.follow(&hub, None);
+    assert!(next(&mut frames).now_or_never().is_none());
+    let reads = || world.reads.load(Ordering::SeqCst);
+    let before = reads();
+    for _ in 0..100 {
+        world.happen(&hub, "other");
+        assert!(next(&mut frames).now_or_never().is_none());
+    }
+    assert_eq!(reads(), before);
+    world.happen(&hub, "wanted");
+    assert_eq!(next(&mut frames).await.1, "101");
+    // But its position moves along, so that it does not age out.
+    let before = reads();
+    for _ in 0..600 {
+        world.happen(&hub, "other");
+        assert!(next(&mut frames).now_or_never().is_none());
+    }
+    assert!((2..10).contains(&(reads() - before)), "{}", reads() - before);
+    assert_eq!(hub.operations(), 1);
+    drop(frames);
+    assert_eq!(hub.operations(), 0);
 }

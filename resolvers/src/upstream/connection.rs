@@ -52,8 +52,10 @@ pub struct UpstreamRequest {
     pub repeatable: bool,
     /// Whether the answer's ETag is kept and revalidated; the transport answers from its copy on 304.
     pub revalidate: bool,
-    /// For metrics and quota: `graphql`, `core`, `conversations.history`. A fixed small set.
+    /// For metrics: `graphql`, `core`, `conversations.history`. A fixed small set.
     pub operation: &'static str,
+    /// The quota that it draws on, as [`QuotaReading::bucket`] names it; mostly the same.
+    pub bucket: &'static str,
 }
 
 impl UpstreamRequest {
@@ -67,6 +69,7 @@ impl UpstreamRequest {
             repeatable: true,
             revalidate: false,
             operation,
+            bucket: operation,
         }
     }
 
@@ -84,6 +87,13 @@ impl UpstreamRequest {
     #[must_use]
     pub fn repeatable(mut self) -> Self {
         self.repeatable = true;
+        self
+    }
+
+    /// Draws on another quota than its operation's.
+    #[must_use]
+    pub fn drawing_on(mut self, bucket: &'static str) -> Self {
+        self.bucket = bucket;
         self
     }
 
@@ -113,7 +123,7 @@ pub trait Transport: Send + Sync {
     /// answer, which the provider's client maps.
     async fn send(&self, request: UpstreamRequest) -> Result<UpstreamResponse, UpstreamError>;
 
-    /// Records what the provider said of a quota.
+    /// Records what the provider said of a quota. While it is used up, requests that draw on it are refused here.
     fn quota(&self, quota: QuotaReading);
 }
 

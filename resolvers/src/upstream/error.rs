@@ -38,6 +38,8 @@ pub enum UpstreamErrorKind {
     CircuitOpen,
     /// The base URL leads to an address that is not allowed.
     AddressRefused,
+    /// The provider was not asked: something failed here, and was logged where it did.
+    Internal,
 }
 
 impl UpstreamError {
@@ -60,7 +62,8 @@ impl UpstreamErrorKind {
         match self {
             Self::RateLimited => Some(StaleReason::RateLimited),
             Self::AuthExpired => Some(StaleReason::AuthExpired),
-            Self::Down | Self::AddressRefused => Some(StaleReason::ProviderDown),
+            // Of these, too, all that can be said is that the provider could not be asked.
+            Self::Down | Self::AddressRefused | Self::Internal => Some(StaleReason::ProviderDown),
             Self::Timeout => Some(StaleReason::Timeout),
             Self::CircuitOpen => Some(StaleReason::CircuitOpen),
             Self::Forbidden | Self::NotFound | Self::Rejected => None,

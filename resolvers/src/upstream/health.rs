@@ -101,6 +101,13 @@ impl Health {
         self.0.lock().quotas.insert(quota.bucket, quota);
     }
 
+    /// When a quota that is used up is full again.
+    pub(super) fn spent_until(&self, bucket: &str, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let inner = self.0.lock();
+        let quota = inner.quotas.get(bucket).filter(|quota| quota.remaining.is_some_and(|remaining| remaining <= 0))?;
+        quota.resets_at.filter(|resets_at| *resets_at > now)
+    }
+
     pub(super) fn reading(&self) -> HealthReading {
         let inner = self.0.lock();
         let mut latencies: Vec<Duration> = inner.calls.iter().map(|(_, took)| *took).collect();

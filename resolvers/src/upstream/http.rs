@@ -1,4 +1,4 @@
-//! The transport of one integration: every call passes its guard, breaker, limiter, retries and ETags, in this order.
+//! The transport of one integration: every call passes its guard, limiter, quota, breaker, retries and ETags.
 
 use std::{sync::Arc, time::Duration};
 
@@ -94,6 +94,14 @@ impl HttpTransport {
         self.breaker.state()
     }
 
+    /// Refuses what the provider would refuse too: it has said that the quota is used up, and until when.
+    fn affords(&self, request: &UpstreamRequest) -> Result<(), UpstreamError> {
+        let now = self.shared.clock.now();
+        let Some(until) = self.health.spent_until(request.bucket, now) else { return Ok(()) };
+        let wait = (until - now).to_std().unwrap_or_default();
+        Err(UpstreamError::new(UpstreamErrorKind::RateLimited, "the quota is used up").retry_after(wait))
+    }
+
     /// One attempt, accounted for.
     async fn attempt(
         &self,
@@ -185,6 +193,8 @@ impl HttpTransport {
             let Ok(Ok(turn)) = turn else {
                 return Err(UpstreamError::new(UpstreamErrorKind::Timeout, "too many calls wait for this provider"));
             };
+            // Those before us in the queue may have used it up.
+            self.affords(request)?;
             let deadline = *deadline.get_or_insert_with(|| Instant::now() + timeout);
             let outcome = self.attempt(request, kept, deadline).await;
             drop(turn);

@@ -226,6 +226,27 @@ async fn an_answer_that_is_too_large_or_too_late_is_an_error() {
 }
 
 #[tokio::test]
+async fn while_a_quota_is_known_to_be_used_up_nothing_that_draws_on_it_leaves() {
+    let server = Server::answering(&["200|ok"]).await;
+    let (clock, transport) = transport_with(&server, Limits::default());
+    let quota = |remaining, resets_at| QuotaReading { bucket: "core", limit: None, remaining, resets_at };
+    let reset = DateTime::from_timestamp(60, 0);
+    transport.quota(quota(Some(0), reset));
+    let error = transport.send(server.get("x")).await.expect_err("refused");
+    assert_eq!((error.kind, error.retry_after), (UpstreamErrorKind::RateLimited, Some(Duration::from_mins(1))));
+    let revalidated = transport.send(server.get("x").revalidate()).await;
+    assert_eq!(revalidated.expect_err("refused").kind, UpstreamErrorKind::RateLimited);
+    assert_eq!((server.count(), transport.health().calls), (0, 0));
+    assert!(transport.send(server.get("x").drawing_on("other")).await.is_ok(), "another quota");
+    clock.advance(chrono::Duration::seconds(60));
+    assert!(transport.send(server.get("x")).await.is_ok(), "it is full again");
+    for unclear in [quota(Some(0), None), quota(None, DateTime::from_timestamp(999, 0)), quota(Some(1), reset)] {
+        transport.quota(unclear.clone());
+        assert!(transport.send(server.get("x")).await.is_ok(), "{unclear:?}");
+    }
+}
+
+#[tokio::test]
 async fn calls_take_turns_and_quotas_are_remembered() {
     let server = Server::answering(&["200|ok"]).await;
     let (_, transport) = transport_with(&server, Limits { concurrency: 2, ..Limits::default() });

@@ -30,7 +30,7 @@ pub fn allowed<'a>(ctx: &Context<'a>, role: Role) -> Result<&'a Ports, PortError
     Ok(ports)
 }
 
-/// A name or a title: trimmed, 1 to 200 characters, on one line.
+/// A name or a title: trimmed, 1 to 200 characters, on one line, and something of it can be seen.
 pub fn title(field: &str, text: &str) -> Result<String, PortError> {
     let text = text.trim();
     let length = text.chars().count();
@@ -40,7 +40,21 @@ pub fn title(field: &str, text: &str) -> Result<String, PortError> {
     if text.chars().any(char::is_control) {
         return bad(field, "must not contain control characters");
     }
+    if text.chars().all(is_invisible) {
+        return bad(field, "must have a character that can be seen");
+    }
     Ok(text.to_owned())
+}
+
+/// Characters that show nothing by themselves: Unicode's default-ignorable ones (zero-width ones, controls of direction, variation
+/// selectors, tags), fillers, and white space.
+fn is_invisible(letter: char) -> bool {
+    letter.is_whitespace()
+        || matches!(letter,
+            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
+            | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+            | '\u{2800}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}'
+            | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 /// A longer text, which may have lines: trimmed, `None` when empty.
@@ -184,6 +198,15 @@ mod tests {
             ("   ", None),
             ("two\nlines", None),
             ("nul\0", None),
+            ("\u{200b}", None),
+            (" \u{200b}\u{feff}\u{2060} ", None),
+            ("\u{202e}\u{202c}", None),
+            ("\u{2066}\u{2069}\u{200f}", None),
+            ("\u{3164}\u{a0}\u{2800}", None),
+            ("\u{e0041}\u{fe0f}", None),
+            ("a\u{200b}", Some("a\u{200b}")),
+            ("\u{200f}שלום", Some("\u{200f}שלום")),
+            ("👩\u{200d}🚀", Some("👩\u{200d}🚀")),
             (&"x".repeat(200), Some("x".repeat(200).as_str())),
             (&"x".repeat(201), None),
             (&"ü".repeat(200), Some("ü".repeat(200).as_str())),

@@ -128,27 +128,6 @@ fn possible_types_are_told_by_introspection() {
 }
 
 #[test]
-fn entities_are_found_by_id_and_a_failing_one_is_its_own_null() {
-    let fake = Arc::new(Fake::new().failing("AsanaTask"));
-    let representations = json!([
-        {"__typename": "GithubIssue", "id": node_id("GithubIssue:I1")},
-        {"__typename": "AsanaTask", "id": node_id("AsanaTask:T1")},
-        {"__typename": "GithubUser", "id": node_id("GithubIssue:I1")},
-        {"__typename": "Dashboard", "id": crate::fake::own_id("Dashboard", "d1")},
-        {"__typename": "WorkItemsWidget", "id": crate::fake::own_id("Widget", "0")},
-    ]);
-    let document = "query($r: [_Any!]!) { _entities(representations: $r) { __typename ... on GithubIssue { title }
-        ... on Dashboard { slug } ... on Widget { title } } }";
-    let response = run_as(&fake, Role::Viewer, document, json!({"r": representations}));
-    let expected = concat!(
-        r#"{"_entities":[{"__typename":"GithubIssue","title":"Broken"},null,null,"#,
-        r#"{"__typename":"Dashboard","slug":"team"},{"__typename":"WorkItemsWidget","title":"Widget 0"}]}"#
-    );
-    assert_eq!(serde_json::to_string(&response.data).expect("JSON"), expected, "{:?}", response.errors);
-    assert_eq!(response.errors.len(), 1);
-}
-
-#[test]
 fn webhook_deliveries_are_for_administrators() {
     let fake = Arc::new(Fake::new());
     let document =

@@ -3,7 +3,9 @@
 #![expect(clippy::expect_used, reason = "a test fails by panicking")]
 
 mod answers;
+mod coerce;
 mod contract;
+mod entities;
 mod errors;
 mod fake;
 mod inputs;

@@ -1,54 +1,68 @@
-//! `graphql-transport-ws` over WebSocket: the protocol as a state machine without I/O, and the socket that drives it.
+//! `graphql-transport-ws` over WebSocket: handshake and frames of RFC 6455, the protocol as a state machine without I/O, and the
+//! socket that drives it. Why all of it is our own: docs/adr/0008.
 
+mod budget;
+mod frame;
+mod handshake;
 mod message;
+mod outbox;
 mod protocol;
 mod socket;
+mod wire;
 
-use std::sync::Arc;
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
-use axum::{
-    extract::WebSocketUpgrade,
-    response::{IntoResponse, Response},
+use axum::{extract::FromRequestParts, response::Response};
+use http::{HeaderMap, request::Parts};
+use hyper_util::rt::TokioIo;
+
+use self::{
+    handshake::{Refusal, Upgrade},
+    outbox::Frame,
+    protocol::{Close, code},
+    socket::Socket,
+    wire::Wire,
 };
-use http::{HeaderMap, HeaderValue, StatusCode};
-
-use self::protocol::{Close, code};
+use super::admission;
 use crate::http::{App, graphql::bearer};
 
 /// The subprotocol.
 pub const SUBPROTOCOL: &str = "graphql-transport-ws";
 
-/// Read in small steps: the buffer is allocated for each socket, and cleared for each read.
-const READ_BUFFER: usize = 4 * 1024;
-/// A frame must fit as a whole. The buffer never holds more than one: the next is sent when the last has left.
-const MAX_FRAME: usize = 16 * 1024 * 1024;
+/// How long the other side may take to answer a close frame.
+const GOODBYE: Duration = Duration::from_secs(2);
 
-/// Answers the upgrade.
-pub fn accept(app: Arc<App>, headers: &HeaderMap, mut upgrade: WebSocketUpgrade) -> Response {
-    let Ok(permit) = Arc::clone(&app.sockets).try_acquire_owned() else {
-        return (StatusCode::SERVICE_UNAVAILABLE, "too many open sockets\n").into_response();
-    };
-    let spoken = upgrade.requested_protocols().any(|protocol| protocol == SUBPROTOCOL);
-    if spoken {
-        upgrade.set_selected_protocol(HeaderValue::from_static(SUBPROTOCOL));
+/// Whether a request asks to become a WebSocket.
+pub struct Asked(pub Option<Result<Upgrade, Refusal>>);
+
+impl<S: Send + Sync> FromRequestParts<S> for Asked {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Infallible> {
+        Ok(Self(Upgrade::take(parts)))
     }
+}
+
+/// Answers the upgrade, and serves the socket in one task.
+pub fn accept(app: Arc<App>, headers: &HeaderMap, upgrade: Upgrade) -> Response {
+    let Some(place) = app.admission.enter("websocket") else { return admission::full() };
     let key = bearer(headers).map(str::to_owned);
-    let limit = app.live.max_message_bytes;
-    upgrade
-        .read_buffer_size(READ_BUFFER)
-        .write_buffer_size(0)
-        .max_write_buffer_size(MAX_FRAME)
-        .max_message_size(limit)
-        .max_frame_size(limit)
-        .on_upgrade(move |socket| async move {
-            let tracker = app.tracker.clone();
-            let _permit = permit;
-            if spoken {
-                tracker.track_future(socket::Socket::new(app, key).run(socket)).await;
-            } else {
-                socket::refuse(socket, Close::new(code::SUBPROTOCOL, "Subprotocol not acceptable")).await;
-            }
-        })
+    let spoken = upgrade.spoken;
+    let (response, connection) = upgrade.accept();
+    let tracker = app.tracker.clone();
+    tracker.spawn(async move {
+        let Ok(connection) = connection.await else { return };
+        let live = &app.metrics.live;
+        let wire = Wire::new(TokioIo::new(connection), app.live.max_message_bytes, live.queued_bytes.clone());
+        if spoken {
+            Socket::new(app, key, place).run(wire).await;
+        } else {
+            live.closed(code::SUBPROTOCOL);
+            let close = Close::new(code::SUBPROTOCOL, "Subprotocol not acceptable");
+            wire.say_goodbye(Frame::close(&close), GOODBYE).await;
+        }
+    });
+    response
 }
 
 #[cfg(test)]

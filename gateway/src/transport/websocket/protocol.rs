@@ -8,18 +8,24 @@ use serde::Deserialize;
 use super::message::Incoming;
 use crate::transport::{error::RequestError, params::Params};
 
-/// Close codes of the protocol.
+/// Close codes, of RFC 6455 and of the protocol.
 pub(super) mod code {
     pub(in super::super) const GOING_AWAY: u16 = 1001;
+    pub(in super::super) const PROTOCOL_ERROR: u16 = 1002;
+    pub(in super::super) const NOT_TEXT: u16 = 1007;
     pub(in super::super) const TOO_BIG: u16 = 1009;
-    pub(in super::super) const INTERNAL: u16 = 1011;
+    /// graphql-ws takes 1011 for fatal, and comes back after this one.
+    pub(in super::super) const TRY_AGAIN: u16 = 1013;
     pub(in super::super) const INVALID: u16 = 4400;
     pub(in super::super) const UNAUTHORIZED: u16 = 4401;
     pub(in super::super) const FORBIDDEN: u16 = 4403;
     pub(in super::super) const SUBPROTOCOL: u16 = 4406;
     pub(in super::super) const INIT_TIMEOUT: u16 = 4408;
     pub(in super::super) const DUPLICATE: u16 = 4409;
-    pub(in super::super) const TOO_MANY_INITS: u16 = 4429;
+    /// Of our own: the client does not read what it is sent. Clients of the protocol come back after it.
+    pub(in super::super) const UNREAD: u16 = 4413;
+    /// Too many initialisation requests; and of our own, too many messages. Clients of the protocol do not come back.
+    pub(in super::super) const TOO_MANY: u16 = 4429;
 }
 
 /// A close frame takes 125 bytes, the code two of them.
@@ -139,7 +145,7 @@ impl Protocol {
 
     fn init(&mut self, message: &Incoming<'_>) -> Action {
         if self.phase != Phase::Waiting {
-            return Action::Close(Close::new(code::TOO_MANY_INITS, "Too many initialisation requests"));
+            return Action::Close(Close::new(code::TOO_MANY, "Too many initialisation requests"));
         }
         let payload = match object(message) {
             Ok(payload) => payload,

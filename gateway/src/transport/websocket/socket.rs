@@ -1,19 +1,34 @@
-//! Drives one WebSocket: feeds the protocol, runs the operations, sends what they answer. One task, no locks.
+//! Drives one WebSocket: feeds the protocol, runs the operations, sends what they answer. One task, no locks, no timer of its own
+//! once it is initialised.
 
-use std::{collections::HashMap, pin::pin, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    pin::{Pin, pin},
+    sync::Arc,
+    time::Duration,
+};
 
-use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket};
 use bytes::Bytes;
 use futures::{
     FutureExt, StreamExt,
     future::BoxFuture,
     stream::{self, AbortHandle, Abortable, BoxStream, SelectAll},
 };
-use tokio::time::{Instant, Interval, MissedTickBehavior, timeout};
+use prometheus_client::metrics::counter::Counter;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    time::{Instant, Sleep, timeout},
+};
+use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use super::{
+    GOODBYE,
+    budget::Budget,
+    frame::Message,
     message,
+    outbox::{Frame, Outbox},
     protocol::{Action, Close, Protocol, code},
+    wire::{Heard, Wire},
 };
 use crate::{
     document::OperationKind,
@@ -22,20 +37,21 @@ use crate::{
         context::new_id,
         graphql::{execute, strip_bearer, subscribe},
     },
+    telemetry::live::Limit,
     transport::{
+        admission::Place,
         engine::{Answer, AuthError, Caller, ParsedOperation},
         error::RequestError,
+        keep_alive::{Tick, Ticks},
         params::{Origin, Params},
     },
 };
 
-/// Whoever does not read for so long is gone.
-const SEND_TIMEOUT: Duration = Duration::from_secs(30);
 /// Pings without any answer after which the other side is gone.
 const UNANSWERED_PINGS: u32 = 3;
 const CURSOR_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a close frame may take to be answered.
-const GOODBYE: Duration = Duration::from_secs(2);
+/// Who does not read may still come to it, and learn why it was closed.
+const GOODBYE_TO_THE_SLOW: Duration = Duration::from_secs(10);
 
 enum Event {
     Next(Bytes),
@@ -44,125 +60,191 @@ enum Event {
 }
 
 type Events = BoxStream<'static, (Arc<str>, Event)>;
-/// Why the loop ends: with a close frame, or without, because nobody is there.
-type End = Option<Close>;
+
+/// Why the loop ends.
+enum End {
+    /// We close.
+    Close(Close),
+    /// The other side closes, with this code.
+    Closed(Option<u16>),
+    /// Nobody is there.
+    Gone,
+}
+
+/// What the engine was asked for.
+enum Told {
+    Caller(Result<Caller, AuthError>),
+    Cursor(Option<String>),
+}
 
 /// What may happen, one at a time.
 enum Happening {
-    Message(Option<Result<Message, axum::Error>>),
-    Authenticated(Result<Caller, AuthError>),
-    Event(Arc<str>, Event),
-    InitLate,
-    Ping,
+    Tick(Tick),
     Revoked,
-    Shutdown,
+    InitLate,
+    Told(Told),
+    Event(Arc<str>, Event),
+    Heard(Heard),
 }
 
 /// The state of one connection.
 pub(super) struct Socket {
     app: Arc<App>,
+    place: Place,
     /// The key of the upgrade's `Authorization` header, for clients that can set one.
     key: Option<String>,
     protocol: Protocol,
     caller: Option<Caller>,
-    authenticating: Option<BoxFuture<'static, Result<Caller, AuthError>>>,
+    asked: Option<BoxFuture<'static, Told>>,
     events: SelectAll<Events>,
     running: HashMap<Arc<str>, AbortHandle>,
-    ping: Interval,
+    budget: Budget,
+    frames: Counter,
     unanswered: u32,
+    /// What had left at the last tick, while something waits.
+    taken: Option<u64>,
 }
 
 impl Socket {
-    pub(super) fn new(app: Arc<App>, key: Option<String>) -> Self {
-        let every = Duration::from_secs(app.live.ping_seconds);
-        let mut ping = tokio::time::interval_at(Instant::now() + every, every);
-        ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    pub(super) fn new(app: Arc<App>, key: Option<String>, place: Place) -> Self {
         Self {
             protocol: Protocol::new(app.live.max_operations_per_socket),
+            budget: Budget::new(app.live.max_messages_per_second, Instant::now()),
+            frames: app.metrics.frames("websocket"),
             app,
+            place,
             key,
             caller: None,
-            authenticating: None,
+            asked: None,
             events: SelectAll::new(),
             running: HashMap::new(),
-            ping,
             unanswered: 0,
+            taken: None,
         }
     }
 
     /// Runs until either side ends it.
-    pub(super) async fn run(mut self, mut socket: WebSocket) {
-        let _open = self.app.metrics.socket("websocket");
+    pub(super) async fn run<W: AsyncRead + AsyncWrite + Unpin>(mut self, mut wire: Wire<W>) {
+        let app = Arc::clone(&self.app);
+        match self.drive(&mut wire).await {
+            End::Gone => {}
+            End::Closed(code) => {
+                let answer = code.map_or_else(Frame::empty_close, |code| Frame::close(&Close::new(code, "")));
+                drop(self);
+                wire.say_goodbye(answer, GOODBYE).await;
+            }
+            End::Close(close) => {
+                app.metrics.live.closed(close.code);
+                // Its subscriptions end now, not after the goodbye.
+                drop(self);
+                let patience = if close.code == code::UNREAD { GOODBYE_TO_THE_SLOW } else { GOODBYE };
+                wire.say_goodbye(Frame::close(&close), patience).await;
+            }
+        }
+    }
+
+    async fn drive<W: AsyncRead + AsyncWrite + Unpin>(&mut self, wire: &mut Wire<W>) -> End {
+        let mut ticks: Ticks = self.app.keep_alive.join();
+        if ticks.is_over() {
+            return self.shutdown();
+        }
         let init = Duration::from_millis(self.app.live.init_timeout_milliseconds);
-        let mut late = pin!(tokio::time::sleep(init).fuse());
-        let shutdown = self.app.shutdown.clone();
-        let end = loop {
-            let revoked = self.caller.as_ref().map(|caller| caller.revoked.clone());
+        let mut late: Option<Pin<Box<Sleep>>> = Some(Box::pin(tokio::time::sleep(init)));
+        let mut revoked: Pin<&mut Option<WaitForCancellationFutureOwned>> = pin!(None);
+        loop {
+            let room = wire.outbox.has_room() && !self.events.is_empty();
+            // Events before the connection: what is ready is written with one call.
             let happening = tokio::select! {
-                () = shutdown.cancelled() => Happening::Shutdown,
-                () = async { revoked.as_ref()?.cancelled().await; Some(()) }.map(|_| ()), if revoked.is_some() => Happening::Revoked,
-                () = &mut late => Happening::InitLate,
-                result = async { self.authenticating.as_mut()?.await.into() }, if self.authenticating.is_some() => {
-                    match result { Some(result) => Happening::Authenticated(result), None => continue }
-                }
-                message = socket.recv() => Happening::Message(message),
-                Some((id, event)) = self.events.next(), if !self.events.is_empty() => Happening::Event(id, event),
-                _ = self.ping.tick() => Happening::Ping,
+                biased;
+                tick = ticks.next() => Happening::Tick(tick),
+                Some(()) = maybe(revoked.as_mut().as_pin_mut()), if revoked.is_some() => Happening::Revoked,
+                Some(()) = maybe(late.as_mut()), if late.is_some() => Happening::InitLate,
+                Some(told) = maybe(self.asked.as_mut()), if self.asked.is_some() => Happening::Told(told),
+                Some((id, event)) = self.events.next(), if room => Happening::Event(id, event),
+                heard = std::future::poll_fn(|cx| wire.poll(cx)) => Happening::Heard(heard),
             };
-            if let Err(end) = self.handle(&mut socket, happening).await {
-                break end;
+            if let Happening::Told(Told::Caller(Ok(caller))) = &happening {
+                late = None;
+                revoked.set(Some(caller.revoked.clone().cancelled_owned()));
+            } else if let Happening::InitLate = &happening {
+                late = None;
             }
-        };
-        if let Some(close) = end {
-            refuse(socket, close).await;
+            if let Err(end) = self.handle(&mut wire.outbox, happening) {
+                return end;
+            }
         }
     }
 
-    async fn handle(&mut self, socket: &mut WebSocket, happening: Happening) -> Result<(), End> {
+    fn handle(&mut self, outbox: &mut Outbox, happening: Happening) -> Result<(), End> {
         match happening {
-            Happening::Shutdown => Err(Some(Close::new(code::GOING_AWAY, "The server restarts: connect again"))),
-            Happening::Revoked => Err(Some(Close::new(code::FORBIDDEN, "The API key was revoked"))),
-            Happening::InitLate => self.protocol.init_timeout().map_or(Ok(()), |close| Err(Some(close))),
-            Happening::Authenticated(result) => {
-                self.authenticating = None;
-                match result {
-                    Ok(caller) => {
-                        self.caller = Some(caller);
-                        self.protocol.authenticated();
-                        send(socket, message::ack()).await
-                    }
-                    Err(AuthError::Unavailable) => Err(Some(Close::new(code::INTERNAL, "Try again later"))),
-                    Err(error) => Err(Some(Close::new(code::FORBIDDEN, format!("Forbidden: {error}")))),
-                }
+            Happening::Tick(Tick::Shutdown) => Err(self.shutdown()),
+            Happening::Tick(Tick::KeepAlive) => self.tick(outbox),
+            Happening::Revoked => Err(End::Close(Close::new(code::FORBIDDEN, "The API key was revoked"))),
+            Happening::InitLate => match self.protocol.init_timeout() {
+                Some(close) => Err(self.met(Limit::InitTimeout, close)),
+                None => Ok(()),
+            },
+            Happening::Told(told) => {
+                self.asked = None;
+                self.told(outbox, told)
             }
-            Happening::Message(message) => self.message(socket, message).await,
-            Happening::Event(id, event) => self.event(socket, &id, event).await,
-            Happening::Ping => self.send_ping(socket).await,
+            Happening::Event(id, event) => {
+                self.event(outbox, &id, event);
+                Ok(())
+            }
+            Happening::Heard(heard) => self.heard(outbox, heard),
         }
     }
 
-    async fn message(
-        &mut self,
-        socket: &mut WebSocket,
-        message: Option<Result<Message, axum::Error>>,
-    ) -> Result<(), End> {
-        self.unanswered = 0;
-        let action = match message {
-            Some(Ok(Message::Text(text))) => self.protocol.text(&text),
-            Some(Ok(Message::Binary(_))) => Protocol::binary(),
-            Some(Ok(Message::Ping(_) | Message::Pong(_))) => Action::Nothing,
-            Some(Ok(Message::Close(_))) => {
-                // Reading on sends the answer to the close frame.
-                let _ = timeout(GOODBYE, async { while let Some(Ok(_)) = socket.recv().await {} }).await;
-                return Err(None);
+    fn told(&mut self, outbox: &mut Outbox, told: Told) -> Result<(), End> {
+        match told {
+            Told::Caller(Ok(caller)) => {
+                if !self.place.belongs_to(&caller.tenant) {
+                    let most = self.app.live.max_sockets_per_tenant;
+                    let reason = format!("Try again later: the tenant has {most} open sockets");
+                    return Err(End::Close(Close::new(code::TRY_AGAIN, reason)));
+                }
+                self.caller = Some(caller);
+                self.protocol.authenticated();
+                self.reply(outbox, message::ack())
             }
-            None => return Err(None),
-            Some(Err(error)) => return Err(broken(&error)),
+            Told::Caller(Err(AuthError::Unavailable)) => {
+                Err(End::Close(Close::new(code::TRY_AGAIN, "Try again later: the key could not be checked")))
+            }
+            Told::Caller(Err(error)) => Err(End::Close(Close::new(code::FORBIDDEN, format!("Forbidden: {error}")))),
+            Told::Cursor(Some(cursor)) => self.reply(outbox, message::ping(&cursor)),
+            Told::Cursor(None) => Ok(()),
+        }
+    }
+
+    fn heard(&mut self, outbox: &mut Outbox, heard: Heard) -> Result<(), End> {
+        let message = match heard {
+            Heard::Message(message) => message,
+            Heard::Sent => return Ok(()),
+            Heard::Gone => return Err(End::Gone),
+            Heard::Broken(close) if close.code == code::TOO_BIG => return Err(self.met(Limit::MessageBytes, close)),
+            Heard::Broken(close) => return Err(End::Close(close)),
         };
+        self.unanswered = 0;
+        if !self.budget.take(Instant::now()) {
+            let reason = format!("Too many messages: {} a second are allowed", self.app.live.max_messages_per_second);
+            return Err(self.met(Limit::Messages, Close::new(code::TOO_MANY, reason)));
+        }
+        let action = match message {
+            Some(Message::Text(text)) => self.protocol.text(&text),
+            Some(Message::Binary) => Protocol::binary(),
+            Some(Message::Ping(payload)) => return self.reply(outbox, Frame::pong(&payload)),
+            Some(Message::Pong) | None => Action::Nothing,
+            Some(Message::Close(code)) => return Err(End::Closed(code)),
+        };
+        self.act(outbox, action)
+    }
+
+    fn act(&mut self, outbox: &mut Outbox, action: Action) -> Result<(), End> {
         match action {
             Action::Nothing => Ok(()),
-            Action::Close(close) => Err(Some(close)),
-            Action::Pong(payload) => send(socket, message::pong(payload.as_deref())).await,
+            Action::Close(close) => Err(End::Close(close)),
+            Action::Pong(payload) => self.reply(outbox, message::pong(payload.as_deref())),
             Action::Cancel(id) => {
                 self.cancel(&id);
                 Ok(())
@@ -175,8 +257,31 @@ impl Socket {
                 self.start(&id, params);
                 Ok(())
             }
-            Action::Refuse(id, error) => send_payload(socket, message::error(&id, &error.to_list())).await,
+            Action::Refuse(id, error) => {
+                self.app.metrics.live.hit(Limit::Operations);
+                self.reply(outbox, message::error(&id, error.to_list()))
+            }
         }
+    }
+
+    /// Sends what the client asked for by a message: of that it can ask for more than it reads.
+    fn reply(&self, outbox: &mut Outbox, frame: Frame) -> Result<(), End> {
+        let most = self.app.live.max_queued_bytes;
+        if outbox.push_reply(frame, most) {
+            return Ok(());
+        }
+        let reason = format!("Too much is unread: {most} bytes of replies may wait");
+        Err(self.met(Limit::QueuedBytes, Close::new(code::UNREAD, reason)))
+    }
+
+    fn met(&self, limit: Limit, close: Close) -> End {
+        self.app.metrics.live.hit(limit);
+        End::Close(close)
+    }
+
+    fn shutdown(&self) -> End {
+        let hint = serde_json::json!({ "retryAfterMs": self.app.admission.retry_after_milliseconds() });
+        End::Close(Close::new(code::GOING_AWAY, hint.to_string()))
     }
 
     fn authenticate(&mut self, authorization: Option<String>) {
@@ -186,7 +291,7 @@ impl Socket {
             Some(value) => Some(strip_bearer(&value).unwrap_or_default().to_owned()),
             None => self.key.take(),
         };
-        self.authenticating = Some(async move { engine.authenticate(key.as_deref()).await }.boxed());
+        self.asked = Some(async move { Told::Caller(engine.authenticate(key.as_deref()).await) }.boxed());
     }
 
     fn start(&mut self, id: &Arc<str>, params: Params) {
@@ -199,6 +304,7 @@ impl Socket {
         let events = events.map(move |event| (Arc::clone(&named), event));
         self.events.push(Abortable::new(events, registration).boxed());
         self.running.insert(Arc::clone(id), handle);
+        self.app.metrics.live.socket_operations.inc();
     }
 
     fn open(&self, params: Params) -> Result<BoxStream<'static, Event>, RequestError> {
@@ -217,7 +323,7 @@ impl Socket {
                     Err(error) => stream::once(async move { Event::Error(error.to_list()) }).boxed(),
                 }
             };
-            return Ok(stream::once(begin).flatten().boxed());
+            return Ok(begin.boxed().flatten_stream().boxed());
         }
         Ok(once(Arc::clone(&self.app), caller, operation))
     }
@@ -225,22 +331,23 @@ impl Socket {
     fn cancel(&mut self, id: &str) {
         if let Some(handle) = self.running.remove(id) {
             handle.abort();
+            self.app.metrics.live.socket_operations.dec();
         }
     }
 
-    async fn event(&mut self, socket: &mut WebSocket, id: &str, event: Event) -> Result<(), End> {
+    fn event(&mut self, outbox: &mut Outbox, id: &str, event: Event) {
         match event {
             Event::Next(payload) => {
-                self.app.metrics.frame("websocket");
-                send_payload(socket, message::next(id, &payload)).await
+                self.frames.inc();
+                outbox.push(message::next(id, payload));
             }
             Event::Error(errors) => {
                 self.forget(id);
-                send_payload(socket, message::error(id, &errors)).await
+                outbox.push(message::error(id, errors));
             }
             Event::Complete => {
                 self.forget(id);
-                send(socket, message::complete(id)).await
+                outbox.push(message::complete(id));
             }
         }
     }
@@ -251,17 +358,37 @@ impl Socket {
         self.cancel(id);
     }
 
-    async fn send_ping(&mut self, socket: &mut WebSocket) -> Result<(), End> {
-        let Some(caller) = self.caller.clone() else { return Ok(()) };
+    /// A period has passed: is somebody there, and does it read? Then it is pinged.
+    fn tick(&mut self, outbox: &mut Outbox) -> Result<(), End> {
+        let taken = (!outbox.is_empty()).then(|| outbox.taken());
+        if taken.is_some() && self.taken == taken {
+            let seconds = self.app.live.ping_seconds;
+            let reason = format!("Too much is unread: nothing was read for {seconds} seconds");
+            return Err(self.met(Limit::Stalled, Close::new(code::UNREAD, reason)));
+        }
+        self.taken = taken;
+        let Some(caller) = self.caller.clone().filter(|_| self.asked.is_none()) else { return Ok(()) };
         self.unanswered += 1;
         if self.unanswered > UNANSWERED_PINGS {
-            return Err(Some(Close::new(code::GOING_AWAY, "Pings were not answered")));
+            return Err(End::Close(Close::new(code::GOING_AWAY, "Pings were not answered")));
         }
-        match timeout(CURSOR_TIMEOUT, self.app.engine.head_cursor(&caller)).await {
-            Ok(cursor) => send(socket, message::ping(&cursor)).await,
-            Err(_) => Ok(()),
-        }
+        let engine = Arc::clone(&self.app.engine);
+        let cursor = async move { Told::Cursor(timeout(CURSOR_TIMEOUT, engine.head_cursor(&caller)).await.ok()) };
+        self.asked = Some(cursor.boxed());
+        Ok(())
     }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        let running = i64::try_from(self.running.len()).unwrap_or(i64::MAX);
+        self.app.metrics.live.socket_operations.dec_by(running);
+    }
+}
+
+/// Waits for what there is; for nothing, `None` at once.
+async fn maybe<F: Future + Unpin>(future: Option<F>) -> Option<F::Output> {
+    Some(future?.await)
 }
 
 /// A query or a mutation: one answer, then the end.
@@ -273,42 +400,4 @@ fn once(app: Arc<App>, caller: Caller, operation: ParsedOperation) -> BoxStream<
         }
     };
     answered.map(stream::iter).flatten_stream().boxed()
-}
-
-/// What a broken message means.
-fn broken(error: &axum::Error) -> End {
-    let text = error.to_string();
-    if text.contains("too long") || text.contains("too big") {
-        return Some(Close::new(code::TOO_BIG, "The message is too big"));
-    }
-    if text.contains("UTF-8") || text.contains("utf-8") {
-        return Some(Close::new(code::INVALID, "Invalid message received"));
-    }
-    None
-}
-
-async fn send(socket: &mut WebSocket, text: Utf8Bytes) -> Result<(), End> {
-    match timeout(SEND_TIMEOUT, socket.send(Message::Text(text))).await {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(_)) | Err(_) => Err(None),
-    }
-}
-
-async fn send_payload(socket: &mut WebSocket, text: Option<Utf8Bytes>) -> Result<(), End> {
-    match text {
-        Some(text) => send(socket, text).await,
-        None => Err(Some(Close::new(code::INTERNAL, "Internal error"))),
-    }
-}
-
-/// Sends the close frame and waits a moment for the other side's, so that it is not lost.
-pub(super) async fn refuse(mut socket: WebSocket, close: Close) {
-    let frame = CloseFrame { code: close.code, reason: close.reason.as_ref().into() };
-    let goodbye = async {
-        if socket.send(Message::Close(Some(frame))).await.is_ok() {
-            while let Some(Ok(_)) = socket.recv().await {}
-        }
-    };
-    // Whoever does not answer is left.
-    let _ = timeout(GOODBYE, goodbye).await;
 }

@@ -3,7 +3,11 @@
 use std::time::Duration;
 
 use futures::{SinkExt, StreamExt};
-use tokio::{net::TcpStream, time::timeout};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::timeout,
+};
 use tokio_tungstenite::{
     MaybeTlsStream, WebSocketStream, connect_async,
     tungstenite::{Message, client::IntoClientRequest, http::HeaderValue},
@@ -11,7 +15,8 @@ use tokio_tungstenite::{
 
 use crate::{config::Config, fake::Gateway};
 
-struct Client(WebSocketStream<MaybeTlsStream<TcpStream>>);
+/// A socket, and the reason of its close.
+struct Client(WebSocketStream<MaybeTlsStream<TcpStream>>, String);
 
 const INIT: &str = r#"{"type":"connection_init"}"#;
 const ACK: &str = r#"{"type":"connection_ack"}"#;
@@ -27,7 +32,12 @@ impl Client {
         }
         let stream = TcpStream::connect(("127.0.0.1", gateway.port)).await.unwrap();
         let (socket, _) = tokio_tungstenite::client_async(request, MaybeTlsStream::Plain(stream)).await.unwrap();
-        Self(socket)
+        Self(socket, String::new())
+    }
+
+    fn stream(&mut self) -> &mut TcpStream {
+        let MaybeTlsStream::Plain(stream) = self.0.get_mut() else { unreachable!() };
+        stream
     }
 
     async fn open(gateway: &Gateway) -> Self {
@@ -56,6 +66,7 @@ impl Client {
             match timeout(Duration::from_hours(1), self.0.next()).await.expect("nothing came") {
                 Some(Ok(Message::Text(text))) => return text.to_string(),
                 Some(Ok(Message::Close(frame))) => {
+                    self.1 = frame.as_ref().map_or_else(String::new, |frame| frame.reason.to_string());
                     return frame
                         .map_or_else(|| "close".to_owned(), |frame| format!("close {}", u16::from(frame.code)));
                 }
@@ -172,16 +183,45 @@ async fn mistakes_close_with_their_code_and_leave_others_alone() {
 }
 
 #[tokio::test]
+async fn each_kind_of_broken_frame_closes_with_its_code() {
+    use tokio::io::AsyncWriteExt;
+    let gateway = gateway().await;
+    for (what, bytes, expected) in [
+        ("no mask", &[0x81, 0x02, 0x7b, 0x7d][..], "close 1002"),
+        ("reserved bits and an unknown opcode", &[0xff, 0x80, 0, 0, 0, 0], "close 1002"),
+        ("reserved bits", &[0xc1, 0x80, 0, 0, 0, 0], "close 1002"),
+        ("a continuation of nothing", &[0x80, 0x81, 0, 0, 0, 0, 0x41], "close 1002"),
+        ("a ping in two frames", &[0x09, 0x80, 0, 0, 0, 0], "close 1002"),
+        ("no UTF-8", &[0x81, 0x82, 0, 0, 0, 0, 0xff, 0xfe], "close 1007"),
+        ("no UTF-8 in two frames", &[0x01, 0x81, 0, 0, 0, 0, 0xff, 0x80, 0x81, 0, 0, 0, 0, 0xfe], "close 1007"),
+        ("2^62 bytes announced", &[0x81, 0xff, 0x40, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4], "close 1009"),
+        ("a megabyte announced", &[0x81, 0xff, 0, 0, 0, 0, 0, 0x10, 0, 0, 1, 2, 3, 4], "close 1009"),
+        ("binary", &[0x82, 0x81, 0, 0, 0, 0, 0x41], "close 4400"),
+    ] {
+        let mut client = Client::ready(&gateway).await;
+        let MaybeTlsStream::Plain(stream) = client.0.get_mut() else { unreachable!() };
+        stream.write_all(bytes).await.unwrap();
+        assert_eq!(client.next().await, expected, "{what}");
+    }
+}
+
+#[tokio::test]
 async fn bytes_that_are_no_frames_end_the_connection_only() {
     use tokio::io::AsyncWriteExt;
     let gateway = gateway().await;
-    for bytes in [&[0xff; 64][..], &[0x81, 0xfe][..], &[0x81, 0x85, 1, 2, 3, 4, 0xff, 0xfe, 0xfd, 0xfc, 0xfb][..]] {
+    for (bytes, expected) in [
+        (&[0xff; 64][..], "close 1002"),
+        (&[0x81, 0x01, b'a'][..], "close 1002"),
+        (&[0x81, 0x84, 0, 0, 0, 0, 0xff, 0xfe, 0xfd, 0xfc][..], "close 1007"),
+        (&[0x82, 0xff, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0][..], "close 1009"),
+        // A frame that never comes as a whole.
+        (&[0x81, 0xfe][..], "end"),
+    ] {
         let mut client = Client::open(&gateway).await;
-        let MaybeTlsStream::Plain(stream) = client.0.get_mut() else { unreachable!() };
+        let stream = client.stream();
         stream.write_all(bytes).await.unwrap();
         stream.shutdown().await.unwrap();
-        let got = client.next().await;
-        assert!(got == "end" || got.starts_with("close"), "{got}");
+        assert_eq!(client.next().await, expected, "{bytes:02x?}");
     }
     Client::ready(&gateway).await;
 }
@@ -205,7 +245,7 @@ async fn another_subprotocol_is_refused() {
             request.headers_mut().insert("sec-websocket-protocol", HeaderValue::from_str(protocol).unwrap());
         }
         match connect_async(request).await {
-            Ok((socket, _)) => Client(socket).expect("close 4406").await,
+            Ok((socket, _)) => Client(socket, String::new()).expect("close 4406").await,
             // A client that insists on its protocol fails the handshake by itself.
             Err(error) => assert!(error.to_string().contains("ubprotocol"), "{error}"),
         }
@@ -264,13 +304,128 @@ async fn one_socket_runs_only_so_many_operations() {
     client.expect("next").await;
 }
 
+/// The answer to a request that asks for an upgrade, as text.
+async fn upgrade(gateway: &Gateway, headers: &str) -> String {
+    let mut stream = TcpStream::connect(("127.0.0.1", gateway.port)).await.unwrap();
+    let request = format!("GET /graphql HTTP/1.1\r\nHost: localhost\r\nConnection: close, Upgrade\r\n{headers}\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer
+}
+
 #[tokio::test]
 async fn only_so_many_sockets_are_open() {
     let gateway = Gateway::start(|config: &mut Config| config.live.max_sockets = 1).await;
     let client = Client::ready(&gateway).await;
-    let url = format!("ws://127.0.0.1:{}/graphql", gateway.port);
-    assert!(connect_async(url).await.unwrap_err().to_string().contains("503"));
+    const HANDSHAKE: &str =
+        "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+    let answer = upgrade(&gateway, HANDSHAKE).await;
+    assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("retry-after: 5"), "{answer}");
+    let metrics = gateway.app.metrics.encode();
+    assert!(metrics.contains("mullion_live_limit{limit=\"sockets\"} 1\n"), "{metrics}");
+    assert!(metrics.contains("mullion_live_limit_hits_total{limit=\"sockets\"} 1\n"), "{metrics}");
     drop(client);
+    while gateway.app.admission.open() > 0 {
+        tokio::task::yield_now().await;
+    }
+    Client::ready(&gateway).await;
+}
+
+#[tokio::test]
+async fn a_broken_handshake_is_refused() {
+    let gateway = gateway().await;
+    for (headers, expected) in [
+        ("Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n", "400"),
+        ("Upgrade: h2c\r\n", "400"),
+        ("Upgrade: websocket\r\nSec-WebSocket-Version: 8\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n", "426"),
+    ] {
+        let answer = upgrade(&gateway, headers).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {expected}")), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_tenant_has_only_so_many_sockets() {
+    let gateway = Gateway::start(|config: &mut Config| config.live.max_sockets_per_tenant = 1).await;
+    let mut first = Client::ready(&gateway).await;
+    let mut second = Client::open(&gateway).await;
+    second.send(INIT).await;
+    // A code after which clients of the protocol come back.
+    second.expect("close 1013").await;
+    first.subscribe("1", "{hello}").await;
+    first.expect("hello").await;
+}
+
+#[tokio::test]
+async fn a_client_sends_only_so_many_messages() {
+    let gateway = Gateway::start(|config: &mut Config| config.live.max_messages_per_second = 1).await;
+    let mut client = Client::ready(&gateway).await;
+    for _ in 0..6 {
+        client.send(r#"{"type":"ping"}"#).await;
+    }
+    let mut got = client.next().await;
+    while got.contains("pong") {
+        got = client.next().await;
+    }
+    assert_eq!(got, "close 4429");
+    assert!(client.1.contains("1 a second"), "{}", client.1);
+}
+
+#[tokio::test]
+async fn replies_that_are_not_read_close_with_their_code() {
+    let gateway = Gateway::start(|config: &mut Config| {
+        config.live.max_queued_bytes = 200_000;
+        config.live.max_messages_per_second = 1_000_000;
+    })
+    .await;
+    let mut client = Client::ready(&gateway).await;
+    let ping = serde_json::json!({"type": "ping", "payload": {"a": "x".repeat(60_000)}}).to_string();
+    // Until the buffers of the system are full, too; then the server says no more but goodbye.
+    let hits = || gateway.app.metrics.encode().contains("mullion_live_limit_hits_total{limit=\"queued_bytes\"} 1\n");
+    while !hits() && client.0.send(Message::text(ping.clone())).await.is_ok() {}
+    let mut got = client.next().await;
+    while got.contains("pong") {
+        got = client.next().await;
+    }
+    assert_eq!(got, "close 4413");
+    assert!(client.1.contains("unread"), "{}", client.1);
+}
+
+#[tokio::test]
+async fn a_client_that_never_reads_delays_nobody_and_is_told_so() {
+    let gateway = Gateway::start(|config: &mut Config| {
+        config.live.ping_seconds = 1;
+        config.live.max_messages_per_second = 1_000_000;
+    })
+    .await;
+    let mut slow = Client::ready(&gateway).await;
+    slow.subscribe("s", "subscription {flood}").await;
+    let mut quick = Client::ready(&gateway).await;
+    let waiting = || gateway.app.metrics.live.queued_bytes.get();
+    let mut most = 0;
+    while !gateway.app.metrics.encode().contains("mullion_live_limit_hits_total{limit=\"stalled\"} 1\n") {
+        quick.subscribe("q", "subscription {count}").await;
+        for expected in ["1}", "2}", "3}", "complete"] {
+            let mut got = quick.next().await;
+            if got.contains("ping") {
+                quick.send(r#"{"type":"pong"}"#).await;
+                got = quick.next().await;
+            }
+            assert!(got.contains(expected), "{got}");
+        }
+        most = most.max(waiting());
+    }
+    // Nothing more is taken for it than what was begun: 64 KiB, and the frame beyond.
+    assert!(most > 0 && most < 64 * 1024 + 20_000, "{most}");
+    let mut got = slow.next().await;
+    while got.contains("next") || got.contains("ping") {
+        got = slow.next().await;
+    }
+    assert_eq!(got, "close 4413");
+    while waiting() > 0 {
+        tokio::task::yield_now().await;
+    }
 }
 
 #[tokio::test]
@@ -285,8 +440,11 @@ async fn shutdown_and_revocation_close_with_their_codes() {
     let mut client = Client::ready(&second).await;
     let mut waiting = Client::open(&second).await;
     second.app.shutdown.cancel();
-    client.expect("close 1001").await;
-    waiting.expect("close 1001").await;
+    for client in [&mut client, &mut waiting] {
+        client.expect("close 1001").await;
+        let hint: serde_json::Value = serde_json::from_str(&client.1).unwrap();
+        assert!(hint["retryAfterMs"].as_u64().unwrap() <= 500, "{hint}");
+    }
     second.app.tracker.close();
     drop((client, waiting));
     timeout(Duration::from_secs(5), second.app.tracker.wait()).await.unwrap();

@@ -13,6 +13,8 @@ use super::{
 };
 use crate::upstream::{Connection, QuotaReading, UpstreamError, UpstreamErrorKind, UpstreamRequest};
 
+/// All calls draw on one quota.
+const REQUESTS: &str = "requests";
 /// Asana takes as many calls in one batch.
 const BATCH: usize = 10;
 /// Calls in flight at once; Asana allows 50 reads.
@@ -169,7 +171,7 @@ pub(super) async fn write(
 
 /// Sends a call. Statuses that are no success are errors.
 async fn sent(api: &Connection, request: UpstreamRequest) -> Result<Value, UpstreamError> {
-    let response = api.send(request).await?;
+    let response = api.send(request.drawing_on(REQUESTS)).await?;
     let body = serde_json::from_slice::<Value>(&response.body);
     if response.status.is_success() {
         return body.ok().filter(Value::is_object).ok_or_else(no_api);
@@ -179,7 +181,7 @@ async fn sent(api: &Connection, request: UpstreamRequest) -> Result<Value, Upstr
     if error.kind == UpstreamErrorKind::RateLimited {
         let wait = error.retry_after.and_then(|wait| TimeDelta::from_std(wait).ok());
         let resets_at = wait.and_then(|wait| now.checked_add_signed(wait));
-        api.transport.quota(QuotaReading { bucket: "requests", limit: None, remaining: Some(0), resets_at });
+        api.transport.quota(QuotaReading { bucket: REQUESTS, limit: None, remaining: Some(0), resets_at });
     }
     Err(error)
 }

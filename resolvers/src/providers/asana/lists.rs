@@ -14,6 +14,7 @@ use super::{
 use crate::{
     change::{ListRef, NodeRef},
     provider::{ContainerLists, Keeping, ListType, WorkItemLists},
+    sort_key::{newest_first, oldest_first},
 };
 
 /// The body key of a section's place among the sections of its project, where it is known.
@@ -28,6 +29,9 @@ pub(super) const LISTS: &[ListType] = &[
     ListType { parent: Some(SECTION), name: TASKS, keeping: Keeping::Window },
     ListType { parent: Some(TASK), name: COMMENTS, keeping: Keeping::Window },
 ];
+
+/// The arguments that [`matches`] knows.
+pub(super) const FILTERS: &[&str] = &[COMPLETED, WORKSPACE_FILTER];
 
 /// The lists that the cross-provider widgets read. A project has mostly less than a page of tasks: one list answers for open and
 /// for closed ones, where a filter would cost a call for each.
@@ -100,14 +104,6 @@ fn parse_reference(text: &str) -> Option<NodeRef> {
 
 fn at(body: &Body, key: &str) -> Option<DateTime<Utc>> {
     parse_time(body.get(key)?)
-}
-
-fn oldest_first(at: Option<DateTime<Utc>>) -> Option<String> {
-    Some(format!("{:020}", u64::try_from(at?.timestamp_micros()).unwrap_or(0)))
-}
-
-fn newest_first(at: Option<DateTime<Utc>>) -> Option<String> {
-    Some(format!("{:020}", u64::MAX - u64::try_from(at?.timestamp_micros()).unwrap_or(0)))
 }
 
 /// Whether an item of a list's window passes a filter.

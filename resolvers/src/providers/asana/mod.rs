@@ -49,6 +49,8 @@ static DESCRIPTOR: Descriptor = Descriptor {
     webhook_body_limit: 1 << 20,
     types: mullion_schema::providers::asana::TYPES,
     lists: lists::LISTS,
+    filters: lists::FILTERS,
+    counts: &[],
 };
 
 /// Asana.

@@ -1,27 +1,14 @@
-//! Reading JSON that others wrote, so that nothing in it can be an error: what is missing or odd is `None`.
+//! Values as Asana writes them and as they stand in bodies. What is missing or odd is `None`, never an error.
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
 
 use crate::change::NodeRef;
 
+pub(super) use crate::json::{list, object, text};
+
 /// Longer texts are no gids.
 const GID: usize = 32;
-
-/// A text that is not empty.
-pub(super) fn text<'a>(value: &'a Value, key: &str) -> Option<&'a str> {
-    value.get(key)?.as_str().filter(|text| !text.is_empty())
-}
-
-/// A member that is there and not null.
-pub(super) fn object<'a>(value: &'a Value, key: &str) -> Option<&'a Value> {
-    value.get(key).filter(|member| member.is_object())
-}
-
-/// A list; empty when it is missing.
-pub(super) fn list<'a>(value: &'a Value, key: &str) -> &'a [Value] {
-    value.get(key).and_then(Value::as_array).map_or(&[], Vec::as_slice)
-}
 
 /// Whether a text can be a gid: Asana's are digits, and nothing else may get into a path.
 pub(super) fn is_gid(text: &str) -> bool {

@@ -32,7 +32,9 @@ pub(super) async fn graphql(
         api.transport.quota(reading);
     }
     if let Some(limited) = error::of_limit(&answer.errors, &response.headers, api.clock.now()) {
-        let spent = QuotaReading { bucket: GRAPHQL, limit: None, remaining: Some(0), resets_at: None };
+        let wait = limited.retry_after.and_then(|wait| chrono::Duration::from_std(wait).ok());
+        let resets_at = wait.and_then(|wait| api.clock.now().checked_add_signed(wait));
+        let spent = QuotaReading { bucket: GRAPHQL, limit: None, remaining: Some(0), resets_at };
         if answer.data.is_null() {
             api.transport.quota(QuotaReading { ..quota_of(&response.headers, GRAPHQL).unwrap_or(spent) });
             return Err(limited);

@@ -1,6 +1,5 @@
 //! GitHub's lists: how they are asked for, which nodes belong to them, and in what order.
 
-use chrono::{DateTime, Utc};
 use mullion_schema::{ports::Filter, view::Body};
 use serde_json::Value;
 
@@ -13,7 +12,8 @@ use super::{
 };
 use crate::{
     change::{ListRef, NodeRef},
-    provider::{ContainerLists, Keeping, ListType, WorkItemLists},
+    provider::{ContainerLists, Count, Keeping, ListType, WorkItemLists},
+    sort_key::{newest_first, oldest_first},
 };
 
 /// Items of a page: the most that GitHub gives.
@@ -30,6 +30,15 @@ pub(super) const LISTS: &[ListType] = &[
     ListType { parent: Some(REPOSITORY), name: WORKFLOW_RUNS, keeping: Keeping::Window },
     ListType { parent: Some(ISSUE), name: COMMENTS, keeping: Keeping::Window },
     ListType { parent: Some(PULL_REQUEST), name: COMMENTS, keeping: Keeping::Window },
+];
+
+/// The arguments that [`matches`] knows.
+pub(super) const FILTERS: &[&str] = &["states", "labels", "assignee", "branch", "conclusion"];
+
+/// What a repository says of its lists. REST's `open_issues_count` counts pull requests too: it is no word on either.
+pub(super) const COUNTS: &[Count] = &[
+    Count { parent: REPOSITORY, key: "openIssueCount", list: ISSUES, filter: ("states", "OPEN") },
+    Count { parent: REPOSITORY, key: "openPullRequestCount", list: PULL_REQUESTS, filter: ("states", "OPEN") },
 ];
 
 /// The lists that the cross-provider widgets read.
@@ -114,14 +123,6 @@ fn parse_reference(text: &str) -> Option<NodeRef> {
     let (type_name, id) = text.split_once(':')?;
     let type_name = [REPOSITORY, ISSUE, PULL_REQUEST].into_iter().find(|known| *known == type_name)?;
     Some(NodeRef::new(type_name, id))
-}
-
-fn oldest_first(at: Option<DateTime<Utc>>) -> Option<String> {
-    Some(format!("{:020}", u64::try_from(at?.timestamp_micros()).unwrap_or(0)))
-}
-
-fn newest_first(at: Option<DateTime<Utc>>) -> Option<String> {
-    Some(format!("{:020}", u64::MAX - u64::try_from(at?.timestamp_micros()).unwrap_or(0)))
 }
 
 /// Whether an item of a list's window passes a filter.

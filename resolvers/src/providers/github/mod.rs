@@ -51,6 +51,8 @@ static DESCRIPTOR: Descriptor = Descriptor {
     webhook_body_limit: 25 << 20,
     types: mullion_schema::providers::github::TYPES,
     lists: lists::LISTS,
+    filters: lists::FILTERS,
+    counts: lists::COUNTS,
 };
 
 /// GitHub, and GitHub Enterprise Server by base URL.

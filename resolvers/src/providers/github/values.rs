@@ -1,22 +1,9 @@
-//! Reading JSON that others wrote, so that nothing in it can be an error: what is missing or odd is `None`.
+//! Values as GitHub writes them and as they stand in bodies. What is missing or odd is `None`, never an error.
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::Value;
 
-/// A text that is not empty.
-pub(super) fn text<'a>(value: &'a Value, key: &str) -> Option<&'a str> {
-    value.get(key)?.as_str().filter(|text| !text.is_empty())
-}
-
-/// A member that is there and not null.
-pub(super) fn object<'a>(value: &'a Value, key: &str) -> Option<&'a Value> {
-    value.get(key).filter(|member| member.is_object())
-}
-
-/// A list; empty when it is missing.
-pub(super) fn list<'a>(value: &'a Value, key: &str) -> &'a [Value] {
-    value.get(key).and_then(Value::as_array).map_or(&[], Vec::as_slice)
-}
+pub(super) use crate::json::{list, object, text};
 
 /// A time: RFC 3339, or seconds since 1970 (GitHub's pushes).
 pub(super) fn time(value: &Value, key: &str) -> Option<DateTime<Utc>> {

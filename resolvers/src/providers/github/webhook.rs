@@ -1,14 +1,14 @@
 //! Verifies GitHub's webhook requests over their raw bytes: pure, before anything else looks at them.
 
 use bytes::Bytes;
-use hmac::{Hmac, KeyInit, Mac};
-use http::{HeaderMap, header::CONTENT_TYPE};
+use http::HeaderMap;
 use serde::Deserialize;
-use sha2::Sha256;
 
 use crate::{
+    form::is_form,
     provider::{EndpointSecrets, Reception, Refusal, VerifiedDelivery, WebhookRequest},
     secret::Secret,
+    signature::{self, single},
 };
 
 pub(super) const EVENT: &str = "x-github-event";
@@ -42,32 +42,12 @@ fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name)?.to_str().ok().map(str::trim).filter(|text| !text.is_empty())
 }
 
-/// Whether the body is a form; other types than GitHub's two are refused.
-fn is_form(headers: &HeaderMap) -> Result<bool, Refusal> {
-    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let media_type = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    match media_type.as_str() {
-        "application/json" => Ok(false),
-        "application/x-www-form-urlencoded" => Ok(true),
-        _ => Err(Refusal::UnsupportedType),
-    }
-}
-
-/// Whether one of the secrets signed the body. Every secret is tried, and each comparison takes the same time.
+/// Whether one of the secrets signed the body.
 fn is_signed(headers: &HeaderMap, body: &[u8], secrets: &[Secret]) -> bool {
-    let mut signatures = headers.get_all(SIGNATURE).iter();
-    let (Some(signature), None) = (signatures.next(), signatures.next()) else { return false };
-    let Some(hex) = signature.to_str().ok().and_then(|text| text.strip_prefix("sha256=")) else { return false };
-    let Ok(expected) = hex::decode(hex) else { return false };
-    let signed_by = |secret: &Secret| {
-        if secret.expose().is_empty() {
-            return false;
-        }
-        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret.expose()) else { return false };
-        mac.update(body);
-        mac.verify_slice(&expected).is_ok()
-    };
-    secrets.iter().fold(false, |signed, secret| signed | signed_by(secret))
+    let signature = single(headers, SIGNATURE).and_then(|value| value.to_str().ok());
+    signature
+        .and_then(|text| text.strip_prefix("sha256="))
+        .is_some_and(|hex| signature::is_signed(hex, &[body], secrets))
 }
 
 /// The document in a form's `payload`.

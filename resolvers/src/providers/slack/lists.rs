@@ -5,11 +5,12 @@ use serde_json::Value;
 
 use super::{
     names::{self, CHANNEL, CHANNELS, MESSAGE, MESSAGES, REPLIES, USER, USERS},
-    values::ts,
+    values::ts as time,
 };
 use crate::{
     change::{ListRef, NodeRef},
     provider::{ContainerLists, Keeping, ListType},
+    sort_key::{newest_first, oldest_first},
 };
 
 /// The lists.
@@ -19,6 +20,9 @@ pub(super) const LISTS: &[ListType] = &[
     ListType { parent: Some(CHANNEL), name: MESSAGES, keeping: Keeping::Window },
     ListType { parent: Some(MESSAGE), name: REPLIES, keeping: Keeping::Window },
 ];
+
+/// The arguments that [`matches`] knows.
+pub(super) const FILTERS: &[&str] = &["archived"];
 
 /// The lists that the cross-provider widgets read.
 pub(super) const CONTAINERS: &[ContainerLists] = &[ContainerLists {
@@ -57,25 +61,13 @@ fn message(node: &NodeRef, body: &Body) -> Vec<(ListRef, String)> {
     let root = text("threadTs").filter(|root| *root != ts);
     if root.is_none() || text("subtype") == Some("thread_broadcast") {
         let list = ListRef { parent: Some(NodeRef::new(CHANNEL, channel)), name: MESSAGES };
-        places.extend(newest_first(ts).map(|sort| (list, sort)));
+        places.extend(newest_first(time(ts)).map(|sort| (list, sort)));
     }
     if let Some(root) = root {
         let list = ListRef { parent: Some(names::message(team, channel, root)), name: REPLIES };
-        places.extend(oldest_first(ts).map(|sort| (list, sort)));
+        places.extend(oldest_first(time(ts)).map(|sort| (list, sort)));
     }
     places
-}
-
-fn micros(text: &str) -> Option<u64> {
-    u64::try_from(ts(text)?.timestamp_micros()).ok()
-}
-
-fn oldest_first(ts: &str) -> Option<String> {
-    Some(format!("{:020}", micros(ts)?))
-}
-
-fn newest_first(ts: &str) -> Option<String> {
-    Some(format!("{:020}", u64::MAX - micros(ts)?))
 }
 
 /// Whether an item of a list's window passes a filter: archived channels only where they are asked for.

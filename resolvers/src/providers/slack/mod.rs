@@ -50,6 +50,8 @@ static DESCRIPTOR: Descriptor = Descriptor {
     webhook_body_limit: 1 << 20,
     types: mullion_schema::providers::slack::TYPES,
     lists: lists::LISTS,
+    filters: lists::FILTERS,
+    counts: &[],
 };
 
 /// Slack's Web API and Events API.

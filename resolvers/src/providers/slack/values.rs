@@ -1,29 +1,16 @@
-//! Reading JSON that others wrote, so that nothing in it can be an error: what is missing or odd is `None`.
+//! Values as Slack writes them and as they stand in bodies. What is missing or odd is `None`, never an error.
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::Value;
 
+pub(super) use crate::json::{list, object, text};
+
 /// Longer texts of people are cut in summaries.
 const EXCERPT: usize = 80;
-
-/// A text that is not empty.
-pub(super) fn text<'a>(value: &'a Value, key: &str) -> Option<&'a str> {
-    value.get(key)?.as_str().filter(|text| !text.is_empty())
-}
 
 /// A text as it stands in bodies: null where it is empty or missing.
 pub(super) fn text_or_null(value: &Value, key: &str) -> Value {
     text(value, key).map_or(Value::Null, Into::into)
-}
-
-/// A member that is an object.
-pub(super) fn object<'a>(value: &'a Value, key: &str) -> Option<&'a Value> {
-    value.get(key).filter(|member| member.is_object())
-}
-
-/// A list; empty when it is missing.
-pub(super) fn list<'a>(value: &'a Value, key: &str) -> &'a [Value] {
-    value.get(key).and_then(Value::as_array).map_or(&[], Vec::as_slice)
 }
 
 /// A flag; false when it is missing.

@@ -48,7 +48,7 @@ impl Moves {
     }
 }
 
-/// Computes the places of the nodes that changed, and of items of pages, and writes what is another.
+/// Computes the places of the nodes that changed or may have, and of items of pages, and writes what is another.
 pub(super) async fn recompute(
     connection: &impl ConnectionTrait,
     place: &Place<'_>,
@@ -56,6 +56,7 @@ pub(super) async fn recompute(
     batch: &Batch,
 ) -> Result<Moves, StoreError> {
     let mut nodes = work.changed();
+    nodes.extend(work.turns().map(|(node, _)| node));
     let windows = batch.pages.iter().filter(|page| place.rules.keeping(&page.want.list) == Keeping::Window);
     nodes.extend(windows.flat_map(|page| &page.items));
     let mut moves = stored(connection, place, &nodes).await?;

@@ -1,6 +1,7 @@
 //! Applies what a delivery or a fetch means, in one transaction: nodes through the version guard, their places in lists, the
 //! windows that were read, and what the tenant's stream says about it.
 
+mod counts;
 mod members;
 mod news;
 mod nodes;
@@ -31,7 +32,7 @@ use super::{
 };
 use crate::{
     change::{Change, ListRef, NodeRef},
-    provider::{FetchedPage, Keeping, Provider},
+    provider::{Count, FetchedPage, Keeping, Provider},
 };
 
 /// What the store must know of a provider to keep its lists.
@@ -47,6 +48,15 @@ pub trait Rules: Send + Sync {
 
     /// The type of this name, if the provider has it.
     fn type_name(&self, name: &str) -> Option<&'static str>;
+
+    /// The argument of this name, if filters of the provider's lists have it.
+    fn filter_name(&self, name: &str) -> Option<&'static str>;
+
+    /// Numbers in bodies that items of lists move.
+    fn counts(&self) -> &'static [Count];
+
+    /// Whether nodes of a type are containers, as activities name them.
+    fn is_container(&self, type_name: &str) -> bool;
 }
 
 impl<P: Provider + ?Sized> Rules for Arc<P> {
@@ -66,6 +76,18 @@ impl<P: Provider + ?Sized> Rules for Arc<P> {
 
     fn type_name(&self, name: &str) -> Option<&'static str> {
         self.descriptor().types.iter().find(|known| known.name == name).map(|known| known.name)
+    }
+
+    fn filter_name(&self, name: &str) -> Option<&'static str> {
+        self.descriptor().filters.iter().copied().find(|known| *known == name)
+    }
+
+    fn counts(&self) -> &'static [Count] {
+        self.descriptor().counts
+    }
+
+    fn is_container(&self, type_name: &str) -> bool {
+        self.containers().iter().any(|known| known.container == type_name)
     }
 }
 
@@ -175,8 +197,9 @@ impl Database {
         let mut work = nodes::Work::load(&transaction, &place, &batch).await?;
         work.merge(&place, &batch);
         let mut moves = members::recompute(&transaction, &place, &work, &batch).await?;
-        let windows = pages::Windows::load(&transaction, &place, &moves, &batch).await?;
-        let told = pages::write(&transaction, &place, &mut work, (&windows, &batch, &moves)).await?;
+        let mut windows = pages::Windows::load(&transaction, &place, &moves, &batch).await?;
+        let moved = counts::recount(&transaction, &place, &mut work, &mut windows).await?;
+        let told = pages::write(&transaction, &place, &mut work, (&windows, &batch, &moves), &moved).await?;
         members::add_lists_of_stale(&transaction, &place, &work, &mut moves).await?;
         work.save(&transaction, &place).await?;
         let news = news::News { provider: &provider, work: &work, moves: &moves, windows: &windows, told: &told };

@@ -55,7 +55,8 @@ pub(super) fn changes(
         if place.origin.source == Source::Webhook && change.is_some() {
             let stale = change.into_iter().flat_map(|change| &change.stale);
             tags.extend(stale.map(|node| node_tag(place, node)));
-            let activity = draft.map(|draft| activity(place, news.provider, draft, new_id())).transpose()?;
+            let about = |draft| (draft, containers(place, news.work, change, draft));
+            let activity = draft.map(|draft| activity(place, news.provider, about(draft), new_id())).transpose()?;
             if activity.is_some() {
                 tags.insert(Tag::own_list(place.tenant, "activity"));
             }
@@ -95,10 +96,27 @@ fn tags_of_fetch(place: &Place<'_>, news: &News<'_>, (node, effect): (&NodeRef, 
     }
 }
 
+/// The containers that an activity belongs to. Where its event names none, they are those in which the things that it is about
+/// are known to stand, or stood before it.
+fn containers(place: &Place<'_>, work: &Work, change: Option<&Change>, draft: &ActivityDraft) -> Vec<NodeRef> {
+    if !draft.containers.is_empty() {
+        return draft.containers.clone();
+    }
+    let places_of = |node: &NodeRef| {
+        let before = work.turn(node).and_then(|turn| turn.before.as_ref());
+        let known = before.into_iter().chain(work.state(node));
+        let lists = known.flat_map(|state| place.rules.memberships(node, &state.body)).map(|(list, _)| list);
+        let parents = lists.filter_map(|list| list.parent);
+        parents.filter(|parent| place.rules.is_container(parent.type_name)).collect::<BTreeSet<NodeRef>>()
+    };
+    let about = draft.subject.iter().chain(change.into_iter().flat_map(|change| &change.stale));
+    about.map(places_of).find(|places| !places.is_empty()).unwrap_or_default().into_iter().collect()
+}
+
 fn activity(
     place: &Place<'_>,
     provider: &str,
-    draft: &ActivityDraft,
+    (draft, containers): (&ActivityDraft, Vec<NodeRef>),
     id: Result<String, StoreError>,
 ) -> Result<Activity, StoreError> {
     let text = |node: &NodeRef| clean(&node.to_string());
@@ -111,7 +129,7 @@ fn activity(
         actor: draft.actor.as_ref().map(text),
         subject: draft.subject.as_ref().map(text),
         summary: clean(&draft.summary),
-        containers: draft.containers.iter().map(|node| index_text(&node.to_string())).collect(),
+        containers: containers.iter().map(|node| index_text(&node.to_string())).collect(),
         occurred_at: truncated(draft.occurred_at),
         received_at: truncated(place.origin.at),
     })

@@ -4,9 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sea_orm::ConnectionTrait;
 
-use super::{Batch, Place};
+use super::{
+    Batch, Place,
+    counts::{Step, Turn, moved},
+};
 use crate::{
-    change::NodeRef,
+    change::{NodeRef, NodeWrite, Version},
     store::{
         StoreError,
         merge::{Merged, NodeState, Outcome, mark_stale, mark_unknown, merge},
@@ -32,6 +35,8 @@ pub(super) struct Work {
     dirty: BTreeSet<NodeRef>,
     /// By change of the batch, then node. One more than changes: what the batch did besides.
     effects: Vec<BTreeMap<NodeRef, Effect>>,
+    /// The nodes that are others now, with what they were.
+    turns: BTreeMap<NodeRef, Turn>,
 }
 
 impl Work {
@@ -71,6 +76,7 @@ impl Work {
         for (index, change) in batch.changes.iter().enumerate() {
             for write in change.writes.iter().filter(|write| is_storable(&write.node)) {
                 let merged = merge(self.states.get(&write.node), write, place.origin);
+                self.note_turn(index, write, &merged);
                 self.put(index, &write.node, merged);
             }
             for node in &change.stale {
@@ -92,6 +98,45 @@ impl Work {
         }
     }
 
+    /// Keeps what a node was, before a write that does something to it.
+    fn note_turn(&mut self, change: usize, write: &NodeWrite, merged: &Merged) {
+        let before = self.states.get(&write.node);
+        let rival = rival(write, merged);
+        if merged.outcome == Outcome::Confirmed && before.is_some() && rival.is_none() {
+            return;
+        }
+        let versions = write.aspects.iter().map(|aspect| aspect.version).chain(write.deleted);
+        let at = versions.map(|version| version.at).min().unwrap_or_default();
+        match self.turns.get_mut(&write.node) {
+            Some(turn) => {
+                turn.at = turn.at.min(at);
+                turn.rival = rival.or(turn.rival.take());
+            }
+            None => {
+                let turn = Turn { before: before.cloned(), rival, at, change };
+                self.turns.insert(write.node.clone(), turn);
+            }
+        }
+    }
+
+    /// Moves a number in a node's body, or leaves it open what it is now. What it is as of stays, so that the next step knows.
+    pub(super) fn count(&mut self, place: &Place<'_>, change: usize, (node, key): (&NodeRef, &str), step: Step) {
+        let Some(mut state) = self.states.get(node).cloned() else { return };
+        let Some(stamp) = state.stamps.get_mut(key) else { return };
+        let mut outcome = Outcome::Confirmed;
+        match step {
+            Step::By(by) => {
+                let Some(value) = state.body.get(key).and_then(|value| moved(value, by)) else { return };
+                state.body.insert(key.to_owned(), value);
+                outcome = Outcome::Changed;
+            }
+            Step::Unknown => stamp.tied = true,
+        }
+        // An answer to what was asked before this is older.
+        stamp.version = stamp.version.max(Version::at(place.origin.at));
+        self.put(change, node, Merged { state, outcome, became_stale: step == Step::Unknown });
+    }
+
     fn put(&mut self, index: usize, node: &NodeRef, merged: Merged) {
         if self.states.get(node) != Some(&merged.state) {
             self.dirty.insert(node.clone());
@@ -107,6 +152,16 @@ impl Work {
     /// What is known of a node now.
     pub(super) fn state(&self, node: &NodeRef) -> Option<&NodeState> {
         self.states.get(node)
+    }
+
+    /// The nodes that are others now.
+    pub(super) fn turns(&self) -> impl Iterator<Item = (&NodeRef, &Turn)> {
+        self.turns.iter()
+    }
+
+    /// What the batch did to a node, if it did anything.
+    pub(super) fn turn(&self, node: &NodeRef) -> Option<&Turn> {
+        self.turns.get(node)
     }
 
     /// Whether there was a row of it before this batch.
@@ -147,4 +202,16 @@ impl Work {
         let touched: BTreeSet<NodeRef> = self.effects.into_iter().flatten().map(|(node, _)| node).collect();
         self.states.into_iter().filter(move |(node, _)| touched.contains(node))
     }
+}
+
+/// What a node is if the content that lost a tie is the right one.
+fn rival(write: &NodeWrite, merged: &Merged) -> Option<NodeState> {
+    let state = &merged.state;
+    let mut rival = None;
+    for (key, value) in write.aspects.iter().flat_map(|aspect| &aspect.fields) {
+        if state.stamps.get(key).is_some_and(|stamp| stamp.tied) && state.body.get(key) != Some(value) {
+            rival.get_or_insert_with(|| state.clone()).body.insert(key.clone(), value.clone());
+        }
+    }
+    rival
 }

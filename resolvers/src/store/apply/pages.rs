@@ -9,13 +9,12 @@ use sea_orm::{
     sea_query::{Expr, OnConflict},
 };
 
-use super::{Batch, Place, members::Moves, nodes::Work};
+use super::{Batch, Place, counts::is_heard_since, members::Moves, nodes::Work};
 use crate::{
     change::{ListRef, NodeRef},
     provider::{FetchedPage, Keeping},
     store::{
         StoreError,
-        merge::Source,
         node::CHUNK,
         text::{filter_text, list_text},
     },
@@ -29,7 +28,7 @@ const MAX_MISSING: u64 = 500;
 pub(super) struct Windows(BTreeMap<String, BTreeMap<String, list_window::Model>>);
 
 impl Windows {
-    /// Reads the windows of all lists that were fetched, or that nodes of a fetch stand in.
+    /// Reads the windows of all lists that were fetched, or that nodes that changed stand in.
     pub(super) async fn load(
         connection: &impl ConnectionTrait,
         place: &Place<'_>,
@@ -37,9 +36,7 @@ impl Windows {
         batch: &Batch,
     ) -> Result<Self, StoreError> {
         let mut lists: BTreeSet<String> = batch.pages.iter().map(|page| list_text(&page.want.list)).collect();
-        if place.origin.source == Source::Provider {
-            lists.extend(moves.lists().into_iter().cloned());
-        }
+        lists.extend(moves.lists().into_iter().cloned());
         let lists: Vec<String> = lists.into_iter().collect();
         let mut windows = Self::default();
         for chunk in lists.chunks(CHUNK) {
@@ -56,6 +53,16 @@ impl Windows {
         Ok(windows)
     }
 
+    /// The windows of a list.
+    pub(super) fn of(&mut self, list: &str) -> impl Iterator<Item = &mut list_window::Model> {
+        self.0.get_mut(list).into_iter().flat_map(BTreeMap::values_mut)
+    }
+
+    /// The window of a list with a filter.
+    fn get(&self, (list, filter): &(String, String)) -> Option<&list_window::Model> {
+        self.0.get(list)?.get(filter)
+    }
+
     /// Whether anyone may have been shown this part of a list: a window that was read reaches to `sort`.
     pub(super) fn reach(&self, list: &str, sort: &str) -> bool {
         let mut windows = self.0.get(list).into_iter().flatten();
@@ -64,30 +71,33 @@ impl Windows {
     }
 }
 
-/// Writes what the pages tell, and what deliveries outdate. The lists whose own order or choice is another now are returned.
+/// Writes what the pages tell, what deliveries outdate, and the windows whose numbers moved. The lists whose own order or choice
+/// is another now are returned.
 pub(super) async fn write(
     connection: &impl ConnectionTrait,
     place: &Place<'_>,
     work: &mut Work,
     (windows, batch, moves): (&Windows, &Batch, &Moves),
+    moved: &BTreeSet<(String, String)>,
 ) -> Result<BTreeSet<String>, StoreError> {
     let mut told = BTreeSet::new();
-    let mut current: BTreeMap<(String, String), list_window::Model> = BTreeMap::new();
+    let mut current: BTreeMap<(String, String), list_window::Model> =
+        moved.iter().filter_map(|name| Some((name.clone(), windows.get(name)?.clone()))).collect();
     for page in &batch.pages {
         let list = list_text(&page.want.list);
         let filter = filter_text(&page.want.filter)
             .map_err(|source| StoreError::Corrupt { what: "filter of a list", source })?;
-        let stored = windows.0.get(&list).and_then(|filters| filters.get(&filter));
         let name = (list, filter);
-        let before = current.get(&name).or(stored).cloned();
-        let Some(after) = window_after(place, page, before.as_ref(), &name, moves)? else { continue };
+        let before = current.get(&name).or(windows.get(&name)).cloned();
+        let Some(mut after) = window_after(place, page, before.as_ref(), &name, moves)? else { continue };
         if place.rules.keeping(&page.want.list) == Keeping::Opaque {
             if before.is_some_and(|before| page.want.cursor.is_none() && !starts_alike(&before, &after)) {
                 told.insert(name.0.clone());
             }
         } else {
             let from = before.filter(|_| page.want.cursor.is_some()).and_then(|before| before.boundary);
-            mark_missing(connection, place, work, (page, from.as_deref(), &after)).await?;
+            let shown = correct_total(place, work, page, &mut after);
+            mark_missing(connection, place, work, (page, from.as_deref(), &mut after), &shown).await?;
         }
         current.insert(name, after);
     }
@@ -132,7 +142,8 @@ fn window_after(
         next: page.next.clone(),
         boundary,
         exhausted: page.next.is_none(),
-        total: page.total.or(continued.and_then(|before| before.total)),
+        // As of the first page, and moved by what was heard since.
+        total: continued.and_then(|before| before.total).or(page.total),
         fetched_at: continued.map_or(at, |before| before.fetched_at),
         stale_at,
         opaque,
@@ -149,12 +160,34 @@ fn starts_alike(before: &list_window::Model, after: &list_window::Model) -> bool
     before.get(..common) == after.get(..common) && (before.len() >= after.len())
 }
 
-/// Members that stand inside the range that the page covers completely, and that the page does not show, moved or left unheard.
+/// The items of a page. The number of a first page is as old as they are: those that left meanwhile, by a delivery that overtook
+/// the answer, are taken off it.
+fn correct_total<'p>(
+    place: &Place<'_>,
+    work: &Work,
+    page: &'p FetchedPage,
+    window: &mut list_window::Model,
+) -> BTreeSet<&'p NodeRef> {
+    let shown: BTreeSet<&NodeRef> = page.items.iter().collect();
+    if page.want.cursor.is_none() {
+        let left = shown.iter().filter_map(|node| work.state(node)).filter(|state| {
+            is_heard_since(state, place.origin.at)
+                && (state.is_deleted() || !place.rules.matches(&page.want.list, &page.want.filter, &state.body))
+        });
+        let left = i64::try_from(left.count()).unwrap_or_default();
+        window.total = window.total.map(|total| total.saturating_sub(left).max(0));
+    }
+    shown
+}
+
+/// Members that stand inside the range that the page covers completely, and that the page does not show, moved or left unheard;
+/// or they came by a delivery that overtook the answer, and count.
 async fn mark_missing(
     connection: &impl ConnectionTrait,
     place: &Place<'_>,
     work: &mut Work,
-    (page, from, window): (&FetchedPage, Option<&str>, &list_window::Model),
+    (page, from, window): (&FetchedPage, Option<&str>, &mut list_window::Model),
+    shown: &BTreeSet<&NodeRef>,
 ) -> Result<(), StoreError> {
     let mut query = member::Entity::find()
         .filter(member::Column::Tenant.eq(place.tenant.as_str()))
@@ -168,7 +201,6 @@ async fn mark_missing(
         let Some(to) = &window.boundary else { return Ok(()) };
         query = query.filter(member::Column::Sort.lt(to.as_str()));
     }
-    let shown: BTreeSet<&NodeRef> = page.items.iter().collect();
     let mut missing = Vec::new();
     for row in query.limit(MAX_MISSING).all(connection).await? {
         let Some(type_name) = place.rules.type_name(&row.type_name) else { continue };
@@ -184,7 +216,16 @@ async fn mark_missing(
     for node in missing {
         let Some(state) = work.state(&node) else { continue };
         let heard_since = state.fetched_at > at || state.is_stale();
-        if !heard_since && place.rules.matches(list, &page.want.filter, &state.body) {
+        let matches = place.rules.matches(list, &page.want.filter, &state.body);
+        if from.is_none() && page.want.cursor.is_none() && is_heard_since(state, place.origin.at) {
+            if matches {
+                window.total = window.total.map(|total| total.saturating_add(1));
+            } else if !window.exhausted && window.total.is_some() {
+                // Whether it was counted further down is not known.
+                window.stale_at = window.stale_at.max(Some(state.fetched_at));
+            }
+        }
+        if !heard_since && matches {
             work.mark_stale(besides, &node, place);
         }
     }

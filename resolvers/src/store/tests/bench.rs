@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use crate::{
     change::{Change, ListRef, NodeRef, NodeWrite, Version},
     clock::{Clock, FixedClock},
-    provider::{FetchedPage, Keeping, PageWant},
+    provider::{Count, FetchedPage, Keeping, PageWant},
     store::{
         Database, OpenOptions, StoreError,
         apply::{Applied, Batch, Rules, Source},
@@ -239,5 +239,17 @@ impl Rules for FakeRules {
 
     fn type_name(&self, name: &str) -> Option<&'static str> {
         ["FakeIssue", "FakeRepo", "FakeUser"].into_iter().find(|known| *known == name)
+    }
+
+    fn filter_name(&self, name: &str) -> Option<&'static str> {
+        (name == "states").then_some("states")
+    }
+
+    fn counts(&self) -> &'static [Count] {
+        &[Count { parent: "FakeRepo", key: "openCount", list: "issues", filter: ("states", "OPEN") }]
+    }
+
+    fn is_container(&self, type_name: &str) -> bool {
+        type_name == "FakeRepo"
     }
 }

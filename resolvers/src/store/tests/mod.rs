@@ -1,6 +1,7 @@
 //! The store's suite, the same on SQLite and PostgreSQL: every case is written once and runs on both.
 
 pub(crate) mod bench;
+mod counts;
 mod durability;
 pub(crate) mod inbox;
 mod laws;
@@ -8,6 +9,7 @@ mod leases;
 mod lists;
 mod nodes;
 mod own;
+mod pool;
 mod retention;
 mod stream;
 

@@ -13,7 +13,7 @@ use super::{
     on_both_databases,
 };
 use crate::{
-    change::{ActivityDraft, Change, NodeRef},
+    change::{ActivityDraft, Change, NodeRef, NodeWrite, Version},
     clock::Clock,
     store::{
         activity::ActivityFilter,
@@ -24,6 +24,7 @@ use crate::{
 on_both_databases!(
     positions_never_skip_or_go_back_under_eight_concurrent_appliers,
     activities_are_found_newest_first_by_every_filter,
+    an_activity_whose_event_names_no_container_belongs_where_its_subject_stands,
     removed_changes_leave_a_floor,
 );
 
@@ -74,6 +75,29 @@ async fn positions_never_skip_or_go_back_under_eight_concurrent_appliers(bench: 
     assert_eq!(bench.node(&issue_ref("shared")).await.unwrap().body["state"], "7/9");
     let heads = bench.db.heads().await.unwrap();
     assert!(heads.contains(&(bench.tenant.clone(), seen)));
+}
+
+async fn an_activity_whose_event_names_no_container_belongs_where_its_subject_stands(bench: Bench) {
+    let about = |kind: &str, stale: &[&str], subject: NodeRef| {
+        let mut change = told(kind, "unused");
+        change.stale = stale.iter().map(|id| issue_ref(id)).collect();
+        let activity = change.activity.as_mut().unwrap();
+        (activity.containers, activity.subject) = (Vec::new(), Some(subject));
+        change
+    };
+    bench.deliver(written(vec![issue("known", 1, "a", "OPEN")])).await;
+    let mut deleted = about("deleted", &[], issue_ref("known"));
+    deleted.writes.push(NodeWrite::tombstone(issue_ref("known"), Version { at: 2, rank: 0 }));
+    bench.deliver(vec![about("changed", &["known"], issue_ref("known"))]).await;
+    bench.deliver(vec![about("commented", &["known"], NodeRef::new("FakeUser", "a comment on it"))]).await;
+    bench.deliver(vec![about("unheard", &["unknown"], issue_ref("unknown"))]).await;
+    bench.deliver(vec![deleted]).await;
+    let repository = NodeRef::new("FakeRepo", "R1").to_string();
+    let filter =
+        ActivityFilter { containers: Some(vec![(bench.integration.clone(), repository)]), ..ActivityFilter::default() };
+    let found = bench.db.activities(&bench.tenant, &filter, None, 10).await.unwrap();
+    let kinds: Vec<&str> = found.iter().map(|activity| activity.kind.as_str()).collect();
+    assert_eq!(kinds, ["deleted", "commented", "changed"]);
 }
 
 pub(crate) fn told(kind: &str, container: &str) -> Change {

@@ -3,15 +3,15 @@
 //! <https://docs.slack.dev/authentication/verifying-requests-from-slack>
 
 use bytes::Bytes;
-use hmac::{Hmac, KeyInit, Mac};
 use http::{HeaderMap, HeaderValue, StatusCode, header::CONTENT_TYPE};
 use serde_json::{Map, Value, json};
-use sha2::Sha256;
 
 use super::values::{object, text};
 use crate::{
+    form::is_form,
     provider::{EndpointSecrets, Reception, Refusal, VerifiedDelivery, WebhookRequest},
     secret::Secret,
+    signature::{self, single},
 };
 
 const SIGNATURE: &str = "x-slack-signature";
@@ -55,9 +55,7 @@ fn answer(challenge: &str) -> Reception {
 
 /// A header that is there once.
 fn only<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    let mut values = headers.get_all(name).iter();
-    let (Some(value), None) = (values.next(), values.next()) else { return None };
-    value.to_str().ok()
+    single(headers, name)?.to_str().ok()
 }
 
 fn digits(text: &str) -> Option<&str> {
@@ -65,33 +63,11 @@ fn digits(text: &str) -> Option<&str> {
     digits.then_some(text)
 }
 
-/// Whether the body is a form; other types than Slack's two are refused.
-fn is_form(headers: &HeaderMap) -> Result<bool, Refusal> {
-    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let media_type = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    match media_type.as_str() {
-        "application/json" => Ok(false),
-        "application/x-www-form-urlencoded" => Ok(true),
-        _ => Err(Refusal::UnsupportedType),
-    }
-}
-
-/// Whether one of the secrets signed `v0:{timestamp}:{body}`. Every secret is tried, and each comparison takes the same time.
+/// Whether one of the secrets signed `v0:{timestamp}:{body}`.
 fn is_signed(request: &WebhookRequest, timestamp: &str, secrets: &[Secret]) -> bool {
-    let Some(hex) = only(&request.headers, SIGNATURE).and_then(|text| text.strip_prefix("v0=")) else { return false };
-    let Ok(expected) = hex::decode(hex) else { return false };
-    let signed_by = |secret: &Secret| {
-        if secret.expose().is_empty() {
-            return false;
-        }
-        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret.expose()) else { return false };
-        mac.update(b"v0:");
-        mac.update(timestamp.as_bytes());
-        mac.update(b":");
-        mac.update(&request.body);
-        mac.verify_slice(&expected).is_ok()
-    };
-    secrets.iter().fold(false, |signed, secret| signed | signed_by(secret))
+    let hex = only(&request.headers, SIGNATURE).and_then(|text| text.strip_prefix("v0="));
+    let parts = [b"v0:", timestamp.as_bytes(), b":", &request.body];
+    hex.is_some_and(|hex| signature::is_signed(hex, &parts, secrets))
 }
 
 /// The document in a form's `payload` (interactivity), or a slash command's fields as one.

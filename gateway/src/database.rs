@@ -1,0 +1,99 @@
+//! Opens the database that the configuration names, and says what is wrong where it cannot be reached.
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::Context;
+use mullion_resolvers::{
+    clock::Clock,
+    store::{Database, OpenOptions},
+};
+use tokio::{
+    net::TcpStream,
+    time::{sleep, timeout},
+};
+use url::Url;
+
+use crate::{cli, config::Config};
+
+/// After which one who waits is told for what.
+const NOTICE: Duration = Duration::from_secs(1);
+/// How long a server may take for the first connection: one that is just being started is waited for.
+const PATIENCE: Duration = Duration::from_secs(5);
+const POSTGRES_PORT: u16 = 5432;
+
+/// Opens the database that the configuration names; the SQLite file of the data folder where it names none.
+pub(crate) async fn open(config: &Config, clock: Arc<dyn Clock>) -> anyhow::Result<Database> {
+    let url = if let Some(url) = &config.database.url {
+        url.clone()
+    } else {
+        let folder = &config.database.data;
+        std::fs::create_dir_all(folder)
+            .with_context(|| format!("the data folder {} cannot be made", folder.display()))?;
+        format!("sqlite://{}", folder.join("mullion.db").display())
+    };
+    let options = OpenOptions { max_connections: config.database.max_connections, ..OpenOptions::default() };
+    let opening = Database::open(&url, &options, clock);
+    let Some(place) = Place::of(&url) else { return opening.await.context(CHECK) };
+    tokio::select! {
+        opened = opening => opened.context(CHECK),
+        () = wait_for(&place) => {
+            let wrong = place.what_is_wrong().await;
+            let (host, port) = (&place.host, place.port);
+            anyhow::bail!(
+                "the database at {host}:{port} cannot be opened: {wrong}. Is PostgreSQL running there, and may this machine \
+                reach it? Check database.url (MULLION_DATABASE_URL or DATABASE_URL)"
+            )
+        }
+    }
+}
+
+const CHECK: &str = "the database cannot be opened; check database.url";
+
+async fn wait_for(place: &Place) {
+    sleep(NOTICE).await;
+    cli::note(&format!("waiting for the database at {}:{} …", place.host, place.port));
+    sleep(PATIENCE.saturating_sub(NOTICE)).await;
+}
+
+/// Where a server of PostgreSQL is. The address has a password, too: only this much of it is ever shown.
+struct Place {
+    host: String,
+    port: u16,
+}
+
+impl Place {
+    fn of(url: &str) -> Option<Self> {
+        let url = Url::parse(url).ok().filter(|url| matches!(url.scheme(), "postgres" | "postgresql"))?;
+        let host = url.host_str().filter(|host| !host.is_empty())?;
+        // An IPv6 address has brackets in an address, and none where one connects to it.
+        let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+        Some(Self { host, port: url.port().unwrap_or(POSTGRES_PORT) })
+    }
+
+    async fn what_is_wrong(&self) -> String {
+        match timeout(NOTICE, TcpStream::connect((self.host.as_str(), self.port))).await {
+            Ok(Ok(_)) => "something listens there, but did not let us in in time".to_owned(),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "nothing answers".to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Place;
+
+    #[test]
+    fn a_place_is_told_without_the_password() {
+        for (url, expected) in [
+            ("postgres://me:secret@db.example/x", Some(("db.example", 5432))),
+            ("postgresql://db.example:6000/x?sslmode=require", Some(("db.example", 6000))),
+            ("postgres://me@[::1]:6000/x", Some(("::1", 6000))),
+            ("postgres:///x?host=/run/postgresql", None),
+            ("sqlite://x.db", None),
+        ] {
+            let place = Place::of(url);
+            assert_eq!(place.as_ref().map(|place| (place.host.as_str(), place.port)), expected, "{url}");
+        }
+    }
+}

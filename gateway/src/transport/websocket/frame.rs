@@ -1,0 +1,303 @@
+//! The frames of RFC 6455 without I/O: bytes in, messages out; and the heads of what leaves.
+//!
+//! Why not a library's: those keep a read buffer for each socket and copy every message into a write buffer. Here bytes are kept
+//! only while a frame is incomplete, and what leaves is written from where it lies (`super::outbox`).
+
+use super::protocol::{Close, code};
+
+/// What the other side sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Message {
+    Text(String),
+    Binary,
+    Ping(Vec<u8>),
+    Pong,
+    /// With the code to answer.
+    Close(Option<u16>),
+}
+
+/// The kinds of frames.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Opcode {
+    Continuation,
+    Text,
+    Binary,
+    Close,
+    Ping,
+    Pong,
+}
+
+/// A control frame's payload.
+const LONGEST_CONTROL: usize = 125;
+/// A head without the mask: two bytes, and eight of the length.
+pub(super) const LONGEST_HEAD: usize = 10;
+
+impl Opcode {
+    fn read(bits: u8) -> Option<Self> {
+        Some(match bits {
+            0x0 => Self::Continuation,
+            0x1 => Self::Text,
+            0x2 => Self::Binary,
+            0x8 => Self::Close,
+            0x9 => Self::Ping,
+            0xa => Self::Pong,
+            _ => return None,
+        })
+    }
+
+    fn bits(self) -> u8 {
+        match self {
+            Self::Continuation => 0x0,
+            Self::Text => 0x1,
+            Self::Binary => 0x2,
+            Self::Close => 0x8,
+            Self::Ping => 0x9,
+            Self::Pong => 0xa,
+        }
+    }
+
+    fn is_control(self) -> bool {
+        matches!(self, Self::Close | Self::Ping | Self::Pong)
+    }
+}
+
+/// The head of a whole frame from server to client, and how long it is.
+pub(super) fn head(opcode: Opcode, length: usize) -> ([u8; LONGEST_HEAD], usize) {
+    let mut head = [0; LONGEST_HEAD];
+    head[0] = 0x80 | opcode.bits();
+    let long = (length as u64).to_be_bytes();
+    if let Ok(short @ 0..=125) = u8::try_from(length) {
+        head[1] = short;
+        (head, 2)
+    } else if u16::try_from(length).is_ok() {
+        head[1] = 126;
+        head[2..4].copy_from_slice(&long[6..]);
+        (head, 4)
+    } else {
+        head[1] = 127;
+        head[2..].copy_from_slice(&long);
+        (head, LONGEST_HEAD)
+    }
+}
+
+/// Takes in bytes, gives out messages. Idle, it holds none.
+#[derive(Debug)]
+pub(super) struct Decoder {
+    /// Of a frame that is not complete yet.
+    bytes: Vec<u8>,
+    /// Of a message whose frames are not complete yet.
+    message: Option<(Opcode, Vec<u8>)>,
+    longest: usize,
+}
+
+struct Head {
+    last: bool,
+    opcode: Opcode,
+    mask: [u8; 4],
+    /// Where the payload begins and ends.
+    start: usize,
+    end: usize,
+}
+
+impl Decoder {
+    pub(super) fn new(longest: usize) -> Self {
+        Self { bytes: Vec::new(), message: None, longest }
+    }
+
+    pub(super) fn feed(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// The next frame's message; `None` inside: the frame was a part of one. `None` outside: more bytes are needed.
+    pub(super) fn next(&mut self) -> Result<Option<Option<Message>>, Close> {
+        let Some(head) = self.head()? else { return Ok(None) };
+        let Some(masked) = self.bytes.get(head.start..head.end) else { return Ok(None) };
+        let payload: Vec<u8> = masked.iter().zip(head.mask.iter().cycle()).map(|(byte, mask)| byte ^ mask).collect();
+        if head.end == self.bytes.len() {
+            // Given back: most sockets are silent for most of the time.
+            self.bytes = Vec::new();
+        } else {
+            self.bytes.drain(..head.end);
+        }
+        self.frame(&head, payload).map(Some)
+    }
+
+    /// The head of the first frame, when it is here as a whole.
+    fn head(&self) -> Result<Option<Head>, Close> {
+        let &[first, second, ref rest @ ..] = self.bytes.as_slice() else { return Ok(None) };
+        let Some(opcode) = Opcode::read(first & 0x0f) else { return Err(broken("Unknown frame")) };
+        if first & 0x70 != 0 {
+            return Err(broken("Reserved bits are set"));
+        }
+        if second & 0x80 == 0 {
+            return Err(broken("Frames of clients are masked"));
+        }
+        let (length, wide) = match (second & 0x7f, rest) {
+            (126, &[a, b, ..]) => (u64::from(u16::from_be_bytes([a, b])), 2),
+            (127, &[a, b, c, d, e, f, g, h, ..]) => (u64::from_be_bytes([a, b, c, d, e, f, g, h]), 8),
+            (126 | 127, _) => return Ok(None),
+            (short, _) => (u64::from(short), 0),
+        };
+        let last = first & 0x80 != 0;
+        if opcode.is_control() && (!last || length > LONGEST_CONTROL as u64) {
+            return Err(broken("A control frame is one short frame"));
+        }
+        let before = self.message.as_ref().map_or(0, |(_, bytes)| bytes.len());
+        let length = usize::try_from(length).unwrap_or(usize::MAX);
+        if !opcode.is_control() && length.saturating_add(before) > self.longest {
+            return Err(Close::new(code::TOO_BIG, format!("A message may have {} bytes", self.longest)));
+        }
+        let Some(&[a, b, c, d]) = rest.get(wide..wide + 4) else { return Ok(None) };
+        let start = 2 + wide + 4;
+        Ok(Some(Head { last, opcode, mask: [a, b, c, d], start, end: start + length }))
+    }
+
+    fn frame(&mut self, head: &Head, payload: Vec<u8>) -> Result<Option<Message>, Close> {
+        match head.opcode {
+            Opcode::Ping => return Ok(Some(Message::Ping(payload))),
+            Opcode::Pong => return Ok(Some(Message::Pong)),
+            Opcode::Close => return close(&payload).map(|code| Some(Message::Close(code))),
+            Opcode::Continuation => match &mut self.message {
+                Some((_, message)) => message.extend_from_slice(&payload),
+                None => return Err(broken("There is nothing to continue")),
+            },
+            opcode @ (Opcode::Text | Opcode::Binary) => {
+                if self.message.replace((opcode, payload)).is_some() {
+                    return Err(broken("A message begins within another"));
+                }
+            }
+        }
+        if !head.last {
+            return Ok(None);
+        }
+        match self.message.take() {
+            Some((Opcode::Text, bytes)) => text(bytes).map(|text| Some(Message::Text(text))),
+            _ => Ok(Some(Message::Binary)),
+        }
+    }
+}
+
+fn text(bytes: Vec<u8>) -> Result<String, Close> {
+    String::from_utf8(bytes).map_err(|_| Close::new(code::NOT_TEXT, "The text is not UTF-8"))
+}
+
+/// The code of a close frame, to be sent back.
+fn close(payload: &[u8]) -> Result<Option<u16>, Close> {
+    let &[high, low, ref reason @ ..] = payload else {
+        return if payload.is_empty() { Ok(None) } else { Err(broken("A close code has two bytes")) };
+    };
+    let code = u16::from_be_bytes([high, low]);
+    // Those between are not for the wire (RFC 6455, section 7.4).
+    if !matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999) {
+        return Err(broken("This is no close code"));
+    }
+    text(reason.to_vec()).map(|_| Some(code))
+}
+
+fn broken(reason: &'static str) -> Close {
+    Close::new(code::PROTOCOL_ERROR, reason)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{Decoder, LONGEST_HEAD, Message, Opcode, head};
+
+    fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
+        let (made, length) = head(Opcode::Text, payload.len());
+        let mut bytes = made[..length].to_vec();
+        bytes[0] = first;
+        bytes[1] |= 0x80;
+        bytes.extend([1, 2, 3, 4]);
+        bytes.extend(payload.iter().zip([1, 2, 3, 4].iter().cycle()).map(|(byte, mask)| byte ^ mask));
+        bytes
+    }
+
+    /// The messages of some bytes, which come in pieces, and the code that they are closed with.
+    fn decode(bytes: &[u8], piece: usize) -> (Vec<Message>, Option<u16>) {
+        let mut decoder = Decoder::new(1_000);
+        let mut messages = Vec::new();
+        for piece in bytes.chunks(piece) {
+            decoder.feed(piece);
+            loop {
+                match decoder.next() {
+                    Ok(Some(message)) => messages.extend(message),
+                    Ok(None) => break,
+                    Err(close) => return (messages, Some(close.code)),
+                }
+            }
+        }
+        (messages, None)
+    }
+
+    #[test]
+    fn broken_frames_have_their_codes() {
+        let mut unmasked = masked(0x81, b"a");
+        unmasked[1] &= 0x7f;
+        for (bytes, expected) in [
+            (masked(0x81, b"\xff\xfe"), 1007),
+            (masked(0x83, b""), 1002),
+            (masked(0xc1, b""), 1002),
+            (unmasked, 1002),
+            (masked(0x09, b""), 1002),
+            (masked(0x89, &[0; 126]), 1002),
+            (masked(0x80, b"a"), 1002),
+            ([masked(0x01, b"a"), masked(0x81, b"b")].concat(), 1002),
+            (masked(0x88, b"\x03"), 1002),
+            (masked(0x88, &1005u16.to_be_bytes()), 1002),
+            (masked(0x81, &[b'a'; 1_001]), 1009),
+            ([masked(0x01, &[b'a'; 600]), masked(0x80, &[b'a'; 600])].concat(), 1009),
+            // As long as a frame can say; refused by its head alone.
+            ([&[0x82, 0xff][..], &[0xff; 8]].concat(), 1009),
+        ] {
+            for piece in [1, 7, 10_000] {
+                assert_eq!(decode(&bytes, piece).1, Some(expected), "{bytes:02x?}");
+            }
+        }
+    }
+
+    #[test]
+    fn control_frames_may_come_within_a_message() {
+        let bytes = [
+            masked(0x01, b"{\"a"),
+            masked(0x89, b"p"),
+            masked(0x80, b"\":1}"),
+            masked(0x8a, b""),
+            masked(0x82, b"\0"),
+            masked(0x88, &4_400u16.to_be_bytes()),
+        ]
+        .concat();
+        let expected = [
+            Message::Ping(b"p".to_vec()),
+            Message::Text("{\"a\":1}".to_owned()),
+            Message::Pong,
+            Message::Binary,
+            Message::Close(Some(4_400)),
+        ];
+        for piece in [1, 3, 1_000] {
+            assert_eq!(decode(&bytes, piece), (expected.to_vec(), None));
+        }
+    }
+
+    #[test]
+    fn heads_take_the_shortest_form() {
+        for (length, expected) in [(0, 2), (125, 2), (126, 4), (65_535, 4), (65_536, LONGEST_HEAD)] {
+            assert_eq!(head(Opcode::Text, length).1, expected, "{length}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_in_any_pieces_mean_the_same(bytes in prop::collection::vec(any::<u8>(), 0..300), piece in 1usize..50) {
+            prop_assert_eq!(decode(&bytes, piece), decode(&bytes, 1_000));
+        }
+
+        #[test]
+        fn texts_arrive_as_they_were_sent(texts in prop::collection::vec(".{0,200}", 1..6), piece in 1usize..400) {
+            let bytes: Vec<u8> = texts.iter().flat_map(|text| masked(0x81, text.as_bytes())).collect();
+            let expected: Vec<_> = texts.into_iter().map(Message::Text).collect();
+            prop_assert_eq!(decode(&bytes, piece), (expected, None));
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! The bus between the processes of one installation. The streams in the database are the truth; the bus only carries the hint
+//! that a tenant's stream has grown, so that the others need not wait for their next look.
+
+pub mod follower;
+pub mod nats;
+
+use async_trait::async_trait;
+use mullion_schema::id::TenantId;
+
+/// A tenant's stream has at least this head.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hint {
+    /// Whose stream.
+    pub tenant: TenantId,
+    /// Its head, or an earlier one.
+    pub head: i64,
+}
+
+/// Carries hints. They may be lost, come twice, late and out of order.
+#[async_trait]
+pub trait Bus: Send + Sync {
+    /// Tells the other processes. Never waits.
+    fn tell(&self, hint: Hint);
+
+    /// The next hint of another process; waits for ever where there are none.
+    async fn hear(&self) -> Hint;
+
+    /// Whether hints get through at present.
+    fn is_connected(&self) -> bool;
+}
+
+/// One process alone: it has all changes at first hand.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Alone;
+
+#[async_trait]
+impl Bus for Alone {
+    fn tell(&self, _: Hint) {}
+
+    async fn hear(&self) -> Hint {
+        std::future::pending().await
+    }
+
+    fn is_connected(&self) -> bool {
+        false
+    }
+}
