@@ -208,7 +208,7 @@ fn refused(errors: Vec<ServerError>, request_id: &str) -> RequestError {
         }
         entry
     });
-    RequestError { code, errors: entries.collect() }
+    RequestError { code, errors: entries.collect(), retry_after: None }
 }
 
 /// Takes deliveries into the inbox.

@@ -23,13 +23,15 @@ use crate::{
         apply::Batch,
         dashboard::{Dashboard, DashboardDraft},
         stream::Written,
-        widget::{self, Widget, WidgetDraft},
+        widget::{self, Grid, Widget, WidgetDraft},
     },
     tag::Tag,
 };
 
 /// Slugs that are tried with a number behind them before a dashboard's name counts as taken.
 const SLUG_TRIES: u32 = 50;
+/// The last row that a widget may begin in: the graph takes none beyond.
+const LAST_ROW: i32 = 10_000;
 /// The default height of a widget that is placed for its owner.
 const HEIGHT: i32 = 4;
 
@@ -106,15 +108,6 @@ impl BoardsAnswer {
             }
         }
         Ok(())
-    }
-
-    /// Where a widget goes that nobody placed: below the others, half the grid wide.
-    async fn place(&self, dashboard: &DashboardId) -> Result<Layout, PortError> {
-        let row = self.services.database.dashboard(&self.scope.tenant, dashboard.as_str()).await.map_err(internal)?;
-        let columns = row.ok_or_else(|| PortError::not_found("the dashboard"))?.draft.columns;
-        let widgets = self.services.database.widgets(&self.scope.tenant, dashboard.as_str()).await.map_err(internal)?;
-        let below = widgets.iter().map(|widget| widget.draft.layout.y + widget.draft.layout.height).max().unwrap_or(0);
-        Ok(Layout { x: 0, y: below, width: (columns / 2).max(1), height: HEIGHT })
     }
 
     async fn outdate(&self, source: &Source) -> Result<(), PortError> {
@@ -235,18 +228,16 @@ impl Boards for BoardsAnswer {
 
     async fn add_widget(&self, new: NewWidget) -> Result<Arc<WidgetView>, PortError> {
         self.check_source(&new.source).await?;
-        let layout = match new.layout {
-            Some(layout) => layout,
-            None => self.place(&new.dashboard).await?,
-        };
+        let given = new.layout.map(stored_layout);
         let draft = WidgetDraft {
             title: new.title,
-            layout: stored_layout(layout),
+            layout: given.unwrap_or_default(),
             kind: kind_of(&new.source).to_owned(),
             source: stored_source(&new.source)?,
         };
         let database = &self.services.database;
-        let written = database.create_widget(&self.scope.tenant, new.dashboard.as_str(), draft).await;
+        let place = |grid: Grid| given.unwrap_or_else(|| below_the_others(grid));
+        let written = database.create_widget(&self.scope.tenant, new.dashboard.as_str(), draft, place).await;
         widget_view(self.told(written.map_err(internal)?).await).map(Arc::new)
     }
 
@@ -293,6 +284,11 @@ impl Boards for BoardsAnswer {
         let written = self.services.database.note_widget_refreshed(&self.scope.tenant, id.as_str()).await;
         widget_view(self.told(written.map_err(internal)?).await).map(Arc::new)
     }
+}
+
+/// Where a widget goes that nobody placed: below the others, half the grid wide.
+fn below_the_others(grid: Grid) -> widget::Layout {
+    widget::Layout { x: 0, y: grid.below.min(LAST_ROW), width: (grid.columns / 2).max(1), height: HEIGHT }
 }
 
 fn set<T>(value: &mut T, change: Option<T>) {

@@ -100,6 +100,7 @@ pub(crate) fn internal(error: StoreError) -> PortError {
             mullion_schema::error::ErrorCode::Conflict,
             "it was changed in the meantime; read it again and repeat the change",
         ),
+        StoreError::Full(most) => PortError::bad_input(most),
         StoreError::Taken(what) => {
             PortError::new(mullion_schema::error::ErrorCode::Conflict, format!("this {what} is taken"))
         }
