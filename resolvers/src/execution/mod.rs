@@ -3,8 +3,9 @@
 mod digest;
 mod response_cache;
 mod run;
+mod sharing;
 
-use std::{collections::HashSet, sync::Arc};
+use std::sync::Arc;
 
 use async_graphql::{
     Pos, Request, Response, ServerError, Value, Variables,
@@ -34,9 +35,10 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// What two callers must have in common to share an answer. `viewer` shows the credential itself, so it is part of it.
-    fn permission_set(&self) -> String {
-        format!("{}\n{}\n{}", self.viewer.tenant, self.viewer.role, self.viewer.id)
+    /// What two callers must have in common to share an answer to this document.
+    fn permission_set(&self, document: &ExecutableDocument) -> String {
+        let credential = if sharing::is_personal(document) { self.viewer.id.as_str() } else { "" };
+        format!("{}\n{}\n{credential}", self.viewer.tenant, self.viewer.role)
     }
 
     fn tenant(&self) -> &TenantId {
@@ -50,7 +52,7 @@ pub struct Operation {
     /// The document's text.
     pub text: Arc<str>,
     /// The same, parsed.
-    pub document: ExecutableDocument,
+    pub document: Arc<ExecutableDocument>,
     /// Which of its operations; `None`: it has one only.
     pub name: Option<String>,
     /// The variables, not checked yet.
@@ -63,7 +65,7 @@ impl Operation {
         if let Some(name) = &self.name {
             request = request.operation_name(name.clone());
         }
-        request.set_parsed_query(self.document.clone());
+        request.set_parsed_query(ExecutableDocument::clone(&self.document));
         request
     }
 
@@ -124,7 +126,7 @@ pub struct Executor {
 
 struct Ran {
     answer: Executed,
-    tags: HashSet<Tag>,
+    tags: Vec<Tag>,
     noted: i64,
     reusable: bool,
 }
@@ -133,7 +135,7 @@ impl Ran {
     fn broken_off(error: &tokio::task::JoinError) -> Self {
         tracing::error!(%error, "an execution broke off");
         let answer = Executed::Refused(vec![server_error(PortError::internal())]);
-        Self { answer, tags: HashSet::new(), noted: 0, reusable: false }
+        Self { answer, tags: Vec::new(), noted: 0, reusable: false }
     }
 }
 
@@ -159,7 +161,7 @@ impl Executor {
         if let Err(errors) = operation.check_variables() {
             return Executed::Refused(errors);
         }
-        let key: Arc<str> = format!("{}\n{}", caller.permission_set(), operation.key()).into();
+        let key: Arc<str> = format!("{}\n{}", caller.permission_set(&operation.document), operation.key()).into();
         let tenant = caller.tenant();
         let epochs = self.services.engine.epochs();
         if let Some(answer) = self.responses.get(tenant, &key, epochs) {
@@ -194,8 +196,8 @@ impl Executor {
         operation: Operation,
         resume_after: Option<String>,
     ) -> Result<Frames, Vec<ServerError>> {
-        let document = mullion_schema::build::live_document(operation.document.clone());
-        let operation = Operation { document, ..operation };
+        let document = mullion_schema::build::live_document(ExecutableDocument::clone(&operation.document));
+        let operation = Operation { document: Arc::new(document), ..operation };
         operation.check_variables()?;
         let plan = mullion_schema::build::plan(&self.live, operation.request()).await?;
         let given = resume_after.map(EventCursor::from).or_else(|| after_of(&plan).cloned());
@@ -220,7 +222,7 @@ impl Executor {
             Ok(noted) => noted,
             Err(error) => {
                 let answer = Executed::Refused(vec![server_error(error)]);
-                return Ran { answer, tags: HashSet::new(), noted: 0, reusable: false };
+                return Ran { answer, tags: Vec::new(), noted: 0, reusable: false };
             }
         };
         let mut response = self.graph.execute(request.data(services.ports(&caller.viewer, &scope))).await;
