@@ -18,7 +18,7 @@ use crate::{
     provider::FetchWant,
     store::{
         StoreError,
-        apply::{Applied, Batch},
+        apply::{Applied, Batch, Source},
         integration::{IntegrationDraft, IntegrationStatus},
         stream::AppliedChange,
     },
@@ -46,7 +46,11 @@ impl Applier {
         if !known {
             self.epochs.start(tenant, self.shelf.database().head(tenant).await?);
         }
+        let of_fetch = batch.source == Source::Provider;
         let applied = self.shelf.database().apply(tenant, &integration.id, &integration.provider, batch).await?;
+        if of_fetch {
+            self.shelf.fetched(&integration.id);
+        }
         for node in &applied.nodes {
             self.shelf.cache().forget(tenant, &node.key);
         }
