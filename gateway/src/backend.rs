@@ -6,7 +6,7 @@ use anyhow::Context;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use mullion_migrations::Migrator;
 use mullion_resolvers::{
-    answers::{Connector, Cursors, Providers, Services},
+    answers::{Connector, Cursors, Providers, Rows, Services},
     cache::{epochs::Epochs, nodes::NodeCache},
     clock::Clock,
     engine::{Applier, Directory, Engine, Shelf},
@@ -120,6 +120,7 @@ pub fn build(config: &Config, database: Database, made: Ingredients) -> anyhow::
         Arc::clone(&clock),
     ));
     let directory = Arc::new(Directory::new(Arc::clone(&connector) as _, Arc::clone(&shelf), Arc::clone(&epochs)));
+    let rows = Rows::new(&epochs);
     let engine =
         Arc::new(Engine::new(shelf, directory, Arc::clone(&applier), epochs, (Arc::clone(&clock), tasks.clone())));
     let cursors = Cursors::new(&vault);
@@ -129,6 +130,7 @@ pub fn build(config: &Config, database: Database, made: Ingredients) -> anyhow::
         database,
         vault,
         engine,
+        rows,
         applier,
         hub,
         providers,

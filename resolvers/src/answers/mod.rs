@@ -6,6 +6,7 @@ mod activity;
 mod boards;
 mod connector;
 mod cursors;
+mod rows;
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -23,6 +24,7 @@ pub use self::{
     boards::BoardsAnswer,
     connector::Connector,
     cursors::Cursors,
+    rows::Rows,
 };
 use crate::{
     clock::Clock,
@@ -45,6 +47,8 @@ pub struct Services {
     pub vault: Vault,
     /// Reads the providers' nodes.
     pub engine: Arc<Engine>,
+    /// Rows of our own in memory.
+    pub rows: Rows,
     /// Writes what providers tell, and announces changes.
     pub applier: Arc<Applier>,
     /// Live operations.
