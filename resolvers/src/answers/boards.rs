@@ -80,16 +80,15 @@ impl BoardsAnswer {
     ) -> Result<Arc<[Arc<WidgetView>]>, PortError> {
         let (tenant, kept) = (&self.scope.tenant, &self.services.rows.widgets);
         let tag = |view: &Arc<WidgetView>| Tag::own(tenant, "Widget", view.id.as_str());
-        let views = match kept.get(tenant, key.clone()) {
-            Some(views) => views,
-            None => {
-                let noted = self.services.engine.head(tenant).await?;
-                let rows = read().await.map_err(internal)?.into_iter();
-                let views: Arc<[_]> = rows.map(|row| widget_view(row).map(Arc::new)).collect::<Result<_, _>>()?;
-                let tags = views.iter().map(tag).chain([own]).collect();
-                kept.put(tenant, key, (noted, tags), (Arc::clone(&views), views.len() * ROW_BYTES));
-                views
-            }
+        let views = if let Some(views) = kept.get(tenant, key.clone()) {
+            views
+        } else {
+            let noted = self.services.engine.head(tenant).await?;
+            let rows = read().await.map_err(internal)?.into_iter();
+            let views: Arc<[_]> = rows.map(|row| widget_view(row).map(Arc::new)).collect::<Result<_, _>>()?;
+            let tags = views.iter().map(tag).chain([own]).collect();
+            kept.put(tenant, key, (noted, tags), (Arc::clone(&views), views.len() * ROW_BYTES));
+            views
         };
         self.scope.record_all(views.iter().map(tag));
         Ok(views)

@@ -38,10 +38,10 @@ pub struct StoredNode {
 
 impl StoredNode {
     fn new(key: NodeKey, state: NodeState) -> Self {
-        let stale = state.stamps.keys().filter(|key| state.is_stale_key(key)).cloned().collect();
+        let outdated = state.stamps.keys().filter(|name| state.is_stale_key(name));
         Self {
             key,
-            stale,
+            stale: outdated.cloned().collect(),
             deleted: state.is_deleted(),
             unknown: state.unknown_at.is_some(),
             fetched_at: state.fetched_at,
