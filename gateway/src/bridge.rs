@@ -88,7 +88,7 @@ fn inner(caller: &Caller) -> Option<execution::Caller> {
 fn operation(parsed: &ParsedOperation) -> Operation {
     Operation {
         text: Arc::clone(&parsed.document.text),
-        document: parsed.document.parsed.clone(),
+        document: Arc::clone(&parsed.document.parsed),
         name: parsed.operation_name.clone(),
         variables: parsed.variables.clone(),
     }

@@ -13,7 +13,10 @@ use mullion_schema::{
     },
 };
 
-use super::{Services, failed};
+use super::{
+    Services, failed,
+    rows::{DashboardKey, ROW_BYTES, WidgetsKey},
+};
 use crate::{
     change::{self, ListRef, NodeRef},
     engine::{Scope, internal},
@@ -53,9 +56,44 @@ impl BoardsAnswer {
         Some(Arc::new(dashboard_view(dashboard)))
     }
 
-    fn saw_widget(&self, widget: Widget) -> Result<Arc<WidgetView>, PortError> {
-        self.scope.record(Tag::own(&self.scope.tenant, "Widget", &widget.id));
-        widget_view(widget).map(Arc::new)
+    /// A dashboard from memory, else as `read` gives it.
+    async fn kept_dashboard(
+        &self,
+        key: DashboardKey,
+        read: impl AsyncFnOnce() -> Result<Option<Dashboard>, StoreError>,
+    ) -> Result<Option<Arc<DashboardView>>, PortError> {
+        let (tenant, kept) = (&self.scope.tenant, &self.services.rows.dashboards);
+        if let Some(view) = kept.get(tenant, key.clone()) {
+            self.scope.record(Tag::own(tenant, "Dashboard", view.id.as_str()));
+            return Ok(Some(view));
+        }
+        let noted = self.services.engine.head(tenant).await?;
+        let Some(view) = self.saw_dashboard(read().await.map_err(internal)?) else { return Ok(None) };
+        let tags = vec![Tag::own(tenant, "Dashboard", view.id.as_str()), Tag::own_list(tenant, "dashboards")];
+        kept.put(tenant, key, (noted, tags), (Arc::clone(&view), ROW_BYTES));
+        Ok(Some(view))
+    }
+
+    /// Widgets from memory, else as `read` gives them. They change with their own tags, and with that of what was asked for.
+    async fn kept_widgets(
+        &self,
+        (key, own): (WidgetsKey, Tag),
+        read: impl AsyncFnOnce() -> Result<Vec<Widget>, StoreError>,
+    ) -> Result<Arc<[Arc<WidgetView>]>, PortError> {
+        let (tenant, kept) = (&self.scope.tenant, &self.services.rows.widgets);
+        let tag = |view: &Arc<WidgetView>| Tag::own(tenant, "Widget", view.id.as_str());
+        let views = if let Some(views) = kept.get(tenant, key.clone()) {
+            views
+        } else {
+            let noted = self.services.engine.head(tenant).await?;
+            let rows = read().await.map_err(internal)?.into_iter();
+            let views: Arc<[_]> = rows.map(|row| widget_view(row).map(Arc::new)).collect::<Result<_, _>>()?;
+            let tags = views.iter().map(tag).chain([own]).collect();
+            kept.put(tenant, key, (noted, tags), (Arc::clone(&views), views.len() * ROW_BYTES));
+            views
+        };
+        self.scope.record_all(views.iter().map(tag));
+        Ok(views)
     }
 
     /// Nodes and integrations that a source names must be the tenant's.
@@ -156,26 +194,31 @@ impl Boards for BoardsAnswer {
 
     async fn dashboard(&self, id: &DashboardId) -> Result<Option<Arc<DashboardView>>, PortError> {
         self.scope.record(Tag::own(&self.scope.tenant, "Dashboard", id.as_str()));
-        let row = self.services.database.dashboard(&self.scope.tenant, id.as_str()).await.map_err(internal)?;
-        Ok(self.saw_dashboard(row))
+        let read = async || self.services.database.dashboard(&self.scope.tenant, id.as_str()).await;
+        self.kept_dashboard(DashboardKey::Id(id.as_str().to_owned()), read).await
     }
 
     async fn dashboard_by_slug(&self, slug: &str) -> Result<Option<Arc<DashboardView>>, PortError> {
         self.scope.record(Tag::own_list(&self.scope.tenant, "dashboards"));
-        let row = self.services.database.dashboard_by_slug(&self.scope.tenant, slug).await.map_err(internal)?;
-        Ok(self.saw_dashboard(row))
+        let read = async || self.services.database.dashboard_by_slug(&self.scope.tenant, slug).await;
+        self.kept_dashboard(DashboardKey::Slug(slug.to_owned()), read).await
     }
 
     async fn widgets(&self, dashboard: &DashboardId) -> Result<Vec<Arc<WidgetView>>, PortError> {
         self.scope.record(Tag::own(&self.scope.tenant, "Dashboard", dashboard.as_str()));
-        let rows = self.services.database.widgets(&self.scope.tenant, dashboard.as_str()).await.map_err(internal)?;
-        rows.into_iter().map(|row| self.saw_widget(row)).collect()
+        let read = async || self.services.database.widgets(&self.scope.tenant, dashboard.as_str()).await;
+        let own = Tag::own(&self.scope.tenant, "Dashboard", dashboard.as_str());
+        Ok(self.kept_widgets((WidgetsKey::Of(dashboard.as_str().to_owned()), own), read).await?.to_vec())
     }
 
     async fn widget(&self, id: &WidgetId) -> Result<Option<Arc<WidgetView>>, PortError> {
         self.scope.record(Tag::own(&self.scope.tenant, "Widget", id.as_str()));
-        let row = self.services.database.widget(&self.scope.tenant, id.as_str()).await.map_err(internal)?;
-        row.map(|row| self.saw_widget(row)).transpose()
+        let read = async || {
+            let row = self.services.database.widget(&self.scope.tenant, id.as_str()).await;
+            row.map(|row| row.into_iter().collect())
+        };
+        let own = Tag::own(&self.scope.tenant, "Widget", id.as_str());
+        Ok(self.kept_widgets((WidgetsKey::One(id.as_str().to_owned()), own), read).await?.first().cloned())
     }
 
     async fn create_dashboard(&self, new: NewDashboard) -> Result<Arc<DashboardView>, PortError> {

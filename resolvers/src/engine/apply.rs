@@ -16,7 +16,7 @@ use crate::{
     provider::FetchWant,
     store::{
         StoreError,
-        apply::{Applied, Batch},
+        apply::{Applied, Batch, Source},
         integration::{IntegrationDraft, IntegrationStatus},
         stream::AppliedChange,
     },
@@ -40,7 +40,11 @@ impl Applier {
         let tenant = &integration.tenant;
         // The head is in memory before the stream moves, so that no change falls between the two.
         self.announcer.start(tenant).await?;
+        let of_fetch = batch.source == Source::Provider;
         let applied = self.shelf.database().apply(tenant, &integration.id, &integration.provider, batch).await?;
+        if of_fetch {
+            self.shelf.fetched(&integration.id);
+        }
         for node in &applied.nodes {
             self.shelf.cache().forget(tenant, &node.key);
         }
