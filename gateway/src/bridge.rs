@@ -285,7 +285,7 @@ impl Outcome for Counters {
     }
 
     fn flushed(&self, deliveries: usize, took: Duration) {
-        self.metrics.inbox_group.observe(deliveries as f64);
+        self.metrics.inbox_group.observe(u32::try_from(deliveries).map_or(f64::MAX, f64::from));
         self.metrics.inbox_flush.observe(took.as_secs_f64());
     }
 

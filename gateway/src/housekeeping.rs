@@ -14,9 +14,9 @@ use tokio_util::sync::CancellationToken;
 use crate::config::Config;
 
 /// How often it is looked whether something is to go.
-const ROUND: Duration = Duration::from_secs(60);
+const ROUND: Duration = Duration::from_mins(1);
 /// How long the chore is this process's after it was last taken. It is renewed from round to round and while there is much to do.
-const CHORE: Duration = Duration::from_secs(180);
+const CHORE: Duration = Duration::from_mins(3);
 /// Between two steps, so that what comes in has the database to itself most of the time.
 const BREATH: Duration = Duration::from_millis(20);
 /// Steps between two looks at whether the chore is still ours.

@@ -39,10 +39,10 @@ impl LiveRun {
 
     async fn changes(&self, position: i64, limit: u64) -> Result<Option<Vec<AppliedChange>>, StoreError> {
         let database = &self.executor.services.database;
-        if position < database.oldest_position(self.tenant()).await? {
-            return Ok(None);
-        }
-        database.changes_since(self.tenant(), position, limit).await.map(Some)
+        let changes = database.changes_since(self.tenant(), position, limit).await?;
+        // Asked afterwards: what was removed while they were read raised it.
+        let kept = position >= database.oldest_position(self.tenant()).await?;
+        Ok(kept.then_some(changes))
     }
 }
 

@@ -50,7 +50,7 @@ async fn what_comes_together_shares_a_flush_and_each_gets_its_own_answer(bench: 
         waiting.push(hand_in(&intake, delivery(&bench, Some(id), b"{}").await));
         until(|| intake.waiting() == waiting.len()).await;
     }
-    let writing = tokio::spawn(writer.run());
+    let task = tokio::spawn(writer.run());
     let mut told = Vec::new();
     for waiting in waiting {
         told.push(matches!(waiting.await.unwrap().unwrap(), Inserted::New(_)));
@@ -58,7 +58,7 @@ async fn what_comes_together_shares_a_flush_and_each_gets_its_own_answer(bench: 
     assert_eq!(told, [true, true, false, true], "of two with one key the first is new");
     assert_eq!((counted.of("flushes"), counted.of("flushed")), (1, 4));
     intake.close();
-    writing.await.unwrap();
+    task.await.unwrap();
     assert!(matches!(intake.store(delivery(&bench, Some("d"), b"{}").await).await, Err(IntakeError::Closed)));
 }
 
@@ -67,11 +67,11 @@ async fn whoever_hangs_up_does_not_keep_a_delivery_from_being_stored(bench: Benc
     let caller = hand_in(&intake, delivery(&bench, Some("a"), b"{}").await);
     until(|| intake.waiting() == 1).await;
     caller.abort();
-    let writing = tokio::spawn(writer.run());
+    let task = tokio::spawn(writer.run());
     until(|| counted.of("flushed") == 1).await;
     assert_eq!(bench.due().await.len(), 1);
     drop(intake);
-    writing.await.unwrap();
+    task.await.unwrap();
 }
 
 async fn what_does_not_fit_is_refused_at_once_and_there_is_room_again_afterwards(bench: Bench) {
@@ -86,33 +86,32 @@ async fn what_does_not_fit_is_refused_at_once_and_there_is_room_again_afterwards
         }
         let refused = intake.store(delivery(&bench, Some(&id(2)), &large).await).await;
         assert!(matches!(refused, Err(IntakeError::Overloaded)), "{deliveries} {bytes}: {refused:?}");
-        let writing = tokio::spawn(writer.run());
+        let task = tokio::spawn(writer.run());
         for waiting in waiting {
             assert!(waiting.await.unwrap().is_ok());
         }
         assert!(matches!(intake.store(delivery(&bench, Some(&id(2)), &large).await).await, Ok(Inserted::New(_))));
         drop(intake);
-        writing.await.unwrap();
+        task.await.unwrap();
     }
     let (intake, writer, _) = intake(&bench, 1, 1_000);
-    let writing = tokio::spawn(writer.run());
+    let task = tokio::spawn(writer.run());
     let stored = intake.store(delivery(&bench, Some("alone"), &large).await).await;
     assert!(matches!(stored, Ok(Inserted::New(_))), "one that is larger than the room is taken alone");
     drop(intake);
-    writing.await.unwrap();
+    task.await.unwrap();
 }
 
 async fn a_group_that_cannot_be_stored_is_refused_and_the_next_is_not(bench: Bench) {
     let (intake, writer, _) = intake(&bench, 10, 1_000_000);
-    let writing = tokio::spawn(writer.run());
+    let task = tokio::spawn(writer.run());
     let (one, two) = (delivery(&bench, Some("a"), b"{}").await, delivery(&bench, Some("b"), b"{}").await);
-    let connection = bench.db.migration_connection();
-    sea_orm::ConnectionTrait::execute_unprepared(connection, "ALTER TABLE delivery RENAME TO gone").await.unwrap();
+    bench.behind_its_back("ALTER TABLE delivery RENAME TO gone").await;
     assert!(matches!(intake.store(one).await, Err(IntakeError::Store(_))));
-    sea_orm::ConnectionTrait::execute_unprepared(connection, "ALTER TABLE gone RENAME TO delivery").await.unwrap();
+    bench.behind_its_back("ALTER TABLE gone RENAME TO delivery").await;
     assert!(matches!(intake.store(two).await, Ok(Inserted::New(_))));
     drop(intake);
-    writing.await.unwrap();
+    task.await.unwrap();
 }
 
 async fn an_endpoint_is_remembered_until_it_changes_here_or_a_second_passes(bench: Bench) {
@@ -126,8 +125,7 @@ async fn an_endpoint_is_remembered_until_it_changes_here_or_a_second_passes(benc
     assert_eq!(id().await.as_deref(), Some("1"));
     // As another replica would: past this process's knowledge.
     let elsewhere = format!("UPDATE endpoint SET external_id = '2' WHERE id = '{}'", made.id);
-    let connection = bench.db.migration_connection();
-    sea_orm::ConnectionTrait::execute_unprepared(connection, &elsewhere).await.unwrap();
+    bench.behind_its_back(&elsewhere).await;
     assert_eq!(id().await.as_deref(), Some("1"), "read from memory");
     bench.clock.advance(Span::from_std(Duration::from_secs(1)).unwrap());
     assert_eq!(id().await.as_deref(), Some("2"), "a second later");

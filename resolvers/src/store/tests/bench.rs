@@ -9,7 +9,7 @@ use mullion_schema::{
     ports::{Filter, List},
     view::Body,
 };
-use sea_orm::{ConnectionTrait, Database as Connector};
+use sea_orm::{ConnectionTrait, Database as Connector, DbErr, RuntimeErr};
 use serde_json::{Value, json};
 
 use crate::{
@@ -17,7 +17,7 @@ use crate::{
     clock::{Clock, FixedClock},
     provider::{Count, FetchedPage, Keeping, PageWant},
     store::{
-        Database, OpenOptions,
+        Database, OpenOptions, StoreError,
         apply::{Applied, Batch, Rules, Source},
         inbox::{LANES, WaitingDelivery},
         integration::{IntegrationDraft, IntegrationStage, IntegrationStatus},
@@ -125,6 +125,11 @@ impl Bench {
         self.db.head(&self.tenant).await.unwrap()
     }
 
+    /// Runs SQL past the store: what another process would do.
+    pub(crate) async fn behind_its_back(&self, sql: &str) {
+        self.db.migration_connection().execute_unprepared(sql).await.unwrap();
+    }
+
     /// The lanes that a worker of this name holds.
     pub(crate) async fn hold(&self, worker: &str) -> Held {
         self.db.beat(worker, false).await.unwrap()
@@ -145,6 +150,11 @@ impl Bench {
             filter: Filter::new(),
         }
     }
+}
+
+/// What the store says while its database is away.
+pub(crate) fn outage() -> StoreError {
+    StoreError::Database(DbErr::Conn(RuntimeErr::Internal("away".into())))
 }
 
 pub(crate) fn start() -> DateTime<Utc> {

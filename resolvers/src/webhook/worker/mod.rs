@@ -37,7 +37,7 @@ const IDLE_AMONG_OTHERS: Duration = Duration::from_millis(100);
 const BEAT: Duration = Duration::from_millis(1_500);
 /// The first wait before another try; it doubles from try to try, up to the longest.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
-const LONGEST_WAIT: Duration = Duration::from_secs(300);
+const LONGEST_WAIT: Duration = Duration::from_mins(5);
 
 /// Hears what happens in the inbox, for metrics.
 pub trait Outcome: Send + Sync {

@@ -27,7 +27,7 @@ use crate::{
         inbox::{NewDelivery, PARKED, RECEIVED, WaitingDelivery, list::DeliveryFilter},
         lease::{Held, Lease},
         tests::{
-            bench::{Bench, FakeRules, issue, issue_ref},
+            bench::{Bench, FakeRules, issue, issue_ref, outage},
             inbox::delivery,
             on_both_databases,
         },
@@ -59,8 +59,7 @@ impl Work for FakeWork {
     async fn apply(&self, delivery: &WaitingDelivery, lease: &Lease) -> Result<Done, StoreError> {
         let body = String::from_utf8(delivery.delivery.document.to_vec()).unwrap();
         if *self.outage.lock() {
-            let away = sea_orm::DbErr::Conn(sea_orm::RuntimeErr::Internal("away".into()));
-            return Err(StoreError::Database(away));
+            return Err(outage());
         }
         assert!(!body.starts_with("panic"), "this one is told to");
         if body == "ignore" {
