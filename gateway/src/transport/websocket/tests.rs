@@ -19,6 +19,8 @@ use crate::{config::Config, fake::Gateway};
 struct Client(WebSocketStream<MaybeTlsStream<TcpStream>>, String);
 
 const INIT: &str = r#"{"type":"connection_init"}"#;
+const HANDSHAKE: &str =
+    "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
 const ACK: &str = r#"{"type":"connection_ack"}"#;
 
 impl Client {
@@ -315,8 +317,6 @@ async fn upgrade(gateway: &Gateway, headers: &str) -> String {
 async fn only_so_many_sockets_are_open() {
     let gateway = Gateway::start(|config: &mut Config| config.live.max_sockets = 1).await;
     let client = Client::ready(&gateway).await;
-    const HANDSHAKE: &str =
-        "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
     let answer = upgrade(&gateway, HANDSHAKE).await;
     assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("retry-after: 5"), "{answer}");
     let metrics = gateway.app.metrics.encode();
