@@ -46,8 +46,15 @@ impl Housekeeper {
         })
     }
 
-    /// Runs until `stop` fires.
+    /// Runs until `stop` fires; then the chore is anyone's.
     pub(crate) async fn run(&self, clock: &dyn Clock, stop: &CancellationToken) {
+        self.rounds(clock, stop).await;
+        if let Err(error) = self.database.leave(&self.name).await {
+            tracing::debug!(%error, "the chore was not given back");
+        }
+    }
+
+    async fn rounds(&self, clock: &dyn Clock, stop: &CancellationToken) {
         while !stop.is_cancelled() {
             let rest = match self.round(clock.now(), stop).await {
                 Ok(true) => Duration::ZERO,
@@ -96,5 +103,39 @@ impl Housekeeper {
         *steps -= 1;
         tokio::time::sleep(BREATH).await;
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use mullion_resolvers::{
+        clock::{Clock, FixedClock},
+        store::{Database, OpenOptions},
+    };
+    use tokio_util::sync::CancellationToken;
+
+    use super::Housekeeper;
+    use crate::{backend, config::Config};
+
+    #[tokio::test]
+    async fn one_of_two_does_the_chore_until_it_stops() {
+        let folder = tempfile::tempdir().unwrap();
+        let clock = FixedClock::at("2026-11-22T10:00:00Z".parse().unwrap());
+        let url = format!("sqlite://{}", folder.path().join("mullion.db").display());
+        let database = Database::open(&url, &OpenOptions::default(), Arc::new(clock.clone())).await.unwrap();
+        backend::migrate(&database).await.unwrap();
+        let housekeeper = || Housekeeper::new(database.clone(), &Config::default()).unwrap();
+        let (one, other) = (housekeeper(), housekeeper());
+        let held_by = async |name: &str| database.take_lease("prune", name, super::CHORE).await.unwrap().is_some();
+        let (going, stopped) = (CancellationToken::new(), CancellationToken::new());
+        one.round(clock.now(), &going).await.unwrap();
+        other.round(clock.now(), &going).await.unwrap();
+        assert!(held_by(&one.name).await && !held_by(&other.name).await);
+        stopped.cancel();
+        one.run(&clock, &stopped).await;
+        other.round(clock.now(), &going).await.unwrap();
+        assert!(held_by(&other.name).await && !held_by(&one.name).await);
     }
 }

@@ -82,7 +82,7 @@ impl Database {
         Ok(Held { lanes, workers })
     }
 
-    /// The worker stops: its lanes are free at once.
+    /// Whoever has this name stops: what it holds is free at once.
     pub async fn leave(&self, worker: &str) -> Result<(), StoreError> {
         let transaction = self.begin().await?;
         for sql in [
