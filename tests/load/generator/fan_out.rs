@@ -39,8 +39,7 @@ struct Held {
 
 /// Rows for each number of sockets and each rate.
 pub(crate) async fn measure(options: &Options, table: &mut Table) -> anyhow::Result<()> {
-    let sizes: &[usize] = if options.quick { &[200, 1_000] } else { &[1_000, 10_000, 30_000] };
-    for &sockets in sizes {
+    for &sockets in &options.sockets {
         let what = format!("Fan-out, {} sockets", whole(real(long(sockets))));
         if sockets + OTHER_FILES > file_limit() {
             table.skipped(&what, &format!("a process may open only {} files here", file_limit()));

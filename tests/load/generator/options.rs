@@ -12,6 +12,8 @@ const PARTS: [&str; 4] = ["fan-out", "distinct", "ingest", "subscribe"];
 pub(crate) struct Options {
     pub(crate) parts: Vec<&'static str>,
     pub(crate) quick: bool,
+    /// Numbers of sockets of the fan-out.
+    pub(crate) sockets: Vec<usize>,
     /// The binary that is measured.
     pub(crate) binary: PathBuf,
     /// Its settings, `NAME=value` with blanks between them.
@@ -30,6 +32,7 @@ impl Options {
         let mut options = Self {
             parts: Vec::new(),
             quick: false,
+            sockets: Vec::new(),
             binary: "target/release/mullion".into(),
             settings: String::new(),
             examples: "tests/clients/node_modules/@octokit/webhooks-examples/api.github.com/index.json".into(),
@@ -47,6 +50,9 @@ impl Options {
                 }
             }
         }
+        if options.sockets.is_empty() {
+            options.sockets = if options.quick { vec![200, 1_000] } else { vec![1_000, 10_000, 30_000] };
+        }
         Ok(options)
     }
 
@@ -54,6 +60,10 @@ impl Options {
         match name {
             "--binary" => self.binary = value.into(),
             "--settings" => value.clone_into(&mut self.settings),
+            "--sockets" => {
+                self.sockets =
+                    value.split(',').filter(|part| !part.is_empty()).map(str::parse).collect::<Result<_, _>>()?;
+            }
             "--examples" => self.examples = value.into(),
             "--postgres" => self.postgres = Some(value.to_owned()).filter(|url| !url.is_empty()),
             "--read-buffer" => value.clone_into(&mut self.read_buffer),

@@ -213,11 +213,15 @@ fn rows(table: &mut Table, what: &str, full: &Acknowledged, limit: &Acknowledged
         [&full.times.two(), &limit.times.two(), &ratio(full.times.p99.as_secs_f64(), limit.times.p99.as_secs_f64())],
         "ratio of p99; at that rate",
     );
-    let drained = full.drained.map_or_else(|| format!("not after {}", time(PATIENCE)), time);
+    let applied = full.drained.map(|drained| {
+        let acknowledging = real(full.times.count) / full.a_second;
+        (whole(real(full.times.count) / (acknowledging + drained.as_secs_f64())), time(drained))
+    });
+    let (applied, drained) = applied.unwrap_or_else(|| ("too few".to_owned(), format!("more than {}", time(PATIENCE))));
     table.row(
-        &format!("{what}: all applied after the last 2xx"),
-        [&drained, "", ""],
-        "how far applying was behind when the load ended",
+        &format!("{what}: applied a second"),
+        [&applied, "", ""],
+        &format!("until a subscriber has seen all of them, {drained} after the last 2xx"),
     );
     let missing = if half.missing > 0 { format!("; **{} never seen**", half.missing) } else { String::new() };
     table.row(
