@@ -27,6 +27,8 @@ struct Steady {
     cores: f64,
     own_cores: f64,
     microseconds: f64,
+    /// Deliveries that were not answered yet when the window ended.
+    waiting: u64,
     /// Sockets that never saw the last delivery, sockets that broke, deliveries that were refused.
     losses: (u64, u64, u64),
 }
@@ -67,7 +69,10 @@ async fn hold(side: &mut Side, sockets: usize, options: &Options) -> anyhow::Res
     tokio::time::sleep(Duration::from_secs(2)).await;
     let memory = real(side.program.memory().saturating_sub(before)) / real(long(sockets));
     let publisher = Publisher::open(side.program.address).await?;
-    publisher.steadily(&watch, 5.0, side.deliveries(WARM_UP)?).await;
+    let warm_up = side.deliveries(WARM_UP)?;
+    let last = warm_up.last().map_or(0, |one| one.0);
+    publisher.steadily(&watch, 5.0, warm_up).await;
+    watch.caught_up(last, 0, PATIENCE).await;
     let mut steady = Vec::new();
     for rate in RATES {
         steady.push(steadily(side, &watch, &publisher, (rate, options)).await?);
@@ -93,12 +98,14 @@ async fn steadily(
     let frames = real(watch.frames() - frames);
     let cpu = side.program.cpu() - cpu;
     let own = own_cpu() - own;
+    let waiting = publisher.waiting();
     watch.caught_up(last, 0, PATIENCE).await;
     Ok(Steady {
         frames: frames / elapsed,
         latency: watch.latency(),
         cores: cpu / elapsed,
         own_cores: own / elapsed,
+        waiting,
         microseconds: cpu * 1e6 / frames.max(1.0),
         losses: (watch.behind(last), watch.lost_sockets(), publisher.refused()),
     })
@@ -122,7 +129,13 @@ fn rows(table: &mut Table, what: &str, bytes: usize, program: &Held, limit: &Hel
         table.row(
             &format!("{what}: delivery to frame, p50 / p99 / p99.9"),
             [&one.latency.three(), &bare.latency.three(), &ratio(slowest(one), slowest(bare))],
-            &format!("ratio of p99; {} and {} times", whole(real(one.latency.count)), whole(real(bare.latency.count))),
+            &format!(
+                "ratio of p99; {} and {} times; deliveries without an answer when the window ended: {} and {}",
+                whole(real(one.latency.count)),
+                whole(real(bare.latency.count)),
+                one.waiting,
+                bare.waiting
+            ),
         );
         let cpu = |steady: &Steady| format!("{:.2} ({:.1} µs a frame)", steady.cores, steady.microseconds);
         table.row(

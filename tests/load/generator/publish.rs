@@ -22,6 +22,8 @@ const SENDERS: usize = 16;
 pub(crate) struct Publisher {
     queue: mpsc::UnboundedSender<Request>,
     refused: Arc<Counter>,
+    answered: Arc<Counter>,
+    sent: Counter,
     _senders: JoinSet<()>,
 }
 
@@ -29,24 +31,25 @@ impl Publisher {
     pub(crate) async fn open(address: SocketAddr) -> anyhow::Result<Self> {
         let (queue, requests) = mpsc::unbounded_channel::<Request>();
         let requests = Arc::new(Mutex::new(requests));
-        let refused = Arc::new(Counter::default());
+        let (refused, answered) = (Arc::new(Counter::default()), Arc::new(Counter::default()));
         let mut senders = JoinSet::new();
         for _ in 0..SENDERS {
             let mut connection = Connection::open(address).await?;
             let (requests, refused) = (Arc::clone(&requests), Arc::clone(&refused));
+            let answered = Arc::clone(&answered);
             senders.spawn(async move {
                 loop {
                     let next = requests.lock().await.recv().await;
                     let Some(request) = next else { return };
-                    let answered =
-                        connection.ask(&request).await.is_ok_and(|answer| (200..300).contains(&answer.status));
-                    if !answered {
+                    let answer = connection.ask(&request).await;
+                    answered.draw();
+                    if !answer.is_ok_and(|answer| (200..300).contains(&answer.status)) {
                         refused.draw();
                     }
                 }
             });
         }
-        Ok(Self { queue, refused, _senders: senders })
+        Ok(Self { queue, refused, answered, sent: Counter::default(), _senders: senders })
     }
 
     /// Each at its time, which counts from when it is due, also while all connections are busy; then until the last one's
@@ -64,8 +67,14 @@ impl Publisher {
 
     pub(crate) fn send(&self, watch: &Watch, number: u64, request: Request) {
         watch.sent(number);
+        self.sent.draw();
         // The receiver lives as long as the senders.
         let _ = self.queue.send(request);
+    }
+
+    /// Deliveries that wait for their answer, or to be sent because all connections wait.
+    pub(crate) fn waiting(&self) -> u64 {
+        self.sent.now().saturating_sub(self.answered.now())
     }
 
     /// Deliveries that were not answered with 2xx.
