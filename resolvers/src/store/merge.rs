@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Duration, Utc};
 use mullion_schema::view::Body;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -129,11 +129,11 @@ pub fn merge(existing: Option<&NodeState>, write: &NodeWrite, origin: Origin) ->
     for aspect in &write.aspects {
         let hash = content_hash(&aspect.fields);
         for (key, value) in &aspect.fields {
-            let incoming = incoming_stamp(aspect.version, hash, origin);
+            let incoming = incoming_stamp(believed(aspect.version, origin), hash, origin);
             join(&mut state, key, (incoming, value), known_until);
         }
     }
-    state.deleted = state.deleted.max(write.deleted);
+    state.deleted = state.deleted.max(write.deleted.map(|version| believed(version, origin)));
     erase_deleted(&mut state);
     note_origin(&mut state, origin, write.deleted.is_none());
     let became_stale = state.is_stale() && !before.is_some_and(NodeState::is_stale);
@@ -170,6 +170,14 @@ pub fn mark_unknown(existing: Option<&NodeState>, at: DateTime<Utc>) -> Merged {
         Outcome::Confirmed
     };
     Merged { state, outcome, became_stale: false }
+}
+
+/// No provider's clock is believed to be further ahead of ours than this: a version of next year would beat all that comes until
+/// then. Beyond it, the order in which things came decides.
+const AHEAD: Duration = Duration::minutes(10);
+
+fn believed(version: Version, origin: Origin) -> Version {
+    Version { at: version.at.min((origin.at + AHEAD).timestamp_micros()), ..version }
 }
 
 fn incoming_stamp(version: Version, hash: u64, origin: Origin) -> Stamp {

@@ -19,6 +19,7 @@ on_both_databases!(
     a_written_node_reads_back,
     absent_fields_are_kept_and_older_writes_lose,
     a_deletion_beats_older_writes_and_a_newer_write_revives,
+    a_version_of_the_far_future_does_not_freeze_a_node,
     equal_version_with_other_content_is_stale_until_it_is_fetched,
     an_outdated_node_is_fresh_for_the_fields_that_were_fetched_since,
     a_node_that_the_provider_does_not_know_leaves_its_lists_and_comes_back_when_heard_of,
@@ -67,6 +68,20 @@ async fn a_deletion_beats_older_writes_and_a_newer_write_revives(bench: Bench) {
     bench.deliver(written(vec![issue("1", 8, "a", "OPEN")])).await;
     assert!(!bench.node(&issue_ref("1")).await.unwrap().is_deleted());
     assert_eq!(bench.members(&bench.issues()).await, ["1"]);
+}
+
+async fn a_version_of_the_far_future_does_not_freeze_a_node(bench: Bench) {
+    let future = (bench.clock.now() + Duration::days(36_500)).timestamp_micros();
+    bench.deliver(written(vec![issue("1", future, "a", "FUTURE")])).await;
+    bench.clock.advance(Duration::minutes(11));
+    let now = bench.clock.now().timestamp_micros();
+    bench.deliver(written(vec![issue("1", now, "a", "OPEN")])).await;
+    assert_eq!(bench.node(&issue_ref("1")).await.unwrap().body["state"], "OPEN");
+    bench.deliver(written(vec![NodeWrite::tombstone(issue_ref("1"), Version { at: future, rank: 0 })])).await;
+    bench.clock.advance(Duration::minutes(11));
+    let now = bench.clock.now().timestamp_micros();
+    bench.deliver(written(vec![issue("1", now, "a", "OPEN")])).await;
+    assert!(!bench.node(&issue_ref("1")).await.unwrap().is_deleted());
 }
 
 async fn equal_version_with_other_content_is_stale_until_it_is_fetched(bench: Bench) {
