@@ -6,7 +6,7 @@ use anyhow::Context;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use mullion_migrations::Migrator;
 use mullion_resolvers::{
-    answers::{Connector, Cursors, Providers, Services},
+    answers::{Connector, Cursors, Providers, Rows, Services},
     bus::{
         Bus,
         follower::{Follower, Looks},
@@ -150,6 +150,7 @@ pub fn build(config: &Config, database: Database, made: Ingredients) -> anyhow::
     );
     let announcer = Arc::new(own);
     let applier = Arc::new(Applier::new(Arc::clone(&shelf), Arc::clone(&announcer)));
+    let rows = Rows::new(&epochs);
     let engine =
         Arc::new(Engine::new(shelf, directory, Arc::clone(&applier), epochs, (Arc::clone(&clock), tasks.clone())));
     let cursors = Cursors::new(&vault);
@@ -166,6 +167,7 @@ pub fn build(config: &Config, database: Database, made: Ingredients) -> anyhow::
         database,
         vault,
         engine,
+        rows,
         applier,
         hub,
         providers,

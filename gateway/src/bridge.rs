@@ -88,7 +88,7 @@ fn inner(caller: &Caller) -> Option<execution::Caller> {
 fn operation(parsed: &ParsedOperation) -> Operation {
     Operation {
         text: Arc::clone(&parsed.document.text),
-        document: parsed.document.parsed.clone(),
+        document: Arc::clone(&parsed.document.parsed),
         name: parsed.operation_name.clone(),
         variables: parsed.variables.clone(),
     }
@@ -208,7 +208,7 @@ fn refused(errors: Vec<ServerError>, request_id: &str) -> RequestError {
         }
         entry
     });
-    RequestError { code, errors: entries.collect() }
+    RequestError { code, errors: entries.collect(), retry_after: None }
 }
 
 /// Takes deliveries into the inbox.

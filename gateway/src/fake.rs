@@ -115,7 +115,7 @@ impl Engine for FakeEngine {
             entry.locations = error.locations.into_iter().map(Location::from).collect();
             entry
         });
-        Answer::Refused(RequestError { code, errors: errors.collect() })
+        Answer::Refused(RequestError { code, errors: errors.collect(), retry_after: None })
     }
 
     /// `count`: 1 to 3, then the end. `forever`: one frame, then silence. `flood`: large ones without an end. Anything else is refused.

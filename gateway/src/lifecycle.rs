@@ -17,10 +17,10 @@ const OTHER_FILES: u64 = 1024;
 /// Binds an address; the error names it.
 pub fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
     let hint = "is another Mullion running? choose another port with --port";
-    listen(address).with_context(|| format!("{address} cannot be bound; {hint}"))
+    open(address).with_context(|| format!("{address} cannot be bound; {hint}"))
 }
 
-fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+fn open(address: SocketAddr) -> std::io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     #[cfg(unix)]
     socket.set_reuseaddr(true)?;
@@ -57,7 +57,7 @@ pub fn bind_loopback(port: u16) -> anyhow::Result<Vec<TcpListener>> {
     let first = bind(SocketAddr::from(([127, 0, 0, 1], port)))?;
     let port = first.local_addr()?.port();
     let mut all = vec![first];
-    if let Ok(second) = listen(SocketAddr::from(([0u16, 0, 0, 0, 0, 0, 0, 1], port))) {
+    if let Ok(second) = open(SocketAddr::from(([0u16, 0, 0, 0, 0, 0, 0, 1], port))) {
         all.push(second);
     }
     Ok(all)

@@ -199,7 +199,7 @@ async fn dashboard(
         let value = serde_json::to_value(source)?;
         let kind = value.get("kind").and_then(serde_json::Value::as_str).unwrap_or_default().to_owned();
         let draft = WidgetDraft { title: (*title).to_owned(), layout: *layout, kind, source: value };
-        services.database.create_widget(tenant, &dashboard.id, draft).await?;
+        services.database.create_widget(tenant, &dashboard.id, draft, |_| *layout).await?;
     }
     services.database.set_setting(SEEDED, "1").await?;
     Ok(())

@@ -16,7 +16,9 @@ pub(crate) fn is_signed(hex: &str, parts: &[&[u8]], secrets: &[Secret]) -> bool 
             return false;
         }
         let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret.expose()) else { return false };
-        parts.iter().for_each(|part| mac.update(part));
+        for part in parts {
+            mac.update(part);
+        }
         mac.verify_slice(&expected).is_ok()
     };
     secrets.iter().fold(false, |signed, secret| signed | signed_by(secret))

@@ -231,7 +231,8 @@ fn scalar_fits(name: &str, value: &Value) -> Result<(), Misfit> {
     let (fits, wanted) = match name {
         "Int" => (parses::<i32>(value), "a whole number of 32 bits"),
         "Float" => (parses::<f64>(value), "a number"),
-        "String" => (parses::<String>(value), "a text"),
+        // PostgreSQL has no place for U+0000, so that nothing is called so.
+        "String" => (parses::<String>(value) && !has_nul(value), "a text, without U+0000"),
         "Boolean" => (parses::<bool>(value), "true or false"),
         "ID" => (parses::<ID>(value), "an id"),
         "DateTime" => (parses::<Time>(value), "a time such as 2026-11-22T14:00:00Z"),
@@ -243,6 +244,10 @@ fn scalar_fits(name: &str, value: &Value) -> Result<(), Misfit> {
         _ => return Ok(()),
     };
     if fits { Ok(()) } else { Err(Misfit::new(format!("must be {wanted} ({name})"))) }
+}
+
+fn has_nul(value: &Value) -> bool {
+    matches!(value, Value::String(text) if text.contains('\0'))
 }
 
 fn parses<T: InputType>(value: &Value) -> bool {

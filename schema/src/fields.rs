@@ -1,14 +1,14 @@
 //! Which fields of a node were selected: the base of selection pushdown. What each of them needs is in [`crate::table`].
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use async_graphql::{Context, SelectionField};
 
 pub use crate::table::NodeType;
 
-/// Names of GraphQL fields selected on a node, over all type conditions.
+/// Names of GraphQL fields selected on a node, over all type conditions. Cheap to clone: all items of a list share one.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct FieldSet(BTreeSet<String>);
+pub struct FieldSet(Arc<BTreeSet<String>>);
 
 impl FieldSet {
     /// The fields selected right below the field that is being resolved.
@@ -18,7 +18,7 @@ impl FieldSet {
 
     /// The fields selected below `field`, fragments included.
     pub fn below(field: SelectionField<'_>) -> Self {
-        Self(field.selection_set().map(|selected| selected.name().to_owned()).collect())
+        names_below(field).into_iter().collect()
     }
 
     /// The fields selected on the nodes of a connection: below `nodes` and `edges { node }`.
@@ -31,15 +31,15 @@ impl FieldSet {
         let mut fields = BTreeSet::new();
         for selected in field.selection_set() {
             match selected.name() {
-                "nodes" => fields.extend(Self::below(selected).0),
+                "nodes" => fields.extend(names_below(selected)),
                 "edges" => {
                     let nodes = selected.selection_set().filter(|edge| edge.name() == "node");
-                    fields.extend(nodes.flat_map(|node| Self::below(node).0));
+                    fields.extend(nodes.flat_map(names_below));
                 }
                 _ => {}
             }
         }
-        Self(fields)
+        Self(Arc::new(fields))
     }
 
     /// Whether a field was selected.
@@ -59,12 +59,18 @@ impl FieldSet {
 
     /// Adds the fields of another set.
     pub fn extend(&mut self, other: &Self) {
-        self.0.extend(other.0.iter().cloned());
+        if !other.0.is_subset(&self.0) {
+            Arc::make_mut(&mut self.0).extend(other.0.iter().cloned());
+        }
     }
+}
+
+fn names_below(field: SelectionField<'_>) -> Vec<String> {
+    field.selection_set().map(|selected| selected.name().to_owned()).collect()
 }
 
 impl<S: Into<String>> FromIterator<S> for FieldSet {
     fn from_iter<I: IntoIterator<Item = S>>(names: I) -> Self {
-        Self(names.into_iter().map(Into::into).collect())
+        Self(Arc::new(names.into_iter().map(Into::into).collect()))
     }
 }

@@ -34,7 +34,7 @@ pub struct Document {
     /// Of the text, for caches further in.
     pub hash: [u8; 32],
     /// For the executor.
-    pub parsed: ExecutableDocument,
+    pub parsed: Arc<ExecutableDocument>,
     /// Whether a multiplier of the cost is a variable, so that the cost is known only with the request.
     varies: bool,
 }
@@ -125,7 +125,7 @@ impl Documents {
         };
         conditions::lift(&mut parsed);
         let hash = *blake3::hash(text.as_bytes()).as_bytes();
-        Ok(Document { text: text.into(), hash, parsed, varies })
+        Ok(Document { text: text.into(), hash, parsed: Arc::new(parsed), varies })
     }
 }
 

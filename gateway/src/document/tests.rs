@@ -230,7 +230,7 @@ fn conditions_on_typename_stand_around_it_where_validation_sees_them() {
         if text.contains("query A") {
             request = request.operation_name("A");
         }
-        request.set_parsed_query(parsed);
+        request.set_parsed_query(parsed.as_ref().clone());
         let response = futures::executor::block_on(graph.execute(request));
         let refused = response.errors.iter().any(|error| error.path.is_empty());
         assert_eq!(!refused, valid, "{text}: {:?}", response.errors);

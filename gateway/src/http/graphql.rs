@@ -11,12 +11,13 @@ use axum::{
 use futures::{FutureExt, StreamExt, stream::BoxStream};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use mullion_schema::error::ErrorCode;
+use tokio::time::timeout;
 
-use super::{App, body, context::RequestId, negotiate::Media, negotiate::wants_page};
+use super::{App, DATABASE_PATIENCE, body, context::RequestId, negotiate::Media, negotiate::wants_page};
 use crate::{
     document::OperationKind,
     transport::{
-        engine::{Answer, Caller, LiveFrame, ParsedOperation},
+        engine::{Answer, AuthError, Caller, LiveFrame, ParsedOperation},
         error::RequestError,
         multipart,
         params::{Origin, Params},
@@ -100,7 +101,8 @@ pub(crate) fn strip_bearer(value: &str) -> Option<&str> {
 pub(crate) async fn authenticate(app: &App, headers: &HeaderMap) -> Result<Caller, RequestError> {
     let given = headers.contains_key(header::AUTHORIZATION);
     let key = bearer(headers).or(given.then_some(""));
-    app.engine.authenticate(key).await.map_err(RequestError::from)
+    let checked = timeout(DATABASE_PATIENCE, app.engine.authenticate(key)).await;
+    checked.unwrap_or(Err(AuthError::Unavailable)).map_err(RequestError::from)
 }
 
 struct Request {

@@ -36,6 +36,9 @@ use crate::{
     transport::{admission::Admission, engine::Engine, keep_alive::KeepAlive, sse},
 };
 
+/// How long the database may take for what every request asks of it, its key or its endpoint: Slack gives up after 3 s.
+pub(crate) const DATABASE_PATIENCE: Duration = Duration::from_millis(2500);
+
 /// Where a request's id is told.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 

@@ -231,6 +231,8 @@ async fn a_quiet_stream_carries_the_cursor_and_ends_at_shutdown() {
         text.push_str(std::str::from_utf8(&frame).unwrap());
     }
     gateway.app.shutdown.cancel();
+    let last = body.frame().await.unwrap().unwrap().into_data().unwrap();
+    assert!(last.starts_with(b"retry: ") && last.ends_with(b"\n\n"), "{last:?}");
     assert!(body.frame().await.is_none());
     assert!(!text.contains("complete"), "{text}");
 }

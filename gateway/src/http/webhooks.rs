@@ -18,8 +18,12 @@ use bytes::{Bytes, BytesMut};
 use chrono::{DateTime, Utc};
 use futures::StreamExt;
 use http::{HeaderMap, StatusCode, header};
+use tokio::time::timeout;
 
-use super::{App, body::announced_length};
+use super::{App, DATABASE_PATIENCE, body::announced_length};
+
+/// How long storing a delivery may take: GitHub gives up after 10 s.
+const STORE_PATIENCE: Duration = Duration::from_secs(5);
 
 /// What the provider is told.
 #[derive(Debug, Clone)]
@@ -125,7 +129,11 @@ pub async fn receive(
     body: Body,
 ) -> Response {
     // Before the body is read: whoever does not know an endpoint costs nothing.
-    let Some(limit) = app.webhooks.limit(&provider, &endpoint).await else {
+    let limit = match timeout(DATABASE_PATIENCE, app.webhooks.limit(&provider, &endpoint)).await {
+        Ok(limit) => limit,
+        Err(_) => return unanswered(&app, &provider),
+    };
+    let Some(limit) = limit else {
         return (StatusCode::NOT_FOUND, "there is no such webhook endpoint\n").into_response();
     };
     let mut share = Share::none(&app.budget);
@@ -148,9 +156,19 @@ pub async fn receive(
         }
     };
     let delivery = Delivery { provider, endpoint, headers, body, now: app.clock.now() };
-    let answer = app.webhooks.receive(delivery).await;
+    let known = delivery.provider.clone();
+    // Written all the same: when the provider sends it again, it is a duplicate.
+    let Ok(answer) = timeout(STORE_PATIENCE, app.webhooks.receive(delivery)).await else {
+        return unanswered(&app, &known);
+    };
     drop(share);
     (answer.status, answer.headers, answer.body).into_response()
+}
+
+/// The database does not answer: the provider is told before it gives up, and tries again.
+fn unanswered(app: &App, provider: &str) -> Response {
+    app.metrics.delivery(provider, "failed");
+    (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "5")]).into_response()
 }
 
 async fn read(
@@ -181,5 +199,5 @@ async fn read(
         }
         Ok(bytes.freeze())
     };
-    tokio::time::timeout(time, all).await.map_err(|_| Failure::Slow)?
+    timeout(time, all).await.map_err(|_| Failure::Slow)?
 }

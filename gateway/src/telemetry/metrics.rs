@@ -235,7 +235,7 @@ impl Metrics {
                 drop(metrics.provider_latency.get_or_create(&labels));
             }
         }
-        for transport in ["websocket", "event_stream"] {
+        for transport in ["websocket", "event_stream", "multipart"] {
             drop(metrics.frames.get_or_create(&TransportLabels { transport }));
             drop(metrics.open_sockets.get_or_create(&TransportLabels { transport }));
         }

@@ -2,7 +2,7 @@
 
 use std::{any::Any, fmt, sync::Arc};
 
-use async_graphql::Variables;
+use async_graphql::{Variables, parser::types::ExecutableDocument};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
@@ -89,7 +89,7 @@ impl ParsedOperation {
         if let Some(name) = &self.operation_name {
             request = request.operation_name(name.clone());
         }
-        request.set_parsed_query(self.document.parsed.clone());
+        request.set_parsed_query(ExecutableDocument::clone(&self.document.parsed));
         request
     }
 }

@@ -8,6 +8,9 @@ use serde_json::{Map, Value};
 
 use super::engine::AuthError;
 
+/// How long, in seconds, until what failed for want of the database may work again.
+const RETRY_AFTER: u32 = 2;
+
 /// The errors of a request that was not executed.
 #[derive(Debug, Clone)]
 pub struct RequestError {
@@ -15,6 +18,8 @@ pub struct RequestError {
     pub code: ErrorCode,
     /// At least one.
     pub errors: Vec<ErrorEntry>,
+    /// Where it is worth another try: after so many seconds.
+    pub retry_after: Option<u32>,
 }
 
 /// One entry of `errors`.
@@ -47,14 +52,14 @@ impl From<async_graphql::Pos> for Location {
 impl RequestError {
     /// One error.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, errors: vec![ErrorEntry::new(code, message)] }
+        Self { code, errors: vec![ErrorEntry::new(code, message)], retry_after: None }
     }
 
     /// One error at a place of the document.
     pub fn at(code: ErrorCode, message: impl Into<String>, location: impl Into<Location>) -> Self {
         let mut entry = ErrorEntry::new(code, message);
         entry.locations.push(location.into());
-        Self { code, errors: vec![entry] }
+        Self { code, errors: vec![entry], retry_after: None }
     }
 
     /// `BAD_USER_INPUT`.
@@ -91,6 +96,7 @@ impl RequestError {
             ErrorCode::Unauthenticated => StatusCode::UNAUTHORIZED,
             ErrorCode::Forbidden => StatusCode::FORBIDDEN,
             ErrorCode::RateLimited => StatusCode::TOO_MANY_REQUESTS,
+            _ if self.retry_after.is_some() => StatusCode::SERVICE_UNAVAILABLE,
             ErrorCode::InternalServerError => StatusCode::INTERNAL_SERVER_ERROR,
             _ => StatusCode::BAD_REQUEST,
         }
@@ -111,7 +117,8 @@ impl From<AuthError> for RequestError {
             AuthError::Missing | AuthError::Invalid => ErrorCode::Unauthenticated,
             AuthError::Unavailable => ErrorCode::InternalServerError,
         };
-        Self::new(code, error.to_string())
+        let retry_after = matches!(error, AuthError::Unavailable).then_some(RETRY_AFTER);
+        Self { retry_after, ..Self::new(code, error.to_string()) }
     }
 }
 

@@ -14,7 +14,7 @@ use mullion_schema::{
 };
 use url::Url;
 
-use super::{Services, accounts_webhooks::Endpoints, failed};
+use super::{Services, accounts_webhooks::Endpoints, failed, rows::ROW_BYTES};
 use crate::{
     change::NodeRef,
     engine::{Scope, integrations::Integration, internal},
@@ -46,8 +46,34 @@ impl AccountsAnswer {
         self.services.database.integration(&self.scope.tenant, id).await.map_err(internal)
     }
 
+    /// All of the tenant, oldest first, from memory where they are there. Whoever shows one records it.
+    async fn views(&self) -> Result<Arc<[Arc<IntegrationView>]>, PortError> {
+        let (tenant, kept) = (&self.scope.tenant, &self.services.rows.integrations);
+        self.scope.record(Tag::own_list(tenant, "integrations"));
+        if let Some(views) = kept.get(tenant, ()) {
+            return Ok(views);
+        }
+        let noted = self.services.engine.head(tenant).await?;
+        let mut views = Vec::new();
+        for row in self.rows().await? {
+            views.push(self.view_of(row).await?);
+        }
+        let views: Arc<[_]> = views.into();
+        // One without an address is being connected right now: its endpoint is made quietly.
+        if views.iter().all(|view| view.webhook_url.is_some()) {
+            let own = views.iter().map(|view| Tag::own(tenant, "Integration", view.id.as_str()));
+            let tags = own.chain([Tag::own_list(tenant, "integrations")]).collect();
+            kept.put(tenant, (), (noted, tags), (Arc::clone(&views), views.len() * ROW_BYTES));
+        }
+        Ok(views)
+    }
+
     async fn view(&self, row: integration::Integration) -> Result<Arc<IntegrationView>, PortError> {
         self.scope.record(Tag::own(&self.scope.tenant, "Integration", row.id.as_str()));
+        self.view_of(row).await
+    }
+
+    async fn view_of(&self, row: integration::Integration) -> Result<Arc<IntegrationView>, PortError> {
         let endpoints = self.services.database.endpoints(&row.tenant, &row.id).await.map_err(internal)?;
         let default = endpoints.into_iter().find(|endpoint| endpoint.draft.container.is_none());
         let webhook_url = default.and_then(|endpoint| self.services.webhook_url(&endpoint.provider, &endpoint.path));
@@ -137,6 +163,11 @@ impl Accounts for AccountsAnswer {
     }
 
     async fn integration(&self, id: &IntegrationId) -> Result<Option<Arc<IntegrationView>>, PortError> {
+        let kept = self.services.rows.integrations.get(&self.scope.tenant, ());
+        if let Some(view) = kept.and_then(|views| views.iter().find(|view| view.id == *id).cloned()) {
+            self.scope.record(Tag::own(&self.scope.tenant, "Integration", id.as_str()));
+            return Ok(Some(view));
+        }
         match self.row(id).await? {
             Some(row) => self.view(row).await.map(Some),
             None => Ok(None),
@@ -161,13 +192,12 @@ impl Accounts for AccountsAnswer {
             Source::Activity(activity) => activity.providers.clone(),
             _ => None,
         };
-        let mut found = Vec::new();
-        for row in self.rows().await? {
-            let named = named.as_ref().is_none_or(|ids| ids.contains(&row.id));
-            if named && providers.as_ref().is_none_or(|keys| keys.contains(&row.provider)) {
-                found.push(self.view(row).await?);
-            }
-        }
+        let feeds = |view: &&Arc<IntegrationView>| {
+            named.as_ref().is_none_or(|ids| ids.contains(&view.id))
+                && providers.as_ref().is_none_or(|keys| keys.contains(&view.provider))
+        };
+        let found: Vec<_> = self.views().await?.iter().filter(feeds).cloned().collect();
+        self.scope.record_all(found.iter().map(|view| Tag::own(&self.scope.tenant, "Integration", view.id.as_str())));
         Ok(found)
     }
 

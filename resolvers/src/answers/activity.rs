@@ -9,7 +9,7 @@ use mullion_schema::{
     ports::{ActivityLog, ActivitySource, ActivityView, Page, PageRequest, Position},
 };
 
-use super::{Cursors, Services};
+use super::{Cursors, Services, rows::ROW_BYTES};
 use crate::{
     engine::{Scope, internal},
     store::activity::{Activity, ActivityFilter},
@@ -70,19 +70,27 @@ impl ActivityLog for ActivityAnswer {
                 Some(after.sort.parse().map_err(|_| PortError::bad_input("after: not a cursor of this connection"))?)
             }
         };
+        let key = (filter_of(filter), before, page.first);
+        if let Some(page) = self.services.rows.activities.get(tenant, key.clone()) {
+            return Ok(Page::clone(&page));
+        }
+        let noted = self.services.engine.head(tenant).await?;
         let limit = page.first as u64 + 1;
-        let found = self.services.database.activities(tenant, &filter_of(filter), before, limit).await;
-        let mut found = found.map_err(internal)?;
+        let mut found = self.services.database.activities(tenant, &key.0, before, limit).await.map_err(internal)?;
         let has_next = found.len() > page.first;
         found.truncate(page.first);
-        let items = found
+        let items: Vec<_> = found
             .iter()
             .map(|activity| {
                 let position = Position { sort: activity.position.to_string(), native_id: activity.id.clone() };
                 (position, Arc::new(activity_view(&self.services.cursors, tenant, activity)))
             })
             .collect();
-        Ok(Page { items, has_next, total: None })
+        let bytes = items.len() * ROW_BYTES;
+        let page = Arc::new(Page { items, has_next, total: None });
+        let tags = vec![Tag::own_list(tenant, "activity")];
+        self.services.rows.activities.put(tenant, key, (noted, tags), (Arc::clone(&page), bytes));
+        Ok(Page::clone(&page))
     }
 
     async fn activity(&self, id: &ActivityId) -> Result<Option<Arc<ActivityView>>, PortError> {

@@ -13,7 +13,10 @@ use mullion_schema::{
     },
 };
 
-use super::{Services, failed};
+use super::{
+    Services, failed,
+    rows::{DashboardKey, ROW_BYTES, WidgetsKey},
+};
 use crate::{
     change::{self, ListRef, NodeRef},
     engine::{Scope, internal},
@@ -23,13 +26,15 @@ use crate::{
         apply::Batch,
         dashboard::{Dashboard, DashboardDraft},
         stream::Written,
-        widget::{self, Widget, WidgetDraft},
+        widget::{self, Grid, Widget, WidgetDraft},
     },
     tag::Tag,
 };
 
 /// Slugs that are tried with a number behind them before a dashboard's name counts as taken.
 const SLUG_TRIES: u32 = 50;
+/// The last row that a widget may begin in: the graph takes none beyond.
+const LAST_ROW: i32 = 10_000;
 /// The default height of a widget that is placed for its owner.
 const HEIGHT: i32 = 4;
 
@@ -51,9 +56,44 @@ impl BoardsAnswer {
         Some(Arc::new(dashboard_view(dashboard)))
     }
 
-    fn saw_widget(&self, widget: Widget) -> Result<Arc<WidgetView>, PortError> {
-        self.scope.record(Tag::own(&self.scope.tenant, "Widget", &widget.id));
-        widget_view(widget).map(Arc::new)
+    /// A dashboard from memory, else as `read` gives it.
+    async fn kept_dashboard(
+        &self,
+        key: DashboardKey,
+        read: impl AsyncFnOnce() -> Result<Option<Dashboard>, StoreError>,
+    ) -> Result<Option<Arc<DashboardView>>, PortError> {
+        let (tenant, kept) = (&self.scope.tenant, &self.services.rows.dashboards);
+        if let Some(view) = kept.get(tenant, key.clone()) {
+            self.scope.record(Tag::own(tenant, "Dashboard", view.id.as_str()));
+            return Ok(Some(view));
+        }
+        let noted = self.services.engine.head(tenant).await?;
+        let Some(view) = self.saw_dashboard(read().await.map_err(internal)?) else { return Ok(None) };
+        let tags = vec![Tag::own(tenant, "Dashboard", view.id.as_str()), Tag::own_list(tenant, "dashboards")];
+        kept.put(tenant, key, (noted, tags), (Arc::clone(&view), ROW_BYTES));
+        Ok(Some(view))
+    }
+
+    /// Widgets from memory, else as `read` gives them. They change with their own tags, and with that of what was asked for.
+    async fn kept_widgets(
+        &self,
+        (key, own): (WidgetsKey, Tag),
+        read: impl AsyncFnOnce() -> Result<Vec<Widget>, StoreError>,
+    ) -> Result<Arc<[Arc<WidgetView>]>, PortError> {
+        let (tenant, kept) = (&self.scope.tenant, &self.services.rows.widgets);
+        let tag = |view: &Arc<WidgetView>| Tag::own(tenant, "Widget", view.id.as_str());
+        let views = if let Some(views) = kept.get(tenant, key.clone()) {
+            views
+        } else {
+            let noted = self.services.engine.head(tenant).await?;
+            let rows = read().await.map_err(internal)?.into_iter();
+            let views: Arc<[_]> = rows.map(|row| widget_view(row).map(Arc::new)).collect::<Result<_, _>>()?;
+            let tags = views.iter().map(tag).chain([own]).collect();
+            kept.put(tenant, key, (noted, tags), (Arc::clone(&views), views.len() * ROW_BYTES));
+            views
+        };
+        self.scope.record_all(views.iter().map(tag));
+        Ok(views)
     }
 
     /// Nodes and integrations that a source names must be the tenant's.
@@ -108,15 +148,6 @@ impl BoardsAnswer {
         Ok(())
     }
 
-    /// Where a widget goes that nobody placed: below the others, half the grid wide.
-    async fn place(&self, dashboard: &DashboardId) -> Result<Layout, PortError> {
-        let row = self.services.database.dashboard(&self.scope.tenant, dashboard.as_str()).await.map_err(internal)?;
-        let columns = row.ok_or_else(|| PortError::not_found("the dashboard"))?.draft.columns;
-        let widgets = self.services.database.widgets(&self.scope.tenant, dashboard.as_str()).await.map_err(internal)?;
-        let below = widgets.iter().map(|widget| widget.draft.layout.y + widget.draft.layout.height).max().unwrap_or(0);
-        Ok(Layout { x: 0, y: below, width: (columns / 2).max(1), height: HEIGHT })
-    }
-
     async fn outdate(&self, source: &Source) -> Result<(), PortError> {
         let mut by_integration: BTreeMap<IntegrationId, Vec<&NodeReference>> = BTreeMap::new();
         for node in source.containers().into_iter().flatten() {
@@ -163,26 +194,31 @@ impl Boards for BoardsAnswer {
 
     async fn dashboard(&self, id: &DashboardId) -> Result<Option<Arc<DashboardView>>, PortError> {
         self.scope.record(Tag::own(&self.scope.tenant, "Dashboard", id.as_str()));
-        let row = self.services.database.dashboard(&self.scope.tenant, id.as_str()).await.map_err(internal)?;
-        Ok(self.saw_dashboard(row))
+        let read = async || self.services.database.dashboard(&self.scope.tenant, id.as_str()).await;
+        self.kept_dashboard(DashboardKey::Id(id.as_str().to_owned()), read).await
     }
 
     async fn dashboard_by_slug(&self, slug: &str) -> Result<Option<Arc<DashboardView>>, PortError> {
         self.scope.record(Tag::own_list(&self.scope.tenant, "dashboards"));
-        let row = self.services.database.dashboard_by_slug(&self.scope.tenant, slug).await.map_err(internal)?;
-        Ok(self.saw_dashboard(row))
+        let read = async || self.services.database.dashboard_by_slug(&self.scope.tenant, slug).await;
+        self.kept_dashboard(DashboardKey::Slug(slug.to_owned()), read).await
     }
 
     async fn widgets(&self, dashboard: &DashboardId) -> Result<Vec<Arc<WidgetView>>, PortError> {
         self.scope.record(Tag::own(&self.scope.tenant, "Dashboard", dashboard.as_str()));
-        let rows = self.services.database.widgets(&self.scope.tenant, dashboard.as_str()).await.map_err(internal)?;
-        rows.into_iter().map(|row| self.saw_widget(row)).collect()
+        let read = async || self.services.database.widgets(&self.scope.tenant, dashboard.as_str()).await;
+        let own = Tag::own(&self.scope.tenant, "Dashboard", dashboard.as_str());
+        Ok(self.kept_widgets((WidgetsKey::Of(dashboard.as_str().to_owned()), own), read).await?.to_vec())
     }
 
     async fn widget(&self, id: &WidgetId) -> Result<Option<Arc<WidgetView>>, PortError> {
         self.scope.record(Tag::own(&self.scope.tenant, "Widget", id.as_str()));
-        let row = self.services.database.widget(&self.scope.tenant, id.as_str()).await.map_err(internal)?;
-        row.map(|row| self.saw_widget(row)).transpose()
+        let read = async || {
+            let row = self.services.database.widget(&self.scope.tenant, id.as_str()).await;
+            row.map(|row| row.into_iter().collect())
+        };
+        let own = Tag::own(&self.scope.tenant, "Widget", id.as_str());
+        Ok(self.kept_widgets((WidgetsKey::One(id.as_str().to_owned()), own), read).await?.first().cloned())
     }
 
     async fn create_dashboard(&self, new: NewDashboard) -> Result<Arc<DashboardView>, PortError> {
@@ -235,18 +271,16 @@ impl Boards for BoardsAnswer {
 
     async fn add_widget(&self, new: NewWidget) -> Result<Arc<WidgetView>, PortError> {
         self.check_source(&new.source).await?;
-        let layout = match new.layout {
-            Some(layout) => layout,
-            None => self.place(&new.dashboard).await?,
-        };
+        let given = new.layout.map(stored_layout);
         let draft = WidgetDraft {
             title: new.title,
-            layout: stored_layout(layout),
+            layout: given.unwrap_or_default(),
             kind: kind_of(&new.source).to_owned(),
             source: stored_source(&new.source)?,
         };
         let database = &self.services.database;
-        let written = database.create_widget(&self.scope.tenant, new.dashboard.as_str(), draft).await;
+        let place = |grid: Grid| given.unwrap_or_else(|| below_the_others(grid));
+        let written = database.create_widget(&self.scope.tenant, new.dashboard.as_str(), draft, place).await;
         widget_view(self.told(written.map_err(internal)?).await).map(Arc::new)
     }
 
@@ -293,6 +327,11 @@ impl Boards for BoardsAnswer {
         let written = self.services.database.note_widget_refreshed(&self.scope.tenant, id.as_str()).await;
         widget_view(self.told(written.map_err(internal)?).await).map(Arc::new)
     }
+}
+
+/// Where a widget goes that nobody placed: below the others, half the grid wide.
+fn below_the_others(grid: Grid) -> widget::Layout {
+    widget::Layout { x: 0, y: grid.below.min(LAST_ROW), width: (grid.columns / 2).max(1), height: HEIGHT }
 }
 
 fn set<T>(value: &mut T, change: Option<T>) {

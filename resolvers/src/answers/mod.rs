@@ -7,6 +7,7 @@ mod boards;
 mod connector;
 mod cursors;
 mod deliveries;
+mod rows;
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -25,6 +26,7 @@ pub use self::{
     connector::Connector,
     cursors::Cursors,
     deliveries::DeliveriesAnswer,
+    rows::Rows,
 };
 use crate::{
     clock::Clock,
@@ -48,6 +50,8 @@ pub struct Services {
     pub vault: Vault,
     /// Reads the providers' nodes.
     pub engine: Arc<Engine>,
+    /// Rows of our own in memory.
+    pub rows: Rows,
     /// Writes what providers tell, and announces changes.
     pub applier: Arc<Applier>,
     /// Live operations.

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 
+use foldhash::fast::RandomState;
 use mullion_schema::id::TenantId;
 use parking_lot::RwLock;
 
@@ -20,7 +21,9 @@ pub type Head = i64;
 struct TenantEpochs {
     head: Head,
     floor: Head,
-    tags: HashMap<Tag, Head>,
+    tags: HashMap<Tag, Head, RandomState>,
+    /// How many changes were taken in, from 1 on: while it is the same, so is every answer.
+    version: u64,
 }
 
 /// The epochs of all tenants that were seen since the start.
@@ -40,7 +43,8 @@ impl Epochs {
         self.tenants.write().entry(tenant.clone()).or_insert_with(|| TenantEpochs {
             head,
             floor: head,
-            tags: HashMap::new(),
+            tags: HashMap::default(),
+            version: 1,
         });
     }
 
@@ -49,6 +53,7 @@ impl Epochs {
         let mut tenants = self.tenants.write();
         let Some(epochs) = tenants.get_mut(tenant) else { return };
         epochs.head = epochs.head.max(position);
+        epochs.version += 1;
         if epochs.tags.len() > TAGS_PER_TENANT {
             epochs.tags.clear();
             epochs.floor = epochs.head;
@@ -64,15 +69,36 @@ impl Epochs {
         if let Some(epochs) = self.tenants.write().get_mut(tenant) {
             epochs.head = epochs.head.max(head);
             epochs.floor = epochs.head;
+            epochs.version += 1;
             epochs.tags.clear();
         }
     }
 
     /// Whether something read at head `noted` under these tags is still current.
     pub fn is_current<'a>(&self, tenant: &TenantId, noted: Head, tags: impl IntoIterator<Item = &'a Tag>) -> bool {
+        self.tenants.read().get(tenant).is_some_and(|epochs| epochs.is_current(noted, tags))
+    }
+
+    /// The same for something that is asked about again and again: the version under which it is current, to be given as `seen`
+    /// the next time (0 the first time). While nothing changed in between, the tags need no look.
+    pub fn still_current<'a>(
+        &self,
+        tenant: &TenantId,
+        (noted, seen): (Head, u64),
+        tags: impl IntoIterator<Item = &'a Tag>,
+    ) -> Option<u64> {
         let tenants = self.tenants.read();
-        let Some(epochs) = tenants.get(tenant) else { return false };
-        noted >= epochs.floor && tags.into_iter().all(|tag| epochs.tags.get(tag).is_none_or(|epoch| *epoch <= noted))
+        let epochs = tenants.get(tenant)?;
+        (epochs.version == seen || epochs.is_current(noted, tags)).then_some(epochs.version)
+    }
+}
+
+impl TenantEpochs {
+    fn is_current<'a>(&self, noted: Head, tags: impl IntoIterator<Item = &'a Tag>) -> bool {
+        if noted >= self.head {
+            return true;
+        }
+        noted >= self.floor && tags.into_iter().all(|tag| self.tags.get(tag).is_none_or(|epoch| *epoch <= noted))
     }
 }
 

@@ -1,4 +1,5 @@
-//! Caches in front of the store: nodes, and whole answers. Bounded by bytes, guarded by epochs.
+//! Caches in front of the store: nodes, lists, and rows of our own. Bounded by bytes, guarded by epochs.
 
 pub mod epochs;
+pub mod kept;
 pub mod nodes;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
 use mullion_schema::id::{NodeKey, TenantId};
 
 use super::epochs::{Epochs, Head};
@@ -13,12 +14,14 @@ const OVERHEAD: u32 = 400;
 #[derive(Clone)]
 struct Entry {
     noted: Head,
+    tag: Tag,
     node: Option<Arc<StoredNode>>,
 }
 
 /// Nodes in memory.
 pub struct NodeCache {
-    entries: moka::sync::Cache<(TenantId, NodeKey), Entry>,
+    entries: moka::sync::Cache<(TenantId, NodeKey), Entry, RandomState>,
+    bytes: u64,
 }
 
 impl NodeCache {
@@ -27,22 +30,26 @@ impl NodeCache {
         let entries = moka::sync::Cache::builder()
             .weigher(|_: &(TenantId, NodeKey), entry: &Entry| entry.node.as_ref().map_or(OVERHEAD, |node| weight(node)))
             .max_capacity(bytes)
-            .build();
-        Self { entries }
+            .build_with_hasher(RandomState::default());
+        Self { entries, bytes }
+    }
+
+    /// How much it may hold.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
     }
 
     /// The node, where it is cached and current: `Some(None)` says that the store has none.
     pub fn get(&self, tenant: &TenantId, key: &NodeKey, epochs: &Epochs) -> Option<Option<Arc<StoredNode>>> {
         let entry = self.entries.get(&(tenant.clone(), key.clone()))?;
-        let tag = Tag::node(tenant, key);
-        epochs.is_current(tenant, entry.noted, [&tag]).then_some(entry.node)
+        epochs.is_current(tenant, entry.noted, [&entry.tag]).then_some(entry.node)
     }
 
     /// Keeps what the store had at `noted`, unless something newer is there.
     pub fn put(&self, tenant: &TenantId, key: &NodeKey, noted: Head, node: Option<Arc<StoredNode>>) {
         let name = (tenant.clone(), key.clone());
         if self.entries.get(&name).is_none_or(|entry| entry.noted <= noted) {
-            self.entries.insert(name, Entry { noted, node });
+            self.entries.insert(name, Entry { noted, tag: Tag::node(tenant, key), node });
         }
     }
 
@@ -52,7 +59,8 @@ impl NodeCache {
     }
 }
 
-fn weight(node: &StoredNode) -> u32 {
+/// About how many bytes a node takes.
+pub fn weight(node: &StoredNode) -> u32 {
     let body: usize = node.body.iter().map(|(key, value)| key.len() * 2 + 48 + bytes_of(value)).sum();
     u32::try_from(body).unwrap_or(u32::MAX).saturating_add(OVERHEAD)
 }

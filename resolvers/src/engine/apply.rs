@@ -16,7 +16,7 @@ use crate::{
     provider::FetchWant,
     store::{
         StoreError,
-        apply::{Applied, Batch},
+        apply::{Applied, Batch, Source},
         integration::{IntegrationDraft, IntegrationStatus},
         stream::AppliedChange,
     },
@@ -45,8 +45,12 @@ impl Applier {
         let tenant = &integration.tenant;
         // The head is in memory before the stream moves, so that no change falls between the two.
         self.announcer.start(tenant).await?;
+        let of_fetch = batches.iter().any(|batch| batch.source == Source::Provider);
         let database = self.shelf.database();
         let all = database.apply_all(tenant, &integration.id, &integration.provider, batches).await?;
+        if of_fetch {
+            self.shelf.fetched(&integration.id);
+        }
         for node in all.iter().flat_map(|applied| &applied.nodes) {
             self.shelf.cache().forget(tenant, &node.key);
         }

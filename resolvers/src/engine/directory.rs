@@ -4,11 +4,12 @@ use std::{collections::HashMap, sync::Arc};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
+use foldhash::fast::RandomState;
 use mullion_schema::{
     error::PortError,
     id::{IntegrationId, TenantId},
 };
-use parking_lot::Mutex;
+use parking_lot::RwLock;
 
 use super::{integrations::Integration, shelf::Shelf};
 use crate::{cache::epochs::Epochs, tag::Tag};
@@ -23,44 +24,49 @@ pub trait Connect: Send + Sync {
     async fn ids(&self, tenant: &TenantId) -> Result<Vec<IntegrationId>, PortError>;
 }
 
-/// The head that was noted before the row was read, and what was made of it.
-type Known = (i64, Arc<Integration>);
+/// The head that was noted before the row was read, its tag, and what was made of it.
+type Known = (i64, Tag, Arc<Integration>);
 
 /// Integrations that are ready for use, by tenant and id.
 pub struct Directory {
     connect: Arc<dyn Connect>,
     shelf: Arc<Shelf>,
     epochs: Arc<Epochs>,
-    known: Mutex<HashMap<(TenantId, IntegrationId), Known>>,
+    known: RwLock<HashMap<(TenantId, IntegrationId), Known, RandomState>>,
 }
 
 impl Directory {
     /// An empty directory.
     pub fn new(connect: Arc<dyn Connect>, shelf: Arc<Shelf>, epochs: Arc<Epochs>) -> Self {
-        Self { connect, shelf, epochs, known: Mutex::default() }
+        Self { connect, shelf, epochs, known: RwLock::default() }
+    }
+
+    /// One integration, if it is ready for use.
+    pub fn at_hand(&self, tenant: &TenantId, id: &IntegrationId) -> Option<Arc<Integration>> {
+        let known = self.known.read();
+        let (noted, tag, integration) = known.get(&(tenant.clone(), id.clone()))?;
+        self.epochs.is_current(tenant, *noted, [tag]).then(|| Arc::clone(integration))
     }
 
     /// One integration; `None` for unknown and foreign ones alike.
     pub async fn get(&self, tenant: &TenantId, id: &IntegrationId) -> Result<Option<Arc<Integration>>, PortError> {
+        if let Some(integration) = self.at_hand(tenant, id) {
+            return Ok(Some(integration));
+        }
         let noted = self.shelf.head(tenant).await?;
         let name = (tenant.clone(), id.clone());
-        let tag = Tag::own(tenant, "Integration", id.as_str());
-        if let Some((known_at, integration)) = self.known.lock().get(&name)
-            && self.epochs.is_current(tenant, *known_at, [&tag])
-        {
-            return Ok(Some(Arc::clone(integration)));
-        }
         let Some(integration) = self.connect.connect(tenant, id).await? else {
-            self.known.lock().remove(&name);
+            self.known.write().remove(&name);
             return Ok(None);
         };
-        self.known.lock().insert(name, (noted, Arc::clone(&integration)));
+        let tag = Tag::own(tenant, "Integration", id.as_str());
+        self.known.write().insert(name, (noted, tag, Arc::clone(&integration)));
         Ok(Some(integration))
     }
 
     /// A delivery for an integration came in, here or at another process.
     pub fn heard(&self, tenant: &TenantId, id: &IntegrationId, at: DateTime<Utc>) {
-        if let Some((_, integration)) = self.known.lock().get(&(tenant.clone(), id.clone())) {
+        if let Some((_, _, integration)) = self.known.read().get(&(tenant.clone(), id.clone())) {
             let mut latest = integration.last_delivery_at.lock();
             *latest = Some(latest.map_or(at, |known| known.max(at)));
         }

@@ -3,10 +3,16 @@
 use std::sync::{Arc, atomic::AtomicBool};
 
 use chrono::{DateTime, Duration, Utc};
-use mullion_schema::id::{IntegrationId, TenantId};
+use mullion_schema::{
+    id::{IntegrationId, TenantId},
+    ports::List,
+};
 use parking_lot::Mutex;
 
-use crate::{provider::Provider, upstream::Connection};
+use crate::{
+    provider::{Keeping, Provider},
+    upstream::Connection,
+};
 
 /// While a delivery is not older than this, webhooks count as alive and cached values as current.
 const WEBHOOKS_ALIVE: Duration = Duration::hours(1);
@@ -38,6 +44,14 @@ impl Integration {
     /// How old a value may be and still be served without asking the provider.
     pub fn trust(&self, now: DateTime<Utc>) -> Duration {
         if self.webhooks_alive(now) { TRUST_LIVE } else { TRUST_SILENT }
+    }
+
+    /// How the provider has a list of it kept.
+    pub fn keeping(&self, list: &List) -> Keeping {
+        let parent = list.parent.as_ref().map(|(type_name, _)| *type_name);
+        let known = self.provider.descriptor().lists.iter();
+        let mut known = known.filter(|known| known.name == list.name && known.parent == parent);
+        known.next().map_or(Keeping::Opaque, |known| known.keeping)
     }
 
     /// Whether a webhook came in recently.

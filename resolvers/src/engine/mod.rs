@@ -6,6 +6,7 @@ pub mod directory;
 mod failure;
 mod fetcher;
 pub mod integrations;
+mod listing;
 mod read_lists;
 mod read_nodes;
 mod scope;

@@ -18,16 +18,13 @@ use super::{
     failure::port_error,
     fetcher::Reading,
     integrations::Integration,
+    listing::{Item, Known, Listing, MOST, placed},
     read_nodes::{NodeWant, node_type},
 };
 use crate::{
     change::{ListRef, NodeRef},
     provider::{FetchWant, Keeping, PageWant},
-    store::{
-        self,
-        list::{Member, Window},
-        node::StoredNode,
-    },
+    store::{self, list::Window, node::StoredNode},
     tag::Tag,
     upstream::UpstreamError,
 };
@@ -88,16 +85,20 @@ struct ListReader<'a> {
 impl ListReader<'_> {
     async fn read(&mut self) -> Result<Listed, PortError> {
         let noted = self.engine.fetcher.moment(&self.integration.id);
-        let mut window = self.window().await?;
-        if self.is_fresh(window.as_ref()) {
+        let mut listing = self.listing().await?;
+        if self.is_fresh(listing.as_ref().map(|listing| &listing.window)) {
             self.reading = None;
         } else {
             self.fetch(None, noted).await;
             if self.failure.is_none() {
-                window = self.window().await?;
+                listing = self.listing().await?;
             }
         }
-        let listed = match (self.keeping(), &window) {
+        if let Some(listed) = listing.as_ref().and_then(|listing| self.at_hand(listing)) {
+            return Ok(listed);
+        }
+        let window = listing.map(|listing| listing.window.clone());
+        let listed = match (self.integration.keeping(&self.query.list), &window) {
             (Keeping::Opaque, Some(window)) => self.read_opaque(window).await?,
             (Keeping::Window, _) => self.read_window(window.clone()).await?,
             (Keeping::Opaque, None) => Listed::default(),
@@ -110,13 +111,79 @@ impl ListReader<'_> {
         }
     }
 
-    fn keeping(&self) -> Keeping {
-        let parent = self.list.parent.as_ref().map(|parent| parent.type_name);
-        let lists = self.integration.provider.descriptor().lists;
-        lists
-            .iter()
-            .find(|list| list.name == self.list.name && list.parent == parent)
-            .map_or(Keeping::Opaque, |list| list.keeping)
+    async fn listing(&self) -> Result<Option<Arc<Listing>>, PortError> {
+        // Behind a cursor, the page may lie anywhere.
+        let least = if self.query.after.is_some() { MOST } else { self.query.first + 1 };
+        self.engine.listing(&self.integration, &self.query.list, least).await
+    }
+
+    /// The page, where everything that it shows is in memory and nothing has to be asked for.
+    fn at_hand(&self, listing: &Listing) -> Option<Listed> {
+        if self.failure.is_some() {
+            return None;
+        }
+        let (items, has_next) = match self.integration.keeping(&self.query.list) {
+            Keeping::Opaque => self.opaque_at_hand(listing)?,
+            Keeping::Window => self.window_at_hand(listing)?,
+        };
+        let total = match (self.integration.keeping(&self.query.list), listing.window.exhausted) {
+            (Keeping::Window, true) if listing.complete => Some(self.count(listing)),
+            _ => listing.window.total,
+        };
+        self.scope.record_all(items.iter().map(|(_, known)| known.tag.clone()));
+        let items = items.into_iter().map(|(position, known)| (position, Arc::clone(&known.view))).collect();
+        Some(Listed { items, has_next, total, refreshed_at: Some(listing.window.fetched_at), failure: None })
+    }
+
+    fn opaque_at_hand<'l>(&self, listing: &'l Listing) -> Option<(Vec<(Position, &'l Known)>, bool)> {
+        let start = self.opaque_start();
+        let fresh = listing.fresh(&self.integration, &self.query.fields);
+        let page = listing.items.iter().zip(fresh.iter()).skip(start).take(self.query.first);
+        let known: Option<Vec<&Known>> = page.map(|(item, fresh)| self.usable(item, *fresh)).collect();
+        let known = known?.into_iter().filter(|known| !known.is_gone()).enumerate();
+        let items = known.map(|(index, known)| (opaque_position(start + index, &known.view.key.native_id), known));
+        Some((items.collect(), listing.items.len() > start + self.query.first))
+    }
+
+    fn window_at_hand<'l>(&self, listing: &'l Listing) -> Option<(Vec<(Position, &'l Known)>, bool)> {
+        let window = &listing.window;
+        let after = self.query.after.as_ref();
+        let start = after.map_or(0, |after| listing.items.partition_point(|item| item.position <= *after));
+        let fresh = listing.fresh(&self.integration, &self.query.fields);
+        let matching = listing.matching(|body| self.matches(body));
+        let mut items: Vec<(Position, &Known)> = Vec::with_capacity(self.query.first + 1);
+        let mut covered = true;
+        for ((item, fresh), matches) in listing.items.iter().zip(fresh.iter()).zip(matching).skip(start) {
+            covered = self.covers(Some(window), &item.position);
+            if !covered || items.len() > self.query.first {
+                break;
+            }
+            let known = self.usable(item, *fresh)?;
+            if *matches && !known.is_gone() {
+                items.push((item.position.clone(), known));
+            }
+        }
+        let full = items.len() > self.query.first;
+        let at_end = !covered || listing.complete;
+        let goes_on = !window.exhausted && window.next.is_some();
+        // Where the window ends too early, the next page is read; where what is kept ends, the store is.
+        if !full && (!at_end || (goes_on && items.len() < self.query.first)) {
+            return None;
+        }
+        items.truncate(self.query.first);
+        Some((items, full || goes_on))
+    }
+
+    /// The node of an item, if it answers as it is.
+    fn usable<'l>(&self, item: &'l Item, fresh: bool) -> Option<&'l Known> {
+        let known = item.known.as_ref()?;
+        self.engine.is_enough(self.scope, &self.integration, &known.stored, || fresh).then_some(known)
+    }
+
+    fn count(&self, listing: &Listing) -> i64 {
+        let matching = listing.matching(|body| self.matches(body)).iter().zip(&listing.items);
+        let here = |item: &Item| item.known.as_ref().is_some_and(|known| !known.stored.is_deleted());
+        i64::try_from(matching.filter(|(matches, item)| **matches && here(item)).count()).unwrap_or(i64::MAX)
     }
 
     async fn window(&self) -> Result<Option<Window>, PortError> {
@@ -145,7 +212,7 @@ impl ListReader<'_> {
     }
 
     async fn read_opaque(&self, window: &Window) -> Result<Listed, PortError> {
-        let start = self.query.after.as_ref().and_then(|after| after.sort.parse::<usize>().ok()).map_or(0, |at| at + 1);
+        let start = self.opaque_start();
         let ids = node_refs(&self.integration, window);
         let count = ids.len();
         let ids: Vec<NodeRef> = ids.into_iter().skip(start).take(self.query.first).collect();
@@ -153,10 +220,7 @@ impl ListReader<'_> {
         let items = views
             .into_iter()
             .enumerate()
-            .map(|(index, (node, view))| {
-                let sort = format!("{:08}", start + index);
-                (Position { sort, native_id: node.native_id.as_ref().into() }, view)
-            })
+            .map(|(index, (node, view))| (opaque_position(start + index, &node.native_id), view))
             .collect();
         Ok(Listed {
             items,
@@ -165,6 +229,10 @@ impl ListReader<'_> {
             refreshed_at: Some(window.fetched_at),
             failure: None,
         })
+    }
+
+    fn opaque_start(&self) -> usize {
+        self.query.after.as_ref().and_then(|after| after.sort.parse::<usize>().ok()).map_or(0, |at| at + 1)
     }
 
     /// Walks the window's members in order until the page is full, reading more pages where the window ends too early.
@@ -178,7 +246,7 @@ impl ListReader<'_> {
             let covered: Vec<(Position, NodeRef)> = members
                 .into_iter()
                 .filter(|member| self.covers(window.as_ref(), &member.position))
-                .filter_map(|member| self.placed(member))
+                .filter_map(|member| placed(&self.integration, member))
                 .collect();
             let left_window = covered.len() < CHUNK;
             after = covered.last().map(|(position, _)| position.clone()).or(after);
@@ -220,11 +288,6 @@ impl ListReader<'_> {
                 window.exhausted || window.boundary.as_ref().is_some_and(|boundary| position.sort <= *boundary)
             }
         }
-    }
-
-    fn placed(&self, member: Member) -> Option<(Position, NodeRef)> {
-        let node_type = node_type(&self.integration, &member.type_name)?;
-        Some((member.position, NodeRef::new(node_type.name, member.native_id)))
     }
 
     async fn matching(&self, members: Vec<(Position, NodeRef)>) -> Result<Vec<(Position, Arc<NodeView>)>, PortError> {
@@ -299,13 +362,15 @@ impl ListReader<'_> {
         if !window.exhausted {
             return Ok(window.total);
         }
-        let members =
-            self.engine.shelf.members(&self.scope.tenant, &self.query.list, None, PAGES_PER_READ * 100).await?;
-        if members.len() >= PAGES_PER_READ * 100 {
+        let members = self.engine.shelf.members(&self.scope.tenant, &self.query.list, None, MOST).await?;
+        if members.len() >= MOST {
             return Ok(window.total);
         }
-        let keys: Vec<NodeKey> =
-            members.into_iter().filter_map(|member| self.placed(member)).map(|(_, node)| self.key_of(&node)).collect();
+        let keys: Vec<NodeKey> = members
+            .into_iter()
+            .filter_map(|member| placed(&self.integration, member))
+            .map(|(_, node)| NodeKey::new(&self.integration.id, node.type_name, node.native_id))
+            .collect();
         let mut stored = self.engine.shelf.nodes(&self.scope.tenant, &keys).await?;
         if self.settle(&stored).await {
             stored = self.engine.shelf.nodes(&self.scope.tenant, &keys).await?;
@@ -313,6 +378,11 @@ impl ListReader<'_> {
         let count = stored.iter().flatten().filter(|node| !node.is_deleted() && self.matches(&node.body)).count();
         Ok(i64::try_from(count).ok())
     }
+}
+
+/// Where an item stands in a list that is kept in the provider's order.
+pub(super) fn opaque_position(index: usize, native_id: &str) -> Position {
+    Position { sort: format!("{index:08}"), native_id: native_id.to_owned() }
 }
 
 /// The items of a list that is kept in the provider's order. Those of a type that this build does not know are left out.

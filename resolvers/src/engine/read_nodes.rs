@@ -71,7 +71,7 @@ impl Engine {
         };
         let mut asked = Vec::new();
         for (want, stored) in wants.iter().zip(&stored) {
-            if let Answer::Ask(asks) = self.judge(scope, integration, want, stored.as_deref()) {
+            if let Answer::Ask(asks) = self.judge(scope, integration, (want.0.type_name, &want.1), stored.as_deref()) {
                 let node = NodeRef::new(want.0.type_name, Arc::clone(&want.0.native_id));
                 let fetch = self.fetcher.fetch(integration, FetchWant::Node { node, asks }, noted);
                 let key = want.0.clone();
@@ -102,22 +102,49 @@ impl Engine {
             .collect()
     }
 
-    fn judge(&self, scope: &Scope, integration: &Integration, want: &NodeWant, stored: Option<&StoredNode>) -> Answer {
-        let Some(node_type) = node_type(integration, want.0.type_name) else { return Answer::Whole };
-        let Some(stored) = stored else { return Answer::Ask(node_type.asks(&want.1)) };
+    /// A node that is in memory and answers all that is wanted of it.
+    pub(crate) fn node_at_hand(&self, scope: &Scope, key: &NodeKey, fields: &FieldSet) -> Option<Arc<NodeView>> {
+        let integration = self.directory.at_hand(&scope.tenant, &key.integration)?;
+        let stored = self.shelf.node_at_hand(&scope.tenant, key)?;
+        match self.judge(scope, &integration, (key.type_name, fields), Some(&stored)) {
+            Answer::Whole => answer(&integration, key, Some(stored), None).ok().flatten(),
+            Answer::Ask(_) => None,
+        }
+    }
+
+    fn judge(
+        &self,
+        scope: &Scope,
+        integration: &Integration,
+        (type_name, fields): (&str, &FieldSet),
+        stored: Option<&StoredNode>,
+    ) -> Answer {
+        let Some(node_type) = node_type(integration, type_name) else { return Answer::Whole };
+        let Some(stored) = stored else { return Answer::Ask(node_type.asks(fields)) };
+        if self.is_enough(scope, integration, stored, || stored.is_fresh(node_type.needs(fields))) {
+            Answer::Whole
+        } else {
+            Answer::Ask(node_type.asks(fields))
+        }
+    }
+
+    /// Whether a stored node answers as it is; `fresh` says whether all that is wanted is known and not out of date.
+    pub(super) fn is_enough(
+        &self,
+        scope: &Scope,
+        integration: &Integration,
+        stored: &StoredNode,
+        fresh: impl FnOnce() -> bool,
+    ) -> bool {
         // What the provider did not know when it was last asked, and nothing was heard of since, is what there is.
         if stored.is_deleted() || stored.is_unknown() {
-            return Answer::Whole;
+            return true;
         }
         let now = self.clock.now();
-        let trust = scope.trust(integration, now);
-        let fresh = stored.is_fresh(node_type.needs(&want.1));
+        let fetched_at = stored.fetched_at();
         // What a fetch of this execution did not bring although it was asked for, the provider does not have.
-        let asked_just_now = stored.fetched_at() >= scope.started_at && !stored.is_stale();
-        if (!fresh && !asked_just_now) || now - stored.fetched_at() > trust {
-            return Answer::Ask(node_type.asks(&want.1));
-        }
-        Answer::Whole
+        let asked_just_now = || fetched_at >= scope.started_at && !stored.is_stale();
+        now - fetched_at <= scope.trust(integration, now) && (fresh() || asked_just_now())
     }
 }
 

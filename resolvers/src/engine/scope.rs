@@ -9,6 +9,7 @@ use std::{
 };
 
 use chrono::{DateTime, Duration, Utc};
+use foldhash::fast::RandomState;
 use mullion_schema::id::TenantId;
 use parking_lot::Mutex;
 
@@ -24,7 +25,7 @@ pub struct Scope {
     pub started_at: DateTime<Utc>,
     /// A stricter limit on the age of values than the integration's own, for re-reads while webhooks are silent.
     pub max_age: Option<Duration>,
-    tags: Mutex<HashSet<Tag>>,
+    tags: Mutex<HashSet<Tag, RandomState>>,
     stale: AtomicBool,
     noted: OnceLock<i64>,
 }
@@ -58,9 +59,14 @@ impl Scope {
         self.tags.lock().insert(tag);
     }
 
+    /// The same for several.
+    pub fn record_all(&self, tags: impl IntoIterator<Item = Tag>) {
+        self.tags.lock().extend(tags);
+    }
+
     /// The tags touched so far.
-    pub fn tags(&self) -> HashSet<Tag> {
-        self.tags.lock().clone()
+    pub fn tags(&self) -> Vec<Tag> {
+        self.tags.lock().iter().cloned().collect()
     }
 
     /// Notes that the answer holds something that is not current: it is not to be kept.

@@ -60,6 +60,9 @@ impl Session {
 
     async fn load(&self, key: NodeKey, fields: FieldSet) -> Result<Option<Arc<NodeView>>, PortError> {
         self.scope.record(Tag::node(&self.scope.tenant, &key));
+        if let Some(view) = self.engine.node_at_hand(&self.scope, &key, &fields) {
+            return Ok(Some(view));
+        }
         self.nodes.load((key, fields)).await.unwrap_or(Ok(None))
     }
 }
@@ -90,12 +93,12 @@ impl Engine {
         scope.record(Tag::list(&scope.tenant, &list));
         let noted = self.fetcher.moment(&integration.id);
         let now = self.clock.now();
-        if let Some(window) = self.shelf.window(&scope.tenant, &list).await?
-            && !window.stale
-            && now - window.fetched_at <= scope.trust(&integration, now)
+        if let Some(listing) = self.listing(&integration, &list, 1).await?
+            && !listing.window.stale
+            && now - listing.window.fetched_at <= scope.trust(&integration, now)
         {
-            let found = node_refs(&integration, &window).into_iter().next();
-            return Ok(found.map(|node| NodeKey::new(&integration.id, node.type_name, node.native_id)));
+            let found = listing.items.first().map(|item| &item.node);
+            return Ok(found.map(|node| NodeKey::new(&integration.id, node.type_name, Arc::clone(&node.native_id))));
         }
         let asks = super::read_nodes::node_type(&integration, lookup.type_name)
             .map(|node_type| node_type.asks(&want.fields))

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use mullion_schema::{
     error::PortError,
-    id::{NodeKey, TenantId},
+    id::{IntegrationId, NodeKey, TenantId},
     ports::{List, Position},
 };
 
+use super::listing::Listings;
 use crate::{
     cache::{epochs::Epochs, nodes::NodeCache},
     store::{
@@ -21,13 +22,31 @@ use crate::{
 pub struct Shelf {
     database: Database,
     nodes: NodeCache,
+    listings: Listings,
     epochs: Arc<Epochs>,
 }
 
 impl Shelf {
     /// A shelf.
     pub fn new(database: Database, nodes: NodeCache, epochs: Arc<Epochs>) -> Self {
-        Self { database, nodes, epochs }
+        // Lists hold nodes that are mostly in the node cache too.
+        let listings = Listings::new(Arc::clone(&epochs), nodes.bytes() / 2);
+        Self { database, nodes, listings, epochs }
+    }
+
+    /// Lists in memory.
+    pub(super) fn listings(&self) -> &Listings {
+        &self.listings
+    }
+
+    /// Notes that what a fetch brought was written: it says nothing of what nobody was shown, but lists may hold it.
+    pub fn fetched(&self, integration: &IntegrationId) {
+        self.listings.fetched(integration);
+    }
+
+    /// A node from memory, if it is there and current.
+    pub fn node_at_hand(&self, tenant: &TenantId, key: &NodeKey) -> Option<Arc<StoredNode>> {
+        self.nodes.get(tenant, key, &self.epochs).flatten()
     }
 
     /// The database.
@@ -100,6 +119,7 @@ pub(crate) fn internal(error: StoreError) -> PortError {
             mullion_schema::error::ErrorCode::Conflict,
             "it was changed in the meantime; read it again and repeat the change",
         ),
+        StoreError::Full(most) => PortError::bad_input(most),
         StoreError::Taken(what) => {
             PortError::new(mullion_schema::error::ErrorCode::Conflict, format!("this {what} is taken"))
         }

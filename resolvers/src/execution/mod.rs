@@ -3,8 +3,9 @@
 mod digest;
 mod response_cache;
 mod run;
+mod sharing;
 
-use std::{collections::HashSet, sync::Arc};
+use std::sync::Arc;
 
 use async_graphql::{Pos, Request, Response, ServerError, Value, Variables, parser::types::ExecutableDocument};
 use bytes::Bytes;
@@ -32,9 +33,10 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// What two callers must have in common to share an answer. `viewer` shows the credential itself, so it is part of it.
-    fn permission_set(&self) -> String {
-        format!("{}\n{}\n{}", self.viewer.tenant, self.viewer.role, self.viewer.id)
+    /// What two callers must have in common to share an answer to this document.
+    fn permission_set(&self, document: &ExecutableDocument) -> String {
+        let credential = if sharing::is_personal(document) { self.viewer.id.as_str() } else { "" };
+        format!("{}\n{}\n{credential}", self.viewer.tenant, self.viewer.role)
     }
 
     fn tenant(&self) -> &TenantId {
@@ -48,7 +50,7 @@ pub struct Operation {
     /// The document's text.
     pub text: Arc<str>,
     /// The same, parsed.
-    pub document: ExecutableDocument,
+    pub document: Arc<ExecutableDocument>,
     /// Which of its operations; `None`: it has one only.
     pub name: Option<String>,
     /// The variables, not checked yet.
@@ -61,7 +63,7 @@ impl Operation {
         if let Some(name) = &self.name {
             request = request.operation_name(name.clone());
         }
-        request.set_parsed_query(self.document.clone());
+        request.set_parsed_query(ExecutableDocument::clone(&self.document));
         request
     }
 
@@ -102,7 +104,7 @@ pub struct Executor {
 
 struct Ran {
     answer: Executed,
-    tags: HashSet<Tag>,
+    tags: Vec<Tag>,
     noted: i64,
     reusable: bool,
 }
@@ -111,7 +113,7 @@ impl Ran {
     fn broken_off(error: &tokio::task::JoinError) -> Self {
         tracing::error!(%error, "an execution broke off");
         let answer = Executed::Refused(vec![server_error(PortError::internal())]);
-        Self { answer, tags: HashSet::new(), noted: 0, reusable: false }
+        Self { answer, tags: Vec::new(), noted: 0, reusable: false }
     }
 }
 
@@ -135,7 +137,7 @@ impl Executor {
 
     /// Executes a query: from the response cache where it is current, once for all who ask the same at the same time.
     pub async fn query(self: &Arc<Self>, caller: &Caller, operation: Operation) -> Executed {
-        let key: Arc<str> = format!("{}\n{}", caller.permission_set(), operation.key()).into();
+        let key: Arc<str> = format!("{}\n{}", caller.permission_set(&operation.document), operation.key()).into();
         let tenant = caller.tenant();
         let epochs = self.services.engine.epochs();
         if let Some(answer) = self.responses.get(tenant, &key, epochs) {
@@ -176,8 +178,8 @@ impl Executor {
         resume_after: Option<String>,
     ) -> Result<Frames, Vec<ServerError>> {
         let operation = self.checked(operation)?;
-        let document = mullion_schema::build::live_document(operation.document.clone());
-        let operation = Operation { document, ..operation };
+        let document = mullion_schema::build::live_document(ExecutableDocument::clone(&operation.document));
+        let operation = Operation { document: Arc::new(document), ..operation };
         let plan = mullion_schema::build::plan(&self.live, operation.request()).await?;
         let given = resume_after.map(EventCursor::from).or_else(|| after_of(&plan).cloned());
         let after = match given {
@@ -207,7 +209,7 @@ impl Executor {
             Ok(noted) => noted,
             Err(error) => {
                 let answer = Executed::Refused(vec![server_error(error)]);
-                return Ran { answer, tags: HashSet::new(), noted: 0, reusable: false };
+                return Ran { answer, tags: Vec::new(), noted: 0, reusable: false };
             }
         };
         scope.note_head(noted);

@@ -54,7 +54,7 @@ fn sharing_key(caller: &Caller, operation: &Operation, plan: &LivePlan) -> Strin
         map.retain(|_, value| after.is_none() || value.as_str() != after);
     }
     let name = operation.name.as_deref().unwrap_or_default();
-    format!("{}\n{name}\n{variables}\n{}", caller.permission_set(), operation.text)
+    format!("{}\n{name}\n{variables}\n{}", caller.permission_set(&operation.document), operation.text)
 }
 
 #[async_trait]
@@ -76,7 +76,7 @@ impl Run for LiveRun {
         let response = self.executor.run_live(&self.caller, self.operation.request(), live, &scope).await;
         let digest = digest(&response, &self.incidental);
         let response = response.extension("cursor", cursor.as_str().into());
-        Rendered { payload: serialized(&response), digest, tags: scope.tags(), noted }
+        Rendered { payload: serialized(&response), digest, tags: scope.tags().into_iter().collect(), noted }
     }
 
     fn is_current(&self, noted: i64, tags: &HashSet<Tag>) -> bool {
@@ -146,5 +146,47 @@ impl Run for LiveRun {
 
     fn admits(&self, filter: &ActivitySource, activity: &Activity) -> bool {
         filter_of(filter).admits(activity)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use async_graphql::{Variables, parser::parse_query};
+    use mullion_schema::ports::{ActivitySource, LivePlan, Role, ViewerView};
+
+    use super::{Caller, Operation, sharing_key};
+
+    fn caller(id: &str, role: Role, tenant: &str) -> Caller {
+        let (name, tenant_name) = (id.to_owned(), tenant.to_owned());
+        Caller { viewer: Arc::new(ViewerView { id: id.into(), name, role, tenant: tenant.into(), tenant_name }) }
+    }
+
+    fn key(caller: &Caller, text: &str, variables: serde_json::Value, after: Option<&str>) -> String {
+        let document = Arc::new(parse_query(text).unwrap());
+        let variables = Variables::from_json(variables);
+        let operation = Operation { text: text.into(), document, name: None, variables };
+        let plan = LivePlan::Activity { filter: ActivitySource::default(), after: after.map(Into::into) };
+        sharing_key(caller, &operation, &plan)
+    }
+
+    #[test]
+    fn two_keys_of_one_role_watch_one_operation_and_roles_and_tenants_never_do() {
+        const DOCUMENT: &str = "subscription ($after: EventCursor) { activity(after: $after) { id } }";
+        let watched = |caller: &Caller, text| key(caller, text, serde_json::json!({}), None);
+        let ann = caller("ann", Role::Editor, "acme");
+        let others = [
+            (caller("bob", Role::Editor, "acme"), true),
+            (caller("ann", Role::Viewer, "acme"), false),
+            (caller("ann", Role::Editor, "other"), false),
+        ];
+        for (other, shares) in others {
+            assert_eq!(watched(&ann, DOCUMENT) == watched(&other, DOCUMENT), shares, "{other:?}");
+            let personal = "subscription { activity { id } } fragment F on Query { viewer { id } }";
+            assert_ne!(watched(&ann, personal), watched(&other, personal));
+        }
+        let resumed = |after: &str| key(&ann, DOCUMENT, serde_json::json!({ "after": after }), Some(after));
+        assert_eq!(resumed("one"), resumed("two"), "each subscriber has its own place to resume after");
     }
 }

@@ -390,7 +390,9 @@ proptest! {
             }
             // What waited for an execution that never came happens now.
             let rest: Vec<_> = world.meanwhile.lock().drain(..).collect();
-            rest.into_iter().for_each(|happen| happen());
+            for happen in rest {
+                happen();
+            }
             let expected = world.read().0;
             let caught_up = async {
                 while shown.split(' ').next_back() != Some(&expected) {

@@ -35,7 +35,7 @@ pub struct Activity {
 }
 
 /// Which activities are wanted. `None`: any; empty: none.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct ActivityFilter {
     /// Provider keys.
     pub providers: Option<Vec<String>>,

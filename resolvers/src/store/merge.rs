@@ -119,11 +119,6 @@ impl NodeState {
     pub fn is_stale(&self) -> bool {
         self.stamps.keys().any(|key| self.is_stale_key(key))
     }
-
-    /// The greatest version of a known field.
-    pub fn version(&self) -> Version {
-        self.stamps.values().map(|stamp| stamp.version).max().unwrap_or_default()
-    }
 }
 
 /// The node after `write`.

@@ -88,6 +88,9 @@ pub enum StoreError {
     /// Another worker holds the lane now: what was to be written was not.
     #[error("the lane was taken over by another worker")]
     LeaseLost,
+    /// There is no room for more; the text says how much there is.
+    #[error("{0}")]
+    Full(&'static str),
     /// A value that must be unique is taken.
     #[error("this {0} is taken")]
     Taken(&'static str),

@@ -21,35 +21,48 @@ use crate::change::{NodeRef, Version};
 /// Keys in one query: well below SQLite's limit of parameters.
 pub(super) const CHUNK: usize = 400;
 
-/// A node of the store.
-#[derive(Debug, Clone)]
+/// A node of the store, without what only writes need: the versions of its fields.
+#[derive(Debug, Clone, PartialEq)]
 pub struct StoredNode {
     /// Which.
     pub key: NodeKey,
     /// Its known fields.
     pub body: Arc<Body>,
-    /// What is known about them.
-    pub state: Arc<NodeState>,
+    /// Known fields that may be out of date.
+    stale: Arc<[String]>,
+    deleted: bool,
+    unknown: bool,
+    fetched_at: i64,
+    source: Source,
 }
 
 impl StoredNode {
     fn new(key: NodeKey, state: NodeState) -> Self {
-        Self { key, body: Arc::new(state.body.clone()), state: Arc::new(state) }
+        let outdated = state.stamps.keys().filter(|name| state.is_stale_key(name));
+        Self {
+            key,
+            stale: outdated.cloned().collect(),
+            deleted: state.is_deleted(),
+            unknown: state.unknown_at.is_some(),
+            fetched_at: state.fetched_at,
+            source: state.source,
+            body: Arc::new(state.body),
+        }
     }
 
     /// Whether it was deleted at the provider.
     pub fn is_deleted(&self) -> bool {
-        self.state.is_deleted()
+        self.deleted
     }
 
     /// Whether the provider did not know it when it was last asked, and nothing was heard of it since.
     pub fn is_unknown(&self) -> bool {
-        self.state.unknown_at.is_some()
+        self.unknown
     }
 
     /// Whether any known field may be out of date.
     pub fn is_stale(&self) -> bool {
-        self.state.is_stale()
+        !self.stale.is_empty()
     }
 
     /// Whether all of these body keys are known.
@@ -59,24 +72,27 @@ impl StoredNode {
 
     /// Whether all of these body keys are known and none is out of date.
     pub fn is_fresh<'k>(&self, keys: impl IntoIterator<Item = &'k str>) -> bool {
-        keys.into_iter().all(|key| self.body.contains_key(key) && !self.state.is_stale_key(key))
+        keys.into_iter().all(|key| self.body.contains_key(key) && !self.stale.iter().any(|stale| stale == key))
     }
 
     /// When the newest part of it was brought.
     pub fn fetched_at(&self) -> DateTime<Utc> {
-        from_micros(self.state.fetched_at)
+        from_micros(self.fetched_at)
     }
 
     /// Who brought the newest part.
     pub fn source(&self) -> Source {
-        self.state.source
+        self.source
     }
 }
 
 impl Database {
     /// The nodes with these keys, in the order of the keys.
     pub async fn nodes(&self, tenant: &TenantId, keys: &[NodeKey]) -> Result<Vec<Option<StoredNode>>, StoreError> {
-        let mut found: HashMap<(String, String, String), NodeState> = HashMap::with_capacity(keys.len());
+        let mut found: HashMap<(String, String, String), StoredNode> = HashMap::with_capacity(keys.len());
+        let name_of = |key: &NodeKey| {
+            (key.integration.as_str().to_owned(), key.type_name.to_owned(), key.native_id.as_ref().to_owned())
+        };
         for chunk in keys.chunks(CHUNK) {
             let mut integrations: Vec<&str> = chunk.iter().map(|key| key.integration.as_str()).collect();
             integrations.sort_unstable();
@@ -87,17 +103,16 @@ impl Database {
                 .filter(node::Column::NativeId.is_in(chunk.iter().map(|key| key.native_id.as_ref())))
                 .all(&self.0.reader)
                 .await?;
+            let wanted: HashMap<_, &NodeKey> = chunk.iter().map(|key| (name_of(key), key)).collect();
             for row in rows {
-                let key = (row.integration.clone(), row.type_name.clone(), row.native_id.clone());
-                found.insert(key, state_of(&row)?);
+                let state = state_of(&row)?;
+                let name = (row.integration, row.type_name, row.native_id);
+                if let Some(key) = wanted.get(&name) {
+                    found.insert(name, StoredNode::new((*key).clone(), state));
+                }
             }
         }
-        let stored = keys.iter().map(|key| {
-            let name =
-                (key.integration.as_str().to_owned(), key.type_name.to_owned(), key.native_id.as_ref().to_owned());
-            found.get(&name).map(|state| StoredNode::new(key.clone(), state.clone()))
-        });
-        Ok(stored.collect())
+        Ok(keys.iter().map(|key| found.get(&name_of(key)).cloned()).collect())
     }
 }
 

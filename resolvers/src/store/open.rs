@@ -20,15 +20,23 @@ use crate::clock::Clock;
 pub struct OpenOptions {
     /// Connections that read (PostgreSQL: all connections).
     pub max_connections: u32,
-    /// How long a caller waits for a connection, and SQLite for a lock.
+    /// How long SQLite waits for a lock.
     pub busy_timeout: Duration,
+    /// How long a caller waits for a connection to PostgreSQL: while it is away, providers must be told so before they give up
+    /// (Slack after 3 s).
+    pub acquire_timeout: Duration,
     /// Whether leases run by the clock that is passed in, on PostgreSQL too: for tests that turn it.
     pub own_lease_clock: bool,
 }
 
 impl Default for OpenOptions {
     fn default() -> Self {
-        Self { max_connections: 8, busy_timeout: Duration::from_secs(30), own_lease_clock: false }
+        Self {
+            max_connections: 8,
+            busy_timeout: Duration::from_secs(30),
+            acquire_timeout: Duration::from_millis(2500),
+            own_lease_clock: false,
+        }
     }
 }
 
@@ -40,7 +48,7 @@ impl Database {
             let writer = sqlite(url, options, 1).await?;
             (sqlite(url, options, options.max_connections.max(1)).await?, writer, DbBackend::Sqlite)
         } else if url.starts_with("postgres:") || url.starts_with("postgresql:") {
-            let mut connect = connect_options(url, options, options.max_connections.max(2));
+            let mut connect = connect_options(url, options.acquire_timeout, options.max_connections.max(2));
             connect.min_connections(1);
             let pool = Connector::connect(connect).await?;
             (pool.clone(), pool, DbBackend::Postgres)
@@ -81,15 +89,15 @@ impl Database {
     }
 }
 
-fn connect_options(url: &str, options: &OpenOptions, connections: u32) -> ConnectOptions {
+fn connect_options(url: &str, acquire: Duration, connections: u32) -> ConnectOptions {
     let mut connect = ConnectOptions::new(url);
-    connect.max_connections(connections).acquire_timeout(options.busy_timeout).sqlx_logging(false);
+    connect.max_connections(connections).acquire_timeout(acquire).sqlx_logging(false);
     connect
 }
 
 async fn sqlite(url: &str, options: &OpenOptions, connections: u32) -> Result<DatabaseConnection, StoreError> {
     let busy_timeout = options.busy_timeout;
-    let mut connect = connect_options(url, options, connections);
+    let mut connect = connect_options(url, options.busy_timeout, connections);
     connect.map_sqlx_sqlite_opts(move |sqlite| {
         sqlite
             .create_if_missing(true)

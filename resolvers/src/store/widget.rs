@@ -7,7 +7,7 @@ use mullion_entities::{dashboard, widget};
 use mullion_schema::id::TenantId;
 use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter,
-    QueryOrder,
+    QueryOrder, QuerySelect,
 };
 use serde_json::Value;
 
@@ -45,7 +45,7 @@ pub struct WidgetDraft {
 }
 
 /// A place on a dashboard's grid.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Layout {
     /// Column.
     pub x: i32,
@@ -57,13 +57,27 @@ pub struct Layout {
     pub height: i32,
 }
 
+/// Each is read for every answer about its dashboard: more than a wall can show.
+pub const MOST_WIDGETS: usize = 100;
+
+/// What is known of a dashboard when something is to be placed on it.
+#[derive(Debug, Clone, Copy)]
+pub struct Grid {
+    /// Its columns.
+    pub columns: i32,
+    /// The first row below all widgets.
+    pub below: i32,
+}
+
 impl Database {
-    /// Puts a widget on a dashboard.
+    /// Puts a widget on a dashboard; `place` tells where, from the dashboard's columns and the row below all others.
+    /// [`StoreError::Full`]: it has [`MOST_WIDGETS`].
     pub async fn create_widget(
         &self,
         tenant: &TenantId,
         dashboard: &str,
         draft: WidgetDraft,
+        place: impl FnOnce(Grid) -> Layout + Send,
     ) -> Result<Written<Widget>, StoreError> {
         let now = self.now().timestamp_micros();
         let id = self.new_id()?;
@@ -77,7 +91,8 @@ impl Database {
         };
         set_draft(&mut active, &draft)?;
         let transaction = self.begin_for(tenant).await?;
-        ensure_dashboard(&transaction, tenant, dashboard).await?;
+        let grid = grid_in(&transaction, tenant, dashboard).await?;
+        set_layout(&mut active, place(grid));
         widget::Entity::insert(active).exec_without_returning(&transaction).await?;
         let value = widget_of(row_in(&transaction, tenant, &id).await?)?;
         self.finish(tenant, transaction, value, tags(tenant, dashboard, [id.as_str()])).await
@@ -173,6 +188,31 @@ fn tags<'i>(tenant: &TenantId, dashboard: &str, widgets: impl IntoIterator<Item 
     std::iter::once(Tag::own(tenant, "Dashboard", dashboard)).chain(widgets).collect()
 }
 
+/// The dashboard as it stands, if there is room on it.
+async fn grid_in(connection: &impl ConnectionTrait, tenant: &TenantId, id: &str) -> Result<Grid, StoreError> {
+    let row =
+        dashboard::Entity::find_by_id(id).filter(dashboard::Column::Tenant.eq(tenant.as_str())).one(connection).await?;
+    let columns = row.ok_or(StoreError::NotFound)?.columns;
+    let places: Vec<(i64, i64)> = widget::Entity::find()
+        .select_only()
+        .column(widget::Column::Y)
+        .column(widget::Column::Height)
+        .filter(widget::Column::Tenant.eq(tenant.as_str()))
+        .filter(widget::Column::Dashboard.eq(id))
+        .into_tuple()
+        .all(connection)
+        .await?;
+    if places.len() >= MOST_WIDGETS {
+        return Err(StoreError::Full("a dashboard has at most 100 widgets"));
+    }
+    let below = places.into_iter().map(|(y, height)| y + height).max().unwrap_or(0);
+    Ok(Grid { columns: small(columns), below: small(below) })
+}
+
+fn small(value: i64) -> i32 {
+    i32::try_from(value).unwrap_or(i32::MAX)
+}
+
 async fn ensure_dashboard(connection: &impl ConnectionTrait, tenant: &TenantId, id: &str) -> Result<(), StoreError> {
     let row =
         dashboard::Entity::find_by_id(id).filter(dashboard::Column::Tenant.eq(tenant.as_str())).one(connection).await?;
@@ -202,7 +242,6 @@ fn set_layout(row: &mut widget::ActiveModel, layout: Layout) {
 }
 
 fn widget_of(row: widget::Model) -> Result<Widget, StoreError> {
-    let small = |value: i64| i32::try_from(value).unwrap_or(i32::MAX);
     let source = serde_json::from_str(&row.source)
         .map_err(|source| StoreError::Corrupt { what: "source of a widget", source })?;
     Ok(Widget {

@@ -85,9 +85,9 @@ pub struct NodeType {
 
 impl NodeType {
     /// The body keys that must be there to answer `selected`.
-    pub fn needs(&self, selected: &FieldSet) -> BTreeSet<&'static str> {
+    pub fn needs(&self, selected: &FieldSet) -> impl Iterator<Item = &'static str> {
         let always = if selected.is_empty() { &[][..] } else { self.always };
-        always.iter().copied().chain(self.chosen(selected).flat_map(Field::needed)).collect()
+        always.iter().copied().chain(selected.iter().filter_map(|name| self.field(name)).flat_map(Field::needed))
     }
 
     /// The body keys to ask the provider for to answer `selected`.

@@ -125,7 +125,7 @@ fn what_fits_is_let_through_with_its_defaults() {
         ("query($x: Nothing) { node(id: $x, y: 5) { id } nothing(x: {}) }", json!({"x": 1})),
         ("query($r: [_Any!]!) { _entities(representations: $r) { __typename } }", json!({"r": [1, {"a": []}]})),
         (
-            "query($x: WorkItemState) { workItems(filter: {states: [$x]}, orderBy: {field: DUE_ON}) { totalCount } }",
+            "query($x: WorkItemState) { workItems(filter: {states: [$x]}, orderBy: {field: DUE_ON, direction: ASC}) { totalCount } }",
             json!({}),
         ),
         ("{ __type(name: \"Query\") { fields(includeDeprecated: true) { name } } }", json!({})),

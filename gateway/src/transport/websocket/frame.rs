@@ -16,6 +16,14 @@ pub(super) enum Message {
     Close(Option<u16>),
 }
 
+/// What a frame came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Decoded {
+    Message(Message),
+    /// A part of a message.
+    Part,
+}
+
 /// The kinds of frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Opcode {
@@ -108,8 +116,8 @@ impl Decoder {
         self.bytes.extend_from_slice(bytes);
     }
 
-    /// The next frame's message; `None` inside: the frame was a part of one. `None` outside: more bytes are needed.
-    pub(super) fn next(&mut self) -> Result<Option<Option<Message>>, Close> {
+    /// The next frame; `None`: more bytes are needed.
+    pub(super) fn next(&mut self) -> Result<Option<Decoded>, Close> {
         let Some(head) = self.head()? else { return Ok(None) };
         let Some(masked) = self.bytes.get(head.start..head.end) else { return Ok(None) };
         let payload: Vec<u8> = masked.iter().zip(head.mask.iter().cycle()).map(|(byte, mask)| byte ^ mask).collect();
@@ -119,7 +127,8 @@ impl Decoder {
         } else {
             self.bytes.drain(..head.end);
         }
-        self.frame(&head, payload).map(Some)
+        let message = self.frame(&head, payload)?;
+        Ok(Some(message.map_or(Decoded::Part, Decoded::Message)))
     }
 
     /// The head of the first frame, when it is here as a whole.
@@ -132,12 +141,12 @@ impl Decoder {
         if second & 0x80 == 0 {
             return Err(broken("Frames of clients are masked"));
         }
-        let (length, wide) = match (second & 0x7f, rest) {
-            (126, &[a, b, ..]) => (u64::from(u16::from_be_bytes([a, b])), 2),
-            (127, &[a, b, c, d, e, f, g, h, ..]) => (u64::from_be_bytes([a, b, c, d, e, f, g, h]), 8),
-            (126 | 127, _) => return Ok(None),
-            (short, _) => (u64::from(short), 0),
+        let (length, wide) = match second & 0x7f {
+            126 => (rest.first_chunk().map(|bytes| u64::from(u16::from_be_bytes(*bytes))), 2),
+            127 => (rest.first_chunk().map(|bytes| u64::from_be_bytes(*bytes)), 8),
+            short => (Some(u64::from(short)), 0),
         };
+        let Some(length) = length else { return Ok(None) };
         let last = first & 0x80 != 0;
         if opcode.is_control() && (!last || length > LONGEST_CONTROL as u64) {
             return Err(broken("A control frame is one short frame"));
@@ -147,9 +156,9 @@ impl Decoder {
         if !opcode.is_control() && length.saturating_add(before) > self.longest {
             return Err(Close::new(code::TOO_BIG, format!("A message may have {} bytes", self.longest)));
         }
-        let Some(&[a, b, c, d]) = rest.get(wide..wide + 4) else { return Ok(None) };
-        let start = 2 + wide + 4;
-        Ok(Some(Head { last, opcode, mask: [a, b, c, d], start, end: start + length }))
+        let Some(&mask) = rest.get(wide..).and_then(<[u8]>::first_chunk) else { return Ok(None) };
+        let start = 2 + wide + mask.len();
+        Ok(Some(Head { last, opcode, mask, start, end: start + length }))
     }
 
     fn frame(&mut self, head: &Head, payload: Vec<u8>) -> Result<Option<Message>, Close> {
@@ -202,7 +211,7 @@ fn broken(reason: &'static str) -> Close {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{Decoder, LONGEST_HEAD, Message, Opcode, head};
+    use super::{Decoded, Decoder, LONGEST_HEAD, Message, Opcode, head};
 
     fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
         let (made, length) = head(Opcode::Text, payload.len());
@@ -222,7 +231,8 @@ mod tests {
             decoder.feed(piece);
             loop {
                 match decoder.next() {
-                    Ok(Some(message)) => messages.extend(message),
+                    Ok(Some(Decoded::Message(message))) => messages.push(message),
+                    Ok(Some(Decoded::Part)) => {}
                     Ok(None) => break,
                     Err(close) => return (messages, Some(close.code)),
                 }

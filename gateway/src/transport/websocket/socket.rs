@@ -24,7 +24,7 @@ use tokio_util::sync::WaitForCancellationFutureOwned;
 use super::{
     GOODBYE,
     budget::Budget,
-    frame::Message,
+    frame::{Decoded, Message},
     message,
     outbox::{Frame, Outbox},
     protocol::{Action, Close, Protocol, code},
@@ -218,8 +218,8 @@ impl Socket {
     }
 
     fn heard(&mut self, outbox: &mut Outbox, heard: Heard) -> Result<(), End> {
-        let message = match heard {
-            Heard::Message(message) => message,
+        let frame = match heard {
+            Heard::Frame(frame) => frame,
             Heard::Sent => return Ok(()),
             Heard::Gone => return Err(End::Gone),
             Heard::Broken(close) if close.code == code::TOO_BIG => return Err(self.met(Limit::MessageBytes, close)),
@@ -230,12 +230,12 @@ impl Socket {
             let reason = format!("Too many messages: {} a second are allowed", self.app.live.max_messages_per_second);
             return Err(self.met(Limit::Messages, Close::new(code::TOO_MANY, reason)));
         }
-        let action = match message {
-            Some(Message::Text(text)) => self.protocol.text(&text),
-            Some(Message::Binary) => Protocol::binary(),
-            Some(Message::Ping(payload)) => return self.reply(outbox, Frame::pong(&payload)),
-            Some(Message::Pong) | None => Action::Nothing,
-            Some(Message::Close(code)) => return Err(End::Closed(code)),
+        let action = match frame {
+            Decoded::Message(Message::Text(text)) => self.protocol.text(&text),
+            Decoded::Message(Message::Binary) => Protocol::binary(),
+            Decoded::Message(Message::Ping(payload)) => return self.reply(outbox, Frame::pong(&payload)),
+            Decoded::Message(Message::Pong) | Decoded::Part => Action::Nothing,
+            Decoded::Message(Message::Close(code)) => return Err(End::Closed(code)),
         };
         self.act(outbox, action)
     }

@@ -19,6 +19,8 @@ use crate::{config::Config, fake::Gateway};
 struct Client(WebSocketStream<MaybeTlsStream<TcpStream>>, String);
 
 const INIT: &str = r#"{"type":"connection_init"}"#;
+const HANDSHAKE: &str =
+    "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
 const ACK: &str = r#"{"type":"connection_ack"}"#;
 
 impl Client {
@@ -184,7 +186,6 @@ async fn mistakes_close_with_their_code_and_leave_others_alone() {
 
 #[tokio::test]
 async fn each_kind_of_broken_frame_closes_with_its_code() {
-    use tokio::io::AsyncWriteExt;
     let gateway = gateway().await;
     for (what, bytes, expected) in [
         ("no mask", &[0x81, 0x02, 0x7b, 0x7d][..], "close 1002"),
@@ -199,15 +200,13 @@ async fn each_kind_of_broken_frame_closes_with_its_code() {
         ("binary", &[0x82, 0x81, 0, 0, 0, 0, 0x41], "close 4400"),
     ] {
         let mut client = Client::ready(&gateway).await;
-        let MaybeTlsStream::Plain(stream) = client.0.get_mut() else { unreachable!() };
-        stream.write_all(bytes).await.unwrap();
+        client.stream().write_all(bytes).await.unwrap();
         assert_eq!(client.next().await, expected, "{what}");
     }
 }
 
 #[tokio::test]
-async fn bytes_that_are_no_frames_end_the_connection_only() {
-    use tokio::io::AsyncWriteExt;
+async fn bytes_that_are_no_frames_are_told_so_and_end_the_connection_only() {
     let gateway = gateway().await;
     for (bytes, expected) in [
         (&[0xff; 64][..], "close 1002"),
@@ -318,8 +317,6 @@ async fn upgrade(gateway: &Gateway, headers: &str) -> String {
 async fn only_so_many_sockets_are_open() {
     let gateway = Gateway::start(|config: &mut Config| config.live.max_sockets = 1).await;
     let client = Client::ready(&gateway).await;
-    const HANDSHAKE: &str =
-        "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
     let answer = upgrade(&gateway, HANDSHAKE).await;
     assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("retry-after: 5"), "{answer}");
     let metrics = gateway.app.metrics.encode();

@@ -14,7 +14,7 @@ use tokio::{
 };
 
 use super::{
-    frame::{Decoder, Message},
+    frame::{Decoded, Decoder},
     outbox::{Frame, Outbox},
     protocol::Close,
 };
@@ -25,8 +25,7 @@ const READ: usize = 4 * 1024;
 /// What a connection tells.
 #[derive(Debug)]
 pub(super) enum Heard {
-    /// A message, or a frame that is a part of one.
-    Message(Option<Message>),
+    Frame(Decoded),
     /// All that waited has left.
     Sent,
     /// No WebSocket frame.
@@ -63,7 +62,7 @@ impl<W: AsyncRead + AsyncWrite + Unpin> Wire<W> {
         }
         loop {
             match self.decoder.next() {
-                Ok(Some(message)) => return Poll::Ready(Heard::Message(message)),
+                Ok(Some(frame)) => return Poll::Ready(Heard::Frame(frame)),
                 Ok(None) => {}
                 Err(close) => return Poll::Ready(Heard::Broken(close)),
             }

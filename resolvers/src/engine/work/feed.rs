@@ -200,7 +200,10 @@ impl Feed<'_> {
             filter: source.filter.clone(),
         };
         let engine = self.session.engine();
-        let mut query = ListQuery { list, first: STEP, after: None, fields: self.fields.clone() };
+        // From the head of an ordered list, one more than the page holds tells whether it goes on.
+        let page = self.enough.filter(|page| source.in_order && page.after.is_none());
+        let first = page.map_or(STEP, |page| STEP.min(page.first + 1));
+        let mut query = ListQuery { list, first, after: None, fields: self.fields.clone() };
         let mut part = Gathered { total: Some(0), ..Gathered::default() };
         let mut looked_at = 0;
         loop {
@@ -215,6 +218,7 @@ impl Feed<'_> {
             part.refreshed_at = listed.refreshed_at;
             let (count, total) = (listed.items.len(), listed.total);
             looked_at += count;
+            query.first = STEP;
             query.after = listed.items.last().map(|(position, _)| position.clone()).or(query.after);
             let admitted = listed.items.into_iter().filter(|(_, view)| admits(integration, view));
             part.items.extend(admitted.map(|(listed, view)| (self.position(&listed, &view), view)));
@@ -239,6 +243,10 @@ impl Feed<'_> {
 
     /// Where an item stands in the feed.
     fn position(&self, listed: &Position, view: &NodeView) -> Position {
+        // Where everything is wanted, nobody pages through it.
+        if self.enough.is_none() {
+            return Position { sort: String::new(), native_id: String::new() };
+        }
         let sort = match self.order.by {
             By::Listed => listed.sort.clone(),
             By::Key(key) => {

@@ -2,11 +2,11 @@
 //! anything else looks at them.
 
 use http::{HeaderMap, HeaderName, header::CONTENT_TYPE};
-use serde::Deserialize;
 use serde_json::Value;
 
 use super::interpret::kind_of;
 use crate::{
+    json::read_object,
     provider::{EndpointSecrets, Reception, Refusal, VerifiedDelivery, WebhookRequest},
     secret::Secret,
     signature::{self, single},
@@ -46,7 +46,7 @@ fn delivery(request: &WebhookRequest, endpoint: &EndpointSecrets) -> Result<Veri
     if !is_signed(&request.headers, &request.body, &endpoint.secrets) {
         return Err(Refusal::BadSignature);
     }
-    let event = Envelope::read(&request.body).ok_or(Refusal::NotJson)?.event();
+    let event = event_name(&read_object(&request.body).ok_or(Refusal::NotJson)?);
     Ok(VerifiedDelivery { delivery_id: None, event, document: request.body.clone() })
 }
 
@@ -61,26 +61,11 @@ fn is_signed(headers: &HeaderMap, body: &[u8], secrets: &[Secret]) -> bool {
     hex.is_some_and(|hex| signature::is_signed(hex.trim(), &[body], secrets))
 }
 
-/// The document, as far as its event is told by it.
-#[derive(Deserialize)]
-struct Envelope {
-    events: Option<Value>,
-}
-
-impl Envelope {
-    /// `None`: not a JSON object in UTF-8.
-    fn read(document: &[u8]) -> Option<Self> {
-        let text = std::str::from_utf8(document).ok()?;
-        // An array would do for serde as a struct.
-        text.trim_start().starts_with('{').then(|| serde_json::from_str(text).ok())?
-    }
-
-    fn event(&self) -> String {
-        match self.events.as_ref().and_then(Value::as_array).map(Vec::as_slice) {
-            Some([]) => HEARTBEAT.to_owned(),
-            Some([first, ..]) => kind_of(first),
-            None => "unknown".to_owned(),
-        }
+fn event_name(document: &Value) -> String {
+    match document.get("events").and_then(Value::as_array).map(Vec::as_slice) {
+        Some([]) => HEARTBEAT.to_owned(),
+        Some([first, ..]) => kind_of(first),
+        None => "unknown".to_owned(),
     }
 }
 

@@ -3,9 +3,11 @@
 use bytes::Bytes;
 use http::HeaderMap;
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::{
     form::is_form,
+    json::read_object,
     provider::{EndpointSecrets, Reception, Refusal, VerifiedDelivery, WebhookRequest},
     secret::Secret,
     signature::{self, single},
@@ -67,8 +69,9 @@ impl Envelope {
     /// `None`: not a JSON object in UTF-8.
     fn read(document: &[u8]) -> Option<Self> {
         let text = std::str::from_utf8(document).ok()?;
-        // An array would do for serde as a struct.
-        text.trim_start().starts_with('{').then(|| serde_json::from_str(text).ok())?
+        // An array would do for serde as a struct. What is refused here and fits the grammar is read whole: rare, and slower.
+        let quick = text.trim_start().starts_with('{').then(|| serde_json::from_str(text).ok())?;
+        quick.or_else(|| Some(Self { action: known_action(&read_object(document)?) }))
     }
 }
 
@@ -86,9 +89,16 @@ pub(super) fn repository(document: &[u8]) -> Option<String> {
     Some(envelope.repository?.id.to_string())
 }
 
+fn known_action(document: &Value) -> Option<String> {
+    short(document.get("action")?)
+}
+
+fn short(value: &Value) -> Option<String> {
+    value.as_str().filter(|text| !text.is_empty() && text.len() <= 100).map(str::to_owned)
+}
+
 fn text_or_nothing<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    let value = serde_json::Value::deserialize(deserializer)?;
-    Ok(value.as_str().filter(|text| !text.is_empty() && text.len() <= 100).map(str::to_owned))
+    Ok(short(&Value::deserialize(deserializer)?))
 }
 
 #[cfg(test)]

@@ -226,8 +226,8 @@ impl Database {
         work.merge(place, &batch);
         let mut moves = members::recompute(transaction, place, &work, &batch).await?;
         let mut windows = pages::Windows::load(transaction, place, &moves, &batch).await?;
-        let moved = counts::recount(transaction, place, &mut work, &mut windows).await?;
-        let told = pages::write(transaction, place, &mut work, (&windows, &batch, &moves), &moved).await?;
+        let recounted = counts::recount(transaction, place, &mut work, &mut windows).await?;
+        let told = pages::write(transaction, place, &mut work, (&windows, &batch, &moves), &recounted).await?;
         members::add_lists_of_stale(transaction, place, &work, &mut moves).await?;
         work.save(transaction, place).await?;
         let news = news::News { provider: place.provider, work: &work, moves: &moves, windows: &windows, told: &told };

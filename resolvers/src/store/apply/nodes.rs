@@ -107,15 +107,12 @@ impl Work {
         }
         let versions = write.aspects.iter().map(|aspect| aspect.version).chain(write.deleted);
         let at = versions.map(|version| version.at).min().unwrap_or_default();
-        match self.turns.get_mut(&write.node) {
-            Some(turn) => {
-                turn.at = turn.at.min(at);
-                turn.rival = rival.or(turn.rival.take());
-            }
-            None => {
-                let turn = Turn { before: before.cloned(), rival, at, change };
-                self.turns.insert(write.node.clone(), turn);
-            }
+        if let Some(turn) = self.turns.get_mut(&write.node) {
+            turn.at = turn.at.min(at);
+            turn.rival = rival.or(turn.rival.take());
+        } else {
+            let turn = Turn { before: before.cloned(), rival, at, change };
+            self.turns.insert(write.node.clone(), turn);
         }
     }
 

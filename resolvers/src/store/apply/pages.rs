@@ -78,11 +78,11 @@ pub(super) async fn write(
     place: &Place<'_>,
     work: &mut Work,
     (windows, batch, moves): (&Windows, &Batch, &Moves),
-    moved: &BTreeSet<(String, String)>,
+    recounted: &BTreeSet<(String, String)>,
 ) -> Result<BTreeSet<String>, StoreError> {
     let mut told = BTreeSet::new();
     let mut current: BTreeMap<(String, String), list_window::Model> =
-        moved.iter().filter_map(|name| Some((name.clone(), windows.get(name)?.clone()))).collect();
+        recounted.iter().filter_map(|name| Some((name.clone(), windows.get(name)?.clone()))).collect();
     for page in &batch.pages {
         let list = list_text(&page.want.list);
         let filter = filter_text(&page.want.filter)

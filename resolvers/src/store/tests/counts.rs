@@ -49,18 +49,18 @@ fn open_page(ids: &[&str], total: i64) -> FetchedPage {
     page
 }
 
+fn born(id: &str, at: i64, sort: &str, state: &str) -> NodeWrite {
+    let created = chrono::DateTime::from_timestamp_micros(at).expect("a time").to_rfc3339();
+    let mut write = issue(id, at, sort, state);
+    write.aspects[0].fields.insert("createdAt".into(), created.into());
+    write
+}
+
 impl Bench {
     /// Microseconds from now, as a version.
     fn version(&self, seconds: i64) -> i64 {
         use crate::clock::Clock as _;
         self.clock.now().timestamp_micros() + seconds * SECOND
-    }
-
-    fn born(&self, id: &str, at: i64, sort: &str, state: &str) -> NodeWrite {
-        let created = chrono::DateTime::from_timestamp_micros(at).expect("a time").to_rfc3339();
-        let mut write = issue(id, at, sort, state);
-        write.aspects[0].fields.insert("createdAt".into(), created.into());
-        write
     }
 
     /// Counts as they are told now, with a page of open issues: 1 and 2 are on it, 120 are open.
@@ -77,7 +77,7 @@ impl Bench {
             deleted: None,
         };
         let old = self.version(-3600);
-        let writes = vec![self.born("1", old, "b", "OPEN"), self.born("2", old, "c", "OPEN"), counted];
+        let writes = vec![born("1", old, "b", "OPEN"), born("2", old, "c", "OPEN"), counted];
         self.fetch(writes, vec![open_page(&["1", "2"], 120)]).await;
     }
 
@@ -125,10 +125,10 @@ async fn any_order_of_events_ends_in_the_same_number(bench: Bench) {
     bench.clock.advance(Duration::seconds(60));
     let (one, two, three) = (bench.version(0), bench.version(1), bench.version(2));
     let events = [
-        bench.born("9", one, "a", "OPEN"),
+        born("9", one, "a", "OPEN"),
         NodeWrite { ..issue("9", three, "a", "CLOSED") },
         issue("9", two, "a", "OPEN"),
-        bench.born("9", one, "a", "OPEN"),
+        born("9", one, "a", "OPEN"),
     ];
     let numbers = [121, 120, 120, 120];
     for (event, number) in events.into_iter().zip(numbers) {
@@ -140,14 +140,14 @@ async fn any_order_of_events_ends_in_the_same_number(bench: Bench) {
 async fn a_new_issue_counts_and_an_unheard_one_makes_the_number_be_asked_for_again(bench: Bench) {
     bench.load().await;
     // Its place shows that it was not there when the page was read; of the repository's number only the clock tells.
-    bench.deliver(written(vec![bench.born("8", bench.version(0), "a", "OPEN")])).await;
+    bench.deliver(written(vec![born("8", bench.version(0), "a", "OPEN")])).await;
     assert_eq!(bench.numbers().await, (Some(121), None));
     bench.load().await;
     bench.clock.advance(Duration::seconds(60));
-    bench.deliver(written(vec![bench.born("9", bench.version(0), "a", "OPEN")])).await;
+    bench.deliver(written(vec![born("9", bench.version(0), "a", "OPEN")])).await;
     assert_eq!(bench.numbers().await, (Some(121), Some(121)));
     // Whether an old one that nobody had heard of was open before, nothing tells.
-    let mut unheard = bench.born("10", bench.version(-9000), "z", "CLOSED");
+    let mut unheard = born("10", bench.version(-9000), "z", "CLOSED");
     unheard.aspects[0].version.at = bench.version(0);
     bench.deliver(written(vec![unheard])).await;
     assert_eq!(bench.numbers().await, (None, None));
@@ -156,7 +156,7 @@ async fn a_new_issue_counts_and_an_unheard_one_makes_the_number_be_asked_for_aga
 }
 
 async fn what_an_earlier_event_tells_may_be_in_the_number_already(bench: Bench) {
-    bench.deliver(written(vec![bench.born("5", bench.version(-7200), "x", "OPEN")])).await;
+    bench.deliver(written(vec![born("5", bench.version(-7200), "x", "OPEN")])).await;
     bench.clock.advance(Duration::seconds(60));
     let before = bench.version(0);
     bench.load().await;
@@ -176,8 +176,8 @@ async fn events_of_one_instant_that_contradict_each_other_leave_the_number_open(
         bench.clock.advance(Duration::seconds(60));
         let id = format!("{first} first");
         let at = bench.version(0);
-        bench.deliver(written(vec![bench.born(&id, at, "a", first)])).await;
-        bench.deliver(written(vec![bench.born(&id, at, "a", second)])).await;
+        bench.deliver(written(vec![born(&id, at, "a", first)])).await;
+        bench.deliver(written(vec![born(&id, at, "a", second)])).await;
         assert_eq!(bench.numbers().await, (None, None), "{first}, {second}");
     }
 }
@@ -189,7 +189,7 @@ async fn what_a_fetch_finds_changed_moves_the_number_or_leaves_it_open(bench: Be
     bench.fetch(vec![issue("1", bench.version(-1), "a", "CLOSED")], vec![]).await;
     assert_eq!(bench.numbers().await, (Some(119), Some(119)));
     // Of 3, which came by a delivery before, it is not known when it closed.
-    bench.deliver(written(vec![bench.born("3", bench.version(-90), "a", "OPEN")])).await;
+    bench.deliver(written(vec![born("3", bench.version(-90), "a", "OPEN")])).await;
     bench.load().await;
     let same_instant = bench.version(-90);
     bench.fetch(vec![issue("3", same_instant, "a", "CLOSED")], vec![]).await;
@@ -205,7 +205,7 @@ async fn an_answer_that_a_delivery_overtook_is_not_believed_blindly(bench: Bench
     let (closed, opened) = (bench.version(1), bench.version(2));
     let repository = NodeWrite::core(repository(), Version { at: closed, rank: 0 }, body(json!({ "name": "web" })));
     bench.deliver(written(vec![issue("1", closed, "a", "CLOSED"), repository])).await;
-    bench.deliver(written(vec![bench.born("9", opened, "a", "OPEN")])).await;
+    bench.deliver(written(vec![born("9", opened, "a", "OPEN")])).await;
     assert_eq!(bench.numbers().await, (Some(120), Some(120)));
     // The provider answers from before both: 1 is on its page and 9 is not.
     let old = vec![issue("1", opened - 9000 * SECOND, "b", "OPEN")];

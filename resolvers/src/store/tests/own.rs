@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use chrono::Duration;
+use mullion_schema::id::TenantId;
 use serde_json::json;
 
 use super::{
@@ -12,10 +13,11 @@ use super::{
 use crate::{
     secret::Secret,
     store::{
-        StoreError,
+        Database, StoreError,
         dashboard::DashboardDraft,
         endpoint::EndpointDraft,
-        widget::{Layout, WidgetDraft},
+        stream::Written,
+        widget::{Grid, Layout, MOST_WIDGETS, Widget, WidgetDraft},
     },
     tag::Tag,
     vault::{Place, Vault},
@@ -25,6 +27,7 @@ on_both_databases!(
     migrations_go_down_and_up_again,
     keys_are_accepted_until_they_are_revoked,
     dashboards_and_widgets_are_written_with_conflicts_told,
+    widgets_that_come_at_once_are_placed_below_each_other_until_there_is_no_room,
     integrations_and_endpoints_are_written_and_go_together,
     a_planted_token_is_not_in_the_database,
     settings_are_kept,
@@ -84,9 +87,9 @@ async fn dashboards_and_widgets_are_written_with_conflicts_told(bench: Bench) {
     assert!(matches!(late, Err(StoreError::Conflict)));
     assert!(matches!(db.update_dashboard(other, id, None, |_| ()).await, Err(StoreError::NotFound)));
 
-    let low = db.create_widget(tenant, id, widget("low", 5)).await.unwrap().value;
-    let high = db.create_widget(tenant, id, widget("high", 1)).await.unwrap().value;
-    assert!(matches!(db.create_widget(other, id, widget("foreign", 1)).await, Err(StoreError::NotFound)));
+    let low = put(db, tenant, id, widget("low", 5)).await.unwrap().value;
+    let high = put(db, tenant, id, widget("high", 1)).await.unwrap().value;
+    assert!(matches!(put(db, other, id, widget("foreign", 1)).await, Err(StoreError::NotFound)));
     assert_eq!(db.widgets(tenant, id).await.unwrap(), [high.clone(), low.clone()]);
     let down = BTreeMap::from([(high.id.clone(), Layout { y: 9, ..high.draft.layout })]);
     let moved = db.move_widgets(tenant, id, &down).await.unwrap();
@@ -106,6 +109,31 @@ async fn dashboards_and_widgets_are_written_with_conflicts_told(bench: Bench) {
     assert_eq!(db.widget(tenant, &high.id).await.unwrap(), None);
     assert_eq!(db.dashboards(tenant, None, 10).await.unwrap(), []);
     assert_eq!(db.dashboards(other, None, 10).await.unwrap().len(), 1);
+}
+
+async fn put(
+    db: &Database,
+    tenant: &TenantId,
+    dashboard: &str,
+    draft: WidgetDraft,
+) -> Result<Written<Widget>, StoreError> {
+    let layout = draft.layout;
+    db.create_widget(tenant, dashboard, draft, |_| layout).await
+}
+
+async fn widgets_that_come_at_once_are_placed_below_each_other_until_there_is_no_room(bench: Bench) {
+    let (db, tenant) = (&bench.db, &bench.tenant);
+    let id = db.create_dashboard(tenant, dashboard("full")).await.unwrap().value.id;
+    let below = |grid: Grid| Layout { x: 0, y: grid.below, width: grid.columns, height: 2 };
+    let all = (0..MOST_WIDGETS).map(|_| db.create_widget(tenant, &id, widget("one of many", 0), below));
+    for written in futures::future::join_all(all).await {
+        written.unwrap();
+    }
+    let rows: Vec<i32> = db.widgets(tenant, &id).await.unwrap().iter().map(|widget| widget.draft.layout.y).collect();
+    assert_eq!(rows, (0..100).map(|row| row * 2).collect::<Vec<_>>());
+    let more = db.create_widget(tenant, &id, widget("one too many", 0), below).await;
+    assert!(matches!(more, Err(StoreError::Full(_))));
+    assert_eq!(db.widgets(tenant, &id).await.unwrap().len(), MOST_WIDGETS);
 }
 
 async fn integrations_and_endpoints_are_written_and_go_together(bench: Bench) {

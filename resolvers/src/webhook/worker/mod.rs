@@ -128,6 +128,7 @@ enum Failure {
     Said(String),
 }
 
+#[derive(Clone, Copy)]
 enum After {
     Settled,
     /// It stays, and with it what is behind it.

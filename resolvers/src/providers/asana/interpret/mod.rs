@@ -15,12 +15,13 @@ pub(super) use event::kind_of;
 use super::webhook::HEARTBEAT;
 use crate::{
     change::{Change, Interpretation},
+    json::read_object,
     provider::StoredDelivery,
 };
 
 /// Interprets a delivery.
 pub(super) fn interpret(delivery: &StoredDelivery) -> Interpretation {
-    let Ok(document) = serde_json::from_slice::<Value>(&delivery.document) else {
+    let Some(document) = read_object(&delivery.document) else {
         return Interpretation::Ignored("the document is not JSON");
     };
     let Some(events) = document.get("events").and_then(Value::as_array) else {

@@ -7,18 +7,17 @@ mod issues;
 mod pulls;
 mod repositories;
 
-use serde_json::Value;
-
 use event::Event;
 
 use crate::{
     change::{Change, Interpretation},
+    json::read_object,
     provider::StoredDelivery,
 };
 
 /// Interprets a delivery.
 pub(super) fn interpret(delivery: &StoredDelivery) -> Interpretation {
-    let Ok(payload) = serde_json::from_slice::<Value>(&delivery.document) else {
+    let Some(payload) = read_object(&delivery.document) else {
         return Interpretation::Ignored("the document is not JSON");
     };
     let header = delivery.headers.get(super::webhook::EVENT).and_then(|name| name.to_str().ok());

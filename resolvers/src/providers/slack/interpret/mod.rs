@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     change::{ActivityDraft, Change, Interpretation, ListRef},
+    json::read_object,
     provider::StoredDelivery,
 };
 
@@ -25,7 +26,7 @@ const LACKING: &str = "the payload lacks what the event is about";
 
 /// Interprets a delivery.
 pub(super) fn interpret(delivery: &StoredDelivery) -> Interpretation {
-    let Ok(envelope) = serde_json::from_slice::<Value>(&delivery.document) else {
+    let Some(envelope) = read_object(&delivery.document) else {
         return Interpretation::Ignored("the document is not JSON");
     };
     let outcome = match Event::new(&envelope, delivery.received_at) {

@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use super::values::{object, text};
 use crate::{
     form::is_form,
+    json::read_object,
     provider::{EndpointSecrets, Reception, Refusal, VerifiedDelivery, WebhookRequest},
     secret::Secret,
     signature::{self, single},
@@ -37,7 +38,7 @@ fn verified(request: &WebhookRequest, endpoint: &EndpointSecrets) -> Result<Rece
         return Err(Refusal::BadTimestamp);
     }
     let document = if form { document_of_form(&request.body)? } else { request.body.clone() };
-    let envelope = parse(&document).ok_or(Refusal::NotJson)?;
+    let envelope = read_object(&document).ok_or(Refusal::NotJson)?;
     if text(&envelope, "type") == Some("url_verification")
         && let Some(challenge) = text(&envelope, "challenge")
     {
@@ -89,11 +90,6 @@ fn document_of_form(body: &[u8]) -> Result<Bytes, Refusal> {
     Ok(Bytes::from(Value::Object(fields).to_string()))
 }
 
-/// A JSON object in UTF-8.
-fn parse(document: &[u8]) -> Option<Value> {
-    serde_json::from_slice(document).ok().filter(Value::is_object)
-}
-
 /// `message.message_changed`, `reaction_added`; outside of `event_callback` the type of the document itself.
 pub(super) fn event_name(envelope: &Value) -> String {
     let short = |text: &&str| text.len() <= 100;
@@ -110,7 +106,7 @@ pub(super) fn event_name(envelope: &Value) -> String {
 
 /// The channel that a document is about.
 pub(super) fn channel(document: &[u8]) -> Option<String> {
-    let envelope = parse(document)?;
+    let envelope = read_object(document)?;
     let event = object(&envelope, "event").unwrap_or(&envelope);
     let item = object(event, "item");
     let places = [Some(event), item, object(event, "channel")];

@@ -1,0 +1,213 @@
+//! Lists in memory: how far one was read, which nodes stand in it, and those nodes, all as they were at one head.
+//!
+//! What is kept is current while neither the list's tag nor that of any of its nodes has a later epoch. A fetch may write without
+//! telling anyone: pages that were read on, fields that were learned. So fetches of an integration outdate its lists too.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, OnceLock},
+};
+
+use foldhash::fast::RandomState;
+use mullion_schema::{
+    error::PortError,
+    fields::FieldSet,
+    id::{IntegrationId, NodeKey, TenantId},
+    ports::{List, Position},
+    view::{Body, NodeView},
+};
+use parking_lot::Mutex;
+
+use super::{
+    Engine,
+    integrations::Integration,
+    read_lists::{node_refs, opaque_position},
+    read_nodes::{node_type, view},
+    shelf::Shelf,
+};
+use crate::{
+    cache::{epochs::Epochs, kept::Kept},
+    change::NodeRef,
+    provider::Keeping,
+    store::{
+        list::{Member, Window},
+        node::StoredNode,
+    },
+    tag::Tag,
+};
+
+/// How many members are read at first of a list that goes on at the provider; all of one that was read to its end.
+const FEW: usize = 200;
+/// How many members are kept of a list at most: what lies beyond is read page by page.
+pub(super) const MOST: usize = 1_000;
+/// What an item takes beside its node, and a field of a node, about.
+const ITEM_BYTES: usize = 400;
+const FIELD_BYTES: usize = 120;
+/// Selections of fields for which it is remembered which nodes answer them.
+const SELECTIONS: usize = 16;
+
+/// A list as it was at one head.
+pub(super) struct Listing {
+    pub(super) window: Window,
+    pub(super) items: Vec<Item>,
+    /// Whether these are all.
+    pub(super) complete: bool,
+    /// How many fetches of the integration had been written before it was read.
+    fetches: u64,
+    matching: OnceLock<Box<[bool]>>,
+    fresh: Mutex<Vec<(FieldSet, Arc<[bool]>)>>,
+}
+
+/// A place in a list.
+pub(super) struct Item {
+    pub(super) position: Position,
+    pub(super) node: NodeRef,
+    /// `None`: the store does not have it.
+    pub(super) known: Option<Known>,
+}
+
+/// A node of a list, as whoever reads it sees it.
+pub(super) struct Known {
+    pub(super) stored: Arc<StoredNode>,
+    pub(super) view: Arc<NodeView>,
+    pub(super) tag: Tag,
+}
+
+impl Known {
+    /// Whether there is nothing to show: it was deleted, or the provider does not know it.
+    pub(super) fn is_gone(&self) -> bool {
+        self.stored.is_deleted() || self.stored.body.is_empty()
+    }
+}
+
+impl Listing {
+    /// For each item, whether it belongs to the list with its filter.
+    pub(super) fn matching(&self, matches: impl Fn(&Body) -> bool) -> &[bool] {
+        let matches = |item: &Item| item.known.as_ref().is_some_and(|known| matches(&known.stored.body));
+        self.matching.get_or_init(|| self.items.iter().map(matches).collect())
+    }
+
+    /// For each item, whether all that these fields need is known and not out of date.
+    pub(super) fn fresh(&self, integration: &Integration, fields: &FieldSet) -> Arc<[bool]> {
+        if let Some((_, fresh)) = self.fresh.lock().iter().find(|(known, _)| known == fields) {
+            return Arc::clone(fresh);
+        }
+        let is_fresh = |item: &Item| {
+            let Some(known) = &item.known else { return false };
+            node_type(integration, item.node.type_name).is_none_or(|kind| known.stored.is_fresh(kind.needs(fields)))
+        };
+        let fresh: Arc<[bool]> = self.items.iter().map(is_fresh).collect();
+        let mut known = self.fresh.lock();
+        if known.len() >= SELECTIONS {
+            known.remove(0);
+        }
+        known.push((fields.clone(), Arc::clone(&fresh)));
+        fresh
+    }
+
+    fn bytes(&self) -> usize {
+        let of_item =
+            |item: &Item| ITEM_BYTES + item.known.as_ref().map_or(0, |known| known.stored.body.len() * FIELD_BYTES);
+        self.items.iter().map(of_item).sum()
+    }
+}
+
+/// The lists that are kept.
+pub(super) struct Listings {
+    kept: Kept<List, Arc<Listing>>,
+    fetches: Mutex<HashMap<IntegrationId, u64, RandomState>>,
+}
+
+impl Listings {
+    /// At most about `bytes`.
+    pub(super) fn new(epochs: Arc<Epochs>, bytes: u64) -> Self {
+        Self { kept: Kept::new(epochs, bytes, None), fetches: Mutex::default() }
+    }
+
+    /// What a fetch brought was written.
+    pub(super) fn fetched(&self, integration: &IntegrationId) {
+        *self.fetches.lock().entry(integration.clone()).or_default() += 1;
+    }
+
+    fn fetches(&self, integration: &IntegrationId) -> u64 {
+        self.fetches.lock().get(integration).copied().unwrap_or_default()
+    }
+
+    fn get(&self, tenant: &TenantId, list: &List) -> Option<Arc<Listing>> {
+        let listing = self.kept.get(tenant, list.clone())?;
+        (listing.fetches == self.fetches(&list.integration)).then_some(listing)
+    }
+}
+
+impl Engine {
+    /// A list with at least so many items, or all that are kept; `None`: it was never read.
+    pub(super) async fn listing(
+        &self,
+        integration: &Integration,
+        list: &List,
+        least: usize,
+    ) -> Result<Option<Arc<Listing>>, PortError> {
+        let tenant = &integration.tenant;
+        let listings = self.shelf.listings();
+        let reaches = |listing: &Arc<Listing>| listing.complete || listing.items.len() >= least.min(MOST);
+        if let Some(listing) = listings.get(tenant, list).filter(reaches) {
+            return Ok(Some(listing));
+        }
+        let fetches = listings.fetches(&list.integration);
+        let noted = self.shelf.head(tenant).await?;
+        let Some(window) = self.shelf.window(tenant, list).await? else { return Ok(None) };
+        let (places, complete) = self.places(integration, list, &window, least).await?;
+        let items = known(&self.shelf, integration, places).await?;
+        let mut tags = vec![Tag::list(tenant, list), Tag::own(tenant, "Integration", list.integration.as_str())];
+        tags.extend(items.iter().filter_map(|item| Some(item.known.as_ref()?.tag.clone())));
+        let listing =
+            Arc::new(Listing { window, items, complete, fetches, matching: OnceLock::new(), fresh: Mutex::default() });
+        let bytes = listing.bytes();
+        listings.kept.put(tenant, list.clone(), (noted, tags), (Arc::clone(&listing), bytes));
+        Ok(Some(listing))
+    }
+
+    /// The places of a list from its start on, and whether these are all.
+    async fn places(
+        &self,
+        integration: &Integration,
+        list: &List,
+        window: &Window,
+        least: usize,
+    ) -> Result<(Vec<(Position, NodeRef)>, bool), PortError> {
+        if integration.keeping(list) == Keeping::Opaque {
+            let nodes = node_refs(integration, window).into_iter().enumerate();
+            let place = |(index, node): (usize, NodeRef)| (opaque_position(index, &node.native_id), node);
+            return Ok((nodes.map(place).collect(), true));
+        }
+        let limit = if window.exhausted || least > FEW { MOST } else { FEW };
+        let members = self.shelf.members(&integration.tenant, list, None, limit).await?;
+        let complete = members.len() < limit;
+        Ok((members.into_iter().filter_map(|member| placed(integration, member)).collect(), complete))
+    }
+}
+
+/// A member of a type that this build knows.
+pub(super) fn placed(integration: &Integration, member: Member) -> Option<(Position, NodeRef)> {
+    let node_type = node_type(integration, &member.type_name)?;
+    Some((member.position, NodeRef::new(node_type.name, member.native_id)))
+}
+
+async fn known(
+    shelf: &Shelf,
+    integration: &Integration,
+    places: Vec<(Position, NodeRef)>,
+) -> Result<Vec<Item>, PortError> {
+    let key = |node: &NodeRef| NodeKey::new(&integration.id, node.type_name, Arc::clone(&node.native_id));
+    let keys: Vec<NodeKey> = places.iter().map(|(_, node)| key(node)).collect();
+    let stored = shelf.nodes(&integration.tenant, &keys).await?;
+    let items = places.into_iter().zip(keys).zip(stored).map(|(((position, node), key), stored)| {
+        let known = stored.map(|stored| Known {
+            view: Arc::new(view(&key, &stored, false, None)),
+            tag: Tag::node(&integration.tenant, &key),
+            stored,
+        });
+        Item { position, node, known }
+    });
+    Ok(items.collect())
+}
