@@ -7,7 +7,7 @@ mod news;
 mod nodes;
 mod pages;
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use chrono::{DateTime, Utc};
 use mullion_entities::{delivery, integration};
@@ -17,7 +17,7 @@ use mullion_schema::{
     view::Body,
 };
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect,
+    ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter, QuerySelect,
     sea_query::{Expr, ExprTrait},
 };
 
@@ -163,6 +163,7 @@ pub struct Applied {
 struct Place<'a> {
     tenant: &'a TenantId,
     integration: &'a IntegrationId,
+    provider: &'a str,
     rules: &'a dyn Rules,
     origin: Origin,
 }
@@ -174,19 +175,46 @@ impl Database {
         tenant: &TenantId,
         integration: &IntegrationId,
         rules: &dyn Rules,
-        mut batch: Batch,
+        batch: Batch,
     ) -> Result<Applied, StoreError> {
-        let origin = Origin { source: batch.source, at: batch.received_at };
-        let place = Place { tenant, integration, rules, origin };
+        self.apply_all(tenant, integration, rules, vec![batch]).await?.pop().ok_or(StoreError::NotFound)
+    }
+
+    /// Applies batches one after another in one transaction, so that they share its flush to disk: all of them or none.
+    pub async fn apply_all(
+        &self,
+        tenant: &TenantId,
+        integration: &IntegrationId,
+        rules: &dyn Rules,
+        batches: Vec<Batch>,
+    ) -> Result<Vec<Applied>, StoreError> {
         let transaction = self.begin_for(tenant).await?;
-        if let Some(lease) = &batch.lease {
+        let leases: HashSet<&Lease> = batches.iter().filter_map(|batch| batch.lease.as_ref()).collect();
+        for lease in leases {
             lease.check(&transaction).await?;
         }
-        let provider = provider_of(&transaction, &place).await?;
+        let provider = provider_of(&transaction, tenant, integration).await?;
+        let mut applied = Vec::with_capacity(batches.len());
+        for batch in batches {
+            let origin = Origin { source: batch.source, at: batch.received_at };
+            let place = Place { tenant, integration, provider: &provider, rules, origin };
+            applied.push(self.apply_in(&transaction, &place, batch).await?);
+        }
+        transaction.commit().await?;
+        Ok(applied)
+    }
+
+    async fn apply_in(
+        &self,
+        transaction: &DatabaseTransaction,
+        place: &Place<'_>,
+        mut batch: Batch,
+    ) -> Result<Applied, StoreError> {
+        let tenant = place.tenant;
         if let Some(id) = &batch.delivery {
-            match applied_before(&transaction, &place, id).await? {
+            match applied_before(transaction, place, id).await? {
                 None => {
-                    let head = head_in(&transaction, tenant).await?;
+                    let head = head_in(transaction, tenant).await?;
                     return Ok(Applied { head, repeated: true, ..Applied::default() });
                 }
                 // It is replayed: people were told of it the first time.
@@ -194,33 +222,36 @@ impl Database {
                 Some(false) => {}
             }
         }
-        let mut work = nodes::Work::load(&transaction, &place, &batch).await?;
-        work.merge(&place, &batch);
-        let mut moves = members::recompute(&transaction, &place, &work, &batch).await?;
-        let mut windows = pages::Windows::load(&transaction, &place, &moves, &batch).await?;
-        let recounted = counts::recount(&transaction, &place, &mut work, &mut windows).await?;
-        let told = pages::write(&transaction, &place, &mut work, (&windows, &batch, &moves), &recounted).await?;
-        members::add_lists_of_stale(&transaction, &place, &work, &mut moves).await?;
-        work.save(&transaction, &place).await?;
-        let news = news::News { provider: &provider, work: &work, moves: &moves, windows: &windows, told: &told };
-        let changes = news::changes(&place, &batch.changes, &news, || self.new_id())?;
-        let changes = append(&transaction, tenant, self.now(), changes).await?;
+        let mut work = nodes::Work::load(transaction, place, &batch).await?;
+        work.merge(place, &batch);
+        let mut moves = members::recompute(transaction, place, &work, &batch).await?;
+        let mut windows = pages::Windows::load(transaction, place, &moves, &batch).await?;
+        let recounted = counts::recount(transaction, place, &mut work, &mut windows).await?;
+        let told = pages::write(transaction, place, &mut work, (&windows, &batch, &moves), &recounted).await?;
+        members::add_lists_of_stale(transaction, place, &work, &mut moves).await?;
+        work.save(transaction, place).await?;
+        let news = news::News { provider: place.provider, work: &work, moves: &moves, windows: &windows, told: &told };
+        let changes = news::changes(place, &batch.changes, &news, || self.new_id())?;
+        let changes = append(transaction, tenant, self.now(), changes).await?;
         let head = match changes.last() {
             Some(last) => last.position,
-            None => head_in(&transaction, tenant).await?,
+            None => head_in(transaction, tenant).await?,
         };
         if let Some(id) = &batch.delivery {
-            settle(&transaction, id, head, self.now()).await?;
+            settle(transaction, id, head, self.now()).await?;
         }
-        transaction.commit().await?;
-        let nodes = work.into_states().map(|(node, state)| stored(integration, &node, state)).collect();
+        let nodes = work.into_states().map(|(node, state)| stored(place.integration, &node, state)).collect();
         Ok(Applied { head, changes, nodes, repeated: false })
     }
 }
 
-async fn provider_of(connection: &impl ConnectionTrait, place: &Place<'_>) -> Result<String, StoreError> {
-    let row = integration::Entity::find_by_id(place.integration.as_str())
-        .filter(integration::Column::Tenant.eq(place.tenant.as_str()))
+async fn provider_of(
+    connection: &impl ConnectionTrait,
+    tenant: &TenantId,
+    integration: &IntegrationId,
+) -> Result<String, StoreError> {
+    let row = integration::Entity::find_by_id(integration.as_str())
+        .filter(integration::Column::Tenant.eq(tenant.as_str()))
         .one(connection)
         .await?;
     row.map(|row| row.provider).ok_or(StoreError::NotFound)

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::{Done, Work};
+use super::{Done, Taken, Work};
 use crate::{
     answers::Services,
     change::Interpretation,
-    store::{StoreError, apply::Batch, inbox::WaitingDelivery, lease::Lease},
+    store::{StoreError, apply::Batch},
 };
 
 /// Applies deliveries with all that a running gateway has.
@@ -16,19 +16,35 @@ pub struct Meaning(pub Arc<Services>);
 
 #[async_trait]
 impl Work for Meaning {
-    async fn apply(&self, delivery: &WaitingDelivery, lease: &Lease) -> Result<Done, StoreError> {
-        let integration = self.0.engine.directory().get(&delivery.tenant, &delivery.integration).await;
+    async fn apply(&self, deliveries: &[Taken]) -> Result<Vec<Done>, StoreError> {
+        let Some(first) = deliveries.first().map(|taken| &taken.delivery) else { return Ok(Vec::new()) };
+        let integration = self.0.engine.directory().get(&first.tenant, &first.integration).await;
         let integration = integration.map_err(|_| StoreError::NotFound)?;
         let Some(integration) = integration else {
-            return Ok(Done::Ignored("the integration is not connected any more"));
+            let gone = Done::Ignored("the integration is not connected any more");
+            return Ok(vec![gone; deliveries.len()]);
         };
-        *integration.last_delivery_at.lock() = Some(delivery.delivery.received_at);
-        let changes = match integration.provider.interpret(&delivery.delivery) {
-            Interpretation::Changes(changes) => changes,
-            Interpretation::Ignored(why) => return Ok(Done::Ignored(why)),
-        };
-        let batch = Batch::of_delivery(&delivery.id, delivery.delivery.received_at, changes).under(lease.clone());
-        let applied = self.0.applier.apply(&integration, batch).await?;
-        Ok(if applied.repeated { Done::Repeated } else { Done::Applied })
+        let mut done = Vec::with_capacity(deliveries.len());
+        let mut batches = Vec::new();
+        for Taken { delivery, lease } in deliveries {
+            *integration.last_delivery_at.lock() = Some(delivery.delivery.received_at);
+            done.push(match integration.provider.interpret(&delivery.delivery) {
+                Interpretation::Ignored(why) => Done::Ignored(why),
+                Interpretation::Changes(changes) => {
+                    let batch = Batch::of_delivery(&delivery.id, delivery.delivery.received_at, changes);
+                    batches.push(batch.under(lease.clone()));
+                    Done::Applied
+                }
+            });
+        }
+        let applied =
+            if batches.is_empty() { Vec::new() } else { self.0.applier.apply_all(&integration, batches).await? };
+        let written = done.iter_mut().filter(|done| **done == Done::Applied);
+        for (done, applied) in written.zip(applied) {
+            if applied.repeated {
+                *done = Done::Repeated;
+            }
+        }
+        Ok(done)
     }
 }

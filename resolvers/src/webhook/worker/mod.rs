@@ -1,4 +1,5 @@
-//! The workers: take stored deliveries of the lanes that this process holds, and apply each in one transaction.
+//! The workers: take stored deliveries of the lanes that this process holds, and apply them. Those that wait together share a
+//! transaction, and its flush to disk; where that fails, each has one of its own.
 //!
 //! A lane is worked by one process at a time; a lease says which. So what shares an ordering key is applied in order of arrival,
 //! whatever the number of replicas; what a replica held when it died, another takes over when the lease runs out. The lease is
@@ -8,10 +9,16 @@ mod meaning;
 #[cfg(test)]
 pub(super) mod tests;
 
-use std::{collections::HashSet, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    panic::AssertUnwindSafe,
+    sync::Arc,
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use futures::FutureExt as _;
+use mullion_schema::id::{IntegrationId, TenantId};
 use tokio::{sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
@@ -29,6 +36,10 @@ use crate::{
 
 /// Deliveries that are read in one go.
 const CHUNK: usize = 100;
+/// Deliveries that share a transaction. More would save little, and what comes in waits for its end on SQLite.
+const GROUP: usize = 16;
+/// Bytes of bodies that do.
+const GROUP_BYTES: usize = 1_000_000;
 /// Without news, this one's lanes are looked into this often: for retries that are due, and for what is replayed by others.
 const IDLE_ALONE: Duration = Duration::from_secs(1);
 /// The same while there are other replicas, which store deliveries of our lanes: an index look-up, for want of news.
@@ -54,8 +65,17 @@ pub trait Outcome: Send + Sync {
 /// What is done with a delivery.
 #[async_trait]
 pub trait Work: Send + Sync {
-    /// Applies a delivery under the lease of its lane.
-    async fn apply(&self, delivery: &WaitingDelivery, lease: &Lease) -> Result<Done, StoreError>;
+    /// Applies deliveries of one integration in order, all of them or none, each under the lease of its lane.
+    async fn apply(&self, deliveries: &[Taken]) -> Result<Vec<Done>, StoreError>;
+}
+
+/// A delivery that is worked on, and the lease of its lane.
+#[derive(Debug, Clone)]
+pub struct Taken {
+    /// The delivery.
+    pub delivery: WaitingDelivery,
+    /// The lease.
+    pub lease: Lease,
 }
 
 /// What came of a delivery.
@@ -102,6 +122,13 @@ pub struct Surroundings {
     pub jitter: Jitter,
 }
 
+/// Why nothing came of a delivery.
+enum Failure {
+    Store(StoreError),
+    Said(String),
+}
+
+#[derive(Clone, Copy)]
 enum After {
     Settled,
     /// It stays, and with it what is behind it.
@@ -110,6 +137,52 @@ enum After {
     Lost,
     /// The database is away: nothing is to be tried now.
     Outage,
+}
+
+/// What is not to be tried now: what stands behind one that waits, and lanes of others.
+#[derive(Default)]
+struct HeldBack {
+    orderings: HashSet<i64>,
+    lanes: HashSet<i64>,
+}
+
+impl HeldBack {
+    fn holds(&self, delivery: &WaitingDelivery) -> bool {
+        self.orderings.contains(&delivery.ordering) || self.lanes.contains(&delivery.lane)
+    }
+
+    /// How many were settled: one or none.
+    fn note(&mut self, delivery: &WaitingDelivery, after: After) -> usize {
+        match after {
+            After::Settled => return 1,
+            After::Lost => self.lanes.insert(delivery.lane),
+            After::Stays | After::Outage => self.orderings.insert(delivery.ordering),
+        };
+        0
+    }
+}
+
+/// Deliveries of one integration each, in order. What is in order stays so: an ordering key is of one integration.
+fn groups(taken: impl Iterator<Item = Taken>) -> Vec<Vec<Taken>> {
+    let mut groups: Vec<Vec<Taken>> = Vec::new();
+    let mut open: HashMap<(TenantId, IntegrationId), (usize, usize)> = HashMap::new();
+    for taken in taken {
+        let delivery = &taken.delivery;
+        let bytes = delivery.delivery.document.len();
+        let whose = (delivery.tenant.clone(), delivery.integration.clone());
+        let room = open.get_mut(&whose).and_then(|(index, filled)| {
+            let group = groups.get_mut(*index)?;
+            *filled += bytes;
+            (group.len() < GROUP && *filled <= GROUP_BYTES).then_some(group)
+        });
+        if let Some(group) = room {
+            group.push(taken);
+        } else {
+            open.insert(whose, (groups.len(), bytes));
+            groups.push(vec![taken]);
+        }
+    }
+    groups
 }
 
 impl Worker {
@@ -194,44 +267,64 @@ impl Worker {
     /// Settles some of what is due in these lanes; how many.
     async fn work_off(&self, lanes: &[(i64, Lease)], stop: &CancellationToken) -> Result<usize, StoreError> {
         let numbers: Vec<i64> = lanes.iter().map(|(lane, _)| *lane).collect();
+        let lease_of = |lane: i64| lanes.iter().find(|(held, _)| *held == lane).map(|(_, lease)| lease.clone());
+        let due = self.database.next_deliveries(&numbers, CHUNK).await?;
+        let taken = due.into_iter().filter_map(|delivery| Some(Taken { lease: lease_of(delivery.lane)?, delivery }));
         let mut settled = 0;
-        let (mut waiting, mut lost) = (HashSet::new(), HashSet::new());
-        for delivery in self.database.next_deliveries(&numbers, CHUNK).await? {
+        let mut held_back = HeldBack::default();
+        for mut group in groups(taken) {
             if stop.is_cancelled() {
                 break;
             }
-            let lease = lanes.iter().find(|(lane, _)| *lane == delivery.lane).map(|(_, lease)| lease);
-            let Some(lease) = lease else { continue };
-            if waiting.contains(&delivery.ordering) || lost.contains(&delivery.lane) {
+            group.retain(|taken| !held_back.holds(&taken.delivery));
+            if group.len() > 1
+                && let Ok(Ok(done)) = AssertUnwindSafe(self.work.apply(&group)).catch_unwind().await
+            {
+                for (taken, done) in group.iter().zip(done) {
+                    match self.finish(taken, Ok(done)).await {
+                        After::Outage => return Ok(0),
+                        after => settled += held_back.note(&taken.delivery, after),
+                    }
+                }
                 continue;
             }
-            match self.settle(&delivery, lease).await {
-                After::Settled => settled += 1,
-                After::Stays => {
-                    waiting.insert(delivery.ordering);
+            for taken in &group {
+                if held_back.holds(&taken.delivery) {
+                    continue;
                 }
-                After::Lost => {
-                    lost.insert(delivery.lane);
+                match self.settle(taken).await {
+                    After::Outage => return Ok(0),
+                    after => settled += held_back.note(&taken.delivery, after),
                 }
-                After::Outage => return Ok(0),
             }
         }
         Ok(settled)
     }
 
-    async fn settle(&self, delivery: &WaitingDelivery, lease: &Lease) -> After {
+    async fn settle(&self, taken: &Taken) -> After {
         // A panic is a failure of this delivery, not the end of the worker.
-        let applied = AssertUnwindSafe(self.work.apply(delivery, lease)).catch_unwind().await;
-        let (result, after) = match applied {
-            Ok(Ok(Done::Applied)) => (Ok("applied"), After::Settled),
-            Ok(Ok(Done::Repeated)) => (Ok("repeated"), After::Settled),
-            Ok(Ok(Done::Ignored(why))) => {
+        let applied = AssertUnwindSafe(self.work.apply(std::slice::from_ref(taken))).catch_unwind().await;
+        let done = match applied {
+            Ok(Ok(done)) => done.first().copied().ok_or_else(|| Failure::Said("nothing came of it".to_owned())),
+            Ok(Err(error)) => Err(Failure::Store(error)),
+            Err(_) => Err(Failure::Said("its interpretation broke off (a panic; the log has it)".to_owned())),
+        };
+        self.finish(taken, done).await
+    }
+
+    /// Writes what came of a delivery, where that is not written yet.
+    async fn finish(&self, taken: &Taken, done: Result<Done, Failure>) -> After {
+        let Taken { delivery, lease } = taken;
+        let (result, after) = match done {
+            Ok(Done::Applied) => (Ok("applied"), After::Settled),
+            Ok(Done::Repeated) => (Ok("repeated"), After::Settled),
+            Ok(Done::Ignored(why)) => {
                 (self.database.mark_ignored(delivery, lease, why).await.map(|()| "ignored"), After::Settled)
             }
-            Ok(Err(StoreError::LeaseLost)) => (Err(StoreError::LeaseLost), After::Lost),
-            Ok(Err(error)) if error.is_outage() => (Err(error), After::Outage),
-            Ok(Err(error)) => self.failed(delivery, lease, &chain(&error)).await,
-            Err(_) => self.failed(delivery, lease, "its interpretation broke off (a panic; the log has it)").await,
+            Err(Failure::Store(StoreError::LeaseLost)) => (Err(StoreError::LeaseLost), After::Lost),
+            Err(Failure::Store(error)) if error.is_outage() => (Err(error), After::Outage),
+            Err(Failure::Store(error)) => self.failed(delivery, lease, &chain(&error)).await,
+            Err(Failure::Said(error)) => self.failed(delivery, lease, &error).await,
         };
         match result {
             Ok(result) => {

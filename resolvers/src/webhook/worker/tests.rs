@@ -2,7 +2,10 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use async_trait::async_trait;
@@ -16,7 +19,7 @@ use proptest::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{CHUNK, Done, Outcome, Rules, Surroundings, Wake, Work, Worker};
+use super::{CHUNK, Done, GROUP, Outcome, Rules, Surroundings, Taken, Wake, Work, Worker};
 use crate::{
     change::{ActivityDraft, Change},
     clock::FixedClock,
@@ -25,7 +28,7 @@ use crate::{
         activity::ActivityFilter,
         apply::Batch,
         inbox::{NewDelivery, PARKED, RECEIVED, WaitingDelivery, list::DeliveryFilter},
-        lease::{Held, Lease},
+        lease::Held,
         tests::{
             bench::{Bench, FakeRules, issue, issue_ref, outage},
             inbox::delivery,
@@ -52,21 +55,53 @@ struct FakeWork {
     outage: Mutex<bool>,
     /// Bodies in the order in which they were applied.
     applied: Mutex<Vec<String>>,
+    /// Deliveries that shared a transaction, at most.
+    largest: AtomicUsize,
 }
 
 #[async_trait]
 impl Work for FakeWork {
-    async fn apply(&self, delivery: &WaitingDelivery, lease: &Lease) -> Result<Done, StoreError> {
+    async fn apply(&self, deliveries: &[Taken]) -> Result<Vec<Done>, StoreError> {
+        let (mut done, mut batches, mut bodies) = (Vec::new(), Vec::new(), Vec::new());
+        for taken in deliveries {
+            match self.meaning(&taken.delivery, deliveries.len() == 1)? {
+                Some((body, batch)) => {
+                    done.push(Done::Applied);
+                    bodies.push(body);
+                    batches.push(batch.under(taken.lease.clone()));
+                }
+                None => done.push(Done::Ignored("nobody asked")),
+            }
+        }
+        let Some(Taken { delivery, .. }) = deliveries.first().filter(|_| !batches.is_empty()) else { return Ok(done) };
+        let database = self.database.as_ref().unwrap();
+        let applied = database.apply_all(&delivery.tenant, &delivery.integration, &FakeRules, batches).await?;
+        self.largest.fetch_max(deliveries.len(), Ordering::Relaxed);
+        let written = done.iter_mut().filter(|done| **done == Done::Applied);
+        for ((done, applied), body) in written.zip(applied).zip(bodies) {
+            if applied.repeated {
+                *done = Done::Repeated;
+            } else {
+                self.applied.lock().push(body);
+            }
+        }
+        Ok(done)
+    }
+}
+
+impl FakeWork {
+    /// What a delivery says; `None`: nothing. A failure counts only where it has a transaction of its own.
+    fn meaning(&self, delivery: &WaitingDelivery, alone: bool) -> Result<Option<(String, Batch)>, StoreError> {
         let body = String::from_utf8(delivery.delivery.document.to_vec()).unwrap();
         if *self.outage.lock() {
             return Err(outage());
         }
         assert!(!body.starts_with("panic"), "this one is told to");
         if body == "ignore" {
-            return Ok(Done::Ignored("nobody asked"));
+            return Ok(None);
         }
         if let Some(left) = self.failing.lock().get_mut(&body).filter(|left| **left > 0) {
-            *left -= 1;
+            *left -= usize::from(alone);
             return Err(StoreError::Conflict);
         }
         let (id, version) = body.split_once(' ').unwrap();
@@ -83,14 +118,7 @@ impl Work for FakeWork {
             ..Change::default()
         };
         let batch = Batch::of_delivery(&delivery.id, delivery.delivery.received_at, vec![change]);
-        let database = self.database.as_ref().unwrap();
-        let batch = batch.under(lease.clone());
-        let applied = database.apply(&delivery.tenant, &delivery.integration, &FakeRules, batch).await?;
-        if applied.repeated {
-            return Ok(Done::Repeated);
-        }
-        self.applied.lock().push(body);
-        Ok(Done::Applied)
+        Ok(Some((body, batch)))
     }
 }
 
@@ -215,6 +243,7 @@ async fn any_interleaving_of_groups_workers_and_crashes_applies_everything_once_
         let state = scene.bench.node(&issue_ref(&subject.to_string())).await.unwrap();
         assert_eq!(state.body["state"], version.to_string());
     }
+    assert!(scene.work.largest.load(Ordering::Relaxed) > 1, "what waited together shared a transaction");
     let (tenant, filter): (&TenantId, _) = (&scene.bench.tenant, ActivityFilter::default());
     let told = scene.bench.db.activities(tenant, &filter, None, 10_000).await.unwrap();
     assert_eq!(told.len(), applied.len(), "each is told once");
@@ -339,6 +368,7 @@ async fn a_worker_that_runs_applies_what_comes_and_gives_its_lanes_back(bench: B
     }
     stop.cancel();
     running.await.unwrap();
+    assert!(scene.work.largest.load(Ordering::Relaxed) <= GROUP);
     let heir = scene.bench.hold("heir").await;
     assert_eq!((heir.lanes.len(), heir.workers), (64, 1), "at once");
 }
