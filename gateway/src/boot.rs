@@ -42,7 +42,8 @@ pub async fn dev(mut config: Config, options: DevOptions) -> anyhow::Result<()> 
         // There is one tenant only: it may have all.
         config.live.max_sockets_per_tenant = config.live.max_sockets;
     }
-    lifecycle::raise_open_files(config.live.max_sockets);
+    // Enough for one person, whatever it is.
+    let _ = lifecycle::raise_open_files(config.live.max_sockets);
     let data = DataFolder::open(&config.database.data)?;
     let key = match &config.security.encryption_key {
         Some(key) => encryption_key(key)?,
@@ -103,7 +104,14 @@ fn port_of(listeners: &[tokio::net::TcpListener]) -> anyhow::Result<u16> {
 pub async fn serve(config: Config) -> anyhow::Result<()> {
     let Some(key) = &config.security.encryption_key else { bail!("no encryption key") };
     let key = encryption_key(key)?;
-    lifecycle::raise_open_files(config.live.max_sockets);
+    if let Some(files) = lifecycle::raise_open_files(config.live.max_sockets) {
+        let sockets = config.live.max_sockets;
+        tracing::warn!(
+            files,
+            sockets,
+            "fewer files may be open than sockets are admitted: raise the limit (ulimit -n)"
+        );
+    }
     let stop = lifecycle::on_signal()?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let metrics = Arc::new(Metrics::with_providers(mullion_resolvers::providers::all().keys().copied()));
@@ -201,7 +209,7 @@ pub async fn key_create(config: &Config, tenant: &str, name: &str, role: Role) -
 
 /// A line for each API key: id, tenant, name, role, when it was made and last used.
 pub async fn key_list(config: &Config, tenant: Option<&str>) -> anyhow::Result<Vec<String>> {
-    let database = database::open(config, Arc::new(SystemClock)).await?;
+    let database = database::open_existing(config, Arc::new(SystemClock)).await?;
     let mut lines = Vec::new();
     for known in database.tenants().await? {
         if tenant.is_some_and(|tenant| tenant != known.id.as_str()) {
@@ -223,7 +231,7 @@ pub async fn key_list(config: &Config, tenant: Option<&str>) -> anyhow::Result<V
 
 /// Revokes an API key by its id.
 pub async fn key_revoke(config: &Config, id: &str) -> anyhow::Result<()> {
-    let database = database::open(config, Arc::new(SystemClock)).await?;
+    let database = database::open_existing(config, Arc::new(SystemClock)).await?;
     for tenant in database.tenants().await? {
         if database.revoke_api_key(&tenant.id, id).await? {
             return Ok(());

@@ -29,7 +29,7 @@ pub(crate) async fn open(config: &Config, clock: Arc<dyn Clock>) -> anyhow::Resu
         let folder = &config.database.data;
         std::fs::create_dir_all(folder)
             .with_context(|| format!("the data folder {} cannot be made", folder.display()))?;
-        format!("sqlite://{}", folder.join("mullion.db").display())
+        format!("sqlite://{}", folder.join(FILE).display())
     };
     let options = OpenOptions { max_connections: config.database.max_connections, ..OpenOptions::default() };
     let opening = Database::open(&url, &options, clock);
@@ -47,6 +47,20 @@ pub(crate) async fn open(config: &Config, clock: Arc<dyn Clock>) -> anyhow::Resu
     }
 }
 
+/// The same, for commands that have nothing to do in an empty database, and make none.
+pub(crate) async fn open_existing(config: &Config, clock: Arc<dyn Clock>) -> anyhow::Result<Database> {
+    let file = config.database.data.join(FILE);
+    if config.database.url.is_none() && !file.exists() {
+        anyhow::bail!(
+            "there is no database at {}: is database.data (MULLION_DATA) right? `mullion serve` and `mullion key create` make one",
+            file.display()
+        );
+    }
+    open(config, clock).await
+}
+
+/// SQLite's file in the data folder.
+const FILE: &str = "mullion.db";
 const CHECK: &str = "the database cannot be opened; check database.url";
 
 async fn wait_for(place: &Place) {

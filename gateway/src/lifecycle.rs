@@ -16,7 +16,8 @@ const OTHER_FILES: u64 = 1024;
 
 /// Binds an address; the error names it.
 pub fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
-    let hint = "is another Mullion running? choose another port with --port";
+    let hint =
+        "is another Mullion running? choose another port (`dev`: --port; `serve`: server.port, server.admin_address)";
     open(address).with_context(|| format!("{address} cannot be bound; {hint}"))
 }
 
@@ -28,9 +29,9 @@ fn open(address: SocketAddr) -> std::io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-/// Raises the limit of open files as far as it may, and says so when that is not enough for the sockets that are to be admitted.
+/// Raises the limit of open files as far as it may. Where that is not enough for the sockets that are to be admitted: the limit.
 #[cfg(unix)]
-pub fn raise_open_files(sockets: usize) {
+pub fn raise_open_files(sockets: usize) -> Option<u64> {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let wanted = u64::try_from(sockets).unwrap_or(u64::MAX).saturating_add(OTHER_FILES);
     let found = getrlimit(Resource::Nofile);
@@ -39,18 +40,14 @@ pub fn raise_open_files(sockets: usize) {
     if found.maximum.is_none_or(|maximum| maximum >= wanted) || !raised(Some(wanted)) {
         raised(found.maximum);
     }
-    if let Some(files) = getrlimit(Resource::Nofile).current.filter(|files| *files < wanted) {
-        tracing::warn!(
-            files,
-            sockets,
-            "fewer files may be open than sockets are admitted: raise the limit (ulimit -n)"
-        );
-    }
+    getrlimit(Resource::Nofile).current.filter(|files| *files < wanted)
 }
 
 /// There is no such limit.
 #[cfg(not(unix))]
-pub fn raise_open_files(_sockets: usize) {}
+pub fn raise_open_files(_sockets: usize) -> Option<u64> {
+    None
+}
 
 /// Both loopback addresses with one port: what `localhost` means differs. IPv6 may be missing.
 pub fn bind_loopback(port: u16) -> anyhow::Result<Vec<TcpListener>> {
@@ -250,7 +247,7 @@ mod tests {
         let before = getrlimit(Resource::Nofile);
         let low = before.maximum.map_or(512, |maximum| maximum.min(512));
         setrlimit(Resource::Nofile, Rlimit { current: Some(low), ..before }).unwrap();
-        super::raise_open_files(1);
+        assert_eq!(super::raise_open_files(1), None);
         let after = getrlimit(Resource::Nofile);
         assert_eq!(after, Rlimit { current: before.maximum, ..before });
     }

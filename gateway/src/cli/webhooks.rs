@@ -150,7 +150,7 @@ impl From<Box<Filter>> for DeliveryFilter {
 }
 
 async fn open(source: &Source) -> anyhow::Result<Database> {
-    database::open(&source.load()?, Arc::new(SystemClock)).await
+    database::open_existing(&source.load()?, Arc::new(SystemClock)).await
 }
 
 async fn found(database: &Database, id: &str) -> anyhow::Result<DeliveryInfo> {

@@ -67,15 +67,19 @@ fn find<'a>(sections: &'a [SectionDoc], name: &str) -> Option<(&'a SectionDoc, &
     })
 }
 
+/// So many letters a setting has in common with a misspelt name at least: `MULLION_` and some.
+const ALIKE: usize = 12;
+
 fn unknown(sections: &[SectionDoc], name: &str) -> ConfigError {
     let all = sections.iter().flat_map(|section| section.options.iter().map(|option| rule(section.name, option.name)));
     let equal = |(a, b): &(u8, u8)| a == b;
     let begin = |other: &str| other.bytes().zip(name.bytes()).take_while(equal).count();
     let end = |other: &str| other.bytes().rev().zip(name.bytes().rev()).take_while(equal).count();
-    let nearest = all.max_by_key(|other| begin(other) + end(other)).unwrap_or_default();
-    ConfigError(format!(
-        "{name} is no setting of Mullion: unset it, or did you mean {nearest}? `mullion serve --help` lists all"
-    ))
+    // All begin alike: a few letters more in common are no likeness yet.
+    let likeness = |other: &String| begin(other) + end(other);
+    let near = all.max_by_key(likeness).filter(|other| likeness(other) >= ALIKE && 2 * likeness(other) > other.len());
+    let hint = near.map_or_else(String::new, |near| format!(", or did you mean {near}?"));
+    ConfigError(format!("{name} is no setting of Mullion: unset it{hint} (`mullion serve --help` lists all)"))
 }
 
 /// Reads the text as what the default is; what has no default is text.
