@@ -96,6 +96,26 @@ fn a_cursor_goes_on_in_its_own_list_and_in_no_other() {
 }
 
 #[test]
+fn only_addresses_of_the_web_leave_as_such() {
+    for (given, shown) in [
+        (json!("https://github.com/acme/web/issues/12"), true),
+        (json!("http://localhost:4001/x"), true),
+        (json!("javascript:alert(1)"), false),
+        (json!("data:text/html,x"), false),
+        (json!("//evil.example"), false),
+        (json!("x"), false),
+        (json!(""), false),
+        (json!(null), false),
+    ] {
+        let mut fake = Fake::new();
+        fake.nodes.get_mut("GithubIssue:I1").expect("an issue")["url"] = given.clone();
+        let document = format!("{{ node(id: \"{}\") {{ ... on GithubIssue {{ url }} }} }}", node_id("GithubIssue:I1"));
+        let expected = if shown { given } else { json!(null) };
+        assert_eq!(run(&Arc::new(fake), &document), json!({"node": {"url": expected}}).to_string());
+    }
+}
+
+#[test]
 fn exactly_one_of_two_names_is_taken() {
     let fake = Arc::new(Fake { integrations: vec![("sl", "slack")], ..Fake::new() });
     for document in [
