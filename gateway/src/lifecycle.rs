@@ -122,9 +122,9 @@ pub async fn serve(
 ) -> anyhow::Result<()> {
     let mut servers = tokio::task::JoinSet::new();
     let shutdown = app.shutdown.clone();
-    let header_timeout = Duration::from_secs(app.server.header_timeout_seconds);
+    let patience = listen::Patience::of(&app.server, &app.live);
     for (listener, router) in listeners {
-        servers.spawn(listen::serve(listener, router, header_timeout, shutdown.clone()));
+        servers.spawn(listen::serve(listener, router, patience, shutdown.clone()));
     }
     app.readiness.set(true);
     stop.cancelled().await;

@@ -21,16 +21,36 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+use crate::config::{Live, Server};
+
 /// How many bytes tell HTTP/1 from HTTP/2; until they are there, no limit of the library applies.
 const PREFACE: usize = 24;
 /// How long to wait when no connection can be accepted: file descriptors are used up.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Serves until `stop` fires, then finishes what runs. `header_timeout`: within it a request's headers must have come, on a
-/// new connection and on one that waits for its next request.
-pub(crate) async fn serve(listener: TcpListener, router: Router, header_timeout: Duration, stop: CancellationToken) {
+/// How long the other side may keep a connection waiting.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Patience {
+    /// Within it a request's headers must have come, on a new connection and on one that waits for its next request.
+    pub(crate) headers: Duration,
+    /// Who takes not a byte of what is sent for so long is gone: an event stream that nobody reads would never end.
+    pub(crate) unread: Duration,
+}
+
+impl Patience {
+    /// As the settings say. WebSockets have a rule of their own and are told; this one comes after it.
+    pub(crate) fn of(server: &Server, live: &Live) -> Self {
+        Self {
+            headers: Duration::from_secs(server.header_timeout_seconds),
+            unread: Duration::from_secs(live.ping_seconds.saturating_mul(3)),
+        }
+    }
+}
+
+/// Serves until `stop` fires, then finishes what runs.
+pub(crate) async fn serve(listener: TcpListener, router: Router, patience: Patience, stop: CancellationToken) {
     let mut builder = Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(header_timeout);
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(patience.headers);
     builder.http2().timer(TokioTimer::new());
     let connections = GracefulShutdown::new();
     loop {
@@ -50,7 +70,7 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, header_timeout:
         // Frames are small and wait for nothing; where it cannot be set, they are only slower.
         let _ = stream.set_nodelay(true);
         let service = TowerToHyperService::new(router.clone().into_service());
-        let io = TokioIo::new(Prompt::new(stream, header_timeout));
+        let io = TokioIo::new(Prompt::new(stream, patience));
         let connection = connections.watch(builder.serve_connection_with_upgrades(io, service).into_owned());
         tokio::spawn(async move {
             if let Err(error) = connection.await {
@@ -67,17 +87,32 @@ fn is_of_one_connection(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }
 
-/// A stream whose first bytes must come in time.
+/// A stream whose first bytes must come in time, and whose last must be taken.
 struct Prompt {
     stream: TcpStream,
     missing: usize,
     /// `None` when they are there.
     deadline: Option<Pin<Box<Sleep>>>,
+    unread: Duration,
+    /// While something waits to be written.
+    stalled: Option<Pin<Box<Sleep>>>,
 }
 
 impl Prompt {
-    fn new(stream: TcpStream, within: Duration) -> Self {
-        Self { stream, missing: PREFACE, deadline: Some(Box::pin(tokio::time::sleep(within))) }
+    fn new(stream: TcpStream, patience: Patience) -> Self {
+        let deadline = Some(Box::pin(tokio::time::sleep(patience.headers)));
+        Self { stream, missing: PREFACE, deadline, unread: patience.unread, stalled: None }
+    }
+
+    fn in_time(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if written.is_ready() {
+            self.stalled = None;
+            return written;
+        }
+        let unread = self.unread;
+        let stalled = self.stalled.get_or_insert_with(|| Box::pin(tokio::time::sleep(unread)));
+        ready!(stalled.as_mut().poll(cx));
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 }
 
@@ -99,7 +134,8 @@ impl AsyncRead for Prompt {
 
 impl AsyncWrite for Prompt {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
+        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.in_time(cx, written)
     }
 
     fn poll_write_vectored(
@@ -107,7 +143,8 @@ impl AsyncWrite for Prompt {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        self.in_time(cx, written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -120,5 +157,47 @@ impl AsyncWrite for Prompt {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use axum::{Router, body::Body, routing::get};
+    use bytes::Bytes;
+    use futures::{StreamExt, stream};
+    use tokio::{
+        io::AsyncWriteExt,
+        net::{TcpListener, TcpStream},
+        sync::mpsc,
+    };
+    use tokio_util::sync::CancellationToken;
+
+    use super::{Patience, serve};
+
+    #[tokio::test]
+    async fn a_stream_that_nobody_reads_ends() {
+        let (held, mut dropped) = mpsc::channel::<()>(1);
+        let endless = move || {
+            let held = held.clone();
+            let chunks = stream::repeat_with(move || {
+                let _ = &held;
+                Ok::<_, std::convert::Infallible>(Bytes::from_static(&[b'x'; 65_536]))
+            });
+            async move { Body::from_stream(chunks.boxed()) }
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let patience = Patience { headers: Duration::from_secs(60), unread: Duration::from_millis(200) };
+        let stop = CancellationToken::new();
+        let server = tokio::spawn(serve(listener, Router::new().route("/", get(endless)), patience, stop.clone()));
+        let mut client = TcpStream::connect(address).await.unwrap();
+        client.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
+        // The connection ends by itself, and so does the server, which waits for it; then nothing holds the channel.
+        client.readable().await.unwrap();
+        stop.cancel();
+        server.await.unwrap();
+        assert!(dropped.recv().await.is_none());
     }
 }

@@ -14,7 +14,7 @@ use async_graphql::{
 };
 
 use crate::{
-    cursor::page_request,
+    cursor::Origin,
     entity::{accounts_root, node_by_id},
     error::PortError,
     federation,
@@ -87,10 +87,11 @@ impl Query {
         #[graphql(desc = "Return what comes after this cursor.")] after: Option<String>,
         #[graphql(desc = "Only those of the provider with this key: github.")] provider: Option<String>,
     ) -> Result<Connection<Integration>, PortError> {
-        let request = page_request(first, after.as_deref())?;
+        let origin = Origin::new("Query.integrations", &provider);
+        let request = origin.page_request(first, after.as_deref())?;
         let page = ports(ctx)?.accounts.integrations(provider.as_deref(), request).await?;
         let items = page.items.into_iter().map(|(at, view)| (at, Integration(view)));
-        Ok(Connection::new(items.collect(), page.has_next, after.is_some(), page.total))
+        Ok(Connection::new(origin, items.collect(), page.has_next, after.is_some(), page.total))
     }
 
     /// Your dashboards, by name.
@@ -100,9 +101,10 @@ impl Query {
         #[graphql(desc = "How many to return: 1 to 100, 20 if left out.")] first: Option<i32>,
         #[graphql(desc = "Return what comes after this cursor.")] after: Option<String>,
     ) -> Result<Connection<Dashboard>, PortError> {
-        let page = ports(ctx)?.boards.dashboards(page_request(first, after.as_deref())?).await?;
+        let origin = Origin::new("Query.dashboards", &());
+        let page = ports(ctx)?.boards.dashboards(origin.page_request(first, after.as_deref())?).await?;
         let items = page.items.into_iter().map(|(at, view)| (at, Dashboard(view)));
-        Ok(Connection::new(items.collect(), page.has_next, after.is_some(), page.total))
+        Ok(Connection::new(origin, items.collect(), page.has_next, after.is_some(), page.total))
     }
 
     /// One dashboard, by id or by slug: give exactly one of the two.
@@ -127,12 +129,13 @@ impl Query {
         #[graphql(desc = "Return what comes after this cursor.")] after: Option<String>,
     ) -> Option<Result<WorkItemConnection, PortError>> {
         let found = async {
-            let mut request = page_request(first, after.as_deref())?;
-            request.fields = FieldSet::of_connection(ctx);
             let filter = filter.unwrap_or_default().check("filter", Unknown::MatchNothing)?;
             let source = WorkItemsSource { filter, order: order_by.unwrap_or_default().into() };
+            let origin = Origin::new("Query.workItems", &source);
+            let mut request = origin.page_request(first, after.as_deref())?;
+            request.fields = FieldSet::of_connection(ctx);
             let load = ports(ctx)?.work.work_items(&source, request).await?;
-            Ok(work_item_connection(&load, after.is_some()))
+            Ok(work_item_connection(origin, &load, after.is_some()))
         };
         Some(found.await)
     }
@@ -146,11 +149,12 @@ impl Query {
         #[graphql(desc = "Return what comes after this cursor.")] after: Option<String>,
     ) -> Option<Result<Connection<Activity>, PortError>> {
         let found = async {
-            let request = page_request(first, after.as_deref())?;
             let filter = filter.unwrap_or_default().check("filter", Unknown::MatchNothing)?;
+            let origin = Origin::new("Query.activity", &filter);
+            let request = origin.page_request(first, after.as_deref())?;
             let page = ports(ctx)?.activity.page(&filter, request).await?;
             let items = page.items.into_iter().map(|(at, view)| (at, Activity(view)));
-            Ok(Connection::new(items.collect(), page.has_next, after.is_some(), page.total))
+            Ok(Connection::new(origin, items.collect(), page.has_next, after.is_some(), page.total))
         };
         Some(found.await)
     }
@@ -165,11 +169,12 @@ impl Query {
     ) -> Option<Result<Connection<WebhookDelivery>, PortError>> {
         let found = async {
             let ports = allowed(ctx, Role::Admin)?;
-            let request = page_request(first, after.as_deref())?;
             let filter = filter.unwrap_or_default().check("filter")?;
+            let origin = Origin::new("Query.webhookDeliveries", &filter);
+            let request = origin.page_request(first, after.as_deref())?;
             let page = ports.deliveries.page(&filter, request).await?;
             let items = page.items.into_iter().map(|(at, view)| (at, WebhookDelivery(view)));
-            Ok(Connection::new(items.collect(), page.has_next, after.is_some(), page.total))
+            Ok(Connection::new(origin, items.collect(), page.has_next, after.is_some(), page.total))
         };
         Some(found.await)
     }

@@ -75,6 +75,11 @@ impl ScalarType for WebUrl {
     }
 }
 
+/// Whether a text is an address that a page may link to.
+pub(crate) fn is_of_the_web(text: &str) -> bool {
+    Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https"))
+}
+
 /// A length of time in whole seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Duration(pub u32);

@@ -83,12 +83,12 @@ describe('two tenants', () => {
   test('A signs for its endpoint what names the nodes of B: A changes, nothing of B does, and B is told nothing', async () => {
     const before = { title: data(await b.ask(TITLE, { id: issueOf(b).id })), activity: data(await b.ask(ACTIVITY)), widget: data(await b.ask('query ($id: ID!) { node(id: $id) { ... on WorkItemsWidget { items(first: 100) { nodes { id title } } countsByState { state count } } } }', { id: b.widget })), head: data(await b.ask('{ eventCursor }')) };
     const lives = [
-      watch(b, 'subscription { activity { kind summary } }'),
-      watch(b, 'subscription ($ids: [ID!]!) { nodeChanged(ids: $ids) { deleted node { id ... on ProviderNode { title } } causes { kind } } }', { ids: [issueOf(b).id, b.repository.id] }),
+      watch(b, 'subscription ($after: EventCursor) { activity(after: $after) { kind summary } }', { after: before.head.eventCursor }),
+      watch(b, 'subscription ($ids: [ID!]!, $after: EventCursor) { nodeChanged(ids: $ids, after: $after) { deleted node { id ... on ProviderNode { title } } causes { kind } } }', { ids: [issueOf(b).id, b.repository.id], after: before.head.eventCursor }),
       watch(b, 'subscription ($id: ID!) { widgetUpdated(id: $id, throttleMs: 0) { reason causes { kind } widget { ... on WorkItemsWidget { items(first: 100) { nodes { title } } } } } }', { id: b.widget }),
       watch(b, 'subscription ($id: ID!) { dashboardUpdated(id: $id, throttleMs: 0) { reason causes { kind } } }', { id: b.dashboard }),
     ];
-    const own = watch(a, 'subscription { activity { kind summary } }');
+    const own = watch(a, 'subscription ($after: EventCursor) { activity(after: $after) { kind summary } }', { after: data(await a.ask('{ eventCursor }')).eventCursor });
     for (const live of lives.slice(2)) await live.find(({ data: frame }) => Object.values(frame)[0].reason === 'SNAPSHOT_END', 'SNAPSHOT_END');
     const snapshots = lives.map(({ items }) => items.length);
     assert.deepEqual(snapshots.slice(0, 2), [0, 0]);
@@ -210,8 +210,10 @@ describe('two tenants', () => {
       assert.deepEqual(answers[0], answers[1], document);
       assert.ok(!JSON.stringify(answers).includes(b.widget));
     }
-    const live = watch(a, 'subscription ($ids: [ID!]!) { nodeChanged(ids: $ids) { node { id ... on ProviderNode { title } } deleted } }', { ids: [issueOf(b).id, a.repository.id, issueOf(a).id] });
-    const own = watch(b, 'subscription { activity { kind } }');
+    // From a position that is known: a subscription to changes has no acknowledgement, and what happens before it has begun is not its.
+    const heads = [data(await a.ask('{ eventCursor }')).eventCursor, data(await b.ask('{ eventCursor }')).eventCursor];
+    const live = watch(a, 'subscription ($ids: [ID!]!, $after: EventCursor) { nodeChanged(ids: $ids, after: $after) { node { id ... on ProviderNode { title } } deleted } }', { ids: [issueOf(b).id, a.repository.id, issueOf(a).id], after: heads[0] });
+    const own = watch(b, 'subscription ($after: EventCursor) { activity(after: $after) { kind } }', { after: heads[1] });
     assert.equal((await deliver(b.webhookUrl, b.secret, 'issues', forged('Told to B again'))).status, 200);
     await own.find(() => true, 'the activity of B');
     assert.equal((await deliver(a.webhookUrl, a.secret, 'issues', forged('Told to A', 'reopened'))).status, 200);

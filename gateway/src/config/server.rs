@@ -21,6 +21,8 @@ section! {
         console: bool = false;
         /// Longest body of a GraphQL request.
         max_body_bytes: usize = 1_000_000;
+        /// Bytes of GraphQL requests' bodies that arrive at a time, of all clients; beyond it, 503.
+        max_bytes_in_flight: usize = 64_000_000;
         /// How long a client may take to send a request's headers, and a connection may wait for its next request.
         header_timeout_seconds: u64 = 30;
         /// Longest time that a request may take; streams may take longer.

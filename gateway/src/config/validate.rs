@@ -119,6 +119,9 @@ impl Config {
                 "limits.max_nesting and limits.max_depth must not be over 64: the executor recurses on them",
             );
         }
+        if self.server.max_bytes_in_flight < self.server.max_body_bytes {
+            return refuse("server.max_bytes_in_flight must be at least server.max_body_bytes");
+        }
         if self.webhooks.max_bytes_in_flight < 26_000_000 {
             return refuse("webhooks.max_bytes_in_flight must be at least 26000000: one delivery may have 25 MB");
         }

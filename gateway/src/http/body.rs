@@ -1,36 +1,77 @@
-//! Reads a request's body up to a limit, within a time.
+//! Reads a request's body up to a limit, within a time, and within what all bodies together may take.
 
-use std::time::Duration;
-
-use axum::body::{Body, to_bytes};
-use bytes::Bytes;
+use axum::body::Body;
+use bytes::BytesMut;
+use futures::StreamExt;
 use http::{HeaderMap, StatusCode, header};
 use mullion_schema::error::ErrorCode;
 
+use super::{App, budget::Share};
 use crate::transport::error::RequestError;
 
 /// A refusal with its status.
 pub type Refusal = (StatusCode, RequestError);
 
-/// Reads a JSON body.
-pub async fn read_json(headers: &HeaderMap, body: Body, limit: usize, time: Duration) -> Result<Bytes, Refusal> {
-    if !is_json(headers) {
+/// When a client whose body found no room may send it again.
+const RETRY_AFTER: u32 = 5;
+
+/// A body, and its part of the bytes that may be in memory.
+#[derive(Debug)]
+pub struct Received {
+    bytes: BytesMut,
+    _share: Share,
+}
+
+impl std::ops::Deref for Received {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// Reads a JSON body. Ask who sends it first: a body costs memory.
+pub async fn read_json(app: &App, headers: &HeaderMap, body: Body) -> Result<Received, Refusal> {
+    if !is_json(headers) || !is_utf8(headers) {
         let message = "send the body as `Content-Type: application/json` in UTF-8";
         return Err((StatusCode::UNSUPPORTED_MEDIA_TYPE, RequestError::bad_input(message)));
     }
-    let too_large = || {
-        let message = format!("the body is larger than {limit} bytes");
-        (StatusCode::PAYLOAD_TOO_LARGE, RequestError::new(ErrorCode::OperationTooComplex, message))
-    };
+    let limit = app.server.max_body_bytes;
     if announced_length(headers).is_some_and(|length| length > limit) {
-        return Err(too_large());
+        return Err(too_large(limit));
     }
-    match tokio::time::timeout(time, to_bytes(body, limit)).await {
-        Ok(Ok(bytes)) => Ok(bytes),
-        Ok(Err(error)) if is_length_limit(&error) => Err(too_large()),
-        Ok(Err(_)) => Err((StatusCode::BAD_REQUEST, RequestError::bad_input("the body did not arrive in full"))),
-        Err(_) => Err((StatusCode::REQUEST_TIMEOUT, RequestError::bad_input("the body took too long to arrive"))),
+    let read = tokio::time::timeout(app.request_timeout(), read(body, limit, Share::none(&app.bodies)));
+    read.await.unwrap_or_else(|_| {
+        Err((StatusCode::REQUEST_TIMEOUT, RequestError::bad_input("the body took too long to arrive")))
+    })
+}
+
+/// Only what came counts: whoever announces much and sends nothing takes the room of nobody.
+async fn read(body: Body, limit: usize, mut share: Share) -> Result<Received, Refusal> {
+    let mut bytes = BytesMut::new();
+    let mut chunks = body.into_data_stream();
+    while let Some(chunk) = chunks.next().await {
+        let Ok(chunk) = chunk else {
+            return Err((StatusCode::BAD_REQUEST, RequestError::bad_input("the body did not arrive in full")));
+        };
+        let length = bytes.len() + chunk.len();
+        if length > limit {
+            return Err(too_large(limit));
+        }
+        if !share.grow_to(length) {
+            let message = "too many bodies arrive at once: try again later";
+            let error =
+                RequestError { retry_after: Some(RETRY_AFTER), ..RequestError::new(ErrorCode::RateLimited, message) };
+            return Err((StatusCode::SERVICE_UNAVAILABLE, error));
+        }
+        bytes.extend_from_slice(&chunk);
     }
+    Ok(Received { bytes, _share: share })
+}
+
+fn too_large(limit: usize) -> Refusal {
+    let message = format!("the body is larger than {limit} bytes");
+    (StatusCode::PAYLOAD_TOO_LARGE, RequestError::new(ErrorCode::OperationTooComplex, message))
 }
 
 /// `Content-Length`, where it is one.
@@ -38,26 +79,22 @@ pub fn announced_length(headers: &HeaderMap) -> Option<usize> {
     headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-fn is_length_limit(error: &axum::Error) -> bool {
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        if cause.to_string().contains("length limit exceeded") {
-            return true;
-        }
-        source = cause.source();
-    }
-    false
+fn is_json(headers: &HeaderMap) -> bool {
+    let media = content_type(headers).and_then(|text| text.split(';').next());
+    media.is_some_and(|media| media.trim().eq_ignore_ascii_case("application/json"))
 }
 
-fn is_json(headers: &HeaderMap) -> bool {
-    let Some(text) = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()) else { return false };
-    let mut parts = text.split(';').map(str::trim);
-    let json = parts.next().is_some_and(|media| media.eq_ignore_ascii_case("application/json"));
-    let utf8 = parts.all(|part| match part.split_once('=') {
+/// Whether the body is not said to be in another charset than UTF-8.
+pub fn is_utf8(headers: &HeaderMap) -> bool {
+    let mut parts = content_type(headers).unwrap_or_default().split(';').skip(1);
+    parts.all(|part| match part.split_once('=') {
         Some((name, value)) if name.trim().eq_ignore_ascii_case("charset") => {
             value.trim().trim_matches('"').eq_ignore_ascii_case("utf-8")
         }
         _ => true,
-    });
-    json && utf8
+    })
+}
+
+fn content_type(headers: &HeaderMap) -> Option<&str> {
+    headers.get(header::CONTENT_TYPE)?.to_str().ok()
 }

@@ -1,14 +1,25 @@
 //! What surrounds each request: its id, its span in the log, its time in the metrics.
 
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Instant};
+use std::{
+    panic::AssertUnwindSafe,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll, ready},
+    time::Instant,
+};
 
 use axum::{
+    body::{Body, Bytes, HttpBody},
     extract::{MatchedPath, Request, State},
     middleware::Next,
     response::Response,
 };
 use futures::FutureExt;
-use http::{HeaderMap, HeaderValue, StatusCode, Version, header};
+use http::{HeaderMap, HeaderValue, Version, header};
+use hyper::body::{Frame, SizeHint};
 use mullion_resolvers::clock::Clock;
 use tracing::Instrument;
 
@@ -29,6 +40,9 @@ pub(super) async fn wrap(State(app): State<Arc<App>>, mut request: Request, next
     let route = request.extensions().get::<MatchedPath>().map_or("unknown", MatchedPath::as_str).to_owned();
     let span = tracing::info_span!("request", id = %id, method = %request.method(), route);
     request.extensions_mut().insert(RequestId(Arc::clone(&id)));
+    let read = Arc::new(AtomicBool::new(false));
+    let noted = Arc::clone(&read);
+    let request = request.map(|body| Body::new(Noted { body, read: noted }));
     let answered = AssertUnwindSafe(next.run(request).instrument(span.clone())).catch_unwind().await;
     let mut response = answered.unwrap_or_else(|_| {
         span.in_scope(|| tracing::error!("a request panicked"));
@@ -41,7 +55,7 @@ pub(super) async fn wrap(State(app): State<Arc<App>>, mut request: Request, next
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, value);
     }
-    if closable && may_leave_body(response.status()) {
+    if closable && !read.load(Ordering::Acquire) {
         // The connection ends with an unread body; a client that is not told would send its next request into it.
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
@@ -53,18 +67,31 @@ fn has_body(headers: &HeaderMap) -> bool {
         || headers.get(header::CONTENT_LENGTH).is_some_and(|length| length.as_bytes() != b"0")
 }
 
-/// Answers that are given before the body is read, or in the middle of it.
-fn may_leave_body(status: StatusCode) -> bool {
-    matches!(
-        status,
-        StatusCode::FORBIDDEN
-            | StatusCode::NOT_FOUND
-            | StatusCode::METHOD_NOT_ALLOWED
-            | StatusCode::REQUEST_TIMEOUT
-            | StatusCode::PAYLOAD_TOO_LARGE
-            | StatusCode::UNSUPPORTED_MEDIA_TYPE
-            | StatusCode::SERVICE_UNAVAILABLE
-    )
+/// A body that notes when it has been read to its end.
+struct Noted {
+    body: Body,
+    read: Arc<AtomicBool>,
+}
+
+impl HttpBody for Noted {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        if frame.is_none() || matches!(frame, Some(Ok(_))) && self.body.is_end_stream() {
+            self.read.store(true, Ordering::Release);
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
 }
 
 fn id_of(headers: &HeaderMap, clock: &dyn Clock) -> Arc<str> {

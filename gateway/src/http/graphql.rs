@@ -41,12 +41,16 @@ pub async fn post(
     body: Body,
 ) -> Response {
     let Some(media) = Media::accepted(&headers) else { return not_acceptable() };
-    let bytes = match body::read_json(&headers, body, app.server.max_body_bytes, app.request_timeout()).await {
-        Ok(bytes) => bytes,
+    let caller = match authenticate(&app, &headers).await {
+        Ok(caller) => caller,
+        Err(error) => return media.refused(&error),
+    };
+    let params = match body::read_json(&app, &headers, body).await {
+        Ok(body) => Params::from_json(&body).and_then(with_query),
         Err((status, error)) => return media.with_status(status, &error),
     };
-    match Params::from_json(&bytes).and_then(with_query) {
-        Ok(params) => Request { app, id, media }.run(params, &headers, false).await,
+    match params {
+        Ok(params) => Request { app, id, media, caller }.run(params, &headers, false).await,
         Err(error) => media.with_status(StatusCode::BAD_REQUEST, &error),
     }
 }
@@ -71,8 +75,12 @@ pub async fn get(
         };
     }
     let Some(media) = Media::accepted(&headers) else { return not_acceptable() };
+    let caller = match authenticate(&app, &headers).await {
+        Ok(caller) => caller,
+        Err(error) => return media.refused(&error),
+    };
     match Params::from_query_string(query.as_deref().unwrap_or_default()).and_then(with_query) {
-        Ok(params) => Request { app, id, media }.run(params, &headers, true).await,
+        Ok(params) => Request { app, id, media, caller }.run(params, &headers, true).await,
         Err(error) => media.with_status(StatusCode::BAD_REQUEST, &error),
     }
 }
@@ -109,15 +117,12 @@ struct Request {
     app: Arc<App>,
     id: Arc<str>,
     media: Media,
+    caller: Caller,
 }
 
 impl Request {
     async fn run(self, params: Params, headers: &HeaderMap, is_get: bool) -> Response {
-        let Self { app, id, media } = self;
-        let caller = match authenticate(&app, headers).await {
-            Ok(caller) => caller,
-            Err(error) => return media.refused(&error),
-        };
+        let Self { app, id, media, caller } = self;
         let origin = Origin { request_id: Arc::clone(&id), resume_after: None };
         let operation = match params.prepare(&app.documents, origin) {
             Ok(operation) => operation,
@@ -162,7 +167,7 @@ pub(crate) async fn execute(app: &App, caller: &Caller, operation: ParsedOperati
         Err(_) => {
             tracing::warn!(id = %id, seconds = time.as_secs(), "an operation took too long");
             let message = format!("the operation took longer than {} seconds", time.as_secs());
-            Err(RequestError::new(ErrorCode::InternalServerError, message))
+            Err(RequestError::new(ErrorCode::InternalServerError, message).with_request_id(&id))
         }
     }
 }

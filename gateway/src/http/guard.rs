@@ -7,7 +7,7 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header, request};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header, request, uri::Authority};
 use mullion_schema::error::ErrorCode;
 use url::Url;
 
@@ -107,9 +107,11 @@ pub async fn check(State(guard): State<Arc<Guard>>, request: Request, next: Next
 fn host_of(request: &request::Parts) -> Option<String> {
     let authority = match request.uri.authority() {
         Some(authority) => authority.clone(),
-        None => request.headers.get(header::HOST)?.to_str().ok()?.parse().ok()?,
+        None => request.headers.get(header::HOST)?.to_str().ok()?.parse::<Authority>().ok()?,
     };
-    Some(authority.host().to_ascii_lowercase())
+    // Two hosts, or a name before one: whoever stands between may have read another.
+    let one = request.headers.get_all(header::HOST).iter().count() <= 1 && !authority.as_str().contains('@');
+    one.then(|| authority.host().to_ascii_lowercase())
 }
 
 fn is_loopback(host: &str) -> bool {
@@ -146,6 +148,9 @@ mod tests {
             ("GET", "/graphql", &[("host", "evil.example")], false),
             ("GET", "/graphql", &[("host", "localhost.evil.example")], false),
             ("GET", "/graphql", &[("host", "127.0.0.2")], false),
+            ("GET", "/graphql", &[("host", "evil@localhost")], false),
+            ("GET", "/graphql", &[local, ("host", "evil.example")], false),
+            ("GET", "/graphql", &[local, local], false),
             ("GET", "/", &[], false),
             ("POST", "/webhooks/github/github-dev", &[("host", "tunnel.example")], true),
             ("POST", "/webhooks/github/github-dev", &[("host", "evil.example")], false),

@@ -1,6 +1,7 @@
 //! The HTTP side of the gateway: its routes, and what stands before and behind them.
 
 pub mod body;
+pub mod budget;
 pub mod console;
 pub mod context;
 pub mod graphql;
@@ -28,7 +29,7 @@ use tower_http::{
     cors::{AllowOrigin, CorsLayer},
 };
 
-use self::{guard::Guard, health::Readiness, webhooks::Webhooks};
+use self::{budget::Budget, guard::Guard, health::Readiness, webhooks::Webhooks};
 use crate::{
     config::{Config, Live, Server},
     document::Documents,
@@ -78,7 +79,10 @@ pub struct App {
     pub(crate) documents: Documents,
     pub(crate) server: Server,
     pub(crate) live: Live,
-    pub(crate) budget: Arc<webhooks::Budget>,
+    /// Of deliveries.
+    pub(crate) budget: Arc<Budget>,
+    /// Of GraphQL requests.
+    pub(crate) bodies: Arc<Budget>,
     pub(crate) webhook_timeout: Duration,
     pub(crate) admission: Arc<Admission>,
     pub(crate) keep_alive: KeepAlive,
@@ -105,7 +109,8 @@ impl App {
             metrics: parts.metrics,
             server: config.server.clone(),
             live: config.live.clone(),
-            budget: Arc::new(webhooks::Budget::new(config.webhooks.max_bytes_in_flight)),
+            budget: Arc::new(Budget::new(config.webhooks.max_bytes_in_flight)),
+            bodies: Arc::new(Budget::new(config.server.max_bytes_in_flight)),
             webhook_timeout: Duration::from_secs(config.webhooks.read_timeout_seconds),
             keep_alive: KeepAlive::new(Duration::from_secs(config.live.ping_seconds)),
             readiness: Readiness::default(),

@@ -3,6 +3,7 @@
 use std::{sync::atomic::Ordering, time::Duration};
 
 use axum::{body::Body, response::Response};
+use futures::StreamExt;
 use http::{Request, StatusCode, header};
 use http_body_util::BodyExt;
 use serde_json::Value;
@@ -152,6 +153,7 @@ async fn a_slow_operation_is_cut_off() {
     let (status, body) = post(&gateway, JSON, r#"{"query":"{slow}"}"#).await;
     assert_eq!(status, StatusCode::GATEWAY_TIMEOUT, "{body}");
     assert_eq!(code(&body), "INTERNAL_SERVER_ERROR");
+    assert!(body.contains(r#""requestId":""#), "{body}");
 }
 
 #[tokio::test]
@@ -238,6 +240,81 @@ async fn a_quiet_stream_carries_the_cursor_and_ends_at_shutdown() {
 }
 
 #[tokio::test]
+async fn a_last_event_id_that_is_no_text_is_refused_and_does_not_begin_now() {
+    let gateway = gateway().await;
+    for (id, expected) in [(&b"1"[..], 200), (b"", 200), (b"\xc3\xa9", 400), (b"\xff", 400)] {
+        let request = Request::get("/graphql/stream?query=subscription%7Bcount%7D").header("last-event-id", id);
+        let (status, body) = read(send(&gateway, request, Body::empty()).await).await;
+        assert_eq!(status.as_u16(), expected, "{id:?}");
+        assert_eq!(code(&body) == "BAD_USER_INPUT", expected == 400, "{body}");
+    }
+}
+
+/// A body of which nothing may be read.
+fn unread() -> Body {
+    let chunks = futures::stream::once(async { panic!("was read") });
+    Body::from_stream(chunks.map(Ok::<bytes::Bytes, std::io::Error>))
+}
+
+#[tokio::test]
+async fn no_body_is_read_before_its_sender_is_known() {
+    let gateway = gateway().await;
+    for path in ["/graphql", "/graphql/stream"] {
+        let request = Request::post(path)
+            .header(header::CONTENT_TYPE, JSON)
+            .header(header::TRANSFER_ENCODING, "chunked")
+            .header(header::AUTHORIZATION, "Bearer bad");
+        let response = send(&gateway, request, unread()).await;
+        assert_eq!(response.status(), StatusCode::UNAUTHORIZED, "{path}");
+        assert_eq!(response.headers()[header::CONNECTION], "close", "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_connection_is_kept_where_the_body_was_read_and_closed_where_it_was_not() {
+    let gateway = gateway().await;
+    for (accept, body, expected, closed) in [
+        (JSON, r#"{"query":"{hello}"}"#, 200, false),
+        (JSON, "no JSON", 400, false),
+        ("text/csv", r#"{"query":"{hello}"}"#, 406, true),
+    ] {
+        let request = Request::post("/graphql")
+            .header(header::CONTENT_TYPE, JSON)
+            .header(header::CONTENT_LENGTH, body.len())
+            .header(header::ACCEPT, accept);
+        let response = send(&gateway, request, body).await;
+        assert_eq!(response.status().as_u16(), expected, "{accept} {body}");
+        assert_eq!(response.headers().contains_key(header::CONNECTION), closed, "{accept} {body}");
+    }
+}
+
+#[tokio::test]
+async fn bodies_that_arrive_share_a_budget_and_give_it_back() {
+    let body = r#"{"query":"{hello}"}"#;
+    let gateway = Gateway::start(|config: &mut Config| config.server.max_bytes_in_flight = body.len() + 8).await;
+    // Half of one stays in flight; what it only announces takes nothing.
+    let (sender, half) = futures::channel::mpsc::unbounded::<Result<bytes::Bytes, std::io::Error>>();
+    sender.unbounded_send(Ok(bytes::Bytes::from_static(br#"{"query":"#))).unwrap();
+    let ask = |body: Body| {
+        let request = Request::post("/graphql").header(header::CONTENT_TYPE, JSON).header(header::CONTENT_LENGTH, 19);
+        send(&gateway, request, body)
+    };
+    let mut slow = Box::pin(ask(Body::from_stream(half)));
+    assert!(futures::poll!(&mut slow).is_pending());
+    for path in ["/graphql", "/graphql/stream"] {
+        let request = Request::post(path).header(header::CONTENT_TYPE, JSON);
+        let response = send(&gateway, request, body).await;
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE, "{path}");
+        assert_eq!(response.headers()[header::RETRY_AFTER], "5");
+        assert_eq!(code(&read(response).await.1), "RATE_LIMITED");
+    }
+    sender.unbounded_send(Ok(bytes::Bytes::from_static(br#""{hello}"}"#))).unwrap();
+    drop(sender);
+    assert_eq!(slow.await.status(), StatusCode::OK);
+    assert_eq!(ask(Body::from(body)).await.status(), StatusCode::OK);
+}
+
+#[tokio::test]
 async fn webhooks_are_taken_within_their_limits() {
     let gateway = Gateway::start(|config: &mut Config| config.webhooks.max_bytes_in_flight = 8).await;
     for (path, body, expected) in [
@@ -255,6 +332,10 @@ async fn webhooks_are_taken_within_their_limits() {
     }
     // The budget was given back each time.
     assert_eq!(read(send(&gateway, Request::post("/webhooks/github/e"), "12345678").await).await.1, "12345678");
+    for (content_type, expected) in [("application/json; charset=utf-16", 415), ("text/plain; charset=UTF-8", 202)] {
+        let request = Request::post("/webhooks/github/e").header(header::CONTENT_TYPE, content_type);
+        assert_eq!(send(&gateway, request, "1").await.status().as_u16(), expected, "{content_type}");
+    }
     let tunnel = Request::post("/webhooks/github/e").header(header::ORIGIN, "https://evil.example");
     assert_eq!(send(&gateway, tunnel, "1").await.status(), StatusCode::ACCEPTED);
     assert_eq!(get(&gateway, "/webhooks/github/e").await.0, StatusCode::METHOD_NOT_ALLOWED);

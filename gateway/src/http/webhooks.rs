@@ -1,12 +1,6 @@
 //! `POST /webhooks/{provider}/{endpoint}`: takes a delivery's bytes within its limits. What they mean is decided behind the seam.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use axum::{
@@ -20,7 +14,11 @@ use futures::StreamExt;
 use http::{HeaderMap, StatusCode, header};
 use tokio::time::timeout;
 
-use super::{App, DATABASE_PATIENCE, body::announced_length};
+use super::{
+    App, DATABASE_PATIENCE,
+    body::{announced_length, is_utf8},
+    budget::Share,
+};
 
 /// How long storing a delivery may take: GitHub gives up after 10 s.
 const STORE_PATIENCE: Duration = Duration::from_secs(5);
@@ -68,52 +66,6 @@ pub struct Delivery {
     pub now: DateTime<Utc>,
 }
 
-/// Bytes of bodies that may be in memory at a time, over all endpoints.
-#[derive(Debug)]
-pub struct Budget {
-    left: AtomicUsize,
-}
-
-/// A part of the budget; given back when it is dropped.
-#[derive(Debug)]
-pub(crate) struct Share {
-    budget: Arc<Budget>,
-    bytes: usize,
-}
-
-impl Budget {
-    /// A budget of `bytes`.
-    pub(crate) fn new(bytes: usize) -> Self {
-        Self { left: AtomicUsize::new(bytes) }
-    }
-
-    fn take(&self, bytes: usize) -> bool {
-        self.left.fetch_update(Ordering::AcqRel, Ordering::Acquire, |left| left.checked_sub(bytes)).is_ok()
-    }
-}
-
-impl Share {
-    fn none(budget: &Arc<Budget>) -> Self {
-        Self { budget: Arc::clone(budget), bytes: 0 }
-    }
-
-    /// Grows to `bytes`; `false` when the budget is spent.
-    fn grow_to(&mut self, bytes: usize) -> bool {
-        let more = bytes.saturating_sub(self.bytes);
-        let taken = self.budget.take(more);
-        if taken {
-            self.bytes += more;
-        }
-        taken
-    }
-}
-
-impl Drop for Share {
-    fn drop(&mut self) {
-        self.budget.left.fetch_add(self.bytes, Ordering::AcqRel);
-    }
-}
-
 enum Failure {
     TooLarge,
     Busy,
@@ -135,6 +87,10 @@ pub async fn receive(
     let Some(limit) = limit else {
         return (StatusCode::NOT_FOUND, "there is no such webhook endpoint\n").into_response();
     };
+    if !is_utf8(&headers) {
+        app.metrics.delivery(&provider, "unsupported");
+        return (StatusCode::UNSUPPORTED_MEDIA_TYPE, "send the body in UTF-8\n").into_response();
+    }
     let mut share = Share::none(&app.budget);
     let announced = announced_length(&headers);
     let body = match read(body, announced, limit, &mut share, app.webhook_timeout).await {

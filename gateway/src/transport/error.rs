@@ -69,11 +69,16 @@ impl RequestError {
 
     /// Nothing to be told but the request id, under which the cause was logged.
     pub fn internal(request_id: &str) -> Self {
-        let mut error = Self::new(ErrorCode::InternalServerError, "internal error");
-        for entry in &mut error.errors {
+        Self::new(ErrorCode::InternalServerError, "internal error").with_request_id(request_id)
+    }
+
+    /// The same, with the id of the request in each error.
+    #[must_use]
+    pub fn with_request_id(mut self, request_id: &str) -> Self {
+        for entry in &mut self.errors {
             entry.extensions.insert("requestId".to_owned(), request_id.into());
         }
-        error
+        self
     }
 
     /// `{"errors":[…]}`

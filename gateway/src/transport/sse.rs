@@ -41,10 +41,15 @@ pub async fn post(
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    match body::read_json(&headers, body, app.server.max_body_bytes, app.request_timeout()).await {
-        Ok(bytes) => answer(app, id, &headers, Params::from_json(&bytes), false).await,
-        Err((status, error)) => Media::Json.with_status(status, &error),
-    }
+    let caller = match authenticate(&app, &headers).await {
+        Ok(caller) => caller,
+        Err(error) => return Media::GraphQlResponse.refused(&error),
+    };
+    let params = match body::read_json(&app, &headers, body).await {
+        Ok(body) => Params::from_json(&body),
+        Err((status, error)) => return Media::Json.with_status(status, &error),
+    };
+    Request { app, id, caller, is_get: false }.answer(&headers, params).await
 }
 
 /// `GET /graphql/stream`, as `EventSource` asks.
@@ -54,54 +59,69 @@ pub async fn get(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Response {
-    let params = Params::from_query_string(query.as_deref().unwrap_or_default());
-    answer(app, id, &headers, params, true).await
-}
-
-async fn answer(
-    app: Arc<App>,
-    id: Arc<str>,
-    headers: &HeaderMap,
-    params: Result<Params, RequestError>,
-    is_get: bool,
-) -> Response {
-    let caller = match authenticate(&app, headers).await {
+    let caller = match authenticate(&app, &headers).await {
         Ok(caller) => caller,
         Err(error) => return Media::GraphQlResponse.refused(&error),
     };
-    let params = match params {
-        Ok(params) if params.query.is_some() => params,
-        Ok(_) => return bad_request(&RequestError::bad_input("`query` is missing: send the document in it")),
-        Err(error) => return bad_request(&error),
-    };
-    let Some(mut place) = app.admission.enter("event_stream") else { return admission::full() };
-    if !place.belongs_to(&caller.tenant) {
-        return admission::full();
+    let params = Params::from_query_string(query.as_deref().unwrap_or_default());
+    Request { app, id, caller, is_get: true }.answer(&headers, params).await
+}
+
+struct Request {
+    app: Arc<App>,
+    id: Arc<str>,
+    caller: Caller,
+    is_get: bool,
+}
+
+impl Request {
+    async fn answer(self, headers: &HeaderMap, params: Result<Params, RequestError>) -> Response {
+        let Self { app, id, caller, is_get } = self;
+        let params = match params {
+            Ok(params) if params.query.is_some() => params,
+            Ok(_) => return bad_request(&RequestError::bad_input("`query` is missing: send the document in it")),
+            Err(error) => return bad_request(&error),
+        };
+        let resume_after = match resume_after(headers) {
+            Ok(resume_after) => resume_after,
+            Err(error) => return bad_request(&error),
+        };
+        let Some(mut place) = app.admission.enter("event_stream") else { return admission::full() };
+        if !place.belongs_to(&caller.tenant) {
+            return admission::full();
+        }
+        let frames = match params.prepare(&app.documents, Origin { request_id: id, resume_after }) {
+            Ok(operation) if is_get && operation.kind == OperationKind::Mutation => return post_only(),
+            Ok(operation) => frames(&app, &caller, operation).await,
+            Err(error) => Err(error),
+        };
+        // Errors travel as an event, too: a client that reads events shows them, where it would only see a failed request.
+        let frames = frames.unwrap_or_else(|error| {
+            stream::once(async move { LiveFrame { payload: error.to_body(), cursor: None } }).boxed()
+        });
+        let every = Duration::from_secs(app.live.event_stream_keep_alive_seconds);
+        let mut keep_alive = tokio::time::interval_at(Instant::now() + every, every);
+        keep_alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let events =
+            Events { frames: Some(frames), keep_alive, caller, _token: app.tracker.token(), _place: place, app };
+        let headers = [
+            (header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8")),
+            (header::CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform")),
+            // For proxies that collect answers before they pass them on.
+            (header::HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),
+        ];
+        let first = stream::once(async { Ok::<_, std::convert::Infallible>(Bytes::from_static(b":\n\n")) });
+        let rest = stream::unfold(events, |mut events| async move { Some((Ok(events.next().await?), events)) });
+        (headers, Body::from_stream(first.chain(rest))).into_response()
     }
-    let resume_after = headers.get("last-event-id").and_then(|value| value.to_str().ok());
-    let resume_after = resume_after.filter(|cursor| !cursor.is_empty()).map(str::to_owned);
-    let frames = match params.prepare(&app.documents, Origin { request_id: id, resume_after }) {
-        Ok(operation) if is_get && operation.kind == OperationKind::Mutation => return post_only(),
-        Ok(operation) => frames(&app, &caller, operation).await,
-        Err(error) => Err(error),
-    };
-    // Errors travel as an event, too: a client that reads events shows them, where it would only see a failed request.
-    let frames = frames.unwrap_or_else(|error| {
-        stream::once(async move { LiveFrame { payload: error.to_body(), cursor: None } }).boxed()
-    });
-    let every = Duration::from_secs(app.live.event_stream_keep_alive_seconds);
-    let mut keep_alive = tokio::time::interval_at(Instant::now() + every, every);
-    keep_alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let events = Events { frames: Some(frames), keep_alive, caller, _token: app.tracker.token(), _place: place, app };
-    let headers = [
-        (header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8")),
-        (header::CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform")),
-        // For proxies that collect answers before they pass them on.
-        (header::HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),
-    ];
-    let first = stream::once(async { Ok::<_, std::convert::Infallible>(Bytes::from_static(b":\n\n")) });
-    let rest = stream::unfold(events, |mut events| async move { Some((Ok(events.next().await?), events)) });
-    (headers, Body::from_stream(first.chain(rest))).into_response()
+}
+
+/// `Last-Event-ID`. One that cannot be read is not as good as none: the stream would begin now, and what is between be lost.
+fn resume_after(headers: &HeaderMap) -> Result<Option<String>, RequestError> {
+    let Some(value) = headers.get("last-event-id").filter(|value| !value.is_empty()) else { return Ok(None) };
+    let cursor =
+        value.to_str().map_err(|_| RequestError::bad_input("Last-Event-ID: not a cursor of your event stream"))?;
+    Ok(Some(cursor.to_owned()))
 }
 
 fn bad_request(error: &RequestError) -> Response {

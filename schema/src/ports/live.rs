@@ -6,10 +6,11 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::{ActivitySource, activity::ActivityView};
+use super::{ActivitySource, Ports, activity::ActivityView};
 use crate::{
     enums::UpdateReason,
-    id::{DashboardId, EventCursor, NodeReference, WidgetId},
+    error::PortError,
+    id::{DashboardId, EventCursor, IntegrationId, NodeReference, WidgetId},
 };
 
 /// Put into the request data of each execution of the live graph.
@@ -75,6 +76,44 @@ pub enum LivePlan {
         /// Resume after.
         after: Option<EventCursor>,
     },
+}
+
+impl LivePlan {
+    /// Whether there is what is to be watched: `NOT_FOUND` for what is gone and for what is another tenant's, in the same words.
+    /// Activities, provider's nodes that were never read, and a change to come of a node behind `after` need not be there.
+    pub async fn check(&self, ports: &Ports) -> Result<(), PortError> {
+        let found = match self {
+            Self::Widget { id, .. } => ports.boards.widget(id).await?.is_some(),
+            Self::Dashboard { id, .. } => ports.boards.dashboard(id).await?.is_some(),
+            // Whoever goes on where it stopped is to be told that a node was deleted meanwhile.
+            Self::Activity { .. } | Self::Nodes { after: Some(_), .. } => true,
+            Self::Nodes { ids, after: None } => {
+                for id in ids {
+                    if !id.is_there(ports).await? {
+                        return Err(PortError::not_found("one of ids"));
+                    }
+                }
+                true
+            }
+        };
+        if found { Ok(()) } else { Err(PortError::not_found("id")) }
+    }
+}
+
+impl WatchedId {
+    async fn is_there(&self, ports: &Ports) -> Result<bool, PortError> {
+        let integration = match self {
+            Self::Node(node) => &node.integration,
+            Self::Own { type_name, id } => match type_name.as_str() {
+                "Dashboard" => return Ok(ports.boards.dashboard(&id.as_str().into()).await?.is_some()),
+                "Widget" => return Ok(ports.boards.widget(&id.as_str().into()).await?.is_some()),
+                "Integration" => &IntegrationId::from(id.as_str()),
+                // Activities do not change; nothing else has a row.
+                _ => return Ok(true),
+            },
+        };
+        Ok(ports.accounts.integration(integration).await?.is_some())
+    }
 }
 
 /// A node of any kind that is watched.

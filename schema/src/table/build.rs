@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     many::Many,
-    scalars::{Date, Time, WebUrl},
+    scalars::{Date, Time, WebUrl, is_of_the_web},
     types::connection::{Connection, Item},
     view::NodeView,
 };
@@ -90,9 +90,12 @@ impl Field {
         })
     }
 
-    /// An address.
+    /// An address of the web. Whatever else a provider passes on (`javascript:alert(1)`, a name without a scheme) is as if absent:
+    /// clients make links of it.
     pub const fn url(name: &'static str, doc: &'static str) -> Self {
-        Self::stored(name, doc, <WebUrl as OutputType>::create_type_info, |view, key| view.text(key).map(Value::from))
+        Self::stored(name, doc, <WebUrl as OutputType>::create_type_info, |view, key| {
+            view.text(key).filter(|text| is_of_the_web(text)).map(Value::from)
+        })
     }
 
     /// A value of an enum. A value that this build does not know is as if absent.

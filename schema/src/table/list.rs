@@ -11,7 +11,7 @@ use super::{
     row::nowhere,
 };
 use crate::{
-    cursor::page_request,
+    cursor::Origin,
     fields::FieldSet,
     many::Many,
     ports::{List, ListPage, ListQuery, PageRequest},
@@ -29,6 +29,13 @@ fn list_of(call: Call<'_>, name: &'static str, arguments: &Arguments) -> List {
     List { integration: key.integration.clone(), parent, name, filter: arguments.filter(call.field) }
 }
 
+/// The list's parent, its name and all arguments that narrow or order it.
+fn origin(call: Call<'_>, arguments: &Arguments) -> Origin {
+    let key = &call.view.key;
+    let about = (key.integration.as_str(), &key.native_id, arguments.filter(call.field));
+    Origin::new(&format!("{}.{}", key.type_name, call.field.name), &about)
+}
+
 async fn page(call: Call<'_>, arguments: &Arguments, page: PageRequest) -> ServerResult<ListPage> {
     let Some(name) = call.field.list else { return Ok(ListPage::default()) };
     let PageRequest { first, after, fields } = page;
@@ -42,12 +49,14 @@ pub(super) fn answer_list<T: FromView + Item>(call: Call<'_>) -> BoxFuture<'_, S
         let arguments = Arguments::of(call.ctx.field())?;
         let after = arguments.text("after");
         let first = arguments.int("first").map(|first| i32::try_from(first).unwrap_or(i32::MAX));
-        let mut request = page_request(first, after.as_deref()).map_err(|error| server_error(call.ctx, error))?;
+        let origin = origin(call, &arguments);
+        let request = origin.page_request(first, after.as_deref());
+        let mut request = request.map_err(|error| server_error(call.ctx, error))?;
         request.fields = FieldSet::of_connection(call.ctx);
         let has_previous = request.after.is_some();
         let found = page(call, &arguments, request).await?;
         let items = found.items.into_iter().filter_map(|(at, view)| Some((at, T::from_view(view)?)));
-        let connection = Connection::new(items.collect(), found.has_next, has_previous, found.total);
+        let connection = Connection::new(origin, items.collect(), found.has_next, has_previous, found.total);
         resolve(call.ctx, &connection).await
     })
 }

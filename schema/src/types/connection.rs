@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use async_graphql::{Object, OutputType, SimpleObject, TypeName};
 
-use crate::{cursor, many::Many, ports::Position, types::widget::WidgetProblem};
+use crate::{cursor::Origin, many::Many, ports::Position, types::widget::WidgetProblem};
 
 /// A type that connections are made of.
 pub trait Item: OutputType + Send + Sync {
@@ -34,10 +34,16 @@ pub struct Connection<T> {
 }
 
 impl<T> Connection<T> {
-    /// A page of these items.
-    pub fn new(items: Vec<(Position, T)>, has_next: bool, has_previous: bool, total: Option<i64>) -> Self {
+    /// A page of these items of a list.
+    pub fn new(
+        origin: Origin,
+        items: Vec<(Position, T)>,
+        has_next: bool,
+        has_previous: bool,
+        total: Option<i64>,
+    ) -> Self {
         let edges: Vec<Edge<T>> =
-            items.into_iter().map(|(at, node)| Edge { cursor: cursor::encode(&at), node }).collect();
+            items.into_iter().map(|(at, node)| Edge { cursor: origin.encode(&at), node }).collect();
         let page_info = PageInfo {
             has_next_page: has_next,
             has_previous_page: has_previous,

@@ -7,7 +7,8 @@ use futures::executor::block_on;
 use mullion_schema::{
     build::{build_live, live_document, plan},
     enums::UpdateReason,
-    id::EventCursor,
+    error::ErrorCode,
+    id::{EventCursor, GlobalId},
     ports::{Live, LiveInput, LivePlan, Role},
 };
 use serde_json::{Value, json};
@@ -53,6 +54,32 @@ fn bad_subscriptions_are_refused() {
         let errors = block_on(plan(&graph, request(document, json!({})))).err().unwrap_or_default();
         let first = errors.first().map(|error| error.message.clone()).unwrap_or_default();
         assert!(first.starts_with(message), "{document}: {first}");
+    }
+}
+
+#[test]
+fn what_is_not_there_cannot_be_watched() {
+    let fake = Arc::new(Fake::new());
+    let ports = ports(&fake, Role::Viewer);
+    let foreign =
+        GlobalId::Node { integration: "theirs".into(), type_name: "GithubIssue".into(), native_id: "I1".into() };
+    for (field, id, there) in [
+        ("dashboardUpdated(id: $id)", own_id("Dashboard", "d1"), true),
+        ("dashboardUpdated(id: $id)", own_id("Dashboard", "nope"), false),
+        ("widgetUpdated(id: $id)", own_id("Widget", "1"), true),
+        ("widgetUpdated(id: $id)", own_id("Widget", "7"), false),
+        ("nodeChanged(ids: [$id])", own_id("Widget", "7"), false),
+        ("nodeChanged(ids: [$id])", own_id("Dashboard", "nope"), false),
+        ("nodeChanged(ids: [$id])", own_id("Integration", "nope"), false),
+        ("nodeChanged(ids: [$id])", own_id("Integration", "gh"), true),
+        ("nodeChanged(ids: [$id])", node_id("GithubIssue:never-read"), true),
+        ("nodeChanged(ids: [$id])", foreign.encode(), false),
+        ("nodeChanged(ids: [$id], after: \"c3\")", foreign.encode(), true),
+    ] {
+        let document = format!("subscription($id: ID!) {{ {field} {{ cursor }} }}");
+        let plan = block_on(plan(&build_live(), request(&document, json!({"id": id})))).expect("a plan");
+        let checked = block_on(plan.check(&ports));
+        assert_eq!(checked.map_err(|error| error.code).err(), (!there).then_some(ErrorCode::NotFound), "{field} {id}");
     }
 }
 

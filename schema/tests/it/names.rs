@@ -5,7 +5,7 @@ use std::sync::Arc;
 use mullion_schema::ports::Role;
 use serde_json::json;
 
-use crate::fake::{Fake, error, node_id, own_id, run_as};
+use crate::fake::{Fake, error, node_id, own_id, run, run_as};
 
 #[test]
 fn unknown_and_foreign_ids_are_null_and_malformed_ones_refused() {
@@ -55,6 +55,63 @@ fn pages_are_checked_everywhere() {
             assert_eq!(code, "BAD_USER_INPUT", "{document}");
             assert!(message.starts_with(named), "{document}: {message}");
         }
+    }
+}
+
+#[test]
+fn a_cursor_goes_on_in_its_own_list_and_in_no_other() {
+    let mut fake = Fake::new();
+    let mut other = fake.nodes["GithubRepository:R1"].clone();
+    other["name"] = json!("other");
+    fake.nodes.insert("GithubRepository:R2".to_owned(), other);
+    let fake = Arc::new(fake);
+    let below = |repository: &str, list: &str| {
+        let id = node_id(&format!("GithubRepository:{repository}"));
+        format!("{{ node(id: \"{id}\") {{ ... on GithubRepository {{ {list} {{ pageInfo {{ endCursor }} }} }} }} }}")
+    };
+    let lists = [
+        "{ workItems(ARGS) { pageInfo { endCursor } } }".to_owned(),
+        "{ workItems(ARGS, orderBy: {field: CREATED_AT, direction: ASC}) { pageInfo { endCursor } } }".to_owned(),
+        "{ workItems(ARGS, filter: {states: [DONE]}) { pageInfo { endCursor } } }".to_owned(),
+        "{ dashboard(slug: \"team\") { widgets { ... on WorkItemsWidget { items(ARGS) { pageInfo { endCursor } } } } } }"
+            .to_owned(),
+        below("R1", "issues(ARGS)"),
+        below("R1", "issues(ARGS, states: [OPEN])"),
+        below("R2", "issues(ARGS)"),
+    ];
+    for (index, list) in lists.iter().enumerate() {
+        let answer = run(&fake, &list.replace("ARGS", "first: 5"));
+        let cursor = answer.split("\"endCursor\":\"").nth(1).and_then(|rest| rest.split('"').next()).expect("a cursor");
+        for (other, document) in lists.iter().enumerate() {
+            let document = document.replace("ARGS", &format!("first: 5, after: \"{cursor}\""));
+            if other == index {
+                assert!(run(&fake, &document).contains("endCursor"), "{document}");
+            } else {
+                let (code, message) = error(&fake, Role::Viewer, &document, json!({}));
+                assert_eq!(code, "BAD_USER_INPUT", "{document}");
+                assert!(message.starts_with("after: "), "{message}");
+            }
+        }
+    }
+}
+
+#[test]
+fn only_addresses_of_the_web_leave_as_such() {
+    for (given, shown) in [
+        (json!("https://github.com/acme/web/issues/12"), true),
+        (json!("http://localhost:4001/x"), true),
+        (json!("javascript:alert(1)"), false),
+        (json!("data:text/html,x"), false),
+        (json!("//evil.example"), false),
+        (json!("x"), false),
+        (json!(""), false),
+        (json!(null), false),
+    ] {
+        let mut fake = Fake::new();
+        fake.nodes.get_mut("GithubIssue:I1").expect("an issue")["url"] = given.clone();
+        let document = format!("{{ node(id: \"{}\") {{ ... on GithubIssue {{ url }} }} }}", node_id("GithubIssue:I1"));
+        let expected = if shown { given } else { json!(null) };
+        assert_eq!(run(&Arc::new(fake), &document), json!({"node": {"url": expected}}).to_string());
     }
 }
 

@@ -17,6 +17,8 @@ use super::{
 
 /// Nothing more is taken from subscriptions while so much waits.
 const HIGH_WATER: usize = 64 * 1024;
+/// How a pong begins.
+const PONG: u8 = 0x8a;
 /// Written with one call of the system.
 const SLICES: usize = 24;
 
@@ -60,6 +62,10 @@ impl Frame {
     #[cfg(test)]
     pub(super) fn to_vec(&self) -> Vec<u8> {
         self.rest(0).flatten().copied().collect()
+    }
+
+    fn is_pong(&self) -> bool {
+        self.own.first().is_some_and(|first| *first == PONG)
     }
 
     fn len(&self) -> usize {
@@ -108,6 +114,16 @@ impl Outbox {
         self.replies += frame.len();
         self.push(frame);
         self.replies <= max
+    }
+
+    /// Adds a pong; false as above. One that waits behind everything is replaced: the answer to the last ping is enough.
+    pub(super) fn push_pong(&mut self, frame: Frame, max: usize) -> bool {
+        let untouched = self.frames.len() > 1 || self.written == 0;
+        if let Some(last) = self.frames.pop_back_if(|last| untouched && last.is_pong()) {
+            self.waiting -= last.len();
+            self.replies = self.replies.saturating_sub(last.len());
+        }
+        self.push_reply(frame, max)
     }
 
     /// All bytes that ever left: a client that reads makes it grow.
@@ -252,6 +268,24 @@ mod tests {
             prop_assert_eq!(io.taken, expected);
             prop_assert_eq!(outbox.waiting(), 0);
         }
+    }
+
+    #[test]
+    fn of_pongs_only_the_last_waits_but_none_that_was_begun() {
+        let mut outbox = Outbox::default();
+        assert!(outbox.push_pong(Frame::pong(b"one"), 1000));
+        let mut io = Slow { taken: Vec::new(), steps: vec![1] };
+        flush(&mut outbox, &mut io);
+        for payload in [b"two".as_slice(), b"three", b"four"] {
+            assert!(outbox.push_pong(Frame::pong(payload), 1000));
+        }
+        outbox.push(Frame::text(b"ab", Bytes::new(), b""));
+        assert!(outbox.push_pong(Frame::pong(b"five"), 1000));
+        assert!(!outbox.push_pong(Frame::pong(b"six"), 15), "all but the text are replies");
+        assert_eq!(outbox.waiting(), 4 + 6 + 4 + 5);
+        io.steps = vec![usize::MAX; 9];
+        assert!(flush(&mut outbox, &mut io));
+        assert_eq!(io.taken, *b"\x8a\x03one\x8a\x04four\x81\x02ab\x8a\x03six");
     }
 
     #[test]

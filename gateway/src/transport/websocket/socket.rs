@@ -50,6 +50,8 @@ use crate::{
 /// Pings without any answer after which the other side is gone.
 const UNANSWERED_PINGS: u32 = 3;
 const CURSOR_TIMEOUT: Duration = Duration::from_secs(5);
+/// Bytes of replies that may wait for a client that has not said who it is: one for the longest message, and a little.
+const MOST_FOR_STRANGERS: usize = 128 * 1024;
 /// Who does not read may still come to it, and learn why it was closed.
 const GOODBYE_TO_THE_SLOW: Duration = Duration::from_secs(10);
 
@@ -233,7 +235,11 @@ impl Socket {
         let action = match frame {
             Decoded::Message(Message::Text(text)) => self.protocol.text(&text),
             Decoded::Message(Message::Binary) => Protocol::binary(),
-            Decoded::Message(Message::Ping(payload)) => return self.reply(outbox, Frame::pong(&payload)),
+            Decoded::Message(Message::Ping(payload)) => {
+                let most = self.most_replies();
+                let fits = outbox.push_pong(Frame::pong(&payload), most);
+                return if fits { Ok(()) } else { Err(self.unread(most)) };
+            }
             Decoded::Message(Message::Pong) | Decoded::Part => Action::Nothing,
             Decoded::Message(Message::Close(code)) => return Err(End::Closed(code)),
         };
@@ -266,12 +272,19 @@ impl Socket {
 
     /// Sends what the client asked for by a message: of that it can ask for more than it reads.
     fn reply(&self, outbox: &mut Outbox, frame: Frame) -> Result<(), End> {
+        let most = self.most_replies();
+        if outbox.push_reply(frame, most) { Ok(()) } else { Err(self.unread(most)) }
+    }
+
+    /// How many bytes of replies may wait: little, as long as nobody knows whose they are.
+    fn most_replies(&self) -> usize {
         let most = self.app.live.max_queued_bytes;
-        if outbox.push_reply(frame, most) {
-            return Ok(());
-        }
+        if self.caller.is_some() { most } else { most.min(MOST_FOR_STRANGERS) }
+    }
+
+    fn unread(&self, most: usize) -> End {
         let reason = format!("Too much is unread: {most} bytes of replies may wait");
-        Err(self.met(Limit::QueuedBytes, Close::new(code::UNREAD, reason)))
+        self.met(Limit::QueuedBytes, Close::new(code::UNREAD, reason))
     }
 
     fn met(&self, limit: Limit, close: Close) -> End {

@@ -371,22 +371,27 @@ async fn a_client_sends_only_so_many_messages() {
 
 #[tokio::test]
 async fn replies_that_are_not_read_close_with_their_code() {
-    let gateway = Gateway::start(|config: &mut Config| {
-        config.live.max_queued_bytes = 200_000;
-        config.live.max_messages_per_second = 1_000_000;
-    })
-    .await;
-    let mut client = Client::ready(&gateway).await;
-    let ping = serde_json::json!({"type": "ping", "payload": {"a": "x".repeat(60_000)}}).to_string();
-    // Until the buffers of the system are full, too; then the server says no more but goodbye.
-    let hits = || gateway.app.metrics.encode().contains("mullion_live_limit_hits_total{limit=\"queued_bytes\"} 1\n");
-    while !hits() && client.0.send(Message::text(ping.clone())).await.is_ok() {}
-    let mut got = client.next().await;
-    while got.contains("pong") {
-        got = client.next().await;
+    // Before the client has said who it is, with less.
+    for (known, most) in [(true, 200_000), (false, 100_000_000)] {
+        let gateway = Gateway::start(|config: &mut Config| {
+            config.live.max_queued_bytes = most;
+            config.live.max_messages_per_second = 1_000_000;
+            config.live.init_timeout_milliseconds = 600_000;
+        })
+        .await;
+        let mut client = if known { Client::ready(&gateway).await } else { Client::open(&gateway).await };
+        let ping = serde_json::json!({"type": "ping", "payload": {"a": "x".repeat(60_000)}}).to_string();
+        // Until the buffers of the system are full, too; then the server says no more but goodbye.
+        let hits =
+            || gateway.app.metrics.encode().contains("mullion_live_limit_hits_total{limit=\"queued_bytes\"} 1\n");
+        while !hits() && client.0.send(Message::text(ping.clone())).await.is_ok() {}
+        let mut got = client.next().await;
+        while got.contains("pong") {
+            got = client.next().await;
+        }
+        assert_eq!(got, "close 4413");
+        assert!(client.1.contains("unread"), "{}", client.1);
     }
-    assert_eq!(got, "close 4413");
-    assert!(client.1.contains("unread"), "{}", client.1);
 }
 
 #[tokio::test]

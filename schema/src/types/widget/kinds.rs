@@ -7,7 +7,7 @@ use strum::VariantArray;
 
 use super::{WidgetCommon, common::WidgetProblem, load::Loaded};
 use crate::{
-    cursor::page_request,
+    cursor::Origin,
     enums::WorkItemState,
     error::PortError,
     fields::FieldSet,
@@ -22,21 +22,31 @@ use crate::{
     },
 };
 
-fn request(ctx: &Context<'_>, first: Option<i32>, after: Option<&str>) -> Result<PageRequest, PortError> {
-    let request = page_request(first, after)?;
+/// The list of a widget: as long as it has this source.
+fn origin(widget: &WidgetCommon) -> Origin {
+    Origin::new("Widget", &(widget.view.id.as_str(), &widget.view.source))
+}
+
+fn request(
+    widget: &WidgetCommon,
+    ctx: &Context<'_>,
+    first: Option<i32>,
+    after: Option<&str>,
+) -> Result<PageRequest, PortError> {
+    let request = origin(widget).page_request(first, after)?;
     Ok(PageRequest { fields: FieldSet::of_connection(ctx), ..request })
 }
 
 /// A page of nodes as a connection; nodes of another type than the widget shows are left out.
-pub fn connection<T: FromView>(page: &WorkPage, has_previous: bool) -> Connection<T> {
+pub fn connection<T: FromView>(origin: Origin, page: &WorkPage, has_previous: bool) -> Connection<T> {
     let items = page.items.iter().filter_map(|(at, view)| Some((at.clone(), T::from_view(view.clone())?)));
-    Connection::new(items.collect(), page.has_next, has_previous, page.total)
+    Connection::new(origin, items.collect(), page.has_next, has_previous, page.total)
 }
 
 /// A page of work items with its problems.
-pub fn work_item_connection(load: &Load<WorkPage>, has_previous: bool) -> WorkItemConnection {
+pub fn work_item_connection(origin: Origin, load: &Load<WorkPage>, has_previous: bool) -> WorkItemConnection {
     let problems = load.problems.iter().cloned().map(WidgetProblem).collect();
-    WorkItemConnection::new(connection::<WorkItem>(&load.value, has_previous), problems)
+    WorkItemConnection::new(connection::<WorkItem>(origin, &load.value, has_previous), problems)
 }
 
 async fn nodes<T: FromView>(
@@ -45,9 +55,9 @@ async fn nodes<T: FromView>(
     first: Option<i32>,
     after: Option<String>,
 ) -> Result<Connection<T>, PortError> {
-    let request = request(ctx, first, after.as_deref())?;
+    let request = request(widget, ctx, first, after.as_deref())?;
     match widget.page(ctx, request).await? {
-        Loaded::Work(load) => Ok(connection(&load.value, after.is_some())),
+        Loaded::Work(load) => Ok(connection(origin(widget), &load.value, after.is_some())),
         _ => Err(PortError::internal()),
     }
 }
@@ -70,12 +80,12 @@ impl WorkItemsWidget {
         #[graphql(desc = "How many to return: 1 to 100, 20 if left out.")] first: Option<i32>,
         #[graphql(desc = "Return what comes after this cursor.")] after: Option<String>,
     ) -> Option<Result<WorkItemConnection, PortError>> {
-        let request = match request(ctx, first, after.as_deref()) {
+        let request = match request(&self.0, ctx, first, after.as_deref()) {
             Ok(request) => request,
             Err(error) => return Some(Err(error)),
         };
         Some(match self.0.page(ctx, request).await {
-            Ok(Loaded::Work(load)) => Ok(work_item_connection(&load, after.is_some())),
+            Ok(Loaded::Work(load)) => Ok(work_item_connection(origin(&self.0), &load, after.is_some())),
             Ok(_) => Err(PortError::internal()),
             Err(error) => Err(error),
         })
@@ -192,14 +202,14 @@ impl ActivityWidget {
         #[graphql(desc = "How many to return: 1 to 100, 20 if left out.")] first: Option<i32>,
         #[graphql(desc = "Return what comes after this cursor.")] after: Option<String>,
     ) -> Option<Result<Connection<Activity>, PortError>> {
-        let request = match request(ctx, first, after.as_deref()) {
+        let request = match request(&self.0, ctx, first, after.as_deref()) {
             Ok(request) => request,
             Err(error) => return Some(Err(error)),
         };
         Some(match self.0.page(ctx, request).await {
             Ok(Loaded::Activity(page)) => {
                 let items = page.items.iter().map(|(at, view)| (at.clone(), Activity(view.clone())));
-                Ok(Connection::new(items.collect(), page.has_next, after.is_some(), page.total))
+                Ok(Connection::new(origin(&self.0), items.collect(), page.has_next, after.is_some(), page.total))
             }
             Ok(_) => Err(PortError::internal()),
             Err(error) => Err(error),

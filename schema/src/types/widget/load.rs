@@ -9,7 +9,7 @@ use async_graphql::{Context, SelectionField};
 use futures::lock::Mutex;
 
 use crate::{
-    cursor::page_request,
+    cursor::page_ahead,
     enums::WidgetState,
     error::{ErrorCode, PortError},
     fields::FieldSet,
@@ -46,7 +46,7 @@ impl Hints {
 fn request_of(field: SelectionField<'_>) -> Option<PageRequest> {
     let arguments = Arguments::of(field).ok()?;
     let first = arguments.int("first").map(|first| i32::try_from(first).unwrap_or(i32::MAX));
-    let mut request = page_request(first, arguments.text("after").as_deref()).ok()?;
+    let mut request = page_ahead(first, arguments.text("after").as_deref())?;
     request.fields = FieldSet::of_connection_below(field);
     Some(request)
 }
