@@ -14,7 +14,7 @@ use mullion_resolvers::{
     cache::{epochs::Epochs, nodes::NodeCache},
     clock::Clock,
     engine::{Announcer, Applier, Directory, Engine, Shelf},
-    execution::Executor,
+    execution::{self, Executor},
     live::LiveHub,
     store::{
         Database,
@@ -190,7 +190,12 @@ pub fn build(config: &Config, database: Database, made: Ingredients) -> anyhow::
     let meaning = Arc::new(Meaning(Arc::clone(&services)));
     let worker = Worker::new(services.database.clone(), meaning, around, rules).context("no worker can be made")?;
     let housekeeper = Housekeeper::new(services.database.clone(), config)?;
-    let executor = Executor::new(services, config.cache.response_bytes, counters);
+    let limits = execution::Limits {
+        response_bytes: config.cache.response_bytes,
+        executions: config.limits.max_concurrent_executions,
+        patience: Duration::from_secs(config.server.request_timeout_seconds),
+    };
+    let executor = Executor::new(services, limits, counters);
     let doors = Arc::new(Doors::new(inbox, Arc::clone(&metrics), tasks.clone()));
     Ok(Backend { executor, doors, tasks, worker: Some(worker), follower, metrics, housekeeper })
 }
