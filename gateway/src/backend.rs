@@ -14,7 +14,7 @@ use mullion_resolvers::{
     cache::{epochs::Epochs, nodes::NodeCache},
     clock::Clock,
     engine::{Announcer, Applier, Directory, Engine, Shelf},
-    execution::Executor,
+    execution::{self, Executor},
     live::LiveHub,
     store::{
         Database,
@@ -33,6 +33,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use url::Url;
 
 use crate::{
+    behind::Behind,
     bridge::{Counters, Doors},
     config::Config,
     housekeeping::Housekeeper,
@@ -53,6 +54,8 @@ pub struct Backend {
     pub doors: Arc<Doors>,
     /// Where tasks run: to be closed and waited for at the end.
     pub tasks: TaskTracker,
+    /// The runtime of the inbox, the streams and the live operations.
+    behind: Behind,
     worker: Option<Worker>,
     follower: Option<Follower>,
     metrics: Arc<Metrics>,
@@ -120,6 +123,7 @@ pub async fn check_durability(database: &Database, allowed: bool) -> anyhow::Res
 pub fn build(config: &Config, database: Database, made: Ingredients) -> anyhow::Result<Backend> {
     let Ingredients { key, clock, metrics, allow, webhook_base, bus } = made;
     let tasks = TaskTracker::new();
+    let behind = Behind::new(&tasks)?;
     let vault = Vault::new([STANDARD.encode(key).as_str()]).context("the encryption key cannot be used")?;
     let providers: Arc<Providers> = Arc::new(mullion_resolvers::providers::all());
     let counters = Arc::new(Counters::new(Arc::clone(&metrics)));
@@ -133,7 +137,7 @@ pub fn build(config: &Config, database: Database, made: Ingredients) -> anyhow::
     let epochs = Arc::new(Epochs::default());
     let nodes = NodeCache::new(config.cache.node_bytes);
     let shelf = Arc::new(Shelf::new(database.clone(), nodes, Arc::clone(&epochs)));
-    let hub = LiveHub::new(tasks.clone(), Duration::from_secs(config.live.poll_seconds));
+    let hub = LiveHub::new(behind.tasks().clone(), Duration::from_secs(config.live.poll_seconds));
     let connector = Arc::new(Connector::new(
         database.clone(),
         vault.clone(),
@@ -157,7 +161,7 @@ pub fn build(config: &Config, database: Database, made: Ingredients) -> anyhow::
     let wake = Wake::default();
     let room = Room { deliveries: config.webhooks.max_queued, bytes: config.webhooks.max_queued_bytes };
     let (intake, writer) = Intake::new(database.clone(), room, wake.clone(), Arc::clone(&counters) as _);
-    tasks.spawn(writer.run());
+    behind.tasks().spawn(writer.run());
     let inbox = Inbox::new(database.clone(), vault.clone(), Arc::clone(&providers), Arc::clone(&clock), intake);
     // SQLite has one process; over PostgreSQL there may be others.
     let alone = Duration::from_millis(config.replicas.poll_milliseconds);
@@ -190,19 +194,24 @@ pub fn build(config: &Config, database: Database, made: Ingredients) -> anyhow::
     let meaning = Arc::new(Meaning(Arc::clone(&services)));
     let worker = Worker::new(services.database.clone(), meaning, around, rules).context("no worker can be made")?;
     let housekeeper = Housekeeper::new(services.database.clone(), config)?;
-    let executor = Executor::new(services, config.cache.response_bytes, counters);
+    let limits = execution::Limits {
+        response_bytes: config.cache.response_bytes,
+        executions: config.limits.max_concurrent_executions,
+        patience: Duration::from_secs(config.server.request_timeout_seconds),
+    };
+    let executor = Executor::new(services, limits, counters);
     let doors = Arc::new(Doors::new(inbox, Arc::clone(&metrics), tasks.clone()));
-    Ok(Backend { executor, doors, tasks, worker: Some(worker), follower, metrics, housekeeper })
+    Ok(Backend { executor, doors, tasks, behind, worker: Some(worker), follower, metrics, housekeeper })
 }
 
 impl Backend {
     /// Starts what runs beside requests.
     pub fn start(&mut self, stop: &CancellationToken) {
         if let Some(worker) = self.worker.take() {
-            self.tasks.spawn(worker.run(stop.clone()));
+            self.behind.tasks().spawn(worker.run(stop.clone()));
         }
         if let Some(follower) = self.follower.take() {
-            self.tasks.spawn(follower.run(stop.clone()));
+            self.behind.tasks().spawn(follower.run(stop.clone()));
         }
         let (services, metrics) = (Arc::clone(self.executor.services()), Arc::clone(&self.metrics));
         let housekeeper = self.housekeeper.clone();

@@ -124,7 +124,8 @@ impl Engine for Bridge {
             OperationKind::Query | OperationKind::Subscription => self.executor.query(&caller, operation).await,
         };
         match executed {
-            Executed::Answer(bytes) => Answer::Result(with_request_id(bytes, &parsed.request_id)),
+            Executed::Answer { bytes, internal: false } => Answer::Result(bytes),
+            Executed::Answer { bytes, internal: true } => Answer::Result(with_request_id(bytes, &parsed.request_id)),
             Executed::Refused(errors) => Answer::Refused(refused(errors, &parsed.request_id)),
         }
     }
@@ -169,13 +170,9 @@ impl Engine for Bridge {
     }
 }
 
-/// Internal errors carry the id of the request, under which the log tells the cause. Answers hold them rarely: only then is the
-/// answer read and written again.
+/// Internal errors carry the id of the request, under which the log tells the cause. Answers hold them rarely: only those are read
+/// and written again.
 fn with_request_id(answer: bytes::Bytes, request_id: &str) -> bytes::Bytes {
-    const CODE: &[u8] = b"INTERNAL_SERVER_ERROR";
-    if !answer.windows(CODE.len()).any(|window| window == CODE) {
-        return answer;
-    }
     let Ok(mut value) = serde_json::from_slice::<serde_json::Value>(&answer) else { return answer };
     for error in value.get_mut("errors").and_then(serde_json::Value::as_array_mut).into_iter().flatten() {
         if let Some(extensions) = error.get_mut("extensions").and_then(serde_json::Value::as_object_mut)
@@ -195,6 +192,7 @@ fn refused(errors: Vec<ServerError>, request_id: &str) -> RequestError {
             Some("BAD_USER_INPUT") => ErrorCode::BadUserInput,
             Some("FORBIDDEN") => ErrorCode::Forbidden,
             Some("NOT_FOUND") => ErrorCode::NotFound,
+            Some("RATE_LIMITED") => ErrorCode::RateLimited,
             Some("INTERNAL_SERVER_ERROR") => ErrorCode::InternalServerError,
             _ => ErrorCode::GraphqlValidationFailed,
         }

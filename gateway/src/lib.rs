@@ -4,6 +4,7 @@
 
 pub mod backend;
 mod banner;
+mod behind;
 pub mod boot;
 pub mod bridge;
 pub mod cli;

@@ -1,6 +1,7 @@
 //! Answers the ports of the graph: loaders, caches, live operations, provider adapters, upstream client, vault, inbox, stores.
 
 pub mod answers;
+pub mod background;
 pub mod bus;
 pub mod cache;
 pub mod change;

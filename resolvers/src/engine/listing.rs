@@ -24,6 +24,7 @@ use super::{
     read_lists::{node_refs, opaque_position},
     read_nodes::{node_type, view},
     shelf::Shelf,
+    work::Facts,
 };
 use crate::{
     cache::{epochs::Epochs, kept::Kept},
@@ -55,6 +56,9 @@ pub(super) struct Listing {
     /// How many fetches of the integration had been written before it was read.
     fetches: u64,
     matching: OnceLock<Box<[bool]>>,
+    shown: OnceLock<Arc<[Tag]>>,
+    count: OnceLock<i64>,
+    unsettled: OnceLock<bool>,
     fresh: Mutex<Vec<(FieldSet, Arc<[bool]>)>>,
 }
 
@@ -71,6 +75,7 @@ pub(super) struct Known {
     pub(super) stored: Arc<StoredNode>,
     pub(super) view: Arc<NodeView>,
     pub(super) tag: Tag,
+    pub(super) facts: Facts,
 }
 
 impl Known {
@@ -81,10 +86,42 @@ impl Known {
 }
 
 impl Listing {
+    fn new((window, items): (Window, Vec<Item>), complete: bool, fetches: u64) -> Self {
+        Self {
+            window,
+            items,
+            complete,
+            fetches,
+            matching: OnceLock::new(),
+            shown: OnceLock::new(),
+            count: OnceLock::new(),
+            unsettled: OnceLock::new(),
+            fresh: Mutex::default(),
+        }
+    }
+
     /// For each item, whether it belongs to the list with its filter.
     pub(super) fn matching(&self, matches: impl Fn(&Body) -> bool) -> &[bool] {
         let matches = |item: &Item| item.known.as_ref().is_some_and(|known| matches(&known.stored.body));
         self.matching.get_or_init(|| self.items.iter().map(matches).collect())
+    }
+
+    /// The tags of all that belongs to the list with its filter and can be shown.
+    pub(super) fn shown(&self, matching: &[bool]) -> &Arc<[Tag]> {
+        self.shown.get_or_init(|| {
+            let known = self.items.iter().zip(matching).filter(|(_, matches)| **matches);
+            let known = known.filter_map(|(item, _)| item.known.as_ref()).filter(|known| !known.is_gone());
+            known.map(|known| known.tag.clone()).collect()
+        })
+    }
+
+    /// How many belong to the list with its filter.
+    pub(super) fn count(&self, matching: &[bool]) -> i64 {
+        *self.count.get_or_init(|| {
+            let here = |item: &Item| item.known.as_ref().is_some_and(|known| !known.stored.is_deleted());
+            let matching = matching.iter().zip(&self.items);
+            i64::try_from(matching.filter(|(matches, item)| **matches && here(item)).count()).unwrap_or(i64::MAX)
+        })
     }
 
     /// For each item, whether all that these fields need is known and not out of date.
@@ -92,11 +129,19 @@ impl Listing {
         if let Some((_, fresh)) = self.fresh.lock().iter().find(|(known, _)| known == fields) {
             return Arc::clone(fresh);
         }
-        let is_fresh = |item: &Item| {
+        // A list holds nodes of one type, or of few.
+        let mut needs: Vec<(&str, Option<Vec<&'static str>>)> = Vec::new();
+        let mut is_fresh = |item: &Item| {
             let Some(known) = &item.known else { return false };
-            node_type(integration, item.node.type_name).is_none_or(|kind| known.stored.is_fresh(kind.needs(fields)))
+            let at = needs.iter().position(|(name, _)| *name == item.node.type_name).unwrap_or_else(|| {
+                let kind = node_type(integration, item.node.type_name);
+                needs.push((item.node.type_name, kind.map(|kind| kind.needs(fields).collect())));
+                needs.len() - 1
+            });
+            let needs = needs.get(at).and_then(|(_, needs)| needs.as_ref());
+            needs.is_none_or(|needs| known.stored.is_fresh(needs.iter().copied()))
         };
-        let fresh: Arc<[bool]> = self.items.iter().map(is_fresh).collect();
+        let fresh: Arc<[bool]> = self.items.iter().map(&mut is_fresh).collect();
         let mut known = self.fresh.lock();
         if known.len() >= SELECTIONS {
             known.remove(0);
@@ -107,14 +152,15 @@ impl Listing {
 
     /// Whether it is not known of an item what it is now: whether it passes a filter must be asked first.
     pub(super) fn has_unsettled(&self) -> bool {
-        let mut known = self.items.iter().filter_map(|item| item.known.as_ref());
-        known.any(|known| known.stored.is_stale() && !known.stored.is_deleted())
+        *self.unsettled.get_or_init(|| {
+            let mut known = self.items.iter().filter_map(|item| item.known.as_ref());
+            known.any(|known| known.stored.is_stale() && !known.stored.is_deleted())
+        })
     }
 
     fn bytes(&self) -> usize {
-        let of_item =
-            |item: &Item| ITEM_BYTES + item.known.as_ref().map_or(0, |known| known.stored.body.len() * FIELD_BYTES);
-        self.items.iter().map(of_item).sum()
+        let of_known = |known: &Known| known.stored.body.len() * FIELD_BYTES + Facts::bytes(&known.stored.body);
+        self.items.iter().map(|item| ITEM_BYTES + item.known.as_ref().map_or(0, of_known)).sum()
     }
 }
 
@@ -122,12 +168,14 @@ impl Listing {
 pub(super) struct Listings {
     kept: Kept<List, Arc<Listing>>,
     fetches: Mutex<HashMap<IntegrationId, u64, RandomState>>,
+    /// What is being read from the store: whoever wants it too waits for whoever began.
+    reading: Mutex<HashMap<(TenantId, List), Arc<tokio::sync::Mutex<()>>, RandomState>>,
 }
 
 impl Listings {
     /// At most about `bytes`.
     pub(super) fn new(epochs: Arc<Epochs>, bytes: u64) -> Self {
-        Self { kept: Kept::new(epochs, bytes, None), fetches: Mutex::default() }
+        Self { kept: Kept::new(epochs, bytes, None), fetches: Mutex::default(), reading: Mutex::default() }
     }
 
     /// What a fetch brought was written.
@@ -142,6 +190,39 @@ impl Listings {
     fn get(&self, tenant: &TenantId, list: &List) -> Option<Arc<Listing>> {
         let listing = self.kept.get(tenant, list.clone())?;
         (listing.fetches == self.fetches(&list.integration)).then_some(listing)
+    }
+
+    /// The place of whoever reads a list.
+    fn reading(&self, tenant: &TenantId, list: &List) -> Reader<'_> {
+        let name = (tenant.clone(), list.clone());
+        let turn = Arc::clone(self.reading.lock().entry(name.clone()).or_default());
+        Reader { listings: self, name, turn: Some(turn) }
+    }
+}
+
+/// Who reads a list from the store, or waits for whoever does. The last one leaves nothing behind.
+struct Reader<'l> {
+    listings: &'l Listings,
+    name: (TenantId, List),
+    turn: Option<Arc<tokio::sync::Mutex<()>>>,
+}
+
+impl Reader<'_> {
+    async fn turn(&self) -> Option<tokio::sync::MutexGuard<'_, ()>> {
+        match &self.turn {
+            Some(turn) => Some(turn.lock().await),
+            None => None,
+        }
+    }
+}
+
+impl Drop for Reader<'_> {
+    fn drop(&mut self) {
+        let mut reading = self.listings.reading.lock();
+        self.turn = None;
+        if reading.get(&self.name).is_some_and(|turn| Arc::strong_count(turn) == 1) {
+            reading.remove(&self.name);
+        }
     }
 }
 
@@ -159,6 +240,12 @@ impl Engine {
         if let Some(listing) = listings.get(tenant, list).filter(reaches) {
             return Ok(Some(listing));
         }
+        // A change wakes many who show the same list: one of them reads it.
+        let reader = listings.reading(tenant, list);
+        let _turn = reader.turn().await;
+        if let Some(listing) = listings.get(tenant, list).filter(reaches) {
+            return Ok(Some(listing));
+        }
         let fetches = listings.fetches(&list.integration);
         let noted = self.shelf.head(tenant).await?;
         let Some(window) = self.shelf.window(tenant, list).await? else { return Ok(None) };
@@ -166,8 +253,7 @@ impl Engine {
         let items = known(&self.shelf, integration, places).await?;
         let mut tags = vec![Tag::list(tenant, list), Tag::own(tenant, "Integration", list.integration.as_str())];
         tags.extend(items.iter().filter_map(|item| Some(item.known.as_ref()?.tag.clone())));
-        let listing =
-            Arc::new(Listing { window, items, complete, fetches, matching: OnceLock::new(), fresh: Mutex::default() });
+        let listing = Arc::new(Listing::new((window, items), complete, fetches));
         let bytes = listing.bytes();
         listings.kept.put(tenant, list.clone(), (noted, tags), (Arc::clone(&listing), bytes));
         Ok(Some(listing))
@@ -211,9 +297,109 @@ async fn known(
         let known = stored.map(|stored| Known {
             view: Arc::new(view(&key, &stored, false, None)),
             tag: Tag::node(&integration.tenant, &key),
+            facts: Facts::default(),
             stored,
         });
         Item { position, node, known }
     });
     Ok(items.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use futures::{FutureExt as _, poll};
+    use mullion_schema::{
+        id::{IntegrationId, TenantId},
+        ports::{Filter, List},
+    };
+
+    use super::{Listing, Listings};
+    use crate::{
+        cache::epochs::Epochs,
+        store::{list::Window, tests::bench::start},
+        tag::Tag,
+    };
+
+    /// Lists in memory with an empty one of each of two integrations, at head 3.
+    struct Kept {
+        epochs: Arc<Epochs>,
+        listings: Listings,
+        tenant: TenantId,
+        lists: [List; 2],
+    }
+
+    impl Kept {
+        fn new() -> Self {
+            let (tenant, epochs) = (TenantId::from("acme"), Arc::new(Epochs::default()));
+            epochs.start(&tenant, 3);
+            let listings = Listings::new(Arc::clone(&epochs), 1 << 20);
+            let lists = ["one", "other"].map(|integration| List {
+                integration: integration.into(),
+                parent: None,
+                name: "issues",
+                filter: Filter::new(),
+            });
+            let kept = Self { epochs, listings, tenant, lists };
+            for list in &kept.lists {
+                kept.keep(list);
+            }
+            kept
+        }
+
+        fn keep(&self, list: &List) {
+            let window = Window {
+                next: None,
+                boundary: None,
+                exhausted: true,
+                total: Some(0),
+                fetched_at: start(),
+                stale: false,
+                opaque: None,
+            };
+            let fetches = self.listings.fetches(&list.integration);
+            let listing = Arc::new(Listing::new((window, Vec::new()), true, fetches));
+            let tags = vec![Tag::list(&self.tenant, list)];
+            self.listings.kept.put(&self.tenant, list.clone(), (3, tags), (listing, 0));
+        }
+
+        fn has(&self) -> [bool; 2] {
+            self.lists.each_ref().map(|list| self.listings.get(&self.tenant, list).is_some())
+        }
+    }
+
+    #[test]
+    fn a_fetch_that_nobody_is_told_of_outdates_the_lists_of_its_integration() {
+        let kept = Kept::new();
+        assert_eq!(kept.has(), [true, true]);
+        kept.listings.fetched(&IntegrationId::from("one"));
+        assert_eq!(kept.has(), [false, true], "it may have brought fields, or pages, that the list does not hold");
+        kept.keep(&kept.lists[0]);
+        assert_eq!(kept.has(), [true, true], "what was read after it holds them");
+    }
+
+    #[test]
+    fn a_change_of_a_list_outdates_it_and_another_does_not() {
+        let kept = Kept::new();
+        kept.epochs.advance(&kept.tenant, 4, [&Tag::own(&kept.tenant, "Widget", "1")]);
+        assert_eq!(kept.has(), [true, true]);
+        kept.epochs.advance(&kept.tenant, 5, [&Tag::list(&kept.tenant, &kept.lists[1])]);
+        assert_eq!(kept.has(), [true, false]);
+    }
+
+    #[tokio::test]
+    async fn one_reads_a_list_and_who_gives_up_waiting_for_it_leaves_nothing_behind() {
+        let kept = Kept::new();
+        let reader = |list| kept.listings.reading(&kept.tenant, list);
+        let [one, other] = &kept.lists;
+        let (first, second, foreign) = (reader(one), reader(one), reader(other));
+        let turn = first.turn().await;
+        assert!(poll!(second.turn().boxed()).is_pending(), "the first reads it");
+        assert!(foreign.turn().now_or_never().is_some(), "another list is read beside it");
+        drop(turn);
+        assert!(second.turn().now_or_never().is_some());
+        drop((first, second, foreign));
+        assert!(kept.listings.reading.lock().is_empty());
+    }
 }

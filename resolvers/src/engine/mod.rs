@@ -12,6 +12,7 @@ mod read_nodes;
 mod scope;
 pub mod session;
 mod shelf;
+mod whole;
 mod work;
 
 use std::sync::Arc;

@@ -19,7 +19,7 @@ use super::{
     fetcher::Reading,
     integrations::Integration,
     listing::{Item, Known, Listing, MOST, placed},
-    read_nodes::{NodeWant, node_type},
+    read_nodes::{NodeWant, Trust, node_type},
 };
 use crate::{
     change::{ListRef, NodeRef},
@@ -51,7 +51,17 @@ pub(crate) struct Listed {
 impl Engine {
     /// Reads a page of a list.
     pub(crate) async fn read_list(&self, scope: &Scope, query: &ListQuery) -> Result<Listed, PortError> {
-        let reading = Some(self.fetcher.reading(&query.list.integration));
+        self.read_list_while(scope, query, self.fetcher.reading(&query.list.integration)).await
+    }
+
+    /// The same for who has begun to read of its integration already.
+    pub(super) async fn read_list_while(
+        &self,
+        scope: &Scope,
+        query: &ListQuery,
+        reading: Reading,
+    ) -> Result<Listed, PortError> {
+        let reading = Some(reading);
         let Some(integration) = self.directory.get(&scope.tenant, &query.list.integration).await? else {
             return Err(PortError::not_found("the integration"));
         };
@@ -128,7 +138,9 @@ impl ListReader<'_> {
             Keeping::Window => self.window_at_hand(listing)?,
         };
         let total = match (self.integration.keeping(&self.query.list), listing.window.exhausted) {
-            (Keeping::Window, true) if listing.complete => Some(self.count(listing)),
+            (Keeping::Window, true) if listing.complete => {
+                Some(listing.count(listing.matching(|body| self.matches(body))))
+            }
             _ => listing.window.total,
         };
         self.scope.record_all(items.iter().map(|(_, known)| known.tag.clone()));
@@ -140,7 +152,8 @@ impl ListReader<'_> {
         let start = self.opaque_start();
         let fresh = listing.fresh(&self.integration, &self.query.fields);
         let page = listing.items.iter().zip(fresh.iter()).skip(start).take(self.query.first);
-        let known: Option<Vec<&Known>> = page.map(|(item, fresh)| self.usable(item, *fresh)).collect();
+        let trust = self.engine.trust(self.scope, &self.integration);
+        let known: Option<Vec<&Known>> = page.map(|(item, fresh)| usable(trust, item, *fresh)).collect();
         let known = known?.into_iter().filter(|known| !known.is_gone()).enumerate();
         let items = known.map(|(index, known)| (opaque_position(start + index, &known.view.key.native_id), known));
         Some((items.collect(), listing.items.len() > start + self.query.first))
@@ -154,12 +167,13 @@ impl ListReader<'_> {
         let matching = listing.matching(|body| self.matches(body));
         let mut items: Vec<(Position, &Known)> = Vec::with_capacity(self.query.first + 1);
         let mut covered = true;
+        let trust = self.engine.trust(self.scope, &self.integration);
         for ((item, fresh), matches) in listing.items.iter().zip(fresh.iter()).zip(matching).skip(start) {
             covered = self.covers(Some(window), &item.position);
             if !covered || items.len() > self.query.first {
                 break;
             }
-            let known = self.usable(item, *fresh)?;
+            let known = usable(trust, item, *fresh)?;
             if *matches && !known.is_gone() {
                 items.push((item.position.clone(), known));
             }
@@ -173,18 +187,6 @@ impl ListReader<'_> {
         }
         items.truncate(self.query.first);
         Some((items, full || goes_on))
-    }
-
-    /// The node of an item, if it answers as it is.
-    fn usable<'l>(&self, item: &'l Item, fresh: bool) -> Option<&'l Known> {
-        let known = item.known.as_ref()?;
-        self.engine.is_enough(self.scope, &self.integration, &known.stored, || fresh).then_some(known)
-    }
-
-    fn count(&self, listing: &Listing) -> i64 {
-        let matching = listing.matching(|body| self.matches(body)).iter().zip(&listing.items);
-        let here = |item: &Item| item.known.as_ref().is_some_and(|known| !known.stored.is_deleted());
-        i64::try_from(matching.filter(|(matches, item)| **matches && here(item)).count()).unwrap_or(i64::MAX)
     }
 
     async fn window(&self) -> Result<Option<Window>, PortError> {
@@ -379,6 +381,12 @@ impl ListReader<'_> {
         let count = stored.iter().flatten().filter(|node| !node.is_deleted() && self.matches(&node.body)).count();
         Ok(i64::try_from(count).ok())
     }
+}
+
+/// The node of an item, if it answers as it is.
+fn usable(trust: Trust, item: &Item, fresh: bool) -> Option<&Known> {
+    let known = item.known.as_ref()?;
+    trust.suffices(&known.stored, || fresh).then_some(known)
 }
 
 /// Where an item stands in a list that is kept in the provider's order.

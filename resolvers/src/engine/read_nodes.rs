@@ -5,6 +5,7 @@ use std::{
     sync::Arc,
 };
 
+use chrono::{DateTime, Duration, Utc};
 use futures::future::join_all;
 use mullion_schema::{
     error::PortError,
@@ -136,15 +137,35 @@ impl Engine {
         stored: &StoredNode,
         fresh: impl FnOnce() -> bool,
     ) -> bool {
+        self.trust(scope, integration).suffices(stored, fresh)
+    }
+
+    /// How far what is stored of an integration is trusted at this moment.
+    pub(super) fn trust(&self, scope: &Scope, integration: &Integration) -> Trust {
+        let now = self.clock.now();
+        Trust { now, longest: scope.trust(integration, now), started_at: scope.started_at }
+    }
+}
+
+/// How far what is stored is trusted: to be asked of many nodes at one moment.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Trust {
+    now: DateTime<Utc>,
+    longest: Duration,
+    started_at: DateTime<Utc>,
+}
+
+impl Trust {
+    /// Whether a stored node answers as it is; `fresh` says whether all that is wanted is known and not out of date.
+    pub(super) fn suffices(&self, stored: &StoredNode, fresh: impl FnOnce() -> bool) -> bool {
         // What the provider did not know when it was last asked, and nothing was heard of since, is what there is.
         if stored.is_deleted() || stored.is_unknown() {
             return true;
         }
-        let now = self.clock.now();
         let fetched_at = stored.fetched_at();
         // What a fetch of this execution did not bring although it was asked for, the provider does not have.
-        let asked_just_now = || fetched_at >= scope.started_at && !stored.is_stale();
-        now - fetched_at <= scope.trust(integration, now) && (fresh() || asked_just_now())
+        let asked_just_now = || fetched_at >= self.started_at && !stored.is_stale();
+        self.now - fetched_at <= self.longest && (fresh() || asked_just_now())
     }
 }
 

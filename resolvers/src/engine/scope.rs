@@ -3,7 +3,7 @@
 use std::{
     collections::HashSet,
     sync::{
-        OnceLock,
+        Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -26,6 +26,8 @@ pub struct Scope {
     /// A stricter limit on the age of values than the integration's own, for re-reads while webhooks are silent.
     pub max_age: Option<Duration>,
     tags: Mutex<HashSet<Tag, RandomState>>,
+    /// Tags that belong together and were touched together: those of a whole list, of which a document may ask again and again.
+    groups: Mutex<Vec<Arc<[Tag]>>>,
     stale: AtomicBool,
     noted: OnceLock<i64>,
 }
@@ -38,6 +40,7 @@ impl Scope {
             started_at,
             max_age,
             tags: Mutex::default(),
+            groups: Mutex::default(),
             stale: AtomicBool::new(false),
             noted: OnceLock::new(),
         }
@@ -64,9 +67,21 @@ impl Scope {
         self.tags.lock().extend(tags);
     }
 
+    /// The same for all that something in memory holds: they are looked at once, however often it is read.
+    pub fn record_group(&self, tags: &Arc<[Tag]>) {
+        let mut groups = self.groups.lock();
+        if !groups.iter().any(|known| Arc::ptr_eq(known, tags)) {
+            groups.push(Arc::clone(tags));
+        }
+    }
+
     /// The tags touched so far.
     pub fn tags(&self) -> Vec<Tag> {
-        self.tags.lock().iter().cloned().collect()
+        let mut tags = self.tags.lock();
+        for group in self.groups.lock().drain(..) {
+            tags.extend(group.iter().cloned());
+        }
+        tags.iter().cloned().collect()
     }
 
     /// Notes that the answer holds something that is not current: it is not to be kept.

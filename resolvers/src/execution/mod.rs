@@ -4,20 +4,21 @@ mod digest;
 mod response_cache;
 mod run;
 mod sharing;
+mod turns;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use async_graphql::{Pos, Request, Response, ServerError, Value, Variables, parser::types::ExecutableDocument};
 use bytes::Bytes;
 use mullion_schema::{
     build::{Graph, LiveGraph},
     coerce::Inputs,
-    error::{self, PortError},
+    error::{self, ErrorCode, PortError},
     id::{EventCursor, TenantId},
     ports::{Live, LivePlan, ViewerView},
 };
 
-use self::{response_cache::ResponseCache, run::LiveRun};
+use self::{response_cache::ResponseCache, run::LiveRun, turns::Turns};
 use crate::{
     answers::Services,
     engine::Scope,
@@ -78,7 +79,12 @@ impl Operation {
 #[derive(Debug, Clone)]
 pub enum Executed {
     /// It ran: a serialized response with `data`.
-    Answer(Bytes),
+    Answer {
+        /// The response.
+        bytes: Bytes,
+        /// Whether one of its errors is internal: the id of the request belongs to it.
+        internal: bool,
+    },
     /// It did not run: it does not fit the graph, or its variables do not fit it.
     Refused(Vec<ServerError>),
 }
@@ -92,6 +98,17 @@ pub trait Observe: Send + Sync {
     fn looked_up(&self, result: &'static str);
 }
 
+/// What executions may take.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// What answers may take in memory, about.
+    pub response_bytes: u64,
+    /// How many executions of one tenant run at a time; live operations are not counted.
+    pub executions: usize,
+    /// How long one waits for its turn: as long as somebody waits for its answer.
+    pub patience: Duration,
+}
+
 /// Executes operations over the services.
 pub struct Executor {
     services: Arc<Services>,
@@ -99,6 +116,7 @@ pub struct Executor {
     live: LiveGraph,
     inputs: Inputs,
     responses: ResponseCache,
+    turns: Turns,
     observe: Arc<dyn Observe>,
 }
 
@@ -112,20 +130,25 @@ struct Ran {
 impl Ran {
     fn broken_off(error: &tokio::task::JoinError) -> Self {
         tracing::error!(%error, "an execution broke off");
-        let answer = Executed::Refused(vec![server_error(PortError::internal())]);
+        Self::refused(PortError::internal())
+    }
+
+    fn refused(error: PortError) -> Self {
+        let answer = Executed::Refused(vec![server_error(error)]);
         Self { answer, tags: Vec::new(), noted: 0, reusable: false }
     }
 }
 
 impl Executor {
-    /// An executor whose response cache holds about `response_bytes`.
-    pub fn new(services: Arc<Services>, response_bytes: u64, observe: Arc<dyn Observe>) -> Arc<Self> {
+    /// An executor.
+    pub fn new(services: Arc<Services>, limits: Limits, observe: Arc<dyn Observe>) -> Arc<Self> {
         Arc::new(Self {
             services,
             graph: mullion_schema::build::build(),
             live: mullion_schema::build::build_live(),
             inputs: Inputs::default(),
-            responses: ResponseCache::new(response_bytes),
+            responses: ResponseCache::new(limits.response_bytes),
+            turns: Turns::new(limits.executions, limits.patience),
             observe,
         })
     }
@@ -140,9 +163,9 @@ impl Executor {
         let key: Arc<str> = format!("{}\n{}", caller.permission_set(&operation.document), operation.key()).into();
         let tenant = caller.tenant();
         let epochs = self.services.engine.epochs();
-        if let Some(answer) = self.responses.get(tenant, &key, epochs) {
+        if let Some(bytes) = self.responses.get(tenant, &key, epochs) {
             self.observe.looked_up("hit");
-            return Executed::Answer(answer);
+            return Executed::Answer { bytes, internal: false };
         }
         self.observe.looked_up("miss");
         let operation = match self.checked(operation) {
@@ -201,16 +224,17 @@ impl Executor {
     }
 
     async fn run(&self, caller: &Caller, request: Request, kind: &'static str) -> Ran {
+        let Some(_turn) = self.turns.take(caller.tenant()).await else {
+            let message = "too many operations run at the same time: try again later";
+            return Ran::refused(PortError::new(ErrorCode::RateLimited, message));
+        };
         self.observe.executed(kind);
         let services = &self.services;
         let scope = Arc::new(Scope::new(caller.tenant().clone(), services.clock.now(), None));
         // Before anything is read: what changes meanwhile makes the answer one that is not kept.
         let noted = match services.engine.head(caller.tenant()).await {
             Ok(noted) => noted,
-            Err(error) => {
-                let answer = Executed::Refused(vec![server_error(error)]);
-                return Ran { answer, tags: Vec::new(), noted: 0, reusable: false };
-            }
+            Err(error) => return Ran::refused(error),
         };
         scope.note_head(noted);
         let mut response = self.graph.execute(request.data(services.ports(&caller.viewer, &scope))).await;
@@ -254,18 +278,60 @@ fn answer(response: &Response) -> Executed {
     let refused = matches!(response.data, Value::Null)
         && !response.errors.is_empty()
         && response.errors.iter().all(|error| error.path.is_empty());
-    if refused { Executed::Refused(response.errors.clone()) } else { Executed::Answer(serialized(response)) }
+    if refused {
+        return Executed::Refused(response.errors.clone());
+    }
+    match serde_json::to_vec(response) {
+        Ok(bytes) => Executed::Answer { bytes: bytes.into(), internal: response.errors.iter().any(is_internal) },
+        Err(error) => Executed::Answer { bytes: unserializable(&error), internal: true },
+    }
+}
+
+fn is_internal(error: &ServerError) -> bool {
+    let code = error.extensions.as_ref().and_then(|extensions| extensions.get("code"));
+    matches!(code, Some(Value::String(code)) if *code == ErrorCode::InternalServerError.to_string())
 }
 
 /// A response as bytes.
 fn serialized(response: &Response) -> Bytes {
-    match serde_json::to_vec(response) {
-        Ok(bytes) => Bytes::from(bytes),
-        Err(error) => {
-            tracing::error!(%error, "a response could not be serialized");
-            Bytes::from_static(
-                br#"{"data":null,"errors":[{"message":"internal error","extensions":{"code":"INTERNAL_SERVER_ERROR"}}]}"#,
-            )
+    serde_json::to_vec(response).map_or_else(|error| unserializable(&error), Bytes::from)
+}
+
+fn unserializable(error: &serde_json::Error) -> Bytes {
+    tracing::error!(%error, "a response could not be serialized");
+    Bytes::from_static(
+        br#"{"data":null,"errors":[{"message":"internal error","extensions":{"code":"INTERNAL_SERVER_ERROR"}}]}"#,
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use async_graphql::{PathSegment, Response, ServerError, Value, value};
+
+    use super::{Executed, answer};
+
+    fn response(data: Value, codes: &[&str]) -> Response {
+        let mut response = Response::new(data);
+        response.errors.extend(codes.iter().map(|code| {
+            let mut error = ServerError::new("it failed", None);
+            error.path = vec![PathSegment::Field("widget".into())];
+            error.extensions.get_or_insert_default().set("code", *code);
+            error
+        }));
+        response
+    }
+
+    #[test]
+    fn an_answer_says_whether_one_of_its_errors_is_internal() {
+        let mentioned = value!({ "title": "INTERNAL_SERVER_ERROR" });
+        for (data, codes, expected) in [
+            (value!({ "widget": null }), &[][..], false),
+            (mentioned.clone(), &[], false),
+            (mentioned, &["NOT_FOUND"], false),
+            (value!({ "widget": null }), &["NOT_FOUND", "INTERNAL_SERVER_ERROR"], true),
+        ] {
+            let Executed::Answer { internal, .. } = answer(&response(data, codes)) else { panic!("refused") };
+            assert_eq!(internal, expected, "{codes:?}");
         }
     }
 }

@@ -79,9 +79,9 @@ impl ResponseCache {
         if all.get(&key).is_some_and(|(_, known)| known.ptr_eq(&running)) {
             all.remove(&key);
             drop(all);
-            if let (Executed::Answer(answer), true) = (&ran.answer, ran.reusable) {
+            if let (Executed::Answer { bytes, .. }, true) = (&ran.answer, ran.reusable) {
                 let tags = ran.tags.iter().cloned().collect();
-                self.entries.insert(key, Entry { noted: ran.noted, tags, answer: answer.clone() });
+                self.entries.insert(key, Entry { noted: ran.noted, tags, answer: bytes.clone() });
             }
         }
         ran.answer.clone()

@@ -5,7 +5,6 @@ use std::{collections::HashMap, sync::Arc};
 use futures::StreamExt as _;
 use mullion_schema::{enums::UpdateReason, id::TenantId, ports::LivePlan};
 use parking_lot::Mutex;
-use tokio_util::task::TaskTracker;
 
 use super::{
     Frames, Run, Subscribe,
@@ -14,12 +13,12 @@ use super::{
     operation::{Operation, Watched},
     subscription::Subscriber,
 };
-use crate::{store::stream::AppliedChange, tag::Tag};
+use crate::{background::Background, store::stream::AppliedChange, tag::Tag};
 
 /// All live operations of this process.
 pub struct LiveHub {
     state: Mutex<State>,
-    pub(super) tasks: TaskTracker,
+    tasks: Background,
     /// How often values of integrations whose webhooks are silent are read again, while somebody watches.
     pub(super) reread: std::time::Duration,
 }
@@ -35,8 +34,8 @@ struct State {
 
 impl LiveHub {
     /// A hub whose operations run in `tasks`.
-    pub fn new(tasks: TaskTracker, reread: std::time::Duration) -> Arc<Self> {
-        Arc::new(Self { state: Mutex::default(), tasks, reread })
+    pub fn new(tasks: impl Into<Background>, reread: std::time::Duration) -> Arc<Self> {
+        Arc::new(Self { state: Mutex::default(), tasks: tasks.into(), reread })
     }
 
     /// How many live operations there are.

@@ -13,9 +13,9 @@ use mullion_schema::{
     view::NodeView,
 };
 
-use super::{By, DEEP, Gathered, filter::WorkFilter, problem};
+use super::{By, DEEP, Facts, Gathered, filter::WorkFilter, problem};
 use crate::{
-    engine::{integrations::Integration, session::Session},
+    engine::{integrations::Integration, session::Session, whole::Whole},
     provider::ContainerLists,
 };
 
@@ -23,6 +23,8 @@ use crate::{
 const CONTAINERS: usize = 100;
 /// Items that are read of a list in one go.
 const STEP: usize = 100;
+/// Items in memory that are looked at before others may have their turn.
+const STRETCH: usize = 64;
 
 /// The order of a feed.
 #[derive(Debug, Clone, Copy)]
@@ -47,6 +49,9 @@ struct Container {
     native_id: Arc<str>,
 }
 
+/// Whether an item passes.
+type Admits<'a> = dyn Fn(&Integration, &NodeView, &Facts) -> bool + Sync + 'a;
+
 /// One list to read.
 struct Source<'f> {
     container: &'f Container,
@@ -70,7 +75,8 @@ impl Feed<'_> {
             sources.extend(self.issues(container, filter));
             sources.extend(self.changes(container, filter));
         }
-        let admits = |integration: &Integration, view: &NodeView| filter.admits(integration, view);
+        let admits =
+            |integration: &Integration, view: &NodeView, facts: &Facts| filter.admits(integration, view, facts);
         self.gather(&mut gathered, sources, &admits).await;
         Ok(gathered)
     }
@@ -123,7 +129,7 @@ impl Feed<'_> {
             let filter = states.clone().map(|states| (argument, states)).into_iter().collect();
             Some(Source { container, name, filter, in_order: true })
         });
-        let admits = |integration: &Integration, view: &NodeView| {
+        let admits = |integration: &Integration, view: &NodeView, _: &Facts| {
             source.authors.as_ref().is_none_or(|authors| {
                 let author = view.reference("author");
                 authors.iter().any(|known| {
@@ -144,7 +150,7 @@ impl Feed<'_> {
             let filter = source.branch.clone().map(|branch| (argument, vec![branch])).into_iter().collect();
             Some(Source { container, name, filter, in_order: true })
         });
-        self.gather(&mut gathered, sources.collect(), &|_, _| true).await;
+        self.gather(&mut gathered, sources.collect(), &|_, _, _| true).await;
         Ok(gathered)
     }
 
@@ -155,7 +161,7 @@ impl Feed<'_> {
         let sources = containers.iter().filter_map(|container| {
             Some(Source { container, name: container.lists.messages?, filter: Filter::new(), in_order: true })
         });
-        self.gather(&mut gathered, sources.collect(), &|_, _| true).await;
+        self.gather(&mut gathered, sources.collect(), &|_, _, _| true).await;
         Ok(gathered)
     }
 
@@ -179,19 +185,14 @@ impl Feed<'_> {
             .collect())
     }
 
-    async fn gather(
-        &self,
-        gathered: &mut Gathered,
-        sources: Vec<Source<'_>>,
-        admits: &(dyn Fn(&Integration, &NodeView) -> bool + Sync),
-    ) {
+    async fn gather(&self, gathered: &mut Gathered, sources: Vec<Source<'_>>, admits: &Admits<'_>) {
         for part in join_all(sources.iter().map(|source| self.read(source, admits))).await {
             gathered.join(part);
         }
     }
 
     /// Reads one list as far as the page needs it.
-    async fn read(&self, source: &Source<'_>, admits: &(dyn Fn(&Integration, &NodeView) -> bool + Sync)) -> Gathered {
+    async fn read(&self, source: &Source<'_>, admits: &Admits<'_>) -> Gathered {
         let integration = &source.container.integration;
         let list = List {
             integration: integration.id.clone(),
@@ -204,10 +205,18 @@ impl Feed<'_> {
         let page = self.enough.filter(|page| source.in_order && page.after.is_none());
         let first = page.map_or(STEP, |page| STEP.min(page.first + 1));
         let mut query = ListQuery { list, first, after: None, fields: self.fields.clone() };
+        let scope = self.session.scope();
+        // Batches of this integration wait while the store is looked into.
+        let mut reading = engine.fetcher.reading(&integration.id);
+        if let Some(whole) = engine.whole_list(scope, &query).await
+            && let Some(part) = self.walk(&whole, (source.in_order, first), admits).await
+        {
+            return part;
+        }
         let mut part = Gathered { total: Some(0), ..Gathered::default() };
         let mut looked_at = 0;
         loop {
-            let listed = match engine.read_list(self.session.scope(), &query).await {
+            let listed = match engine.read_list_while(scope, &query, reading).await {
                 Ok(listed) => listed,
                 Err(error) => {
                     part.problems.push(problem(&error, engine.clock.now()));
@@ -215,12 +224,13 @@ impl Feed<'_> {
                     return part;
                 }
             };
+            reading = engine.fetcher.reading(&integration.id);
             part.refreshed_at = listed.refreshed_at;
             let (count, total) = (listed.items.len(), listed.total);
             looked_at += count;
             query.first = STEP;
             query.after = listed.items.last().map(|(position, _)| position.clone()).or(query.after);
-            let admitted = listed.items.into_iter().filter(|(_, view)| admits(integration, view));
+            let admitted = listed.items.into_iter().filter(|(_, view)| admits(integration, view, &Facts::default()));
             part.items.extend(admitted.map(|(listed, view)| (self.position(&listed, &view), view)));
             if let Some(error) = &listed.failure {
                 part.problems.push(problem(error, engine.clock.now()));
@@ -239,6 +249,41 @@ impl Feed<'_> {
                 return part;
             }
         }
+    }
+
+    /// The same over a list that is all in memory, as if it were read page by page, the first with `first` items. `None`: not all
+    /// is known that is needed.
+    async fn walk(&self, whole: &Whole, (in_order, first): (bool, usize), admits: &Admits<'_>) -> Option<Gathered> {
+        let enough = self.enough.filter(|_| in_order);
+        let mut part = Gathered { refreshed_at: Some(whole.refreshed_at()), ..Gathered::default() };
+        let mut tags = Vec::new();
+        let (mut looked_at, mut end_of_page) = (0, first);
+        for item in whole.items() {
+            let (listed, known) = item?;
+            if looked_at == end_of_page {
+                end_of_page += STEP;
+                if enough.is_some_and(|page| part.reaches(page)) {
+                    part.has_more = true;
+                    part.total = Some(whole.count()).filter(|_| part.items.len() == looked_at);
+                    self.session.scope().record_all(tags);
+                    return Some(part);
+                }
+            }
+            looked_at += 1;
+            if enough.is_some() {
+                tags.push(known.tag.clone());
+            }
+            if admits(&whole.integration, &known.view, &known.facts) {
+                part.items.push((self.position(listed, &known.view), Arc::clone(&known.view)));
+            }
+            if looked_at.is_multiple_of(STRETCH) {
+                // One document may ask for many such walks: others have their turn in between.
+                tokio::task::consume_budget().await;
+            }
+        }
+        self.session.scope().record_group(whole.tags());
+        part.total = i64::try_from(part.items.len()).ok();
+        Some(part)
     }
 
     /// Where an item stands in the feed.

@@ -1,15 +1,38 @@
 //! Which work items pass: evaluated over what is known, alike for all providers.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, sync::OnceLock};
 
 use mullion_schema::{
     enums::{WorkItemState, WorkItemType},
     fields::FieldSet,
     ports::WorkItemFilter,
-    view::NodeView,
+    view::{Body, NodeView},
 };
 
 use crate::engine::integrations::Integration;
+
+/// The body keys of a work item that are searched for a text.
+const SEARCHED: [&str; 2] = ["title", "bodyText"];
+
+/// What filters find out about a node, kept with it as long as it is the same.
+#[derive(Default)]
+pub(in crate::engine) struct Facts {
+    state: OnceLock<Option<WorkItemState>>,
+    texts: OnceLock<[Option<Box<str>>; 2]>,
+}
+
+impl Facts {
+    /// How many bytes what is kept of a node takes at most, about.
+    pub(in crate::engine) fn bytes(body: &Body) -> usize {
+        SEARCHED.iter().filter_map(|key| body.get(*key)?.as_str()).map(str::len).sum()
+    }
+
+    /// Whether a text, in small letters, is mentioned.
+    fn mention(&self, view: &NodeView, text: &str) -> bool {
+        let in_small = |key| view.get(key).and_then(serde_json::Value::as_str).map(|text| text.to_lowercase().into());
+        self.texts.get_or_init(|| SEARCHED.map(in_small)).iter().flatten().any(|known| known.contains(text))
+    }
+}
 
 /// A filter, ready to be asked.
 pub(super) struct WorkFilter<'a> {
@@ -51,17 +74,17 @@ impl<'a> WorkFilter<'a> {
     }
 
     /// Whether an item passes.
-    pub(super) fn admits(&self, integration: &Integration, view: &NodeView) -> bool {
-        self.admits_state(view)
+    pub(super) fn admits(&self, integration: &Integration, view: &NodeView, facts: &Facts) -> bool {
+        self.admits_state(view, facts)
             && self.admits_people(integration, view)
             && self.admits_labels(view)
             && self.source.due_before.is_none_or(|limit| view.date("dueOn").is_some_and(|due| due < limit))
-            && self.text.as_ref().is_none_or(|text| mentions(view, text))
+            && self.text.as_ref().is_none_or(|text| facts.mention(view, text))
     }
 
-    fn admits_state(&self, view: &NodeView) -> bool {
+    fn admits_state(&self, view: &NodeView, facts: &Facts) -> bool {
         let Some(states) = &self.source.states else { return true };
-        state_of(view).is_some_and(|state| states.contains(&state))
+        facts.state.get_or_init(|| state_of(view)).is_some_and(|state| states.contains(&state))
     }
 
     fn admits_people(&self, integration: &Integration, view: &NodeView) -> bool {
@@ -92,10 +115,6 @@ impl<'a> WorkFilter<'a> {
 
 fn assignees(view: &NodeView) -> Vec<(&str, &str)> {
     view.references("assignees").unwrap_or_else(|| view.reference("assignee").into_iter().collect())
-}
-
-fn mentions(view: &NodeView, text: &str) -> bool {
-    ["title", "bodyText"].iter().any(|key| view.text(key).is_some_and(|value| value.to_lowercase().contains(text)))
 }
 
 /// The state of a work item in words common to all providers, as its type derives it.

@@ -21,6 +21,7 @@ use mullion_schema::{
     view::NodeView,
 };
 
+pub(super) use self::filter::Facts;
 use self::{
     feed::{Feed, Order},
     filter::WorkFilter,
