@@ -183,13 +183,13 @@ mod tests {
             let held = held.clone();
             let chunks = stream::repeat_with(move || {
                 let _ = &held;
-                Ok::<_, std::convert::Infallible>(Bytes::from_static(&[b'x'; 65_536]))
+                Ok::<_, std::convert::Infallible>(Bytes::from_static(&[b'x'; 16_000]))
             });
             async move { Body::from_stream(chunks.boxed()) }
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let patience = Patience { headers: Duration::from_secs(60), unread: Duration::from_millis(200) };
+        let patience = Patience { headers: Duration::from_mins(1), unread: Duration::from_millis(200) };
         let stop = CancellationToken::new();
         let server = tokio::spawn(serve(listener, Router::new().route("/", get(endless)), patience, stop.clone()));
         let mut client = TcpStream::connect(address).await.unwrap();
