@@ -204,6 +204,9 @@ impl Executor {
         let document = mullion_schema::build::live_document(ExecutableDocument::clone(&operation.document));
         let operation = Operation { document: Arc::new(document), ..operation };
         let plan = mullion_schema::build::plan(&self.live, operation.request()).await?;
+        let scope = Arc::new(Scope::new(caller.tenant().clone(), self.services.clock.now(), None));
+        let ports = self.services.ports(&caller.viewer, &scope);
+        plan.check(&ports).await.map_err(|error| vec![server_error(error)])?;
         let given = resume_after.map(EventCursor::from).or_else(|| after_of(&plan).cloned());
         let after = match given {
             None => None,
