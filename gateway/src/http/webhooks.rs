@@ -129,9 +129,8 @@ pub async fn receive(
     body: Body,
 ) -> Response {
     // Before the body is read: whoever does not know an endpoint costs nothing.
-    let limit = match timeout(DATABASE_PATIENCE, app.webhooks.limit(&provider, &endpoint)).await {
-        Ok(limit) => limit,
-        Err(_) => return unanswered(&app, &provider),
+    let Ok(limit) = timeout(DATABASE_PATIENCE, app.webhooks.limit(&provider, &endpoint)).await else {
+        return unanswered(&app, &provider);
     };
     let Some(limit) = limit else {
         return (StatusCode::NOT_FOUND, "there is no such webhook endpoint\n").into_response();
