@@ -105,6 +105,12 @@ impl Listing {
         fresh
     }
 
+    /// Whether it is not known of an item what it is now: whether it passes a filter must be asked first.
+    pub(super) fn has_unsettled(&self) -> bool {
+        let mut known = self.items.iter().filter_map(|item| item.known.as_ref());
+        known.any(|known| known.stored.is_stale() && !known.stored.is_deleted())
+    }
+
     fn bytes(&self) -> usize {
         let of_item =
             |item: &Item| ITEM_BYTES + item.known.as_ref().map_or(0, |known| known.stored.body.len() * FIELD_BYTES);

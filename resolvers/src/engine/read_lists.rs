@@ -119,7 +119,8 @@ impl ListReader<'_> {
 
     /// The page, where everything that it shows is in memory and nothing has to be asked for.
     fn at_hand(&self, listing: &Listing) -> Option<Listed> {
-        if self.failure.is_some() {
+        let filtered = !self.query.list.filter.is_empty();
+        if self.failure.is_some() || (filtered && listing.has_unsettled()) {
             return None;
         }
         let (items, has_next) = match self.integration.keeping(&self.query.list) {
