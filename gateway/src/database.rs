@@ -32,11 +32,20 @@ pub(crate) async fn open(config: &Config, clock: Arc<dyn Clock>) -> anyhow::Resu
         format!("sqlite://{}", folder.join(FILE).display())
     };
     let options = OpenOptions { max_connections: config.database.max_connections, ..OpenOptions::default() };
-    let opening = Database::open(&url, &options, clock);
-    let Some(place) = Place::of(&url) else { return opening.await.context(CHECK) };
+    let place = Place::of(&url);
+    let opening = async {
+        loop {
+            match Database::open(&url, &options, Arc::clone(&clock)).await {
+                // Until the patience for it ends, below.
+                Err(error) if place.is_some() && error.is_no_connection() => {}
+                opened => return opened,
+            }
+        }
+    };
+    let Some(place) = &place else { return opening.await.context(CHECK) };
     tokio::select! {
         opened = opening => opened.context(CHECK),
-        () = wait_for(&place) => {
+        () = wait_for(place) => {
             let wrong = place.what_is_wrong().await;
             let (host, port) = (&place.host, place.port);
             anyhow::bail!(

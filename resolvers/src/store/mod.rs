@@ -33,7 +33,7 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use sea_orm::{DatabaseConnection, DbBackend, DbErr};
+use sea_orm::{DatabaseConnection, DbBackend, DbErr, RuntimeErr, sqlx};
 use ulid::Ulid;
 
 pub use open::OpenOptions;
@@ -106,6 +106,17 @@ impl StoreError {
     /// Whether the database could not be reached: nothing that was asked of it is to blame.
     pub fn is_outage(&self) -> bool {
         matches!(self, Self::Database(DbErr::Conn(_) | DbErr::ConnectionAcquire(_)))
+    }
+}
+
+impl StoreError {
+    /// Whether no connection could be made in time: the server is not there, or not yet.
+    pub fn is_no_connection(&self) -> bool {
+        match self {
+            Self::Database(DbErr::ConnectionAcquire(_)) => true,
+            Self::Database(DbErr::Conn(RuntimeErr::SqlxError(error))) => matches!(**error, sqlx::Error::PoolTimedOut),
+            _ => false,
+        }
     }
 }
 
