@@ -164,12 +164,15 @@ impl Listing {
     }
 }
 
+/// For each list that is being read: whoever holds the lock reads it.
+type Reading = HashMap<(TenantId, List), Arc<tokio::sync::Mutex<()>>, RandomState>;
+
 /// The lists that are kept.
 pub(super) struct Listings {
     kept: Kept<List, Arc<Listing>>,
     fetches: Mutex<HashMap<IntegrationId, u64, RandomState>>,
     /// What is being read from the store: whoever wants it too waits for whoever began.
-    reading: Mutex<HashMap<(TenantId, List), Arc<tokio::sync::Mutex<()>>, RandomState>>,
+    reading: Mutex<Reading>,
 }
 
 impl Listings {
