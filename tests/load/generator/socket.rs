@@ -13,8 +13,8 @@ use tokio_tungstenite::{
 
 /// Read buffer of a client: it is cleared for each read, so that a large one costs processor time.
 const READ_BUFFER: usize = 4 * 1024;
-/// Sockets that share a source address: well below the ports that an address has.
-const SOCKETS_PER_ADDRESS: usize = 10_000;
+/// Source addresses: a closed connection keeps its port for a minute, and few free ones take long to find.
+const ADDRESSES: usize = 200;
 const SNAPSHOT_END: &str = r#""SNAPSHOT_END""#;
 
 /// What is asked.
@@ -38,9 +38,9 @@ pub(crate) struct Socket {
     stream: WebSocketStream<TcpStream>,
 }
 
-/// The source address of a socket: several, so that ports do not run out.
+/// The source address of a socket: several in turn, so that ports do not run out.
 pub(crate) fn source(number: usize) -> Ipv4Addr {
-    let address = u8::try_from(number / SOCKETS_PER_ADDRESS % 200).unwrap_or_default();
+    let address = u8::try_from(number % ADDRESSES).unwrap_or_default();
     Ipv4Addr::new(127, 0, 0, 2 + address)
 }
 
