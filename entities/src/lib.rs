@@ -8,6 +8,7 @@ pub mod change_container;
 pub mod dashboard;
 pub mod delivery;
 pub mod endpoint;
+pub mod event_socket;
 pub mod integration;
 pub mod lease;
 pub mod list_window;

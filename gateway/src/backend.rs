@@ -15,6 +15,7 @@ use mullion_resolvers::{
     clock::Clock,
     engine::{Announcer, Applier, Directory, Engine, Shelf},
     execution::{self, Executor},
+    listen::{self, Listeners},
     live::LiveHub,
     store::{
         Database,
@@ -29,6 +30,7 @@ use mullion_resolvers::{
     },
 };
 use sea_orm_migration::MigratorTrait;
+use tokio::sync::Notify;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use url::Url;
 
@@ -57,6 +59,7 @@ pub struct Backend {
     /// The runtime of the inbox, the streams and the live operations.
     behind: Behind,
     worker: Option<Worker>,
+    listeners: Option<Listeners>,
     follower: Option<Follower>,
     metrics: Arc<Metrics>,
     housekeeper: Housekeeper,
@@ -163,6 +166,19 @@ pub fn build(config: &Config, database: Database, made: Ingredients) -> anyhow::
     let (intake, writer) = Intake::new(database.clone(), room, wake.clone(), Arc::clone(&counters) as _);
     behind.tasks().spawn(writer.run());
     let inbox = Inbox::new(database.clone(), vault.clone(), Arc::clone(&providers), Arc::clone(&clock), intake);
+    let inbox = Arc::new(inbox);
+    let listening = listen::Parts {
+        id: database.new_id().context("no id can be made")?,
+        database: database.clone(),
+        connector: Arc::clone(&connector),
+        upstream: upstream.clone(),
+        inbox: Arc::clone(&inbox),
+        ear: Arc::clone(&counters) as _,
+        clock: Arc::clone(&clock),
+        jitter: Jitter::random(),
+    };
+    let sockets = Arc::new(Notify::new());
+    let listeners = Listeners::new(listening, Arc::clone(&sockets));
     // SQLite has one process; over PostgreSQL there may be others.
     let alone = Duration::from_millis(config.replicas.poll_milliseconds);
     let looks = Looks { connected: LOOK_CONNECTED.max(alone), alone };
@@ -181,6 +197,7 @@ pub fn build(config: &Config, database: Database, made: Ingredients) -> anyhow::
         clock,
         webhook_base,
         wake: wake.clone(),
+        sockets,
         tasks: tasks.clone(),
     });
     let around = Surroundings {
@@ -201,7 +218,8 @@ pub fn build(config: &Config, database: Database, made: Ingredients) -> anyhow::
     };
     let executor = Executor::new(services, limits, counters);
     let doors = Arc::new(Doors::new(inbox, Arc::clone(&metrics), tasks.clone()));
-    Ok(Backend { executor, doors, tasks, behind, worker: Some(worker), follower, metrics, housekeeper })
+    let (worker, listeners) = (Some(worker), Some(listeners));
+    Ok(Backend { executor, doors, tasks, behind, worker, listeners, follower, metrics, housekeeper })
 }
 
 impl Backend {
@@ -209,6 +227,9 @@ impl Backend {
     pub fn start(&mut self, stop: &CancellationToken) {
         if let Some(worker) = self.worker.take() {
             self.behind.tasks().spawn(worker.run(stop.clone()));
+        }
+        if let Some(listeners) = self.listeners.take() {
+            self.behind.tasks().spawn(listeners.run(stop.clone()));
         }
         if let Some(follower) = self.follower.take() {
             self.behind.tasks().spawn(follower.run(stop.clone()));

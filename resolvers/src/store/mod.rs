@@ -9,6 +9,7 @@ pub mod apply;
 pub mod dashboard;
 mod durability;
 pub mod endpoint;
+pub mod event_socket;
 pub mod inbox;
 pub mod integration;
 pub mod lease;
