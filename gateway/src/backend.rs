@@ -172,6 +172,7 @@ pub fn build(config: &Config, database: Database, made: Ingredients) -> anyhow::
         database: database.clone(),
         connector: Arc::clone(&connector),
         upstream: upstream.clone(),
+        applier: Arc::clone(&applier),
         inbox: Arc::clone(&inbox),
         ear: Arc::clone(&counters) as _,
         clock: Arc::clone(&clock),

@@ -76,18 +76,18 @@ impl Sockets for Services {
         row: &integration::Integration,
         token: ports::Change<Secret>,
     ) -> Result<(), PortError> {
-        match token {
+        let written = match token {
             ports::Change::Keep => return Ok(()),
-            ports::Change::Clear => {
-                self.database.remove_socket_token(&row.tenant, &row.id).await.map_err(internal)?;
-            }
+            ports::Change::Clear => self.database.remove_socket_token(&row.tenant, &row.id).await,
             ports::Change::Set(token) => {
                 let place = Place { tenant: &row.tenant, integration: &row.id, column: SOCKET_TOKEN };
                 let sealed = self.vault.seal(place, &token);
                 let sealed = sealed.map_err(|error| failed("a token could not be sealed", &error))?;
-                self.database.set_socket_token(&row.tenant, &row.id, sealed).await.map_err(internal)?;
+                self.database.set_socket_token(&row.tenant, &row.id, sealed).await
             }
-        }
+        };
+        let change = written.map_err(internal)?.change;
+        self.applier.announce(&row.tenant, &[change]).await;
         self.sockets.notify_one();
         Ok(())
     }

@@ -10,6 +10,7 @@ use super::watch::Watch;
 use crate::{
     answers::Connector,
     clock::Clock,
+    engine::Applier,
     store::{Database, event_socket::EventSocket},
     upstream::{Jitter, Upstream},
     webhook::Inbox,
@@ -32,6 +33,8 @@ pub struct Parts {
     pub connector: Arc<Connector>,
     /// The way to the providers.
     pub upstream: Upstream,
+    /// Tells who watches how a socket stands.
+    pub applier: Arc<Applier>,
     /// Where events go.
     pub inbox: Arc<Inbox>,
     /// Hears what comes.

@@ -101,7 +101,12 @@ impl Watch {
     /// Notes how it stands; whether that worked.
     async fn note(&self, lease: &Lease, (state, message): &Shown, end: &CancellationToken) -> bool {
         match self.parts.database.note_socket(lease, &self.socket, *state, message.as_deref()).await {
-            Ok(()) => true,
+            Ok(noted) => {
+                if let Some(noted) = noted {
+                    self.parts.applier.announce(&self.socket.tenant, &[noted.change]).await;
+                }
+                true
+            }
             Err(StoreError::LeaseLost) => {
                 end.cancel();
                 true

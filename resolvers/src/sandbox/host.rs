@@ -17,6 +17,7 @@ use super::{
     faults::Faults,
     journal::{Entry, Journal, OpenedJournal},
     replay::{record_answer, record_call, replay},
+    socket::Conversation,
     stats::Stats,
 };
 use crate::clock::Clock;
@@ -93,6 +94,30 @@ impl SandboxHost {
             Ok(request) => self.call(hosted, request).await,
             Err(error) => Refusal::bad_input(error.to_string()).into_response(),
         }
+    }
+
+    /// Opens a socket where a provider has them; refused with a response.
+    pub fn converse(&self, request: Request<Bytes>) -> Result<Conversation, Response<Bytes>> {
+        let nothing = || Refusal::not_found("no sockets are opened here").into_response();
+        let (hosted, relative) = self.mounted(request.uri().path()).ok_or_else(nothing)?;
+        let request = relative_request(request, &relative)
+            .map_err(|error| Refusal::bad_input(error.to_string()).into_response())?;
+        let (method, path, now) = (request.method(), request.uri().path(), self.clock.now());
+        hosted.stats.count(method, path);
+        if let Some(rejection) = self.faults.strike(hosted.sandbox.provider(), method, path).rejection {
+            return Err(hosted.sandbox.rejection(now, &request, rejection));
+        }
+        hosted.sandbox.converse(now, &request).unwrap_or_else(|| Err(nothing()))
+    }
+
+    /// The time, as the stand-ins know it.
+    pub fn now(&self) -> DateTime<Utc> {
+        self.clock.now()
+    }
+
+    /// Waits until the stand-ins are to end.
+    pub async fn stopped(&self) {
+        self.token.cancelled().await;
     }
 
     /// The provider with the longest mount that `path` is under, and the path under it.

@@ -9,7 +9,8 @@ use sea_orm::{
     sea_query::{Expr, OnConflict},
 };
 
-use super::{Database, StoreError, lease::Lease, text::clean};
+use super::{Database, StoreError, lease::Lease, stream::Written, text::clean};
+use crate::tag::Tag;
 
 /// How long the hold on a socket lasts that is not renewed: so long after a crash another replica opens it.
 const HOLD: Duration = Duration::from_secs(5);
@@ -55,7 +56,7 @@ impl Database {
         tenant: &TenantId,
         integration: &IntegrationId,
         token: Sealed,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Written<()>, StoreError> {
         let transaction = self.begin_for(tenant).await?;
         let owner = integration::Entity::find_by_id(integration.as_str())
             .filter(integration::Column::Tenant.eq(tenant.as_str()));
@@ -82,24 +83,22 @@ impl Database {
             Expr::cust("CASE WHEN excluded.revision > event_socket.revision THEN excluded.revision ELSE event_socket.revision + 1 END"),
         );
         event_socket::Entity::insert(row).on_conflict(instead).exec_without_returning(&transaction).await?;
-        transaction.commit().await?;
-        Ok(())
+        self.finish(tenant, transaction, (), tags(tenant, integration)).await
     }
 
-    /// Takes the token away; whether there was one.
+    /// Takes the token away, where there is one.
     pub async fn remove_socket_token(
         &self,
         tenant: &TenantId,
         integration: &IntegrationId,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Written<()>, StoreError> {
         let transaction = self.begin_for(tenant).await?;
-        let deleted = event_socket::Entity::delete_many()
+        event_socket::Entity::delete_many()
             .filter(event_socket::Column::Tenant.eq(tenant.as_str()))
             .filter(event_socket::Column::Integration.eq(integration.as_str()))
             .exec(&transaction)
             .await?;
-        transaction.commit().await?;
-        Ok(deleted.rows_affected > 0)
+        self.finish(tenant, transaction, (), tags(tenant, integration)).await
     }
 
     /// The token of an integration's socket, with its revision.
@@ -132,18 +131,18 @@ impl Database {
         self.take_lease(&format!("socket/{integration}"), owner, HOLD).await
     }
 
-    /// Notes how a socket stands, quietly: health is not part of the stream. Nothing is written for a token that was replaced, or
-    /// when another process holds the socket by now.
+    /// Notes how a socket stands. `None`: the token was replaced, so there is nothing to note; an error when another process holds the
+    /// socket by now.
     pub async fn note_socket(
         &self,
         lease: &Lease,
         socket: &EventSocket,
         state: SocketState,
         message: Option<&str>,
-    ) -> Result<(), StoreError> {
-        let transaction = self.begin().await?;
+    ) -> Result<Option<Written<()>>, StoreError> {
+        let transaction = self.begin_for(&socket.tenant).await?;
         lease.check(&transaction).await?;
-        event_socket::Entity::update_many()
+        let noted = event_socket::Entity::update_many()
             .col_expr(event_socket::Column::State, Expr::value(state.to_string()))
             .col_expr(event_socket::Column::Message, Expr::value(message.map(clean)))
             .col_expr(event_socket::Column::ChangedAt, Expr::value(self.now().timestamp_micros()))
@@ -151,8 +150,10 @@ impl Database {
             .filter(event_socket::Column::Revision.eq(socket.revision))
             .exec(&transaction)
             .await?;
-        transaction.commit().await?;
-        Ok(())
+        if noted.rows_affected == 0 {
+            return Ok(None);
+        }
+        self.finish(&socket.tenant, transaction, (), tags(&socket.tenant, &socket.integration)).await.map(Some)
     }
 
     async fn socket_row(
@@ -165,6 +166,11 @@ impl Database {
             .limit(1);
         Ok(found.one(&self.0.reader).await?)
     }
+}
+
+/// What shows an integration shows its socket.
+fn tags(tenant: &TenantId, integration: &IntegrationId) -> Vec<Tag> {
+    vec![Tag::own(tenant, "Integration", integration.as_str())]
 }
 
 fn socket_of(row: event_socket::Model) -> EventSocket {
