@@ -20,6 +20,7 @@ use mullion_resolvers::{
         delivery::HttpCourier,
         host::{HostOptions, SandboxHost},
         journal::Journal,
+        socket::Opening,
     },
     upstream::{
         Connection, QuotaReading, Transport, UpstreamError, UpstreamErrorKind, UpstreamRequest, UpstreamResponse,
@@ -165,8 +166,10 @@ async fn answer(State(host): State<Arc<SandboxHost>>, request: Request<Body>) ->
     let (mut parts, body) = request.into_parts();
     if let Ok(upgrade) = WebSocketUpgrade::from_request_parts(&mut parts, &()).await {
         return match host.converse(Request::from_parts(parts, Bytes::new())) {
-            Ok(conversation) => upgrade.on_upgrade(move |socket| stand_in_socket::serve(host, socket, conversation)),
-            Err(refused) => refused.map(Body::from),
+            Opening::Open(conversation) => {
+                upgrade.on_upgrade(move |socket| stand_in_socket::serve(host, socket, conversation))
+            }
+            Opening::Refused(refused) => refused.map(Body::from),
         };
     }
     let Ok(body) = axum::body::to_bytes(body, BODY).await else {

@@ -66,7 +66,9 @@ impl Sockets for Services {
                 ))),
                 // It is no worse for that: the socket is opened when there is quota again.
                 UpstreamErrorKind::RateLimited => Ok(()),
-                _ => Err(PortError::new(ErrorCode::ProviderUnavailable, format!("{name} does not answer as it should"))),
+                _ => {
+                    Err(PortError::new(ErrorCode::ProviderUnavailable, format!("{name} does not answer as it should")))
+                }
             },
         }
     }

@@ -67,7 +67,8 @@ impl Connector {
     ) -> Result<Option<(Arc<dyn Provider>, Connection)>, StoreError> {
         let Some(row) = self.database.integration(tenant, id).await? else { return Ok(None) };
         let Some(base_url) = self.base_url(&row) else { return Ok(None) };
-        let Some(provider) = self.providers.get(row.provider.as_str()).filter(|known| known.listener().is_some()) else {
+        let Some(provider) = self.providers.get(row.provider.as_str()).filter(|known| known.listener().is_some())
+        else {
             return Ok(None);
         };
         let tokens = Arc::new(SocketToken(self.stored_token(tenant, id)));

@@ -191,7 +191,11 @@ impl Open<'_> {
     }
 
     fn cut_off(&self) -> End {
-        if self.goes.is_some() { End::Gone } else { End::Because(News::Closed("the provider closed the socket".into())) }
+        if self.goes.is_some() {
+            End::Gone
+        } else {
+            End::Because(News::Closed("the provider closed the socket".into()))
+        }
     }
 
     /// When something is to be done although nothing came.

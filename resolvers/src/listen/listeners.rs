@@ -68,11 +68,17 @@ impl Listeners {
     pub async fn run(self, stop: CancellationToken) {
         let mut tasks = JoinSet::new();
         let mut watched: HashMap<IntegrationId, Watched> = HashMap::new();
+        if let Err(error) = self.parts.database.free_sockets().await {
+            tracing::warn!(%error, "the holds of an earlier process could not be ended: they run out");
+        }
         while !stop.is_cancelled() {
             match self.parts.database.event_sockets().await {
                 Ok(sockets) => self.follow(sockets, &mut watched, &mut tasks, &stop),
                 Err(error) => {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "the sockets for events could not be read");
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "the sockets for events could not be read"
+                    );
                 }
             }
             tokio::select! {
@@ -104,12 +110,12 @@ impl Listeners {
             stays
         });
         for socket in sockets {
-            if !watched.contains_key(&socket.integration) {
+            watched.entry(socket.integration.clone()).or_insert_with(|| {
                 let known = Watched { revision: socket.revision, stop: stop.child_token() };
-                let watch = Watch { parts: Arc::clone(&self.parts), socket: socket.clone() };
+                let watch = Watch { parts: Arc::clone(&self.parts), socket };
                 tasks.spawn(watch.run(known.stop.clone()));
-                watched.insert(socket.integration, known);
-            }
+                known
+            });
         }
     }
 }

@@ -17,7 +17,7 @@ use super::{
     faults::Faults,
     journal::{Entry, Journal, OpenedJournal},
     replay::{record_answer, record_call, replay},
-    socket::Conversation,
+    socket::Opening,
     stats::Stats,
 };
 use crate::clock::Clock;
@@ -96,18 +96,20 @@ impl SandboxHost {
         }
     }
 
-    /// Opens a socket where a provider has them; refused with a response.
-    pub fn converse(&self, request: Request<Bytes>) -> Result<Conversation, Response<Bytes>> {
-        let nothing = || Refusal::not_found("no sockets are opened here").into_response();
-        let (hosted, relative) = self.mounted(request.uri().path()).ok_or_else(nothing)?;
-        let request = relative_request(request, &relative)
-            .map_err(|error| Refusal::bad_input(error.to_string()).into_response())?;
+    /// Opens a socket where a provider has them.
+    pub fn converse(&self, request: Request<Bytes>) -> Opening {
+        let nothing = || Opening::Refused(Refusal::not_found("no sockets are opened here").into_response());
+        let Some((hosted, relative)) = self.mounted(request.uri().path()) else { return nothing() };
+        let request = match relative_request(request, &relative) {
+            Ok(request) => request,
+            Err(error) => return Opening::Refused(Refusal::bad_input(error.to_string()).into_response()),
+        };
         let (method, path, now) = (request.method(), request.uri().path(), self.clock.now());
         hosted.stats.count(method, path);
         if let Some(rejection) = self.faults.strike(hosted.sandbox.provider(), method, path).rejection {
-            return Err(hosted.sandbox.rejection(now, &request, rejection));
+            return Opening::Refused(hosted.sandbox.rejection(now, &request, rejection));
         }
-        hosted.sandbox.converse(now, &request).unwrap_or_else(|| Err(nothing()))
+        hosted.sandbox.converse(now, &request).unwrap_or_else(nothing)
     }
 
     /// The time, as the stand-ins know it.

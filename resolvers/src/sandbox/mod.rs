@@ -62,8 +62,8 @@ pub trait Sandbox: Send + Sync {
     /// It is not journalled and comes after the replay, so it must not use up an id that an act would get.
     fn add_webhook(&self, url: &str, secret: &str);
 
-    /// Opens a socket at this path; `None`: there are none there. Refused with a response.
-    fn converse(&self, _now: DateTime<Utc>, _request: &ApiRequest) -> Option<Result<socket::Conversation, ApiResponse>> {
+    /// Opens a socket at this path; `None`: there are none there.
+    fn converse(&self, _now: DateTime<Utc>, _request: &ApiRequest) -> Option<socket::Opening> {
         None
     }
 

@@ -5,12 +5,22 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use tokio::sync::mpsc;
 
+use super::ApiResponse;
+
 /// A socket that a client opened at a stand-in.
 pub struct Conversation {
     /// The texts that the stand-in sends. When there will be no more, the socket is closed.
     pub texts: mpsc::UnboundedReceiver<String>,
     /// Its end of the socket.
     pub stand_in: Arc<dyn Converses>,
+}
+
+/// What comes of the wish to open one.
+pub enum Opening {
+    /// It is open.
+    Open(Conversation),
+    /// It is refused.
+    Refused(ApiResponse),
 }
 
 /// A stand-in's end of a socket.

@@ -5,7 +5,8 @@ use std::time::Duration;
 use mullion_entities::{event_socket, integration, sealed::Sealed};
 use mullion_schema::id::{IntegrationId, TenantId};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    ActiveValue::Set,
+    ColumnTrait, ConnectionTrait as _, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
     sea_query::{Expr, OnConflict},
 };
 
@@ -124,6 +125,18 @@ impl Database {
         let rows =
             event_socket::Entity::find().order_by_asc(event_socket::Column::Integration).all(&self.0.reader).await?;
         Ok(rows.into_iter().map(socket_of).collect())
+    }
+
+    /// On SQLite, which one process has, the holds of an earlier one are over: nothing waits for them to run out.
+    pub async fn free_sockets(&self) -> Result<(), StoreError> {
+        if !self.is_sqlite() {
+            return Ok(());
+        }
+        let transaction = self.begin().await?;
+        let sql = "UPDATE lease SET owner = '', expires_at = 0 WHERE name >= 'socket/' AND name < 'socket0'";
+        transaction.execute_unprepared(sql).await?;
+        transaction.commit().await?;
+        Ok(())
     }
 
     /// Takes or renews the hold on a socket. `None`: another process has it.

@@ -53,14 +53,14 @@ fn usable(client: &Result<Client, String>) -> Result<&Client, UpstreamError> {
 }
 
 fn public(base: fn() -> ClientBuilder) -> Result<Client, String> {
-    base().https_only(true).dns_resolver(Arc::new(PublicResolver)).build().map_err(not_built)
+    base().https_only(true).dns_resolver(Arc::new(PublicResolver)).build().map_err(|error| not_built(&error))
 }
 
 fn listed(base: fn() -> ClientBuilder) -> Result<Client, String> {
-    base().build().or_else(|_| base().tls_certs_only([]).build()).map_err(not_built)
+    base().build().or_else(|_| base().tls_certs_only([]).build()).map_err(|error| not_built(&error))
 }
 
-fn not_built(error: reqwest::Error) -> String {
+fn not_built(error: &reqwest::Error) -> String {
     format!("the HTTP client could not be built: {error}")
 }
 

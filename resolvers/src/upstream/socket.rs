@@ -147,7 +147,11 @@ mod tests {
     #[test]
     fn a_socket_lies_at_the_integration_s_host_or_below_it() {
         for (base, address, expected) in [
-            ("https://chat.example/api/", "wss://wss-primary.chat.example/link/?ticket=1", Some("https://wss-primary.chat.example/link/?ticket=1")),
+            (
+                "https://chat.example/api/",
+                "wss://wss-primary.chat.example/link/?ticket=1",
+                Some("https://wss-primary.chat.example/link/?ticket=1"),
+            ),
             ("https://chat.example/api/", "wss://chat.example/link", Some("https://chat.example/link")),
             ("http://127.0.0.1:4001/chat", "ws://127.0.0.1:4001/chat/link", Some("http://127.0.0.1:4001/chat/link")),
             ("https://chat.example/api/", "wss://evilchat.example/link", None),

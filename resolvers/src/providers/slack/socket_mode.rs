@@ -45,9 +45,9 @@ fn read(frame: &str) -> Frame {
         Some("hello") => Frame::Ready,
         Some("disconnect") => match text(&frame, "reason") {
             Some("link_disabled") => Frame::Disabled(DISABLED),
-            Some("too_many_websockets") => {
-                Frame::Dropped("the app has as many sockets open as Slack lets it have (10): close those of other programs")
-            }
+            Some("too_many_websockets") => Frame::Dropped(
+                "the app has as many sockets open as Slack lets it have (10): close those of other programs",
+            ),
             // `warning`, `refresh_requested`, and what may be added: the socket will be closed, and another may be opened.
             _ => Frame::Renew,
         },
@@ -79,13 +79,15 @@ mod tests {
     fn frames_mean_what_slack_documents() {
         let hello = json!({"type": "hello", "connection_info": {"app_id": "A1"}, "num_connections": 1});
         assert_eq!(read(&hello.to_string()), Frame::Ready);
-        let reason = |reason: &str| read(&json!({"type": "disconnect", "reason": reason, "debug_info": {}}).to_string());
+        let reason =
+            |reason: &str| read(&json!({"type": "disconnect", "reason": reason, "debug_info": {}}).to_string());
         assert_eq!(reason("warning"), Frame::Renew);
         assert_eq!(reason("refresh_requested"), Frame::Renew);
         assert_eq!(reason("something_new"), Frame::Renew);
         assert!(matches!(reason("link_disabled"), Frame::Disabled(_)));
         assert!(matches!(reason("too_many_websockets"), Frame::Dropped(_)));
-        let command = json!({"type": "slash_commands", "envelope_id": "e1", "payload": {}, "accepts_response_payload": true});
+        let command =
+            json!({"type": "slash_commands", "envelope_id": "e1", "payload": {}, "accepts_response_payload": true});
         assert_eq!(read(&command.to_string()), Frame::Acknowledge(r#"{"envelope_id":"e1"}"#.into()));
         let bare = json!({"type": "events_api", "envelope_id": "e2"});
         assert_eq!(read(&bare.to_string()), Frame::Acknowledge(r#"{"envelope_id":"e2"}"#.into()));

@@ -3,6 +3,7 @@
 pub(crate) mod bench;
 mod counts;
 mod durability;
+mod event_sockets;
 pub(crate) mod inbox;
 mod laws;
 mod leases;

@@ -32,7 +32,7 @@ use self::{
     request::{Answer, Args},
 };
 use crate::sandbox::{
-    ActError, Acted, ApiRequest, ApiResponse, CallOutcome, OutgoingWebhook, Rejection, Sandbox, socket::Conversation,
+    ActError, Acted, ApiRequest, ApiResponse, CallOutcome, OutgoingWebhook, Rejection, Sandbox, socket::Opening,
 };
 
 /// Slack's stand-in.
@@ -174,7 +174,7 @@ impl Sandbox for SlackSandbox {
         }
     }
 
-    fn converse(&self, now: DateTime<Utc>, request: &ApiRequest) -> Option<Result<Conversation, ApiResponse>> {
+    fn converse(&self, now: DateTime<Utc>, request: &ApiRequest) -> Option<Opening> {
         if method_of(request) != "link" {
             return None;
         }
@@ -186,7 +186,8 @@ impl Sandbox for SlackSandbox {
         let debugged = given("debug_reconnects").is_some_and(|value| value == "true");
         let sockets = std::sync::Arc::clone(&self.world.read().sockets);
         let opened = sockets.open(now, &given("ticket").unwrap_or_default(), debugged);
-        Some(opened.ok_or_else(|| request::forbidden(self.next_number())))
+        let refused = || Opening::Refused(request::forbidden(self.next_number()));
+        Some(opened.map_or_else(refused, Opening::Open))
     }
 
     fn recorded(&self) -> Value {

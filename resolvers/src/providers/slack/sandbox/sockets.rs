@@ -334,8 +334,12 @@ mod tests {
         assert!(events(&mut one, &mut other).is_empty());
         one.stand_in.tick(at(3_000));
         let again = events(&mut one, &mut other);
-        assert_eq!((again.len(), &again[0]["retry_attempt"], &again[0]["retry_reason"]), (1, &json!(1), &json!("timeout")));
-        let acknowledge = |text: &Value| one.stand_in.hear(at(3_000), &json!({ "envelope_id": text["envelope_id"] }).to_string());
+        assert_eq!(
+            (again.len(), &again[0]["retry_attempt"], &again[0]["retry_reason"]),
+            (1, &json!(1), &json!("timeout"))
+        );
+        let acknowledge =
+            |text: &Value| one.stand_in.hear(at(3_000), &json!({ "envelope_id": text["envelope_id"] }).to_string());
         acknowledge(&first[0]);
         assert_eq!(sockets.describe()["unacknowledged"], 1, "that envelope was given up");
         acknowledge(&again[0]);
