@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use futures::{FutureExt as _, future::BoxFuture};
-use mullion_schema::id::TenantId;
+use mullion_schema::id::{NodeKey, TenantId};
 
 use super::{
     Announcer, Shelf,
@@ -91,6 +91,15 @@ impl Sink for Applier {
             })
         }
         .boxed()
+    }
+
+    fn doubt(&self, integration: &Integration, wants: &[FetchWant]) {
+        let nodes = wants.iter().filter_map(|want| match want {
+            FetchWant::Node { node, .. } => Some(node),
+            FetchWant::Lookup { .. } | FetchWant::Page(_) => None,
+        });
+        let keys = nodes.map(|node| NodeKey::new(&integration.id, node.type_name, Arc::clone(&node.native_id)));
+        self.shelf.doubt(&integration.tenant, &integration.id, keys);
     }
 
     fn credential(&self, integration: Arc<Integration>, refused: bool) -> BoxFuture<'_, ()> {
