@@ -23,7 +23,9 @@ use tokio_util::task::TaskTracker;
 use mullion_schema::{error::PortError, id::TenantId};
 
 use self::fetcher::Fetcher;
-pub use self::{announcer::Announcer, apply::Applier, claims::Claims, directory::Directory, scope::Scope, shelf::Shelf};
+pub use self::{
+    announcer::Announcer, apply::Applier, claims::Claims, directory::Directory, scope::Scope, shelf::Shelf,
+};
 pub(crate) use self::{failure::port_error, shelf::internal};
 use crate::{cache::epochs::Epochs, clock::Clock};
 

@@ -37,7 +37,8 @@ impl Database {
     ) -> Result<Vec<Claim>, StoreError> {
         let now = self.lease_clock();
         let since = self.0.clock.now().timestamp_micros();
-        let rows = values(subjects, |subject| format!("($1, '{subject}', $2, {since}, {now} + {})", CLAIMED.as_micros()));
+        let rows =
+            values(subjects, |subject| format!("($1, '{subject}', $2, {since}, {now} + {})", CLAIMED.as_micros()));
         let sql = format!(
             "INSERT INTO claim (integration, subject, owner, since, expires_at) VALUES {rows} \
              ON CONFLICT (integration, subject) DO UPDATE SET owner = excluded.owner, since = excluded.since, \
@@ -67,8 +68,11 @@ impl Database {
             .filter(claim::Column::Subject.is_in(subjects))
             .all(&self.0.reader)
             .await?;
-        let claim =
-            |row: claim::Model| Claim { done: row.owner.is_empty(), since: from_micros(row.since), subject: row.subject };
+        let claim = |row: claim::Model| Claim {
+            done: row.owner.is_empty(),
+            since: from_micros(row.since),
+            subject: row.subject,
+        };
         Ok(rows.into_iter().map(claim).collect())
     }
 
