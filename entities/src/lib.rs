@@ -5,6 +5,7 @@
 pub mod api_key;
 pub mod change;
 pub mod change_container;
+pub mod claim;
 pub mod dashboard;
 pub mod delivery;
 pub mod endpoint;
@@ -14,6 +15,8 @@ pub mod lease;
 pub mod list_window;
 pub mod member;
 pub mod node;
+pub mod presence;
+pub mod quota;
 pub mod sealed;
 pub mod setting;
 pub mod stream_head;

@@ -6,16 +6,16 @@ use anyhow::Context;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use mullion_migrations::Migrator;
 use mullion_resolvers::{
-    answers::{Connector, Cursors, Providers, Rows, Services},
+    answers::{Connector, Cursors, Providers, Rows, Services, SharedQuotas},
     bus::{
         Bus,
         follower::{Follower, Looks},
     },
     cache::{epochs::Epochs, nodes::NodeCache},
     clock::Clock,
-    engine::{Announcer, Applier, Directory, Engine, Shelf},
+    engine::{Announcer, Applier, Claims, Directory, Engine, Shelf},
     execution::{self, Executor},
-    listen::{self, Listeners},
+    listen::{self, Ear, Listeners},
     live::LiveHub,
     store::{
         Database,
@@ -30,7 +30,6 @@ use mullion_resolvers::{
     },
 };
 use sea_orm_migration::MigratorTrait;
-use tokio::sync::Notify;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use url::Url;
 
@@ -136,7 +135,14 @@ pub fn build(config: &Config, database: Database, made: Ingredients) -> anyhow::
         ..Limits::default()
     };
     let guard = AddressGuard::new(config.upstream.allow.iter().chain(&allow));
-    let upstream = Upstream::new(guard, limits, Arc::clone(&clock), Arc::clone(&counters) as _, Jitter::random());
+    let mut upstream = Upstream::new(guard, limits, Arc::clone(&clock), Arc::clone(&counters) as _, Jitter::random());
+    // SQLite has one process; over PostgreSQL there may be others.
+    let mut claims = Claims::alone();
+    if !database.is_sqlite() {
+        let quotas = SharedQuotas { database: database.clone(), tasks: tasks.clone() };
+        upstream = upstream.with_board(Arc::new(quotas));
+        claims = Claims::shared(database.clone())?;
+    }
     let epochs = Arc::new(Epochs::default());
     let nodes = NodeCache::new(config.cache.node_bytes);
     let shelf = Arc::new(Shelf::new(database.clone(), nodes, Arc::clone(&epochs)));
@@ -158,29 +164,14 @@ pub fn build(config: &Config, database: Database, made: Ingredients) -> anyhow::
     let announcer = Arc::new(own);
     let applier = Arc::new(Applier::new(Arc::clone(&shelf), Arc::clone(&announcer)));
     let rows = Rows::new(&epochs);
-    let engine =
-        Arc::new(Engine::new(shelf, directory, Arc::clone(&applier), epochs, (Arc::clone(&clock), tasks.clone())));
+    let applying = (Arc::clone(&applier), claims);
+    let engine = Arc::new(Engine::new(shelf, directory, applying, epochs, (Arc::clone(&clock), tasks.clone())));
     let cursors = Cursors::new(&vault);
     let wake = Wake::default();
     let room = Room { deliveries: config.webhooks.max_queued, bytes: config.webhooks.max_queued_bytes };
     let (intake, writer) = Intake::new(database.clone(), room, wake.clone(), Arc::clone(&counters) as _);
     behind.tasks().spawn(writer.run());
     let inbox = Inbox::new(database.clone(), vault.clone(), Arc::clone(&providers), Arc::clone(&clock), intake);
-    let inbox = Arc::new(inbox);
-    let listening = listen::Parts {
-        id: database.new_id().context("no id can be made")?,
-        database: database.clone(),
-        connector: Arc::clone(&connector),
-        upstream: upstream.clone(),
-        applier: Arc::clone(&applier),
-        inbox: Arc::clone(&inbox),
-        ear: Arc::clone(&counters) as _,
-        clock: Arc::clone(&clock),
-        jitter: Jitter::random(),
-    };
-    let sockets = Arc::new(Notify::new());
-    let listeners = Listeners::new(listening, Arc::clone(&sockets));
-    // SQLite has one process; over PostgreSQL there may be others.
     let alone = Duration::from_millis(config.replicas.poll_milliseconds);
     let looks = Looks { connected: LOOK_CONNECTED.max(alone), alone };
     let follower = (!database.is_sqlite()).then(|| Follower { database: database.clone(), announcer, bus, looks });
@@ -198,7 +189,7 @@ pub fn build(config: &Config, database: Database, made: Ingredients) -> anyhow::
         clock,
         webhook_base,
         wake: wake.clone(),
-        sockets,
+        sockets: Arc::default(),
         tasks: tasks.clone(),
     });
     let around = Surroundings {
@@ -211,6 +202,8 @@ pub fn build(config: &Config, database: Database, made: Ingredients) -> anyhow::
     let rules = worker::Rules { max_attempts: config.webhooks.max_attempts, parallel };
     let meaning = Arc::new(Meaning(Arc::clone(&services)));
     let worker = Worker::new(services.database.clone(), meaning, around, rules).context("no worker can be made")?;
+    let inbox = Arc::new(inbox);
+    let listeners = Some(listeners(&services, &inbox, Arc::clone(&counters) as _)?);
     let housekeeper = Housekeeper::new(services.database.clone(), config)?;
     let limits = execution::Limits {
         response_bytes: config.cache.response_bytes,
@@ -219,8 +212,24 @@ pub fn build(config: &Config, database: Database, made: Ingredients) -> anyhow::
     };
     let executor = Executor::new(services, limits, counters);
     let doors = Arc::new(Doors::new(inbox, Arc::clone(&metrics), tasks.clone()));
-    let (worker, listeners) = (Some(worker), Some(listeners));
+    let worker = Some(worker);
     Ok(Backend { executor, doors, tasks, behind, worker, listeners, follower, metrics, housekeeper })
+}
+
+/// Who listens to providers that send their events over a socket.
+fn listeners(services: &Services, inbox: &Arc<Inbox>, ear: Arc<dyn Ear>) -> anyhow::Result<Listeners> {
+    let parts = listen::Parts {
+        id: services.database.new_id().context("no id can be made")?,
+        database: services.database.clone(),
+        connector: Arc::clone(&services.connector),
+        upstream: services.upstream.clone(),
+        applier: Arc::clone(&services.applier),
+        inbox: Arc::clone(inbox),
+        ear,
+        clock: Arc::clone(&services.clock),
+        jitter: Jitter::random(),
+    };
+    Ok(Listeners::new(parts, Arc::clone(&services.sockets)))
 }
 
 impl Backend {

@@ -13,6 +13,7 @@ mod own;
 mod pool;
 mod retention;
 mod stream;
+mod together;
 
 /// Makes a test on each database of every case.
 macro_rules! on_both_databases {

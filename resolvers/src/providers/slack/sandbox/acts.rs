@@ -27,9 +27,9 @@ pub(super) fn list() -> Vec<(&'static str, Value)> {
         ("set_topic", json!({ "channel": "incidents", "topic": "API degraded" })),
         ("change_user", json!({ "user": "gracelin", "status_text": "At lunch", "status_emoji": ":ramen:" })),
         ("join_channel", json!({ "channel": "leads", "user": "gracelin" })),
+        ("verify_url", json!({ "challenge": "3eZbrw1aBm2rZgRNFdxV2595E9CY3gmdALWMmHkvFXO7tYXAYM8P" })),
         ("disconnect_sockets", json!({ "reason": "refresh_requested" })),
         ("lose_acknowledgements", json!({ "count": 1 })),
-        ("verify_url", json!({ "challenge": "3eZbrw1aBm2rZgRNFdxV2595E9CY3gmdALWMmHkvFXO7tYXAYM8P" })),
     ]
 }
 
