@@ -8,6 +8,7 @@ pub mod change_container;
 pub mod claim;
 pub mod dashboard;
 pub mod delivery;
+pub mod delivery_body;
 pub mod endpoint;
 pub mod event_socket;
 pub mod integration;

@@ -24,6 +24,7 @@ mod m0016_create_event_socket;
 mod m0018_create_claim;
 mod m0019_create_quota;
 mod m0020_create_presence;
+mod m0021_create_delivery_body;
 
 /// Runs the migrations.
 #[derive(Debug)]
@@ -52,6 +53,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0018_create_claim::Migration),
             Box::new(m0019_create_quota::Migration),
             Box::new(m0020_create_presence::Migration),
+            Box::new(m0021_create_delivery_body::Migration),
         ]
     }
 }
