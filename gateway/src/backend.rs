@@ -26,7 +26,7 @@ use mullion_resolvers::{
     webhook::{
         Inbox, Wake,
         intake::{Intake, Room},
-        worker::{self, Meaning, Surroundings, Worker},
+        worker::{self, Meaning, Outcome, Surroundings, Worker},
     },
 };
 use sea_orm_migration::MigratorTrait;
@@ -36,7 +36,7 @@ use url::Url;
 use crate::{
     behind::Behind,
     bridge::{Counters, Doors},
-    config::Config,
+    config::{Config, Webhooks},
     housekeeping::Housekeeper,
     telemetry::metrics::Metrics,
 };
@@ -192,16 +192,7 @@ pub fn build(config: &Config, database: Database, made: Ingredients) -> anyhow::
         sockets: Arc::default(),
         tasks: tasks.clone(),
     });
-    let around = Surroundings {
-        wake,
-        outcome: Arc::clone(&counters) as _,
-        clock: Arc::clone(&services.clock),
-        jitter: Jitter::random(),
-    };
-    let parallel = if services.database.is_sqlite() { 1 } else { config.webhooks.workers };
-    let rules = worker::Rules { max_attempts: config.webhooks.max_attempts, parallel };
-    let meaning = Arc::new(Meaning(Arc::clone(&services)));
-    let worker = Worker::new(services.database.clone(), meaning, around, rules).context("no worker can be made")?;
+    let worker = Some(worker(&services, wake, Arc::clone(&counters) as _, &config.webhooks)?);
     let inbox = Arc::new(inbox);
     let listeners = Some(listeners(&services, &inbox, Arc::clone(&counters) as _)?);
     let housekeeper = Housekeeper::new(services.database.clone(), config)?;
@@ -212,8 +203,21 @@ pub fn build(config: &Config, database: Database, made: Ingredients) -> anyhow::
     };
     let executor = Executor::new(services, limits, counters);
     let doors = Arc::new(Doors::new(inbox, Arc::clone(&metrics), tasks.clone()));
-    let worker = Some(worker);
     Ok(Backend { executor, doors, tasks, behind, worker, listeners, follower, metrics, housekeeper })
+}
+
+/// Who works the inbox.
+fn worker(
+    services: &Arc<Services>,
+    wake: Wake,
+    outcome: Arc<dyn Outcome>,
+    webhooks: &Webhooks,
+) -> anyhow::Result<Worker> {
+    let around = Surroundings { wake, outcome, clock: Arc::clone(&services.clock), jitter: Jitter::random() };
+    let parallel = if services.database.is_sqlite() { 1 } else { webhooks.workers };
+    let rules = worker::Rules { max_attempts: webhooks.max_attempts, parallel };
+    let meaning = Arc::new(Meaning(Arc::clone(services)));
+    Worker::new(services.database.clone(), meaning, around, rules).context("no worker can be made")
 }
 
 /// Who listens to providers that send their events over a socket.
