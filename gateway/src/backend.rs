@@ -167,14 +167,20 @@ pub fn build(config: &Config, database: Database, made: Ingredients) -> anyhow::
     let applying = (Arc::clone(&applier), claims);
     let engine = Arc::new(Engine::new(shelf, directory, applying, epochs, (Arc::clone(&clock), tasks.clone())));
     let cursors = Cursors::new(&vault);
-    let wake = Wake::default();
+    let wake = Wake::new(Arc::clone(&bus));
     let room = Room { deliveries: config.webhooks.max_queued, bytes: config.webhooks.max_queued_bytes };
     let (intake, writer) = Intake::new(database.clone(), room, wake.clone(), Arc::clone(&counters) as _);
     behind.tasks().spawn(writer.run());
     let inbox = Inbox::new(database.clone(), vault.clone(), Arc::clone(&providers), Arc::clone(&clock), intake);
     let alone = Duration::from_millis(config.replicas.poll_milliseconds);
     let looks = Looks { connected: LOOK_CONNECTED.max(alone), alone };
-    let follower = (!database.is_sqlite()).then(|| Follower { database: database.clone(), announcer, bus, looks });
+    let follower = (!database.is_sqlite()).then(|| Follower {
+        database: database.clone(),
+        announcer,
+        bus,
+        wake: wake.clone(),
+        looks,
+    });
     let services = Arc::new(Services {
         database,
         vault,
