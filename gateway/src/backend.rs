@@ -15,6 +15,7 @@ use mullion_resolvers::{
     clock::Clock,
     engine::{Announcer, Applier, Claims, Directory, Engine, Shelf},
     execution::{self, Executor},
+    listen::{self, Ear, Listeners},
     live::LiveHub,
     store::{
         Database,
@@ -25,7 +26,7 @@ use mullion_resolvers::{
     webhook::{
         Inbox, Wake,
         intake::{Intake, Room},
-        worker::{self, Meaning, Surroundings, Worker},
+        worker::{self, Meaning, Outcome, Surroundings, Worker},
     },
 };
 use sea_orm_migration::MigratorTrait;
@@ -35,7 +36,7 @@ use url::Url;
 use crate::{
     behind::Behind,
     bridge::{Counters, Doors},
-    config::Config,
+    config::{Config, Webhooks},
     housekeeping::Housekeeper,
     telemetry::metrics::Metrics,
 };
@@ -57,6 +58,7 @@ pub struct Backend {
     /// The runtime of the inbox, the streams and the live operations.
     behind: Behind,
     worker: Option<Worker>,
+    listeners: Option<Listeners>,
     follower: Option<Follower>,
     metrics: Arc<Metrics>,
     housekeeper: Housekeeper,
@@ -165,14 +167,20 @@ pub fn build(config: &Config, database: Database, made: Ingredients) -> anyhow::
     let applying = (Arc::clone(&applier), claims);
     let engine = Arc::new(Engine::new(shelf, directory, applying, epochs, (Arc::clone(&clock), tasks.clone())));
     let cursors = Cursors::new(&vault);
-    let wake = Wake::default();
+    let wake = Wake::new(Arc::clone(&bus));
     let room = Room { deliveries: config.webhooks.max_queued, bytes: config.webhooks.max_queued_bytes };
     let (intake, writer) = Intake::new(database.clone(), room, wake.clone(), Arc::clone(&counters) as _);
     behind.tasks().spawn(writer.run());
     let inbox = Inbox::new(database.clone(), vault.clone(), Arc::clone(&providers), Arc::clone(&clock), intake);
     let alone = Duration::from_millis(config.replicas.poll_milliseconds);
     let looks = Looks { connected: LOOK_CONNECTED.max(alone), alone };
-    let follower = (!database.is_sqlite()).then(|| Follower { database: database.clone(), announcer, bus, looks });
+    let follower = (!database.is_sqlite()).then(|| Follower {
+        database: database.clone(),
+        announcer,
+        bus,
+        wake: wake.clone(),
+        looks,
+    });
     let services = Arc::new(Services {
         database,
         vault,
@@ -187,18 +195,12 @@ pub fn build(config: &Config, database: Database, made: Ingredients) -> anyhow::
         clock,
         webhook_base,
         wake: wake.clone(),
+        sockets: Arc::default(),
         tasks: tasks.clone(),
     });
-    let around = Surroundings {
-        wake,
-        outcome: Arc::clone(&counters) as _,
-        clock: Arc::clone(&services.clock),
-        jitter: Jitter::random(),
-    };
-    let parallel = if services.database.is_sqlite() { 1 } else { config.webhooks.workers };
-    let rules = worker::Rules { max_attempts: config.webhooks.max_attempts, parallel };
-    let meaning = Arc::new(Meaning(Arc::clone(&services)));
-    let worker = Worker::new(services.database.clone(), meaning, around, rules).context("no worker can be made")?;
+    let worker = Some(worker(&services, wake, Arc::clone(&counters) as _, &config.webhooks)?);
+    let inbox = Arc::new(inbox);
+    let listeners = Some(listeners(&services, &inbox, Arc::clone(&counters) as _)?);
     let housekeeper = Housekeeper::new(services.database.clone(), config)?;
     let limits = execution::Limits {
         response_bytes: config.cache.response_bytes,
@@ -207,7 +209,37 @@ pub fn build(config: &Config, database: Database, made: Ingredients) -> anyhow::
     };
     let executor = Executor::new(services, limits, counters);
     let doors = Arc::new(Doors::new(inbox, Arc::clone(&metrics), tasks.clone()));
-    Ok(Backend { executor, doors, tasks, behind, worker: Some(worker), follower, metrics, housekeeper })
+    Ok(Backend { executor, doors, tasks, behind, worker, listeners, follower, metrics, housekeeper })
+}
+
+/// Who works the inbox.
+fn worker(
+    services: &Arc<Services>,
+    wake: Wake,
+    outcome: Arc<dyn Outcome>,
+    webhooks: &Webhooks,
+) -> anyhow::Result<Worker> {
+    let around = Surroundings { wake, outcome, clock: Arc::clone(&services.clock), jitter: Jitter::random() };
+    let parallel = if services.database.is_sqlite() { 1 } else { webhooks.workers };
+    let rules = worker::Rules { max_attempts: webhooks.max_attempts, parallel };
+    let meaning = Arc::new(Meaning(Arc::clone(services)));
+    Worker::new(services.database.clone(), meaning, around, rules).context("no worker can be made")
+}
+
+/// Who listens to providers that send their events over a socket.
+fn listeners(services: &Services, inbox: &Arc<Inbox>, ear: Arc<dyn Ear>) -> anyhow::Result<Listeners> {
+    let parts = listen::Parts {
+        id: services.database.new_id().context("no id can be made")?,
+        database: services.database.clone(),
+        connector: Arc::clone(&services.connector),
+        upstream: services.upstream.clone(),
+        applier: Arc::clone(&services.applier),
+        inbox: Arc::clone(inbox),
+        ear,
+        clock: Arc::clone(&services.clock),
+        jitter: Jitter::random(),
+    };
+    Ok(Listeners::new(parts, Arc::clone(&services.sockets)))
 }
 
 impl Backend {
@@ -215,6 +247,9 @@ impl Backend {
     pub fn start(&mut self, stop: &CancellationToken) {
         if let Some(worker) = self.worker.take() {
             self.behind.tasks().spawn(worker.run(stop.clone()));
+        }
+        if let Some(listeners) = self.listeners.take() {
+            self.behind.tasks().spawn(listeners.run(stop.clone()));
         }
         if let Some(follower) = self.follower.take() {
             self.behind.tasks().spawn(follower.run(stop.clone()));

@@ -17,6 +17,7 @@ pub mod http;
 pub mod lifecycle;
 mod listen;
 pub mod seed;
+mod stand_in_socket;
 pub mod stand_ins;
 pub mod telemetry;
 pub mod transport;

@@ -40,6 +40,14 @@ pub struct Frame {
     pub through: Option<i64>,
 }
 
+impl Frame {
+    /// The same with another cursor, which is no mark; in the payload, too, where nothing else can hold that text.
+    fn retold(&self, cursor: EventCursor) -> Self {
+        let payload = String::from_utf8_lossy(&self.payload).replace(self.cursor.as_str(), cursor.as_str());
+        Self { payload: payload.into(), cursor, through: None }
+    }
+}
+
 /// A position as the cursors of snapshots hold it: who comes back with one has perhaps not heard of all of them, and is told them
 /// again. Where there are no snapshots, it is as good as the position.
 pub(crate) const fn unfinished(position: i64) -> i64 {

@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     End, Frame, Item, Mark, Rendered, Run,
     hub::LiveHub,
-    slot::{Dirt, SeenSlot, SeenSlots, Slot, Subject},
+    slot::{Cause, Dirt, Ran, SeenSlot, SeenSlots, Slot, Subject},
     unfinished,
 };
 use crate::tag::Tag;
@@ -69,23 +69,6 @@ struct State {
     /// The same as it was told to those who are told nothing else.
     announced: Option<Mark>,
     runs: u64,
-}
-
-/// Why a slot is rendered.
-struct Cause {
-    reason: UpdateReason,
-    causes: Vec<Arc<ActivityView>>,
-    max_age: Option<chrono::Duration>,
-}
-
-/// What running a slot came to.
-struct Ran {
-    number: u32,
-    reason: UpdateReason,
-    gone: bool,
-    registered: bool,
-    frame: Frame,
-    rendered: Rendered,
 }
 
 impl Operation {
@@ -178,20 +161,28 @@ impl Operation {
         items: &mut VecDeque<Result<Item, End>>,
     ) -> bool {
         let state = self.state.lock();
-        let mut newer: Vec<&Slot> = Vec::new();
+        let (mut newer, mut skipped): (Vec<&Slot>, bool) = (Vec::new(), false);
         for slot in &state.slots {
             let before = seen.of(slot.number);
             if slot.version <= before.version {
                 continue;
             }
             let differs = slot.told || slot.digest != before.digest;
+            skipped |= slot.version > before.version + 1;
             *before = SeenSlot { version: slot.version, digest: slot.digest };
             if differs && slot.frame.is_some() {
                 newer.push(slot);
             }
         }
         newer.sort_by_key(|slot| slot.run);
-        items.extend(newer.into_iter().filter_map(|slot| slot.frame.clone()).map(|frame| Ok(Item::Frame(frame))));
+        skipped |= newer.first().map(|slot| slot.run) != newer.last().map(|slot| slot.run);
+        let last = newer.len();
+        for (frame, count) in newer.into_iter().filter_map(|slot| slot.frame.as_ref()).zip(1..) {
+            // What another slot told in the same run may have been replaced by what is told after this.
+            let early = skipped && count < last;
+            let frame = if early { frame.retold(self.run.cursor(unfinished(state.through))) } else { frame.clone() };
+            items.push_back(Ok(Item::Frame(frame)));
+        }
         if items.is_empty()
             && let Some(mark) = state.announced.as_ref().filter(|mark| Some(mark.position) > told)
         {

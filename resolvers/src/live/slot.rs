@@ -9,7 +9,7 @@ use mullion_schema::{
     ports::{ActivityView, WatchedId},
 };
 
-use super::Frame;
+use super::{Frame, Rendered};
 use crate::tag::Tag;
 
 /// At most this many causes are shown, the newest.
@@ -115,4 +115,21 @@ impl SeenSlots {
         }
         &mut self.0[at]
     }
+}
+
+/// Why a slot is rendered.
+pub(super) struct Cause {
+    pub(super) reason: UpdateReason,
+    pub(super) causes: Vec<Arc<ActivityView>>,
+    pub(super) max_age: Option<chrono::Duration>,
+}
+
+/// What running a slot came to.
+pub(super) struct Ran {
+    pub(super) number: u32,
+    pub(super) reason: UpdateReason,
+    pub(super) gone: bool,
+    pub(super) registered: bool,
+    pub(super) frame: Frame,
+    pub(super) rendered: Rendered,
 }

@@ -8,7 +8,7 @@ use url::Url;
 
 use super::{Change, Page, PageRequest, Source};
 use crate::{
-    enums::{CircuitState, HealthState, IntegrationStatus, Stage},
+    enums::{CircuitState, HealthState, IntegrationStatus, SocketState, Stage},
     error::PortError,
     id::{IntegrationId, NodeReference},
 };
@@ -57,6 +57,10 @@ pub struct HealthView {
     pub last_error: Option<String>,
     pub last_delivery_at: Option<DateTime<Utc>>,
     pub circuit: CircuitState,
+    /// Of the socket that events come over, where there is one.
+    pub socket_state: Option<SocketState>,
+    /// What keeps it from being open, and what to do.
+    pub socket_error: Option<String>,
 }
 
 /// One of a provider's quotas.
@@ -103,6 +107,8 @@ pub struct NewIntegration {
     pub token: Secret,
     /// What the provider signs with; `None`: generated where the provider lets us.
     pub webhook_secret: Option<Secret>,
+    /// What opens the socket that events come over; `None`: they come as webhooks.
+    pub app_token: Option<Secret>,
     /// Another address of the provider's API. Whether it may be called is checked behind the port.
     pub base_url: Option<Url>,
 }
@@ -125,6 +131,8 @@ pub struct IntegrationChanges {
     pub token: Option<Secret>,
     /// New webhook secret; cleared: deliveries are refused.
     pub webhook_secret: Change<Secret>,
+    /// New token for the socket that events come over; cleared: it is closed.
+    pub app_token: Change<Secret>,
     /// When the row has another time by now: `CONFLICT`.
     pub expected_updated_at: Option<DateTime<Utc>>,
 }

@@ -8,7 +8,7 @@ use async_graphql::{Context, ID, Object, SimpleObject};
 
 use super::{connection::Item, provider::Provider};
 use crate::{
-    enums::{CircuitState, HealthState, IntegrationStatus, Stage},
+    enums::{CircuitState, HealthState, IntegrationStatus, SocketState, Stage},
     error::PortError,
     id::{GlobalId, IntegrationId},
     many::Many,
@@ -123,6 +123,10 @@ pub struct IntegrationHealth {
     last_delivery_at: Option<Time>,
     /// Whether calls go through.
     circuit: CircuitState,
+    /// How the socket stands that events come over in place of webhooks. Null: there is none, because no `appToken` was given.
+    socket_state: Option<SocketState>,
+    /// What keeps the socket from being open, and what to do.
+    socket_error: Option<String>,
 }
 
 impl From<HealthView> for IntegrationHealth {
@@ -136,6 +140,8 @@ impl From<HealthView> for IntegrationHealth {
             last_error: view.last_error,
             last_delivery_at: view.last_delivery_at.map(Time),
             circuit: view.circuit,
+            socket_state: view.socket_state,
+            socket_error: view.socket_error,
         }
     }
 }

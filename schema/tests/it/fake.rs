@@ -314,6 +314,8 @@ impl Accounts for Fake {
             last_error: None,
             last_delivery_at: None,
             circuit: CircuitState::Closed,
+            socket_state: None,
+            socket_error: None,
         })
     }
 

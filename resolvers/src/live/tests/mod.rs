@@ -122,10 +122,11 @@ impl World {
         Tag::own(&self.tenant, "Cell", &cell.to_string())
     }
 
-    /// A cell as a node: its number and what it holds.
+    /// A cell as a node: its name and what it holds, without digits, as cursors have them here.
     fn cell(&self, number: &str) -> (String, HashSet<Tag>) {
         let cell: usize = number.parse().unwrap();
-        (format!("{cell}={}", self.cells.lock()[cell]), HashSet::from([self.cell_tag(cell)]))
+        let value = "x".repeat(self.cells.lock()[cell]);
+        (format!("{}={value}", ["a", "b", "c", "d"][cell]), HashSet::from([self.cell_tag(cell)]))
     }
 
     /// What is shown now, and what that was read from.

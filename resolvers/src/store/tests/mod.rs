@@ -4,6 +4,7 @@ pub(crate) mod bench;
 mod claims;
 mod counts;
 mod durability;
+mod event_sockets;
 pub(crate) mod inbox;
 mod laws;
 mod leases;
