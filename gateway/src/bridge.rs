@@ -8,7 +8,7 @@ use futures::{StreamExt, stream::BoxStream};
 use mullion_resolvers::{
     execution::{self, Executed, Executor, Observe, Operation},
     listen::Ear,
-    live::End,
+    live::{End, Frame, Item, Mark},
     provider::WebhookRequest,
     secret::Secret,
     upstream::{CallReport, CircuitState, Observer, QuotaReading},
@@ -27,7 +27,9 @@ use crate::{
     http::webhooks::{Delivery, WebhookAnswer, Webhooks},
     telemetry::metrics::{IntegrationLabels, Metrics},
     transport::{
-        engine::{Answer, AuthError, Caller, CallerParts, Engine, LiveFrame, ParsedOperation, Role},
+        engine::{
+            Answer, AuthError, Caller, CallerParts, Engine, LiveFrame, LiveItem, LiveMark, ParsedOperation, Role,
+        },
         error::{ErrorEntry, Location, RequestError},
     },
 };
@@ -135,22 +137,22 @@ impl Engine for Bridge {
         &self,
         caller: &Caller,
         parsed: ParsedOperation,
-    ) -> Result<BoxStream<'static, LiveFrame>, RequestError> {
+    ) -> Result<BoxStream<'static, LiveItem>, RequestError> {
         let Some(caller) = inner(caller) else { return Err(RequestError::internal(&parsed.request_id)) };
         let id = Arc::clone(&parsed.request_id);
         let frames = self.executor.subscribe(&caller, operation(&parsed), parsed.resume_after.clone()).await;
         let frames = frames.map_err(|errors| refused(errors, &id))?;
         let frames = frames.filter_map(|item| async move {
             match item {
-                Ok(frame) => {
-                    let cursor = Some(frame.cursor.as_str().to_owned());
-                    Some(LiveFrame { payload: frame.payload, cursor })
+                Ok(Item::Frame(Frame { payload, cursor, through })) => {
+                    Some(LiveItem::Frame(LiveFrame { payload, cursor: Some(cursor), through }))
                 }
+                Ok(Item::Mark(Mark { position, cursor })) => Some(LiveItem::Mark(LiveMark { position, cursor })),
                 Err(End::Completed) => None,
                 Err(End::CursorExpired) => {
                     let message = "what happened since `after` is no longer kept: query again, then subscribe anew";
                     let error = RequestError::new(ErrorCode::CursorExpired, message);
-                    Some(LiveFrame { payload: error.to_body(), cursor: None })
+                    Some(LiveItem::Frame(LiveFrame::alone(error.to_body())))
                 }
             }
         });
@@ -162,12 +164,6 @@ impl Engine for Bridge {
             tracing::warn!(%error, "the database does not answer");
             "the database does not answer"
         })
-    }
-
-    async fn head_cursor(&self, caller: &Caller) -> String {
-        let services = self.executor.services();
-        let head = services.engine.head(&caller.tenant).await.unwrap_or_default();
-        services.cursors.encode(&caller.tenant, head).as_str().to_owned()
     }
 }
 

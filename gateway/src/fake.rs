@@ -28,7 +28,9 @@ use crate::{
         webhooks::{Delivery, WebhookAnswer, Webhooks},
     },
     transport::{
-        engine::{Answer, AuthError, Caller, CallerParts, Engine, LiveFrame, ParsedOperation, Role},
+        engine::{
+            Answer, AuthError, Caller, CallerParts, Engine, LiveFrame, LiveItem, LiveMark, ParsedOperation, Role,
+        },
         error::{ErrorEntry, Location, RequestError},
     },
 };
@@ -118,17 +120,22 @@ impl Engine for FakeEngine {
         Answer::Refused(RequestError { code, errors: errors.collect(), retry_after: None })
     }
 
-    /// `count`: 1 to 3, then the end. `forever`: one frame, then silence. `flood`: large ones without an end. Anything else is refused.
+    /// `count`: 1 to 3, then the end. `forever`: one frame, then silence. `quiet_NUMBER`: a mark, then silence. `flood`: large ones
+    /// without an end, each with a mark. Anything else is refused.
     async fn subscribe(
         &self,
         _caller: &Caller,
         operation: ParsedOperation,
-    ) -> Result<BoxStream<'static, LiveFrame>, RequestError> {
+    ) -> Result<BoxStream<'static, LiveItem>, RequestError> {
         let from = operation.resume_after.as_deref().and_then(|cursor| cursor.parse().ok()).unwrap_or(0);
-        let frame = |number: i32| LiveFrame {
-            payload: Bytes::from(format!(r#"{{"data":{{"count":{number}}}}}"#)),
-            cursor: Some(number.to_string()),
+        let frame = |number: i32| {
+            LiveItem::Frame(LiveFrame {
+                payload: Bytes::from(format!(r#"{{"data":{{"count":{number}}}}}"#)),
+                cursor: Some(number.to_string().into()),
+                through: Some(number.into()),
+            })
         };
+        let mark = |position: i64| LiveItem::Mark(LiveMark { position, cursor: position.to_string().into() });
         if operation.document.text.contains("count") {
             return Ok(stream::iter(from + 1..=3).map(frame).boxed());
         }
@@ -139,7 +146,12 @@ impl Engine for FakeEngine {
         }
         if operation.document.text.contains("flood") {
             let payload = Bytes::from(format!(r#"{{"data":{{"flood":"{}"}}}}"#, "x".repeat(16_000)));
-            return Ok(stream::repeat(LiveFrame { payload, cursor: None }).boxed());
+            let frame = LiveItem::Frame(LiveFrame::alone(payload));
+            return Ok(stream::iter(1..).flat_map(move |at| stream::iter([frame.clone(), mark(at)])).boxed());
+        }
+        if let Some((_, number)) = operation.document.text.split_once("quiet_") {
+            let position = number.trim_end_matches('}').parse().unwrap();
+            return Ok(stream::iter([mark(position)]).chain(stream::pending()).boxed());
         }
         if operation.document.text.contains("forever") {
             return Ok(stream::iter([0]).map(frame).chain(stream::pending()).boxed());
@@ -153,10 +165,6 @@ impl Engine for FakeEngine {
             BROKEN => Err("the database does not answer"),
             _ => std::future::pending().await,
         }
-    }
-
-    async fn head_cursor(&self, _caller: &Caller) -> String {
-        "head".to_owned()
     }
 }
 

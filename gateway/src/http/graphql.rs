@@ -17,7 +17,7 @@ use super::{App, DATABASE_PATIENCE, body, context::RequestId, negotiate::Media, 
 use crate::{
     document::OperationKind,
     transport::{
-        engine::{Answer, AuthError, Caller, LiveFrame, ParsedOperation},
+        engine::{Answer, AuthError, Caller, LiveFrame, LiveItem, ParsedOperation},
         error::RequestError,
         multipart,
         params::{Origin, Params},
@@ -177,14 +177,14 @@ pub(crate) async fn subscribe(
     app: &App,
     caller: &Caller,
     operation: ParsedOperation,
-) -> Result<BoxStream<'static, LiveFrame>, RequestError> {
+) -> Result<BoxStream<'static, LiveItem>, RequestError> {
     app.metrics.execution("subscription");
     let id = Arc::clone(&operation.request_id);
     let frames = app.engine.subscribe(caller, operation).await?;
-    let frames = AssertUnwindSafe(frames).catch_unwind().map(move |frame| {
-        frame.unwrap_or_else(|_| {
+    let frames = AssertUnwindSafe(frames).catch_unwind().map(move |item| {
+        item.unwrap_or_else(|_| {
             tracing::error!(id = %id, "a subscription panicked");
-            LiveFrame { payload: RequestError::internal(&id).to_body(), cursor: None }
+            LiveItem::Frame(LiveFrame::alone(RequestError::internal(&id).to_body()))
         })
     });
     Ok(frames.boxed())

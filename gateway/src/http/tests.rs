@@ -225,13 +225,19 @@ async fn a_stream_answers_with_events() {
 #[tokio::test]
 async fn a_quiet_stream_carries_the_cursor_and_ends_at_shutdown() {
     let gateway = Gateway::start(|config| config.live.event_stream_keep_alive_seconds = 1).await;
-    let request = Request::get("/graphql/stream?query=subscription%7Bforever%7D");
-    let mut body = send(&gateway, request, Body::empty()).await.into_body();
-    let mut text = String::new();
-    while !text.contains("id: head\n\n") {
-        let frame = body.frame().await.unwrap().unwrap().into_data().unwrap();
-        text.push_str(std::str::from_utf8(&frame).unwrap());
-    }
+    let until = async |query: &str, expected: &str| {
+        let request = Request::get(format!("/graphql/stream?query={query}"));
+        let mut body = send(&gateway, request, Body::empty()).await.into_body();
+        let mut text = String::new();
+        while !text.ends_with(expected) {
+            let frame = body.frame().await.unwrap().unwrap().into_data().unwrap();
+            text.push_str(std::str::from_utf8(&frame).unwrap());
+        }
+        (body, text)
+    };
+    until("subscription%7Bquiet_7%7D", ":\n\n:\nid: 7\n\n").await;
+    // The event has told it already.
+    let (mut body, text) = until("subscription%7Bforever%7D", "data: {\"data\":{\"count\":0}}\n\n:\n\n").await;
     gateway.app.shutdown.cancel();
     let last = body.frame().await.unwrap().unwrap().into_data().unwrap();
     assert!(last.starts_with(b"retry: ") && last.ends_with(b"\n\n"), "{last:?}");

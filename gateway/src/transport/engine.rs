@@ -6,7 +6,7 @@ use async_graphql::{Variables, parser::types::ExecutableDocument};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
-use mullion_schema::id::TenantId;
+use mullion_schema::id::{EventCursor, TenantId};
 use tokio_util::sync::CancellationToken;
 
 use super::error::RequestError;
@@ -109,7 +109,34 @@ pub struct LiveFrame {
     /// A serialized GraphQL response, shared by all sockets that wait for it.
     pub payload: Bytes,
     /// The stream's position after it, where it has one.
-    pub cursor: Option<String>,
+    pub cursor: Option<EventCursor>,
+    /// That position, where everything up to it was told with this frame.
+    pub through: Option<i64>,
+}
+
+impl LiveFrame {
+    /// An answer that is no part of the stream: an error, the result of a query.
+    pub fn alone(payload: Bytes) -> Self {
+        Self { payload, cursor: None, through: None }
+    }
+}
+
+/// A position up to which a subscription told everything.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LiveMark {
+    /// The position.
+    pub position: i64,
+    /// The same as clients may hold it.
+    pub cursor: EventCursor,
+}
+
+/// What a subscription gives.
+#[derive(Debug, Clone)]
+pub enum LiveItem {
+    /// An answer, to be sent.
+    Frame(LiveFrame),
+    /// What keep-alives may tell, once everything before it was sent.
+    Mark(LiveMark),
 }
 
 /// Why nobody was let in.
@@ -140,11 +167,8 @@ pub trait Engine: Send + Sync {
         &self,
         caller: &Caller,
         operation: ParsedOperation,
-    ) -> Result<BoxStream<'static, LiveFrame>, RequestError>;
+    ) -> Result<BoxStream<'static, LiveItem>, RequestError>;
 
     /// Whether what every operation needs is there; otherwise what is not. May hang.
     async fn ready(&self) -> Result<(), &'static str>;
-
-    /// The current position of the caller's stream, for keep-alives.
-    async fn head_cursor(&self, caller: &Caller) -> String;
 }

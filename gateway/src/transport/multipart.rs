@@ -10,14 +10,14 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use bytes::{BufMut, Bytes, BytesMut};
-use futures::{StreamExt, stream, stream::BoxStream};
+use futures::{StreamExt, future, stream, stream::BoxStream};
 use http::{HeaderMap, HeaderValue, header};
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::{
     admission::{self, Place},
-    engine::{Caller, LiveFrame, ParsedOperation},
+    engine::{Caller, LiveItem, ParsedOperation},
 };
 use crate::http::{App, graphql::subscribe, negotiate::Media};
 
@@ -67,7 +67,7 @@ struct Parts {
     app: Arc<App>,
     caller: Caller,
     /// `None` after the last one.
-    frames: Option<BoxStream<'static, LiveFrame>>,
+    frames: Option<BoxStream<'static, LiveItem>>,
     heartbeat: Interval,
     _token: TaskTrackerToken,
     _place: Place,
@@ -76,7 +76,13 @@ struct Parts {
 impl Parts {
     /// The next bytes: parts with the boundary behind them, the last one closed.
     async fn next(&mut self) -> Option<Bytes> {
-        let frames = self.frames.as_mut()?;
+        // Marks are for keep-alives that carry a cursor; these carry nothing.
+        let mut frames = self.frames.as_mut()?.filter_map(|item| {
+            future::ready(match item {
+                LiveItem::Frame(frame) => Some(frame),
+                LiveItem::Mark(_) => None,
+            })
+        });
         tokio::select! {
             () = self.app.shutdown.cancelled() => {
                 self.frames = None;

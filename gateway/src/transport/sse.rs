@@ -11,13 +11,13 @@ use axum::{
 use bytes::{BufMut, Bytes, BytesMut};
 use futures::{StreamExt, stream, stream::BoxStream};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use mullion_schema::error::ErrorCode;
-use tokio::time::{Instant, Interval, MissedTickBehavior, timeout};
+use mullion_schema::{error::ErrorCode, id::EventCursor};
+use tokio::time::{Instant, Interval, MissedTickBehavior};
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::{
     admission::{self, Place},
-    engine::{Answer, Caller, LiveFrame, ParsedOperation},
+    engine::{Answer, Caller, LiveFrame, LiveItem, ParsedOperation},
     error::RequestError,
     params::{Origin, Params},
 };
@@ -31,8 +31,8 @@ use crate::{
     },
 };
 
+const SILENCE: Bytes = Bytes::from_static(b":\n\n");
 const COMPLETE: Bytes = Bytes::from_static(b"event: complete\ndata: \n\n");
-const CURSOR_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// `POST /graphql/stream`
 pub async fn post(
@@ -97,20 +97,27 @@ impl Request {
         };
         // Errors travel as an event, too: a client that reads events shows them, where it would only see a failed request.
         let frames = frames.unwrap_or_else(|error| {
-            stream::once(async move { LiveFrame { payload: error.to_body(), cursor: None } }).boxed()
+            stream::once(async move { LiveItem::Frame(LiveFrame::alone(error.to_body())) }).boxed()
         });
         let every = Duration::from_secs(app.live.event_stream_keep_alive_seconds);
         let mut keep_alive = tokio::time::interval_at(Instant::now() + every, every);
         keep_alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let events =
-            Events { frames: Some(frames), keep_alive, caller, _token: app.tracker.token(), _place: place, app };
+        let events = Events {
+            frames: Some(frames),
+            mark: None,
+            keep_alive,
+            caller,
+            _token: app.tracker.token(),
+            _place: place,
+            app,
+        };
         let headers = [
             (header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8")),
             (header::CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform")),
             // For proxies that collect answers before they pass them on.
             (header::HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),
         ];
-        let first = stream::once(async { Ok::<_, std::convert::Infallible>(Bytes::from_static(b":\n\n")) });
+        let first = stream::once(async { Ok::<_, std::convert::Infallible>(SILENCE) });
         let rest = stream::unfold(events, |mut events| async move { Some((Ok(events.next().await?), events)) });
         (headers, Body::from_stream(first.chain(rest))).into_response()
     }
@@ -139,12 +146,12 @@ async fn frames(
     app: &App,
     caller: &Caller,
     operation: ParsedOperation,
-) -> Result<BoxStream<'static, LiveFrame>, RequestError> {
+) -> Result<BoxStream<'static, LiveItem>, RequestError> {
     if operation.kind == OperationKind::Subscription {
         return subscribe(app, caller, operation).await;
     }
     match execute(app, caller, operation).await? {
-        Answer::Result(payload) => Ok(stream::once(async move { LiveFrame { payload, cursor: None } }).boxed()),
+        Answer::Result(payload) => Ok(stream::once(async { LiveItem::Frame(LiveFrame::alone(payload)) }).boxed()),
         Answer::Refused(error) => Err(error),
     }
 }
@@ -153,7 +160,9 @@ struct Events {
     app: Arc<App>,
     caller: Caller,
     /// `None` after the last one.
-    frames: Option<BoxStream<'static, LiveFrame>>,
+    frames: Option<BoxStream<'static, LiveItem>>,
+    /// Newer than the id of the last event.
+    mark: Option<EventCursor>,
     keep_alive: Interval,
     _token: TaskTrackerToken,
     _place: Place,
@@ -173,30 +182,30 @@ impl Events {
                 () = self.caller.revoked.cancelled() => {
                     self.frames = None;
                     let error = RequestError::new(ErrorCode::Unauthenticated, "the API key was revoked");
-                    let last = event(&LiveFrame { payload: error.to_body(), cursor: None });
+                    let last = event(&LiveFrame::alone(error.to_body()));
                     return Some([last, COMPLETE].concat().into());
                 }
-                frame = frames.next() => {
-                    let Some(frame) = frame else {
+                item = frames.next() => match item {
+                    None => {
                         self.frames = None;
                         return Some(COMPLETE);
-                    };
-                    self.app.metrics.frames("event_stream").inc();
-                    return Some(event(&frame));
-                }
-                _ = self.keep_alive.tick() => {
-                    if let Ok(cursor) = timeout(CURSOR_TIMEOUT, self.app.engine.head_cursor(&self.caller)).await {
-                        return Some(keep_alive(&cursor));
                     }
-                }
+                    Some(LiveItem::Mark(mark)) => self.mark = Some(mark.cursor),
+                    Some(LiveItem::Frame(frame)) => {
+                        self.mark = None;
+                        self.app.metrics.frames("event_stream").inc();
+                        return Some(event(&frame));
+                    }
+                },
+                _ = self.keep_alive.tick() => return Some(keep_alive(self.mark.as_ref())),
             }
         }
     }
 }
 
 /// An event without data sets the client's last event id and is not dispatched.
-fn keep_alive(cursor: &str) -> Bytes {
-    format!(":\nid: {cursor}\n\n").into()
+fn keep_alive(mark: Option<&EventCursor>) -> Bytes {
+    mark.map_or(SILENCE, |cursor| format!(":\nid: {cursor}\n\n").into())
 }
 
 /// Tells an `EventSource` when to come back.
@@ -205,7 +214,7 @@ fn retry(milliseconds: u64) -> Bytes {
 }
 
 fn event(frame: &LiveFrame) -> Bytes {
-    let cursor = frame.cursor.as_deref().unwrap_or_default();
+    let cursor = frame.cursor.as_ref().map_or("", EventCursor::as_str);
     let mut event = BytesMut::with_capacity(frame.payload.len() + cursor.len() + 40);
     if !cursor.is_empty() {
         event.put_slice(b"id: ");
@@ -231,10 +240,12 @@ mod tests {
 
     #[test]
     fn events_carry_the_cursor_as_their_id() {
-        let frame = LiveFrame { payload: Bytes::from_static(b"{\"data\":1}"), cursor: Some("c1".to_owned()) };
+        let payload = Bytes::from_static(b"{\"data\":1}");
+        let frame = LiveFrame { payload, cursor: Some("c1".into()), through: Some(1) };
         assert_eq!(&event(&frame)[..], b"id: c1\nevent: next\ndata: {\"data\":1}\n\n");
-        let frame = LiveFrame { payload: Bytes::from_static(b"{\n}"), cursor: None };
+        let frame = LiveFrame::alone(Bytes::from_static(b"{\n}"));
         assert_eq!(&event(&frame)[..], b"event: next\ndata: {\ndata: }\n\n");
-        assert_eq!(&keep_alive("c2")[..], b":\nid: c2\n\n");
+        assert_eq!(&keep_alive(Some(&"c2".into()))[..], b":\nid: c2\n\n");
+        assert_eq!(&keep_alive(None)[..], b":\n\n");
     }
 }

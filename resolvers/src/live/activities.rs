@@ -14,16 +14,20 @@ use mullion_schema::{
     enums::UpdateReason,
     ports::{ActivitySource, LiveInput},
 };
-use tokio::sync::{Mutex, OnceCell, watch};
+use tokio::{
+    sync::{Mutex, OnceCell, watch},
+    time::Instant,
+};
 
-use super::{End, Frame, Run, hub::LiveHub};
+use super::{End, Frame, Item, Mark, Run, hub::LiveHub};
 use crate::store::{activity::Activity, stream::AppliedChange};
 
 /// Rendered activities that are kept: of the newest, and of those that somebody who is further back has asked for.
 const KEPT: usize = 256;
 /// Changes read in one go.
 const CHUNK: u64 = 500;
-/// After so many changes without an activity for anybody, subscribers look again, so that their position does not age out.
+/// After so many changes without an activity for anybody (or after the hub's time), subscribers look again, so that their position
+/// does not age out.
 const QUIET: u64 = 256;
 /// How long until a stream that could not be read is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -35,6 +39,10 @@ pub(super) struct ActivityFeed {
     filter: ActivitySource,
     /// Changes since one that passed the filter.
     quiet: AtomicU64,
+    /// When the subscribers were woken last.
+    woken: parking_lot::Mutex<Instant>,
+    /// Counts what the hub told.
+    heard: AtomicU64,
     news: watch::Sender<()>,
     ring: Mutex<Option<Ring>>,
     /// Of those who are further back than the ring: after a restart all come back with positions of their own.
@@ -45,6 +53,8 @@ struct Ring {
     /// Everything that passes the filter after this position, up to `head`, is here.
     start: i64,
     head: i64,
+    /// What had been heard when the stream was last read to its end: while it is the same, there is nothing more.
+    read_at: Option<u64>,
     frames: VecDeque<(i64, Frame)>,
 }
 
@@ -70,20 +80,29 @@ impl ActivityFeed {
             run,
             filter,
             quiet: AtomicU64::new(0),
+            woken: parking_lot::Mutex::new(Instant::now()),
+            heard: AtomicU64::new(0),
             news: watch::channel(()).0,
             ring: Mutex::new(None),
             rendered: parking_lot::Mutex::default(),
         }
     }
 
-    /// Wakes the subscribers when one of the changes is for them.
-    pub(super) fn hear(&self, changes: &[AppliedChange]) {
+    /// Wakes the subscribers when one of the changes is for them, and at times of `every`.
+    fn hear(&self, changes: &[AppliedChange], every: Duration) {
+        self.heard.fetch_add(1, Ordering::AcqRel);
         let count = u64::try_from(changes.len()).unwrap_or(u64::MAX);
         let admitted = changes.iter().any(|change| self.admitted(change).is_some());
-        if admitted || self.quiet.fetch_add(count, Ordering::Relaxed) >= QUIET {
-            self.quiet.store(0, Ordering::Relaxed);
-            self.news.send_replace(());
+        let quiet = self.quiet.fetch_add(count, Ordering::Relaxed) >= QUIET;
+        if admitted || quiet || self.woken.lock().elapsed() >= every {
+            self.wake();
         }
+    }
+
+    fn wake(&self) {
+        self.quiet.store(0, Ordering::Relaxed);
+        *self.woken.lock() = Instant::now();
+        self.news.send_replace(());
     }
 
     fn admitted<'a>(&self, change: &'a AppliedChange) -> Option<&'a Activity> {
@@ -93,14 +112,21 @@ impl ActivityFeed {
     /// The next activity after a position.
     async fn next(&self, after: i64) -> Next {
         let mut ring = self.ring.lock().await;
-        let ring = ring.get_or_insert_with(|| Ring { start: after, head: after, frames: VecDeque::new() });
+        let ring =
+            ring.get_or_insert_with(|| Ring { start: after, head: after, read_at: None, frames: VecDeque::new() });
         if after < ring.start {
             return Next::Behind;
         }
         if let Some(next) = ring.after(after) {
             return next;
         }
+        let heard = self.heard.load(Ordering::Acquire);
+        if ring.read_at == Some(heard) {
+            return Next::Nothing(ring.head.max(after));
+        }
         let Some(changes) = self.run.changes_since(ring.head, CHUNK).await else { return Next::Expired };
+        // One that was not full was the last; but a stream that cannot be read looks the same as one without anything new.
+        ring.read_at = (!changes.is_empty() && (changes.len() as u64) < CHUNK).then_some(heard);
         for change in changes {
             ring.head = change.position;
             if let Some(activity) = self.admitted(&change) {
@@ -148,7 +174,7 @@ impl ActivityFeed {
             causes: Vec::new(),
         };
         let rendered = self.run.render(input, None).await;
-        Frame { payload: rendered.payload, cursor }
+        Frame { payload: rendered.payload, cursor, through: Some(position) }
     }
 }
 
@@ -175,16 +201,17 @@ impl Feeds {
         feed
     }
 
-    pub(super) fn hear(&self, changes: &[AppliedChange]) {
+    pub(super) fn hear(&self, changes: &[AppliedChange], every: Duration) {
         for feed in self.0.values().filter_map(Weak::upgrade) {
-            feed.hear(changes);
+            feed.hear(changes, every);
         }
     }
 
     /// All look at the stream again.
     pub(super) fn wake(&self) {
         for feed in self.0.values().filter_map(Weak::upgrade) {
-            feed.news.send_replace(());
+            feed.heard.fetch_add(1, Ordering::AcqRel);
+            feed.wake();
         }
     }
 
@@ -205,6 +232,8 @@ pub(super) struct ActivitySubscriber {
     follows: Follows,
     news: watch::Receiver<()>,
     position: Option<i64>,
+    /// Whether it was told something since it last waited: then it is not told how far that goes, too.
+    told: bool,
     /// Where the subscriber is further back than the ring: what it has read of the stream and not sent yet.
     backlog: VecDeque<AppliedChange>,
     expired: bool,
@@ -230,17 +259,17 @@ impl ActivitySubscriber {
     pub(super) fn new(hub: Arc<LiveHub>, feed: Arc<ActivityFeed>, after: Option<i64>) -> Self {
         let news = feed.news.subscribe();
         let follows = Follows { hub, feed: Some(feed) };
-        Self { follows, news, position: after, backlog: VecDeque::new(), expired: false }
+        Self { follows, news, position: after, told: false, backlog: VecDeque::new(), expired: false }
     }
 
-    pub(super) fn into_stream(self) -> impl Stream<Item = Result<Frame, End>> + Send {
+    pub(super) fn into_stream(self) -> impl Stream<Item = Result<Item, End>> + Send {
         stream::unfold(self, |mut subscriber| async move {
             let item = subscriber.next().await?;
             Some((item, subscriber))
         })
     }
 
-    async fn next(&mut self) -> Option<Result<Frame, End>> {
+    async fn next(&mut self) -> Option<Result<Item, End>> {
         if self.expired {
             return None;
         }
@@ -254,7 +283,8 @@ impl ActivitySubscriber {
                 position = change.position;
                 if let Some(activity) = feed.admitted(&change) {
                     self.position = Some(position);
-                    return Some(Ok(feed.render_shared(activity, position).await));
+                    self.told = true;
+                    return Some(Ok(Item::Frame(feed.render_shared(activity, position).await)));
                 }
             }
             // Seen before the stream is read: what comes later wakes us.
@@ -262,12 +292,17 @@ impl ActivitySubscriber {
             match feed.next(position).await {
                 Next::Frame(at, frame) => {
                     self.position = Some(at);
-                    return Some(Ok(frame));
+                    self.told = true;
+                    return Some(Ok(Item::Frame(frame)));
                 }
                 Next::Nothing(at) if at > position => position = at,
                 Next::Nothing(_) => {
                     self.position = Some(position);
+                    if !std::mem::replace(&mut self.told, true) {
+                        return Some(Ok(Item::Mark(Mark { position, cursor: feed.run.cursor(position) })));
+                    }
                     self.news.changed().await.ok()?;
+                    self.told = false;
                 }
                 Next::Behind => match feed.run.changes_since(position, CHUNK).await {
                     None => return Some(self.expire()),
@@ -279,7 +314,7 @@ impl ActivitySubscriber {
         }
     }
 
-    fn expire(&mut self) -> Result<Frame, End> {
+    fn expire(&mut self) -> Result<Item, End> {
         self.expired = true;
         Err(End::CursorExpired)
     }

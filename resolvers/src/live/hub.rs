@@ -11,6 +11,7 @@ use super::{
     activities::{ActivitySubscriber, Feeds},
     index::TagIndex,
     operation::{Operation, Watched},
+    position_of,
     subscription::Subscriber,
 };
 use crate::{background::Background, store::stream::AppliedChange, tag::Tag};
@@ -19,7 +20,8 @@ use crate::{background::Background, store::stream::AppliedChange, tag::Tag};
 pub struct LiveHub {
     state: Mutex<State>,
     tasks: Background,
-    /// How often values of integrations whose webhooks are silent are read again, while somebody watches.
+    /// How often values of integrations whose webhooks are silent are read again, while somebody watches; and how often those who
+    /// are told nothing are told how far that goes.
     pub(super) reread: std::time::Duration,
 }
 
@@ -30,6 +32,8 @@ struct State {
     operations: HashMap<u64, Arc<Operation>>,
     feeds: HashMap<TenantId, Feeds>,
     index: TagIndex,
+    /// Up to where the changes of a tenant have marked what they touch.
+    published: HashMap<TenantId, i64>,
 }
 
 impl LiveHub {
@@ -44,9 +48,17 @@ impl LiveHub {
         state.operations.len() + state.feeds.values().map(Feeds::len).sum::<usize>()
     }
 
+    /// Changes after a position will be published, and their epochs advanced: up to it there is nothing to come.
+    pub fn begin(&self, tenant: &TenantId, position: i64) {
+        let mut state = self.state.lock();
+        if !state.published.contains_key(tenant) {
+            state.published.insert(tenant.clone(), position);
+        }
+    }
+
     /// Takes in changes. The epochs have been advanced before: whoever registers tags from now on sees it there.
     pub fn publish(&self, tenant: &TenantId, changes: &[AppliedChange]) {
-        let state = self.state.lock();
+        let mut state = self.state.lock();
         for change in changes {
             for (operation, slot) in state.index.watching(&change.tags) {
                 if let Some(operation) = state.operations.get(&operation) {
@@ -56,19 +68,28 @@ impl LiveHub {
             }
         }
         if let Some(feeds) = state.feeds.get(tenant) {
-            feeds.hear(changes);
+            feeds.hear(changes, self.reread);
+        }
+        if let Some(last) = changes.last() {
+            state.published.insert(tenant.clone(), last.position);
         }
     }
 
-    /// Changes of a tenant were missed: everything that is watched is looked at again.
-    pub fn lose_track(&self, tenant: &TenantId) {
-        let state = self.state.lock();
+    /// Up to where a tenant's changes have marked what they touch; `None` before the first of them.
+    pub(super) fn published(&self, tenant: &TenantId) -> Option<i64> {
+        self.state.lock().published.get(tenant).copied()
+    }
+
+    /// Changes of a tenant up to a position were missed: everything that is watched is looked at again.
+    pub fn lose_track(&self, tenant: &TenantId, position: i64) {
+        let mut state = self.state.lock();
         for operation in state.operations.values().filter(|operation| operation.run.tenant() == tenant) {
             operation.mark_all();
         }
         if let Some(feeds) = state.feeds.get(tenant) {
             feeds.wake();
         }
+        state.published.insert(tenant.clone(), position);
     }
 
     /// Starts a subscription.
@@ -77,7 +98,7 @@ impl LiveHub {
         match plan {
             LivePlan::Activity { filter, .. } => {
                 let feed = self.state.lock().feeds.entry(run.tenant().clone()).or_default().feed(&run, filter);
-                ActivitySubscriber::new(Arc::clone(self), feed, after).into_stream().boxed()
+                ActivitySubscriber::new(Arc::clone(self), feed, after.map(position_of)).into_stream().boxed()
             }
             LivePlan::Widget { id, throttle_ms, .. } => self.watch(&run, Watched::Widget(id), throttle_ms, after),
             LivePlan::Dashboard { id, throttle_ms, .. } => self.watch(&run, Watched::Dashboard(id), throttle_ms, after),

@@ -36,6 +36,55 @@ pub struct Frame {
     pub payload: Bytes,
     /// The position after it, to resume from.
     pub cursor: EventCursor,
+    /// That position, where it is a mark, too: a snapshot's is none, until the end of the snapshots was told.
+    pub through: Option<i64>,
+}
+
+impl Frame {
+    /// The same with another cursor, which is no mark; in the payload, too, where nothing else can hold that text.
+    fn retold(&self, cursor: EventCursor) -> Self {
+        let payload = String::from_utf8_lossy(&self.payload).replace(self.cursor.as_str(), cursor.as_str());
+        Self { payload: payload.into(), cursor, through: None }
+    }
+}
+
+/// A position as the cursors of snapshots hold it: who comes back with one has perhaps not heard of all of them, and is told them
+/// again. Where there are no snapshots, it is as good as the position.
+pub(crate) const fn unfinished(position: i64) -> i64 {
+    !position
+}
+
+/// The position of either.
+pub(crate) const fn position_of(after: i64) -> i64 {
+    if after < 0 { !after } else { after }
+}
+
+/// A position up to which a subscriber was told everything.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mark {
+    /// The position.
+    pub position: i64,
+    /// The same as clients may hold it.
+    pub cursor: EventCursor,
+}
+
+/// What a subscriber's stream gives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Item {
+    /// An answer.
+    Frame(Frame),
+    /// Nothing to tell; but how far that goes. Comes now and then while it is quiet, never ahead of a frame.
+    Mark(Mark),
+}
+
+impl Item {
+    /// The position up to which everything was told with this.
+    pub fn through(&self) -> Option<i64> {
+        match self {
+            Self::Frame(frame) => frame.through,
+            Self::Mark(mark) => Some(mark.position),
+        }
+    }
 }
 
 /// What an execution for an event came to.
@@ -60,8 +109,8 @@ pub enum End {
     CursorExpired,
 }
 
-/// A subscriber's stream: frames, then perhaps why it ended. A stream without an end was dropped with the process.
-pub type Frames = BoxStream<'static, Result<Frame, End>>;
+/// A subscriber's stream: frames and marks, then perhaps why it ended. A stream without an end was dropped with the process.
+pub type Frames = BoxStream<'static, Result<Item, End>>;
 
 /// One subscription's document with its variables and its caller, as the hub runs it. Implemented over the executor.
 #[async_trait]
@@ -110,6 +159,6 @@ pub struct Subscribe {
     pub run: Arc<dyn Run>,
     /// What it asks for.
     pub plan: LivePlan,
-    /// Resume after this position, already authenticated.
+    /// Resume after this position, already authenticated; negative in the middle of snapshots.
     pub after: Option<i64>,
 }

@@ -20,9 +20,10 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    End, Frame, Rendered, Run,
+    End, Frame, Item, Mark, Rendered, Run,
     hub::LiveHub,
-    slot::{Dirt, Slot, Subject},
+    slot::{Cause, Dirt, Ran, SeenSlot, SeenSlots, Slot, Subject},
+    unfinished,
 };
 use crate::tag::Tag;
 
@@ -51,7 +52,7 @@ pub(super) struct Operation {
     stopped: CancellationToken,
     /// One snapshot is made at a time; the others who come in wait for it and share it.
     snapshots: tokio::sync::Mutex<()>,
-    /// What tells that the snapshots are all, at a head: the same for all who come in at that.
+    /// What tells that the snapshots are all, at a position: the same for all who come in at that.
     snapshot_end: tokio::sync::Mutex<Option<(i64, Frame)>>,
 }
 
@@ -62,28 +63,12 @@ struct State {
     structure: HashSet<Tag>,
     structure_dirty: bool,
     ended: bool,
-}
-
-/// What a subscriber has seen of a slot: the version and the digest that were sent last.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct SeenSlot {
-    pub(super) version: u64,
-    pub(super) digest: Option<[u8; 32]>,
-}
-
-/// What a subscriber has seen, by the slots' numbers, which are counted from zero.
-#[derive(Debug, Default)]
-pub(super) struct SeenSlots(Vec<SeenSlot>);
-
-impl SeenSlots {
-    pub(super) fn of(&mut self, slot: u32) -> &mut SeenSlot {
-        let at = usize::try_from(slot).unwrap_or_default();
-        if self.0.len() <= at {
-            self.0.reserve_exact(at + 1 - self.0.len());
-            self.0.resize(at + 1, SeenSlot::default());
-        }
-        &mut self.0[at]
-    }
+    /// Up to where every change is in the answers; and whether none is being made.
+    through: i64,
+    settled: bool,
+    /// The same as it was told to those who are told nothing else.
+    announced: Option<Mark>,
+    runs: u64,
 }
 
 impl Operation {
@@ -167,19 +152,41 @@ impl Operation {
         let _ = ready.wait_for(|ready| *ready).await;
     }
 
-    /// Takes the answers that are newer than what was seen. Whether the operation has ended.
-    pub(super) fn take_news(&self, seen: &mut SeenSlots, frames: &mut VecDeque<Result<Frame, End>>) -> bool {
+    /// Takes the answers that are newer than what was seen, in the order of their runs; or, without any, how far that goes, where
+    /// it is beyond what was told. Whether the operation has ended.
+    pub(super) fn take_news(
+        &self,
+        seen: &mut SeenSlots,
+        told: Option<i64>,
+        items: &mut VecDeque<Result<Item, End>>,
+    ) -> bool {
         let state = self.state.lock();
+        let (mut newer, mut skipped): (Vec<&Slot>, bool) = (Vec::new(), false);
         for slot in &state.slots {
             let before = seen.of(slot.number);
             if slot.version <= before.version {
                 continue;
             }
             let differs = slot.told || slot.digest != before.digest;
+            skipped |= slot.version > before.version + 1;
             *before = SeenSlot { version: slot.version, digest: slot.digest };
-            if differs && let Some(frame) = &slot.frame {
-                frames.push_back(Ok(frame.clone()));
+            if differs && slot.frame.is_some() {
+                newer.push(slot);
             }
+        }
+        newer.sort_by_key(|slot| slot.run);
+        skipped |= newer.first().map(|slot| slot.run) != newer.last().map(|slot| slot.run);
+        let last = newer.len();
+        for (frame, count) in newer.into_iter().filter_map(|slot| slot.frame.as_ref()).zip(1..) {
+            // What another slot told in the same run may have been replaced by what is told after this.
+            let early = skipped && count < last;
+            let frame = if early { frame.retold(self.run.cursor(unfinished(state.through))) } else { frame.clone() };
+            items.push_back(Ok(Item::Frame(frame)));
+        }
+        if items.is_empty()
+            && let Some(mark) = state.announced.as_ref().filter(|mark| Some(mark.position) > told)
+        {
+            items.push_back(Ok(Item::Mark(mark.clone())));
         }
         state.ended
     }
@@ -205,16 +212,17 @@ impl Operation {
     /// A slot's current state as it is told to those who come in.
     pub(super) async fn snapshot(&self, number: u32) -> Option<(SeenSlot, Frame)> {
         let _one = self.snapshots.lock().await;
-        let (subject, version, digest, cached) = {
+        let (subject, version, digest, cached, through) = {
             let state = self.state.lock();
             let slot = state.slots.iter().find(|slot| slot.number == number && !slot.removed)?;
             let cached = slot.snapshot.clone().filter(|(version, _)| *version == slot.version);
-            (slot.subject.clone(), slot.version, slot.digest, cached)
+            (slot.subject.clone(), slot.version, slot.digest, cached, state.through)
         };
         if let Some((version, frame)) = cached {
             return Some((SeenSlot { version, digest }, frame));
         }
-        let (frame, rendered) = self.render(&subject, UpdateReason::Snapshot, Vec::new(), None).await;
+        let cause = Cause { reason: UpdateReason::Snapshot, causes: Vec::new(), max_age: None };
+        let (frame, rendered) = self.render(&subject, cause, unfinished(through)).await;
         let mut state = self.state.lock();
         if let Some(slot) = state.slots.iter_mut().find(|slot| slot.number == number)
             && slot.version == version
@@ -225,14 +233,14 @@ impl Operation {
         Some((SeenSlot { version, digest: Some(rendered.digest) }, frame))
     }
 
-    /// What tells that the snapshots at a head are all.
-    pub(super) async fn snapshot_end(&self, head: i64) -> Frame {
+    /// What tells that the snapshots are all, after which everything up to a position was told.
+    pub(super) async fn snapshot_end(&self, at: i64) -> Frame {
         let mut known = self.snapshot_end.lock().await;
-        if let Some((_, frame)) = known.as_ref().filter(|(at, _)| *at == head) {
+        if let Some((_, frame)) = known.as_ref().filter(|(known, _)| *known == at) {
             return frame.clone();
         }
-        let frame = self.render_aside(UpdateReason::SnapshotEnd, None, head).await;
-        *known = Some((head, frame.clone()));
+        let frame = self.render_aside(UpdateReason::SnapshotEnd, None, at).await;
+        *known = Some((at, frame.clone()));
         frame
     }
 
@@ -249,13 +257,16 @@ impl Operation {
             causes: Vec::new(),
         };
         let rendered = self.run.render(input, None).await;
-        Frame { payload: rendered.payload, cursor }
+        Frame { payload: rendered.payload, cursor, through: (at >= 0).then_some(at) }
     }
 
     /// Runs the operation until its last subscriber left.
     pub(super) async fn drive(self: Arc<Self>, hub: Arc<LiveHub>) {
+        // The head first: where nothing was published after it was read, nothing up to it is to come.
+        let head = self.run.head().await;
+        self.state.lock().through = hub.published(self.run.tenant()).unwrap_or(head);
         self.restructure(&hub, true).await;
-        self.run_slots(&hub, true).await;
+        self.run_slots(&hub, None, true).await;
         self.ready.send_replace(true);
         let mut reread_at = Instant::now() + hub.reread;
         loop {
@@ -265,15 +276,22 @@ impl Operation {
                 () = self.stopped.cancelled() => return,
             }
             // However busy it is kept by others: what comes without webhooks has a time of its own.
-            if Instant::now() >= reread_at {
+            let ticks = Instant::now() >= reread_at;
+            if ticks {
                 self.mark_silent().await;
                 reread_at = Instant::now() + hub.reread;
             }
-            let dirty = std::mem::take(&mut self.state.lock().structure_dirty);
+            // Before the dirt is looked at: what is published afterwards makes some.
+            let noted = hub.published(self.run.tenant());
+            let dirty = self.begin_run();
             if dirty {
                 self.restructure(&hub, false).await;
             }
-            if self.run_slots(&hub, false).await && !self.throttle.is_zero() {
+            let ran = self.run_slots(&hub, noted, false).await;
+            if ticks {
+                self.announce();
+            }
+            if ran && !self.throttle.is_zero() {
                 // The first change was sent at once; what comes within the window is told together at its end.
                 tokio::select! {
                     () = tokio::time::sleep(self.throttle) => {}
@@ -281,6 +299,13 @@ impl Operation {
                 }
             }
         }
+    }
+
+    /// From here to the end of the run dirt may be taken and not be in the answers. Whether the set of slots may have changed.
+    fn begin_run(&self) -> bool {
+        let mut state = self.state.lock();
+        state.settled = false;
+        std::mem::take(&mut state.structure_dirty)
     }
 
     /// Brings the slots in line with what is watched.
@@ -324,23 +349,41 @@ impl Operation {
         }
     }
 
-    /// Runs every slot that is dirty, side by side. Whether anything ran.
-    async fn run_slots(&self, hub: &LiveHub, first: bool) -> bool {
-        let dirty: Vec<(u32, Subject, Dirt)> = {
+    /// Runs every slot that is dirty, side by side, after what was published up to `noted`. Whether anything ran.
+    async fn run_slots(&self, hub: &LiveHub, noted: Option<i64>, first: bool) -> bool {
+        let (dirty, noted, before) = {
             let mut state = self.state.lock();
             let slots = state.slots.iter_mut();
-            slots.filter_map(|slot| Some((slot.number, slot.subject.clone(), slot.dirt.take()?))).collect()
+            let dirty = slots.filter_map(|slot| Some((slot.number, slot.subject.clone(), slot.dirt.take()?)));
+            let dirty: Vec<(u32, Subject, Dirt)> = dirty.collect();
+            (dirty, state.through.max(noted.unwrap_or_default()), state.through)
         };
-        let ran = !dirty.is_empty();
-        let runs = dirty.into_iter().map(|run| self.run_slot(hub, run, first));
-        join_all(runs).await;
-        if ran {
+        // Who has seen the last of them has seen all; the others' positions are those before the run.
+        let last = dirty.len();
+        let runs = dirty.into_iter().zip(1..).map(|(run, count)| async move {
+            let at = match (first, count == last) {
+                (true, _) => unfinished(noted),
+                (false, true) => noted,
+                (false, false) => before,
+            };
+            self.run_slot(hub, run, at, first).await
+        });
+        let ran = join_all(runs).await;
+        let any = !ran.is_empty();
+        self.take_in(ran, noted, first);
+        if any {
             self.news.send_modify(|count| *count += 1);
         }
-        ran
+        any
     }
 
-    async fn run_slot(&self, hub: &LiveHub, (number, subject, dirt): (u32, Subject, Dirt), first: bool) {
+    async fn run_slot(
+        &self,
+        hub: &LiveHub,
+        (number, subject, dirt): (u32, Subject, Dirt),
+        at: i64,
+        first: bool,
+    ) -> Ran {
         let gone = match &subject {
             Subject::Widget(id) => {
                 let id = WatchedId::Own { type_name: "Widget".into(), id: id.as_str().into() };
@@ -354,31 +397,71 @@ impl Operation {
             (false, false) => dirt.reason.unwrap_or(UpdateReason::Changed),
         };
         let max_age = dirt.reread.then(|| chrono::Duration::from_std(hub.reread).unwrap_or_default());
-        let (frame, rendered) = self.render(&subject, reason, dirt.causes, max_age).await;
+        let cause = Cause { reason, causes: dirt.causes, max_age };
+        let (frame, rendered) = self.render(&subject, cause, at).await;
         let before = self.tags_of(number);
         let registered = hub.register(self, number, &before, &rendered.tags);
+        if let Some(slot) = self.state.lock().slots.iter_mut().find(|slot| slot.number == number) {
+            slot.tags.clone_from(&rendered.tags);
+        }
+        Ran { number, reason, gone, registered, frame, rendered }
+    }
+
+    /// Takes in what ran, all at once: who takes news sees all of a run or nothing of it.
+    fn take_in(&self, ran: Vec<Ran>, through: i64, first: bool) {
         let mut state = self.state.lock();
-        let Some(slot) = state.slots.iter_mut().find(|slot| slot.number == number) else { return };
-        // What somebody did to the widget itself is told even where nothing that was selected differs.
-        let told = matches!(reason, UpdateReason::Configured | UpdateReason::Refreshed) || (gone && !slot.removed);
-        let differs = slot.digest != Some(rendered.digest) || told;
-        if differs {
-            slot.version += 1;
-            slot.digest = Some(rendered.digest);
-            slot.snapshot = first.then(|| (slot.version, frame.clone()));
-            slot.frame = (!first).then_some(frame);
-            slot.told = told;
+        state.runs += 1;
+        let run = state.runs;
+        for Ran { number, reason, gone, registered, frame, rendered } in ran {
+            let Some(slot) = state.slots.iter_mut().find(|slot| slot.number == number) else { continue };
+            // What somebody did to the widget itself is told even where nothing that was selected differs.
+            let told = matches!(reason, UpdateReason::Configured | UpdateReason::Refreshed) || (gone && !slot.removed);
+            if slot.digest != Some(rendered.digest) || told {
+                slot.version += 1;
+                slot.run = run;
+                slot.digest = Some(rendered.digest);
+                slot.snapshot = first.then(|| (slot.version, frame.clone()));
+                slot.frame = (!first).then_some(frame);
+                slot.told = told;
+            }
+            slot.removed = gone;
+            if registered && !self.run.is_current(rendered.noted, &rendered.tags) {
+                // It changed between the execution and the registration: the hub could not tell us.
+                slot.dirt.get_or_insert_default().add(UpdateReason::Changed, None);
+                self.wake.notify_one();
+            }
+            state.ended |= gone && matches!(self.watched, Watched::Widget(_));
         }
-        slot.removed = gone;
-        if registered && !self.run.is_current(rendered.noted, &rendered.tags) {
-            // It changed between the execution and the registration: the hub could not tell us.
-            slot.dirt.get_or_insert_default().add(UpdateReason::Changed, None);
-            self.wake.notify_one();
+        state.through = state.through.max(through);
+        state.settled = true;
+    }
+
+    /// Up to where every change is in the answers.
+    pub(super) fn reached(&self, hub: &LiveHub) -> i64 {
+        // Before the dirt is looked at: what is published afterwards makes some.
+        let published = hub.published(self.run.tenant());
+        let mut state = self.state.lock();
+        let clean = state.settled && !state.structure_dirty && state.slots.iter().all(|slot| slot.dirt.is_none());
+        if clean {
+            state.through = state.through.max(published.unwrap_or_default());
         }
-        slot.tags = rendered.tags;
-        if gone && matches!(self.watched, Watched::Widget(_)) {
-            state.ended = true;
+        state.through
+    }
+
+    /// Tells the subscribers how far everything was told, where it is further than they were told.
+    fn announce(&self) {
+        let mut state = self.state.lock();
+        let position = state.through;
+        if state.announced.as_ref().is_none_or(|known| known.position < position) {
+            state.announced = Some(self.mark_at(position));
+            drop(state);
+            self.news.send_modify(|count| *count += 1);
         }
+    }
+
+    /// A position as a mark.
+    pub(super) fn mark_at(&self, position: i64) -> Mark {
+        Mark { position, cursor: self.run.cursor(position) }
     }
 
     fn tags_of(&self, number: u32) -> HashSet<Tag> {
@@ -386,15 +469,10 @@ impl Operation {
         state.slots.iter().find(|slot| slot.number == number).map(|slot| slot.tags.clone()).unwrap_or_default()
     }
 
-    async fn render(
-        &self,
-        subject: &Subject,
-        reason: UpdateReason,
-        causes: Vec<Arc<ActivityView>>,
-        max_age: Option<chrono::Duration>,
-    ) -> (Frame, Rendered) {
-        // Before anything is read: whoever resumes after this position sees all that came later.
-        let cursor = self.run.cursor(self.run.head().await);
+    /// Renders a slot's answer, which tells everything up to a position that was noted before.
+    async fn render(&self, subject: &Subject, cause: Cause, at: i64) -> (Frame, Rendered) {
+        let Cause { reason, causes, max_age } = cause;
+        let cursor = self.run.cursor(at);
         let (widget, node) = match subject {
             Subject::Widget(id) => (Some(id.clone()), None),
             Subject::Node(id) => (None, Some(id.clone())),
@@ -410,6 +488,6 @@ impl Operation {
             rendered.tags.insert(Tag::own(tenant, "Widget", id.as_str()));
             rendered.tags.insert(Tag::own(tenant, "Refresh", id.as_str()));
         }
-        (Frame { payload: rendered.payload.clone(), cursor }, rendered)
+        (Frame { payload: rendered.payload.clone(), cursor, through: (at >= 0).then_some(at) }, rendered)
     }
 }

@@ -1,4 +1,5 @@
-//! A slot: one thing of a live operation that is answered on its own — a widget of a dashboard, a node that is watched.
+//! A slot: one thing of a live operation that is answered on its own — a widget of a dashboard, a node that is watched; and what a
+//! subscriber has seen of it.
 
 use std::{collections::HashSet, sync::Arc};
 
@@ -8,7 +9,7 @@ use mullion_schema::{
     ports::{ActivityView, WatchedId},
 };
 
-use super::Frame;
+use super::{Frame, Rendered};
 use crate::tag::Tag;
 
 /// At most this many causes are shown, the newest.
@@ -61,6 +62,8 @@ pub(super) struct Slot {
     pub(super) subject: Subject,
     /// Counts the answers that differ; 0 before the first run.
     pub(super) version: u64,
+    /// The operation's run that gave the newest one.
+    pub(super) run: u64,
     pub(super) digest: Option<[u8; 32]>,
     /// The newest answer that was told as a change.
     pub(super) frame: Option<Frame>,
@@ -80,6 +83,7 @@ impl Slot {
             number,
             subject,
             version: 0,
+            run: 0,
             digest: None,
             frame: None,
             snapshot: None,
@@ -89,4 +93,43 @@ impl Slot {
             removed: false,
         }
     }
+}
+
+/// What a subscriber has seen of a slot: the version and the digest that were sent last.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct SeenSlot {
+    pub(super) version: u64,
+    pub(super) digest: Option<[u8; 32]>,
+}
+
+/// What a subscriber has seen, by the slots' numbers, which are counted from zero.
+#[derive(Debug, Default)]
+pub(super) struct SeenSlots(Vec<SeenSlot>);
+
+impl SeenSlots {
+    pub(super) fn of(&mut self, slot: u32) -> &mut SeenSlot {
+        let at = usize::try_from(slot).unwrap_or_default();
+        if self.0.len() <= at {
+            self.0.reserve_exact(at + 1 - self.0.len());
+            self.0.resize(at + 1, SeenSlot::default());
+        }
+        &mut self.0[at]
+    }
+}
+
+/// Why a slot is rendered.
+pub(super) struct Cause {
+    pub(super) reason: UpdateReason,
+    pub(super) causes: Vec<Arc<ActivityView>>,
+    pub(super) max_age: Option<chrono::Duration>,
+}
+
+/// What running a slot came to.
+pub(super) struct Ran {
+    pub(super) number: u32,
+    pub(super) reason: UpdateReason,
+    pub(super) gone: bool,
+    pub(super) registered: bool,
+    pub(super) frame: Frame,
+    pub(super) rendered: Rendered,
 }

@@ -10,9 +10,12 @@ use mullion_schema::{enums::UpdateReason, id::WidgetId};
 use tokio::sync::watch;
 
 use super::{
-    End, Frame,
+    End, Item,
     hub::LiveHub,
-    operation::{Operation, SeenSlots, Watched},
+    operation::{Operation, Watched},
+    position_of,
+    slot::SeenSlots,
+    unfinished,
 };
 use crate::tag::Tag;
 
@@ -25,7 +28,9 @@ pub(super) struct Subscriber {
     news: watch::Receiver<u64>,
     after: Option<i64>,
     seen: SeenSlots,
-    queue: VecDeque<Result<Frame, End>>,
+    /// Up to where it was told everything.
+    told: Option<i64>,
+    queue: VecDeque<Result<Item, End>>,
     phase: Phase,
 }
 
@@ -39,22 +44,26 @@ enum Phase {
 impl Subscriber {
     pub(super) fn new(hub: Arc<LiveHub>, operation: Arc<Operation>, after: Option<i64>) -> Self {
         let news = operation.news();
-        Self { hub, operation, news, after, seen: SeenSlots::default(), queue: VecDeque::new(), phase: Phase::Start }
+        let (seen, queue) = (SeenSlots::default(), VecDeque::new());
+        Self { hub, operation, news, after, seen, told: None, queue, phase: Phase::Start }
     }
 
-    pub(super) fn into_stream(self) -> impl Stream<Item = Result<Frame, End>> + Send {
+    pub(super) fn into_stream(self) -> impl Stream<Item = Result<Item, End>> + Send {
         stream::unfold(self, |mut subscriber| async move {
             let item = subscriber.next().await?;
             Some((item, subscriber))
         })
     }
 
-    async fn next(&mut self) -> Option<Result<Frame, End>> {
+    async fn next(&mut self) -> Option<Result<Item, End>> {
         loop {
             if let Some(item) = self.queue.pop_front() {
                 if self.queue.is_empty() {
                     // Given back: a subscriber waits far longer than it is told something.
                     self.queue = VecDeque::new();
+                }
+                if let Ok(item) = &item {
+                    self.told = self.told.max(item.through());
                 }
                 return Some(item);
             }
@@ -78,7 +87,7 @@ impl Subscriber {
 
     /// Takes the newest answer of each slot that has a newer one than was seen.
     fn take_news(&mut self) {
-        if self.operation.take_news(&mut self.seen, &mut self.queue) {
+        if self.operation.take_news(&mut self.seen, self.told, &mut self.queue) {
             self.phase = Phase::Ended;
             self.queue.push_back(Err(End::Completed));
         }
@@ -87,26 +96,31 @@ impl Subscriber {
     /// The current state, or what changed since the position to resume after.
     async fn begin(&mut self) {
         self.news.borrow_and_update();
-        let head = self.operation.run.head().await;
-        let changed = match self.after {
+        // Noted before the answers are looked at. Who comes back is told nothing older than what it came with.
+        let reached = self.operation.reached(&self.hub);
+        let through = reached.max(self.after.map_or(0, position_of));
+        let again = self.after.is_some_and(|after| after < 0);
+        let changed = match self.after.filter(|_| !again) {
             None => None,
             Some(after) => self.changed_since(after).await,
         };
         let snapshots = !matches!(self.operation.watched, Watched::Nodes(_));
-        match (changed, snapshots) {
-            (Some(changed), _) => self.resume(&changed).await,
-            (None, true) => self.resume_all().await,
-            (None, false) if self.after.is_some() => {
+        match changed {
+            Some(changed) => self.resume(&changed, through).await,
+            None if snapshots || again => self.resume_all().await,
+            None if self.after.is_some() => {
                 self.phase = Phase::Ended;
                 self.queue.push_back(Err(End::CursorExpired));
                 return;
             }
-            (None, false) => self.operation.skip_news(&mut self.seen),
+            None => self.operation.skip_news(&mut self.seen),
         }
-        if snapshots {
-            let end = self.operation.snapshot_end(head).await;
-            self.queue.push_back(Ok(end));
-        }
+        let end = if snapshots {
+            Item::Frame(self.operation.snapshot_end(through).await)
+        } else {
+            Item::Mark(self.operation.mark_at(through))
+        };
+        self.queue.push_back(Ok(end));
     }
 
     async fn resume_all(&mut self) {
@@ -115,7 +129,7 @@ impl Subscriber {
         }
     }
 
-    async fn resume(&mut self, changed: &HashSet<Tag>) {
+    async fn resume(&mut self, changed: &HashSet<Tag>, through: i64) {
         self.operation.skip_news(&mut self.seen);
         for (slot, tags) in self.operation.live_slots() {
             if !tags.is_disjoint(changed) {
@@ -124,9 +138,8 @@ impl Subscriber {
         }
         if !self.operation.structure().is_disjoint(changed) {
             for widget in self.removed_widgets(changed) {
-                let head = self.operation.run.head().await;
-                let frame = self.operation.render_aside(UpdateReason::Removed, Some(widget), head).await;
-                self.queue.push_back(Ok(frame));
+                let frame = self.operation.render_aside(UpdateReason::Removed, Some(widget), unfinished(through)).await;
+                self.queue.push_back(Ok(Item::Frame(frame)));
             }
         }
     }
@@ -143,7 +156,7 @@ impl Subscriber {
     async fn push_snapshot(&mut self, slot: u32) {
         if let Some((seen, frame)) = self.operation.snapshot(slot).await {
             *self.seen.of(slot) = seen;
-            self.queue.push_back(Ok(frame));
+            self.queue.push_back(Ok(Item::Frame(frame)));
         }
     }
 

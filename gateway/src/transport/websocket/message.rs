@@ -30,9 +30,12 @@ pub(super) fn pong(payload: Option<&str>) -> Frame {
     }
 }
 
-/// A ping that carries the current cursor.
-pub(super) fn ping(cursor: &str) -> Frame {
-    whole(&serde_json::json!({ "type": "ping", "payload": { "cursor": cursor } }).to_string())
+/// A ping, with a cursor that nothing is behind, where there is one.
+pub(super) fn ping(cursor: Option<&str>) -> Frame {
+    match cursor {
+        None => whole(r#"{"type":"ping"}"#),
+        Some(cursor) => whole(&serde_json::json!({ "type": "ping", "payload": { "cursor": cursor } }).to_string()),
+    }
 }
 
 /// An answer.
@@ -77,6 +80,7 @@ mod tests {
         assert_eq!(value, serde_json::json!({"id": "a\"b\n", "type": "next", "payload": {"data": null}}));
         assert_eq!(text(&complete("1")), r#"{"id":"1","type":"complete"}"#);
         assert_eq!(text(&pong(Some("{}"))), r#"{"type":"pong","payload":{}}"#);
-        assert_eq!(text(&ping("c")), r#"{"type":"ping","payload":{"cursor":"c"}}"#);
+        assert_eq!(text(&ping(None)), r#"{"type":"ping"}"#);
+        assert_eq!(text(&ping(Some("c"))), r#"{"type":"ping","payload":{"cursor":"c"}}"#);
     }
 }

@@ -4,6 +4,7 @@
 mod budget;
 mod frame;
 mod handshake;
+mod marks;
 mod message;
 mod outbox;
 mod protocol;

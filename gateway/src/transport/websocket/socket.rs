@@ -14,10 +14,11 @@ use futures::{
     future::BoxFuture,
     stream::{self, AbortHandle, Abortable, BoxStream, SelectAll},
 };
+use mullion_schema::id::EventCursor;
 use prometheus_client::metrics::counter::Counter;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    time::{Instant, Sleep, timeout},
+    time::{Instant, Sleep},
 };
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
@@ -25,6 +26,7 @@ use super::{
     GOODBYE,
     budget::Budget,
     frame::{Decoded, Message},
+    marks::{self, Reach},
     message,
     outbox::{Frame, Outbox},
     protocol::{Action, Close, Protocol, code},
@@ -40,7 +42,7 @@ use crate::{
     telemetry::live::Limit,
     transport::{
         admission::Place,
-        engine::{Answer, AuthError, Caller, ParsedOperation},
+        engine::{Answer, AuthError, Caller, LiveItem, LiveMark, ParsedOperation},
         error::RequestError,
         keep_alive::{Tick, Ticks},
         params::{Origin, Params},
@@ -49,16 +51,29 @@ use crate::{
 
 /// Pings without any answer after which the other side is gone.
 const UNANSWERED_PINGS: u32 = 3;
-const CURSOR_TIMEOUT: Duration = Duration::from_secs(5);
 /// Bytes of replies that may wait for a client that has not said who it is: one for the longest message, and a little.
 const MOST_FOR_STRANGERS: usize = 128 * 1024;
 /// Who does not read may still come to it, and learn why it was closed.
 const GOODBYE_TO_THE_SLOW: Duration = Duration::from_secs(10);
 
 enum Event {
-    Next(Bytes),
+    /// An answer; and how far everything was told with it.
+    Next(Bytes, Option<LiveMark>),
+    Mark(LiveMark),
     Error(Bytes),
     Complete,
+}
+
+impl From<LiveItem> for Event {
+    fn from(item: LiveItem) -> Self {
+        match item {
+            LiveItem::Mark(mark) => Self::Mark(mark),
+            LiveItem::Frame(frame) => {
+                let through = frame.through.zip(frame.cursor);
+                Self::Next(frame.payload, through.map(|(position, cursor)| LiveMark { position, cursor }))
+            }
+        }
+    }
 }
 
 type Events = BoxStream<'static, (Arc<str>, Event)>;
@@ -73,10 +88,11 @@ enum End {
     Gone,
 }
 
-/// What the engine was asked for.
-enum Told {
-    Caller(Result<Caller, AuthError>),
-    Cursor(Option<String>),
+/// An operation that runs.
+struct Running {
+    handle: AbortHandle,
+    /// Of a subscription: how far it has come.
+    reach: Option<Reach>,
 }
 
 /// What may happen, one at a time.
@@ -84,7 +100,7 @@ enum Happening {
     Tick(Tick),
     Revoked,
     InitLate,
-    Told(Told),
+    Told(Result<Caller, AuthError>),
     Event(Arc<str>, Event),
     Heard(Heard),
 }
@@ -97,9 +113,9 @@ pub(super) struct Socket {
     key: Option<String>,
     protocol: Protocol,
     caller: Option<Caller>,
-    asked: Option<BoxFuture<'static, Told>>,
+    asked: Option<BoxFuture<'static, Result<Caller, AuthError>>>,
     events: SelectAll<Events>,
-    running: HashMap<Arc<str>, AbortHandle>,
+    running: HashMap<Arc<str>, Running>,
     budget: Budget,
     frames: Counter,
     unanswered: u32,
@@ -165,7 +181,7 @@ impl Socket {
                 Some((id, event)) = self.events.next(), if room => Happening::Event(id, event),
                 heard = std::future::poll_fn(|cx| wire.poll(cx)) => Happening::Heard(heard),
             };
-            if let Happening::Told(Told::Caller(Ok(caller))) = &happening {
+            if let Happening::Told(Ok(caller)) = &happening {
                 late = None;
                 revoked.set(Some(caller.revoked.clone().cancelled_owned()));
             } else if let Happening::InitLate = &happening {
@@ -198,9 +214,9 @@ impl Socket {
         }
     }
 
-    fn told(&mut self, outbox: &mut Outbox, told: Told) -> Result<(), End> {
+    fn told(&mut self, outbox: &mut Outbox, told: Result<Caller, AuthError>) -> Result<(), End> {
         match told {
-            Told::Caller(Ok(caller)) => {
+            Ok(caller) => {
                 if !self.place.belongs_to(&caller.tenant) {
                     let most = self.app.live.max_sockets_per_tenant;
                     let reason = format!("Try again later: the tenant has {most} open sockets");
@@ -210,12 +226,10 @@ impl Socket {
                 self.protocol.authenticated();
                 self.reply(outbox, message::ack())
             }
-            Told::Caller(Err(AuthError::Unavailable)) => {
+            Err(AuthError::Unavailable) => {
                 Err(End::Close(Close::new(code::TRY_AGAIN, "Try again later: the key could not be checked")))
             }
-            Told::Caller(Err(error)) => Err(End::Close(Close::new(code::FORBIDDEN, format!("Forbidden: {error}")))),
-            Told::Cursor(Some(cursor)) => self.reply(outbox, message::ping(&cursor)),
-            Told::Cursor(None) => Ok(()),
+            Err(error) => Err(End::Close(Close::new(code::FORBIDDEN, format!("Forbidden: {error}")))),
         }
     }
 
@@ -304,23 +318,27 @@ impl Socket {
             Some(value) => Some(strip_bearer(&value).unwrap_or_default().to_owned()),
             None => self.key.take(),
         };
-        self.asked = Some(async move { Told::Caller(engine.authenticate(key.as_deref()).await) }.boxed());
+        self.asked = Some(async move { engine.authenticate(key.as_deref()).await }.boxed());
     }
 
     fn start(&mut self, id: &Arc<str>, params: Params) {
-        let events = match self.open(params) {
-            Ok(events) => events,
-            Err(error) => stream::once(async move { Event::Error(error.to_list()) }).boxed(),
+        let (events, kind) = match self.open(params) {
+            Ok(opened) => opened,
+            Err(error) => {
+                let events = stream::once(async move { Event::Error(error.to_list()) });
+                (events.boxed(), OperationKind::Query)
+            }
         };
         let (handle, registration) = AbortHandle::new_pair();
         let named = Arc::clone(id);
         let events = events.map(move |event| (Arc::clone(&named), event));
         self.events.push(Abortable::new(events, registration).boxed());
-        self.running.insert(Arc::clone(id), handle);
+        let reach = (kind == OperationKind::Subscription).then(Reach::default);
+        self.running.insert(Arc::clone(id), Running { handle, reach });
         self.app.metrics.live.socket_operations.inc();
     }
 
-    fn open(&self, params: Params) -> Result<BoxStream<'static, Event>, RequestError> {
+    fn open(&self, params: Params) -> Result<(BoxStream<'static, Event>, OperationKind), RequestError> {
         let request_id = new_id(&*self.app.clock);
         let Some(caller) = self.caller.clone() else { return Err(RequestError::internal(&request_id)) };
         let origin = Origin { request_id, resume_after: None };
@@ -331,28 +349,38 @@ impl Socket {
                 match subscribe(&app, &caller, operation).await {
                     Ok(frames) => {
                         let end = stream::once(async { Event::Complete });
-                        frames.map(|frame| Event::Next(frame.payload)).chain(end).boxed()
+                        frames.map(Event::from).chain(end).boxed()
                     }
                     Err(error) => stream::once(async move { Event::Error(error.to_list()) }).boxed(),
                 }
             };
-            return Ok(begin.boxed().flatten_stream().boxed());
+            return Ok((begin.boxed().flatten_stream().boxed(), OperationKind::Subscription));
         }
-        Ok(once(Arc::clone(&self.app), caller, operation))
+        let kind = operation.kind;
+        Ok((once(Arc::clone(&self.app), caller, operation), kind))
     }
 
     fn cancel(&mut self, id: &str) {
-        if let Some(handle) = self.running.remove(id) {
-            handle.abort();
+        if let Some(running) = self.running.remove(id) {
+            running.handle.abort();
             self.app.metrics.live.socket_operations.dec();
         }
     }
 
     fn event(&mut self, outbox: &mut Outbox, id: &str, event: Event) {
         match event {
-            Event::Next(payload) => {
+            Event::Next(payload, through) => {
                 self.frames.inc();
                 outbox.push(message::next(id, payload));
+                // It leaves before every ping that comes later.
+                if let Some(reach) = self.reach(id) {
+                    reach.event(through);
+                }
+            }
+            Event::Mark(mark) => {
+                if let Some(reach) = self.reach(id) {
+                    reach.mark(mark);
+                }
             }
             Event::Error(errors) => {
                 self.forget(id);
@@ -363,6 +391,10 @@ impl Socket {
                 outbox.push(message::complete(id));
             }
         }
+    }
+
+    fn reach(&mut self, id: &str) -> Option<&mut Reach> {
+        self.running.get_mut(id)?.reach.as_mut()
     }
 
     fn forget(&mut self, id: &str) {
@@ -380,15 +412,15 @@ impl Socket {
             return Err(self.met(Limit::Stalled, Close::new(code::UNREAD, reason)));
         }
         self.taken = taken;
-        let Some(caller) = self.caller.clone().filter(|_| self.asked.is_none()) else { return Ok(()) };
+        if self.caller.is_none() {
+            return Ok(());
+        }
         self.unanswered += 1;
         if self.unanswered > UNANSWERED_PINGS {
             return Err(End::Close(Close::new(code::GOING_AWAY, "Pings were not answered")));
         }
-        let engine = Arc::clone(&self.app.engine);
-        let cursor = async move { Told::Cursor(timeout(CURSOR_TIMEOUT, engine.head_cursor(&caller)).await.ok()) };
-        self.asked = Some(cursor.boxed());
-        Ok(())
+        let cursor = marks::least(self.running.values().filter_map(|running| running.reach.as_ref()));
+        self.reply(outbox, message::ping(cursor.map(EventCursor::as_str)))
     }
 }
 
@@ -408,7 +440,7 @@ async fn maybe<F: Future + Unpin>(future: Option<F>) -> Option<F::Output> {
 fn once(app: Arc<App>, caller: Caller, operation: ParsedOperation) -> BoxStream<'static, Event> {
     let answered = async move {
         match execute(&app, &caller, operation).await {
-            Ok(Answer::Result(body)) => vec![Event::Next(body), Event::Complete],
+            Ok(Answer::Result(body)) => vec![Event::Next(body, None), Event::Complete],
             Ok(Answer::Refused(error)) | Err(error) => vec![Event::Error(error.to_list())],
         }
     };

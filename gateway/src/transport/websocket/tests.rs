@@ -280,12 +280,38 @@ async fn a_socket_without_init_is_closed() {
 }
 
 #[tokio::test]
-async fn quiet_sockets_are_pinged_with_the_cursor() {
+async fn quiet_sockets_are_pinged_with_the_least_position_of_their_subscriptions() {
     let gateway = Gateway::start(|config: &mut Config| config.live.ping_seconds = 1).await;
     let mut client = Client::ready(&gateway).await;
-    client.expect(r#"{"type":"ping","payload":{"cursor":"head"}}"#).await;
-    client.send(r#"{"type":"pong","payload":{"cursor":"head"}}"#).await;
-    client.expect("ping").await;
+    client.expect(r#"{"type":"ping"}"#).await;
+    client.subscribe("one", "subscription {quiet_7}").await;
+    client.expect(r#"{"type":"ping","payload":{"cursor":"7"}}"#).await;
+    client.send(r#"{"type":"pong","payload":{"cursor":"7"}}"#).await;
+    client.subscribe("two", "subscription {quiet_5}").await;
+    client.expect(r#"{"type":"ping"}"#).await;
+    client.send(r#"{"type":"complete","id":"one"}"#).await;
+    client.expect(r#"{"type":"ping","payload":{"cursor":"5"}}"#).await;
+}
+
+#[tokio::test]
+async fn a_ping_is_not_ahead_of_what_waits_for_a_slow_reader() {
+    let gateway = Gateway::start(|config: &mut Config| config.live.ping_seconds = 1).await;
+    let mut client = Client::ready(&gateway).await;
+    client.subscribe("1", "subscription {flood}").await;
+    let mut frames = 0;
+    loop {
+        let message = client.next().await;
+        if let Ok(ping) = serde_json::from_str::<serde_json::Value>(&message)
+            && ping["type"] == "ping"
+        {
+            // A frame, then its mark: at most the mark of the last frame waits to be heard of.
+            let Some(told) = ping["payload"]["cursor"].as_str() else { continue };
+            let told: i32 = told.parse().unwrap();
+            assert!(told == frames || told == frames - 1, "{told} after {frames}");
+            return;
+        }
+        frames += 1;
+    }
 }
 
 #[tokio::test]

@@ -98,6 +98,7 @@ impl Announcer {
     fn take_in(&self, tenant: &TenantId, changes: impl IntoIterator<Item = AppliedChange>) {
         let mut early = self.early.lock();
         let Some(mut head) = self.epochs.head(tenant) else { return };
+        let known = head;
         let waiting = early.entry(tenant.clone()).or_default();
         waiting.extend(changes.into_iter().map(|change| (change.position, change)));
         waiting.retain(|position, _| *position > head);
@@ -108,6 +109,9 @@ impl Announcer {
         }
         if waiting.is_empty() {
             early.remove(tenant);
+        }
+        if !ready.is_empty() {
+            self.hub.begin(tenant, known);
         }
         for change in &ready {
             self.epochs.advance(tenant, change.position, change.tags.iter().chain([&Tag::head(tenant)]));
@@ -120,7 +124,7 @@ impl Announcer {
     fn lose_track(&self, tenant: &TenantId, head: i64) {
         let _in_order = self.early.lock();
         self.epochs.forget(tenant, head);
-        self.hub.lose_track(tenant);
+        self.hub.lose_track(tenant, head);
     }
 }
 

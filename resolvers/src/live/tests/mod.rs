@@ -1,6 +1,8 @@
 //! Live operations over a stand-in for the executor: what is sent, how often it is executed, and the race between an execution
 //! and the registration of its tags.
 
+mod marks;
+
 use std::{
     collections::{HashSet, VecDeque},
     sync::{
@@ -20,7 +22,7 @@ use parking_lot::Mutex;
 use proptest::prelude::*;
 use tokio_util::task::TaskTracker;
 
-use super::{Frame, Frames, LiveHub, Rendered, Run, Subscribe};
+use super::{Frame, Frames, Item, LiveHub, Rendered, Run, Subscribe};
 use crate::{
     cache::epochs::Epochs,
     store::{activity::Activity, stream::AppliedChange},
@@ -120,6 +122,13 @@ impl World {
         Tag::own(&self.tenant, "Cell", &cell.to_string())
     }
 
+    /// A cell as a node: its name and what it holds, without digits, as cursors have them here.
+    fn cell(&self, number: &str) -> (String, HashSet<Tag>) {
+        let cell: usize = number.parse().unwrap();
+        let value = "x".repeat(self.cells.lock()[cell]);
+        (format!("{}={value}", ["a", "b", "c", "d"][cell]), HashSet::from([self.cell_tag(cell)]))
+    }
+
     /// What is shown now, and what that was read from.
     fn read(&self) -> (String, HashSet<Tag>) {
         let cells = self.cells.lock();
@@ -158,8 +167,11 @@ impl Run for World {
     async fn render(&self, input: LiveInput, max_age: Option<chrono::Duration>) -> Rendered {
         self.rereads.fetch_add(usize::from(max_age.is_some()), Ordering::SeqCst);
         let noted = self.head().await;
-        let (mut shown, tags) = self.read();
-        if input.widget.is_some() {
+        let (mut shown, tags) = match &input.node {
+            Some(WatchedId::Own { id, .. }) => self.cell(id),
+            _ => self.read(),
+        };
+        if input.widget.is_some() || input.node.is_some() {
             self.executions.fetch_add(1, Ordering::SeqCst);
             let meanwhile = self.meanwhile.lock().pop_front();
             if let Some(happen) = meanwhile {
@@ -233,8 +245,11 @@ fn hub() -> Arc<LiveHub> {
 }
 
 async fn next(frames: &mut Frames) -> (String, String) {
-    let Frame { payload, cursor } = frames.next().await.unwrap().unwrap();
-    (String::from_utf8(payload.to_vec()).unwrap(), cursor.as_str().to_owned())
+    loop {
+        if let Item::Frame(Frame { payload, cursor, .. }) = frames.next().await.unwrap().unwrap() {
+            return (String::from_utf8(payload.to_vec()).unwrap(), cursor.as_str().to_owned());
+        }
+    }
 }
 
 async fn texts(frames: &mut Frames, count: usize) -> Vec<String> {
