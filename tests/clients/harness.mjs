@@ -126,6 +126,18 @@ export async function startServe({ env = {} } = {}) {
     signal: (name) => program.child.kill(name),
     ended: () => program.ended,
     stop: () => program.stop(),
+    /** Ends it as a power cut would; `restart()` starts it again. */
+    kill: () => program.kill(),
+    /** Starts it, and ends it as a power cut would so many milliseconds later, ready or not. */
+    async interruptedStart(milliseconds) {
+      const child = spawn(binary(), ['serve'], { stdio: 'ignore', env: { ...clean, ...settings } });
+      children.add(child);
+      const ended = new Promise((done) => child.once('close', done).once('error', done));
+      await new Promise((later) => setTimeout(later, milliseconds));
+      child.kill('SIGKILL');
+      await ended;
+      children.delete(child);
+    },
     async restart() {
       await program.stop();
       program = await start(['serve'], `${admin}/health/ready`, settings);
