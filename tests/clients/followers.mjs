@@ -21,7 +21,11 @@ export function followSocket(url, key, after, { query = ACTIVITY } = {}) {
     // While nothing listens, `ws` gives an error event, where a browser gives a close.
     shouldRetry: () => true,
     retryWait: () => new Promise((later) => setTimeout(later, 20)),
-    on: { closed: ({ code }) => { if (code) self.closes.push(code); } },
+    on: {
+      closed: ({ code }) => { if (code) self.closes.push(code); },
+      // As the README says: while nothing happens, the pings bring the cursor along.
+      ping: (received, payload) => { if (received && payload?.cursor) variables.after = payload.cursor; },
+    },
   });
   client.subscribe({ query, variables }, {
     next: ({ data, errors }) => {

@@ -68,6 +68,7 @@ function payload(made, { number, title, open, labels, comments, at, text }) {
     body: text,
     state: open ? 'open' : 'closed',
     closed_at: open ? null : second(at),
+    created_at: second(number),
     updated_at: second(at),
     comments,
     labels: labels.map((name) => ({ ...LABEL, node_id: `LA_${name}`, name })),
