@@ -1,10 +1,10 @@
-// Keep-alives carry a cursor, so that a quiet client need not come back to where it heard something last. It may only be one
-// that nothing is behind: who comes back with it, misses nothing of what was still on its way.
+// Whoever comes back with the last cursor that a connection told misses nothing of what was still on its way there: that of a
+// keep-alive, of a widget's snapshot while others are to come, of one widget's change while another one's is to come.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { WebSocket } from 'ws';
 import { events } from './followers.mjs';
-import { dice } from './graphs.mjs';
+import { dashboardId, dice } from './graphs.mjs';
 import { data, DEV_SECRET, startDev, until } from './harness.mjs';
 import { history } from './history.mjs';
 import { dealt, startSenders } from './senders.mjs';
@@ -74,4 +74,62 @@ describe('the cursor of a keep-alive', () => {
     web.terminate();
     assertHonest(told);
   });
+});
+
+describe('the cursor of a widget', () => {
+  const UPDATES = 'subscription ($id: ID!, $after: EventCursor) { dashboardUpdated(id: $id, after: $after, throttleMs: 0) { cursor reason widget { id __typename } } }';
+  let id;
+  let widgets;
+  before(async () => {
+    id = await dashboardId(dev);
+    widgets = data(await dev.query('{ dashboard(slug: "team") { widgets { id } } }')).dashboard.widgets.map((widget) => widget.id).sort();
+  });
+
+  /** A connection's updates, one by one, each with the id of its event. */
+  async function* follow({ after: position, last }) {
+    const headers = { 'content-type': 'application/json', ...(last && { 'last-event-id': last }) };
+    const response = await fetch(dev.streamUrl, { method: 'POST', headers, body: JSON.stringify({ query: UPDATES, variables: { id, after: position } }) });
+    let eventId = last;
+    for await (const event of events(response.body)) {
+      eventId = event.id ?? eventId;
+      if (event.event === 'next') yield { ...JSON.parse(event.data).data.dashboardUpdated, eventId };
+    }
+  }
+  /** The updates up to and with the first that is wanted. */
+  async function upTo(wanted, from) {
+    const updates = [];
+    for await (const update of follow(from)) {
+      updates.push(update);
+      if (wanted(update)) break;
+    }
+    return updates;
+  }
+  const ways = [
+    ['as the last event\'s id', ({ eventId }) => ({ last: eventId })],
+    ['as `after`', ({ cursor }) => ({ after: cursor })],
+  ];
+  const isEnd = ({ reason }) => reason === 'SNAPSHOT_END';
+
+  for (const [name, from] of ways) {
+    test(`in the middle of the snapshots, ${name}, brings the rest of them`, async () => {
+      for (let cut = 1; cut < widgets.length; cut += 1) {
+        let left = cut;
+        const first = await upTo(() => (left -= 1) === 0, {});
+        const second = await upTo(isEnd, from(first.at(-1)));
+        const shown = new Set([...first, ...second].map(({ widget }) => widget?.id).filter(Boolean));
+        assert.deepEqual([...shown].sort(), widgets, `cut off after ${cut}`);
+      }
+    });
+
+    test(`in the middle of a change to several, ${name}, brings the others`, async () => {
+      const updates = follow({});
+      let update;
+      do { ({ value: update } = await updates.next()); } while (!isEnd(update));
+      await dev.act('slack', 'post_message', { channel: 'general', text: `Cut off, ${name}` });
+      ({ value: update } = await updates.next());
+      await updates.return();
+      const shown = [update, ...await upTo(isEnd, from(update))].map(({ widget }) => widget?.__typename);
+      for (const type of ['ActivityWidget', 'MessagesWidget']) assert.ok(shown.includes(type), `${type} among ${shown}`);
+    });
+  }
 });
