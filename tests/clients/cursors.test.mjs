@@ -44,7 +44,7 @@ async function periods(count) {
   }
 }
 
-describe('the cursor of a keep-alive', () => {
+describe('the cursor of a keep-alive', { timeout: 120_000 }, () => {
   test('is not ahead of what an event stream has still to send', async () => {
     const response = await fetch(dev.streamUrl, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ query: LARGE, variables: { after: begin } }) });
     await periods(2);
@@ -76,8 +76,8 @@ describe('the cursor of a keep-alive', () => {
   });
 });
 
-describe('the cursor of a widget', () => {
-  const UPDATES = 'subscription ($id: ID!, $after: EventCursor) { dashboardUpdated(id: $id, after: $after, throttleMs: 0) { cursor reason widget { id __typename } } }';
+describe('the cursor of a widget', { timeout: 120_000 }, () => {
+  const UPDATES = 'subscription ($id: ID!, $after: EventCursor) { dashboardUpdated(id: $id, after: $after, throttleMs: 0) { cursor reason widget { id __typename ... on MessagesWidget { messages(first: 50) { nodes { id text } } } ... on ActivityWidget { activity(first: 50) { nodes { id } } } } } }';
   let id;
   let widgets;
   before(async () => {
