@@ -6,6 +6,7 @@
 pub mod activity;
 pub mod api_key;
 pub mod apply;
+pub mod claim;
 pub mod dashboard;
 mod durability;
 pub mod endpoint;
@@ -17,6 +18,8 @@ pub mod merge;
 pub mod node;
 mod open;
 mod own;
+pub mod presence;
+pub mod quota;
 mod reader;
 pub mod setting;
 pub mod stream;

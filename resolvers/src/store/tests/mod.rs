@@ -1,6 +1,7 @@
 //! The store's suite, the same on SQLite and PostgreSQL: every case is written once and runs on both.
 
 pub(crate) mod bench;
+mod claims;
 mod counts;
 mod durability;
 pub(crate) mod inbox;
@@ -12,6 +13,7 @@ mod own;
 mod pool;
 mod retention;
 mod stream;
+mod together;
 
 /// Makes a test on each database of every case.
 macro_rules! on_both_databases {
