@@ -16,6 +16,7 @@ use mullion_resolvers::{
     engine::{Announcer, Applier, Directory, Engine, Shelf},
     execution::{self, Executor},
     live::LiveHub,
+    reconcile::{Gaps, Reconciler},
     store::{
         Database,
         inbox::{PARKED, RECEIVED},
@@ -37,6 +38,7 @@ use crate::{
     bridge::{Counters, Doors},
     config::Config,
     housekeeping::Housekeeper,
+    reconciling,
     telemetry::metrics::Metrics,
 };
 
@@ -58,6 +60,7 @@ pub struct Backend {
     behind: Behind,
     worker: Option<Worker>,
     follower: Option<Follower>,
+    reconciler: Option<Reconciler>,
     metrics: Arc<Metrics>,
     housekeeper: Housekeeper,
 }
@@ -143,14 +146,14 @@ pub fn build(config: &Config, database: Database, made: Ingredients) -> anyhow::
         vault.clone(),
         Arc::clone(&providers),
         upstream.clone(),
-        Arc::clone(&clock),
+        (Arc::clone(&clock), reconciling::pulse_rules(config)),
     ));
     let directory = Arc::new(Directory::new(Arc::clone(&connector) as _, Arc::clone(&shelf), Arc::clone(&epochs)));
     let own = Announcer::new(
         database.clone(),
         Arc::clone(&epochs),
         Arc::clone(&hub),
-        (Arc::clone(&directory), Arc::clone(&bus)),
+        Arc::clone(&bus),
     );
     let announcer = Arc::new(own);
     let applier = Arc::new(Applier::new(Arc::clone(&shelf), Arc::clone(&announcer)));
@@ -162,7 +165,9 @@ pub fn build(config: &Config, database: Database, made: Ingredients) -> anyhow::
     let room = Room { deliveries: config.webhooks.max_queued, bytes: config.webhooks.max_queued_bytes };
     let (intake, writer) = Intake::new(database.clone(), room, wake.clone(), Arc::clone(&counters) as _);
     behind.tasks().spawn(writer.run());
-    let inbox = Inbox::new(database.clone(), vault.clone(), Arc::clone(&providers), Arc::clone(&clock), intake);
+    let gaps = Arc::<Gaps>::default();
+    let inbox = Inbox::new(database.clone(), vault.clone(), Arc::clone(&providers), Arc::clone(&clock), intake)
+        .noting(Arc::clone(&gaps));
     // SQLite has one process; over PostgreSQL there may be others.
     let alone = Duration::from_millis(config.replicas.poll_milliseconds);
     let looks = Looks { connected: LOOK_CONNECTED.max(alone), alone };
@@ -193,6 +198,8 @@ pub fn build(config: &Config, database: Database, made: Ingredients) -> anyhow::
     let rules = worker::Rules { max_attempts: config.webhooks.max_attempts, parallel };
     let meaning = Arc::new(Meaning(Arc::clone(&services)));
     let worker = Worker::new(services.database.clone(), meaning, around, rules).context("no worker can be made")?;
+    let around = (gaps, Arc::clone(&counters) as _, worker.name().to_owned());
+    let reconciler = reconciling::reconciler(config, &services, around, &allow)?;
     let housekeeper = Housekeeper::new(services.database.clone(), config)?;
     let limits = execution::Limits {
         response_bytes: config.cache.response_bytes,
@@ -201,7 +208,7 @@ pub fn build(config: &Config, database: Database, made: Ingredients) -> anyhow::
     };
     let executor = Executor::new(services, limits, counters);
     let doors = Arc::new(Doors::new(inbox, Arc::clone(&metrics), tasks.clone()));
-    Ok(Backend { executor, doors, tasks, behind, worker: Some(worker), follower, metrics, housekeeper })
+    Ok(Backend { executor, doors, tasks, behind, worker: Some(worker), follower, reconciler: Some(reconciler), metrics, housekeeper })
 }
 
 impl Backend {
@@ -212,6 +219,9 @@ impl Backend {
         }
         if let Some(follower) = self.follower.take() {
             self.behind.tasks().spawn(follower.run(stop.clone()));
+        }
+        if let Some(reconciler) = self.reconciler.take() {
+            self.behind.tasks().spawn(reconciler.run(stop.clone()));
         }
         let (services, metrics) = (Arc::clone(self.executor.services()), Arc::clone(&self.metrics));
         let housekeeper = self.housekeeper.clone();

@@ -9,6 +9,7 @@ use mullion_resolvers::{
     execution::{self, Executed, Executor, Observe, Operation},
     live::End,
     provider::WebhookRequest,
+    reconcile::Hears,
     secret::Secret,
     upstream::{CallReport, CircuitState, Observer, QuotaReading},
     webhook::{Inbox, worker::Outcome},
@@ -310,6 +311,20 @@ impl Observer for Counters {
             CircuitState::Open => 2,
         };
         self.metrics.circuit_state.get_or_create(&labels(provider, "", integration)).set(value);
+    }
+}
+
+impl Hears for Counters {
+    fn round(&self, provider: &str, result: &'static str) {
+        self.metrics.reconcile.round(provider, result);
+    }
+
+    fn recovered(&self, provider: &str, deliveries: usize) {
+        self.metrics.reconcile.recovered(provider, deliveries);
+    }
+
+    fn repaired(&self, provider: &str, result: &'static str) {
+        self.metrics.reconcile.repaired(provider, result);
     }
 }
 

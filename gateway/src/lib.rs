@@ -15,6 +15,7 @@ pub mod document;
 mod housekeeping;
 pub mod http;
 pub mod lifecycle;
+mod reconciling;
 mod listen;
 pub mod seed;
 pub mod stand_ins;

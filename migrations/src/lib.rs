@@ -20,6 +20,7 @@ mod m0012_create_dashboard;
 mod m0013_create_widget;
 mod m0014_create_setting;
 mod m0015_add_lanes_to_delivery;
+mod m0016_create_catch_up;
 
 /// Runs the migrations.
 #[derive(Debug)]
@@ -44,6 +45,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0013_create_widget::Migration),
             Box::new(m0014_create_setting::Migration),
             Box::new(m0015_add_lanes_to_delivery::Migration),
+            Box::new(m0016_create_catch_up::Migration),
         ]
     }
 }

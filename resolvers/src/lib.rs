@@ -15,6 +15,8 @@ pub mod loaders;
 pub mod provider;
 pub mod providers;
 pub mod sandbox;
+pub mod reconcile;
+pub mod recovery;
 pub mod secret;
 mod signature;
 mod sort_key;

@@ -213,6 +213,9 @@ impl Accounts for AccountsAnswer {
             (_, Some(rate)) if rate < DEGRADED_BELOW => HealthState::Degraded,
             (_, Some(_)) => HealthState::Healthy,
         };
+        let pulse = self.services.database.pulses(std::slice::from_ref(id)).await.map_err(internal)?.remove(id);
+        let rules = self.services.connector.pulse_rules();
+        let webhook_state = rules.state(&pulse.unwrap_or_default(), self.services.clock.now());
         let checked_at = reading.last_success_at.max(reading.last_error_at);
         Ok(HealthView {
             state,
@@ -222,6 +225,7 @@ impl Accounts for AccountsAnswer {
             latency_p95_ms: reading.p95.map(|latency| latency.as_secs_f64() * 1000.0),
             last_error: reading.last_error.or(row.last_error.map(|(message, _)| message)),
             last_delivery_at: row.last_delivery_at,
+            webhook_state,
             circuit: match circuit {
                 upstream::CircuitState::Closed => CircuitState::Closed,
                 upstream::CircuitState::HalfOpen => CircuitState::HalfOpen,

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use futures::{FutureExt as _, future::BoxFuture};
 use mullion_schema::id::TenantId;
 
@@ -13,7 +14,7 @@ use super::{
 };
 use crate::{
     change::Change,
-    provider::FetchWant,
+    provider::{FetchWant, Fetched},
     store::{
         StoreError,
         apply::{Applied, Batch, Source},
@@ -62,6 +63,16 @@ impl Applier {
             }
         }
         Ok(all)
+    }
+
+    /// Writes what was fetched although nobody asked for it just now.
+    pub(crate) async fn take_in(
+        &self,
+        integration: &Arc<Integration>,
+        sent_at: DateTime<Utc>,
+        fetched: Vec<(FetchWant, Fetched)>,
+    ) -> Result<(), UpstreamError> {
+        self.absorb(Arc::clone(integration), Absorbed { sent_at, fetched }).await
     }
 
     /// Announces changes that are in the stream: outdates what was read before, wakes who watches.

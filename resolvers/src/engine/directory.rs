@@ -3,7 +3,6 @@
 use std::{collections::HashMap, sync::Arc};
 
 use async_trait::async_trait;
-use chrono::{DateTime, Utc};
 use foldhash::fast::RandomState;
 use mullion_schema::{
     error::PortError,
@@ -64,12 +63,9 @@ impl Directory {
         Ok(Some(integration))
     }
 
-    /// A delivery for an integration came in, here or at another process.
-    pub fn heard(&self, tenant: &TenantId, id: &IntegrationId, at: DateTime<Utc>) {
-        if let Some((_, _, integration)) = self.known.read().get(&(tenant.clone(), id.clone())) {
-            let mut latest = integration.last_delivery_at.lock();
-            *latest = Some(latest.map_or(at, |known| known.max(at)));
-        }
+    /// All that are ready for use at the moment.
+    pub fn ready(&self) -> Vec<Arc<Integration>> {
+        self.known.read().values().map(|(_, _, integration)| Arc::clone(integration)).collect()
     }
 
     /// All integrations of a tenant.

@@ -20,6 +20,7 @@ use self::{
 use crate::{
     answers::{Providers, endpoint_secrets, seal_secret},
     clock::Clock,
+    reconcile::Gaps,
     provider::{EndpointSecrets, Provider, Reception, Refusal, VerifiedDelivery, WebhookRequest},
     secret::Secret,
     store::{
@@ -62,6 +63,7 @@ pub struct Inbox {
     providers: Arc<Providers>,
     endpoints: Endpoints,
     intake: Intake,
+    gaps: Arc<Gaps>,
 }
 
 impl Inbox {
@@ -74,7 +76,13 @@ impl Inbox {
         intake: Intake,
     ) -> Self {
         let endpoints = Endpoints::new(database.clone(), clock);
-        Self { database, vault, providers, endpoints, intake }
+        Self { database, vault, providers, endpoints, intake, gaps: Arc::default() }
+    }
+
+    /// The same; what it has to refuse is noted there.
+    #[must_use]
+    pub fn noting(self, gaps: Arc<Gaps>) -> Self {
+        Self { gaps, ..self }
     }
 
     /// Takes nothing any more; what was taken is written.
@@ -102,7 +110,10 @@ impl Inbox {
         let endpoint = match self.endpoints.at(provider, path).await {
             Ok(Some(endpoint)) => endpoint,
             Ok(None) => return Told::new(StatusCode::NOT_FOUND, "unknown"),
-            Err(error) => return unavailable(&error),
+            Err(error) => {
+                self.gaps.note(None);
+                return unavailable(&error);
+            }
         };
         let Ok(secrets) = endpoint_secrets(&self.vault, &endpoint) else {
             return Told::new(StatusCode::SERVICE_UNAVAILABLE, "failed");
@@ -135,7 +146,12 @@ impl Inbox {
             headers: kept(&request.headers, adapter.kept_headers()),
             received_at: request.received_at,
         };
-        match self.intake.store(delivery).await {
+        let stored = self.intake.store(delivery).await;
+        if stored.is_err() {
+            // The provider may not try again.
+            self.gaps.note(Some((&endpoint.tenant, &endpoint.integration)));
+        }
+        match stored {
             Ok(Inserted::New(_)) => Told::new(StatusCode::OK, "accepted"),
             Ok(Inserted::Duplicate) => Told::new(StatusCode::OK, "duplicate"),
             Err(IntakeError::Overloaded) => later("overloaded", "1"),

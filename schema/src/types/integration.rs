@@ -8,7 +8,7 @@ use async_graphql::{Context, ID, Object, SimpleObject};
 
 use super::{connection::Item, provider::Provider};
 use crate::{
-    enums::{CircuitState, HealthState, IntegrationStatus, Stage},
+    enums::{CircuitState, HealthState, IntegrationStatus, Stage, WebhookState},
     error::PortError,
     id::{GlobalId, IntegrationId},
     many::Many,
@@ -121,6 +121,8 @@ pub struct IntegrationHealth {
     last_error: Option<String>,
     /// When the last webhook arrived.
     last_delivery_at: Option<Time>,
+    /// Whether changes come by webhooks, and what is done where they do not.
+    webhook_state: WebhookState,
     /// Whether calls go through.
     circuit: CircuitState,
 }
@@ -135,6 +137,7 @@ impl From<HealthView> for IntegrationHealth {
             latency_p95_ms: view.latency_p95_ms,
             last_error: view.last_error,
             last_delivery_at: view.last_delivery_at.map(Time),
+            webhook_state: view.webhook_state,
             circuit: view.circuit,
         }
     }

@@ -23,12 +23,13 @@ use sea_orm::{
 
 pub use super::merge::Source;
 use super::{
-    Database, StoreError,
+    Database, StoreError, catch_up,
     inbox::{APPLIED, RECEIVED},
     lease::Lease,
     merge::Origin,
     node::{StoredNode, stored},
     stream::{AppliedChange, append, head_in},
+    text::index_text,
 };
 use crate::{
     change::{Change, ListRef, NodeRef},
@@ -222,6 +223,7 @@ impl Database {
                 Some(false) => {}
             }
         }
+        forget_told(transaction, place, &mut batch).await?;
         let mut work = nodes::Work::load(transaction, place, &batch).await?;
         work.merge(place, &batch);
         let mut moves = members::recompute(transaction, place, &work, &batch).await?;
@@ -255,6 +257,27 @@ async fn provider_of(
         .one(connection)
         .await?;
     row.map(|row| row.provider).ok_or(StoreError::NotFound)
+}
+
+/// Takes activities away that people were told of already, as another delivery or by catching up.
+async fn forget_told(
+    connection: &impl ConnectionTrait,
+    place: &Place<'_>,
+    batch: &mut Batch,
+) -> Result<(), StoreError> {
+    let key_of = |change: &Change| change.activity.as_ref().and_then(|activity| activity.key.clone());
+    let keys: Vec<String> = batch.changes.iter().filter_map(key_of).collect();
+    if keys.is_empty() {
+        return Ok(());
+    }
+    let mut told = catch_up::told(connection, (place.tenant, place.integration), &keys).await?;
+    for change in &mut batch.changes {
+        // Of two in one batch, the first is told.
+        if key_of(change).is_some_and(|key| !told.insert(index_text(&key))) {
+            change.activity = None;
+        }
+    }
+    Ok(())
 }
 
 /// Whether a delivery that waits was applied before; `None`: it does not wait.
