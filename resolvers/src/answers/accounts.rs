@@ -202,6 +202,8 @@ impl Accounts for AccountsAnswer {
     }
 
     async fn health(&self, id: &IntegrationId) -> Result<HealthView, PortError> {
+        // It is of this moment: nothing tells when it is another.
+        self.scope.note_stale();
         let row = self.row(id).await?.ok_or_else(|| PortError::not_found("the integration"))?;
         let transport = self.services.connector.transport(id);
         let reading = transport.as_ref().map(|transport| transport.health()).unwrap_or_default();
