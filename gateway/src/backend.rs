@@ -149,12 +149,7 @@ pub fn build(config: &Config, database: Database, made: Ingredients) -> anyhow::
         (Arc::clone(&clock), reconciling::pulse_rules(config)),
     ));
     let directory = Arc::new(Directory::new(Arc::clone(&connector) as _, Arc::clone(&shelf), Arc::clone(&epochs)));
-    let own = Announcer::new(
-        database.clone(),
-        Arc::clone(&epochs),
-        Arc::clone(&hub),
-        Arc::clone(&bus),
-    );
+    let own = Announcer::new(database.clone(), Arc::clone(&epochs), Arc::clone(&hub), Arc::clone(&bus));
     let announcer = Arc::new(own);
     let applier = Arc::new(Applier::new(Arc::clone(&shelf), Arc::clone(&announcer)));
     let rows = Rows::new(&epochs);
@@ -208,7 +203,17 @@ pub fn build(config: &Config, database: Database, made: Ingredients) -> anyhow::
     };
     let executor = Executor::new(services, limits, counters);
     let doors = Arc::new(Doors::new(inbox, Arc::clone(&metrics), tasks.clone()));
-    Ok(Backend { executor, doors, tasks, behind, worker: Some(worker), follower, reconciler: Some(reconciler), metrics, housekeeper })
+    Ok(Backend {
+        executor,
+        doors,
+        tasks,
+        behind,
+        worker: Some(worker),
+        follower,
+        reconciler: Some(reconciler),
+        metrics,
+        housekeeper,
+    })
 }
 
 impl Backend {

@@ -164,11 +164,7 @@ impl Endpoints for Services {
 
 impl Services {
     /// Registers a container's webhook anew, because the provider disabled or deleted the one that was registered.
-    pub(crate) async fn repair_webhook(
-        &self,
-        integration: &Integration,
-        container: NodeRef,
-    ) -> Result<(), PortError> {
+    pub(crate) async fn repair_webhook(&self, integration: &Integration, container: NodeRef) -> Result<(), PortError> {
         let row = self.database.integration(&integration.tenant, &integration.id).await.map_err(internal)?;
         let row = row.ok_or_else(|| PortError::not_found("the integration"))?;
         self.register(integration, &row, std::slice::from_ref(&container)).await.map(drop)

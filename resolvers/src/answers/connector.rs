@@ -221,7 +221,8 @@ mod tests {
             Arc::new(NoObserver),
             Jitter::fixed(0.0),
         );
-        let connector = Connector::new(database, vault(), Arc::new(providers), upstream, (clock, PulseRules::default()));
+        let connector =
+            Connector::new(database, vault(), Arc::new(providers), upstream, (clock, PulseRules::default()));
         let integration = connector.connect(&tenant, &id).await.expect("no failure").expect("an integration");
         let request = UpstreamRequest::get(integration.connection.base_url.clone(), "core");
         let error = integration.connection.send(request).await.expect_err("no token");

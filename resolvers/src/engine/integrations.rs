@@ -108,3 +108,29 @@ impl Integration {
         self.rules.state(&pulse, now) != WebhookState::Live && !covered
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use chrono::{DateTime, Duration};
+    use mullion_schema::enums::WebhookState::{Live, Polling, Silent};
+
+    use super::PulseRules;
+    use crate::store::catch_up::Pulse;
+
+    #[test]
+    fn webhooks_live_while_something_shows_it_and_are_silent_only_where_there_are_some() {
+        let at = |minutes: i64| DateTime::from_timestamp(minutes * 60, 0);
+        let now = DateTime::UNIX_EPOCH + Duration::minutes(100);
+        let none = Pulse::default();
+        for (pulse, state) in [
+            (none, Polling),
+            (Pulse { registered: true, ..none }, Silent),
+            (Pulse { last_delivery_at: at(41), ..none }, Live),
+            (Pulse { last_delivery_at: at(40), ..none }, Silent),
+            (Pulse { last_delivery_at: at(1), proven_at: at(99), registered: true, ..none }, Live),
+            (Pulse { suspect_at: at(100), caught_up_at: at(100), covered_at: at(100), ..none }, Polling),
+        ] {
+            assert_eq!(PulseRules::default().state(&pulse, now), state, "{pulse:?}");
+        }
+    }
+}

@@ -37,11 +37,11 @@ const TICK: Duration = Duration::from_millis(500);
 /// How often pulses are read, which other replicas write too.
 const PULSES: Duration = Duration::from_secs(2);
 /// How often integrations are looked for that nobody watches.
-const ALL: Duration = Duration::from_secs(60);
-/// How long an integration is this process's after it was last looked at.
-const LEASE: Duration = Duration::from_secs(60);
+const ALL: Duration = Duration::from_mins(1);
+/// How long an integration is this process's after the last of its containers was looked at.
+const LEASE: Duration = Duration::from_secs(20);
 /// A round is broken off after this.
-const LONGEST: Duration = Duration::from_secs(45);
+const LONGEST: Duration = Duration::from_mins(1);
 /// Rounds at a time.
 const ROUNDS: usize = 4;
 /// What somebody began to watch is looked at after this: so much of it is known by then.
@@ -148,7 +148,7 @@ impl Reconciler {
                 looked_at = Some(now);
             }
             let busy: HashSet<Whose> = running.values().cloned().collect();
-            for (integration, only_new) in this.due(now, &unwatched, &busy).await.into_iter() {
+            for (integration, only_new) in this.due(now, &unwatched, &busy).await {
                 if running.len() >= ROUNDS {
                     break;
                 }

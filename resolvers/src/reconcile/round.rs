@@ -52,16 +52,10 @@ struct Findings {
 impl Reconciler {
     /// Looks at an integration, if no other replica does; `only_new`: at those containers that were never looked at.
     pub(super) async fn look_at(&self, integration: &Arc<Integration>, only_new: bool) {
-        let database = &self.services.database;
         let whose: Whose = (integration.tenant.clone(), integration.id.clone());
         let tried_at = integration.pulse.lock().caught_up_at;
-        match database.take_lease(&format!("reconcile/{}", integration.id), &self.name, LEASE).await {
-            Ok(Some(_)) => {}
-            Ok(None) => return self.put_off(&whose, span(NEW)),
-            Err(error) => {
-                tracing::debug!(%error, "no lease");
-                return self.put_off(&whose, span(NEW));
-            }
+        if !self.take_lease(integration).await {
+            return self.put_off(&whose, span(NEW));
         }
         self.take_pulses().await;
         if !only_new && integration.pulse.lock().caught_up_at > tried_at {
@@ -91,6 +85,13 @@ impl Reconciler {
         self.take_pulses().await;
     }
 
+    /// Takes or renews the right to look at an integration; false: another replica has it, or it cannot be told.
+    async fn take_lease(&self, integration: &Integration) -> bool {
+        let name = format!("reconcile/{}", integration.id);
+        let taken = self.services.database.take_lease(&name, &self.name, LEASE).await;
+        taken.inspect_err(|error| tracing::debug!(%error, "no lease")).is_ok_and(|lease| lease.is_some())
+    }
+
     async fn failed(&self, integration: &Integration, whose: &Whose, error: &Broken) {
         tracing::warn!(error = error as &dyn std::error::Error, integration = %integration.id, "an integration could not be caught up");
         self.around.hears.round(integration.provider.descriptor().key, "failed");
@@ -100,7 +101,7 @@ impl Reconciler {
             self.put_off(whose, span(after));
         }
         self.note(whose, |seen, now| seen.tried_at = Some(now));
-        if let Err(error) = self.services.database.finish_round(&integration.id, Round::default()).await {
+        if let Err(error) = self.services.database.finish_round(&integration.id, None).await {
             tracing::debug!(%error, "what came of a round could not be noted");
         }
     }
@@ -128,7 +129,7 @@ impl Reconciler {
         }
         let mut found = Findings { calls: self.rules.calls.max(1), ..Findings::default() };
         for subject in &subjects {
-            if found.calls == 0 {
+            if found.calls == 0 || !self.take_lease(integration).await {
                 found.incomplete = true;
                 break;
             }
@@ -141,7 +142,7 @@ impl Reconciler {
         let proven = found.registered > 0 && found.in_order == found.registered;
         // Where nothing was listened to, values are not trusted for long anyway.
         let suspect = !covered && (state == WebhookState::Live || found.repaired);
-        database.finish_round(&integration.id, Round { succeeded: true, covered, proven, suspect }).await?;
+        database.finish_round(&integration.id, Some(Round { covered, proven, suspect })).await?;
         database.forget_marks(&integration.id, self.services.clock.now() - REMEMBERED).await?;
         Ok(found)
     }

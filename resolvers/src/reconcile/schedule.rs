@@ -87,7 +87,7 @@ mod tests {
     use crate::store::catch_up::Pulse;
 
     const RULES: Rules = Rules {
-        live: Duration::from_secs(1800),
+        live: Duration::from_mins(30),
         silent: Duration::from_secs(90),
         polling: Duration::from_secs(45),
         unwatched: Some(Duration::from_secs(20_000)),

@@ -8,10 +8,7 @@ use mullion_schema::id::{IntegrationId, TenantId};
 use crate::{
     change::NodeRef,
     engine::integrations::Integration,
-    store::{
-        catch_up::Mark,
-        endpoint::Endpoint,
-    },
+    store::{catch_up::Mark, endpoint::Endpoint},
     tag::Tag,
 };
 

@@ -11,16 +11,12 @@ use mullion_schema::id::{IntegrationId, TenantId};
 use sea_orm::{
     ActiveValue::Set,
     ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect, Statement,
-    sea_query::{OnConflict, Query},
+    sea_query::{Expr, OnConflict, Query},
 };
 use serde_json::Value;
 
 use super::{
-    Database, StoreError,
-    integration::IntegrationStatus,
-    node::CHUNK,
-    text::index_text,
-    transaction::from_micros,
+    Database, StoreError, integration::IntegrationStatus, node::CHUNK, text::index_text, transaction::from_micros,
 };
 
 /// The row of the integration as a whole.
@@ -58,11 +54,9 @@ pub struct Mark {
     pub wanted_at: DateTime<Utc>,
 }
 
-/// What a round over an integration came to.
+/// What a round over an integration came to that did not break off.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Round {
-    /// It was looked at.
-    pub succeeded: bool,
     /// Nothing was left out.
     pub covered: bool,
     /// Its webhooks were found in order.
@@ -143,10 +137,10 @@ impl Database {
         Ok(())
     }
 
-    /// Notes what a round over an integration came to. One that is gone by now has none.
-    pub async fn finish_round(&self, id: &IntegrationId, round: Round) -> Result<(), StoreError> {
+    /// Notes what a round over an integration came to; `None`: it broke off. An integration that is gone by now has none.
+    pub async fn finish_round(&self, id: &IntegrationId, round: Option<Round>) -> Result<(), StoreError> {
         let now = self.now().timestamp_micros();
-        let when = |is: bool| if is { Some(now) } else { None };
+        let when = |is: fn(&Round) -> bool| round.as_ref().is_some_and(is).then_some(now);
         let transaction = self.begin().await?;
         if integration::Entity::find_by_id(id.as_str()).one(&transaction).await?.is_none() {
             return Ok(());
@@ -155,29 +149,27 @@ impl Database {
             integration: Set(id.as_str().to_owned()),
             subject: Set(WHOLE.to_owned()),
             mark: Set(None),
-            caught_up_at: Set(when(round.succeeded)),
-            covered_at: Set(when(round.covered)),
-            proven_at: Set(when(round.proven)),
-            suspect_at: Set(when(round.suspect)),
+            caught_up_at: Set(when(|_| true)),
+            covered_at: Set(when(|round| round.covered)),
+            proven_at: Set(when(|round| round.proven)),
+            suspect_at: Set(when(|round| round.suspect)),
             wanted_at: Set(0),
-            failures: Set(i64::from(!round.succeeded)),
+            failures: Set(i64::from(round.is_none())),
         };
         let mut over = OnConflict::columns([catch_up::Column::Integration, catch_up::Column::Subject]);
-        if round.succeeded {
-            over.update_columns([
-                catch_up::Column::CaughtUpAt,
-                catch_up::Column::CoveredAt,
-                catch_up::Column::Failures,
-            ]);
-        } else {
-            let more = sea_orm::sea_query::Expr::cust("catch_up.failures + 1");
-            over.value(catch_up::Column::Failures, more);
-        }
-        if round.proven {
-            over.update_column(catch_up::Column::ProvenAt);
-        }
-        if round.suspect {
-            over.update_column(catch_up::Column::SuspectAt);
+        match round {
+            Some(round) => {
+                over.update_columns([
+                    catch_up::Column::CaughtUpAt,
+                    catch_up::Column::CoveredAt,
+                    catch_up::Column::Failures,
+                ]);
+                over.update_columns(round.proven.then_some(catch_up::Column::ProvenAt));
+                over.update_columns(round.suspect.then_some(catch_up::Column::SuspectAt));
+            }
+            None => {
+                over.value(catch_up::Column::Failures, Expr::cust("catch_up.failures + 1"));
+            }
         }
         catch_up::Entity::insert(row).on_conflict(over).exec_without_returning(&transaction).await?;
         transaction.commit().await?;

@@ -183,7 +183,8 @@ pub(super) async fn append(
         })
         .collect();
     for chunk in applied.chunks(CHUNK) {
-        let rows: Result<Vec<_>, _> = chunk.iter().map(|change| row_of((tenant, keys.next().flatten()), now, change)).collect();
+        let rows: Result<Vec<_>, _> =
+            chunk.iter().map(|change| row_of((tenant, keys.next().flatten()), now, change)).collect();
         change::Entity::insert_many(rows?).exec_without_returning(connection).await?;
     }
     let containers: Vec<_> = applied.iter().flat_map(|change| container_rows(tenant, change)).collect();

@@ -20,8 +20,8 @@ use self::{
 use crate::{
     answers::{Providers, endpoint_secrets, seal_secret},
     clock::Clock,
-    reconcile::Gaps,
     provider::{EndpointSecrets, Provider, Reception, Refusal, VerifiedDelivery, WebhookRequest},
+    reconcile::Gaps,
     secret::Secret,
     store::{
         Database, StoreError,

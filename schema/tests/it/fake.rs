@@ -10,7 +10,10 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use mullion_schema::{
     build,
-    enums::{CircuitState, HealthState, IntegrationStatus, Stage, WebhookDeliveryState, WebhookState, WidgetState, WorkItemState},
+    enums::{
+        CircuitState, HealthState, IntegrationStatus, Stage, WebhookDeliveryState, WebhookState, WidgetState,
+        WorkItemState,
+    },
     error::{ErrorCode, PortError, ProviderContext},
     id::{ActivityId, DashboardId, DeliveryId, EventCursor, GlobalId, IntegrationId, NodeKey, NodeReference, WidgetId},
     ports::*,

@@ -35,12 +35,7 @@ pub struct Announcer {
 
 impl Announcer {
     /// An announcer.
-    pub fn new(
-        database: Database,
-        epochs: Arc<Epochs>,
-        hub: Arc<LiveHub>,
-        bus: Arc<dyn Bus>,
-    ) -> Self {
+    pub fn new(database: Database, epochs: Arc<Epochs>, hub: Arc<LiveHub>, bus: Arc<dyn Bus>) -> Self {
         Self { database, epochs, hub, bus, early: Mutex::default() }
     }
 

@@ -3,19 +3,14 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use mullion_schema::{
-    error::PortError,
-    id::{IntegrationId, TenantId},
-};
 use parking_lot::Mutex;
 use tokio_util::task::TaskTracker;
 
 use super::Announcer;
 use crate::{
     bus::{Bus, Hint},
-    cache::{epochs::Epochs, nodes::NodeCache},
+    cache::epochs::Epochs,
     change::Change,
-    engine::{Directory, Shelf, directory::Connect, integrations::Integration},
     live::LiveHub,
     store::{
         stream::AppliedChange,

@@ -52,11 +52,7 @@ pub(super) async fn inspect(
 }
 
 /// The events of a project since the last time. Without a token, or with one that expired, Asana gives one from which on it tells.
-pub(super) async fn catch_up(
-    api: &Connection,
-    since: Since<'_>,
-    known: &dyn Known,
-) -> Result<CaughtUp, UpstreamError> {
+pub(super) async fn catch_up(api: &Connection, since: Since<'_>, known: &dyn Known) -> Result<CaughtUp, UpstreamError> {
     let project = since.container.native_id.as_ref();
     if since.container.type_name != PROJECT || !is_gid(project) {
         return Ok(CaughtUp::default());

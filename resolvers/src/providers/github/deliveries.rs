@@ -49,11 +49,7 @@ pub(super) async fn inspect(
 }
 
 /// Fetches what the log of the repository's webhook has and never came in.
-pub(super) async fn catch_up(
-    api: &Connection,
-    since: Since<'_>,
-    known: &dyn Known,
-) -> Result<CaughtUp, UpstreamError> {
+pub(super) async fn catch_up(api: &Connection, since: Since<'_>, known: &dyn Known) -> Result<CaughtUp, UpstreamError> {
     let Some(webhook) = since.webhook else { return Ok(CaughtUp::default()) };
     let log = Log { api, path: parts_of(webhook)? };
     let from = since.mark.filter(|mark| mark.get("webhook").and_then(Value::as_str) == Some(webhook));
@@ -168,7 +164,10 @@ mod tests {
     #[test]
     fn the_next_page_is_where_the_link_says() {
         for (link, cursor) in [
-            ("<https://api.github.com/repos/a/b/hooks/1/deliveries?per_page=100&cursor=v1_12>; rel=\"next\"", Some("v1_12")),
+            (
+                "<https://api.github.com/repos/a/b/hooks/1/deliveries?per_page=100&cursor=v1_12>; rel=\"next\"",
+                Some("v1_12"),
+            ),
             ("<https://x/?cursor=a>; rel=\"prev\", <https://x/?cursor=b%2Bc>; rel=\"next\"", Some("b+c")),
             ("<https://x/?cursor=a>; rel=\"prev\"", None),
             ("<https://x/?page=2>; rel=\"next\"", None),

@@ -57,7 +57,8 @@ pub(super) async fn catch_up(
     let info = reader.call("conversations.info", &[("channel", channel)]).await?;
     let first = reader.call(HISTORY, &[("channel", channel), ("limit", PAGE)]).await?;
     let newest = list(&first, "messages").iter().filter_map(|message| text(message, "ts")).max();
-    let mut caught = CaughtUp { fetched: vec![shown(since, home.place(), (&info, &first), asked_at)], ..CaughtUp::default() };
+    let mut caught =
+        CaughtUp { fetched: vec![shown(since, home.place(), (&info, &first), asked_at)], ..CaughtUp::default() };
     if mark.is_some() {
         let (events, whole) = reader.news(&first).await?;
         caught.complete = whole;
@@ -124,9 +125,9 @@ impl Reader<'_> {
     /// The replies of a thread since the mark; whether these are all.
     async fn replies(&mut self, root: &Value, found: &mut Vec<Untold>) -> Result<bool, UpstreamError> {
         let (Some(ts), true) = (text(root, "ts"), self.calls < self.most_calls) else { return Ok(false) };
-        let oldest = self.mark.map_or_else(String::new, |mark| {
-            format!("{}.{:06}", mark.timestamp(), mark.timestamp_subsec_micros())
-        });
+        let oldest = self
+            .mark
+            .map_or_else(String::new, |mark| format!("{}.{:06}", mark.timestamp(), mark.timestamp_subsec_micros()));
         let channel = self.channel;
         let arguments = [("channel", channel), ("ts", ts), ("oldest", oldest.as_str()), ("limit", PAGE)];
         let answer = self.call(REPLIES_CALL, &arguments).await?;

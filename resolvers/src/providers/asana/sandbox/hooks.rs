@@ -90,7 +90,9 @@ impl Hook {
             }
             Some(of) => event.scopes.contains(&of.gid),
         };
-        self.active && inside && (self.filters.is_empty() || self.filters.iter().any(|filter| filter.passes(world, event)))
+        self.active
+            && inside
+            && (self.filters.is_empty() || self.filters.iter().any(|filter| filter.passes(world, event)))
     }
 }
 

@@ -98,5 +98,5 @@ pub(super) fn lose_webhooks(act: &mut Act<'_>, delete: bool) -> Result<Value> {
     if delete {
         act.world.hooks.retain(|hook| !lost.contains(&hook.id));
     }
-    Ok(shape! { "webhooks": lost })
+    Ok(shape! { "id": act.repo()?.id, "webhooks": lost })
 }

@@ -32,7 +32,8 @@ pub(super) fn read(world: &World, call: &Call, at: usize, rest: &[&str]) -> Repl
 
 /// The log, newest first. Unlike lists, it has no numbered pages: `cursor` says after which line to go on.
 fn deliveries(world: &World, call: &Call, hook: &Hook) -> Reply {
-    let size = call.param("per_page").and_then(|size| size.parse().ok()).filter(|size| *size > 0).unwrap_or(30).min(100);
+    let size =
+        call.param("per_page").and_then(|size| size.parse().ok()).filter(|size| *size > 0).unwrap_or(30).min(100);
     let after = call.param("cursor").and_then(|cursor| cursor.strip_prefix("v1_")?.parse::<u64>().ok());
     let mut rest = hook.deliveries.iter().filter(|one| after.is_none_or(|after| one.id < after)).peekable();
     let page: Vec<&Delivery> = rest.by_ref().take(size).collect();
