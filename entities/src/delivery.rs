@@ -23,8 +23,6 @@ pub struct Model {
     pub event: String,
     /// The kept headers, a JSON array of pairs.
     pub headers: String,
-    /// The JSON document, as it came.
-    pub body: Vec<u8>,
     /// When its last byte came.
     pub received_at: i64,
     /// Bytes of the body.

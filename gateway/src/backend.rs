@@ -6,14 +6,14 @@ use anyhow::Context;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use mullion_migrations::Migrator;
 use mullion_resolvers::{
-    answers::{Connector, Cursors, Providers, Rows, Services},
+    answers::{Connector, Cursors, Providers, Rows, Services, SharedQuotas},
     bus::{
         Bus,
         follower::{Follower, Looks},
     },
     cache::{epochs::Epochs, nodes::NodeCache},
     clock::Clock,
-    engine::{Announcer, Applier, Directory, Engine, Shelf},
+    engine::{Announcer, Applier, Claims, Directory, Engine, Shelf},
     execution::{self, Executor},
     live::LiveHub,
     reconcile::{Gaps, Reconciler},
@@ -136,7 +136,14 @@ pub fn build(config: &Config, database: Database, made: Ingredients) -> anyhow::
         ..Limits::default()
     };
     let guard = AddressGuard::new(config.upstream.allow.iter().chain(&allow));
-    let upstream = Upstream::new(guard, limits, Arc::clone(&clock), Arc::clone(&counters) as _, Jitter::random());
+    let mut upstream = Upstream::new(guard, limits, Arc::clone(&clock), Arc::clone(&counters) as _, Jitter::random());
+    // SQLite has one process; over PostgreSQL there may be others.
+    let mut claims = Claims::alone();
+    if !database.is_sqlite() {
+        let quotas = SharedQuotas { database: database.clone(), tasks: tasks.clone() };
+        upstream = upstream.with_board(Arc::new(quotas));
+        claims = Claims::shared(database.clone())?;
+    }
     let epochs = Arc::new(Epochs::default());
     let nodes = NodeCache::new(config.cache.node_bytes);
     let shelf = Arc::new(Shelf::new(database.clone(), nodes, Arc::clone(&epochs)));
@@ -153,20 +160,25 @@ pub fn build(config: &Config, database: Database, made: Ingredients) -> anyhow::
     let announcer = Arc::new(own);
     let applier = Arc::new(Applier::new(Arc::clone(&shelf), Arc::clone(&announcer)));
     let rows = Rows::new(&epochs);
-    let engine =
-        Arc::new(Engine::new(shelf, directory, Arc::clone(&applier), epochs, (Arc::clone(&clock), tasks.clone())));
+    let applying = (Arc::clone(&applier), claims);
+    let engine = Arc::new(Engine::new(shelf, directory, applying, epochs, (Arc::clone(&clock), tasks.clone())));
     let cursors = Cursors::new(&vault);
-    let wake = Wake::default();
+    let wake = Wake::new(Arc::clone(&bus));
     let room = Room { deliveries: config.webhooks.max_queued, bytes: config.webhooks.max_queued_bytes };
     let (intake, writer) = Intake::new(database.clone(), room, wake.clone(), Arc::clone(&counters) as _);
     behind.tasks().spawn(writer.run());
     let gaps = Arc::<Gaps>::default();
     let inbox = Inbox::new(database.clone(), vault.clone(), Arc::clone(&providers), Arc::clone(&clock), intake)
         .noting(Arc::clone(&gaps));
-    // SQLite has one process; over PostgreSQL there may be others.
     let alone = Duration::from_millis(config.replicas.poll_milliseconds);
     let looks = Looks { connected: LOOK_CONNECTED.max(alone), alone };
-    let follower = (!database.is_sqlite()).then(|| Follower { database: database.clone(), announcer, bus, looks });
+    let follower = (!database.is_sqlite()).then(|| Follower {
+        database: database.clone(),
+        announcer,
+        bus,
+        wake: wake.clone(),
+        looks,
+    });
     let services = Arc::new(Services {
         database,
         vault,

@@ -1,4 +1,4 @@
-//! Forgets what is old, or too much: deliveries that were settled, changes that nobody resumes after. In the background, a little at
+//! Forgets what is old, or too much: deliveries that were settled, changes that nobody resumes after, claims that ran out. In the background, a little at
 //! a time; of several replicas one does it.
 
 use std::time::Duration;
@@ -87,6 +87,7 @@ impl Housekeeper {
             }
             over -= pruned.bytes;
         }
+        self.database.forget_claims().await?;
         for (tenant, _) in self.database.heads().await? {
             let before = now - self.changes;
             while self.may_go_on(&mut steps, stop).await

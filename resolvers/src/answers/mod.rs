@@ -7,6 +7,7 @@ mod boards;
 mod connector;
 mod cursors;
 mod deliveries;
+mod quotas;
 mod rows;
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -26,6 +27,7 @@ pub use self::{
     connector::Connector,
     cursors::Cursors,
     deliveries::DeliveriesAnswer,
+    quotas::SharedQuotas,
     rows::Rows,
 };
 use crate::{

@@ -5,8 +5,8 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::Bus;
-use crate::{engine::Announcer, store::Database};
+use super::{Bus, Hint};
+use crate::{engine::Announcer, store::Database, webhook::Wake};
 
 /// How often the heads are looked at.
 #[derive(Debug, Clone, Copy)]
@@ -25,6 +25,8 @@ pub struct Follower {
     pub announcer: Arc<Announcer>,
     /// Where hints come from.
     pub bus: Arc<dyn Bus>,
+    /// Who works the inbox here.
+    pub wake: Wake,
     /// How often the heads are looked at without hints.
     pub looks: Looks,
 }
@@ -36,7 +38,10 @@ impl Follower {
         loop {
             let pause = if self.bus.is_connected() { self.looks.connected } else { self.looks.alone };
             tokio::select! {
-                hint = self.bus.hear() => self.announcer.follow(&hint.tenant, hint.head).await,
+                hint = self.bus.hear() => match hint {
+                    Hint::Head { tenant, head } => self.announcer.follow(&tenant, head).await,
+                    Hint::Inbox => self.wake.heard(),
+                },
                 () = tokio::time::sleep(pause.min(self.looks.alone)) => {}
                 () = stop.cancelled() => return,
             }

@@ -1,5 +1,5 @@
-//! The bus between the processes of one installation. The streams in the database are the truth; the bus only carries the hint
-//! that a tenant's stream has grown, so that the others need not wait for their next look.
+//! The bus between the processes of one installation. The database is the truth; the bus only carries hints that a tenant's stream
+//! or the inbox has grown, so that the others need not wait for their next look.
 
 pub mod follower;
 pub mod nats;
@@ -7,13 +7,18 @@ pub mod nats;
 use async_trait::async_trait;
 use mullion_schema::id::TenantId;
 
-/// A tenant's stream has at least this head.
+/// What is worth a look.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Hint {
-    /// Whose stream.
-    pub tenant: TenantId,
-    /// Its head, or an earlier one.
-    pub head: i64,
+pub enum Hint {
+    /// A tenant's stream has at least this head.
+    Head {
+        /// Whose stream.
+        tenant: TenantId,
+        /// Its head, or an earlier one.
+        head: i64,
+    },
+    /// Deliveries wait in the inbox.
+    Inbox,
 }
 
 /// Carries hints. They may be lost, come twice, late and out of order.

@@ -1,4 +1,4 @@
-//! The bus over NATS: one subject, on which every process says whose stream has grown, and to where.
+//! The bus over NATS: a subject on which every process says whose stream has grown, and to where; and one for the inbox.
 //!
 //! Core NATS, not JetStream: a hint that is lost costs one look at the database, so nothing is gained by keeping it.
 
@@ -16,15 +16,25 @@ use super::{Bus, Hint};
 
 /// Hints of others that wait to be followed; more are dropped, because each look at the heads makes up for them.
 const HEARD: usize = 10_000;
+/// The subjects, under the installation's prefix.
+const HEAD: &str = "head";
+const INBOX: &str = "inbox";
 /// How long a server may take to let us in, at the start and again later.
 const CONNECT: Duration = Duration::from_secs(5);
+
+/// What is not sent yet.
+#[derive(Default)]
+struct Untold {
+    /// The newest head of each tenant.
+    heads: HashMap<TenantId, i64>,
+    inbox: bool,
+}
 
 /// The bus over NATS.
 pub struct Nats {
     client: Client,
-    subject: String,
-    /// The newest head of each tenant that is not sent yet.
-    untold: Arc<Mutex<HashMap<TenantId, i64>>>,
+    prefix: String,
+    untold: Mutex<Untold>,
     wake: Arc<Notify>,
     heard: tokio::sync::Mutex<mpsc::Receiver<Hint>>,
 }
@@ -38,14 +48,15 @@ impl Nats {
         stop: CancellationToken,
     ) -> Result<Arc<Self>, async_nats::ConnectError> {
         let servers: Vec<&str> = url.split(',').map(str::trim).collect();
-        let options = ConnectOptions::new().name("mullion").retry_on_initial_connect().connection_timeout(CONNECT);
+        let options =
+            ConnectOptions::new().name("mullion").no_echo().retry_on_initial_connect().connection_timeout(CONNECT);
         let options = options.event_callback(|event| async move { tracing::info!(%event, "NATS") });
         let client = options.connect(servers).await?;
         let (send, heard) = mpsc::channel(HEARD);
         let bus = Arc::new(Self {
             client: client.clone(),
-            subject: format!("{prefix}.head"),
-            untold: Arc::default(),
+            prefix: prefix.to_owned(),
+            untold: Mutex::default(),
             wake: Arc::default(),
             heard: tokio::sync::Mutex::new(heard),
         });
@@ -62,22 +73,28 @@ impl Nats {
                 () = stop.cancelled() => return,
             }
             let untold = std::mem::take(&mut *self.untold.lock());
-            for (tenant, head) in untold {
-                let hint = format!("{head} {tenant}");
-                if let Err(error) = self.client.publish(self.subject.clone(), hint.into()).await {
-                    tracing::debug!(%error, "a hint was not sent");
-                }
+            if untold.inbox {
+                self.publish(INBOX, String::new()).await;
+            }
+            for (tenant, head) in untold.heads {
+                self.publish(HEAD, format!("{head} {tenant}")).await;
             }
         }
     }
 
+    async fn publish(&self, subject: &str, hint: String) {
+        if let Err(error) = self.client.publish(format!("{}.{subject}", self.prefix), hint.into()).await {
+            tracing::debug!(%error, "a hint was not sent");
+        }
+    }
+
     async fn listen(self: Arc<Self>, send: mpsc::Sender<Hint>, stop: CancellationToken) {
-        let Ok(mut messages) = self.client.subscribe(self.subject.clone()).await else { return };
+        let Ok(mut messages) = self.client.subscribe(format!("{}.*", self.prefix)).await else { return };
         loop {
             tokio::select! {
                 message = messages.next() => {
                     let Some(message) = message else { return };
-                    if let Some(hint) = hint_of(&message.payload) {
+                    if let Some(hint) = hint_of(&message.subject, &message.payload) {
                         let _ = send.try_send(hint);
                     }
                 }
@@ -91,8 +108,13 @@ impl Nats {
 impl Bus for Nats {
     fn tell(&self, hint: Hint) {
         let mut untold = self.untold.lock();
-        let head = untold.entry(hint.tenant).or_insert(hint.head);
-        *head = Ord::max(*head, hint.head);
+        match hint {
+            Hint::Head { tenant, head } => {
+                let known = untold.heads.entry(tenant).or_insert(head);
+                *known = Ord::max(*known, head);
+            }
+            Hint::Inbox => untold.inbox = true,
+        }
         drop(untold);
         self.wake.notify_one();
     }
@@ -109,10 +131,16 @@ impl Bus for Nats {
     }
 }
 
-/// `{head} {tenant}`; anything else is nothing.
-fn hint_of(payload: &[u8]) -> Option<Hint> {
-    let (head, tenant) = std::str::from_utf8(payload).ok()?.split_once(' ')?;
-    Some(Hint { tenant: tenant.into(), head: head.parse().ok()? })
+/// Of a head, `{head} {tenant}`; of the inbox, that there is one. Anything else is nothing.
+fn hint_of(subject: &str, payload: &[u8]) -> Option<Hint> {
+    match subject.rsplit_once('.')?.1 {
+        INBOX => Some(Hint::Inbox),
+        HEAD => {
+            let (head, tenant) = std::str::from_utf8(payload).ok()?.split_once(' ')?;
+            Some(Hint::Head { tenant: tenant.into(), head: head.parse().ok()? })
+        }
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -120,10 +148,13 @@ mod tests {
     use super::{Hint, hint_of};
 
     #[test]
-    fn a_hint_is_a_head_and_a_tenant_and_nothing_else_is_one() {
-        assert_eq!(hint_of(b"12 acme"), Some(Hint { tenant: "acme".into(), head: 12 }));
+    fn a_hint_is_a_head_and_a_tenant_or_the_inbox_and_nothing_else_is_one() {
+        let head = Hint::Head { tenant: "acme".into(), head: 12 };
+        assert_eq!(hint_of("mullion.head", b"12 acme"), Some(head));
+        assert_eq!(hint_of("mullion.inbox", b""), Some(Hint::Inbox));
+        assert_eq!(hint_of("mullion.later", b"12 acme"), None);
         for payload in [&b""[..], b"12", b"acme 12", b"\xff 1", b"99999999999999999999 acme"] {
-            assert_eq!(hint_of(payload), None, "{payload:?}");
+            assert_eq!(hint_of("mullion.head", payload), None, "{payload:?}");
         }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use futures::{FutureExt as _, future::BoxFuture};
-use mullion_schema::id::TenantId;
+use mullion_schema::id::{NodeKey, TenantId};
 
 use super::{
     Announcer, Shelf,
@@ -38,31 +38,28 @@ impl Applier {
 
     /// Applies a batch of an integration and announces what changed.
     pub async fn apply(&self, integration: &Integration, batch: Batch) -> Result<Applied, StoreError> {
-        self.apply_all(integration, vec![batch]).await?.pop().ok_or(StoreError::NotFound)
+        self.apply_all(integration, vec![batch]).await
     }
 
-    /// The same of several, all of them or none: they share a transaction.
-    pub async fn apply_all(&self, integration: &Integration, batches: Vec<Batch>) -> Result<Vec<Applied>, StoreError> {
+    /// The same of several, in one go: all of them or none.
+    pub async fn apply_all(&self, integration: &Integration, batches: Vec<Batch>) -> Result<Applied, StoreError> {
         let tenant = &integration.tenant;
         // The head is in memory before the stream moves, so that no change falls between the two.
         self.announcer.start(tenant).await?;
         let of_fetch = batches.iter().any(|batch| batch.source == Source::Provider);
         let database = self.shelf.database();
-        let all = database.apply_all(tenant, &integration.id, &integration.provider, batches).await?;
+        let applied = database.apply_all(tenant, &integration.id, &integration.provider, batches).await?;
         if of_fetch {
             self.shelf.fetched(&integration.id);
         }
-        for node in all.iter().flat_map(|applied| &applied.nodes) {
+        for node in &applied.nodes {
             self.shelf.cache().forget(tenant, &node.key);
         }
-        let changes: Vec<AppliedChange> = all.iter().flat_map(|applied| applied.changes.iter().cloned()).collect();
-        self.announce(tenant, &changes).await;
-        for applied in &all {
-            for node in &applied.nodes {
-                self.shelf.cache().put(tenant, &node.key, applied.head, Some(Arc::new(node.clone())));
-            }
+        self.announce(tenant, &applied.changes).await;
+        for node in &applied.nodes {
+            self.shelf.cache().put(tenant, &node.key, applied.head, Some(Arc::new(node.clone())));
         }
-        Ok(all)
+        Ok(applied)
     }
 
     /// Writes what was fetched although nobody asked for it just now.
@@ -102,6 +99,15 @@ impl Sink for Applier {
             })
         }
         .boxed()
+    }
+
+    fn doubt(&self, integration: &Integration, wants: &[FetchWant]) {
+        let nodes = wants.iter().filter_map(|want| match want {
+            FetchWant::Node { node, .. } => Some(node),
+            FetchWant::Lookup { .. } | FetchWant::Page(_) => None,
+        });
+        let keys = nodes.map(|node| NodeKey::new(&integration.id, node.type_name, Arc::clone(&node.native_id)));
+        self.shelf.doubt(&integration.tenant, &integration.id, keys);
     }
 
     fn credential(&self, integration: Arc<Integration>, refused: bool) -> BoxFuture<'_, ()> {

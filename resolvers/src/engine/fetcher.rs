@@ -19,7 +19,10 @@ use parking_lot::Mutex;
 use tokio::sync::{oneshot, watch};
 use tokio_util::task::TaskTracker;
 
-use super::integrations::Integration;
+use super::{
+    claims::{Claims, name_of},
+    integrations::Integration,
+};
 use crate::{
     change::NodeRef,
     provider::{FetchWant, Fetched, PageWant},
@@ -46,6 +49,9 @@ type Waiting = Shared<BoxFuture<'static, Outcome>>;
 pub(crate) trait Sink: Send + Sync {
     /// Writes the nodes and pages of a batch; on an error nobody gets an answer from it.
     fn absorb(&self, integration: Arc<Integration>, absorbed: Absorbed) -> BoxFuture<'_, Result<(), UpstreamError>>;
+
+    /// What is in memory of these things may be older than what is in the store.
+    fn doubt(&self, integration: &Integration, wants: &[FetchWant]);
 
     /// Notes whether the provider accepts the token: told where it was otherwise before.
     fn credential(&self, integration: Arc<Integration>, refused: bool) -> BoxFuture<'_, ()>;
@@ -79,7 +85,7 @@ struct Running {
 
 #[derive(Default)]
 struct Lane {
-    pending: Vec<(FetchWant, oneshot::Sender<Outcome>)>,
+    pending: Vec<Pending>,
     known: HashMap<Subject, Vec<Running>>,
     batches_started: u64,
     batches_finished: u64,
@@ -90,8 +96,15 @@ pub(crate) struct Fetcher {
     lanes: Mutex<HashMap<IntegrationId, Lane>>,
     reads: Mutex<HashMap<IntegrationId, Arc<watch::Sender<usize>>>>,
     sink: Arc<dyn Sink>,
+    claims: Claims,
     tasks: TaskTracker,
 }
+
+/// A want with whoever waits for it.
+type Pending = (FetchWant, oneshot::Sender<Outcome>);
+
+/// The same, fetched by another replica since then.
+type Followed = (Pending, DateTime<Utc>);
 
 /// A read that may come to want a fetch: batches of its integration wait a little for it, until it is dropped.
 pub(crate) struct Reading(Arc<watch::Sender<usize>>);
@@ -107,8 +120,13 @@ impl Drop for Reading {
 pub(crate) struct Moment(u64);
 
 impl Fetcher {
-    pub(crate) fn new(sink: Arc<dyn Sink>, tasks: TaskTracker) -> Arc<Self> {
-        Arc::new(Self { lanes: Mutex::default(), reads: Mutex::default(), sink, tasks })
+    pub(crate) fn new(sink: Arc<dyn Sink>, claims: Claims, tasks: TaskTracker) -> Arc<Self> {
+        Arc::new(Self { lanes: Mutex::default(), reads: Mutex::default(), sink, claims, tasks })
+    }
+
+    /// Whether other replicas fetch too, so that the store may know more than this process's memory.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.claims.are_shared()
     }
 
     /// Announces a read of an integration. To be dropped as soon as it waits for a fetch, or is done.
@@ -169,7 +187,7 @@ impl Fetcher {
         outcome
     }
 
-    async fn run_batch(&self, integration: Arc<Integration>) {
+    async fn run_batch(self: Arc<Self>, integration: Arc<Integration>) {
         self.gather(&integration.id).await;
         let (batch, pending) = match self.lanes.lock().get_mut(&integration.id) {
             Some(lane) => {
@@ -178,8 +196,60 @@ impl Fetcher {
             }
             None => return,
         };
+        let (ours, theirs) = self.share(&integration.id, pending).await;
+        if !theirs.is_empty() {
+            let (fetcher, integration) = (Arc::clone(&self), Arc::clone(&integration));
+            self.tasks.spawn(async move { fetcher.follow(&integration, batch, theirs).await });
+        }
+        self.run(&integration, batch, ours).await;
+    }
+
+    /// Which of these are ours to fetch, and which another replica fetches, since when.
+    async fn share(&self, integration: &IntegrationId, pending: Vec<Pending>) -> (Vec<Pending>, Vec<Followed>) {
+        if !self.is_shared() {
+            return (pending, Vec::new());
+        }
+        let names: Vec<String> = pending.iter().map(|(want, _)| name_of(want)).collect();
+        let claims = self.claims.take(integration, &names).await;
+        let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+        for (pending, elsewhere) in pending.into_iter().zip(claims) {
+            match elsewhere {
+                None => ours.push(pending),
+                Some(since) => theirs.push((pending, since)),
+            }
+        }
+        (ours, theirs)
+    }
+
+    /// Waits for what other replicas fetch, and fetches what they did not bring.
+    async fn follow(&self, integration: &Arc<Integration>, batch: u64, theirs: Vec<Followed>) {
+        let names: Vec<String> = theirs.iter().map(|((want, _), _)| name_of(want)).collect();
+        self.claims.wait(&integration.id, &names).await;
+        let (mut brought, mut missing) = (Vec::new(), Vec::new());
+        for ((want, waiter), since) in theirs {
+            match self.claims.brought(integration, &want, since).await {
+                Some(fetched) => brought.push((want, waiter, fetched)),
+                None => missing.push((want, waiter)),
+            }
+        }
+        tracing::debug!(brought = brought.len(), missing = missing.len(), "another replica fetched");
+        let wants: Vec<FetchWant> = brought.iter().map(|(want, ..)| want.clone()).collect();
+        self.sink.doubt(integration, &wants);
+        self.finish(&integration.id, batch, &wants.iter().map(|want| split(want).0).collect::<Vec<_>>());
+        for (_, waiter, fetched) in brought {
+            let _ = waiter.send(Ok(Arc::new(fetched)));
+        }
+        self.run(integration, batch, missing).await;
+    }
+
+    /// Fetches, stores what came, and answers whoever waits.
+    async fn run(&self, integration: &Arc<Integration>, batch: u64, pending: Vec<Pending>) {
+        if pending.is_empty() {
+            return;
+        }
         let (wants, waiters): (Vec<_>, Vec<_>) = pending.into_iter().unzip();
         let subjects: Vec<Subject> = wants.iter().map(|want| split(want).0).collect();
+        let names: Vec<String> = if self.is_shared() { wants.iter().map(name_of).collect() } else { Vec::new() };
         let sent_at = integration.connection.clock.now();
         let results = integration.provider.fetch(&integration.connection, wants.clone()).await;
         let mut fetched = Vec::new();
@@ -192,20 +262,25 @@ impl Fetcher {
             Err(UpstreamError::new(UpstreamErrorKind::Down, "the provider's adapter gave too few answers"))
         });
         if !fetched.is_empty()
-            && let Err(error) = self.sink.absorb(Arc::clone(&integration), Absorbed { sent_at, fetched }).await
+            && let Err(error) = self.sink.absorb(Arc::clone(integration), Absorbed { sent_at, fetched }).await
         {
             outcomes.iter_mut().filter(|outcome| outcome.is_ok()).for_each(|outcome| *outcome = Err(error.clone()));
         }
-        let kinds = || outcomes.iter().map(|outcome| outcome.as_ref().err().map(|error| error.kind));
-        let refused = kinds().any(|kind| kind == Some(UpstreamErrorKind::AuthExpired));
-        let accepted = kinds().any(|kind| kind.is_none());
-        if (refused || accepted) && integration.refused.swap(refused, Ordering::Relaxed) != refused {
-            self.sink.credential(Arc::clone(&integration), refused).await;
-        }
+        self.claims.finish(&integration.id, &names).await;
+        self.note_credential(integration, &outcomes).await;
         self.finish(&integration.id, batch, &subjects);
         for (waiter, outcome) in waiters.into_iter().zip(outcomes) {
             // Whoever wanted it may be gone; the store has it all the same.
             let _ = waiter.send(outcome);
+        }
+    }
+
+    async fn note_credential(&self, integration: &Arc<Integration>, outcomes: &[Outcome]) {
+        let kinds = || outcomes.iter().map(|outcome| outcome.as_ref().err().map(|error| error.kind));
+        let refused = kinds().any(|kind| kind == Some(UpstreamErrorKind::AuthExpired));
+        let accepted = kinds().any(|kind| kind.is_none());
+        if (refused || accepted) && integration.refused.swap(refused, Ordering::Relaxed) != refused {
+            self.sink.credential(Arc::clone(integration), refused).await;
         }
     }
 

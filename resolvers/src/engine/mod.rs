@@ -2,6 +2,7 @@
 
 mod announcer;
 mod apply;
+mod claims;
 pub mod directory;
 mod failure;
 mod fetcher;
@@ -22,7 +23,9 @@ use tokio_util::task::TaskTracker;
 use mullion_schema::{error::PortError, id::TenantId};
 
 use self::fetcher::Fetcher;
-pub use self::{announcer::Announcer, apply::Applier, directory::Directory, scope::Scope, shelf::Shelf};
+pub use self::{
+    announcer::Announcer, apply::Applier, claims::Claims, directory::Directory, scope::Scope, shelf::Shelf,
+};
 pub(crate) use self::{failure::port_error, shelf::internal};
 use crate::{cache::epochs::Epochs, clock::Clock};
 
@@ -37,15 +40,15 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// An engine whose fetches are written by `applier`.
+    /// An engine whose fetches are written by `applier`, and shared with other replicas by `claims`.
     pub fn new(
         shelf: Arc<Shelf>,
         directory: Arc<Directory>,
-        applier: Arc<Applier>,
+        (applier, claims): (Arc<Applier>, Claims),
         epochs: Arc<Epochs>,
         (clock, tasks): (Arc<dyn Clock>, TaskTracker),
     ) -> Self {
-        let fetcher = Fetcher::new(applier, tasks.clone());
+        let fetcher = Fetcher::new(applier, claims, tasks.clone());
         Self { shelf, directory, fetcher, epochs, clock, tasks }
     }
 

@@ -96,7 +96,15 @@ impl ListReader<'_> {
     async fn read(&mut self) -> Result<Listed, PortError> {
         let noted = self.engine.fetcher.moment(&self.integration.id);
         let mut listing = self.listing().await?;
-        if self.is_fresh(listing.as_ref().map(|listing| &listing.window)) {
+        let is_fresh = |listing: &Option<Arc<Listing>>| self.is_fresh(listing.as_ref().map(|listing| &listing.window));
+        let mut fresh = is_fresh(&listing);
+        if !fresh && self.engine.fetcher.is_shared() {
+            // Another replica may have read it since.
+            self.engine.shelf.fetched(&self.integration.id);
+            listing = self.listing().await?;
+            fresh = is_fresh(&listing);
+        }
+        if fresh {
             self.reading = None;
         } else {
             self.fetch(None, noted).await;

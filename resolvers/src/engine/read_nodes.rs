@@ -29,6 +29,9 @@ pub(crate) type Loaded = Result<Option<Arc<NodeView>>, PortError>;
 /// One node that is wanted, with the GraphQL fields selected on it.
 pub(crate) type NodeWant = (NodeKey, FieldSet);
 
+/// A node, with the body keys that the provider is asked for.
+type Asked = (NodeKey, BTreeSet<&'static str>);
+
 /// How far a stored node answers a want.
 enum Answer {
     /// As it is.
@@ -66,19 +69,18 @@ impl Engine {
     ) -> Vec<(NodeWant, Loaded)> {
         let noted = self.fetcher.moment(&integration.id);
         let keys: Vec<NodeKey> = wants.iter().map(|(key, _)| key.clone()).collect();
-        let stored = match self.shelf.nodes(&scope.tenant, &keys).await {
-            Ok(stored) => stored,
+        let (stored, asks) = match self.look(scope, integration, &wants, &keys).await {
+            Ok(found) => found,
             Err(error) => return wants.into_iter().map(|want| (want, Err(error.clone()))).collect(),
         };
-        let mut asked = Vec::new();
-        for (want, stored) in wants.iter().zip(&stored) {
-            if let Answer::Ask(asks) = self.judge(scope, integration, (want.0.type_name, &want.1), stored.as_deref()) {
-                let node = NodeRef::new(want.0.type_name, Arc::clone(&want.0.native_id));
+        let asked: Vec<_> = asks
+            .into_iter()
+            .map(|(key, asks)| {
+                let node = NodeRef::new(key.type_name, Arc::clone(&key.native_id));
                 let fetch = self.fetcher.fetch(integration, FetchWant::Node { node, asks }, noted);
-                let key = want.0.clone();
-                asked.push(async move { (key, fetch.await) });
-            }
-        }
+                async move { (key, fetch.await) }
+            })
+            .collect();
         drop(reading);
         let outcomes: HashMap<NodeKey, Result<(), UpstreamError>> =
             join_all(asked).await.into_iter().map(|(key, outcome)| (key, outcome.map(drop))).collect();
@@ -101,6 +103,37 @@ impl Engine {
                 (want, answer)
             })
             .collect()
+    }
+
+    /// What is stored of these nodes, and what must be asked for. Where other replicas fetch too, what is in memory is no reason to
+    /// ask: they may have stored newer values without any change that would have told of it.
+    async fn look(
+        &self,
+        scope: &Scope,
+        integration: &Integration,
+        wants: &[NodeWant],
+        keys: &[NodeKey],
+    ) -> Result<(Vec<Option<Arc<StoredNode>>>, Vec<Asked>), PortError> {
+        let asks = |stored: &[Option<Arc<StoredNode>>]| -> Vec<Asked> {
+            let judged = wants.iter().zip(stored).map(|((key, fields), stored)| {
+                (key, self.judge(scope, integration, (key.type_name, fields), stored.as_deref()))
+            });
+            judged
+                .filter_map(|(key, answer)| match answer {
+                    Answer::Ask(asks) => Some((key.clone(), asks)),
+                    Answer::Whole => None,
+                })
+                .collect()
+        };
+        let stored = self.shelf.nodes(&scope.tenant, keys).await?;
+        let asked = asks(&stored);
+        if asked.is_empty() || !self.fetcher.is_shared() {
+            return Ok((stored, asked));
+        }
+        asked.iter().for_each(|(key, _)| self.shelf.cache().forget(&scope.tenant, key));
+        let stored = self.shelf.nodes(&scope.tenant, keys).await?;
+        let asked = asks(&stored);
+        Ok((stored, asked))
     }
 
     /// A node that is in memory and answers all that is wanted of it.

@@ -15,6 +15,7 @@ use mullion_schema::{
 use super::{
     Engine, Scope,
     failure::port_error,
+    integrations::Integration,
     read_lists::node_refs,
     read_nodes::{Loaded, NodeWant},
 };
@@ -92,13 +93,14 @@ impl Engine {
         let list = lookup_list(lookup);
         scope.record(Tag::list(&scope.tenant, &list));
         let noted = self.fetcher.moment(&integration.id);
-        let now = self.clock.now();
-        if let Some(listing) = self.listing(&integration, &list, 1).await?
-            && !listing.window.stale
-            && now - listing.window.fetched_at <= scope.trust(&integration, now)
-        {
-            let found = listing.items.first().map(|item| &item.node);
-            return Ok(found.map(|node| NodeKey::new(&integration.id, node.type_name, Arc::clone(&node.native_id))));
+        let mut known = self.looked_up(scope, &integration, &list).await?;
+        if known.is_none() && self.fetcher.is_shared() {
+            // Another replica may have looked it up since.
+            self.shelf.fetched(&integration.id);
+            known = self.looked_up(scope, &integration, &list).await?;
+        }
+        if let Some(found) = known {
+            return Ok(found);
         }
         let asks = super::read_nodes::node_type(&integration, lookup.type_name)
             .map(|node_type| node_type.asks(&want.fields))
@@ -120,6 +122,24 @@ impl Engine {
                 }
             }
         }
+    }
+}
+
+impl Engine {
+    /// What was found when this was looked up, unless that is out of date or was never done.
+    async fn looked_up(
+        &self,
+        scope: &Scope,
+        integration: &Arc<Integration>,
+        list: &List,
+    ) -> Result<Option<Option<NodeKey>>, PortError> {
+        let Some(listing) = self.listing(integration, list, 1).await? else { return Ok(None) };
+        let now = self.clock.now();
+        if listing.window.stale || now - listing.window.fetched_at > scope.trust(integration, now) {
+            return Ok(None);
+        }
+        let found = listing.items.first().map(|item| &item.node);
+        Ok(Some(found.map(|node| NodeKey::new(&integration.id, node.type_name, Arc::clone(&node.native_id)))))
     }
 }
 

@@ -44,6 +44,13 @@ impl Shelf {
         self.listings.fetched(integration);
     }
 
+    /// What is in memory of an integration's lists and of these nodes may be older than what another replica stored: the store is
+    /// read again.
+    pub fn doubt(&self, tenant: &TenantId, integration: &IntegrationId, nodes: impl IntoIterator<Item = NodeKey>) {
+        self.fetched(integration);
+        nodes.into_iter().for_each(|key| self.nodes.forget(tenant, &key));
+    }
+
     /// A node from memory, if it is there and current.
     pub fn node_at_hand(&self, tenant: &TenantId, key: &NodeKey) -> Option<Arc<StoredNode>> {
         self.nodes.get(tenant, key, &self.epochs).flatten()

@@ -36,6 +36,8 @@ use crate::{
 const TICK: Duration = Duration::from_millis(500);
 /// How often pulses are read, which other replicas write too.
 const PULSES: Duration = Duration::from_secs(2);
+/// How often replicas tell each other what is watched at them.
+const PRESENCE: Duration = Duration::from_secs(10);
 /// How often integrations are looked for that nobody watches.
 const ALL: Duration = Duration::from_mins(1);
 /// How long an integration is this process's after the last of its containers was looked at.
@@ -111,6 +113,8 @@ pub struct Reconciler {
     ours: Vec<String>,
     name: String,
     seen: Mutex<HashMap<Whose, Seen>>,
+    /// What is watched at any replica.
+    present: Mutex<HashSet<IntegrationId>>,
     /// Integrations whose circuit was open.
     broken: Mutex<HashSet<Whose>>,
 }
@@ -124,8 +128,8 @@ impl Reconciler {
         ours: Vec<String>,
     ) -> Result<Self, StoreError> {
         let name = services.database.new_id()?;
-        let (seen, broken) = (Mutex::default(), Mutex::default());
-        Ok(Self { services, around, rules, ours, name, seen, broken })
+        let (seen, present, broken) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Ok(Self { services, around, rules, ours, name, seen, present, broken })
     }
 
     /// Runs until `stop` fires; then others may have what it had.
@@ -136,12 +140,17 @@ impl Reconciler {
         this.begin().await;
         let (mut unwatched, mut looked_at): (Vec<Whose>, Option<DateTime<Utc>>) = (Vec::new(), None);
         let mut pulses_at: Option<DateTime<Utc>> = None;
+        let mut presence_at: Option<DateTime<Utc>> = None;
         while !stop.is_cancelled() {
             let now = this.services.clock.now();
             this.take_gaps().await;
             if pulses_at.is_none_or(|at| now - at >= span(PULSES)) {
                 this.take_pulses().await;
                 pulses_at = Some(now);
+            }
+            if presence_at.is_none_or(|at| now - at >= span(PRESENCE)) {
+                this.share_presence().await;
+                presence_at = Some(now);
             }
             if this.rules.unwatched.is_some() && looked_at.is_none_or(|at| now - at >= span(ALL)) {
                 unwatched = this.services.database.connected_integrations().await.unwrap_or_default();
@@ -219,6 +228,22 @@ impl Reconciler {
         }
     }
 
+    /// Tells the other replicas what is watched here, and hears what is watched there. On SQLite there are none.
+    async fn share_presence(&self) {
+        let database = &self.services.database;
+        if database.is_sqlite() {
+            return;
+        }
+        let here: Vec<IntegrationId> = self.watched().await.into_keys().map(|(_, id)| id).collect();
+        if let Err(error) = database.note_presence(&self.name, &here).await {
+            tracing::debug!(%error, "it could not be noted what is watched");
+        }
+        match database.present().await {
+            Ok(present) => *self.present.lock() = present.into_iter().collect(),
+            Err(error) => tracing::debug!(%error, "it could not be read what is watched elsewhere"),
+        }
+    }
+
     /// What is to be looked at now: as a whole, or only the containers that were not looked at before.
     async fn due(
         &self,
@@ -227,7 +252,10 @@ impl Reconciler {
         busy: &HashSet<Whose>,
     ) -> Vec<(Arc<Integration>, bool)> {
         let watched = self.watched().await;
-        let all: HashSet<&Whose> = watched.keys().chain(unwatched).collect();
+        // What is watched at another replica and not here is left to that one, which knows of what.
+        let present = self.present.lock().clone();
+        let nobodys = unwatched.iter().filter(|(_, id)| !present.contains(id));
+        let all: HashSet<&Whose> = watched.keys().chain(nobodys).collect();
         self.seen.lock().retain(|whose, _| all.contains(whose));
         let mut due = Vec::new();
         for whose in all {
@@ -242,6 +270,10 @@ impl Reconciler {
             let jitter = self.around.jitter.fraction();
             let mut seen = self.seen.lock();
             let known = seen.entry(whose.clone()).or_insert_with(|| Seen::new(now, jitter));
+            // By chance another time: of several replicas that watch, each has its turns.
+            if known.round != pulse.caught_up_at {
+                (known.round, known.jitter) = (pulse.caught_up_at, jitter);
+            }
             let tags = watched.get(whose).copied();
             let at = known.due(&self.rules, (&pulse, state), tags.is_some());
             let whole = at.is_some_and(|at| at <= now) || (closed_again && tags.is_some());

@@ -33,6 +33,8 @@ pub(super) struct Seen {
     pub(super) not_before: Option<DateTime<Utc>>,
     /// Something was missing when it was last looked at.
     pub(super) found_gap: bool,
+    /// When it had last been caught up when its jitter was thrown.
+    pub(super) round: Option<DateTime<Utc>>,
     /// From 0 to 1: spreads what would else happen together.
     pub(super) jitter: f64,
     /// How many of its tags were watched when the containers were last looked through for new ones.
@@ -41,7 +43,7 @@ pub(super) struct Seen {
 
 impl Seen {
     pub(super) fn new(since: DateTime<Utc>, jitter: f64) -> Self {
-        Self { since, tried_at: None, not_before: None, found_gap: false, jitter, tags: 0 }
+        Self { since, tried_at: None, not_before: None, found_gap: false, round: None, jitter, tags: 0 }
     }
 
     /// When it is to be looked at as a whole; `None`: not by itself.

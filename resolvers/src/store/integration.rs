@@ -1,11 +1,13 @@
 //! Integrations: a tenant's accounts at providers. Tokens come and go sealed; this module cannot open them.
 
 use chrono::{DateTime, Utc};
-use mullion_entities::{delivery, integration, list_window, member, node, sealed::Sealed};
+use mullion_entities::{
+    claim, delivery, delivery_body, integration, list_window, member, node, presence, quota, sealed::Sealed,
+};
 use mullion_schema::id::{IntegrationId, TenantId};
 use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter,
-    QueryOrder, sea_query::Expr,
+    QueryOrder, QuerySelect, QueryTrait, sea_query::Expr,
 };
 use serde_json::{Map, Value};
 
@@ -197,6 +199,13 @@ async fn delete_contents(
     id: &IntegrationId,
 ) -> Result<(), StoreError> {
     let (tenant, id) = (tenant.as_str(), id.as_str());
+    let deliveries = delivery::Entity::find().select_only().column(delivery::Column::Id);
+    let deliveries =
+        deliveries.filter(delivery::Column::Tenant.eq(tenant)).filter(delivery::Column::Integration.eq(id));
+    delivery_body::Entity::delete_many()
+        .filter(delivery_body::Column::Id.in_subquery(deliveries.into_query()))
+        .exec(connection)
+        .await?;
     delivery::Entity::delete_many()
         .filter(delivery::Column::Tenant.eq(tenant))
         .filter(delivery::Column::Integration.eq(id))
@@ -218,6 +227,9 @@ async fn delete_contents(
         .filter(list_window::Column::Integration.eq(id))
         .exec(connection)
         .await?;
+    claim::Entity::delete_many().filter(claim::Column::Integration.eq(id)).exec(connection).await?;
+    quota::Entity::delete_many().filter(quota::Column::Integration.eq(id)).exec(connection).await?;
+    presence::Entity::delete_many().filter(presence::Column::Integration.eq(id)).exec(connection).await?;
     Ok(())
 }
 

@@ -129,7 +129,7 @@ impl Database {
     }
 
     /// The time by which leases run out, as SQL.
-    fn lease_clock(&self) -> String {
+    pub(super) fn lease_clock(&self) -> String {
         if self.0.backend == DbBackend::Postgres && !self.0.own_lease_clock {
             "(extract(epoch from clock_timestamp()) * 1000000)::bigint".to_owned()
         } else {

@@ -1,6 +1,9 @@
 //! The node store: nodes as webhooks and fetches brought them, read in batches.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use chrono::{DateTime, Utc};
 use mullion_entities::node;
@@ -63,6 +66,11 @@ impl StoredNode {
     /// Whether any known field may be out of date.
     pub fn is_stale(&self) -> bool {
         !self.stale.is_empty()
+    }
+
+    /// Whether any of these body keys may be out of date.
+    pub fn is_stale_in(&self, keys: &BTreeSet<&'static str>) -> bool {
+        self.stale.iter().any(|stale| keys.contains(stale.as_str()))
     }
 
     /// Whether all of these body keys are known.

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use mullion_schema::id::TenantId;
 use sea_orm::{
     ConnectionTrait, DatabaseTransaction, DbBackend, SqliteTransactionMode, Statement, TransactionOptions,
-    TransactionTrait,
+    TransactionTrait, Value,
 };
 
 use super::{Database, StoreError};
@@ -18,6 +18,14 @@ impl Database {
             ..TransactionOptions::default()
         };
         Ok(self.0.writer.begin_with_options(options).await?)
+    }
+
+    /// Runs one statement that writes rows of nobody's stream.
+    pub(super) async fn execute(&self, sql: String, values: impl IntoIterator<Item = Value>) -> Result<(), StoreError> {
+        let transaction = self.begin().await?;
+        transaction.execute_raw(Statement::from_sql_and_values(self.0.backend, sql, values)).await?;
+        transaction.commit().await?;
+        Ok(())
     }
 
     /// Begins a transaction that writes rows of `tenant`; there is one of them at a time.

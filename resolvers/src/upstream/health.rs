@@ -101,6 +101,18 @@ impl Health {
         self.0.lock().quotas.insert(quota.bucket, quota);
     }
 
+    /// What another replica was told of a quota: counts where it is worse news than our own, or later.
+    pub(super) fn learn(&self, told: QuotaReading) {
+        let mut inner = self.0.lock();
+        let news = inner.quotas.get(told.bucket).is_none_or(|ours| {
+            told.resets_at > ours.resets_at
+                || (told.resets_at == ours.resets_at && told.remaining.is_some() && told.remaining < ours.remaining)
+        });
+        if news {
+            inner.quotas.insert(told.bucket, told);
+        }
+    }
+
     /// When a quota that is used up is full again.
     pub(super) fn spent_until(&self, bucket: &str, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let inner = self.0.lock();

@@ -13,6 +13,7 @@ use tokio::{
 use url::Url;
 
 use super::{
+    board::{Notices, QuotaBoard},
     breaker::{Breaker, CircuitState},
     clients::{Clients, told},
     connection::{QuotaReading, Transport, UpstreamRequest, UpstreamResponse},
@@ -49,6 +50,7 @@ impl Default for Limits {
 }
 
 /// What all transports share.
+#[derive(Clone)]
 pub(super) struct Shared {
     pub(super) guard: AddressGuard,
     pub(super) clients: Clients,
@@ -57,6 +59,7 @@ pub(super) struct Shared {
     pub(super) observer: Arc<dyn Observer>,
     pub(super) jitter: Jitter,
     pub(super) limits: Limits,
+    pub(super) board: Option<Arc<dyn QuotaBoard>>,
 }
 
 /// Sends the requests of one integration.
@@ -69,6 +72,7 @@ pub struct HttpTransport {
     turns: Semaphore,
     breaker: Breaker,
     health: Health,
+    notices: Notices,
 }
 
 impl HttpTransport {
@@ -81,7 +85,8 @@ impl HttpTransport {
     ) -> Self {
         let turns = Semaphore::new(shared.limits.concurrency);
         let breaker = Breaker::new(Arc::clone(&shared.clock), shared.jitter.clone());
-        Self { shared, provider, integration, base_url, tokens, turns, breaker, health: Health::default() }
+        let notices = Notices::new(shared.board.clone());
+        Self { shared, provider, integration, base_url, tokens, turns, breaker, health: Health::default(), notices }
     }
 
     /// How the calls went lately.
@@ -95,7 +100,10 @@ impl HttpTransport {
     }
 
     /// Refuses what the provider would refuse too: it has said that the quota is used up, and until when.
-    fn affords(&self, request: &UpstreamRequest) -> Result<(), UpstreamError> {
+    async fn affords(&self, request: &UpstreamRequest) -> Result<(), UpstreamError> {
+        if let Some(told) = self.notices.news(&self.integration, request.bucket).await {
+            self.health.learn(told);
+        }
         let now = self.shared.clock.now();
         let Some(until) = self.health.spent_until(request.bucket, now) else { return Ok(()) };
         let wait = (until - now).to_std().unwrap_or_default();
@@ -194,7 +202,7 @@ impl HttpTransport {
                 return Err(UpstreamError::new(UpstreamErrorKind::Timeout, "too many calls wait for this provider"));
             };
             // Those before us in the queue may have used it up.
-            self.affords(request)?;
+            self.affords(request).await?;
             let deadline = *deadline.get_or_insert_with(|| Instant::now() + timeout);
             let outcome = self.attempt(request, kept, deadline).await;
             drop(turn);
@@ -275,6 +283,7 @@ impl Transport for HttpTransport {
 
     fn quota(&self, quota: QuotaReading) {
         self.shared.observer.quota(self.provider, &self.integration, &quota);
+        self.notices.tell(&self.integration, &quota);
         self.health.quota(quota);
     }
 }

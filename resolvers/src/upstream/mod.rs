@@ -1,5 +1,6 @@
 //! The only door out to a provider: limits, retries, breaker, ETags, address guards and quota are here, so none can be skipped.
 
+mod board;
 mod breaker;
 mod clients;
 mod connection;
@@ -17,6 +18,7 @@ use std::{fmt, sync::Arc};
 use mullion_schema::id::IntegrationId;
 use url::Url;
 
+pub use board::QuotaBoard;
 pub use breaker::{Breaker, CircuitState, Permit};
 pub use clients::install_crypto_provider;
 pub use connection::{Connection, QuotaReading, Transport, UpstreamRequest, UpstreamResponse};
@@ -52,7 +54,13 @@ impl Upstream {
         jitter: Jitter,
     ) -> Self {
         let (clients, etags) = (clients::Clients::new(), EtagStore::new(ETAG_BYTES));
-        Self(Arc::new(http::Shared { guard, clients, etags, clock, observer, jitter, limits }))
+        Self(Arc::new(http::Shared { guard, clients, etags, clock, observer, jitter, limits, board: None }))
+    }
+
+    /// The same, for one of several replicas: they tell each other of quotas.
+    #[must_use]
+    pub fn with_board(self, board: Arc<dyn QuotaBoard>) -> Self {
+        Self(Arc::new(http::Shared { board: Some(board), ..(*self.0).clone() }))
     }
 
     /// The transport of one integration: keep it as long as the integration, for its breaker, limiter and health live in it.

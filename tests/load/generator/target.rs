@@ -143,14 +143,14 @@ impl Subject {
         Self { payload }
     }
 
-    /// Delivery `number`: somebody gives the issue a title. Each edit is a second younger than the one before: the provider's
-    /// times are whole seconds.
+    /// Delivery `number`: somebody gives the issue a title. Each edit is 10 ms younger than the one before (the provider tells whole
+    /// seconds): versions minutes ahead of the clock are not believed.
     pub(crate) fn edit(&mut self, number: u64) -> anyhow::Result<Request> {
         let issue = self.payload.get_mut("issue").and_then(Value::as_object_mut).context("no issue")?;
         let before = issue.insert("title".into(), watch::title(number).into());
         let at = issue.get("updated_at").and_then(Value::as_str).context("no updated_at")?;
-        let at = DateTime::parse_from_rfc3339(at)?.to_utc() + TimeDelta::seconds(1);
-        issue.insert("updated_at".into(), at.to_rfc3339_opts(SecondsFormat::Secs, true).into());
+        let at = DateTime::parse_from_rfc3339(at)?.to_utc() + TimeDelta::milliseconds(10);
+        issue.insert("updated_at".into(), at.to_rfc3339_opts(SecondsFormat::Millis, true).into());
         if let Some(from) = self.payload.pointer_mut("/changes/title/from") {
             *from = before.unwrap_or_default();
         }

@@ -50,7 +50,7 @@ impl Announcer {
     /// Announces changes that this process committed. When it returns, every reader here knows of them.
     pub async fn announce(&self, tenant: &TenantId, changes: &[AppliedChange]) {
         let Some(last) = changes.last().map(|change| change.position) else { return };
-        self.bus.tell(Hint { tenant: tenant.clone(), head: last });
+        self.bus.tell(Hint::Head { tenant: tenant.clone(), head: last });
         self.take_in(tenant, changes.iter().cloned());
         self.follow(tenant, last).await;
     }

@@ -108,16 +108,17 @@ async fn another_process_follows_the_log(bench: Bench) {
     let changes = changes(&bench, &["1", "2"]).await;
     writes.announcer.announce(&bench.tenant, &changes).await;
     let hint = writes.told.0.lock().pop().unwrap();
-    assert_eq!(hint, Hint { tenant: bench.tenant.clone(), head: noted + 2 });
+    let (tenant, head) = (bench.tenant.clone(), noted + 2);
+    assert_eq!(hint, Hint::Head { tenant: tenant.clone(), head });
     assert!(reads.is_current(&bench, noted, &changes[0]), "nobody has told it yet");
-    reads.announcer.follow(&hint.tenant, hint.head).await;
+    reads.announcer.follow(&tenant, head).await;
     assert_eq!(reads.epochs.head(&bench.tenant), Some(noted + 2));
     assert!(!reads.is_current(&bench, noted, &changes[0]) && !reads.is_current(&bench, noted, &changes[1]));
     assert!(reads.told.0.lock().is_empty(), "what was heard is not told on");
     // A hint that promises more than there is brings nothing, and ends.
-    reads.announcer.follow(&hint.tenant, hint.head + 50).await;
+    reads.announcer.follow(&tenant, head + 50).await;
     assert_eq!(reads.epochs.head(&bench.tenant), Some(noted + 2));
-    idle.announcer.follow(&hint.tenant, hint.head).await;
+    idle.announcer.follow(&tenant, head).await;
     assert_eq!(idle.epochs.head(&bench.tenant), None, "nobody asked for this tenant there");
 }
 

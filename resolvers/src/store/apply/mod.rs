@@ -2,12 +2,16 @@
 //! windows that were read, and what the tenant's stream says about it.
 
 mod counts;
+mod group;
 mod members;
 mod news;
 mod nodes;
 mod pages;
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use chrono::{DateTime, Utc};
 use mullion_entities::{delivery, integration};
@@ -156,8 +160,15 @@ pub struct Applied {
     pub changes: Vec<AppliedChange>,
     /// All nodes that were written or marked, as they stand now.
     pub nodes: Vec<StoredNode>,
-    /// The delivery was applied before (by another process): nothing happened now.
-    pub repeated: bool,
+    /// For each batch, whether its delivery was applied before (by another process): nothing came of it now.
+    pub repeated: Vec<bool>,
+}
+
+impl Applied {
+    /// Whether all of it was applied before.
+    pub fn is_repeated(&self) -> bool {
+        self.repeated.iter().all(|repeated| *repeated)
+    }
 }
 
 /// Where a batch is applied: never outside of its own tenant and integration.
@@ -166,7 +177,17 @@ struct Place<'a> {
     integration: &'a IntegrationId,
     provider: &'a str,
     rules: &'a dyn Rules,
+    /// Of all that is applied together.
     origin: Origin,
+    /// When each of the changes came in.
+    each: &'a [DateTime<Utc>],
+}
+
+impl Place<'_> {
+    /// Where a change of the batch comes from.
+    fn origin_of(&self, change: usize) -> Origin {
+        Origin { at: self.each.get(change).copied().unwrap_or(self.origin.at), ..self.origin }
+    }
 }
 
 impl Database {
@@ -178,29 +199,36 @@ impl Database {
         rules: &dyn Rules,
         batch: Batch,
     ) -> Result<Applied, StoreError> {
-        self.apply_all(tenant, integration, rules, vec![batch]).await?.pop().ok_or(StoreError::NotFound)
+        self.apply_all(tenant, integration, rules, vec![batch]).await
     }
 
-    /// Applies batches one after another in one transaction, so that they share its flush to disk: all of them or none.
+    /// Applies what several deliveries mean, in their order, in one go: what each of them touches is read once, merged in memory and
+    /// written once. All of them or none.
     pub async fn apply_all(
         &self,
         tenant: &TenantId,
         integration: &IntegrationId,
         rules: &dyn Rules,
         batches: Vec<Batch>,
-    ) -> Result<Vec<Applied>, StoreError> {
+    ) -> Result<Applied, StoreError> {
         let transaction = self.begin_for(tenant).await?;
         let leases: HashSet<&Lease> = batches.iter().filter_map(|batch| batch.lease.as_ref()).collect();
         for lease in leases {
             lease.check(&transaction).await?;
         }
         let provider = provider_of(&transaction, tenant, integration).await?;
-        let mut applied = Vec::with_capacity(batches.len());
-        for batch in batches {
+        let before = applied_before(&transaction, tenant, integration, &batches).await?;
+        let group = group::Group::of(batches, &before);
+        let mut applied = Applied { repeated: group.repeated, ..Applied::default() };
+        if let Some(mut batch) = group.batch {
             let origin = Origin { source: batch.source, at: batch.received_at };
-            let place = Place { tenant, integration, provider: &provider, rules, origin };
-            applied.push(self.apply_in(&transaction, &place, batch).await?);
+            let place = Place { tenant, integration, provider: &provider, rules, origin, each: &group.each };
+            forget_told(&transaction, &place, &mut batch).await?;
+            self.apply_in(&transaction, &place, &batch, &mut applied).await?;
+        } else {
+            applied.head = head_in(&transaction, tenant).await?;
         }
+        settle(&transaction, &group.deliveries, applied.head, self.now()).await?;
         transaction.commit().await?;
         Ok(applied)
     }
@@ -209,41 +237,27 @@ impl Database {
         &self,
         transaction: &DatabaseTransaction,
         place: &Place<'_>,
-        mut batch: Batch,
-    ) -> Result<Applied, StoreError> {
-        let tenant = place.tenant;
-        if let Some(id) = &batch.delivery {
-            match applied_before(transaction, place, id).await? {
-                None => {
-                    let head = head_in(transaction, tenant).await?;
-                    return Ok(Applied { head, repeated: true, ..Applied::default() });
-                }
-                // It is replayed: people were told of it the first time.
-                Some(true) => batch.changes.iter_mut().for_each(|change| change.activity = None),
-                Some(false) => {}
-            }
-        }
-        forget_told(transaction, place, &mut batch).await?;
-        let mut work = nodes::Work::load(transaction, place, &batch).await?;
-        work.merge(place, &batch);
-        let mut moves = members::recompute(transaction, place, &work, &batch).await?;
-        let mut windows = pages::Windows::load(transaction, place, &moves, &batch).await?;
+        batch: &Batch,
+        applied: &mut Applied,
+    ) -> Result<(), StoreError> {
+        let mut work = nodes::Work::load(transaction, place, batch).await?;
+        work.merge(place, batch);
+        let mut moves = members::recompute(transaction, place, &work, batch).await?;
+        let mut windows = pages::Windows::load(transaction, place, &moves, batch).await?;
         let recounted = counts::recount(transaction, place, &mut work, &mut windows).await?;
-        let told = pages::write(transaction, place, &mut work, (&windows, &batch, &moves), &recounted).await?;
+        let told = pages::write(transaction, place, &mut work, (&windows, batch, &moves), &recounted).await?;
         members::add_lists_of_stale(transaction, place, &work, &mut moves).await?;
         work.save(transaction, place).await?;
         let news = news::News { provider: place.provider, work: &work, moves: &moves, windows: &windows, told: &told };
         let changes = news::changes(place, &batch.changes, &news, || self.new_id())?;
-        let changes = append(transaction, tenant, self.now(), changes).await?;
-        let head = match changes.last() {
+        applied.changes = append(transaction, place.tenant, self.now(), changes).await?;
+        applied.head = match applied.changes.last() {
             Some(last) => last.position,
-            None => head_in(transaction, tenant).await?,
+            None => head_in(transaction, place.tenant).await?,
         };
-        if let Some(id) = &batch.delivery {
-            settle(transaction, id, head, self.now()).await?;
-        }
-        let nodes = work.into_states().map(|(node, state)| stored(place.integration, &node, state)).collect();
-        Ok(Applied { head, changes, nodes, repeated: false })
+        let states = work.into_states();
+        applied.nodes = states.map(|(node, state)| stored(place.integration, &node, state)).collect();
+        Ok(())
     }
 }
 
@@ -280,32 +294,47 @@ async fn forget_told(
     Ok(())
 }
 
-/// Whether a delivery that waits was applied before; `None`: it does not wait.
+/// Of the deliveries that wait, whether each was applied before.
 async fn applied_before(
     connection: &impl ConnectionTrait,
-    place: &Place<'_>,
-    id: &str,
-) -> Result<Option<bool>, StoreError> {
-    let position = delivery::Entity::find_by_id(id)
+    tenant: &TenantId,
+    integration: &IntegrationId,
+    batches: &[Batch],
+) -> Result<HashMap<String, bool>, StoreError> {
+    let ids: Vec<&str> = batches.iter().filter_map(|batch| batch.delivery.as_deref()).collect();
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let rows = delivery::Entity::find()
         .select_only()
+        .column(delivery::Column::Id)
         .column(delivery::Column::Position)
-        .filter(delivery::Column::Tenant.eq(place.tenant.as_str()))
-        .filter(delivery::Column::Integration.eq(place.integration.as_str()))
+        .filter(delivery::Column::Id.is_in(ids))
+        .filter(delivery::Column::Tenant.eq(tenant.as_str()))
+        .filter(delivery::Column::Integration.eq(integration.as_str()))
         .filter(delivery::Column::State.eq(RECEIVED))
-        .into_tuple::<Option<i64>>()
-        .one(connection)
+        .into_tuple::<(String, Option<i64>)>()
+        .all(connection)
         .await?;
-    Ok(position.map(|position| position.is_some()))
+    Ok(rows.into_iter().map(|(id, position)| (id, position.is_some())).collect())
 }
 
-async fn settle(connection: &impl ConnectionTrait, id: &str, head: i64, now: DateTime<Utc>) -> Result<(), StoreError> {
+async fn settle(
+    connection: &impl ConnectionTrait,
+    deliveries: &[String],
+    head: i64,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    if deliveries.is_empty() {
+        return Ok(());
+    }
     delivery::Entity::update_many()
         .col_expr(delivery::Column::State, Expr::value(APPLIED))
         .col_expr(delivery::Column::Attempts, Expr::col(delivery::Column::Attempts).add(1))
         .col_expr(delivery::Column::Position, Expr::value(head))
         .col_expr(delivery::Column::SettledAt, Expr::value(now.timestamp_micros()))
         .col_expr(delivery::Column::Error, Expr::value(None::<String>))
-        .filter(delivery::Column::Id.eq(id))
+        .filter(delivery::Column::Id.is_in(deliveries))
         .exec(connection)
         .await?;
     Ok(())

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use chrono::{DateTime, Utc};
+
 use super::{
     Place,
     members::Moves,
@@ -56,7 +58,9 @@ pub(super) fn changes(
             let stale = change.into_iter().flat_map(|change| &change.stale);
             tags.extend(stale.map(|node| node_tag(place, node)));
             let about = |draft| (draft, containers(place, news.work, change, draft));
-            let activity = draft.map(|draft| activity(place, news.provider, about(draft), new_id())).transpose()?;
+            let received_at = place.origin_of(index).at;
+            let activity =
+                draft.map(|draft| activity(place, (news.provider, received_at), about(draft), new_id())).transpose()?;
             if activity.is_some() {
                 tags.insert(Tag::own_list(place.tenant, "activity"));
             }
@@ -116,7 +120,7 @@ fn containers(place: &Place<'_>, work: &Work, change: Option<&Change>, draft: &A
 
 fn activity(
     place: &Place<'_>,
-    provider: &str,
+    (provider, received_at): (&str, DateTime<Utc>),
     (draft, containers): (&ActivityDraft, Vec<NodeRef>),
     id: Result<String, StoreError>,
 ) -> Result<Activity, StoreError> {
@@ -132,12 +136,12 @@ fn activity(
         summary: clean(&draft.summary),
         containers: containers.iter().map(|node| index_text(&node.to_string())).collect(),
         occurred_at: truncated(draft.occurred_at),
-        received_at: truncated(place.origin.at),
+        received_at: truncated(received_at),
     })
 }
 
 /// As precise as it will be read back.
-fn truncated(time: chrono::DateTime<chrono::Utc>) -> chrono::DateTime<chrono::Utc> {
+fn truncated(time: DateTime<Utc>) -> DateTime<Utc> {
     crate::store::transaction::from_micros(time.timestamp_micros())
 }
 

@@ -75,7 +75,7 @@ impl Work {
     pub(super) fn merge(&mut self, place: &Place<'_>, batch: &Batch) {
         for (index, change) in batch.changes.iter().enumerate() {
             for write in change.writes.iter().filter(|write| is_storable(&write.node)) {
-                let merged = merge(self.states.get(&write.node), write, place.origin);
+                let merged = merge(self.states.get(&write.node), write, place.origin_of(index));
                 self.note_turn(index, write, &merged);
                 self.put(index, &write.node, merged);
             }
@@ -92,7 +92,7 @@ impl Work {
     /// Marks a node that is known as stale.
     pub(super) fn mark_stale(&mut self, index: usize, node: &NodeRef, place: &Place<'_>) {
         if let Some(state) = self.states.get(node) {
-            let mut merged = mark_stale(state, place.origin.at);
+            let mut merged = mark_stale(state, place.origin_of(index).at);
             merged.became_stale = true;
             self.put(index, node, merged);
         }

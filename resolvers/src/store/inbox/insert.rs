@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use mullion_entities::{delivery, integration};
+use bytes::Bytes;
+use mullion_entities::{delivery, delivery_body, integration};
 use sea_orm::{
     ActiveValue::Set,
     ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, QueryFilter, QueryTrait,
@@ -40,7 +41,7 @@ impl Database {
                 *latest = Ord::max(received_at, *latest);
             }
             let id = self.new_id()?;
-            rows.push(row_of(id.clone(), delivery)?);
+            rows.push((row_of(id.clone(), &delivery)?, delivery.verified.document));
             ids.push(id);
         }
         self.keep_unheard(&mut heard);
@@ -50,7 +51,7 @@ impl Database {
         let mut rows = rows.into_iter();
         while rows.len() > 0 {
             let size = sizes.iter().copied().find(|size| *size <= rows.len()).unwrap_or(rows.len());
-            insert(&transaction, rows.by_ref().take(size), &mut stored).await?;
+            insert(&transaction, rows.by_ref().take(size).collect(), &mut stored).await?;
         }
         for (id, at) in &heard {
             note_heard(&transaction, id, *at).await?;
@@ -70,19 +71,27 @@ impl Database {
 
 async fn insert(
     connection: &impl ConnectionTrait,
-    rows: impl Iterator<Item = delivery::ActiveModel>,
+    rows: Vec<(delivery::ActiveModel, Bytes)>,
     stored: &mut HashSet<String>,
 ) -> Result<(), StoreError> {
     let keep = OnConflict::columns([delivery::Column::Endpoint, delivery::Column::DedupeKey]).do_nothing().to_owned();
+    let (rows, bodies): (Vec<_>, Vec<_>) = rows.into_iter().unzip();
+    let ids: Vec<String> = rows.iter().map(|row| row.id.clone().take().unwrap_or_default()).collect();
     let mut insert = delivery::Entity::insert_many(rows).on_conflict(keep).into_query();
     insert.returning_col(delivery::Column::Id);
     for row in connection.query_all(&insert).await? {
         stored.insert(row.try_get_by_index(0)?);
     }
+    let new = ids.into_iter().zip(bodies).filter(|(id, _)| stored.contains(id));
+    let bodies: Vec<_> =
+        new.map(|(id, body)| delivery_body::ActiveModel { id: Set(id), body: Set(body.into()) }).collect();
+    if !bodies.is_empty() {
+        delivery_body::Entity::insert_many(bodies).exec_without_returning(connection).await?;
+    }
     Ok(())
 }
 
-fn row_of(id: String, new: NewDelivery) -> Result<delivery::ActiveModel, StoreError> {
+fn row_of(id: String, new: &NewDelivery) -> Result<delivery::ActiveModel, StoreError> {
     let dedupe_key = match &new.verified.delivery_id {
         Some(id) => format!("id:{}", index_text(id)),
         None => format!("body:{}", blake3::hash(&new.verified.document).to_hex()),
@@ -90,15 +99,14 @@ fn row_of(id: String, new: NewDelivery) -> Result<delivery::ActiveModel, StoreEr
     let (ordering, lane) = ordering_key(&new.integration, new.subject.as_deref());
     Ok(delivery::ActiveModel {
         id: Set(id),
-        endpoint: Set(new.endpoint),
+        endpoint: Set(new.endpoint.clone()),
         tenant: Set(new.tenant.as_str().to_owned()),
         integration: Set(new.integration.as_str().to_owned()),
-        provider: Set(new.provider),
+        provider: Set(new.provider.clone()),
         dedupe_key: Set(dedupe_key),
         event: Set(clean(&new.verified.event)),
         headers: Set(headers_text(&new.headers)?),
         size: Set(i64::try_from(new.verified.document.len()).unwrap_or(i64::MAX)),
-        body: Set(new.verified.document.to_vec()),
         received_at: Set(new.received_at.timestamp_micros()),
         ordering: Set(ordering),
         lane: Set(lane),

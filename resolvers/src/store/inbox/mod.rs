@@ -126,7 +126,7 @@ fn headers_text(headers: &HeaderMap) -> Result<String, StoreError> {
     serde_json::to_string(&pairs).map_err(|source| StoreError::Corrupt { what: "headers of a delivery", source })
 }
 
-fn waiting_of(row: delivery::Model) -> Result<WaitingDelivery, StoreError> {
+fn waiting_of(row: delivery::Model, body: Vec<u8>) -> Result<WaitingDelivery, StoreError> {
     let pairs: Vec<(String, String)> = serde_json::from_str(&row.headers)
         .map_err(|source| StoreError::Corrupt { what: "headers of a delivery", source })?;
     let mut headers = HeaderMap::with_capacity(pairs.len());
@@ -146,7 +146,7 @@ fn waiting_of(row: delivery::Model) -> Result<WaitingDelivery, StoreError> {
         delivery: StoredDelivery {
             event: row.event,
             headers,
-            document: Bytes::from(row.body),
+            document: Bytes::from(body),
             received_at: from_micros(row.received_at),
         },
     })

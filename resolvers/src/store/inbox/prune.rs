@@ -1,8 +1,8 @@
 //! Forgets settled deliveries that are old, or too many bytes: a few at a time, so that what comes in never waits for it.
 
 use chrono::{DateTime, Utc};
-use mullion_entities::delivery;
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Statement};
+use mullion_entities::{delivery, delivery_body};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Statement};
 use ulid::Ulid;
 
 use super::RECEIVED;
@@ -58,8 +58,16 @@ impl Database {
         }
         let transaction = self.begin().await?;
         let removed = delivery::Entity::delete_many()
-            .filter(delivery::Column::Id.is_in(ids))
+            .filter(delivery::Column::Id.is_in(&ids))
             .filter(delivery::Column::State.ne(RECEIVED))
+            .exec(&transaction)
+            .await?;
+        // One that is replayed at this moment stays, with its body.
+        let kept = delivery::Entity::find().select_only().column(delivery::Column::Id);
+        let kept = kept.filter(delivery::Column::Id.is_in(&ids)).into_query();
+        delivery_body::Entity::delete_many()
+            .filter(delivery_body::Column::Id.is_in(&ids))
+            .filter(delivery_body::Column::Id.not_in_subquery(kept))
             .exec(&transaction)
             .await?;
         transaction.commit().await?;

@@ -1,5 +1,7 @@
 //! What becomes of a delivery that is not applied: ignored, tried again, parked. Only the holder of its lane may say so.
 
+use std::collections::HashSet;
+
 use chrono::{DateTime, Utc};
 use mullion_entities::delivery;
 use sea_orm::{
@@ -10,10 +12,18 @@ use sea_orm::{
 use super::{IGNORED, PARKED, RECEIVED, WaitingDelivery};
 use crate::store::{Database, StoreError, lease::Lease, text::clean};
 
+/// What is written of a delivery beside that it was tried, and why nothing came of it.
+enum Verdict {
+    /// It is in this state for good.
+    Settled(&'static str),
+    /// It is tried again then.
+    Again(DateTime<Utc>),
+}
+
 impl Database {
-    /// The delivery is knowingly not used.
-    pub async fn mark_ignored(&self, delivery: &WaitingDelivery, lease: &Lease, why: &str) -> Result<(), StoreError> {
-        self.settle(delivery, lease, IGNORED, why).await
+    /// The deliveries are knowingly not used, and why not.
+    pub async fn mark_ignored(&self, deliveries: &[(&WaitingDelivery, &Lease)], why: &str) -> Result<(), StoreError> {
+        self.note(deliveries, &Verdict::Settled(IGNORED), why).await
     }
 
     /// The delivery cannot be applied: given up, until someone replays it.
@@ -23,29 +33,7 @@ impl Database {
         lease: &Lease,
         error: &str,
     ) -> Result<(), StoreError> {
-        self.settle(delivery, lease, PARKED, error).await
-    }
-
-    async fn settle(
-        &self,
-        delivery: &WaitingDelivery,
-        lease: &Lease,
-        state: &str,
-        error: &str,
-    ) -> Result<(), StoreError> {
-        let transaction = self.begin().await?;
-        lease.check(&transaction).await?;
-        delivery::Entity::update_many()
-            .col_expr(delivery::Column::State, Expr::value(state))
-            .col_expr(delivery::Column::Attempts, Expr::col(delivery::Column::Attempts).add(1))
-            .col_expr(delivery::Column::Error, Expr::value(clean(error)))
-            .col_expr(delivery::Column::SettledAt, Expr::value(self.now().timestamp_micros()))
-            .filter(delivery::Column::Id.eq(delivery.id.as_str()))
-            .filter(delivery::Column::State.eq(RECEIVED))
-            .exec(&transaction)
-            .await?;
-        transaction.commit().await?;
-        Ok(())
+        self.note(&[(delivery, lease)], &Verdict::Settled(PARKED), error).await
     }
 
     /// The delivery could not be applied this time: again at `due_at`.
@@ -56,13 +44,30 @@ impl Database {
         error: &str,
         due_at: DateTime<Utc>,
     ) -> Result<(), StoreError> {
+        self.note(&[(delivery, lease)], &Verdict::Again(due_at), error).await
+    }
+
+    async fn note(
+        &self,
+        deliveries: &[(&WaitingDelivery, &Lease)],
+        verdict: &Verdict,
+        error: &str,
+    ) -> Result<(), StoreError> {
         let transaction = self.begin().await?;
-        lease.check(&transaction).await?;
-        delivery::Entity::update_many()
+        for lease in deliveries.iter().map(|(_, lease)| *lease).collect::<HashSet<_>>() {
+            lease.check(&transaction).await?;
+        }
+        let tried = delivery::Entity::update_many()
             .col_expr(delivery::Column::Attempts, Expr::col(delivery::Column::Attempts).add(1))
-            .col_expr(delivery::Column::Error, Expr::value(clean(error)))
-            .col_expr(delivery::Column::DueAt, Expr::value(due_at.timestamp_micros()))
-            .filter(delivery::Column::Id.eq(delivery.id.as_str()))
+            .col_expr(delivery::Column::Error, Expr::value(clean(error)));
+        let noted = match verdict {
+            Verdict::Settled(state) => tried
+                .col_expr(delivery::Column::State, Expr::value(*state))
+                .col_expr(delivery::Column::SettledAt, Expr::value(self.now().timestamp_micros())),
+            Verdict::Again(due_at) => tried.col_expr(delivery::Column::DueAt, Expr::value(due_at.timestamp_micros())),
+        };
+        noted
+            .filter(delivery::Column::Id.is_in(deliveries.iter().map(|(delivery, _)| delivery.id.as_str())))
             .filter(delivery::Column::State.eq(RECEIVED))
             .exec(&transaction)
             .await?;

@@ -1,8 +1,11 @@
 //! What waits in the lanes that a worker holds, in order, and how much waits in all.
 
-use std::{collections::BTreeMap, fmt::Write as _};
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt::Write as _,
+};
 
-use mullion_entities::delivery;
+use mullion_entities::{delivery, delivery_body};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, Statement};
 
 use super::{InboxState, PARKED, RECEIVED, WaitingDelivery, waiting_of};
@@ -43,7 +46,12 @@ impl Database {
             .order_by_asc(delivery::Column::Id)
             .all(&self.0.reader)
             .await?;
-        rows.into_iter().map(waiting_of).collect()
+        let ids = rows.iter().map(|row| row.id.as_str());
+        let bodies =
+            delivery_body::Entity::find().filter(delivery_body::Column::Id.is_in(ids)).all(&self.0.reader).await?;
+        let mut bodies: HashMap<String, Vec<u8>> = bodies.into_iter().map(|row| (row.id, row.body)).collect();
+        let waiting = rows.into_iter().filter_map(|row| Some((bodies.remove(&row.id)?, row)));
+        waiting.map(|(body, row)| waiting_of(row, body)).collect()
     }
 
     /// How the inbox stands. Counts what waits and what is parked: there are indexes of these.

@@ -64,6 +64,11 @@ impl Bench {
         Self::new(url.as_str(), None, None).await
     }
 
+    /// Another empty one, on the same kind of database.
+    pub(crate) async fn like(other: &Self) -> Self {
+        if other.file.is_some() { Self::sqlite().await } else { Self::postgres().await }
+    }
+
     async fn new(url: &str, file: Option<PathBuf>, folder: Option<tempfile::TempDir>) -> Self {
         let clock = FixedClock::at(start());
         let options = OpenOptions { max_connections: 4, own_lease_clock: true, ..OpenOptions::default() };

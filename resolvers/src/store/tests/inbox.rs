@@ -93,7 +93,7 @@ async fn a_delivery_is_applied_once_with_what_it_means(bench: Bench) {
     let apply = || bench.db.apply(&bench.tenant, &bench.integration, &FakeRules, batch.clone());
     let (one, two) = tokio::join!(apply(), apply());
     let (one, two) = (one.unwrap(), two.unwrap());
-    assert!(one.repeated != two.repeated, "exactly one of two workers applies it");
+    assert!(one.is_repeated() != two.is_repeated(), "exactly one of two workers applies it");
     assert_eq!(one.head, two.head.max(one.head));
     assert!(bench.node(&issue_ref("1")).await.is_some());
     assert!(bench.due().await.is_empty());
@@ -115,7 +115,7 @@ async fn settled_and_postponed_deliveries_are_not_handed_out(bench: Bench) {
     }
     let waiting = bench.due().await;
     let [ignored, parked, retried, left] = waiting.as_slice() else { panic!("four") };
-    bench.db.mark_ignored(ignored, lease_of(&held, ignored), "a ping").await.unwrap();
+    bench.db.mark_ignored(&[(ignored, lease_of(&held, ignored))], "a ping").await.unwrap();
     bench.db.park_delivery(parked, lease_of(&held, parked), "no").await.unwrap();
     let later = bench.clock.now() + Duration::seconds(5);
     bench.db.retry_delivery(retried, lease_of(&held, retried), "busy", later).await.unwrap();
@@ -198,7 +198,7 @@ async fn a_replayed_delivery_ends_in_the_same_state_and_tells_nobody_again(bench
     let (before, head) = (bench.node(&issue_ref("1")).await.unwrap(), newer.head);
     bench.db.replay_delivery(&bench.tenant, &waiting.id).await.unwrap();
     let again = apply().await;
-    assert!(!again.repeated);
+    assert!(!again.is_repeated());
     assert_eq!((again.head, again.changes.len()), (head, 0), "nothing is told");
     assert_eq!(bench.node(&issue_ref("1")).await.unwrap().body, before.body);
     let activities = bench.db.activities(&bench.tenant, &ActivityFilter::default(), None, 10).await.unwrap();

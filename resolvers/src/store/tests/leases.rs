@@ -84,10 +84,10 @@ async fn what_a_paused_owner_applies_after_it_lost_its_lane_is_refused(bench: Be
     assert!(matches!(apply(paused.clone()).await, Err(StoreError::LeaseLost)));
     assert!(bench.node(&issue_ref("1")).await.is_none(), "nothing of it was written");
     assert!(matches!(bench.db.park_delivery(&waiting, &paused, "x").await, Err(StoreError::LeaseLost)));
-    assert!(matches!(bench.db.mark_ignored(&waiting, &paused, "x").await, Err(StoreError::LeaseLost)));
+    assert!(matches!(bench.db.mark_ignored(&[(&waiting, &paused)], "x").await, Err(StoreError::LeaseLost)));
     let retry = bench.db.retry_delivery(&waiting, &paused, "x", waiting.delivery.received_at).await;
     assert!(matches!(retry, Err(StoreError::LeaseLost)));
-    assert!(!apply(heir).await.unwrap().repeated);
+    assert!(!apply(heir).await.unwrap().is_repeated());
     assert!(bench.node(&issue_ref("1")).await.is_some());
     assert!(matches!(apply(paused).await, Err(StoreError::LeaseLost)));
 }

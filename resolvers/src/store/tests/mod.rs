@@ -2,6 +2,7 @@
 
 pub(crate) mod bench;
 mod catch_up;
+mod claims;
 mod counts;
 mod durability;
 pub(crate) mod inbox;
@@ -13,6 +14,7 @@ mod own;
 mod pool;
 mod retention;
 mod stream;
+mod together;
 
 /// Makes a test on each database of every case.
 macro_rules! on_both_databases {

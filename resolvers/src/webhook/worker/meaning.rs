@@ -39,13 +39,13 @@ impl Work for Meaning {
                 }
             });
         }
-        let applied =
-            if batches.is_empty() { Vec::new() } else { self.0.applier.apply_all(&integration, batches).await? };
-        let written = done.iter_mut().filter(|done| **done == Done::Applied);
-        for (done, applied) in written.zip(applied) {
-            if applied.repeated {
-                *done = Done::Repeated;
-            }
+        if !batches.is_empty() {
+            let applied = self.0.applier.apply_all(&integration, batches).await?;
+            let written = done.iter_mut().filter(|done| **done == Done::Applied);
+            written
+                .zip(applied.repeated)
+                .filter(|(_, repeated)| *repeated)
+                .for_each(|(done, _)| *done = Done::Repeated);
         }
         Ok(done)
     }

@@ -37,7 +37,7 @@ use crate::{
 /// Deliveries that are read in one go.
 const CHUNK: usize = 100;
 /// Deliveries that share a transaction. More would save little, and what comes in waits for its end on SQLite.
-const GROUP: usize = 16;
+const GROUP: usize = 32;
 /// Bytes of bodies that do.
 const GROUP_BYTES: usize = 1_000_000;
 /// Without news, this one's lanes are looked into this often: for retries that are due, and for what is replayed by others.
@@ -285,11 +285,9 @@ impl Worker {
             if group.len() > 1
                 && let Ok(Ok(done)) = AssertUnwindSafe(self.work.apply(&group)).catch_unwind().await
             {
-                for (taken, done) in group.iter().zip(done) {
-                    match self.finish(taken, Ok(done)).await {
-                        After::Outage => return Ok(0),
-                        after => settled += held_back.note(&taken.delivery, after),
-                    }
+                match self.finish_together(&group, done, &mut held_back).await {
+                    Some(more) => settled += more,
+                    None => return Ok(0),
                 }
                 continue;
             }
@@ -304,6 +302,36 @@ impl Worker {
             }
         }
         Ok(settled)
+    }
+
+    /// Writes what came of deliveries that were applied together; how many were settled. `None`: the database is away.
+    async fn finish_together(&self, group: &[Taken], done: Vec<Done>, held_back: &mut HeldBack) -> Option<usize> {
+        let mut ignored: HashMap<&'static str, Vec<(&WaitingDelivery, &Lease)>> = HashMap::new();
+        for (taken, done) in group.iter().zip(&done) {
+            if let Done::Ignored(why) = done {
+                ignored.entry(*why).or_default().push((&taken.delivery, &taken.lease));
+            }
+        }
+        let mut settled = 0;
+        let mut written = HashSet::new();
+        for (why, deliveries) in ignored {
+            // Where one of them stands in the way, each is written on its own.
+            if self.database.mark_ignored(&deliveries, why).await.is_ok() {
+                deliveries.iter().for_each(|(delivery, _)| self.outcome.settled(&delivery.provider, "ignored"));
+                settled += deliveries.len();
+                written.insert(why);
+            }
+        }
+        for (taken, done) in group.iter().zip(done) {
+            if matches!(done, Done::Ignored(why) if written.contains(why)) {
+                continue;
+            }
+            match self.finish(taken, Ok(done)).await {
+                After::Outage => return None,
+                after => settled += held_back.note(&taken.delivery, after),
+            }
+        }
+        Some(settled)
     }
 
     async fn settle(&self, taken: &Taken) -> After {
@@ -324,7 +352,7 @@ impl Worker {
             Ok(Done::Applied) => (Ok("applied"), After::Settled),
             Ok(Done::Repeated) => (Ok("repeated"), After::Settled),
             Ok(Done::Ignored(why)) => {
-                (self.database.mark_ignored(delivery, lease, why).await.map(|()| "ignored"), After::Settled)
+                (self.database.mark_ignored(&[(delivery, lease)], why).await.map(|()| "ignored"), After::Settled)
             }
             Err(Failure::Store(StoreError::LeaseLost)) => (Err(StoreError::LeaseLost), After::Lost),
             Err(Failure::Store(error)) if error.is_outage() => (Err(error), After::Outage),

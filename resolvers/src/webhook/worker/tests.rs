@@ -78,8 +78,8 @@ impl Work for FakeWork {
         let applied = database.apply_all(&delivery.tenant, &delivery.integration, &FakeRules, batches).await?;
         self.largest.fetch_max(deliveries.len(), Ordering::Relaxed);
         let written = done.iter_mut().filter(|done| **done == Done::Applied);
-        for ((done, applied), body) in written.zip(applied).zip(bodies) {
-            if applied.repeated {
+        for ((done, repeated), body) in written.zip(applied.repeated).zip(bodies) {
+            if repeated {
                 *done = Done::Repeated;
             } else {
                 self.applied.lock().push(body);
