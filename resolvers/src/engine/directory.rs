@@ -1,6 +1,6 @@
 //! The directory of integrations: rows made ready for use, and kept until they change.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, hash::BuildHasher as _, sync::Arc};
 
 use async_trait::async_trait;
 use foldhash::fast::RandomState;
@@ -32,12 +32,18 @@ pub struct Directory {
     shelf: Arc<Shelf>,
     epochs: Arc<Epochs>,
     known: RwLock<HashMap<(TenantId, IntegrationId), Known, RandomState>>,
+    /// One at a time makes an integration ready; whoever else wants it waits for that, and not for most others.
+    connecting: Vec<tokio::sync::Mutex<()>>,
 }
+
+/// Integrations that may be made ready at the same time.
+const AT_A_TIME: usize = 64;
 
 impl Directory {
     /// An empty directory.
     pub fn new(connect: Arc<dyn Connect>, shelf: Arc<Shelf>, epochs: Arc<Epochs>) -> Self {
-        Self { connect, shelf, epochs, known: RwLock::default() }
+        let connecting = (0..AT_A_TIME).map(|_| tokio::sync::Mutex::default()).collect();
+        Self { connect, shelf, epochs, known: RwLock::default(), connecting }
     }
 
     /// One integration, if it is ready for use.
@@ -52,8 +58,16 @@ impl Directory {
         if let Some(integration) = self.at_hand(tenant, id) {
             return Ok(Some(integration));
         }
-        let noted = self.shelf.head(tenant).await?;
         let name = (tenant.clone(), id.clone());
+        let turn = usize::try_from(self.known.read().hasher().hash_one(&name)).unwrap_or_default() % AT_A_TIME;
+        let _turn = match self.connecting.get(turn) {
+            Some(turn) => Some(turn.lock().await),
+            None => None,
+        };
+        if let Some(integration) = self.at_hand(tenant, id) {
+            return Ok(Some(integration));
+        }
+        let noted = self.shelf.head(tenant).await?;
         let Some(integration) = self.connect.connect(tenant, id).await? else {
             self.known.write().remove(&name);
             return Ok(None);
