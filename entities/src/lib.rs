@@ -11,6 +11,7 @@ pub mod dashboard;
 pub mod delivery;
 pub mod delivery_body;
 pub mod endpoint;
+pub mod event_socket;
 pub mod integration;
 pub mod lease;
 pub mod list_window;

@@ -15,6 +15,7 @@ use mullion_resolvers::{
     clock::Clock,
     engine::{Announcer, Applier, Claims, Directory, Engine, Shelf},
     execution::{self, Executor},
+    listen::{self, Ear, Listeners},
     live::LiveHub,
     reconcile::{Gaps, Reconciler},
     store::{
@@ -26,7 +27,7 @@ use mullion_resolvers::{
     webhook::{
         Inbox, Wake,
         intake::{Intake, Room},
-        worker::{self, Meaning, Surroundings, Worker},
+        worker::{self, Meaning, Outcome, Surroundings, Worker},
     },
 };
 use sea_orm_migration::MigratorTrait;
@@ -36,7 +37,7 @@ use url::Url;
 use crate::{
     behind::Behind,
     bridge::{Counters, Doors},
-    config::Config,
+    config::{Config, Webhooks},
     housekeeping::Housekeeper,
     reconciling,
     telemetry::metrics::Metrics,
@@ -59,6 +60,7 @@ pub struct Backend {
     /// The runtime of the inbox, the streams and the live operations.
     behind: Behind,
     worker: Option<Worker>,
+    listeners: Option<Listeners>,
     follower: Option<Follower>,
     reconciler: Option<Reconciler>,
     metrics: Arc<Metrics>,
@@ -193,20 +195,14 @@ pub fn build(config: &Config, database: Database, made: Ingredients) -> anyhow::
         clock,
         webhook_base,
         wake: wake.clone(),
+        sockets: Arc::default(),
         tasks: tasks.clone(),
     });
-    let around = Surroundings {
-        wake,
-        outcome: Arc::clone(&counters) as _,
-        clock: Arc::clone(&services.clock),
-        jitter: Jitter::random(),
-    };
-    let parallel = if services.database.is_sqlite() { 1 } else { config.webhooks.workers };
-    let rules = worker::Rules { max_attempts: config.webhooks.max_attempts, parallel };
-    let meaning = Arc::new(Meaning(Arc::clone(&services)));
-    let worker = Worker::new(services.database.clone(), meaning, around, rules).context("no worker can be made")?;
+    let worker = worker(&services, wake, Arc::clone(&counters) as _, &config.webhooks)?;
     let around = (gaps, Arc::clone(&counters) as _, worker.name().to_owned());
-    let reconciler = reconciling::reconciler(config, &services, around, &allow)?;
+    let reconciler = Some(reconciling::reconciler(config, &services, around, &allow)?);
+    let inbox = Arc::new(inbox);
+    let listeners = Some(listeners(&services, &inbox, Arc::clone(&counters) as _)?);
     let housekeeper = Housekeeper::new(services.database.clone(), config)?;
     let limits = execution::Limits {
         response_bytes: config.cache.response_bytes,
@@ -221,11 +217,42 @@ pub fn build(config: &Config, database: Database, made: Ingredients) -> anyhow::
         tasks,
         behind,
         worker: Some(worker),
+        listeners,
         follower,
-        reconciler: Some(reconciler),
+        reconciler,
         metrics,
         housekeeper,
     })
+}
+
+/// Who works the inbox.
+fn worker(
+    services: &Arc<Services>,
+    wake: Wake,
+    outcome: Arc<dyn Outcome>,
+    webhooks: &Webhooks,
+) -> anyhow::Result<Worker> {
+    let around = Surroundings { wake, outcome, clock: Arc::clone(&services.clock), jitter: Jitter::random() };
+    let parallel = if services.database.is_sqlite() { 1 } else { webhooks.workers };
+    let rules = worker::Rules { max_attempts: webhooks.max_attempts, parallel };
+    let meaning = Arc::new(Meaning(Arc::clone(services)));
+    Worker::new(services.database.clone(), meaning, around, rules).context("no worker can be made")
+}
+
+/// Who listens to providers that send their events over a socket.
+fn listeners(services: &Services, inbox: &Arc<Inbox>, ear: Arc<dyn Ear>) -> anyhow::Result<Listeners> {
+    let parts = listen::Parts {
+        id: services.database.new_id().context("no id can be made")?,
+        database: services.database.clone(),
+        connector: Arc::clone(&services.connector),
+        upstream: services.upstream.clone(),
+        applier: Arc::clone(&services.applier),
+        inbox: Arc::clone(inbox),
+        ear,
+        clock: Arc::clone(&services.clock),
+        jitter: Jitter::random(),
+    };
+    Ok(Listeners::new(parts, Arc::clone(&services.sockets)))
 }
 
 impl Backend {
@@ -233,6 +260,9 @@ impl Backend {
     pub fn start(&mut self, stop: &CancellationToken) {
         if let Some(worker) = self.worker.take() {
             self.behind.tasks().spawn(worker.run(stop.clone()));
+        }
+        if let Some(listeners) = self.listeners.take() {
+            self.behind.tasks().spawn(listeners.run(stop.clone()));
         }
         if let Some(follower) = self.follower.take() {
             self.behind.tasks().spawn(follower.run(stop.clone()));

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use futures::{StreamExt, stream::BoxStream};
 use mullion_resolvers::{
     execution::{self, Executed, Executor, Observe, Operation},
+    listen::Ear,
     live::End,
     provider::WebhookRequest,
     reconcile::Hears,
@@ -219,8 +220,8 @@ pub struct Doors {
 
 impl Doors {
     /// The webhook endpoints.
-    pub fn new(inbox: Inbox, metrics: Arc<Metrics>, tasks: TaskTracker) -> Self {
-        Self { inbox: Arc::new(inbox), metrics, tasks }
+    pub fn new(inbox: Arc<Inbox>, metrics: Arc<Metrics>, tasks: TaskTracker) -> Self {
+        Self { inbox, metrics, tasks }
     }
 
     /// Takes nothing any more; what was taken is written.
@@ -290,6 +291,12 @@ impl Outcome for Counters {
 
     fn held(&self, lanes: usize) {
         self.metrics.inbox_lanes.set(i64::try_from(lanes).unwrap_or(i64::MAX));
+    }
+}
+
+impl Ear for Counters {
+    fn heard(&self, provider: &'static str, result: &'static str) {
+        self.metrics.delivery(provider, result);
     }
 }
 

@@ -18,6 +18,7 @@ pub mod lifecycle;
 mod listen;
 mod reconciling;
 pub mod seed;
+mod stand_in_socket;
 pub mod stand_ins;
 pub mod telemetry;
 pub mod transport;

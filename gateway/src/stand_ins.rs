@@ -4,7 +4,12 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use async_trait::async_trait;
-use axum::{Router, body::Body, extract::State, middleware};
+use axum::{
+    Router,
+    body::Body,
+    extract::{FromRequestParts as _, State, WebSocketUpgrade},
+    middleware,
+};
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use mullion_resolvers::{
@@ -15,6 +20,7 @@ use mullion_resolvers::{
         delivery::HttpCourier,
         host::{HostOptions, SandboxHost},
         journal::Journal,
+        socket::Opening,
     },
     upstream::{
         Connection, QuotaReading, Transport, UpstreamError, UpstreamErrorKind, UpstreamRequest, UpstreamResponse,
@@ -23,7 +29,10 @@ use mullion_resolvers::{
 use mullion_schema::id::{IntegrationId, TenantId};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::http::guard::{self, Guard};
+use crate::{
+    http::guard::{self, Guard},
+    stand_in_socket,
+};
 
 /// Time between acts of the gentle traffic.
 const GENTLE: Duration = Duration::from_secs(4);
@@ -154,7 +163,15 @@ impl StandIns {
 }
 
 async fn answer(State(host): State<Arc<SandboxHost>>, request: Request<Body>) -> Response<Body> {
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
+    if let Ok(upgrade) = WebSocketUpgrade::from_request_parts(&mut parts, &()).await {
+        return match host.converse(Request::from_parts(parts, Bytes::new())) {
+            Opening::Open(conversation) => {
+                upgrade.on_upgrade(move |socket| stand_in_socket::serve(host, socket, conversation))
+            }
+            Opening::Refused(refused) => refused.map(Body::from),
+        };
+    }
     let Ok(body) = axum::body::to_bytes(body, BODY).await else {
         let mut refused = Response::new(Body::empty());
         *refused.status_mut() = StatusCode::PAYLOAD_TOO_LARGE;

@@ -10,6 +10,7 @@ pub mod engine;
 pub mod execution;
 mod form;
 mod json;
+pub mod listen;
 pub mod live;
 pub mod loaders;
 pub mod provider;

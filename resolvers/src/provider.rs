@@ -14,6 +14,7 @@ use mullion_schema::{
 
 use crate::{
     change::{Interpretation, ListRef, NodeRef, NodeWrite},
+    listen::Listening,
     recovery::{CaughtUp, Known, Since, WebhookCondition},
     secret::Secret,
     upstream::{Connection, UpstreamError},
@@ -305,6 +306,11 @@ pub trait Provider: Send + Sync + fmt::Debug {
     /// For people, where `register_webhook` cannot: what to enter where.
     fn webhook_instructions(&self) -> &'static str {
         "enter the integration's webhookUrl in its settings"
+    }
+
+    /// How it is listened to, where it can send its events over a socket that we open.
+    fn listener(&self) -> Option<&dyn Listening> {
+        None
     }
 
     /// Whether the secret of its webhooks is ours to choose, so that one is generated where none is given.

@@ -179,6 +179,17 @@ graph_enum! {
     }
 }
 graph_enum! {
+    /// The socket that an integration's events come over.
+    SocketState {
+        /// It is being opened.
+        Connecting,
+        /// Events come over it.
+        Open,
+        /// The provider refuses it: `socketError` says what to do.
+        Failed,
+    }
+}
+graph_enum! {
     /// The circuit breaker in front of a provider.
     CircuitState {
         /// Calls go through.

@@ -3,10 +3,11 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { DEV_SECRET, startDev } from './harness.mjs';
+import { DEV_SECRET, startDev, until } from './harness.mjs';
 
 const TOKEN = 'ghp_PLANTEDtokenQ7w9Zx4Kf2';
 const SECRET = 'PLANTEDsecretM3v8Ty6Jd1';
+const APP_TOKEN = 'xapp-PLANTEDappG5n2Rw8Bc4';
 const CONNECT = 'mutation ($input: ConnectIntegrationInput!) { connectIntegration(input: $input) { integration { id name accountName status webhookUrl scopes } webhookSecret } }';
 
 let dev;
@@ -20,7 +21,7 @@ after(() => dev?.stop());
 
 /** A secret as it is, and in the codings in which it would still be readable. */
 const forms = (text) => [text, text.slice(4, 20), Buffer.from(text).toString('hex'), ...[0, 1, 2].map((shift) => Buffer.from(`${'x'.repeat(shift)}${text}`).toString('base64').slice(shift + 2, -6))];
-const holds = (text) => [TOKEN, SECRET].flatMap(forms).find((form) => text.includes(form));
+const holds = (text) => [TOKEN, SECRET, APP_TOKEN].flatMap(forms).find((form) => text.includes(form));
 
 async function send(body, path = '/graphql') {
   const response = await fetch(`${dev.url}${path}`, { method: 'POST', headers: { 'content-type': 'application/json', accept: path === '/graphql' ? 'application/json' : 'text/event-stream' }, body: typeof body === 'string' ? body : JSON.stringify(body) });
@@ -43,7 +44,8 @@ describe('a planted token and secret', () => {
     assert.match(text, /CONNECTED/);
     assert.match(text, /"webhookSecret":null/, 'a given secret is not told again');
     const { id } = JSON.parse(text.slice(text.indexOf('\n') + 1)).data.connectIntegration.integration;
-    for (const provider of ['slack', 'asana']) assert.match((await connect({ provider, baseUrl: `${dev.sandbox}${provider === 'slack' ? '/slack/api/' : '/asana/api/1.0'}` })).text, /CONNECTED/);
+    for (const [provider, more] of [['slack', { appToken: APP_TOKEN, baseUrl: `${dev.sandbox}/slack/api/` }], ['asana', { baseUrl: `${dev.sandbox}/asana/api/1.0` }]]) assert.match((await connect({ provider, ...more })).text, /CONNECTED/);
+    await until(async () => /"socketState":"OPEN"/.test((await send({ query: '{ integrations(first: 10) { nodes { health { socketState socketError } } } }' })).text), 'the socket that the app token opens');
     const { text: repository } = await send({ query: 'query ($id: ID!) { github(integrationId: $id) { viewer { login } repository(owner: "acme", name: "web") { id issues(first: 5) { nodes { title } } } } }', variables: { id } });
     assert.match(repository, /"issues"/);
     const container = JSON.parse(repository.slice(repository.indexOf('\n') + 1)).data.github.repository.id;
@@ -118,7 +120,7 @@ describe('a planted token and secret', () => {
       const found = files(dev.data).map((path) => [relative(dev.data, path), readFileSync(path, 'latin1')]);
       assert.ok(found.some(([name, bytes]) => name.startsWith('mullion.db') && bytes.includes('Planted')), 'the integration is in the database');
       for (const [name, bytes] of found) {
-        for (const form of [...forms(TOKEN), ...(name.startsWith('sandbox') ? [] : [...forms(SECRET), DEV_SECRET])]) assert.ok(!bytes.includes(form), `${form} is in ${name}`);
+        for (const form of [...forms(TOKEN), ...forms(APP_TOKEN), ...(name.startsWith('sandbox') ? [] : [...forms(SECRET), DEV_SECRET])]) assert.ok(!bytes.includes(form), `${form} is in ${name}`);
       }
     };
     look();

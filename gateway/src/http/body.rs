@@ -15,6 +15,17 @@ pub type Refusal = (StatusCode, RequestError);
 /// When a client whose body found no room may send it again.
 const RETRY_AFTER: u32 = 5;
 
+/// Why a body is not here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Failure {
+    /// It is longer than its limit.
+    TooLarge,
+    /// All bodies together take all the room there is.
+    Busy,
+    /// It did not arrive in full.
+    Broken,
+}
+
 /// A body, and its part of the bytes that may be in memory.
 #[derive(Debug)]
 pub struct Received {
@@ -46,27 +57,39 @@ pub async fn read_json(app: &App, headers: &HeaderMap, body: Body) -> Result<Rec
     })
 }
 
-/// Only what came counts: whoever announces much and sends nothing takes the room of nobody.
 async fn read(body: Body, limit: usize, mut share: Share) -> Result<Received, Refusal> {
-    let mut bytes = BytesMut::new();
-    let mut chunks = body.into_data_stream();
-    while let Some(chunk) = chunks.next().await {
-        let Ok(chunk) = chunk else {
-            return Err((StatusCode::BAD_REQUEST, RequestError::bad_input("the body did not arrive in full")));
-        };
-        let length = bytes.len() + chunk.len();
-        if length > limit {
-            return Err(too_large(limit));
+    match collect(body, limit, &mut share).await {
+        Ok(bytes) => Ok(Received { bytes, _share: share }),
+        Err(Failure::TooLarge) => Err(too_large(limit)),
+        Err(Failure::Broken) => {
+            Err((StatusCode::BAD_REQUEST, RequestError::bad_input("the body did not arrive in full")))
         }
-        if !share.grow_to(length) {
+        Err(Failure::Busy) => {
             let message = "too many bodies arrive at once: try again later";
             let error =
                 RequestError { retry_after: Some(RETRY_AFTER), ..RequestError::new(ErrorCode::RateLimited, message) };
-            return Err((StatusCode::SERVICE_UNAVAILABLE, error));
+            Err((StatusCode::SERVICE_UNAVAILABLE, error))
+        }
+    }
+}
+
+/// Collects a body of at most `limit` bytes. Only what came counts: whoever announces much and sends nothing takes the room of
+/// nobody.
+pub(super) async fn collect(body: Body, limit: usize, share: &mut Share) -> Result<BytesMut, Failure> {
+    let mut bytes = BytesMut::new();
+    let mut chunks = body.into_data_stream();
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk.map_err(|_| Failure::Broken)?;
+        let length = bytes.len() + chunk.len();
+        if length > limit {
+            return Err(Failure::TooLarge);
+        }
+        if !share.grow_to(length) {
+            return Err(Failure::Busy);
         }
         bytes.extend_from_slice(&chunk);
     }
-    Ok(Received { bytes, _share: share })
+    Ok(bytes)
 }
 
 fn too_large(limit: usize) -> Refusal {

@@ -8,15 +8,14 @@ use axum::{
     extract::{Path, State},
     response::{IntoResponse, Response},
 };
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use futures::StreamExt;
 use http::{HeaderMap, StatusCode, header};
 use tokio::time::timeout;
 
 use super::{
     App, DATABASE_PATIENCE,
-    body::{announced_length, is_utf8},
+    body::{self, announced_length, collect, is_utf8},
     budget::Share,
 };
 
@@ -67,10 +66,8 @@ pub struct Delivery {
 }
 
 enum Failure {
-    TooLarge,
-    Busy,
+    Body(body::Failure),
     Slow,
-    Broken,
 }
 
 /// The route.
@@ -97,10 +94,10 @@ pub async fn receive(
         Ok(body) => body,
         Err(failure) => {
             let (status, result) = match failure {
-                Failure::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "too_large"),
-                Failure::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
+                Failure::Body(body::Failure::TooLarge) => (StatusCode::PAYLOAD_TOO_LARGE, "too_large"),
+                Failure::Body(body::Failure::Busy) => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
+                Failure::Body(body::Failure::Broken) => (StatusCode::BAD_REQUEST, "broken"),
                 Failure::Slow => (StatusCode::REQUEST_TIMEOUT, "slow"),
-                Failure::Broken => (StatusCode::BAD_REQUEST, "broken"),
             };
             app.metrics.delivery(&provider, result);
             let mut response = status.into_response();
@@ -135,24 +132,8 @@ async fn read(
 ) -> Result<Bytes, Failure> {
     let expected = announced.or_else(|| body.size_hint().exact().and_then(|hint| usize::try_from(hint).ok()));
     if expected.is_some_and(|length| length > limit) {
-        return Err(Failure::TooLarge);
+        return Err(Failure::Body(body::Failure::TooLarge));
     }
-    // Only what came counts: whoever announces much and sends nothing takes the budget from nobody.
-    let all = async {
-        let mut bytes = BytesMut::new();
-        let mut chunks = body.into_data_stream();
-        while let Some(chunk) = chunks.next().await {
-            let chunk = chunk.map_err(|_| Failure::Broken)?;
-            let length = bytes.len() + chunk.len();
-            if length > limit {
-                return Err(Failure::TooLarge);
-            }
-            if !share.grow_to(length) {
-                return Err(Failure::Busy);
-            }
-            bytes.extend_from_slice(&chunk);
-        }
-        Ok(bytes.freeze())
-    };
-    timeout(time, all).await.map_err(|_| Failure::Slow)?
+    let read = timeout(time, collect(body, limit, share)).await.map_err(|_| Failure::Slow)?;
+    Ok(read.map_err(Failure::Body)?.freeze())
 }

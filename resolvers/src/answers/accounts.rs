@@ -14,13 +14,22 @@ use mullion_schema::{
 };
 use url::Url;
 
-use super::{Services, accounts_webhooks::Endpoints, failed, rows::ROW_BYTES};
+use super::{
+    Services,
+    accounts_socket::{Sockets, offers_sockets, state_of},
+    accounts_webhooks::Endpoints,
+    failed,
+    rows::ROW_BYTES,
+};
 use crate::{
     change::NodeRef,
     engine::{Scope, integrations::Integration, internal},
     provider::{Account, Provider},
     secret::Secret,
-    store::integration::{self, IntegrationDraft, IntegrationStage},
+    store::{
+        event_socket::SocketState,
+        integration::{self, IntegrationDraft, IntegrationStage},
+    },
     tag::Tag,
     upstream::{self, Connection, TokenSource, UpstreamError, UpstreamErrorKind},
     vault::Place,
@@ -99,17 +108,7 @@ impl AccountsAnswer {
         base_url: &Url,
         token: &Secret,
     ) -> Result<Account, PortError> {
-        let services = &self.services;
-        let tokens = Arc::new(GivenToken(token.clone()));
-        let connection = Connection {
-            tenant: self.scope.tenant.clone(),
-            integration: id.clone(),
-            base_url: base_url.clone(),
-            scopes: Arc::default(),
-            facts: Arc::default(),
-            clock: Arc::clone(&services.clock),
-            transport: services.upstream.transport(provider.descriptor().key, id.clone(), base_url.clone(), tokens),
-        };
+        let connection = self.connection_with(provider, id, base_url, token);
         let name = provider.descriptor().name;
         provider.identify(&connection).await.map_err(|error| match error.kind {
             UpstreamErrorKind::AuthExpired | UpstreamErrorKind::Forbidden => {
@@ -124,6 +123,47 @@ impl AccountsAnswer {
                 format!("{name}'s quota is used up; try again after it resets"),
             ),
             _ => PortError::new(ErrorCode::ProviderUnavailable, format!("{name} does not answer as it should")),
+        })
+    }
+
+    /// A way to the provider with a token that is not stored.
+    fn connection_with(
+        &self,
+        provider: &dyn Provider,
+        id: &IntegrationId,
+        base_url: &Url,
+        token: &Secret,
+    ) -> Connection {
+        let services = &self.services;
+        let tokens = Arc::new(GivenToken(token.clone()));
+        Connection {
+            tenant: self.scope.tenant.clone(),
+            integration: id.clone(),
+            base_url: base_url.clone(),
+            scopes: Arc::default(),
+            facts: Arc::default(),
+            clock: Arc::clone(&services.clock),
+            transport: services.upstream.transport(provider.descriptor().key, id.clone(), base_url.clone(), tokens),
+        }
+    }
+
+    /// Asks the provider whether it would open a socket for a token.
+    async fn check_app_token(
+        &self,
+        provider: &dyn Provider,
+        id: &IntegrationId,
+        base_url: &Url,
+        token: Change<mullion_schema::ports::Secret>,
+    ) -> Result<Change<Secret>, PortError> {
+        Ok(match token {
+            Change::Keep => Change::Keep,
+            Change::Clear => Change::Clear,
+            Change::Set(token) => {
+                let token = Secret::from(token.reveal());
+                let connection = self.connection_with(provider, id, base_url, &token);
+                self.services.check_socket_token(provider, &connection).await?;
+                Change::Set(token)
+            }
         })
     }
 
@@ -218,6 +258,9 @@ impl Accounts for AccountsAnswer {
         let pulse = self.services.database.pulses(std::slice::from_ref(id)).await.map_err(internal)?.remove(id);
         let rules = self.services.connector.pulse_rules();
         let webhook_state = rules.state(&pulse.unwrap_or_default(), self.services.clock.now());
+        let socket = self.services.database.event_socket(&self.scope.tenant, id).await.map_err(internal)?;
+        let failed = socket.as_ref().is_some_and(|socket| socket.state == SocketState::Failed);
+        let state = if failed && state != HealthState::Down { HealthState::Degraded } else { state };
         let checked_at = reading.last_success_at.max(reading.last_error_at);
         Ok(HealthView {
             state,
@@ -233,6 +276,8 @@ impl Accounts for AccountsAnswer {
                 upstream::CircuitState::HalfOpen => CircuitState::HalfOpen,
                 upstream::CircuitState::Open => CircuitState::Open,
             },
+            socket_state: socket.as_ref().map(state_of),
+            socket_error: socket.and_then(|socket| socket.message),
         })
     }
 
@@ -263,7 +308,12 @@ impl Accounts for AccountsAnswer {
         guard.check(&base_url).map_err(|error| PortError::bad_input(format!("baseUrl: {}", error.message)))?;
         let id: IntegrationId = self.services.database.new_id().map_err(internal)?.into();
         let token = Secret::from(new.token.reveal());
+        if new.app_token.is_some() {
+            offers_sockets(provider.as_ref())?;
+        }
         let account = self.identify(provider.as_ref(), &id, &base_url, &token).await?;
+        let app_token = new.app_token.map_or(Change::Keep, Change::Set);
+        let app_token = self.check_app_token(provider.as_ref(), &id, &base_url, app_token).await?;
         let draft = IntegrationDraft {
             name: new.name,
             base_url: new.base_url.map(Into::into),
@@ -276,19 +326,24 @@ impl Accounts for AccountsAnswer {
         self.announce(&created.change).await;
         let given = new.webhook_secret.map(|secret| Secret::from(secret.reveal()));
         let secret = self.services.create_default_endpoint(provider.as_ref(), &created.value, given).await?;
+        self.services.set_socket_token(&created.value, app_token).await?;
         Ok(Connected { integration: self.view(created.value).await?, webhook_secret: secret })
     }
 
     async fn update(&self, id: &IntegrationId, changes: IntegrationChanges) -> Result<Arc<IntegrationView>, PortError> {
         let row = self.row(id).await?.ok_or_else(|| PortError::not_found("the integration"))?;
         let mut renewed = None;
-        if let Some(token) = changes.token {
+        let mut app_token = Change::Keep;
+        if changes.token.is_some() || changes.app_token != Change::Keep {
             let provider = self.provider_named(&row.provider)?;
             let base_url = row.draft.base_url.as_deref().unwrap_or(provider.descriptor().default_base_url);
             let base_url = base_url.parse().map_err(|error| failed("a stored base URL is no URL", &error))?;
-            let token = Secret::from(token.reveal());
-            let account = self.identify(provider.as_ref(), id, &base_url, &token).await?;
-            renewed = Some((self.seal(id, &token)?, connected(account, &self.services)));
+            if let Some(token) = changes.token {
+                let token = Secret::from(token.reveal());
+                let account = self.identify(provider.as_ref(), id, &base_url, &token).await?;
+                renewed = Some((self.seal(id, &token)?, connected(account, &self.services)));
+            }
+            app_token = self.check_app_token(provider.as_ref(), id, &base_url, changes.app_token).await?;
         }
         let has_token = renewed.is_some();
         let change = |draft: &mut IntegrationDraft| {
@@ -315,6 +370,7 @@ impl Accounts for AccountsAnswer {
                 self.services.set_default_secret(&written.value, Some(Secret::from(secret.reveal()))).await?;
             }
         }
+        self.services.set_socket_token(&written.value, app_token).await?;
         self.announce(&written.change).await;
         self.view(written.value).await
     }
@@ -334,6 +390,10 @@ impl Accounts for AccountsAnswer {
                 Some(known) => nodes.push(NodeRef::new(known.name, container.native_id)),
                 None => return Err(PortError::not_found("a container")),
             }
+        }
+        if self.services.listens(&self.scope.tenant, id).await? {
+            // All of the account's events come already: there is nothing to register.
+            return Ok(Connected { integration: self.view(row).await?, webhook_secret: None });
         }
         let webhook_secret = self.services.register(&integration, &row, &nodes).await?;
         Ok(Connected { integration: self.view(row).await?, webhook_secret })

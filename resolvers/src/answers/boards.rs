@@ -7,6 +7,7 @@ use mullion_schema::{
     enums::MetricKind,
     error::PortError,
     id::{DashboardId, IntegrationId, NodeReference, WidgetId},
+    inputs::board::MAX_ROWS,
     ports::{
         Boards, Change, DashboardChanges, DashboardView, Layout, NewDashboard, NewSlug, NewWidget, Page, PageRequest,
         Position, Source, WidgetChanges, WidgetView,
@@ -33,8 +34,6 @@ use crate::{
 
 /// Slugs that are tried with a number behind them before a dashboard's name counts as taken.
 const SLUG_TRIES: u32 = 50;
-/// The last row that a widget may begin in: the graph takes none beyond.
-const LAST_ROW: i32 = 10_000;
 /// The default height of a widget that is placed for its owner.
 const HEIGHT: i32 = 4;
 
@@ -331,7 +330,7 @@ impl Boards for BoardsAnswer {
 
 /// Where a widget goes that nobody placed: below the others, half the grid wide.
 fn below_the_others(grid: Grid) -> widget::Layout {
-    widget::Layout { x: 0, y: grid.below.min(LAST_ROW), width: (grid.columns / 2).max(1), height: HEIGHT }
+    widget::Layout { x: 0, y: grid.below.min(MAX_ROWS), width: (grid.columns / 2).max(1), height: HEIGHT }
 }
 
 fn set<T>(value: &mut T, change: Option<T>) {

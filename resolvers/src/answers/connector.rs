@@ -6,6 +6,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use mullion_entities::sealed::Sealed;
 use mullion_schema::{
     error::PortError,
     id::{IntegrationId, TenantId},
@@ -13,7 +14,7 @@ use mullion_schema::{
 use parking_lot::Mutex;
 use url::Url;
 
-use super::Providers;
+use super::{Providers, accounts_socket::SOCKET_TOKEN};
 use crate::{
     clock::Clock,
     engine::{
@@ -21,8 +22,9 @@ use crate::{
         integrations::{Integration, PulseRules},
         internal,
     },
+    provider::Provider,
     secret::Secret,
-    store::{self, Database, catch_up::Pulse, integration::IntegrationStatus},
+    store::{self, Database, StoreError, catch_up::Pulse, integration::IntegrationStatus},
     upstream::{Connection, HttpTransport, TokenSource, Upstream, UpstreamError, UpstreamErrorKind},
     vault::{Place, Vault},
 };
@@ -66,6 +68,25 @@ impl Connector {
         self.upstream.forget(id);
     }
 
+    /// The provider of an integration that can be listened to, and a way there with the token for sockets: one of its own, so that
+    /// neither's failures hold up the other.
+    pub(crate) async fn listening(
+        &self,
+        tenant: &TenantId,
+        id: &IntegrationId,
+    ) -> Result<Option<(Arc<dyn Provider>, Connection)>, StoreError> {
+        let Some(row) = self.database.integration(tenant, id).await? else { return Ok(None) };
+        let Some(base_url) = self.base_url(&row) else { return Ok(None) };
+        let Some(provider) = self.providers.get(row.provider.as_str()).filter(|known| known.listener().is_some())
+        else {
+            return Ok(None);
+        };
+        let tokens = Arc::new(SocketToken(self.stored_token(tenant, id)));
+        let key = provider.descriptor().key;
+        let transport = self.upstream.transport(key, id.clone(), base_url.clone(), tokens);
+        Ok(Some((Arc::clone(provider), self.connection(&row, base_url, transport))))
+    }
+
     fn transport_for(
         &self,
         provider: &'static str,
@@ -78,35 +99,52 @@ impl Connector {
         {
             return Arc::clone(transport);
         }
-        let tokens = Arc::new(StoredToken {
-            database: self.database.clone(),
-            vault: self.vault.clone(),
-            tenant: tenant.clone(),
-            integration: id.clone(),
-        });
+        let tokens = Arc::new(self.stored_token(tenant, id));
         let transport = self.upstream.transport(provider, id.clone(), base_url.clone(), tokens);
         transports.insert(id.clone(), (base_url.clone(), Arc::clone(&transport)));
         transport
     }
 
+    fn stored_token(&self, tenant: &TenantId, id: &IntegrationId) -> StoredToken {
+        StoredToken {
+            database: self.database.clone(),
+            vault: self.vault.clone(),
+            tenant: tenant.clone(),
+            integration: id.clone(),
+        }
+    }
+
+    fn base_url(&self, row: &store::integration::Integration) -> Option<Url> {
+        let provider = self.providers.get(row.provider.as_str())?;
+        row.draft.base_url.as_deref().unwrap_or(provider.descriptor().default_base_url).parse().ok()
+    }
+
+    fn connection(
+        &self,
+        row: &store::integration::Integration,
+        base_url: Url,
+        transport: Arc<HttpTransport>,
+    ) -> Connection {
+        Connection {
+            tenant: row.tenant.clone(),
+            integration: row.id.clone(),
+            base_url,
+            scopes: row.draft.scopes.clone().into(),
+            facts: Arc::new(row.draft.facts.clone()),
+            clock: Arc::clone(&self.clock),
+            transport,
+        }
+    }
+
     fn integration(&self, row: &store::integration::Integration, pulse: Pulse) -> Option<Integration> {
         let provider = Arc::clone(self.providers.get(row.provider.as_str())?);
-        let base_url = row.draft.base_url.as_deref().unwrap_or(provider.descriptor().default_base_url);
-        let base_url: Url = base_url.parse().ok()?;
+        let base_url = self.base_url(row)?;
         let transport = self.transport_for(provider.descriptor().key, (&row.tenant, &row.id), &base_url);
         Some(Integration {
             tenant: row.tenant.clone(),
             id: row.id.clone(),
             provider,
-            connection: Connection {
-                tenant: row.tenant.clone(),
-                integration: row.id.clone(),
-                base_url,
-                scopes: row.draft.scopes.clone().into(),
-                facts: Arc::new(row.draft.facts.clone()),
-                clock: Arc::clone(&self.clock),
-                transport,
-            },
+            connection: self.connection(row, base_url, transport),
             user: row.draft.account_user.clone(),
             refused: AtomicBool::new(row.draft.status == IntegrationStatus::NeedsReconnect),
             pulse: Mutex::new(pulse),
@@ -140,14 +178,33 @@ struct StoredToken {
 #[async_trait]
 impl TokenSource for StoredToken {
     async fn token(&self) -> Result<Secret, UpstreamError> {
+        let row = self.database.integration(&self.tenant, &self.integration).await.map_err(|error| unread(&error))?;
+        self.open("token", row.and_then(|row| row.draft.token))
+    }
+}
+
+/// Opens the token that opens sockets.
+struct SocketToken(StoredToken);
+
+#[async_trait]
+impl TokenSource for SocketToken {
+    async fn token(&self) -> Result<Secret, UpstreamError> {
+        let StoredToken { database, tenant, integration, .. } = &self.0;
+        let sealed = database.socket_token(tenant, integration).await.map_err(|error| unread(&error))?;
+        self.0.open(SOCKET_TOKEN, sealed)
+    }
+}
+
+fn unread(error: &StoreError) -> UpstreamError {
+    tracing::error!(error = error as &dyn std::error::Error, "the token could not be read");
+    UpstreamError::new(UpstreamErrorKind::Internal, "the token could not be read")
+}
+
+impl StoredToken {
+    fn open(&self, column: &str, sealed: Option<Sealed>) -> Result<Secret, UpstreamError> {
         let gone = || UpstreamError::new(UpstreamErrorKind::AuthExpired, "the integration has no token");
-        let row = self.database.integration(&self.tenant, &self.integration).await.map_err(|error| {
-            tracing::error!(error = &error as &dyn std::error::Error, "the token could not be read");
-            UpstreamError::new(UpstreamErrorKind::Internal, "the token could not be read")
-        })?;
-        let sealed = row.and_then(|row| row.draft.token).ok_or_else(gone)?;
-        let place = Place { tenant: &self.tenant, integration: &self.integration, column: "token" };
-        self.vault.open(place, &sealed).map_err(|error| {
+        let place = Place { tenant: &self.tenant, integration: &self.integration, column };
+        self.vault.open(place, &sealed.ok_or_else(gone)?).map_err(|error| {
             // The token may be as good as ever: to tell its owner to bring another one would lead astray.
             tracing::error!(
                 error = &error as &dyn std::error::Error,

@@ -1,6 +1,7 @@
 //! Answers of the graph's ports about our own rows, and what they share.
 
 mod accounts;
+mod accounts_socket;
 mod accounts_webhooks;
 mod activity;
 mod boards;
@@ -16,6 +17,7 @@ use mullion_schema::{
     error::PortError,
     ports::{Ports, ViewerView},
 };
+use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
 use url::Url;
 
@@ -72,6 +74,8 @@ pub struct Services {
     pub webhook_base: Option<Url>,
     /// Tells the inbox's workers that something waits.
     pub wake: Wake,
+    /// Tells the listeners that a token for a socket was given or taken away.
+    pub sockets: Arc<Notify>,
     /// Where tasks run.
     pub tasks: TaskTracker,
 }

@@ -106,6 +106,11 @@ impl Listing {
         self.matching.get_or_init(|| self.items.iter().map(matches).collect())
     }
 
+    /// The same, once somebody has asked with the filter; none before.
+    pub(super) fn matched(&self) -> &[bool] {
+        self.matching.get().map_or(&[], |matching| matching)
+    }
+
     /// The tags of all that belongs to the list with its filter and can be shown.
     pub(super) fn shown(&self, matching: &[bool]) -> &Arc<[Tag]> {
         self.shown.get_or_init(|| {

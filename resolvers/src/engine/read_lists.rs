@@ -202,9 +202,7 @@ impl ListReader<'_> {
     }
 
     fn is_fresh(&self, window: Option<&Window>) -> bool {
-        let Some(window) = window else { return false };
-        let now = self.engine.clock.now();
-        !window.stale && now - window.fetched_at <= self.scope.trust(&self.integration, now)
+        window.is_some_and(|window| self.scope.trusts(&self.integration, window, self.engine.clock.now()))
     }
 
     async fn fetch(&mut self, cursor: Option<String>, noted: super::fetcher::Moment) {

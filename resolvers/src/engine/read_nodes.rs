@@ -130,7 +130,9 @@ impl Engine {
         if asked.is_empty() || !self.fetcher.is_shared() {
             return Ok((stored, asked));
         }
-        asked.iter().for_each(|(key, _)| self.shelf.cache().forget(&scope.tenant, key));
+        for (key, _) in &asked {
+            self.shelf.cache().forget(&scope.tenant, key);
+        }
         let stored = self.shelf.nodes(&scope.tenant, keys).await?;
         let asked = asks(&stored);
         Ok((stored, asked))

@@ -14,7 +14,7 @@ use mullion_schema::id::TenantId;
 use parking_lot::Mutex;
 
 use super::integrations::Integration;
-use crate::tag::Tag;
+use crate::{store::list::Window, tag::Tag};
 
 /// One execution.
 #[derive(Debug)]
@@ -92,6 +92,11 @@ impl Scope {
     /// Whether anything in the answer is not current.
     pub fn is_stale(&self) -> bool {
         self.stale.load(Ordering::Relaxed)
+    }
+
+    /// Whether a list answers as far as it was read.
+    pub(super) fn trusts(&self, integration: &Integration, window: &Window, now: DateTime<Utc>) -> bool {
+        !window.stale && now - window.fetched_at <= self.trust(integration, now)
     }
 
     /// How old a value of this integration may be.

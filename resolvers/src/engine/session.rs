@@ -134,8 +134,7 @@ impl Engine {
         list: &List,
     ) -> Result<Option<Option<NodeKey>>, PortError> {
         let Some(listing) = self.listing(integration, list, 1).await? else { return Ok(None) };
-        let now = self.clock.now();
-        if listing.window.stale || now - listing.window.fetched_at > scope.trust(integration, now) {
+        if !scope.trusts(integration, &listing.window, self.clock.now()) {
             return Ok(None);
         }
         let found = listing.items.first().map(|item| &item.node);

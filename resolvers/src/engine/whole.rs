@@ -30,11 +30,9 @@ impl Engine {
             return None;
         }
         let listing = self.listing(&integration, list, 1).await.ok()??;
-        let window = &listing.window;
-        let now = self.clock.now();
-        let fresh = !window.stale && now - window.fetched_at <= scope.trust(&integration, now);
+        let fresh = scope.trusts(&integration, &listing.window, self.clock.now());
         let filtered = !list.filter.is_empty();
-        if !fresh || !window.exhausted || !listing.complete || (filtered && listing.has_unsettled()) {
+        if !fresh || !listing.window.exhausted || !listing.complete || (filtered && listing.has_unsettled()) {
             return None;
         }
         let name = store::list::list_ref(list);
@@ -49,7 +47,7 @@ impl Engine {
 impl Whole {
     /// What the list shows, in order. `None`: something has to be asked for, so that it is to be read page by page.
     pub(super) fn items(&self) -> impl Iterator<Item = Option<(&Position, &Known)>> {
-        let matching = self.listing.matching(|_| true);
+        let matching = self.listing.matched();
         let items = self.listing.items.iter().zip(self.fresh.iter()).zip(matching);
         items.filter_map(|((item, fresh), matches)| {
             let Some(known) = item.known.as_ref().filter(|known| self.trust.suffices(&known.stored, || *fresh)) else {
@@ -66,11 +64,11 @@ impl Whole {
 
     /// How many there are.
     pub(super) fn count(&self) -> i64 {
-        self.listing.count(self.listing.matching(|_| true))
+        self.listing.count(self.listing.matched())
     }
 
     /// The tags of all that it shows.
     pub(super) fn tags(&self) -> &Arc<[Tag]> {
-        self.listing.shown(self.listing.matching(|_| true))
+        self.listing.shown(self.listing.matched())
     }
 }

@@ -29,7 +29,11 @@ const ENDPOINTS: &[(&str, &str, &str)] = &[
     ),
     ("DELETE", "/_sandbox/faults", "ends all faults (also POST /_sandbox/faults/reset)"),
     ("GET", "/_sandbox/deliveries", "the last 200 webhooks that were sent"),
-    ("GET", "/_sandbox/{provider}/recorded", "what a provider noted of its calls: GitHub's distinct GraphQL documents"),
+    (
+        "GET",
+        "/_sandbox/{provider}/recorded",
+        "what a provider noted: GitHub's distinct GraphQL documents, Slack's open sockets",
+    ),
 ];
 
 /// The body of `POST /_sandbox/{provider}/webhooks`.

@@ -17,6 +17,7 @@ use super::{
     faults::Faults,
     journal::{Entry, Journal, OpenedJournal},
     replay::{record_answer, record_call, replay},
+    socket::Opening,
     stats::Stats,
 };
 use crate::clock::Clock;
@@ -99,6 +100,32 @@ impl SandboxHost {
             Ok(request) => self.call(hosted, request).await,
             Err(error) => Refusal::bad_input(error.to_string()).into_response(),
         }
+    }
+
+    /// Opens a socket where a provider has them.
+    pub fn converse(&self, request: Request<Bytes>) -> Opening {
+        let nothing = || Opening::Refused(Refusal::not_found("no sockets are opened here").into_response());
+        let Some((hosted, relative)) = self.mounted(request.uri().path()) else { return nothing() };
+        let request = match relative_request(request, &relative) {
+            Ok(request) => request,
+            Err(error) => return Opening::Refused(Refusal::bad_input(error.to_string()).into_response()),
+        };
+        let (method, path, now) = (request.method(), request.uri().path(), self.clock.now());
+        hosted.stats.count(method, path);
+        if let Some(rejection) = self.faults.strike(hosted.sandbox.provider(), method, path).rejection {
+            return Opening::Refused(hosted.sandbox.rejection(now, &request, rejection));
+        }
+        hosted.sandbox.converse(now, &request).unwrap_or_else(nothing)
+    }
+
+    /// The time, as the stand-ins know it.
+    pub fn now(&self) -> DateTime<Utc> {
+        self.clock.now()
+    }
+
+    /// Waits until the stand-ins are to end.
+    pub async fn stopped(&self) {
+        self.token.cancelled().await;
     }
 
     /// The provider with the longest mount that `path` is under, and the path under it.

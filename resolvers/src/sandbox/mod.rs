@@ -10,6 +10,7 @@ mod gentle;
 pub mod host;
 pub mod journal;
 mod replay;
+pub mod socket;
 pub mod stats;
 #[cfg(test)]
 mod tests;
@@ -61,7 +62,13 @@ pub trait Sandbox: Send + Sync {
     /// It is not journalled and comes after the replay, so it must not use up an id that an act would get.
     fn add_webhook(&self, url: &str, secret: &str);
 
-    /// What it noted of the calls for tests to check (`GET /_sandbox/{provider}/recorded`): GitHub's distinct GraphQL documents.
+    /// Opens a socket at this path; `None`: there are none there.
+    fn converse(&self, _now: DateTime<Utc>, _request: &ApiRequest) -> Option<socket::Opening> {
+        None
+    }
+
+    /// What it noted of the calls for tests to check (`GET /_sandbox/{provider}/recorded`): GitHub's distinct GraphQL documents, Slack's open
+    /// sockets.
     fn recorded(&self) -> Value {
         Value::Null
     }

@@ -19,6 +19,8 @@ use super::{
     Database, StoreError, integration::IntegrationStatus, node::CHUNK, text::index_text, transaction::from_micros,
 };
 
+/// How an open socket stands in its row.
+const OPEN: &str = "OPEN";
 /// The row of the integration as a whole.
 const WHOLE: &str = "";
 
@@ -37,8 +39,10 @@ pub struct Pulse {
     pub covered_at: Option<DateTime<Utc>>,
     /// How often that failed since it last went well.
     pub failures: u32,
-    /// Whether webhooks were registered from here.
+    /// Whether webhooks were registered from here, or there is a socket in place of them.
     pub registered: bool,
+    /// Whether such a socket is open.
+    pub listening: bool,
 }
 
 /// Where the log of a container was read up to.
@@ -73,7 +77,8 @@ impl Database {
             let places: Vec<String> = (1..=chunk.len()).map(|number| format!("${number}")).collect();
             let sql = format!(
                 "SELECT i.id, i.last_delivery_at, c.proven_at, c.suspect_at, c.caught_up_at, c.covered_at, c.failures, \
-                 (SELECT count(*) FROM endpoint e WHERE e.tenant = i.tenant AND e.integration = i.id AND e.external_id IS NOT NULL) \
+                 (SELECT count(*) FROM endpoint e WHERE e.tenant = i.tenant AND e.integration = i.id AND e.external_id IS NOT NULL), \
+                 (SELECT max(CASE WHEN s.state = '{OPEN}' THEN 1 ELSE 0 END) FROM event_socket s WHERE s.integration = i.id) \
                  FROM integration i LEFT JOIN catch_up c ON c.integration = i.id AND c.subject = '{WHOLE}' \
                  WHERE i.id IN ({})",
                 places.join(", ")
@@ -87,6 +92,7 @@ impl Database {
                 };
                 let failures: Option<i64> = row.try_get_by_index(6)?;
                 let registered: i64 = row.try_get_by_index(7)?;
+                let socket: Option<i32> = row.try_get_by_index(8)?;
                 let pulse = Pulse {
                     last_delivery_at: time(1)?,
                     proven_at: time(2)?,
@@ -94,7 +100,8 @@ impl Database {
                     caught_up_at: time(4)?,
                     covered_at: time(5)?,
                     failures: failures.and_then(|failures| u32::try_from(failures).ok()).unwrap_or(0),
-                    registered: registered > 0,
+                    registered: registered > 0 || socket.is_some(),
+                    listening: socket == Some(1),
                 };
                 pulses.insert(id.into(), pulse);
             }

@@ -11,6 +11,7 @@ pub mod claim;
 pub mod dashboard;
 mod durability;
 pub mod endpoint;
+pub mod event_socket;
 pub mod inbox;
 pub mod integration;
 pub mod lease;

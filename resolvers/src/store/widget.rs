@@ -128,7 +128,7 @@ impl Database {
         moves: &BTreeMap<String, Layout>,
     ) -> Result<Written<Vec<Widget>>, StoreError> {
         let transaction = self.begin_for(tenant).await?;
-        ensure_dashboard(&transaction, tenant, dashboard).await?;
+        dashboard_in(&transaction, tenant, dashboard).await?;
         let mut widgets = Vec::with_capacity(moves.len());
         for (id, layout) in moves {
             let row = row_in(&transaction, tenant, id).await?;
@@ -190,9 +190,7 @@ fn tags<'i>(tenant: &TenantId, dashboard: &str, widgets: impl IntoIterator<Item 
 
 /// The dashboard as it stands, if there is room on it.
 async fn grid_in(connection: &impl ConnectionTrait, tenant: &TenantId, id: &str) -> Result<Grid, StoreError> {
-    let row =
-        dashboard::Entity::find_by_id(id).filter(dashboard::Column::Tenant.eq(tenant.as_str())).one(connection).await?;
-    let columns = row.ok_or(StoreError::NotFound)?.columns;
+    let columns = dashboard_in(connection, tenant, id).await?.columns;
     let places: Vec<(i64, i64)> = widget::Entity::find()
         .select_only()
         .column(widget::Column::Y)
@@ -213,10 +211,14 @@ fn small(value: i64) -> i32 {
     i32::try_from(value).unwrap_or(i32::MAX)
 }
 
-async fn ensure_dashboard(connection: &impl ConnectionTrait, tenant: &TenantId, id: &str) -> Result<(), StoreError> {
+async fn dashboard_in(
+    connection: &impl ConnectionTrait,
+    tenant: &TenantId,
+    id: &str,
+) -> Result<dashboard::Model, StoreError> {
     let row =
         dashboard::Entity::find_by_id(id).filter(dashboard::Column::Tenant.eq(tenant.as_str())).one(connection).await?;
-    row.map(|_| ()).ok_or(StoreError::NotFound)
+    row.ok_or(StoreError::NotFound)
 }
 
 async fn row_in(connection: &impl ConnectionTrait, tenant: &TenantId, id: &str) -> Result<widget::Model, StoreError> {

@@ -21,25 +21,51 @@ const MAX_REDIRECTS: usize = 5;
 pub(super) struct Clients {
     public: Result<Client, String>,
     listed: Result<Client, String>,
+    /// The same for sockets, which begin as HTTP/1.1.
+    sockets: [Result<Client, String>; 2],
 }
 
 impl Clients {
     /// Builds both. A machine without CA certificates is told so when it calls, not when it starts.
     pub(super) fn new() -> Self {
         install_crypto_provider();
-        let public = base().https_only(true).dns_resolver(Arc::new(PublicResolver)).build();
-        let listed = base().build().or_else(|_| base().tls_certs_only([]).build());
-        let told = |error: reqwest::Error| format!("the HTTP client could not be built: {error}");
-        Self { public: public.map_err(told), listed: listed.map_err(told) }
+        Self { public: public(base), listed: listed(base), sockets: [public(for_sockets), listed(for_sockets)] }
     }
 
     pub(super) fn of(&self, class: GuardClass) -> Result<&Client, UpstreamError> {
-        let client = match class {
+        usable(match class {
             GuardClass::Public => &self.public,
             GuardClass::Listed => &self.listed,
-        };
-        client.as_ref().map_err(|message| UpstreamError::new(UpstreamErrorKind::Down, message.clone()))
+        })
     }
+
+    pub(super) fn of_sockets(&self, class: GuardClass) -> Result<&Client, UpstreamError> {
+        let [public, listed] = &self.sockets;
+        usable(match class {
+            GuardClass::Public => public,
+            GuardClass::Listed => listed,
+        })
+    }
+}
+
+fn usable(client: &Result<Client, String>) -> Result<&Client, UpstreamError> {
+    client.as_ref().map_err(|message| UpstreamError::new(UpstreamErrorKind::Down, message.clone()))
+}
+
+fn public(base: fn() -> ClientBuilder) -> Result<Client, String> {
+    base().https_only(true).dns_resolver(Arc::new(PublicResolver)).build().map_err(|error| not_built(&error))
+}
+
+fn listed(base: fn() -> ClientBuilder) -> Result<Client, String> {
+    base().build().or_else(|_| base().tls_certs_only([]).build()).map_err(|error| not_built(&error))
+}
+
+fn not_built(error: &reqwest::Error) -> String {
+    format!("the HTTP client could not be built: {error}")
+}
+
+fn for_sockets() -> ClientBuilder {
+    base().http1_only().pool_max_idle_per_host(0)
 }
 
 /// Makes ring the process's TLS cryptography, unless one was chosen already. The gateway calls it first of all.

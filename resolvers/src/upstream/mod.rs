@@ -10,6 +10,7 @@ mod guard;
 mod health;
 mod http;
 mod retry;
+mod socket;
 #[cfg(test)]
 mod tests;
 
@@ -28,6 +29,7 @@ pub use guard::{AddressGuard, GuardClass, is_public};
 pub use health::{CallReport, HealthReading, NoObserver, Observer};
 pub use http::{HttpTransport, Limits, TokenSource};
 pub use retry::{Jitter, retry_after};
+pub use socket::{Heard, Socket};
 
 use crate::clock::Clock;
 
@@ -77,6 +79,11 @@ impl Upstream {
     /// The guard, to check a base URL before it is stored.
     pub fn guard(&self) -> &AddressGuard {
         &self.0.guard
+    }
+
+    /// Opens a socket at an address that the provider behind `base_url` gave. `limit`: larger messages end it.
+    pub async fn open_socket(&self, base_url: &Url, address: &Url, limit: usize) -> Result<Socket, UpstreamError> {
+        socket::open(&self.0, base_url, address, limit).await
     }
 
     /// Forgets the kept answers of an integration that is removed or reconnected.

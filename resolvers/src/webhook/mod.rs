@@ -9,6 +9,7 @@ pub mod worker;
 
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use http::{HeaderMap, StatusCode, header};
 
 pub use self::wake::Wake;
@@ -120,11 +121,30 @@ impl Inbox {
         };
         let known = EndpointSecrets { secrets, handshake_pending: endpoint.draft.handshake_pending };
         match adapter.receive(&request, &known) {
-            Reception::Delivery(verified) => self.store(adapter.as_ref(), &endpoint, verified, &request).await,
+            Reception::Delivery(verified) => {
+                let headers = kept(&request.headers, adapter.kept_headers());
+                match self.store(adapter.as_ref(), &endpoint, verified, (headers, request.received_at)).await {
+                    Ok(Inserted::New(_)) => Told::new(StatusCode::OK, "accepted"),
+                    Ok(Inserted::Duplicate) => Told::new(StatusCode::OK, "duplicate"),
+                    Err(IntakeError::Overloaded) => later("overloaded", "1"),
+                    Err(IntakeError::Closed | IntakeError::Store(_)) => later("failed", "5"),
+                }
+            }
             Reception::Answer { status, headers, body } => Told { status, headers, body, result: "answered" },
             Reception::Handshake { secret, headers } => self.shake_hands(&endpoint, &secret, headers).await,
             Reception::Refused(refusal) => refused(refusal),
         }
+    }
+
+    /// Takes an event that came over a socket. It may be acknowledged when it is on disk, and not otherwise.
+    pub async fn take(
+        &self,
+        adapter: &dyn Provider,
+        endpoint: &Endpoint,
+        verified: VerifiedDelivery,
+        received_at: DateTime<Utc>,
+    ) -> Result<Inserted, IntakeError> {
+        self.store(adapter, endpoint, verified, (HeaderMap::new(), received_at)).await
     }
 
     async fn store(
@@ -132,8 +152,8 @@ impl Inbox {
         adapter: &dyn Provider,
         endpoint: &Endpoint,
         verified: VerifiedDelivery,
-        request: &WebhookRequest,
-    ) -> Told {
+        (headers, received_at): (HeaderMap, DateTime<Utc>),
+    ) -> Result<Inserted, IntakeError> {
         // A webhook that was registered for a container tells of that alone.
         let subject = adapter.ordering_subject(&verified).or_else(|| endpoint.draft.container.clone());
         let delivery = NewDelivery {
@@ -143,20 +163,15 @@ impl Inbox {
             provider: endpoint.provider.clone(),
             subject,
             verified,
-            headers: kept(&request.headers, adapter.kept_headers()),
-            received_at: request.received_at,
+            headers,
+            received_at,
         };
         let stored = self.intake.store(delivery).await;
         if stored.is_err() {
             // The provider may not try again.
             self.gaps.note(Some((&endpoint.tenant, &endpoint.integration)));
         }
-        match stored {
-            Ok(Inserted::New(_)) => Told::new(StatusCode::OK, "accepted"),
-            Ok(Inserted::Duplicate) => Told::new(StatusCode::OK, "duplicate"),
-            Err(IntakeError::Overloaded) => later("overloaded", "1"),
-            Err(IntakeError::Closed | IntakeError::Store(_)) => later("failed", "5"),
-        }
+        stored
     }
 
     /// Stores the secret before it is echoed. Only one handshake can win.

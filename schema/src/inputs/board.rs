@@ -17,7 +17,7 @@ const MAX_COLUMNS: i32 = 24;
 /// How many it has where nobody says.
 const DEFAULT_COLUMNS: i32 = 12;
 /// How far down and how high a widget may be.
-const MAX_ROWS: i32 = 10_000;
+pub const MAX_ROWS: i32 = 10_000;
 
 /// A dashboard to create.
 #[derive(Debug, Clone, InputObject)]

@@ -25,11 +25,15 @@ pub struct ConnectIntegrationInput {
     /// What the provider signs its webhooks with. Left out: generated where the provider lets us, and shown once.
     #[graphql(secret)]
     pub webhook_secret: Option<String>,
+    /// Where the provider can send events over a socket that is opened from here, so that no public address is needed: the token
+    /// for it. It is kept sealed and never shown again.
+    #[graphql(secret)]
+    pub app_token: Option<String>,
     /// Another address of the provider's API, for example of a GitHub Enterprise server.
     pub base_url: Option<WebUrl>,
 }
 
-/// A change of an integration. What is left out stays; null removes a webhook secret.
+/// A change of an integration. What is left out stays; null removes a webhook secret or an app token.
 #[derive(Clone, InputObject)]
 pub struct UpdateIntegrationInput {
     /// Which.
@@ -42,6 +46,9 @@ pub struct UpdateIntegrationInput {
     /// New webhook secret; null: webhooks are refused until there is one again.
     #[graphql(secret)]
     pub webhook_secret: MaybeUndefined<String>,
+    /// New token for the socket that events come over; given again, a socket that failed is tried anew. Null: the socket is closed.
+    #[graphql(secret)]
+    pub app_token: MaybeUndefined<String>,
     /// The `updatedAt` you last saw: if somebody changed it since, nothing happens and the error is CONFLICT.
     pub expected_updated_at: Option<Time>,
 }
@@ -54,6 +61,7 @@ impl ConnectIntegrationInput {
             return Err(PortError::bad_input(format!("input.provider: must be one of {}", known.join(", "))));
         }
         let webhook_secret = self.webhook_secret.map(|given| secret("input.webhookSecret", &given)).transpose()?;
+        let app_token = self.app_token.map(|given| secret("input.appToken", &given)).transpose()?;
         let base_url = self.base_url.map(|url| url.0);
         if base_url.as_ref().is_some_and(|url| !matches!(url.scheme(), "http" | "https") || !url.has_host()) {
             return Err(PortError::bad_input("input.baseUrl: must be an https address"));
@@ -63,6 +71,7 @@ impl ConnectIntegrationInput {
             name: title("input.name", &self.name)?,
             token: Secret::new(secret("input.token", &self.token)?),
             webhook_secret: webhook_secret.map(Secret::new),
+            app_token: app_token.map(Secret::new),
             base_url,
         })
     }
@@ -73,16 +82,20 @@ impl UpdateIntegrationInput {
     pub fn check(self) -> Result<IntegrationChanges, PortError> {
         let name = kept("input.name", self.name)?;
         let token = kept("input.token", self.token)?;
-        let webhook_secret = match self.webhook_secret {
-            MaybeUndefined::Undefined => Change::Keep,
-            MaybeUndefined::Null => Change::Clear,
-            MaybeUndefined::Value(given) => Change::Set(Secret::new(secret("input.webhookSecret", &given)?)),
-        };
         Ok(IntegrationChanges {
             name: name.map(|given| title("input.name", &given)).transpose()?,
             token: token.map(|given| secret("input.token", &given).map(Secret::new)).transpose()?,
-            webhook_secret,
+            webhook_secret: secret_change("input.webhookSecret", self.webhook_secret)?,
+            app_token: secret_change("input.appToken", self.app_token)?,
             expected_updated_at: self.expected_updated_at.map(|time| time.0),
         })
     }
+}
+
+fn secret_change(field: &'static str, given: MaybeUndefined<String>) -> Result<Change<Secret>, PortError> {
+    Ok(match given {
+        MaybeUndefined::Undefined => Change::Keep,
+        MaybeUndefined::Null => Change::Clear,
+        MaybeUndefined::Value(given) => Change::Set(Secret::new(secret(field, &given)?)),
+    })
 }

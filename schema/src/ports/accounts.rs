@@ -8,7 +8,7 @@ use url::Url;
 
 use super::{Change, Page, PageRequest, Source};
 use crate::{
-    enums::{CircuitState, HealthState, IntegrationStatus, Stage, WebhookState},
+    enums::{CircuitState, HealthState, IntegrationStatus, SocketState, Stage, WebhookState},
     error::PortError,
     id::{IntegrationId, NodeReference},
 };
@@ -58,6 +58,10 @@ pub struct HealthView {
     pub last_delivery_at: Option<DateTime<Utc>>,
     pub webhook_state: WebhookState,
     pub circuit: CircuitState,
+    /// Of the socket that events come over, where there is one.
+    pub socket_state: Option<SocketState>,
+    /// What keeps it from being open, and what to do.
+    pub socket_error: Option<String>,
 }
 
 /// One of a provider's quotas.
@@ -104,6 +108,8 @@ pub struct NewIntegration {
     pub token: Secret,
     /// What the provider signs with; `None`: generated where the provider lets us.
     pub webhook_secret: Option<Secret>,
+    /// What opens the socket that events come over; `None`: they come as webhooks.
+    pub app_token: Option<Secret>,
     /// Another address of the provider's API. Whether it may be called is checked behind the port.
     pub base_url: Option<Url>,
 }
@@ -126,6 +132,8 @@ pub struct IntegrationChanges {
     pub token: Option<Secret>,
     /// New webhook secret; cleared: deliveries are refused.
     pub webhook_secret: Change<Secret>,
+    /// New token for the socket that events come over; cleared: it is closed.
+    pub app_token: Change<Secret>,
     /// When the row has another time by now: `CONFLICT`.
     pub expected_updated_at: Option<DateTime<Utc>>,
 }

@@ -8,7 +8,7 @@ use async_graphql::{Context, ID, Object, SimpleObject};
 
 use super::{connection::Item, provider::Provider};
 use crate::{
-    enums::{CircuitState, HealthState, IntegrationStatus, Stage, WebhookState},
+    enums::{CircuitState, HealthState, IntegrationStatus, SocketState, Stage, WebhookState},
     error::PortError,
     id::{GlobalId, IntegrationId},
     many::Many,
@@ -125,6 +125,10 @@ pub struct IntegrationHealth {
     webhook_state: WebhookState,
     /// Whether calls go through.
     circuit: CircuitState,
+    /// How the socket stands that events come over in place of webhooks. Null: there is none, because no `appToken` was given.
+    socket_state: Option<SocketState>,
+    /// What keeps the socket from being open, and what to do.
+    socket_error: Option<String>,
 }
 
 impl From<HealthView> for IntegrationHealth {
@@ -139,6 +143,8 @@ impl From<HealthView> for IntegrationHealth {
             last_delivery_at: view.last_delivery_at.map(Time),
             webhook_state: view.webhook_state,
             circuit: view.circuit,
+            socket_state: view.socket_state,
+            socket_error: view.socket_error,
         }
     }
 }

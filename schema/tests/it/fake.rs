@@ -318,6 +318,8 @@ impl Accounts for Fake {
             last_delivery_at: None,
             webhook_state: WebhookState::Polling,
             circuit: CircuitState::Closed,
+            socket_state: None,
+            socket_error: None,
         })
     }
 

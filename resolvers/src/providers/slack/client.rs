@@ -1,5 +1,6 @@
 //! Calls to Slack's Web API: addresses, the envelope of answers, pages.
 
+use bytes::Bytes;
 use http::HeaderMap;
 use serde_json::Value;
 use url::Url;
@@ -34,7 +35,22 @@ pub(super) async fn call_for_headers(
     if !arguments.is_empty() {
         url.query_pairs_mut().extend_pairs(arguments);
     }
-    let response = api.send(UpstreamRequest::get(url, method)).await?;
+    send(api, method, UpstreamRequest::get(url, method)).await
+}
+
+/// Calls a method that takes no arguments and must be posted.
+pub(super) async fn post(api: &Connection, method: &'static str) -> Result<Value, UpstreamError> {
+    let mut request = UpstreamRequest::post_json(method_url(&api.base_url, method)?, Bytes::new(), method);
+    request.body = Some(("application/x-www-form-urlencoded", Bytes::new()));
+    send(api, method, request).await.map(|(answer, _)| answer)
+}
+
+async fn send(
+    api: &Connection,
+    method: &'static str,
+    request: UpstreamRequest,
+) -> Result<(Value, HeaderMap), UpstreamError> {
+    let response = api.send(request).await?;
     let now = api.clock.now();
     let outcome = if response.status.is_success() {
         match serde_json::from_slice::<Value>(&response.body) {

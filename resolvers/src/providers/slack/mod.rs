@@ -12,6 +12,7 @@ mod messages;
 mod names;
 mod normalize;
 pub mod sandbox;
+mod socket_mode;
 mod values;
 mod webhook;
 
@@ -28,6 +29,7 @@ use mullion_schema::{id::IntegrationId, ports::Filter, view::Body};
 use self::directory::{Key, Kind, Slot};
 use crate::{
     change::{Interpretation, ListRef, NodeRef},
+    listen::Listening,
     provider::{
         Account, ContainerLists, Demo, Descriptor, EndpointSecrets, FetchWant, Fetched, Provider, Reception,
         RegisteredWebhook, StoredDelivery, VerifiedDelivery, WebhookRequest,
@@ -147,7 +149,11 @@ impl Provider for Slack {
     fn webhook_instructions(&self) -> &'static str {
         "in the app's settings at api.slack.com/apps, enter the integration's webhookUrl under Event Subscriptions as the \
          Request URL and subscribe to the bot events; give the app's Signing Secret (Basic Information) as webhookSecret with \
-         updateIntegration"
+         updateIntegration. Without a public address: switch Socket Mode on, and give an app-level token (xapp-…) as appToken"
+    }
+
+    fn listener(&self) -> Option<&dyn Listening> {
+        Some(self)
     }
 
     /// Slack signs with the app's own signing secret.

@@ -5,6 +5,7 @@ mod catch_up;
 mod claims;
 mod counts;
 mod durability;
+mod event_sockets;
 pub(crate) mod inbox;
 mod laws;
 mod leases;

@@ -38,7 +38,7 @@ fn said() -> impl Strategy<Value = Vec<Said>> {
 fn change(bench: &Bench, (id, version, sort, open): Said) -> Change {
     let id = id.to_string();
     let write = match open {
-        Some(open) => issue(&id, version, &["a", "b", "c"][usize::from(sort)], if open { "OPEN" } else { "CLOSED" }),
+        Some(open) => issue(&id, version, ["a", "b", "c"][usize::from(sort)], if open { "OPEN" } else { "CLOSED" }),
         None => NodeWrite::tombstone(issue_ref(&id), Version { at: version, rank: 0 }),
     };
     let activity = ActivityDraft {

@@ -317,7 +317,9 @@ impl Worker {
         for (why, deliveries) in ignored {
             // Where one of them stands in the way, each is written on its own.
             if self.database.mark_ignored(&deliveries, why).await.is_ok() {
-                deliveries.iter().for_each(|(delivery, _)| self.outcome.settled(&delivery.provider, "ignored"));
+                for (delivery, _) in &deliveries {
+                    self.outcome.settled(&delivery.provider, "ignored");
+                }
                 settled += deliveries.len();
                 written.insert(why);
             }

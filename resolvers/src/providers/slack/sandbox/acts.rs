@@ -28,6 +28,8 @@ pub(super) fn list() -> Vec<(&'static str, Value)> {
         ("change_user", json!({ "user": "gracelin", "status_text": "At lunch", "status_emoji": ":ramen:" })),
         ("join_channel", json!({ "channel": "leads", "user": "gracelin" })),
         ("verify_url", json!({ "challenge": "3eZbrw1aBm2rZgRNFdxV2595E9CY3gmdALWMmHkvFXO7tYXAYM8P" })),
+        ("disconnect_sockets", json!({ "reason": "refresh_requested" })),
+        ("lose_acknowledgements", json!({ "count": 1 })),
     ]
 }
 
@@ -45,6 +47,12 @@ pub(super) fn act(world: &mut World, now: DateTime<Utc>, action: &str, input: &V
         "set_topic" => set_topic(world, now, input),
         "change_user" => change_user(world, now, input),
         "join_channel" => join_channel(world, now, input),
+        "disconnect_sockets" => disconnect_sockets(world, now, input),
+        "lose_acknowledgements" => {
+            let count = Input::of(input, &["count"])?.count("count")?.unwrap_or(1);
+            world.sockets.lose(count);
+            Ok(json!({ "count": count }))
+        }
         "verify_url" => {
             let challenge = Input::of(input, &["challenge"])?.text("challenge")?.unwrap_or("mullion-sandbox-challenge");
             world.emit_url_verification(now, challenge);
@@ -175,4 +183,15 @@ fn join_channel(world: &mut World, now: DateTime<Utc>, input: &Value) -> Result 
     let (id, user) = (channel.id.clone(), input.needed_user(world)?.id.clone());
     world.join_channel(now, &id, &user)?;
     Ok(json!({ "channel": id, "user": user }))
+}
+
+/// What Slack says to the app's sockets; without a reason they are cut off without a word.
+fn disconnect_sockets(world: &World, now: DateTime<Utc>, input: &Value) -> Result {
+    const REASONS: [&str; 3] = ["warning", "refresh_requested", "link_disabled"];
+    let sockets = match Input::of(input, &["reason"])?.text("reason")? {
+        None => world.sockets.cut(),
+        Some(reason) if REASONS.contains(&reason) => world.sockets.disconnect(now, reason),
+        Some(_) => return Err(ActError::BadInput(format!("`reason` must be one of {}", REASONS.join(", ")))),
+    };
+    Ok(json!({ "sockets": sockets }))
 }

@@ -17,7 +17,7 @@ use crate::sandbox::OutgoingWebhook;
 const VERIFICATION_TOKEN: &str = "ZZZZZZWSxiZZZ2yIvs3peJ";
 
 impl World {
-    /// Tells an event to all subscriptions. `event` is without its `event_ts`, which is `at`.
+    /// Tells an event over one of the app's sockets, or else to all subscriptions. `event` is without its `event_ts`, which is `at`.
     pub(super) fn emit(&mut self, now: DateTime<Utc>, at: Ts, mut event: Value) {
         event["event_ts"] = at.to_string().into();
         self.last_event += 1;
@@ -42,7 +42,9 @@ impl World {
             "is_ext_shared_channel": false,
             "event_context": format!("4-{id}"),
         });
-        self.send_to_all(now, &envelope);
+        if !self.sockets.offer(now, &envelope, !self.subscriptions.is_empty()) {
+            self.send_to_all(now, &envelope);
+        }
     }
 
     /// The handshake of Slack's settings page: the target must answer with the challenge.

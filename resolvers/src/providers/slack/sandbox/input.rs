@@ -54,6 +54,12 @@ impl<'i> Input<'i> {
     }
 
     /// By id, name or "#name".
+    pub(super) fn count(&self, name: &str) -> Result<Option<u64>, ActError> {
+        let Some(value) = self.0.get(name).filter(|value| !value.is_null()) else { return Ok(None) };
+        let wrong = || bad(format!("`{name}` must be a whole number"));
+        value.as_u64().map(Some).ok_or_else(wrong)
+    }
+
     pub(super) fn channel<'w>(&self, world: &'w World) -> Result<&'w Channel, ActError> {
         let name = self.need("channel")?;
         world.channel_by_name(name).ok_or_else(|| ActError::NotFound(format!("channel `{name}`")))

@@ -13,6 +13,7 @@ mod page;
 mod render;
 mod request;
 mod seed;
+mod sockets;
 #[cfg(test)]
 mod tests;
 mod texts;
@@ -30,7 +31,9 @@ use self::{
     model::{Subscription, World},
     request::{Answer, Args},
 };
-use crate::sandbox::{ActError, Acted, ApiRequest, ApiResponse, CallOutcome, OutgoingWebhook, Rejection, Sandbox};
+use crate::sandbox::{
+    ActError, Acted, ApiRequest, ApiResponse, CallOutcome, OutgoingWebhook, Rejection, Sandbox, socket::Opening,
+};
 
 /// Slack's stand-in.
 #[derive(Debug)]
@@ -70,12 +73,36 @@ impl SlackSandbox {
             return (Err("not_authed".into()), Vec::new());
         }
         let method = method_of(request);
+        if method == "apps.connections.open" {
+            return (self.open_connection(now, request, &args), Vec::new());
+        }
         if !methods::writes(method) {
             return (methods::read(&self.world.read(), method, &args), Vec::new());
         }
         let mut world = self.world.write();
         let answer = methods::write(&mut world, now, method, &args);
         (answer, std::mem::take(&mut world.outbox))
+    }
+
+    /// `apps.connections.open`: an address for one socket, at the host that the caller knows.
+    fn open_connection(&self, now: DateTime<Utc>, request: &ApiRequest, args: &Args) -> Answer {
+        if request.method() != http::Method::POST {
+            return Err("insecure_request".into());
+        }
+        if !request::token(request, args).is_some_and(|token| token.starts_with("xapp-")) {
+            return Err("not_allowed_token_type".into());
+        }
+        let world = self.world.read();
+        let mut url = url::Url::parse(&world.api_root).map_err(|_| request::Fail::from("internal_error"))?;
+        let host = request.headers().get(http::header::HOST).and_then(|host| host.to_str().ok());
+        if let Some((name, port)) = host.and_then(|host| host.rsplit_once(':')) {
+            // As the caller's `Host` says: it may come by another way than the stand-in knows of.
+            let _ = (url.set_host(Some(name)), url.set_port(port.parse().ok()));
+        }
+        let _ = url.set_scheme("ws");
+        url.set_path(&format!("{}/link/", url.path().trim_end_matches('/')));
+        url.query_pairs_mut().append_pair("ticket", &world.sockets.ticket(now)).append_pair("app_id", model::APP_ID);
+        Ok(serde_json::json!({ "url": url.as_str() }))
     }
 
     /// `/avatars/U0…_48.svg`, which needs no token.
@@ -145,6 +172,26 @@ impl Sandbox for SlackSandbox {
             Rejection::ServerError => request::internal_error(number),
             Rejection::Unauthorized => request::respond(Err("invalid_auth".into()), number),
         }
+    }
+
+    fn converse(&self, now: DateTime<Utc>, request: &ApiRequest) -> Option<Opening> {
+        if method_of(request) != "link" {
+            return None;
+        }
+        let query = request.uri().query().unwrap_or_default();
+        let given = |wanted: &str| {
+            let mut pairs = form_urlencoded::parse(query.as_bytes());
+            pairs.find(|(name, _)| name == wanted).map(|(_, value)| value.into_owned())
+        };
+        let debugged = given("debug_reconnects").is_some_and(|value| value == "true");
+        let sockets = std::sync::Arc::clone(&self.world.read().sockets);
+        let opened = sockets.open(now, &given("ticket").unwrap_or_default(), debugged);
+        let refused = || Opening::Refused(request::forbidden(self.next_number()));
+        Some(opened.map_or_else(refused, Opening::Open))
+    }
+
+    fn recorded(&self) -> Value {
+        self.world.read().sockets.describe()
     }
 
     fn add_webhook(&self, url: &str, secret: &str) {

@@ -1,9 +1,10 @@
 //! What is in the sandboxed workspace: plain data, and how it is found.
 
-use std::{collections::BTreeMap, fmt, str::FromStr};
+use std::{collections::BTreeMap, fmt, str::FromStr, sync::Arc};
 
 use chrono::{DateTime, Utc};
 
+use super::sockets::Sockets;
 use crate::sandbox::OutgoingWebhook;
 
 /// The workspace.
@@ -145,6 +146,8 @@ pub(super) struct World {
     pub(super) last_channel: u64,
     /// Events told so far.
     pub(super) last_event: u64,
+    /// The app's sockets: no part of the world, but told of it.
+    pub(super) sockets: Arc<Sockets>,
     /// Webhooks of the act or call that is going on.
     pub(super) outbox: Vec<OutgoingWebhook>,
 }

@@ -136,11 +136,16 @@ impl Args {
     }
 }
 
-/// Whether the call has a token, in its header or in its arguments. Which one does not matter.
+/// Whether the call has a token. Which one does not matter to most methods.
 pub(super) fn has_token(request: &ApiRequest, args: &Args) -> bool {
+    token(request, args).is_some()
+}
+
+/// The token, in the header or in the arguments.
+pub(super) fn token<'a>(request: &'a ApiRequest, args: &'a Args) -> Option<&'a str> {
     let header = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let bearer = header.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-    bearer.is_some_and(|(_, token)| !token.trim().is_empty()) || args.get("token").is_some()
+    bearer.map(|(_, token)| token.trim()).filter(|token| !token.is_empty()).or_else(|| args.get("token"))
 }
 
 /// The answer with the headers that Slack gives. `number` makes its request id.
@@ -170,6 +175,11 @@ pub(super) fn rate_limited(retry_after: u64, number: u64) -> ApiResponse {
 /// Slack's 500.
 pub(super) fn internal_error(number: u64) -> ApiResponse {
     envelope(StatusCode::INTERNAL_SERVER_ERROR, &json!({ "ok": false, "error": "internal_error" }), number)
+}
+
+/// A socket's ticket that is none, or none any more.
+pub(super) fn forbidden(number: u64) -> ApiResponse {
+    envelope(StatusCode::FORBIDDEN, &json!({ "ok": false, "error": "invalid_ticket" }), number)
 }
 
 fn envelope(status: StatusCode, body: &Value, number: u64) -> ApiResponse {

@@ -1,6 +1,6 @@
 //! Fills a new workspace: the same seed and base give the same world, message for message.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use chrono::{DateTime, Utc};
 use rand::{RngExt, SeedableRng, rngs::StdRng, seq::IndexedRandom};
@@ -33,6 +33,7 @@ pub(super) fn seed(seed: u64, base: DateTime<Utc>, api_root: String) -> World {
         subscriptions: Vec::new(),
         last_channel: 0,
         last_event: 0,
+        sockets: Arc::default(),
         outbox: Vec::new(),
     };
     let rng = StdRng::seed_from_u64(seed);

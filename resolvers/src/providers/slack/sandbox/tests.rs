@@ -270,6 +270,8 @@ fn every_act_works_with_its_example_and_tells_its_events() {
         "user_change",
         "member_joined_channel message/group_join",
         "url_verification",
+        "",
+        "",
     ];
     let acts = sandbox.acts();
     assert_eq!(acts.len(), expected.len());

@@ -48,7 +48,8 @@ async fn every_act_of_the_sandbox_changes_something_and_agrees_with_the_api() {
     fake.sandbox.add_webhook("http://127.0.0.1/hook", "s3");
     assert_eq!(base(), crate::clock::Clock::now(&fake.clock));
     for (action, input) in fake.sandbox.acts() {
-        if action == "verify_url" {
+        // Of the ways that events take.
+        if matches!(action, "verify_url" | "disconnect_sockets" | "lose_acknowledgements") {
             continue;
         }
         let changes = acted(&fake, action, &input);

@@ -44,8 +44,13 @@ fn verified(request: &WebhookRequest, endpoint: &EndpointSecrets) -> Result<Rece
     {
         return Ok(answer(challenge));
     }
-    let delivery_id = text(&envelope, "event_id").filter(|id| id.len() <= 100).map(str::to_owned);
-    Ok(Reception::Delivery(VerifiedDelivery { delivery_id, event: event_name(&envelope), document }))
+    Ok(Reception::Delivery(delivery(&envelope, document)))
+}
+
+/// A document that is certainly Slack's, as a delivery.
+pub(super) fn delivery(envelope: &Value, document: Bytes) -> VerifiedDelivery {
+    let delivery_id = text(envelope, "event_id").filter(|id| id.len() <= 100).map(str::to_owned);
+    VerifiedDelivery { delivery_id, event: event_name(envelope), document }
 }
 
 /// The challenge, as Slack wants it back.

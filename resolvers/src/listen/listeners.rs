@@ -1,0 +1,121 @@
+//! All integrations that are listened to: finds them, begins with new ones, ends with those whose token is gone or another.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use mullion_schema::id::IntegrationId;
+use tokio::{sync::Notify, task::JoinSet, time::sleep};
+use tokio_util::sync::CancellationToken;
+
+use super::watch::Watch;
+use crate::{
+    answers::Connector,
+    clock::Clock,
+    engine::Applier,
+    store::{Database, event_socket::EventSocket},
+    upstream::{Jitter, Upstream},
+    webhook::Inbox,
+};
+
+/// How often it is looked for changes that another replica made. One of this process is told at once.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// Hears what comes over sockets, for metrics.
+pub trait Ear: Send + Sync {
+    /// What became of an event: `accepted`, `duplicate`, `overloaded` or `failed`.
+    fn heard(&self, provider: &'static str, result: &'static str);
+}
+
+/// What listening is made from.
+pub struct Parts {
+    /// The database.
+    pub database: Database,
+    /// Knows the integrations.
+    pub connector: Arc<Connector>,
+    /// The way to the providers.
+    pub upstream: Upstream,
+    /// Tells who watches how a socket stands.
+    pub applier: Arc<Applier>,
+    /// Where events go.
+    pub inbox: Arc<Inbox>,
+    /// Hears what comes.
+    pub ear: Arc<dyn Ear>,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness of waits.
+    pub jitter: Jitter,
+    /// The name of this process, as holds know it.
+    pub id: String,
+}
+
+/// Listens to all integrations that have a token for it.
+pub struct Listeners {
+    parts: Arc<Parts>,
+    changed: Arc<Notify>,
+}
+
+struct Watched {
+    revision: i64,
+    stop: CancellationToken,
+}
+
+impl Listeners {
+    /// Listeners; `changed` tells that a token was given or taken away.
+    pub fn new(parts: Parts, changed: Arc<Notify>) -> Self {
+        Self { parts: Arc::new(parts), changed }
+    }
+
+    /// Listens until `stop` fires; what came until then is acknowledged.
+    pub async fn run(self, stop: CancellationToken) {
+        let mut tasks = JoinSet::new();
+        let mut watched: HashMap<IntegrationId, Watched> = HashMap::new();
+        if let Err(error) = self.parts.database.free_sockets().await {
+            tracing::warn!(%error, "the holds of an earlier process could not be ended: they run out");
+        }
+        while !stop.is_cancelled() {
+            match self.parts.database.event_sockets().await {
+                Ok(sockets) => self.follow(sockets, &mut watched, &mut tasks, &stop),
+                Err(error) => {
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "the sockets for events could not be read"
+                    );
+                }
+            }
+            tokio::select! {
+                () = sleep(LOOK) => {}
+                () = self.changed.notified() => {}
+                () = stop.cancelled() => {}
+            }
+            while tasks.try_join_next().is_some() {}
+        }
+        while tasks.join_next().await.is_some() {}
+        if let Err(error) = self.parts.database.leave(&self.parts.id).await {
+            tracing::warn!(%error, "the sockets were not given back: others wait until the holds run out");
+        }
+    }
+
+    fn follow(
+        &self,
+        sockets: Vec<EventSocket>,
+        watched: &mut HashMap<IntegrationId, Watched>,
+        tasks: &mut JoinSet<()>,
+        stop: &CancellationToken,
+    ) {
+        watched.retain(|integration, known| {
+            let same = |socket: &EventSocket| socket.integration == *integration && socket.revision == known.revision;
+            let stays = sockets.iter().any(same);
+            if !stays {
+                known.stop.cancel();
+            }
+            stays
+        });
+        for socket in sockets {
+            watched.entry(socket.integration.clone()).or_insert_with(|| {
+                let known = Watched { revision: socket.revision, stop: stop.child_token() };
+                let watch = Watch { parts: Arc::clone(&self.parts), socket };
+                tasks.spawn(watch.run(known.stop.clone()));
+                known
+            });
+        }
+    }
+}
