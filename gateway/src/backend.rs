@@ -132,20 +132,10 @@ pub fn build(config: &Config, database: Database, made: Ingredients) -> anyhow::
     let vault = Vault::new([STANDARD.encode(key).as_str()]).context("the encryption key cannot be used")?;
     let providers: Arc<Providers> = Arc::new(mullion_resolvers::providers::all());
     let counters = Arc::new(Counters::new(Arc::clone(&metrics)));
-    let limits = Limits {
-        concurrency: config.upstream.max_concurrency,
-        timeout: Duration::from_secs(config.upstream.timeout_seconds),
-        ..Limits::default()
-    };
     let guard = AddressGuard::new(config.upstream.allow.iter().chain(&allow));
-    let mut upstream = Upstream::new(guard, limits, Arc::clone(&clock), Arc::clone(&counters) as _, Jitter::random());
-    // SQLite has one process; over PostgreSQL there may be others.
-    let mut claims = Claims::alone();
-    if !database.is_sqlite() {
-        let quotas = SharedQuotas { database: database.clone(), tasks: tasks.clone() };
-        upstream = upstream.with_board(Arc::new(quotas));
-        claims = Claims::shared(database.clone())?;
-    }
+    let upstream =
+        Upstream::new(guard, calls(config), Arc::clone(&clock), Arc::clone(&counters) as _, Jitter::random());
+    let (upstream, claims) = shared(upstream, &database, &tasks)?;
     let epochs = Arc::new(Epochs::default());
     let nodes = NodeCache::new(config.cache.node_bytes);
     let shelf = Arc::new(Shelf::new(database.clone(), nodes, Arc::clone(&epochs)));
@@ -198,31 +188,42 @@ pub fn build(config: &Config, database: Database, made: Ingredients) -> anyhow::
         sockets: Arc::default(),
         tasks: tasks.clone(),
     });
-    let worker = worker(&services, wake, Arc::clone(&counters) as _, &config.webhooks)?;
-    let around = (gaps, Arc::clone(&counters) as _, worker.name().to_owned());
+    let worker = Some(worker(&services, wake, Arc::clone(&counters) as _, &config.webhooks)?);
+    let around = (gaps, Arc::clone(&counters) as _, worker.as_ref().map_or("", Worker::name).to_owned());
     let reconciler = Some(reconciling::reconciler(config, &services, around, &allow)?);
     let inbox = Arc::new(inbox);
     let listeners = Some(listeners(&services, &inbox, Arc::clone(&counters) as _)?);
     let housekeeper = Housekeeper::new(services.database.clone(), config)?;
-    let limits = execution::Limits {
+    let executor = Executor::new(services, executions(config), counters);
+    let doors = Arc::new(Doors::new(inbox, Arc::clone(&metrics), tasks.clone()));
+    Ok(Backend { executor, doors, tasks, behind, worker, listeners, follower, reconciler, metrics, housekeeper })
+}
+
+/// How much may be asked of a provider.
+fn calls(config: &Config) -> Limits {
+    Limits {
+        concurrency: config.upstream.max_concurrency,
+        timeout: Duration::from_secs(config.upstream.timeout_seconds),
+        ..Limits::default()
+    }
+}
+
+/// The way to the providers and what is claimed there, shared with other processes: SQLite has one, over PostgreSQL there may be more.
+fn shared(upstream: Upstream, database: &Database, tasks: &TaskTracker) -> anyhow::Result<(Upstream, Claims)> {
+    if database.is_sqlite() {
+        return Ok((upstream, Claims::alone()));
+    }
+    let quotas = SharedQuotas { database: database.clone(), tasks: tasks.clone() };
+    Ok((upstream.with_board(Arc::new(quotas)), Claims::shared(database.clone())?))
+}
+
+/// How much may be executed.
+fn executions(config: &Config) -> execution::Limits {
+    execution::Limits {
         response_bytes: config.cache.response_bytes,
         executions: config.limits.max_concurrent_executions,
         patience: Duration::from_secs(config.server.request_timeout_seconds),
-    };
-    let executor = Executor::new(services, limits, counters);
-    let doors = Arc::new(Doors::new(inbox, Arc::clone(&metrics), tasks.clone()));
-    Ok(Backend {
-        executor,
-        doors,
-        tasks,
-        behind,
-        worker: Some(worker),
-        listeners,
-        follower,
-        reconciler,
-        metrics,
-        housekeeper,
-    })
+    }
 }
 
 /// Who works the inbox.

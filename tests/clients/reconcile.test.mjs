@@ -108,7 +108,7 @@ describe('what did not come', () => {
       await activities.find(({ data: { activity } }) => JSON.stringify(activity).includes(`Lost ${provider}`), 'its activity');
       await widgets[provider].find((frame) => JSON.stringify(frame).includes(`Lost ${provider}`), 'it in the widget');
       await sandbox.clearFaults();
-      assert.ok(await metric(serve.admin, 'reconcile_recovered', { provider }) > 0);
+      await until(async () => await metric(serve.admin, 'reconcile_recovered', { provider }) > 0, 'it to be counted');
       // What comes by itself is not told again when the log is read, and neither is what was asked for.
       const usual = await happen[provider](sandbox, world, `Usual ${provider}`);
       assert.ok(usual.deliveries.every(({ status }) => status === 200), JSON.stringify(usual.deliveries));

@@ -30,8 +30,12 @@ impl ReconcileMetrics {
 
     /// The series of a provider are there from the start.
     pub(super) fn begin(&self, provider: &str) {
-        ROUNDS.iter().for_each(|result| drop(self.rounds.get_or_create(&labels(provider, result))));
-        REPAIRS.iter().for_each(|result| drop(self.repairs.get_or_create(&labels(provider, result))));
+        for result in ROUNDS {
+            drop(self.rounds.get_or_create(&labels(provider, result)));
+        }
+        for result in REPAIRS {
+            drop(self.repairs.get_or_create(&labels(provider, result)));
+        }
         drop(self.recovered.get_or_create(&labels(provider, "recovered")));
     }
 
