@@ -34,6 +34,8 @@ pub struct Model {
     pub occurred_at: Option<i64>,
     /// When it came in.
     pub received_at: Option<i64>,
+    /// By what it is recognised when it is told a second time.
+    pub told_key: Option<String>,
     /// When it was written.
     pub created_at: i64,
 }

@@ -3,6 +3,7 @@
 //! Times are microseconds since 1970, UTC: they compare alike on SQLite and PostgreSQL. JSON is text.
 
 pub mod api_key;
+pub mod catch_up;
 pub mod change;
 pub mod change_container;
 pub mod claim;

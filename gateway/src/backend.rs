@@ -17,6 +17,7 @@ use mullion_resolvers::{
     execution::{self, Executor},
     listen::{self, Ear, Listeners},
     live::LiveHub,
+    reconcile::{Gaps, Reconciler},
     store::{
         Database,
         inbox::{PARKED, RECEIVED},
@@ -38,6 +39,7 @@ use crate::{
     bridge::{Counters, Doors},
     config::{self, Config, Webhooks},
     housekeeping::Housekeeper,
+    reconciling,
     telemetry::metrics::Metrics,
 };
 
@@ -60,6 +62,7 @@ pub struct Backend {
     worker: Option<Worker>,
     listeners: Option<Listeners>,
     follower: Option<Follower>,
+    reconciler: Option<Reconciler>,
     metrics: Arc<Metrics>,
     housekeeper: Housekeeper,
 }
@@ -140,15 +143,10 @@ pub fn build(config: &Config, database: Database, made: Ingredients) -> anyhow::
         vault.clone(),
         Arc::clone(&providers),
         upstream.clone(),
-        Arc::clone(&clock),
+        (Arc::clone(&clock), reconciling::pulse_rules(config)),
     ));
     let directory = Arc::new(Directory::new(Arc::clone(&connector) as _, Arc::clone(&shelf), Arc::clone(&epochs)));
-    let own = Announcer::new(
-        database.clone(),
-        Arc::clone(&epochs),
-        Arc::clone(&hub),
-        (Arc::clone(&directory), Arc::clone(&bus)),
-    );
+    let own = Announcer::new(database.clone(), Arc::clone(&epochs), Arc::clone(&hub), Arc::clone(&bus));
     let announcer = Arc::new(own);
     let applier = Arc::new(Applier::new(Arc::clone(&shelf), Arc::clone(&announcer)));
     let rows = Rows::new(&epochs);
@@ -159,7 +157,9 @@ pub fn build(config: &Config, database: Database, made: Ingredients) -> anyhow::
     let room = Room { deliveries: config.webhooks.max_queued, bytes: config.webhooks.max_queued_bytes };
     let (intake, writer) = Intake::new(database.clone(), room, wake.clone(), Arc::clone(&counters) as _);
     behind.tasks().spawn(writer.run());
-    let inbox = Inbox::new(database.clone(), vault.clone(), Arc::clone(&providers), Arc::clone(&clock), intake);
+    let gaps = Arc::<Gaps>::default();
+    let inbox = Inbox::new(database.clone(), vault.clone(), Arc::clone(&providers), Arc::clone(&clock), intake)
+        .noting(Arc::clone(&gaps));
     let alone = Duration::from_millis(config.replicas.poll_milliseconds);
     let looks = Looks { connected: LOOK_CONNECTED.max(alone), alone };
     let follower = (!database.is_sqlite()).then(|| Follower {
@@ -187,17 +187,23 @@ pub fn build(config: &Config, database: Database, made: Ingredients) -> anyhow::
         tasks: tasks.clone(),
     });
     let worker = Some(worker(&services, wake, Arc::clone(&counters) as _, &config.webhooks)?);
+    let around = (gaps, Arc::clone(&counters) as _, worker.as_ref().map_or("", Worker::name).to_owned());
+    let reconciler = Some(reconciling::reconciler(config, &services, around, &allow)?);
     let inbox = Arc::new(inbox);
     let listeners = Some(listeners(&services, &inbox, Arc::clone(&counters) as _)?);
     let housekeeper = Housekeeper::new(services.database.clone(), config)?;
-    let limits = execution::Limits {
+    let executor = Executor::new(services, executions(config), counters);
+    let doors = Arc::new(Doors::new(inbox, Arc::clone(&metrics), tasks.clone()));
+    Ok(Backend { executor, doors, tasks, behind, worker, listeners, follower, reconciler, metrics, housekeeper })
+}
+
+/// How much may be executed.
+fn executions(config: &Config) -> execution::Limits {
+    execution::Limits {
         response_bytes: config.cache.response_bytes,
         executions: config.limits.max_concurrent_executions,
         patience: Duration::from_secs(config.server.request_timeout_seconds),
-    };
-    let executor = Executor::new(services, limits, counters);
-    let doors = Arc::new(Doors::new(inbox, Arc::clone(&metrics), tasks.clone()));
-    Ok(Backend { executor, doors, tasks, behind, worker, listeners, follower, metrics, housekeeper })
+    }
 }
 
 /// The way to the providers.
@@ -266,6 +272,9 @@ impl Backend {
         }
         if let Some(follower) = self.follower.take() {
             self.behind.tasks().spawn(follower.run(stop.clone()));
+        }
+        if let Some(reconciler) = self.reconciler.take() {
+            self.behind.tasks().spawn(reconciler.run(stop.clone()));
         }
         let (services, metrics) = (Arc::clone(self.executor.services()), Arc::clone(&self.metrics));
         let housekeeper = self.housekeeper.clone();

@@ -10,6 +10,7 @@ use mullion_resolvers::{
     listen::Ear,
     live::{End, Frame, Item, Mark},
     provider::WebhookRequest,
+    reconcile::Hears,
     secret::Secret,
     upstream::{CallReport, CircuitState, Observer, QuotaReading},
     webhook::{Inbox, worker::Outcome},
@@ -313,6 +314,20 @@ impl Observer for Counters {
             CircuitState::Open => 2,
         };
         self.metrics.circuit_state.get_or_create(&labels(provider, "", integration)).set(value);
+    }
+}
+
+impl Hears for Counters {
+    fn round(&self, provider: &str, result: &'static str) {
+        self.metrics.reconcile.round(provider, result);
+    }
+
+    fn recovered(&self, provider: &str, deliveries: usize) {
+        self.metrics.reconcile.recovered(provider, deliveries);
+    }
+
+    fn repaired(&self, provider: &str, result: &'static str) {
+        self.metrics.reconcile.repaired(provider, result);
     }
 }
 

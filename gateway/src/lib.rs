@@ -16,6 +16,7 @@ mod housekeeping;
 pub mod http;
 pub mod lifecycle;
 mod listen;
+mod reconciling;
 pub mod seed;
 mod stand_in_socket;
 pub mod stand_ins;

@@ -21,6 +21,7 @@ mod m0013_create_widget;
 mod m0014_create_setting;
 mod m0015_add_lanes_to_delivery;
 mod m0016_create_event_socket;
+mod m0017_create_catch_up;
 mod m0018_create_claim;
 mod m0019_create_quota;
 mod m0020_create_presence;
@@ -50,6 +51,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0014_create_setting::Migration),
             Box::new(m0015_add_lanes_to_delivery::Migration),
             Box::new(m0016_create_event_socket::Migration),
+            Box::new(m0017_create_catch_up::Migration),
             Box::new(m0018_create_claim::Migration),
             Box::new(m0019_create_quota::Migration),
             Box::new(m0020_create_presence::Migration),

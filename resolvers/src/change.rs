@@ -130,6 +130,8 @@ pub struct ActivityDraft {
     pub occurred_at: DateTime<Utc>,
     /// The repositories, channels, projects it belongs to: what `containerIds` filters by.
     pub containers: Vec<NodeRef>,
+    /// What makes it the same when it is heard of in another way: people are told once. `None`: its delivery is told apart by its id.
+    pub key: Option<String>,
 }
 
 /// What a delivery was interpreted into. Interpretation is pure and total: no payload is an error.

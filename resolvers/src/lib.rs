@@ -15,6 +15,8 @@ pub mod live;
 pub mod loaders;
 pub mod provider;
 pub mod providers;
+pub mod reconcile;
+pub mod recovery;
 pub mod sandbox;
 pub mod secret;
 mod signature;

@@ -15,6 +15,7 @@ use mullion_schema::{
 use crate::{
     change::{Interpretation, ListRef, NodeRef, NodeWrite},
     listen::Listening,
+    recovery::{CaughtUp, Known, Since, WebhookCondition},
     secret::Secret,
     upstream::{Connection, UpstreamError},
 };
@@ -315,6 +316,26 @@ pub trait Provider: Send + Sync + fmt::Debug {
     /// Whether the secret of its webhooks is ours to choose, so that one is generated where none is given.
     fn generates_secret(&self) -> bool {
         !self.secret_by_handshake()
+    }
+
+    /// Looks at a webhook that `register_webhook` made, which is to send to `target`. `None`: the provider cannot tell.
+    async fn inspect_webhook(
+        &self,
+        _api: &Connection,
+        _external_id: &str,
+        _target: &url::Url,
+    ) -> Option<Result<WebhookCondition, UpstreamError>> {
+        None
+    }
+
+    /// Brings what happened in a container since it was last asked for and was not delivered, from the provider's own log of it.
+    async fn catch_up(
+        &self,
+        _api: &Connection,
+        _since: Since<'_>,
+        _known: &dyn Known,
+    ) -> Result<CaughtUp, UpstreamError> {
+        Ok(CaughtUp::default())
     }
 
     /// A filter of a container's work-item list (`issues`, `tasks`) that asks for open items only or all; see `work` in `engine`.

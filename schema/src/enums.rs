@@ -201,6 +201,17 @@ graph_enum! {
     }
 }
 graph_enum! {
+    /// How an integration's webhooks do.
+    WebhookState {
+        /// They arrive, or the provider says that they would: changes are seen at once.
+        Live,
+        /// There are webhooks, and nothing came for a long time: the provider is asked often.
+        Silent,
+        /// There are none: the provider is asked often.
+        Polling,
+    }
+}
+graph_enum! {
     /// What a widget can say of itself.
     WidgetState {
         /// It shows current data.

@@ -132,7 +132,13 @@ describe('the sandboxed Asana', () => {
       assert.ok(events.some((event) => event.resource.gid === result.task && event.action === 'changed'));
       assert.ok((await api.Events.getEvents(project.gid, { sync })).data.length > 0);
       assert.ok((await api.Webhooks.getWebhooks(workspace.gid, {})).data.some(({ gid }) => gid === hook.gid));
-      await api.Webhooks.deleteWebhook(hook.gid);
+      await sandbox.act('asana', 'disable_webhook', { project: project.gid });
+      assert.equal((await api.Webhooks.getWebhook(hook.gid, {})).data.active, false);
+      const sent = receiver.requests.length;
+      await sandbox.act('asana', 'create_task', { project: project.gid, name: 'Not told' });
+      assert.equal(receiver.requests.length, sent);
+      await sandbox.act('asana', 'delete_webhook', { project: project.gid });
+      await refused(api.Webhooks.getWebhook(hook.gid, {}), 404, /./);
     } finally {
       await receiver.stop();
     }

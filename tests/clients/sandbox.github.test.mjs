@@ -163,6 +163,20 @@ describe('the sandboxed GitHub', () => {
       await octokit.rest.repos.pingWebhook({ ...repo, hook_id: hook.id });
       const { data: deliveries } = await octokit.rest.repos.listWebhookDeliveries({ ...repo, hook_id: hook.id });
       assert.ok(deliveries.length >= 3);
+      // The log has no numbered pages; the client finds its way by the cursors.
+      const paged = await octokit.paginate(octokit.rest.repos.listWebhookDeliveries, { ...repo, hook_id: hook.id, per_page: 1 });
+      assert.deepEqual(paged.map(({ id }) => id), deliveries.map(({ id }) => id));
+      const opened = deliveries.find(({ event, action }) => event === 'issues' && action === 'opened');
+      const { data: whole } = await octokit.rest.repos.getWebhookDelivery({ ...repo, hook_id: hook.id, delivery_id: opened.id });
+      assert.deepEqual([whole.guid, whole.request.payload.issue.title], [opened.guid, title]);
+      await sandbox.fault({ provider: 'github', kind: 'drop' });
+      await octokit.rest.repos.redeliverWebhookDelivery({ ...repo, hook_id: hook.id, delivery_id: opened.id });
+      await sandbox.clearFaults();
+      const { data: [again] } = await octokit.rest.repos.listWebhookDeliveries({ ...repo, hook_id: hook.id, per_page: 1 });
+      assert.deepEqual([again.guid, again.redelivery, again.id === opened.id], [opened.guid, true, false], 'another attempt of the same, though it is lost');
+      await sandbox.act('github', 'disable_webhook', { repository: 'acme/web' });
+      assert.equal((await octokit.rest.repos.getWebhook({ ...repo, hook_id: hook.id })).data.active, false);
+      assert.equal((await octokit.rest.repos.updateWebhook({ ...repo, hook_id: hook.id, active: true })).data.active, true);
       await octokit.rest.repos.deleteWebhook({ ...repo, hook_id: hook.id });
       await assert.rejects(octokit.rest.repos.getWebhook({ ...repo, hook_id: hook.id }), (error) => error.status === 404);
     } finally {

@@ -4,6 +4,7 @@ pub mod cache;
 pub mod database;
 pub mod limits;
 pub mod live;
+pub mod reconcile;
 pub mod replicas;
 pub mod sandbox;
 pub mod section;
@@ -23,8 +24,8 @@ use serde::{Deserialize, Serialize};
 
 use self::section::SectionDoc;
 pub use self::{
-    cache::Cache, database::Database, limits::Limits, live::Live, replicas::Replicas, sandbox::Sandbox,
-    security::Security, server::Server, telemetry::Telemetry, upstream::Upstream, validate::Mode,
+    cache::Cache, database::Database, limits::Limits, live::Live, reconcile::Reconcile, replicas::Replicas,
+    sandbox::Sandbox, security::Security, server::Server, telemetry::Telemetry, upstream::Upstream, validate::Mode,
     validate::encryption_key, webhooks::Webhooks,
 };
 
@@ -44,6 +45,8 @@ pub struct Config {
     pub live: Live,
     /// `[webhooks]`
     pub webhooks: Webhooks,
+    /// `[reconcile]`
+    pub reconcile: Reconcile,
     /// `[upstream]`
     pub upstream: Upstream,
     /// `[cache]`
@@ -86,6 +89,7 @@ impl Config {
             Limits::describe(),
             Live::describe(),
             Webhooks::describe(),
+            Reconcile::describe(),
             Upstream::describe(),
             Cache::describe(),
             Replicas::describe(),

@@ -109,6 +109,11 @@ impl Config {
             ("webhooks.max_attempts", u64::from(self.webhooks.max_attempts)),
             ("webhooks.workers", self.webhooks.workers as u64),
             ("webhooks.retention_days", self.webhooks.retention_days),
+            ("reconcile.live_seconds", self.reconcile.live_seconds),
+            ("reconcile.silent_seconds", self.reconcile.silent_seconds),
+            ("reconcile.polling_seconds", self.reconcile.polling_seconds),
+            ("reconcile.silent_after_seconds", self.reconcile.silent_after_seconds),
+            ("reconcile.max_calls", self.reconcile.max_calls as u64),
             ("upstream.timeout_seconds", self.upstream.timeout_seconds),
             ("database.max_connections", u64::from(self.database.max_connections)),
         ];

@@ -13,7 +13,7 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-use super::live::LiveMetrics;
+use super::{live::LiveMetrics, reconcile::ReconcileMetrics};
 
 /// A delivery, by what came of it: one of [`DELIVERY_RESULTS`].
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -161,6 +161,8 @@ pub struct Metrics {
     pub request_latency: Family<RequestLabels, Histogram>,
     /// Sockets, subscriptions and their limits.
     pub live: LiveMetrics,
+    /// What webhooks did not tell.
+    pub reconcile: ReconcileMetrics,
     registry: Registry,
 }
 
@@ -189,6 +191,7 @@ impl Default for Metrics {
             cache: Family::default(),
             request_latency: Family::new_with_constructor(latency),
             live: LiveMetrics::default(),
+            reconcile: ReconcileMetrics::default(),
             registry: Registry::with_prefix("mullion"),
         };
         metrics.register();
@@ -218,6 +221,7 @@ impl Metrics {
         let requests = "How long requests take";
         registry.register_with_unit("request", requests, Unit::Seconds, self.request_latency.clone());
         self.live.register(registry);
+        self.reconcile.register(registry);
     }
 
     /// Metrics whose series are there from the start, at zero: a counter that appears with its first event hides that event from
@@ -229,6 +233,7 @@ impl Metrics {
                 let labels = DeliveryLabels { provider: provider.to_owned(), result: result.to_owned() };
                 drop(metrics.deliveries.get_or_create(&labels));
             }
+            metrics.reconcile.begin(provider);
             for result in CALL_RESULTS {
                 let labels = CallLabels { provider: provider.to_owned(), result: result.to_owned() };
                 drop(metrics.provider_calls.get_or_create(&labels));

@@ -2,6 +2,7 @@
 
 pub mod live;
 pub mod metrics;
+pub mod reconcile;
 
 use std::io::IsTerminal;
 

@@ -242,6 +242,8 @@ impl Accounts for AccountsAnswer {
     }
 
     async fn health(&self, id: &IntegrationId) -> Result<HealthView, PortError> {
+        // It is of this moment: nothing tells when it is another.
+        self.scope.note_stale();
         let row = self.row(id).await?.ok_or_else(|| PortError::not_found("the integration"))?;
         let transport = self.services.connector.transport(id);
         let reading = transport.as_ref().map(|transport| transport.health()).unwrap_or_default();
@@ -253,6 +255,9 @@ impl Accounts for AccountsAnswer {
             (_, Some(rate)) if rate < DEGRADED_BELOW => HealthState::Degraded,
             (_, Some(_)) => HealthState::Healthy,
         };
+        let pulse = self.services.database.pulses(std::slice::from_ref(id)).await.map_err(internal)?.remove(id);
+        let rules = self.services.connector.pulse_rules();
+        let webhook_state = rules.state(&pulse.unwrap_or_default(), self.services.clock.now());
         let socket = self.services.database.event_socket(&self.scope.tenant, id).await.map_err(internal)?;
         let failed = socket.as_ref().is_some_and(|socket| socket.state == SocketState::Failed);
         let state = if failed && state != HealthState::Down { HealthState::Degraded } else { state };
@@ -265,6 +270,7 @@ impl Accounts for AccountsAnswer {
             latency_p95_ms: reading.p95.map(|latency| latency.as_secs_f64() * 1000.0),
             last_error: reading.last_error.or(row.last_error.map(|(message, _)| message)),
             last_delivery_at: row.last_delivery_at,
+            webhook_state,
             circuit: match circuit {
                 upstream::CircuitState::Closed => CircuitState::Closed,
                 upstream::CircuitState::HalfOpen => CircuitState::HalfOpen,

@@ -163,6 +163,29 @@ impl Endpoints for Services {
 }
 
 impl Services {
+    /// Registers a container's webhook anew, because the provider disabled or deleted the one that was registered.
+    pub(crate) async fn repair_webhook(&self, integration: &Integration, container: NodeRef) -> Result<(), PortError> {
+        let row = self.database.integration(&integration.tenant, &integration.id).await.map_err(internal)?;
+        let row = row.ok_or_else(|| PortError::not_found("the integration"))?;
+        self.register(integration, &row, std::slice::from_ref(&container)).await.map(drop)
+    }
+
+    /// Where a provider is to send the deliveries of an endpoint; `None`: it cannot reach us.
+    pub(crate) fn webhook_target(&self, endpoint: &Endpoint) -> Option<Url> {
+        self.webhook_url(&endpoint.provider, &endpoint.path)
+    }
+
+    /// Where the deliveries of a container come in: at an endpoint of its own, or at the integration's.
+    pub(crate) fn endpoint_for<'a>(
+        integration: &Integration,
+        endpoints: &'a [Endpoint],
+        container: &str,
+    ) -> Option<&'a Endpoint> {
+        let own = endpoints.iter().find(|endpoint| endpoint.draft.container.as_deref() == Some(container));
+        let default = || endpoints.iter().find(|endpoint| endpoint.draft.container.is_none());
+        own.filter(|_| integration.provider.secret_by_handshake()).or_else(default)
+    }
+
     /// Each such webhook has an endpoint of its own, whose secret comes by a handshake while the creating call is open.
     async fn register_by_handshake(&self, integration: &Integration, container: &NodeRef) -> Result<(), PortError> {
         let draft = EndpointDraft {

@@ -17,10 +17,14 @@ use url::Url;
 use super::{Providers, accounts_socket::SOCKET_TOKEN};
 use crate::{
     clock::Clock,
-    engine::{directory::Connect, integrations::Integration, internal},
+    engine::{
+        directory::Connect,
+        integrations::{Integration, PulseRules},
+        internal,
+    },
     provider::Provider,
     secret::Secret,
-    store::{self, Database, StoreError, integration::IntegrationStatus},
+    store::{self, Database, StoreError, catch_up::Pulse, integration::IntegrationStatus},
     upstream::{Connection, HttpTransport, TokenSource, Upstream, UpstreamError, UpstreamErrorKind},
     vault::{Place, Vault},
 };
@@ -32,6 +36,7 @@ pub struct Connector {
     providers: Arc<Providers>,
     upstream: Upstream,
     clock: Arc<dyn Clock>,
+    rules: PulseRules,
     transports: Mutex<HashMap<IntegrationId, (Url, Arc<HttpTransport>)>>,
 }
 
@@ -42,9 +47,14 @@ impl Connector {
         vault: Vault,
         providers: Arc<Providers>,
         upstream: Upstream,
-        clock: Arc<dyn Clock>,
+        (clock, rules): (Arc<dyn Clock>, PulseRules),
     ) -> Self {
-        Self { database, vault, providers, upstream, clock, transports: Mutex::default() }
+        Self { database, vault, providers, upstream, clock, rules, transports: Mutex::default() }
+    }
+
+    /// What is made of the integrations' pulses.
+    pub fn pulse_rules(&self) -> PulseRules {
+        self.rules
     }
 
     /// The transport of an integration, where it was used since the start: its health and circuit.
@@ -126,7 +136,7 @@ impl Connector {
         }
     }
 
-    fn integration(&self, row: &store::integration::Integration) -> Option<Integration> {
+    fn integration(&self, row: &store::integration::Integration, pulse: Pulse) -> Option<Integration> {
         let provider = Arc::clone(self.providers.get(row.provider.as_str())?);
         let base_url = self.base_url(row)?;
         let transport = self.transport_for(provider.descriptor().key, (&row.tenant, &row.id), &base_url);
@@ -137,7 +147,8 @@ impl Connector {
             connection: self.connection(row, base_url, transport),
             user: row.draft.account_user.clone(),
             refused: AtomicBool::new(row.draft.status == IntegrationStatus::NeedsReconnect),
-            last_delivery_at: Mutex::new(row.last_delivery_at),
+            pulse: Mutex::new(pulse),
+            rules: self.rules,
         })
     }
 }
@@ -145,8 +156,9 @@ impl Connector {
 #[async_trait]
 impl Connect for Connector {
     async fn connect(&self, tenant: &TenantId, id: &IntegrationId) -> Result<Option<Arc<Integration>>, PortError> {
-        let row = self.database.integration(tenant, id).await.map_err(internal)?;
-        Ok(row.and_then(|row| self.integration(&row)).map(Arc::new))
+        let Some(row) = self.database.integration(tenant, id).await.map_err(internal)? else { return Ok(None) };
+        let pulse = self.database.pulses(std::slice::from_ref(id)).await.map_err(internal)?.remove(id);
+        Ok(self.integration(&row, pulse.unwrap_or_default()).map(Arc::new))
     }
 
     async fn ids(&self, tenant: &TenantId) -> Result<Vec<IntegrationId>, PortError> {
@@ -218,7 +230,7 @@ mod tests {
     use super::Connector;
     use crate::{
         clock::FixedClock,
-        engine::{directory::Connect as _, port_error},
+        engine::{directory::Connect as _, integrations::PulseRules, port_error},
         store::{
             Database, OpenOptions,
             integration::{IntegrationDraft, IntegrationStage, IntegrationStatus},
@@ -266,7 +278,8 @@ mod tests {
             Arc::new(NoObserver),
             Jitter::fixed(0.0),
         );
-        let connector = Connector::new(database, vault(), Arc::new(providers), upstream, clock);
+        let connector =
+            Connector::new(database, vault(), Arc::new(providers), upstream, (clock, PulseRules::default()));
         let integration = connector.connect(&tenant, &id).await.expect("no failure").expect("an integration");
         let request = UpstreamRequest::get(integration.connection.base_url.clone(), "core");
         let error = integration.connection.send(request).await.expect_err("no token");

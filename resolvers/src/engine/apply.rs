@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use futures::{FutureExt as _, future::BoxFuture};
 use mullion_schema::id::{NodeKey, TenantId};
 
@@ -13,7 +14,7 @@ use super::{
 };
 use crate::{
     change::Change,
-    provider::FetchWant,
+    provider::{FetchWant, Fetched},
     store::{
         StoreError,
         apply::{Applied, Batch, Source},
@@ -59,6 +60,16 @@ impl Applier {
             self.shelf.cache().put(tenant, &node.key, applied.head, Some(Arc::new(node.clone())));
         }
         Ok(applied)
+    }
+
+    /// Writes what was fetched although nobody asked for it just now.
+    pub(crate) async fn take_in(
+        &self,
+        integration: &Arc<Integration>,
+        sent_at: DateTime<Utc>,
+        fetched: Vec<(FetchWant, Fetched)>,
+    ) -> Result<(), UpstreamError> {
+        self.absorb(Arc::clone(integration), Absorbed { sent_at, fetched }).await
     }
 
     /// Announces changes that are in the stream: outdates what was read before, wakes who watches.

@@ -1,9 +1,8 @@
 //! The directory of integrations: rows made ready for use, and kept until they change.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, hash::BuildHasher as _, sync::Arc};
 
 use async_trait::async_trait;
-use chrono::{DateTime, Utc};
 use foldhash::fast::RandomState;
 use mullion_schema::{
     error::PortError,
@@ -33,12 +32,18 @@ pub struct Directory {
     shelf: Arc<Shelf>,
     epochs: Arc<Epochs>,
     known: RwLock<HashMap<(TenantId, IntegrationId), Known, RandomState>>,
+    /// One at a time makes an integration ready; whoever else wants it waits for that, and not for most others.
+    connecting: Vec<tokio::sync::Mutex<()>>,
 }
+
+/// Integrations that may be made ready at the same time.
+const AT_A_TIME: usize = 64;
 
 impl Directory {
     /// An empty directory.
     pub fn new(connect: Arc<dyn Connect>, shelf: Arc<Shelf>, epochs: Arc<Epochs>) -> Self {
-        Self { connect, shelf, epochs, known: RwLock::default() }
+        let connecting = (0..AT_A_TIME).map(|_| tokio::sync::Mutex::default()).collect();
+        Self { connect, shelf, epochs, known: RwLock::default(), connecting }
     }
 
     /// One integration, if it is ready for use.
@@ -53,8 +58,16 @@ impl Directory {
         if let Some(integration) = self.at_hand(tenant, id) {
             return Ok(Some(integration));
         }
-        let noted = self.shelf.head(tenant).await?;
         let name = (tenant.clone(), id.clone());
+        let turn = usize::try_from(self.known.read().hasher().hash_one(&name)).unwrap_or_default() % AT_A_TIME;
+        let _turn = match self.connecting.get(turn) {
+            Some(turn) => Some(turn.lock().await),
+            None => None,
+        };
+        if let Some(integration) = self.at_hand(tenant, id) {
+            return Ok(Some(integration));
+        }
+        let noted = self.shelf.head(tenant).await?;
         let Some(integration) = self.connect.connect(tenant, id).await? else {
             self.known.write().remove(&name);
             return Ok(None);
@@ -64,12 +77,9 @@ impl Directory {
         Ok(Some(integration))
     }
 
-    /// A delivery for an integration came in, here or at another process.
-    pub fn heard(&self, tenant: &TenantId, id: &IntegrationId, at: DateTime<Utc>) {
-        if let Some((_, _, integration)) = self.known.read().get(&(tenant.clone(), id.clone())) {
-            let mut latest = integration.last_delivery_at.lock();
-            *latest = Some(latest.map_or(at, |known| known.max(at)));
-        }
+    /// All that are ready for use at the moment.
+    pub fn ready(&self) -> Vec<Arc<Integration>> {
+        self.known.read().values().map(|(_, _, integration)| Arc::clone(integration)).collect()
     }
 
     /// All integrations of a tenant.

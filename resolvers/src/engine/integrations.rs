@@ -4,6 +4,7 @@ use std::sync::{Arc, atomic::AtomicBool};
 
 use chrono::{DateTime, Duration, Utc};
 use mullion_schema::{
+    enums::WebhookState,
     id::{IntegrationId, TenantId},
     ports::List,
 };
@@ -11,11 +12,10 @@ use parking_lot::Mutex;
 
 use crate::{
     provider::{Keeping, Provider},
+    store::catch_up::Pulse,
     upstream::Connection,
 };
 
-/// While a delivery is not older than this, webhooks count as alive and cached values as current.
-const WEBHOOKS_ALIVE: Duration = Duration::hours(1);
 /// How long values are trusted while webhooks are alive: until an event says otherwise, but not for ever.
 const TRUST_LIVE: Duration = Duration::hours(6);
 /// How long values are trusted while webhooks are silent.
@@ -36,14 +36,62 @@ pub struct Integration {
     pub user: Option<String>,
     /// Whether the provider refused the token when it was last used.
     pub refused: AtomicBool,
-    /// When a webhook last came in.
-    pub last_delivery_at: Mutex<Option<DateTime<Utc>>>,
+    /// How its webhooks do, as it was last read.
+    pub pulse: Mutex<Pulse>,
+    /// What that means.
+    pub rules: PulseRules,
+}
+
+/// What is made of an integration's [`Pulse`].
+#[derive(Debug, Clone, Copy)]
+pub struct PulseRules {
+    /// While a sign of life of its webhooks is not older than this, they count as alive.
+    pub silent_after: Duration,
+    /// So long after it was caught up without leaving anything out, nothing has to be read again by itself.
+    pub covered_for: Duration,
+}
+
+impl Default for PulseRules {
+    fn default() -> Self {
+        Self { silent_after: Duration::hours(1), covered_for: Duration::minutes(4) }
+    }
+}
+
+impl PulseRules {
+    /// How webhooks do: the one definition of it.
+    pub fn state(&self, pulse: &Pulse, now: DateTime<Utc>) -> WebhookState {
+        let sign_of_life = pulse.last_delivery_at.max(pulse.proven_at);
+        match sign_of_life {
+            _ if pulse.listening => WebhookState::Live,
+            Some(at) if now - at < self.silent_after => WebhookState::Live,
+            None if !pulse.registered => WebhookState::Polling,
+            _ => WebhookState::Silent,
+        }
+    }
 }
 
 impl Integration {
     /// How old a value may be and still be served without asking the provider.
     pub fn trust(&self, now: DateTime<Utc>) -> Duration {
-        if self.webhooks_alive(now) { TRUST_LIVE } else { TRUST_SILENT }
+        let pulse = *self.pulse.lock();
+        let trust = if self.rules.state(&pulse, now) == WebhookState::Live { TRUST_LIVE } else { TRUST_SILENT };
+        // What was read before something may have been missed is not trusted at all.
+        pulse.suspect_at.map_or(trust, |at| trust.min(now - at))
+    }
+
+    /// A webhook came in.
+    pub fn heard(&self, at: DateTime<Utc>) {
+        let mut pulse = self.pulse.lock();
+        pulse.last_delivery_at = pulse.last_delivery_at.max(Some(at));
+    }
+
+    /// Takes in what the database has, which other processes write too. Whether something may have been missed since the last time.
+    pub fn take_pulse(&self, read: Pulse) -> bool {
+        let mut pulse = self.pulse.lock();
+        let suspect = read.suspect_at > pulse.suspect_at;
+        let heard = pulse.last_delivery_at.max(read.last_delivery_at);
+        *pulse = Pulse { last_delivery_at: heard, ..read };
+        suspect
     }
 
     /// How the provider has a list of it kept.
@@ -54,8 +102,37 @@ impl Integration {
         known.next().map_or(Keeping::Opaque, |known| known.keeping)
     }
 
-    /// Whether a webhook came in recently.
-    pub fn webhooks_alive(&self, now: DateTime<Utc>) -> bool {
-        self.last_delivery_at.lock().is_some_and(|at| now - at < WEBHOOKS_ALIVE)
+    /// Whether what is watched of it has to be read again now and then: no webhooks tell of changes, and no log of the provider.
+    pub fn is_silent(&self, now: DateTime<Utc>) -> bool {
+        let pulse = *self.pulse.lock();
+        let covered = pulse.covered_at.is_some_and(|at| now - at < self.rules.covered_for);
+        self.rules.state(&pulse, now) != WebhookState::Live && !covered
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::{DateTime, Duration};
+    use mullion_schema::enums::WebhookState::{Live, Polling, Silent};
+
+    use super::PulseRules;
+    use crate::store::catch_up::Pulse;
+
+    #[test]
+    fn webhooks_live_while_something_shows_it_and_are_silent_only_where_there_are_some() {
+        let at = |minutes: i64| DateTime::from_timestamp(minutes * 60, 0);
+        let now = DateTime::UNIX_EPOCH + Duration::minutes(100);
+        let none = Pulse::default();
+        for (pulse, state) in [
+            (none, Polling),
+            (Pulse { registered: true, ..none }, Silent),
+            (Pulse { registered: true, listening: true, ..none }, Live),
+            (Pulse { last_delivery_at: at(41), ..none }, Live),
+            (Pulse { last_delivery_at: at(40), ..none }, Silent),
+            (Pulse { last_delivery_at: at(1), proven_at: at(99), registered: true, ..none }, Live),
+            (Pulse { suspect_at: at(100), caught_up_at: at(100), covered_at: at(100), ..none }, Polling),
+        ] {
+            assert_eq!(PulseRules::default().state(&pulse, now), state, "{pulse:?}");
+        }
     }
 }

@@ -130,7 +130,7 @@ impl Run for LiveRun {
         let ids: HashSet<&str> = tags.iter().filter_map(Tag::integration).collect();
         for id in ids {
             if let Ok(Some(integration)) = services.engine.directory().get(self.tenant(), &id.into()).await
-                && !integration.webhooks_alive(now)
+                && integration.is_silent(now)
             {
                 return true;
             }

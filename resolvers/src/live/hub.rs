@@ -3,7 +3,11 @@
 use std::{collections::HashMap, sync::Arc};
 
 use futures::StreamExt as _;
-use mullion_schema::{enums::UpdateReason, id::TenantId, ports::LivePlan};
+use mullion_schema::{
+    enums::UpdateReason,
+    id::{IntegrationId, TenantId},
+    ports::LivePlan,
+};
 use parking_lot::Mutex;
 
 use super::{
@@ -90,6 +94,29 @@ impl LiveHub {
             feeds.wake();
         }
         state.published.insert(tenant.clone(), position);
+    }
+
+    /// The integrations that live operations draw on, and how many tags of each.
+    pub fn watched(&self) -> Vec<((TenantId, IntegrationId), usize)> {
+        self.state.lock().index.integrations().map(|(whose, count)| (whose.clone(), count)).collect()
+    }
+
+    /// The tenants whose activities are followed.
+    pub fn followed(&self) -> Vec<TenantId> {
+        self.state.lock().feeds.keys().cloned().collect()
+    }
+
+    /// The tags of an integration that live operations draw on.
+    pub fn tags_of(&self, tenant: &TenantId, integration: &IntegrationId) -> Vec<Tag> {
+        self.state.lock().index.of_integration(tenant, integration)
+    }
+
+    /// Something of an integration may have been missed: what is watched of it is read again.
+    pub fn reread(&self, tenant: &TenantId, integration: &IntegrationId) {
+        let state = self.state.lock();
+        for operation in state.operations.values().filter(|operation| operation.run.tenant() == tenant) {
+            operation.mark_of(integration);
+        }
     }
 
     /// Starts a subscription.

@@ -2,6 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
+use mullion_schema::id::{IntegrationId, TenantId};
+
 use crate::tag::Tag;
 
 /// A slot of an operation: its number in the hub, and the slot's number in it.
@@ -11,6 +13,8 @@ pub(super) type Watcher = (u64, u32);
 #[derive(Debug, Default)]
 pub(super) struct TagIndex {
     watchers: HashMap<Tag, HashSet<Watcher>>,
+    /// How many tags of each integration are watched, by tenant and integration.
+    integrations: HashMap<(TenantId, IntegrationId), usize>,
 }
 
 impl TagIndex {
@@ -21,18 +25,51 @@ impl TagIndex {
                 watchers.remove(&watcher);
                 if watchers.is_empty() {
                     self.watchers.remove(tag);
+                    self.count_out(tag);
                 }
             }
         }
         for tag in after.difference(before) {
-            self.watchers.entry(tag.clone()).or_default().insert(watcher);
+            let watchers = self.watchers.entry(tag.clone()).or_default();
+            if watchers.is_empty()
+                && let Some(whose) = whose(tag)
+            {
+                *self.integrations.entry(whose).or_default() += 1;
+            }
+            watchers.insert(watcher);
         }
+    }
+
+    fn count_out(&mut self, tag: &Tag) {
+        let Some(whose) = whose(tag) else { return };
+        if let Some(count) = self.integrations.get_mut(&whose) {
+            *count -= 1;
+            if *count == 0 {
+                self.integrations.remove(&whose);
+            }
+        }
+    }
+
+    /// The integrations of which something is watched, and how many tags of each.
+    pub(super) fn integrations(&self) -> impl Iterator<Item = (&(TenantId, IntegrationId), usize)> {
+        self.integrations.iter().map(|(whose, count)| (whose, *count))
+    }
+
+    /// The tags of an integration that are watched. All tags are looked at: not for what happens often.
+    pub(super) fn of_integration(&self, tenant: &TenantId, id: &IntegrationId) -> Vec<Tag> {
+        let begin = format!("{tenant}/{id}/");
+        self.watchers.keys().filter(|tag| tag.as_str().starts_with(&begin)).cloned().collect()
     }
 
     /// Everyone who watches one of these tags, each once.
     pub(super) fn watching<'a>(&self, tags: impl IntoIterator<Item = &'a Tag>) -> HashSet<Watcher> {
         tags.into_iter().filter_map(|tag| self.watchers.get(tag)).flatten().copied().collect()
     }
+}
+
+fn whose(tag: &Tag) -> Option<(TenantId, IntegrationId)> {
+    let (tenant, _) = tag.as_str().split_once('/')?;
+    Some((tenant.into(), tag.integration()?.into()))
 }
 
 #[cfg(test)]

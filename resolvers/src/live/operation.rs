@@ -9,7 +9,7 @@ use std::{
 use futures::future::join_all;
 use mullion_schema::{
     enums::UpdateReason,
-    id::{DashboardId, WidgetId},
+    id::{DashboardId, IntegrationId, WidgetId},
     ports::{ActivityView, LiveInput, WatchedId},
 };
 use parking_lot::Mutex;
@@ -126,6 +126,17 @@ impl Operation {
         state.structure_dirty = true;
         for slot in state.slots.iter_mut().filter(|slot| !slot.removed) {
             slot.dirt.get_or_insert_default().add(UpdateReason::Changed, None);
+        }
+        drop(state);
+        self.wake.notify_one();
+    }
+
+    /// Marks what draws on an integration, to be read again.
+    pub(super) fn mark_of(&self, integration: &IntegrationId) {
+        let mut state = self.state.lock();
+        let draws = |slot: &&mut Slot| slot.tags.iter().any(|tag| tag.integration() == Some(integration.as_str()));
+        for slot in state.slots.iter_mut().filter(draws) {
+            slot.dirt.get_or_insert_default().reread = true;
         }
         drop(state);
         self.wake.notify_one();

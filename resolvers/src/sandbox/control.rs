@@ -22,7 +22,11 @@ const ENDPOINTS: &[(&str, &str, &str)] = &[
     ("GET", "/_sandbox/stats", "how often which API path was called"),
     ("POST", "/_sandbox/stats/reset", "counts from 0 again"),
     ("GET", "/_sandbox/faults", "the faults in force"),
-    ("POST", "/_sandbox/faults", "adds a fault: {provider, kind, path?, times?, latencyMs?, retryAfter?}"),
+    (
+        "POST",
+        "/_sandbox/faults",
+        "adds a fault: {provider, kind, path?, times?, latencyMs?, retryAfter?}; the kind `drop` loses webhooks",
+    ),
     ("DELETE", "/_sandbox/faults", "ends all faults (also POST /_sandbox/faults/reset)"),
     ("GET", "/_sandbox/deliveries", "the last 200 webhooks that were sent"),
     (

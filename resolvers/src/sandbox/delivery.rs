@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::OutgoingWebhook;
+use super::{OutgoingWebhook, faults::Faults};
 use crate::clock::Clock;
 
 /// How many sent webhooks `GET /_sandbox/deliveries` remembers.
@@ -115,6 +115,8 @@ pub struct Sender {
     pub clock: Arc<dyn Clock>,
     /// Remembers.
     pub log: Arc<DeliveryLog>,
+    /// Loses some on their way.
+    pub faults: Arc<Faults>,
 }
 
 /// One provider's webhooks, waiting to be sent. Its task ends when it is dropped or the token is cancelled; what waits then is lost.
@@ -167,7 +169,8 @@ impl Sender {
             tokio::time::sleep(job.pause).await;
         }
         let url = job.webhook.url.clone();
-        let status = self.courier.post(job.webhook).await.map(|(status, _)| status);
+        let lost = self.faults.loses(provider, &url);
+        let status = if lost { None } else { self.courier.post(job.webhook).await.map(|(status, _)| status) };
         let delivery = Delivery { provider, url, status, at: self.clock.now() };
         self.log.push(delivery.clone());
         // Only `?wait=true` listens.

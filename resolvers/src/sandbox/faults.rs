@@ -29,6 +29,8 @@ pub enum FaultKind {
     Timeout,
     /// Refuses the token.
     Unauthorized,
+    /// Loses webhooks on their way; calls are answered as ever. `path` is then looked for in "POST" and the target's URL.
+    Drop,
 }
 
 /// The body of `POST /_sandbox/faults`.
@@ -100,6 +102,13 @@ impl FaultInput {
         Ok(())
     }
 
+    /// Counts one hit; whether there are more to come.
+    fn goes_on(&mut self) -> bool {
+        let Some(left) = &mut self.times else { return true };
+        *left = left.saturating_sub(1);
+        *left > 0
+    }
+
     fn hits(&self, provider: &str, call: &str) -> bool {
         self.provider == provider && self.path.as_deref().is_none_or(|path| call.contains(path))
     }
@@ -137,20 +146,29 @@ impl Faults {
         self.state.lock().faults.retain_mut(|fault| {
             let input = &mut fault.input;
             let latency = input.kind == FaultKind::Latency;
-            if !input.hits(provider, &call) || (decided && !latency) {
+            if input.kind == FaultKind::Drop || !input.hits(provider, &call) || (decided && !latency) {
                 return true;
             }
             decided |= !latency;
             effect.add(input);
-            match &mut input.times {
-                None => true,
-                Some(left) => {
-                    *left = left.saturating_sub(1);
-                    *left > 0
-                }
-            }
+            input.goes_on()
         });
         effect
+    }
+
+    /// Whether a webhook is lost on its way.
+    pub fn loses(&self, provider: &str, url: &str) -> bool {
+        let sending = format!("POST {url}");
+        let mut lost = false;
+        self.state.lock().faults.retain_mut(|fault| {
+            let input = &mut fault.input;
+            if lost || input.kind != FaultKind::Drop || !input.hits(provider, &sending) {
+                return true;
+            }
+            lost = true;
+            input.goes_on()
+        });
+        lost
     }
 }
 
@@ -159,7 +177,7 @@ impl Effect {
         let wait = |default| Duration::from_millis(fault.latency_ms.unwrap_or(default));
         self.delay += wait(if fault.kind == FaultKind::Timeout { DEFAULT_TIMEOUT_MS } else { 0 });
         match fault.kind {
-            FaultKind::Latency => {}
+            FaultKind::Latency | FaultKind::Drop => {}
             FaultKind::Timeout => self.timed_out = true,
             FaultKind::ServerError => self.rejection = Some(Rejection::ServerError),
             FaultKind::Unauthorized => self.rejection = Some(Rejection::Unauthorized),
@@ -208,6 +226,16 @@ mod tests {
         assert_eq!(effect.rejection, Some(Rejection::ServerError));
         assert_eq!(faults.strike("other", &Method::GET, "/users.list").rejection, Some(Rejection::Unauthorized));
         assert_eq!(faults.clear(), 2);
+    }
+
+    #[test]
+    fn webhooks_are_lost_as_often_as_asked_and_calls_are_not() {
+        let faults = Faults::default();
+        add(&faults, json!({"provider": "notes", "kind": "drop", "path": "/hooks/a", "times": 1})).unwrap();
+        assert_eq!(faults.strike("notes", &Method::POST, "/hooks/a"), Effect::default());
+        assert!(!faults.loses("notes", "http://x/hooks/b") && !faults.loses("other", "http://x/hooks/a"));
+        assert!(faults.loses("notes", "http://x/hooks/a"));
+        assert!(!faults.loses("notes", "http://x/hooks/a"), "its one time is over");
     }
 
     #[test]

@@ -42,7 +42,7 @@ pub struct HostOptions {
 /// All sandboxes behind one port.
 pub struct SandboxHost {
     pub(super) providers: Vec<Hosted>,
-    pub(super) faults: Faults,
+    pub(super) faults: Arc<Faults>,
     pub(super) deliveries: Arc<DeliveryLog>,
     clock: Arc<dyn Clock>,
     courier: Arc<dyn Courier>,
@@ -62,7 +62,13 @@ impl SandboxHost {
     /// Replays the journals (without webhooks) and starts the delivery of webhooks. Needs a running tokio runtime.
     pub async fn new(sandboxes: Vec<Arc<dyn Sandbox>>, mut options: HostOptions) -> Self {
         let deliveries = Arc::new(DeliveryLog::default());
-        let sender = Sender { courier: options.courier.clone(), clock: options.clock.clone(), log: deliveries.clone() };
+        let faults = Arc::new(Faults::default());
+        let sender = Sender {
+            courier: options.courier.clone(),
+            clock: options.clock.clone(),
+            log: deliveries.clone(),
+            faults: faults.clone(),
+        };
         let mut providers = Vec::new();
         for sandbox in sandboxes {
             let provider = sandbox.provider();
@@ -78,7 +84,7 @@ impl SandboxHost {
             providers.push(Hosted { sandbox, stats: Stats::default(), journal: Mutex::new(journal), queue });
         }
         let HostOptions { clock, courier, token, .. } = options;
-        Self { providers, faults: Faults::default(), deliveries, clock, courier, token }
+        Self { providers, faults, deliveries, clock, courier, token }
     }
 
     /// Answers any request of the sandbox port.

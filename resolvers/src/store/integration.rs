@@ -221,6 +221,7 @@ async fn delete_contents(
         .filter(member::Column::Integration.eq(id))
         .exec(connection)
         .await?;
+    super::catch_up::forget(connection, &id.into()).await?;
     list_window::Entity::delete_many()
         .filter(list_window::Column::Tenant.eq(tenant))
         .filter(list_window::Column::Integration.eq(id))

@@ -113,6 +113,21 @@ impl Database {
         Ok(fence.map(|fence| Lease { name: name.into(), owner: owner.into(), fence }))
     }
 
+    /// Whether a worker other than this one is alive. On SQLite, where one process has the database, none is.
+    pub async fn other_workers(&self, worker: &str) -> Result<bool, StoreError> {
+        if self.0.backend == DbBackend::Sqlite {
+            return Ok(false);
+        }
+        let now = self.lease_clock();
+        let sql = format!(
+            "SELECT count(*) FROM lease WHERE name >= 'worker/' AND name < 'worker0' AND owner <> $1 AND expires_at > {now}"
+        );
+        let statement = Statement::from_sql_and_values(self.0.backend, sql, [worker.into()]);
+        let row = self.0.reader.query_one_raw(statement).await?;
+        let count: i64 = row.ok_or(StoreError::NotFound)?.try_get_by_index(0)?;
+        Ok(count > 0)
+    }
+
     /// The time by which leases run out, as SQL.
     pub(super) fn lease_clock(&self) -> String {
         if self.0.backend == DbBackend::Postgres && !self.0.own_lease_clock {

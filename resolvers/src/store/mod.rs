@@ -6,6 +6,7 @@
 pub mod activity;
 pub mod api_key;
 pub mod apply;
+pub mod catch_up;
 pub mod claim;
 pub mod dashboard;
 mod durability;

@@ -44,6 +44,8 @@ pub struct Written<T> {
 pub(super) struct NewChange {
     pub(super) tags: Vec<Tag>,
     pub(super) activity: Option<Activity>,
+    /// By what it is recognised when it is told a second time.
+    pub(super) told_key: Option<String>,
 }
 
 impl Database {
@@ -134,7 +136,7 @@ impl Database {
         value: T,
         tags: Vec<Tag>,
     ) -> Result<Written<T>, StoreError> {
-        let change = NewChange { tags, activity: None };
+        let change = NewChange { tags, ..NewChange::default() };
         let mut changes = append(&transaction, tenant, self.now(), vec![change]).await?;
         transaction.commit().await?;
         let change = changes.pop().ok_or(StoreError::NotFound)?;
@@ -171,6 +173,7 @@ pub(super) async fn append(
         return Ok(Vec::new());
     }
     let first = take_positions(connection, tenant, count).await?;
+    let mut keys = changes.iter().map(|change| change.told_key.clone()).collect::<Vec<_>>().into_iter();
     let applied: Vec<AppliedChange> = (first..)
         .zip(changes)
         .map(|(position, change)| AppliedChange {
@@ -180,7 +183,8 @@ pub(super) async fn append(
         })
         .collect();
     for chunk in applied.chunks(CHUNK) {
-        let rows: Result<Vec<_>, _> = chunk.iter().map(|change| row_of(tenant, now, change)).collect();
+        let rows: Result<Vec<_>, _> =
+            chunk.iter().map(|change| row_of((tenant, keys.next().flatten()), now, change)).collect();
         change::Entity::insert_many(rows?).exec_without_returning(connection).await?;
     }
     let containers: Vec<_> = applied.iter().flat_map(|change| container_rows(tenant, change)).collect();
@@ -203,7 +207,11 @@ async fn take_positions(connection: &impl ConnectionTrait, tenant: &TenantId, co
     Ok(head - count + 1)
 }
 
-fn row_of(tenant: &TenantId, now: DateTime<Utc>, change: &AppliedChange) -> Result<change::ActiveModel, StoreError> {
+fn row_of(
+    (tenant, told_key): (&TenantId, Option<String>),
+    now: DateTime<Utc>,
+    change: &AppliedChange,
+) -> Result<change::ActiveModel, StoreError> {
     let json = |source| StoreError::Corrupt { what: "tags of a change", source };
     let activity = change.activity.as_ref();
     let containers = activity.map(|activity| serde_json::to_string(&activity.containers)).transpose().map_err(json)?;
@@ -221,6 +229,7 @@ fn row_of(tenant: &TenantId, now: DateTime<Utc>, change: &AppliedChange) -> Resu
         containers: Set(containers),
         occurred_at: Set(activity.map(|activity| activity.occurred_at.timestamp_micros())),
         received_at: Set(activity.map(|activity| activity.received_at.timestamp_micros())),
+        told_key: Set(told_key),
         created_at: Set(now.timestamp_micros()),
     })
 }

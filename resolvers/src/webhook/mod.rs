@@ -22,6 +22,7 @@ use crate::{
     answers::{Providers, endpoint_secrets, seal_secret},
     clock::Clock,
     provider::{EndpointSecrets, Provider, Reception, Refusal, VerifiedDelivery, WebhookRequest},
+    reconcile::Gaps,
     secret::Secret,
     store::{
         Database, StoreError,
@@ -63,6 +64,7 @@ pub struct Inbox {
     providers: Arc<Providers>,
     endpoints: Endpoints,
     intake: Intake,
+    gaps: Arc<Gaps>,
 }
 
 impl Inbox {
@@ -75,7 +77,13 @@ impl Inbox {
         intake: Intake,
     ) -> Self {
         let endpoints = Endpoints::new(database.clone(), clock);
-        Self { database, vault, providers, endpoints, intake }
+        Self { database, vault, providers, endpoints, intake, gaps: Arc::default() }
+    }
+
+    /// The same; what it has to refuse is noted there.
+    #[must_use]
+    pub fn noting(self, gaps: Arc<Gaps>) -> Self {
+        Self { gaps, ..self }
     }
 
     /// Takes nothing any more; what was taken is written.
@@ -103,7 +111,10 @@ impl Inbox {
         let endpoint = match self.endpoints.at(provider, path).await {
             Ok(Some(endpoint)) => endpoint,
             Ok(None) => return Told::new(StatusCode::NOT_FOUND, "unknown"),
-            Err(error) => return unavailable(&error),
+            Err(error) => {
+                self.gaps.note(None);
+                return unavailable(&error);
+            }
         };
         let Ok(secrets) = endpoint_secrets(&self.vault, &endpoint) else {
             return Told::new(StatusCode::SERVICE_UNAVAILABLE, "failed");
@@ -155,7 +166,12 @@ impl Inbox {
             headers,
             received_at,
         };
-        self.intake.store(delivery).await
+        let stored = self.intake.store(delivery).await;
+        if stored.is_err() {
+            // The provider may not try again.
+            self.gaps.note(Some((&endpoint.tenant, &endpoint.integration)));
+        }
+        stored
     }
 
     /// Stores the secret before it is echoed. Only one handshake can win.

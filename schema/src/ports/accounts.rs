@@ -8,7 +8,7 @@ use url::Url;
 
 use super::{Change, Page, PageRequest, Source};
 use crate::{
-    enums::{CircuitState, HealthState, IntegrationStatus, SocketState, Stage},
+    enums::{CircuitState, HealthState, IntegrationStatus, SocketState, Stage, WebhookState},
     error::PortError,
     id::{IntegrationId, NodeReference},
 };
@@ -56,6 +56,7 @@ pub struct HealthView {
     pub latency_p95_ms: Option<f64>,
     pub last_error: Option<String>,
     pub last_delivery_at: Option<DateTime<Utc>>,
+    pub webhook_state: WebhookState,
     pub circuit: CircuitState,
     /// Of the socket that events come over, where there is one.
     pub socket_state: Option<SocketState>,

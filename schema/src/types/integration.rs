@@ -8,7 +8,7 @@ use async_graphql::{Context, ID, Object, SimpleObject};
 
 use super::{connection::Item, provider::Provider};
 use crate::{
-    enums::{CircuitState, HealthState, IntegrationStatus, SocketState, Stage},
+    enums::{CircuitState, HealthState, IntegrationStatus, SocketState, Stage, WebhookState},
     error::PortError,
     id::{GlobalId, IntegrationId},
     many::Many,
@@ -121,6 +121,8 @@ pub struct IntegrationHealth {
     last_error: Option<String>,
     /// When the last webhook arrived.
     last_delivery_at: Option<Time>,
+    /// Whether changes come by webhooks, and what is done where they do not.
+    webhook_state: WebhookState,
     /// Whether calls go through.
     circuit: CircuitState,
     /// How the socket stands that events come over in place of webhooks. Null: there is none, because no `appToken` was given.
@@ -139,6 +141,7 @@ impl From<HealthView> for IntegrationHealth {
             latency_p95_ms: view.latency_p95_ms,
             last_error: view.last_error,
             last_delivery_at: view.last_delivery_at.map(Time),
+            webhook_state: view.webhook_state,
             circuit: view.circuit,
             socket_state: view.socket_state,
             socket_error: view.socket_error,

@@ -10,7 +10,10 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use mullion_schema::{
     build,
-    enums::{CircuitState, HealthState, IntegrationStatus, Stage, WebhookDeliveryState, WidgetState, WorkItemState},
+    enums::{
+        CircuitState, HealthState, IntegrationStatus, Stage, WebhookDeliveryState, WebhookState, WidgetState,
+        WorkItemState,
+    },
     error::{ErrorCode, PortError, ProviderContext},
     id::{ActivityId, DashboardId, DeliveryId, EventCursor, GlobalId, IntegrationId, NodeKey, NodeReference, WidgetId},
     ports::*,
@@ -313,6 +316,7 @@ impl Accounts for Fake {
             latency_p95_ms: None,
             last_error: None,
             last_delivery_at: None,
+            webhook_state: WebhookState::Polling,
             circuit: CircuitState::Closed,
             socket_state: None,
             socket_error: None,

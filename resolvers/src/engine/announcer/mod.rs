@@ -12,7 +12,6 @@ use std::{
 use mullion_schema::id::TenantId;
 use parking_lot::Mutex;
 
-use super::directory::Directory;
 use crate::{
     bus::{Bus, Hint},
     cache::epochs::Epochs,
@@ -29,7 +28,6 @@ pub struct Announcer {
     database: Database,
     epochs: Arc<Epochs>,
     hub: Arc<LiveHub>,
-    directory: Arc<Directory>,
     bus: Arc<dyn Bus>,
     /// Changes that came before those in front of them, by tenant and position.
     early: Mutex<HashMap<TenantId, BTreeMap<i64, AppliedChange>>>,
@@ -37,13 +35,8 @@ pub struct Announcer {
 
 impl Announcer {
     /// An announcer.
-    pub fn new(
-        database: Database,
-        epochs: Arc<Epochs>,
-        hub: Arc<LiveHub>,
-        (directory, bus): (Arc<Directory>, Arc<dyn Bus>),
-    ) -> Self {
-        Self { database, epochs, hub, directory, bus, early: Mutex::default() }
+    pub fn new(database: Database, epochs: Arc<Epochs>, hub: Arc<LiveHub>, bus: Arc<dyn Bus>) -> Self {
+        Self { database, epochs, hub, bus, early: Mutex::default() }
     }
 
     /// Makes the tenant's head known here, so that no change from now on is missed.
@@ -87,9 +80,6 @@ impl Announcer {
             }
             // This process was away for longer than the stream is kept: nothing that it holds can be trusted.
             self.lose_track(tenant, floor);
-        }
-        for activity in changes.iter().filter_map(|change| change.activity.as_ref()) {
-            self.directory.heard(tenant, &activity.integration, activity.received_at);
         }
         self.take_in(tenant, changes);
         Ok(true)

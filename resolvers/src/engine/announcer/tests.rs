@@ -3,19 +3,14 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use mullion_schema::{
-    error::PortError,
-    id::{IntegrationId, TenantId},
-};
 use parking_lot::Mutex;
 use tokio_util::task::TaskTracker;
 
 use super::Announcer;
 use crate::{
     bus::{Bus, Hint},
-    cache::{epochs::Epochs, nodes::NodeCache},
+    cache::epochs::Epochs,
     change::Change,
-    engine::{Directory, Shelf, directory::Connect, integrations::Integration},
     live::LiveHub,
     store::{
         stream::AppliedChange,
@@ -52,19 +47,6 @@ impl Bus for Told {
     }
 }
 
-struct Nobody;
-
-#[async_trait]
-impl Connect for Nobody {
-    async fn connect(&self, _: &TenantId, _: &IntegrationId) -> Result<Option<Arc<Integration>>, PortError> {
-        Ok(None)
-    }
-
-    async fn ids(&self, _: &TenantId) -> Result<Vec<IntegrationId>, PortError> {
-        Ok(Vec::new())
-    }
-}
-
 /// What one process has in memory.
 struct Process {
     epochs: Arc<Epochs>,
@@ -75,11 +57,9 @@ struct Process {
 impl Process {
     fn of(bench: &Bench) -> Self {
         let (epochs, told) = (Arc::new(Epochs::default()), Arc::new(Told::default()));
-        let shelf = Arc::new(Shelf::new(bench.db.clone(), NodeCache::new(1 << 20), Arc::clone(&epochs)));
-        let directory = Arc::new(Directory::new(Arc::new(Nobody), shelf, Arc::clone(&epochs)));
         let hub = LiveHub::new(TaskTracker::new(), std::time::Duration::from_mins(1));
         let bus = Arc::clone(&told) as Arc<dyn Bus>;
-        let announcer = Announcer::new(bench.db.clone(), Arc::clone(&epochs), hub, (directory, bus));
+        let announcer = Announcer::new(bench.db.clone(), Arc::clone(&epochs), hub, bus);
         Self { epochs, told, announcer }
     }
 

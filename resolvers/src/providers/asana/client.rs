@@ -11,7 +11,7 @@ use super::{
     error::{no_api, of_status},
     values::{list, object, text},
 };
-use crate::upstream::{Connection, QuotaReading, UpstreamError, UpstreamErrorKind, UpstreamRequest};
+use crate::upstream::{Connection, QuotaReading, UpstreamError, UpstreamErrorKind, UpstreamRequest, UpstreamResponse};
 
 /// All calls draw on one quota.
 const REQUESTS: &str = "requests";
@@ -81,6 +81,16 @@ impl Get {
 pub(super) async fn one(api: &Connection, get: &Get) -> Result<Value, UpstreamError> {
     let mut body = sent(api, UpstreamRequest::get(get.url(&api.base_url)?, get.operation)).await?;
     body.get_mut("data").map(Value::take).ok_or_else(no_api)
+}
+
+/// Reads a page of events. Where Asana does not know the token, the answer has no `data`, but a new token.
+pub(super) async fn events(api: &Connection, get: &Get) -> Result<Value, UpstreamError> {
+    let request = UpstreamRequest::get(get.url(&api.base_url)?, get.operation);
+    let response = api.send(request.drawing_on(REQUESTS)).await?;
+    if response.status == super::catch_up::NEW_TOKEN {
+        return serde_json::from_slice(&response.body).map_err(|_| no_api());
+    }
+    read(api, &response)
 }
 
 /// Reads records, several in one call where there are several; one outcome for each, in order.
@@ -172,6 +182,10 @@ pub(super) async fn write(
 /// Sends a call. Statuses that are no success are errors.
 async fn sent(api: &Connection, request: UpstreamRequest) -> Result<Value, UpstreamError> {
     let response = api.send(request.drawing_on(REQUESTS)).await?;
+    read(api, &response)
+}
+
+fn read(api: &Connection, response: &UpstreamResponse) -> Result<Value, UpstreamError> {
     let body = serde_json::from_slice::<Value>(&response.body);
     if response.status.is_success() {
         return body.ok().filter(Value::is_object).ok_or_else(no_api);

@@ -1,6 +1,7 @@
 //! Asana: everything of this provider is in this folder.
 
 mod account;
+mod catch_up;
 mod client;
 mod error;
 mod fetch;
@@ -31,6 +32,7 @@ use crate::{
         Account, ContainerLists, Demo, Descriptor, EndpointSecrets, FetchWant, Fetched, Provider, Reception,
         RegisteredWebhook, StoredDelivery, WebhookRequest,
     },
+    recovery::{CaughtUp, Known, Since, WebhookCondition},
     secret::Secret,
     upstream::{Connection, UpstreamError},
 };
@@ -110,6 +112,19 @@ impl Provider for Asana {
 
     fn secret_by_handshake(&self) -> bool {
         true
+    }
+
+    async fn inspect_webhook(
+        &self,
+        api: &Connection,
+        external_id: &str,
+        target: &url::Url,
+    ) -> Option<Result<WebhookCondition, UpstreamError>> {
+        Some(catch_up::inspect(api, external_id, target).await)
+    }
+
+    async fn catch_up(&self, api: &Connection, since: Since<'_>, known: &dyn Known) -> Result<CaughtUp, UpstreamError> {
+        catch_up::catch_up(api, since, known).await
     }
 
     fn containers(&self) -> &'static [ContainerLists] {

@@ -91,14 +91,20 @@ pub(super) async fn register(
 
 /// Deletes a webhook. One that is gone already is as good.
 pub(super) async fn unregister(api: &Connection, external_id: &str) -> Result<(), UpstreamError> {
-    let mut parts = external_id.split('/');
-    let (Some(owner), Some(name), Some(id)) = (parts.next(), parts.next(), parts.next()) else {
-        return Err(UpstreamError::new(UpstreamErrorKind::Rejected, "not the id of a webhook at GitHub"));
-    };
+    let (owner, name, id) = parts_of(external_id)?;
     let request = client::write(api, Method::DELETE, &["repos", owner, name, "hooks", id], &Value::Null)?;
     match client::rest(api, request).await {
         Err(error) if error.kind != UpstreamErrorKind::NotFound => Err(error),
         _ => Ok(()),
+    }
+}
+
+/// Owner, repository and number of a webhook.
+pub(super) fn parts_of(external_id: &str) -> Result<(&str, &str, &str), UpstreamError> {
+    let mut parts = external_id.split('/');
+    match (parts.next(), parts.next(), parts.next()) {
+        (Some(owner), Some(name), Some(id)) => Ok((owner, name, id)),
+        _ => Err(UpstreamError::new(UpstreamErrorKind::Rejected, "not the id of a webhook at GitHub")),
     }
 }
 

@@ -3,6 +3,7 @@
 mod account;
 mod answers;
 mod client;
+mod deliveries;
 mod documents;
 mod error;
 mod fetch;
@@ -35,6 +36,7 @@ use crate::{
         Account, ContainerLists, Demo, Descriptor, EndpointSecrets, FetchWant, Fetched, Provider, Reception,
         RegisteredWebhook, StoredDelivery, VerifiedDelivery, WebhookRequest,
     },
+    recovery::{CaughtUp, Known, Since, WebhookCondition},
     secret::Secret,
     upstream::{Connection, UpstreamError},
 };
@@ -125,6 +127,19 @@ impl Provider for Github {
 
     fn secret_by_handshake(&self) -> bool {
         false
+    }
+
+    async fn inspect_webhook(
+        &self,
+        api: &Connection,
+        external_id: &str,
+        target: &url::Url,
+    ) -> Option<Result<WebhookCondition, UpstreamError>> {
+        Some(deliveries::inspect(api, external_id, target).await)
+    }
+
+    async fn catch_up(&self, api: &Connection, since: Since<'_>, known: &dyn Known) -> Result<CaughtUp, UpstreamError> {
+        deliveries::catch_up(api, since, known).await
     }
 
     fn containers(&self) -> &'static [ContainerLists] {

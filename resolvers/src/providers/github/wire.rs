@@ -55,7 +55,20 @@ impl PageInfo {
 pub(super) struct Hook {
     pub(super) id: u64,
     #[serde(default)]
+    pub(super) active: bool,
+    #[serde(default)]
     pub(super) config: HookConfig,
+}
+
+/// A line of a webhook's log.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct LoggedDelivery {
+    /// Another one for each attempt.
+    pub(super) id: u64,
+    /// The same for each attempt: `X-GitHub-Delivery`.
+    pub(super) guid: String,
+    pub(super) delivered_at: DateTime<Utc>,
+    pub(super) event: String,
 }
 
 /// Where a webhook sends to.

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use super::{
@@ -17,10 +18,10 @@ use crate::{
     upstream::{Connection, UpstreamError, UpstreamErrorKind},
 };
 
-const HISTORY: &str = "conversations.history";
-const REPLIES_CALL: &str = "conversations.replies";
+pub(super) const HISTORY: &str = "conversations.history";
+pub(super) const REPLIES_CALL: &str = "conversations.replies";
 /// Messages of a page: as many as the engine asks for.
-const PAGE: &str = "100";
+pub(super) const PAGE: &str = "100";
 
 /// Single messages of one channel, with the places of the wants.
 #[derive(Debug, Default)]
@@ -55,12 +56,22 @@ pub(super) async fn page(slack: &Slack, api: &Connection, want: PageWant) -> Out
 async fn history(api: &Connection, place: Place<'_>, channel: &str, want: PageWant) -> Outcome {
     let mut arguments = vec![("channel", channel), ("limit", PAGE)];
     arguments.extend(want.cursor.as_deref().map(|cursor| ("cursor", cursor)));
-    let asked = telling(api);
+    let asked_at = api.clock.now();
     let answer = client::call(api, HISTORY, &arguments).await?;
-    let read = read(&answer, place, channel, asked);
+    Ok(newest(&answer, place, channel, (want, asked_at)))
+}
+
+/// A page of a channel's history, asked for at that time.
+pub(super) fn newest(
+    answer: &Value,
+    place: Place<'_>,
+    channel: &str,
+    (want, asked_at): (PageWant, DateTime<Utc>),
+) -> Fetched {
+    let read = read(answer, place, channel, Telling { at: Some(asked_at), whole: true });
     let items = items(&read, |_| true);
-    let page = FetchedPage { want, items, next: next(&answer), total: None };
-    Ok(Fetched { found: None, writes: read, pages: vec![page] })
+    let page = FetchedPage { want, items, next: next(answer), total: None };
+    Fetched { found: None, writes: read, pages: vec![page] }
 }
 
 async fn replies(api: &Connection, place: Place<'_>, (channel, root): (&str, &str), want: PageWant) -> Outcome {

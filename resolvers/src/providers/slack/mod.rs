@@ -1,6 +1,7 @@
 //! Slack, all of it: what other folders know about Slack is the one line that names this folder.
 
 mod account;
+mod catch_up;
 mod client;
 mod directory;
 mod error;
@@ -33,6 +34,7 @@ use crate::{
         Account, ContainerLists, Demo, Descriptor, EndpointSecrets, FetchWant, Fetched, Provider, Reception,
         RegisteredWebhook, StoredDelivery, VerifiedDelivery, WebhookRequest,
     },
+    recovery::{CaughtUp, Known, Since},
     secret::Secret,
     upstream::{Connection, UpstreamError},
 };
@@ -138,6 +140,10 @@ impl Provider for Slack {
 
     async fn unregister_webhook(&self, _api: &Connection, _external_id: &str) -> Result<(), UpstreamError> {
         Ok(())
+    }
+
+    async fn catch_up(&self, api: &Connection, since: Since<'_>, known: &dyn Known) -> Result<CaughtUp, UpstreamError> {
+        catch_up::catch_up(self, api, since, known).await
     }
 
     fn webhook_instructions(&self) -> &'static str {

@@ -27,12 +27,13 @@ use sea_orm::{
 
 pub use super::merge::Source;
 use super::{
-    Database, StoreError,
+    Database, StoreError, catch_up,
     inbox::{APPLIED, RECEIVED},
     lease::Lease,
     merge::Origin,
     node::{StoredNode, stored},
     stream::{AppliedChange, append, head_in},
+    text::index_text,
 };
 use crate::{
     change::{Change, ListRef, NodeRef},
@@ -219,9 +220,10 @@ impl Database {
         let before = applied_before(&transaction, tenant, integration, &batches).await?;
         let group = group::Group::of(batches, &before);
         let mut applied = Applied { repeated: group.repeated, ..Applied::default() };
-        if let Some(batch) = group.batch {
+        if let Some(mut batch) = group.batch {
             let origin = Origin { source: batch.source, at: batch.received_at };
             let place = Place { tenant, integration, provider: &provider, rules, origin, each: &group.each };
+            forget_told(&transaction, &place, &mut batch).await?;
             self.apply_in(&transaction, &place, &batch, &mut applied).await?;
         } else {
             applied.head = head_in(&transaction, tenant).await?;
@@ -269,6 +271,27 @@ async fn provider_of(
         .one(connection)
         .await?;
     row.map(|row| row.provider).ok_or(StoreError::NotFound)
+}
+
+/// Takes activities away that people were told of already, as another delivery or by catching up.
+async fn forget_told(
+    connection: &impl ConnectionTrait,
+    place: &Place<'_>,
+    batch: &mut Batch,
+) -> Result<(), StoreError> {
+    let key_of = |change: &Change| change.activity.as_ref().and_then(|activity| activity.key.clone());
+    let keys: Vec<String> = batch.changes.iter().filter_map(key_of).collect();
+    if keys.is_empty() {
+        return Ok(());
+    }
+    let mut told = catch_up::told(connection, (place.tenant, place.integration), &keys).await?;
+    for change in &mut batch.changes {
+        // Of two in one batch, the first is told.
+        if key_of(change).is_some_and(|key| !told.insert(index_text(&key))) {
+            change.activity = None;
+        }
+    }
+    Ok(())
 }
 
 /// Of the deliveries that wait, whether each was applied before.

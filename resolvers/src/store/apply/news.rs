@@ -65,14 +65,15 @@ pub(super) fn changes(
                 tags.insert(Tag::own_list(place.tenant, "activity"));
             }
             if !tags.is_empty() {
-                told.push(NewChange { tags: tags.into_iter().collect(), activity });
+                let told_key = draft.and_then(|draft| draft.key.as_deref()).map(index_text);
+                told.push(NewChange { tags: tags.into_iter().collect(), activity, told_key });
             }
         } else {
             besides.extend(tags);
         }
     }
     if !besides.is_empty() {
-        told.push(NewChange { tags: besides.into_iter().collect(), activity: None });
+        told.push(NewChange { tags: besides.into_iter().collect(), ..NewChange::default() });
     }
     Ok(told)
 }

@@ -10,7 +10,7 @@ use sea_orm::{
     sea_query::{Expr, ExprTrait, OnConflict},
 };
 
-use super::{Inserted, NewDelivery, RECEIVED, headers_text, ordering_key};
+use super::{Inserted, NewDelivery, RECEIVED, headers_text, is_recovered, ordering_key};
 use crate::store::{
     Database, StoreError,
     text::{clean, index_text},
@@ -35,9 +35,11 @@ impl Database {
         let mut rows = Vec::with_capacity(deliveries.len());
         let mut ids = Vec::with_capacity(deliveries.len());
         for delivery in deliveries {
-            let received_at = delivery.received_at.timestamp_micros();
-            let latest = heard.entry(delivery.integration.as_str().to_owned()).or_insert(received_at);
-            *latest = Ord::max(received_at, *latest);
+            if !is_recovered(&delivery.headers) {
+                let received_at = delivery.received_at.timestamp_micros();
+                let latest = heard.entry(delivery.integration.as_str().to_owned()).or_insert(received_at);
+                *latest = Ord::max(received_at, *latest);
+            }
             let id = self.new_id()?;
             rows.push((row_of(id.clone(), &delivery)?, delivery.verified.document));
             ids.push(id);

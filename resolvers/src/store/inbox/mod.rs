@@ -29,6 +29,20 @@ pub const IGNORED: &str = "ignored";
 /// Was given up after too many tries: people call it parked.
 pub const PARKED: &str = "failed";
 
+/// Among the kept headers of a delivery that was asked for because it did not come: it is no sign of life of a webhook. Requests
+/// cannot bring it: of their headers only those are kept that a provider names.
+const RECOVERED: HeaderName = HeaderName::from_static("mullion-recovered");
+
+/// Marks the headers of a delivery that was asked for because it did not come.
+pub fn mark_recovered(headers: &mut HeaderMap) {
+    headers.insert(RECOVERED, HeaderValue::from_static("1"));
+}
+
+/// Whether a delivery was asked for because it did not come.
+pub fn is_recovered(headers: &HeaderMap) -> bool {
+    headers.contains_key(&RECOVERED)
+}
+
 /// A verified delivery that is to be stored.
 #[derive(Debug, Clone)]
 pub struct NewDelivery {

@@ -1,6 +1,7 @@
 //! The store's suite, the same on SQLite and PostgreSQL: every case is written once and runs on both.
 
 pub(crate) mod bench;
+mod catch_up;
 mod claims;
 mod counts;
 mod durability;

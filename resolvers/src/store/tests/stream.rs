@@ -102,6 +102,7 @@ async fn an_activity_whose_event_names_no_container_belongs_where_its_subject_st
 
 pub(crate) fn told(kind: &str, container: &str) -> Change {
     let activity = ActivityDraft {
+        key: None,
         kind: kind.into(),
         actor: Some(NodeRef::new("FakeUser", "U1")),
         subject: Some(issue_ref("1")),

@@ -42,6 +42,7 @@ fn change(bench: &Bench, (id, version, sort, open): Said) -> Change {
         None => NodeWrite::tombstone(issue_ref(&id), Version { at: version, rank: 0 }),
     };
     let activity = ActivityDraft {
+        key: None,
         kind: "issues.edited".into(),
         actor: None,
         subject: Some(issue_ref(&id)),

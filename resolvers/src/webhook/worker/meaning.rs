@@ -8,7 +8,7 @@ use super::{Done, Taken, Work};
 use crate::{
     answers::Services,
     change::Interpretation,
-    store::{StoreError, apply::Batch},
+    store::{StoreError, apply::Batch, inbox::is_recovered},
 };
 
 /// Applies deliveries with all that a running gateway has.
@@ -27,7 +27,9 @@ impl Work for Meaning {
         let mut done = Vec::with_capacity(deliveries.len());
         let mut batches = Vec::new();
         for Taken { delivery, lease } in deliveries {
-            *integration.last_delivery_at.lock() = Some(delivery.delivery.received_at);
+            if !is_recovered(&delivery.delivery.headers) {
+                integration.heard(delivery.delivery.received_at);
+            }
             done.push(match integration.provider.interpret(&delivery.delivery) {
                 Interpretation::Ignored(why) => Done::Ignored(why),
                 Interpretation::Changes(changes) => {

@@ -198,6 +198,11 @@ impl Worker {
         Ok(Self { database, work, wake, outcome, clock, jitter, rules, id })
     }
 
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.id
+    }
+
     /// Runs until `stop` fires; what is being applied then is finished, and the lanes are given back.
     pub async fn run(self, stop: CancellationToken) {
         let worker = Arc::new(self);

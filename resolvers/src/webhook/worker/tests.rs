@@ -108,6 +108,7 @@ impl FakeWork {
         let change = Change {
             writes: vec![issue(id, version.parse().unwrap(), "a", version)],
             activity: Some(ActivityDraft {
+                key: None,
                 kind: "issues.edited".into(),
                 actor: None,
                 subject: Some(issue_ref(id)),

@@ -27,6 +27,14 @@ pub(in super::super) fn kind_of(event: &Value) -> String {
     format!("{}.{}", resource_type(event), action(event))
 }
 
+/// What makes an event the same, whether a webhook brought it or the log: Asana gives events no ids.
+pub(in super::super) fn key_of(event: &Value) -> String {
+    let gid = |name: &str| object(event, name).and_then(|named| text(named, "gid")).unwrap_or_default();
+    let field = object(event, "change").and_then(|change| word(change, "field")).unwrap_or_default();
+    let at = text(event, "created_at").unwrap_or_default();
+    format!("{}|{}|{}|{}|{field}|{at}", kind_of(event), gid("resource"), gid("parent"), gid("user"))
+}
+
 fn resource_type(event: &Value) -> &str {
     let resource = object(event, "resource").and_then(|resource| word(resource, "resource_type"));
     resource.or_else(|| word(event, "type")).unwrap_or("unknown")
@@ -126,6 +134,7 @@ impl<'a> Event<'a> {
         let parent = self.parent().filter(|parent| *parent != subject);
         let projects = [Some(subject.clone()), parent].into_iter().flatten();
         change.activity = Some(ActivityDraft {
+            key: Some(key_of(self.document)),
             kind: kind_of(self.document),
             actor: object(self.document, "user").and_then(|user| node(USER, user)),
             summary: format!("{what} {}", self.happened()),

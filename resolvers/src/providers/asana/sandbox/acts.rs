@@ -40,6 +40,8 @@ pub(super) fn examples(world: &World) -> Vec<(&'static str, Value)> {
         ("create_section", json!({ "project": project, "name": "Blocked" })),
         ("rename_section", json!({ "section": section, "name": "Inbox" })),
         ("heartbeat", json!({})),
+        ("disable_webhook", json!({ "project": project })),
+        ("delete_webhook", json!({ "project": project })),
     ]
 }
 
@@ -47,6 +49,9 @@ pub(super) fn examples(world: &World) -> Vec<(&'static str, Value)> {
 pub(super) fn act(world: &mut World, now: DateTime<Utc>, action: &str, input: &Value) -> Result<Acted, ActError> {
     if action == "heartbeat" {
         return Ok(Acted { result: json!({}), webhooks: hooks::heartbeats(world, now) });
+    }
+    if matches!(action, "disable_webhook" | "delete_webhook") {
+        return lose_webhooks(world, input, action == "delete_webhook");
     }
     let by = Input::new(world, input).person("by")?.unwrap_or(world.me);
     let result = match action {
@@ -56,6 +61,23 @@ pub(super) fn act(world: &mut World, now: DateTime<Utc>, action: &str, input: &V
         _ => act_on_task(Edit::new(world, now, by, Origin::Act), action, input)?,
     };
     Ok(result)
+}
+
+/// Asana gives up the webhooks of a project, or deletes them, as it does after a day without success.
+fn lose_webhooks(world: &mut World, input: &Value, delete: bool) -> Result<Acted, ActError> {
+    let project = Input::new(world, input).project()?;
+    let mut lost = Vec::new();
+    for (gid, hook) in &mut world.hooks {
+        if hook.resource.is_some_and(|of| of.gid == project) {
+            hook.active = false;
+            lost.push(*gid);
+        }
+    }
+    if delete {
+        world.hooks.retain(|gid, _| !lost.contains(gid));
+    }
+    let lost: Vec<String> = lost.iter().map(Gid::to_string).collect();
+    Ok(Acted { result: json!({ "webhooks": lost }), webhooks: Vec::new() })
 }
 
 fn done(edit: Edit<'_>, result: Value) -> Acted {

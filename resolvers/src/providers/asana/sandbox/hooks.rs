@@ -41,6 +41,8 @@ pub(super) struct Hook {
     pub(super) target: String,
     pub(super) secret: String,
     pub(super) filters: Vec<Filter>,
+    /// Whether Asana sends to it.
+    pub(super) active: bool,
     pub(super) created_at: Option<DateTime<Utc>>,
     pub(super) last_success_at: Option<DateTime<Utc>>,
 }
@@ -88,14 +90,16 @@ impl Hook {
             }
             Some(of) => event.scopes.contains(&of.gid),
         };
-        inside && (self.filters.is_empty() || self.filters.iter().any(|filter| filter.passes(world, event)))
+        self.active
+            && inside
+            && (self.filters.is_empty() || self.filters.iter().any(|filter| filter.passes(world, event)))
     }
 }
 
 /// The value of a webhook's field.
 pub(super) fn field(world: &World, of: &Hook, name: &str) -> Option<Node> {
     Some(match name {
-        "active" => Node::flag(true),
+        "active" => Node::flag(of.active),
         "resource" => Node::One(of.resource.filter(|resource| world.find(resource.gid).is_some())),
         "target" => Node::value(of.target.as_str()),
         "created_at" => Node::maybe_at(of.created_at),
@@ -126,8 +130,8 @@ pub(super) fn deliveries(world: &mut World, now: DateTime<Utc>, events: &[Event]
 
 /// The empty deliveries by which Asana checks now and then that the targets are there.
 pub(super) fn heartbeats(world: &mut World, now: DateTime<Utc>) -> Vec<OutgoingWebhook> {
-    let sent = world.hooks.values().map(heartbeat).collect();
-    let all: Vec<Gid> = world.hooks.keys().copied().collect();
+    let sent = world.hooks.values().filter(|hook| hook.active).map(heartbeat).collect();
+    let all: Vec<Gid> = world.hooks.iter().filter(|(_, hook)| hook.active).map(|(gid, _)| *gid).collect();
     mark(world, now, &all);
     sent
 }

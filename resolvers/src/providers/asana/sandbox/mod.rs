@@ -113,6 +113,7 @@ impl Sandbox for AsanaSandbox {
             target: url.to_owned(),
             secret: secret.to_owned(),
             filters: Vec::new(),
+            active: true,
             created_at: None,
             last_success_at: None,
         };

@@ -39,6 +39,7 @@ pub(super) fn create(session: &mut Session<'_>) -> Answer {
         target,
         secret: secret.clone(),
         filters,
+        active: true,
         created_at: Some(session.now),
         last_success_at: Some(session.now),
     };

@@ -110,8 +110,10 @@ fn every_act_works_with_its_example_and_is_told() {
     sandbox.add_webhook("http://127.0.0.1/x", "s");
     for (action, input) in sandbox.acts() {
         let acted = sandbox.act(base(), action, &input).unwrap_or_else(|error| panic!("{action}: {error}"));
-        assert_eq!(acted.webhooks.len(), 1, "{action}");
-        let hook = &acted.webhooks[0];
+        // Asana tells nobody that it gave up.
+        let told = usize::from(!action.ends_with("_webhook"));
+        assert_eq!(acted.webhooks.len(), told, "{action}");
+        let Some(hook) = acted.webhooks.first() else { continue };
         assert_eq!(hook.headers["x-hook-signature"], hooks::signature("s", &hook.body));
         let body: Value = serde_json::from_slice(&hook.body).unwrap();
         assert_eq!(body["events"].as_array().unwrap().is_empty(), action == "heartbeat", "{action}");

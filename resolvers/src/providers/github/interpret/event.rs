@@ -86,6 +86,7 @@ impl<'a> Event<'a> {
             None => self.name.to_owned(),
         };
         change.activity = Some(ActivityDraft {
+            key: None,
             kind,
             actor: self.part("sender").and_then(|sender| rest::node(USER, sender)),
             subject,

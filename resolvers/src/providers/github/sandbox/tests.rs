@@ -101,7 +101,7 @@ fn every_act_works_with_its_example_and_without_any_input() {
             let acted = sandbox.act(base() + Duration::hours(1), action, &input);
             let acted = acted.unwrap_or_else(|error| panic!("{action} {input}: {error}"));
             assert!(acted.result.get("id").is_some(), "{action}: {}", acted.result);
-            let quiet = action == "edit_issue" || action == "edit_repository";
+            let quiet = action.starts_with("edit_") || action.ends_with("_webhook");
             assert!(quiet || !acted.webhooks.is_empty(), "{action} {input}");
             for webhook in &acted.webhooks {
                 check_webhook(webhook, "s");

@@ -98,6 +98,7 @@ impl<'a> Event<'a> {
             author(inner).or_else(|| text(inner, "creator"))
         });
         change.activity = Some(ActivityDraft {
+            key: None,
             kind: self.kind.clone(),
             actor: actor.map(|id| NodeRef::new(USER, id)),
             subject,

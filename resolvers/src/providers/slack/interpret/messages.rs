@@ -67,11 +67,34 @@ fn said(event: &Event<'_>) -> Option<Change> {
         (None, Some("me_message")) => "Action",
         (None, _) => "New message",
     };
-    Some(event.told(change, Some(message), format!("{what}: {}", saying(event.value))))
+    let told = event.told(change, Some(message), format!("{what}: {}", saying(event.value)));
+    Some(once(told, said_key(event.channel_id()?, event.text("ts")?)))
+}
+
+/// What makes a message the same, however often and in what way Slack tells of it.
+pub(in super::super) fn said_key(channel: &str, ts: &str) -> String {
+    format!("said:{channel}:{ts}")
+}
+
+/// What makes an edit of a message the same.
+pub(in super::super) fn edited_key(channel: &str, ts: &str, edited: &str) -> String {
+    format!("edited:{channel}:{ts}:{edited}")
+}
+
+/// People are told of it once.
+fn once(mut change: Change, key: String) -> Change {
+    if let Some(activity) = &mut change.activity {
+        activity.key = Some(key);
+    }
+    change
 }
 
 /// What Slack itself writes into a channel: that it has another topic, that somebody came.
 fn noted(event: &Event<'_>) -> Option<Change> {
+    Some(once(note(event)?, said_key(event.channel_id()?, event.text("ts")?)))
+}
+
+fn note(event: &Event<'_>) -> Option<Change> {
     let (mut change, message) = written(event)?;
     let channel = event.channel()?;
     let fields = match event.subtype? {
@@ -117,7 +140,12 @@ fn changed(event: &Event<'_>) -> Option<Change> {
         return Some(forgotten(event, write.node, object(event.value, "previous_message")));
     }
     let node = write.node.clone();
-    Some(event.told(writing(write), Some(node), format!("Edited message: {}", saying(message))))
+    let told = event.told(writing(write), Some(node), format!("Edited message: {}", saying(message)));
+    let edited = object(message, "edited").and_then(|edited| text(edited, "ts"));
+    match edited.zip(text(message, "ts")) {
+        Some((edited, ts)) => Some(once(told, edited_key(event.channel_id()?, ts, edited))),
+        None => Some(told),
+    }
 }
 
 fn deleted(event: &Event<'_>) -> Option<Change> {

@@ -8,6 +8,7 @@ mod people;
 use serde_json::Value;
 
 use self::event::Event;
+pub(super) use self::messages::{edited_key, said_key};
 use super::{
     names::{CHANNELS, USERS},
     values::text,
@@ -92,6 +93,7 @@ fn rate_limited(envelope: &Value, delivery: &StoredDelivery) -> Change {
     let at = super::values::seconds(envelope, "minute_rate_limited").unwrap_or(delivery.received_at);
     let stale_lists = [CHANNELS, USERS].map(|name| ListRef { parent: None, name });
     let activity = ActivityDraft {
+        key: None,
         kind: "app_rate_limited".to_owned(),
         actor: None,
         subject: None,

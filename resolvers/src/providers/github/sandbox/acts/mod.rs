@@ -50,6 +50,8 @@ pub(crate) fn all() -> Vec<(&'static str, Value)> {
         ("publish_release", on(json!({ "tag": "v2.0.0", "name": "Version 2", "prerelease": false }))),
         ("star", on(json!({ "action": "created" }))),
         ("edit_repository", on(json!({ "description": "The web application, second edition" }))),
+        ("disable_webhook", on(json!({ "url": "https://example.com/hooks" }))),
+        ("delete_webhook", on(json!({ "url": "https://example.com/hooks" }))),
     ]
 }
 
@@ -81,6 +83,8 @@ pub(crate) fn act(world: &mut World, now: Time, action: &str, input: &Value) -> 
         "publish_release" => repository::publish_release(&mut act)?,
         "star" => repository::star(&mut act)?,
         "edit_repository" => repository::edit(&mut act)?,
+        "disable_webhook" => repository::lose_webhooks(&mut act, false)?,
+        "delete_webhook" => repository::lose_webhooks(&mut act, true)?,
         other => return Err(ActError::Unknown(other.to_owned())),
     };
     Ok(Acted { result, webhooks: act.sent })

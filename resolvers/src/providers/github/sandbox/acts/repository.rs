@@ -84,3 +84,19 @@ pub(super) fn edit(act: &mut Act<'_>) -> Result<Value> {
     }
     told(act)
 }
+
+/// GitHub gives up webhooks of the repository, or somebody deletes them: all, or those whose address has `url` in it.
+pub(super) fn lose_webhooks(act: &mut Act<'_>, delete: bool) -> Result<Value> {
+    let url = act.ask().text("url")?.unwrap_or_default().to_owned();
+    let (repo, now) = (act.repo, act.now);
+    let mut lost = Vec::new();
+    for hook in act.world.hooks.iter_mut().filter(|hook| hook.repo == Some(repo) && hook.url.contains(&url)) {
+        hook.active = false;
+        hook.updated = now;
+        lost.push(hook.id);
+    }
+    if delete {
+        act.world.hooks.retain(|hook| !lost.contains(&hook.id));
+    }
+    Ok(shape! { "id": act.repo()?.id, "webhooks": lost })
+}

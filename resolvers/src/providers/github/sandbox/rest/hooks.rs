@@ -21,13 +21,29 @@ pub(super) fn read(world: &World, call: &Call, at: usize, rest: &[&str]) -> Repl
     match rest {
         [] => Reply::ok(hooks::describe(world, hook)),
         ["config"] => Reply::maybe(hooks::describe(world, hook).get("config").cloned()),
-        ["deliveries"] => Reply::list(world, call, hook.deliveries.iter().collect(), |one| delivery(hook, one, false)),
+        ["deliveries"] => deliveries(world, call, hook),
         ["deliveries", id] => {
             let found = hook.deliveries.iter().find(|one| one.id.to_string() == *id);
             Reply::maybe(found.map(|one| delivery(hook, one, true)))
         }
         _ => Reply::not_found(),
     }
+}
+
+/// The log, newest first. Unlike lists, it has no numbered pages: `cursor` says after which line to go on.
+fn deliveries(world: &World, call: &Call, hook: &Hook) -> Reply {
+    let size =
+        call.param("per_page").and_then(|size| size.parse().ok()).filter(|size| *size > 0).unwrap_or(30).min(100);
+    let after = call.param("cursor").and_then(|cursor| cursor.strip_prefix("v1_")?.parse::<u64>().ok());
+    let mut rest = hook.deliveries.iter().filter(|one| after.is_none_or(|after| one.id < after)).peekable();
+    let page: Vec<&Delivery> = rest.by_ref().take(size).collect();
+    let last = page.last().map(|one| one.id).filter(|_| rest.peek().is_some());
+    let link = last.and_then(|last| {
+        let next = format!("<{}{}?per_page={size}&cursor=v1_{last}>; rel=\"next\"", world.api_root, call.path);
+        http::HeaderValue::from_str(&next).ok()
+    });
+    let body = page.into_iter().map(|one| delivery(hook, one, false)).collect();
+    Reply { status: http::StatusCode::OK, body, link }
 }
 
 fn delivery(hook: &Hook, delivery: &Delivery, whole: bool) -> Value {

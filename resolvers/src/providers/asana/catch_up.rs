@@ -1,0 +1,103 @@
+//! What happened in a project and was not delivered, by Asana's log of events; and how a webhook is.
+
+use http::{HeaderMap, StatusCode};
+use serde_json::{Value, json};
+use url::Url;
+
+use super::{
+    client::{self, Get},
+    interpret::{key_of, kind_of},
+    names::PROJECT,
+    values::{is_gid, list, text},
+};
+use crate::{
+    provider::VerifiedDelivery,
+    recovery::{CaughtUp, Known, Recovered, Since, WebhookCondition},
+    upstream::{Connection, UpstreamError, UpstreamErrorKind},
+};
+
+/// As much as a webhook tells of an event.
+const FIELDS: &[&str] = &[
+    "action",
+    "change.action",
+    "change.field",
+    "created_at",
+    "parent.resource_subtype",
+    "parent.resource_type",
+    "resource.resource_subtype",
+    "resource.resource_type",
+    "type",
+    "user.resource_type",
+];
+
+/// Looks at a webhook.
+pub(super) async fn inspect(
+    api: &Connection,
+    external_id: &str,
+    target: &Url,
+) -> Result<WebhookCondition, UpstreamError> {
+    if !is_gid(external_id) {
+        return Ok(WebhookCondition::Gone);
+    }
+    let get = Get::new("webhooks", &["webhooks", external_id]).fields(vec!["active", "target"]);
+    match client::one(api, &get).await {
+        Ok(hook) => {
+            let active = hook.get("active").and_then(Value::as_bool).unwrap_or(false);
+            let in_order = active && text(&hook, "target") == Some(target.as_str());
+            Ok(if in_order { WebhookCondition::InOrder } else { WebhookCondition::Disabled })
+        }
+        Err(error) if error.kind == UpstreamErrorKind::NotFound => Ok(WebhookCondition::Gone),
+        Err(error) => Err(error),
+    }
+}
+
+/// The events of a project since the last time. Without a token, or with one that expired, Asana gives one from which on it tells.
+pub(super) async fn catch_up(api: &Connection, since: Since<'_>, known: &dyn Known) -> Result<CaughtUp, UpstreamError> {
+    let project = since.container.native_id.as_ref();
+    if since.container.type_name != PROJECT || !is_gid(project) {
+        return Ok(CaughtUp::default());
+    }
+    let mut token = since.mark.and_then(|mark| text(mark, "sync")).map(str::to_owned);
+    let mut caught = CaughtUp::default();
+    loop {
+        let mut get = Get::new("events", &["events"]).query("resource", project).fields(FIELDS.to_vec());
+        if let Some(token) = &token {
+            get = get.query("sync", token);
+        }
+        caught.calls += 1;
+        let page = client::events(api, &get).await?;
+        let sync = text(&page, "sync").ok_or_else(super::error::no_api)?.to_owned();
+        if page.get("data").is_none() {
+            // From here on it is told; what was before is not.
+            caught.mark = Some(json!({ "sync": sync }));
+            return Ok(caught);
+        }
+        caught.deliveries.extend(recovered(&page, &sync, known).await?);
+        caught.mark = Some(json!({ "sync": sync }));
+        if page.get("has_more") != Some(&Value::Bool(true)) {
+            caught.complete = true;
+            return Ok(caught);
+        }
+        if caught.calls >= since.calls {
+            return Ok(caught);
+        }
+        token = Some(sync);
+    }
+}
+
+/// The events of a page that nobody was told of, as the delivery that they should have come in.
+async fn recovered(page: &Value, sync: &str, known: &dyn Known) -> Result<Option<Recovered>, UpstreamError> {
+    let events = list(page, "data");
+    let keys: Vec<String> = events.iter().map(key_of).collect();
+    let untold = known.untold(&keys).await?;
+    let missing: Vec<&Value> =
+        events.iter().zip(&keys).filter(|(_, key)| untold.contains(*key)).map(|(event, _)| event).collect();
+    let Some(first) = missing.first() else { return Ok(None) };
+    let event = kind_of(first);
+    let document = json!({ "events": missing }).to_string().into();
+    let verified = VerifiedDelivery { delivery_id: Some(format!("events:{sync}")), event, document };
+    Ok(Some(Recovered { verified, headers: HeaderMap::new() }))
+}
+
+/// The status by which Asana says that a token is none that it knows, and gives a new one.
+pub(super) const NEW_TOKEN: StatusCode = StatusCode::PRECONDITION_FAILED;

@@ -1,0 +1,312 @@
+//! Reconciliation: gaps in what webhooks told are found, and filled. On start, after an outage and at intervals each integration of
+//! interest is looked at: are its webhooks in order at the provider, and did anything happen that was not delivered?
+//!
+//! Of several replicas one does it for an integration, by a lease. What is found missing goes the way of all deliveries, through the
+//! inbox, where it is recognised if it came after all. `docs/adr/0015-reconciliation.md` says why it is as it is.
+
+mod gaps;
+mod round;
+mod schedule;
+mod subjects;
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use chrono::{DateTime, Utc};
+use mullion_schema::id::{IntegrationId, TenantId};
+use parking_lot::Mutex;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use self::schedule::{Seen, span};
+pub use self::{gaps::Gaps, schedule::Rules};
+use crate::{
+    answers::Services,
+    engine::integrations::Integration,
+    live::LiveHub,
+    store::{StoreError, catch_up::Pulse},
+    tag::Tag,
+    upstream::{CircuitState, Jitter},
+};
+
+/// How often it is looked what is due.
+const TICK: Duration = Duration::from_millis(500);
+/// How often pulses are read, which other replicas write too.
+const PULSES: Duration = Duration::from_secs(2);
+/// How often replicas tell each other what is watched at them.
+const PRESENCE: Duration = Duration::from_secs(10);
+/// How often integrations are looked for that nobody watches.
+const ALL: Duration = Duration::from_mins(1);
+/// How long an integration is this process's after the last of its containers was looked at.
+const LEASE: Duration = Duration::from_secs(20);
+/// A round is broken off after this.
+const LONGEST: Duration = Duration::from_mins(1);
+/// Rounds at a time.
+const ROUNDS: usize = 4;
+/// What somebody began to watch is looked at after this: so much of it is known by then.
+const NEW: Duration = Duration::from_secs(2);
+
+/// Whose integration, and which.
+type Whose = (TenantId, IntegrationId);
+
+/// Tells what is watched: by live operations of this process, or of all of them.
+pub trait Watch: Send + Sync {
+    /// The integrations that are watched, and how many tags of each.
+    fn watched(&self) -> Vec<(Whose, usize)>;
+
+    /// The tenants of which all activities are followed.
+    fn followed(&self) -> Vec<TenantId>;
+
+    /// The tags of an integration that are watched.
+    fn tags_of(&self, tenant: &TenantId, integration: &IntegrationId) -> Vec<Tag>;
+}
+
+impl Watch for LiveHub {
+    fn watched(&self) -> Vec<(Whose, usize)> {
+        self.watched()
+    }
+
+    fn followed(&self) -> Vec<TenantId> {
+        self.followed()
+    }
+
+    fn tags_of(&self, tenant: &TenantId, integration: &IntegrationId) -> Vec<Tag> {
+        self.tags_of(tenant, integration)
+    }
+}
+
+/// Hears what came of it, for metrics.
+pub trait Hears: Send + Sync {
+    /// A round over an integration: `complete`, `partial` or `failed`.
+    fn round(&self, provider: &str, result: &'static str);
+
+    /// So many deliveries had not come.
+    fn recovered(&self, provider: &str, deliveries: usize);
+
+    /// A webhook was not in order at the provider: `repaired` or `failed`.
+    fn repaired(&self, provider: &str, result: &'static str);
+}
+
+/// What starts a reconciler beside the services.
+pub struct Surroundings {
+    /// What is watched.
+    pub watch: Arc<dyn Watch>,
+    /// What was refused.
+    pub gaps: Arc<Gaps>,
+    /// For metrics.
+    pub hears: Arc<dyn Hears>,
+    /// Spreads what would else happen together.
+    pub jitter: Jitter,
+    /// The name of this process's worker: another that is alive was there while this process was not.
+    pub worker: String,
+}
+
+/// Looks after the integrations until it is told to stop.
+pub struct Reconciler {
+    services: Arc<Services>,
+    around: Surroundings,
+    rules: Rules,
+    /// Beginnings of addresses of providers that stand still while this process does: its own stand-ins.
+    ours: Vec<String>,
+    name: String,
+    seen: Mutex<HashMap<Whose, Seen>>,
+    /// What is watched at any replica.
+    present: Mutex<HashSet<IntegrationId>>,
+    /// Integrations whose circuit was open.
+    broken: Mutex<HashSet<Whose>>,
+}
+
+impl Reconciler {
+    /// A reconciler with a name of its own. Providers whose addresses begin like `ours` were down when this process was.
+    pub fn new(
+        services: Arc<Services>,
+        around: Surroundings,
+        rules: Rules,
+        ours: Vec<String>,
+    ) -> Result<Self, StoreError> {
+        let name = services.database.new_id()?;
+        let (seen, present, broken) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Ok(Self { services, around, rules, ours, name, seen, present, broken })
+    }
+
+    /// Runs until `stop` fires; then others may have what it had.
+    pub async fn run(self, stop: CancellationToken) {
+        let this = Arc::new(self);
+        let mut rounds = JoinSet::new();
+        let mut running: HashMap<tokio::task::Id, Whose> = HashMap::new();
+        this.begin().await;
+        let (mut unwatched, mut looked_at): (Vec<Whose>, Option<DateTime<Utc>>) = (Vec::new(), None);
+        let mut pulses_at: Option<DateTime<Utc>> = None;
+        let mut presence_at: Option<DateTime<Utc>> = None;
+        while !stop.is_cancelled() {
+            let now = this.services.clock.now();
+            this.take_gaps().await;
+            if pulses_at.is_none_or(|at| now - at >= span(PULSES)) {
+                this.take_pulses().await;
+                pulses_at = Some(now);
+            }
+            if presence_at.is_none_or(|at| now - at >= span(PRESENCE)) {
+                this.share_presence().await;
+                presence_at = Some(now);
+            }
+            if this.rules.unwatched.is_some() && looked_at.is_none_or(|at| now - at >= span(ALL)) {
+                unwatched = this.services.database.connected_integrations().await.unwrap_or_default();
+                looked_at = Some(now);
+            }
+            let busy: HashSet<Whose> = running.values().cloned().collect();
+            for (integration, only_new) in this.due(now, &unwatched, &busy).await {
+                if running.len() >= ROUNDS {
+                    break;
+                }
+                let whose = (integration.tenant.clone(), integration.id.clone());
+                let worker = Arc::clone(&this);
+                let task = rounds.spawn(async move { worker.look_at(&integration, only_new).await });
+                running.insert(task.id(), whose);
+            }
+            tokio::select! {
+                Some(ended) = rounds.join_next_with_id() => {
+                    let id = ended.map_or_else(|error| error.id(), |(id, ())| id);
+                    running.remove(&id);
+                }
+                () = tokio::time::sleep(TICK) => {}
+                () = stop.cancelled() => {}
+            }
+        }
+        rounds.shutdown().await;
+        if let Err(error) = this.services.database.leave(&this.name).await {
+            tracing::debug!(%error, "the integrations were not given back");
+        }
+    }
+
+    /// This process was not there until now. If no other was either, anything may have been missed.
+    async fn begin(&self) {
+        let database = &self.services.database;
+        let among_others = database.other_workers(&self.around.worker).await.unwrap_or(false);
+        if !among_others && let Err(error) = database.suspect_all(&self.ours).await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "it could not be noted that there was a gap");
+            self.around.gaps.note(None);
+        }
+    }
+
+    /// Notes for all processes what was refused here.
+    async fn take_gaps(&self) {
+        let noted = self.around.gaps.take();
+        if !noted.any && noted.of.is_empty() {
+            return;
+        }
+        let done = async {
+            if noted.any {
+                self.services.database.suspect_all(&[]).await?;
+            }
+            for (_, id) in &noted.of {
+                self.services.database.suspect(id).await?;
+            }
+            Ok::<(), StoreError>(())
+        };
+        if let Err(error) = done.await {
+            tracing::debug!(%error, "it could not be noted yet that deliveries were refused");
+            self.around.gaps.put_back(noted);
+        } else {
+            self.take_pulses().await;
+        }
+    }
+
+    /// Brings what this process has in memory of the integrations' webhooks up to date. Of what may be missing something, what is
+    /// watched is read again.
+    pub(super) async fn take_pulses(&self) {
+        let ready = self.services.engine.directory().ready();
+        let ids: Vec<IntegrationId> = ready.iter().map(|integration| integration.id.clone()).collect();
+        let Ok(pulses) = self.services.database.pulses(&ids).await else { return };
+        for integration in ready {
+            let Some(pulse) = pulses.get(&integration.id) else { continue };
+            if integration.take_pulse(*pulse) {
+                self.services.hub.reread(&integration.tenant, &integration.id);
+            }
+        }
+    }
+
+    /// Tells the other replicas what is watched here, and hears what is watched there. On SQLite there are none.
+    async fn share_presence(&self) {
+        let database = &self.services.database;
+        if database.is_sqlite() {
+            return;
+        }
+        let here: Vec<IntegrationId> = self.watched().await.into_keys().map(|(_, id)| id).collect();
+        if let Err(error) = database.note_presence(&self.name, &here).await {
+            tracing::debug!(%error, "it could not be noted what is watched");
+        }
+        match database.present().await {
+            Ok(present) => *self.present.lock() = present.into_iter().collect(),
+            Err(error) => tracing::debug!(%error, "it could not be read what is watched elsewhere"),
+        }
+    }
+
+    /// What is to be looked at now: as a whole, or only the containers that were not looked at before.
+    async fn due(
+        &self,
+        now: DateTime<Utc>,
+        unwatched: &[Whose],
+        busy: &HashSet<Whose>,
+    ) -> Vec<(Arc<Integration>, bool)> {
+        let watched = self.watched().await;
+        // What is watched at another replica and not here is left to that one, which knows of what.
+        let present = self.present.lock().clone();
+        let nobodys = unwatched.iter().filter(|(_, id)| !present.contains(id));
+        let all: HashSet<&Whose> = watched.keys().chain(nobodys).collect();
+        self.seen.lock().retain(|whose, _| all.contains(whose));
+        let mut due = Vec::new();
+        for whose in all {
+            if busy.contains(whose) {
+                continue;
+            }
+            let directory = self.services.engine.directory();
+            let Ok(Some(integration)) = directory.get(&whose.0, &whose.1).await else { continue };
+            let closed_again = self.closed_again(whose);
+            let pulse: Pulse = *integration.pulse.lock();
+            let state = integration.rules.state(&pulse, now);
+            let jitter = self.around.jitter.fraction();
+            let mut seen = self.seen.lock();
+            let known = seen.entry(whose.clone()).or_insert_with(|| Seen::new(now, jitter));
+            // By chance another time: of several replicas that watch, each has its turns.
+            if known.round != pulse.caught_up_at {
+                (known.round, known.jitter) = (pulse.caught_up_at, jitter);
+            }
+            let tags = watched.get(whose).copied();
+            let at = known.due(&self.rules, (&pulse, state), tags.is_some());
+            let whole = at.is_some_and(|at| at <= now) || (closed_again && tags.is_some());
+            let new = tags.is_some_and(|tags| tags > known.tags) && now - known.since >= span(NEW);
+            if whole || (new && known.not_before.is_none_or(|at| at <= now)) {
+                known.tags = tags.unwrap_or(0);
+                due.push((integration, !whole));
+            }
+        }
+        due
+    }
+
+    /// What somebody watches: by integration, and how many tags of it.
+    async fn watched(&self) -> HashMap<Whose, usize> {
+        let mut watched: HashMap<Whose, usize> = self.around.watch.watched().into_iter().collect();
+        for tenant in self.around.watch.followed() {
+            let Ok(rows) = self.services.database.integrations(&tenant).await else { continue };
+            for row in rows {
+                watched.entry((tenant.clone(), row.id)).or_insert(0);
+            }
+        }
+        watched
+    }
+
+    /// Whether calls to a provider go through again that were paused: it may not have told what happened meanwhile.
+    fn closed_again(&self, whose: &Whose) -> bool {
+        let Some(transport) = self.services.connector.transport(&whose.1) else { return false };
+        match transport.circuit() {
+            CircuitState::Closed => self.broken.lock().remove(whose),
+            CircuitState::HalfOpen | CircuitState::Open => {
+                self.broken.lock().insert(whose.clone());
+                false
+            }
+        }
+    }
+}

@@ -1,0 +1,292 @@
+//! One look at an integration: its webhooks first, then what happened in its containers and was not delivered.
+
+use std::{collections::HashSet, sync::Arc};
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use mullion_schema::enums::WebhookState;
+
+use super::{LEASE, LONGEST, NEW, Reconciler, Whose, schedule::span, subjects::Subject};
+use crate::{
+    answers::Services,
+    change::NodeRef,
+    engine::integrations::Integration,
+    recovery::{CaughtUp, Known, Recovered, Since, WebhookCondition},
+    store::{
+        Database, StoreError,
+        catch_up::{Mark, Round},
+        endpoint::Endpoint,
+        inbox::{NewDelivery, mark_recovered},
+    },
+    upstream::{UpstreamError, UpstreamErrorKind},
+};
+
+/// What nobody wanted looked after for so long is not any more.
+const REMEMBERED: chrono::Duration = chrono::Duration::days(1);
+
+/// Why a round broke off.
+#[derive(Debug, thiserror::Error)]
+enum Broken {
+    #[error("the provider could not be asked")]
+    Provider(#[from] UpstreamError),
+    #[error("the store failed")]
+    Store(#[from] StoreError),
+    #[error("it took too long")]
+    TooLong,
+}
+
+/// What a round has found so far.
+#[derive(Debug, Default)]
+struct Findings {
+    /// Calls that are left.
+    calls: usize,
+    recovered: usize,
+    /// Containers with a webhook, and how many of these were found in order, with nothing missing.
+    registered: usize,
+    in_order: usize,
+    repaired: bool,
+    incomplete: bool,
+    looked_at: usize,
+}
+
+impl Reconciler {
+    /// Looks at an integration, if no other replica does; `only_new`: at those containers that were never looked at.
+    pub(super) async fn look_at(&self, integration: &Arc<Integration>, only_new: bool) {
+        let whose: Whose = (integration.tenant.clone(), integration.id.clone());
+        let tried_at = integration.pulse.lock().caught_up_at;
+        if !self.take_lease(integration).await {
+            return self.put_off(&whose, span(NEW));
+        }
+        self.take_pulses().await;
+        if !only_new && integration.pulse.lock().caught_up_at > tried_at {
+            // Another replica did while this one asked for the lease.
+            return;
+        }
+        let looked = tokio::time::timeout(LONGEST, self.round(integration, only_new)).await;
+        let provider = integration.provider.descriptor().key;
+        match looked.unwrap_or(Err(Broken::TooLong)) {
+            Ok(found) => {
+                let result = if found.incomplete { "partial" } else { "complete" };
+                self.around.hears.round(provider, result);
+                if found.recovered > 0 {
+                    tracing::info!(integration = %integration.id, deliveries = found.recovered, "deliveries had not come");
+                    self.around.hears.recovered(provider, found.recovered);
+                }
+                self.note(&whose, |seen, now| {
+                    seen.not_before = None;
+                    if !only_new {
+                        seen.tried_at = Some(now);
+                        seen.found_gap = found.recovered > 0 || found.repaired;
+                    }
+                });
+            }
+            Err(error) => self.failed(integration, &whose, &error).await,
+        }
+        self.take_pulses().await;
+    }
+
+    /// Takes or renews the right to look at an integration; false: another replica has it, or it cannot be told.
+    async fn take_lease(&self, integration: &Integration) -> bool {
+        let name = format!("reconcile/{}", integration.id);
+        let taken = self.services.database.take_lease(&name, &self.name, LEASE).await;
+        taken.inspect_err(|error| tracing::debug!(%error, "no lease")).is_ok_and(|lease| lease.is_some())
+    }
+
+    async fn failed(&self, integration: &Integration, whose: &Whose, error: &Broken) {
+        tracing::warn!(error = error as &dyn std::error::Error, integration = %integration.id, "an integration could not be caught up");
+        self.around.hears.round(integration.provider.descriptor().key, "failed");
+        if let Broken::Provider(error) = error
+            && let Some(after) = error.retry_after
+        {
+            self.put_off(whose, span(after));
+        }
+        self.note(whose, |seen, now| seen.tried_at = Some(now));
+        if let Err(error) = self.services.database.finish_round(&integration.id, None).await {
+            tracing::debug!(%error, "what came of a round could not be noted");
+        }
+    }
+
+    fn put_off(&self, whose: &Whose, by: chrono::Duration) {
+        self.note(whose, |seen, now| seen.not_before = Some(now + by));
+    }
+
+    fn note(&self, whose: &Whose, change: impl FnOnce(&mut super::Seen, DateTime<Utc>)) {
+        let now = self.services.clock.now();
+        if let Some(seen) = self.seen.lock().get_mut(whose) {
+            change(seen, now);
+        }
+    }
+
+    async fn round(&self, integration: &Arc<Integration>, only_new: bool) -> Result<Findings, Broken> {
+        let database = &self.services.database;
+        let state = integration.rules.state(&integration.pulse.lock(), self.services.clock.now());
+        let endpoints = database.endpoints(&integration.tenant, &integration.id).await?;
+        let watched = self.around.watch.tags_of(&integration.tenant, &integration.id);
+        let marks = database.marks(&integration.id).await?;
+        let mut subjects = super::subjects::subjects(integration, (&endpoints, marks), &watched);
+        if only_new {
+            subjects.retain(|subject| subject.mark.is_none());
+        }
+        let mut found = Findings { calls: self.rules.calls.max(1), ..Findings::default() };
+        for subject in &subjects {
+            if found.calls == 0 || !self.take_lease(integration).await {
+                found.incomplete = true;
+                break;
+            }
+            self.look_at_one(integration, (&endpoints, subject), &mut found).await?;
+        }
+        if only_new {
+            return Ok(found);
+        }
+        let covered = found.looked_at > 0 && !found.incomplete;
+        let proven = found.registered > 0 && found.in_order == found.registered;
+        // Where nothing was listened to, values are not trusted for long anyway.
+        let suspect = !covered && (state == WebhookState::Live || found.repaired);
+        database.finish_round(&integration.id, Some(Round { covered, proven, suspect })).await?;
+        database.forget_marks(&integration.id, self.services.clock.now() - REMEMBERED).await?;
+        Ok(found)
+    }
+
+    async fn look_at_one(
+        &self,
+        integration: &Arc<Integration>,
+        (endpoints, subject): (&[Endpoint], &Subject),
+        found: &mut Findings,
+    ) -> Result<(), Broken> {
+        let name = subject.container.to_string();
+        let Some(endpoint) = Services::endpoint_for(integration, endpoints, &name) else { return Ok(()) };
+        let in_order = match &subject.webhook {
+            Some(id) => {
+                found.registered += 1;
+                self.inspect(integration, (endpoint, id), &subject.container, found).await?
+            }
+            None => false,
+        };
+        let known = KnownHere { database: &self.services.database, integration, endpoint: &endpoint.id };
+        let since = Since {
+            container: &subject.container,
+            webhook: subject.webhook.as_deref().filter(|_| in_order),
+            mark: subject.mark.as_ref().and_then(|mark| mark.mark.as_ref()),
+            calls: found.calls,
+        };
+        let sent_at = self.services.clock.now();
+        let caught = match integration.provider.catch_up(&integration.connection, since, &known).await {
+            Err(error) if is_no_answer(error.kind) => CaughtUp { calls: 1, ..CaughtUp::default() },
+            caught => caught?,
+        };
+        found.calls = found.calls.saturating_sub(caught.calls);
+        found.looked_at += 1;
+        found.incomplete |= !caught.complete;
+        found.in_order += usize::from(in_order && caught.complete && caught.deliveries.is_empty());
+        found.recovered += self.hand_in(integration, (endpoint, &subject.container), caught.deliveries).await?;
+        if !caught.fetched.is_empty() {
+            self.services.applier.take_in(integration, sent_at, caught.fetched).await?;
+        }
+        // After what it brought is on disk: what is cut off before that is asked for again.
+        if let Some(mark) = caught.mark {
+            let now = self.services.clock.now();
+            let wanted_at = match &subject.mark {
+                Some(known) if !subject.wanted => known.wanted_at,
+                _ => now,
+            };
+            let mark = Mark { subject: name, mark: Some(mark), caught_up_at: Some(now), wanted_at };
+            self.services.database.keep_mark(&integration.id, &mark).await?;
+        }
+        Ok(())
+    }
+
+    /// Looks at a webhook, and registers it anew where it is not in order. Whether it was.
+    async fn inspect(
+        &self,
+        integration: &Integration,
+        (endpoint, external_id): (&Endpoint, &str),
+        container: &NodeRef,
+        found: &mut Findings,
+    ) -> Result<bool, Broken> {
+        let Some(target) = self.services.webhook_target(endpoint) else { return Ok(false) };
+        let provider = &integration.provider;
+        let condition = match provider.inspect_webhook(&integration.connection, external_id, &target).await {
+            None => return Ok(false),
+            Some(Err(error)) if is_no_answer(error.kind) => return Ok(false),
+            Some(condition) => condition?,
+        };
+        found.calls = found.calls.saturating_sub(1);
+        if condition == WebhookCondition::InOrder {
+            return Ok(true);
+        }
+        found.repaired = true;
+        let repaired = self.services.repair_webhook(integration, container.clone()).await;
+        let result = if repaired.is_ok() { "repaired" } else { "failed" };
+        self.around.hears.repaired(provider.descriptor().key, result);
+        match repaired {
+            Ok(()) => {
+                tracing::warn!(integration = %integration.id, %container, ?condition, "a webhook was registered anew");
+            }
+            Err(error) => {
+                tracing::warn!(integration = %integration.id, %container, ?condition, error = error.message, "a webhook could not be repaired");
+            }
+        }
+        Ok(false)
+    }
+
+    /// Puts what was asked for into the inbox, as if it had come. How many did not come after all.
+    async fn hand_in(
+        &self,
+        integration: &Integration,
+        (endpoint, container): (&Endpoint, &NodeRef),
+        recovered: Vec<Recovered>,
+    ) -> Result<usize, StoreError> {
+        if recovered.is_empty() {
+            return Ok(0);
+        }
+        let received_at = self.services.clock.now();
+        let delivery = |Recovered { verified, mut headers }: Recovered| {
+            mark_recovered(&mut headers);
+            let subject = integration.provider.ordering_subject(&verified);
+            NewDelivery {
+                endpoint: endpoint.id.clone(),
+                tenant: integration.tenant.clone(),
+                integration: integration.id.clone(),
+                provider: endpoint.provider.clone(),
+                // In order with what comes in where its webhook sends to.
+                subject: subject.or_else(|| endpoint.draft.container.as_ref().map(|_| container.to_string())),
+                verified,
+                headers,
+                received_at,
+            }
+        };
+        let deliveries = recovered.into_iter().map(delivery).collect();
+        let inserted = self.services.database.insert_deliveries(deliveries).await?;
+        self.services.wake.wake();
+        Ok(inserted.iter().filter(|inserted| matches!(inserted, crate::store::inbox::Inserted::New(_))).count())
+    }
+}
+
+/// Whether a failure is the answer: the token may not ask this, or there is no such thing.
+fn is_no_answer(kind: UpstreamErrorKind) -> bool {
+    matches!(kind, UpstreamErrorKind::Forbidden | UpstreamErrorKind::NotFound | UpstreamErrorKind::Rejected)
+}
+
+/// What is known here, as a provider may ask.
+struct KnownHere<'a> {
+    database: &'a Database,
+    integration: &'a Integration,
+    endpoint: &'a str,
+}
+
+fn failed(error: &StoreError) -> UpstreamError {
+    tracing::warn!(error = error as &dyn std::error::Error, "what is known could not be read");
+    UpstreamError::new(UpstreamErrorKind::Internal, "what is known could not be read")
+}
+
+#[async_trait]
+impl Known for KnownHere<'_> {
+    async fn unknown(&self, ids: &[String]) -> Result<HashSet<String>, UpstreamError> {
+        self.database.unknown_deliveries(self.endpoint, ids).await.map_err(|error| failed(&error))
+    }
+
+    async fn untold(&self, keys: &[String]) -> Result<HashSet<String>, UpstreamError> {
+        let Integration { tenant, id, .. } = self.integration;
+        self.database.untold(tenant, id, keys).await.map_err(|error| failed(&error))
+    }
+}

@@ -1,0 +1,315 @@
+//! How far integrations and their containers were caught up with their providers, and what tells how far their values can be trusted.
+
+use std::{
+    collections::{HashMap, HashSet},
+    fmt::Write as _,
+};
+
+use chrono::{DateTime, Utc};
+use mullion_entities::{catch_up, change, delivery, integration};
+use mullion_schema::id::{IntegrationId, TenantId};
+use sea_orm::{
+    ActiveValue::Set,
+    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect, Statement,
+    sea_query::{Expr, OnConflict, Query},
+};
+use serde_json::Value;
+
+use super::{
+    Database, StoreError, integration::IntegrationStatus, node::CHUNK, text::index_text, transaction::from_micros,
+};
+
+/// How an open socket stands in its row.
+const OPEN: &str = "OPEN";
+/// The row of the integration as a whole.
+const WHOLE: &str = "";
+
+/// What tells how an integration's webhooks do, as the database has it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Pulse {
+    /// When a webhook last came in.
+    pub last_delivery_at: Option<DateTime<Utc>>,
+    /// When the webhooks were last found in order at the provider.
+    pub proven_at: Option<DateTime<Utc>>,
+    /// When something may last have been missed.
+    pub suspect_at: Option<DateTime<Utc>>,
+    /// When it was last caught up, whatever that left out.
+    pub caught_up_at: Option<DateTime<Utc>>,
+    /// When it was last caught up and nothing was left out.
+    pub covered_at: Option<DateTime<Utc>>,
+    /// How often that failed since it last went well.
+    pub failures: u32,
+    /// Whether webhooks were registered from here, or there is a socket in place of them.
+    pub registered: bool,
+    /// Whether such a socket is open.
+    pub listening: bool,
+}
+
+/// Where the log of a container was read up to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Mark {
+    /// Which container: `Type:nativeId`.
+    pub subject: String,
+    /// What only the provider understands.
+    pub mark: Option<Value>,
+    /// When it was last looked at.
+    pub caught_up_at: Option<DateTime<Utc>>,
+    /// When somebody last wanted it looked after.
+    pub wanted_at: DateTime<Utc>,
+}
+
+/// What a round over an integration came to that did not break off.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Round {
+    /// Nothing was left out.
+    pub covered: bool,
+    /// Its webhooks were found in order.
+    pub proven: bool,
+    /// Something may have been missed: what was read before is to be read again.
+    pub suspect: bool,
+}
+
+impl Database {
+    /// The pulses of these integrations, as far as they are there.
+    pub async fn pulses(&self, ids: &[IntegrationId]) -> Result<HashMap<IntegrationId, Pulse>, StoreError> {
+        let mut pulses = HashMap::with_capacity(ids.len());
+        for chunk in ids.chunks(CHUNK) {
+            let places: Vec<String> = (1..=chunk.len()).map(|number| format!("${number}")).collect();
+            let sql = format!(
+                "SELECT i.id, i.last_delivery_at, c.proven_at, c.suspect_at, c.caught_up_at, c.covered_at, c.failures, \
+                 (SELECT count(*) FROM endpoint e WHERE e.tenant = i.tenant AND e.integration = i.id AND e.external_id IS NOT NULL), \
+                 (SELECT max(CASE WHEN s.state = '{OPEN}' THEN 1 ELSE 0 END) FROM event_socket s WHERE s.integration = i.id) \
+                 FROM integration i LEFT JOIN catch_up c ON c.integration = i.id AND c.subject = '{WHOLE}' \
+                 WHERE i.id IN ({})",
+                places.join(", ")
+            );
+            let values: Vec<sea_orm::Value> = chunk.iter().map(|id| id.as_str().into()).collect();
+            let statement = Statement::from_sql_and_values(self.0.backend, sql, values);
+            for row in self.0.reader.query_all_raw(statement).await? {
+                let id: String = row.try_get_by_index(0)?;
+                let time = |index| -> Result<Option<DateTime<Utc>>, StoreError> {
+                    Ok(row.try_get_by_index::<Option<i64>>(index)?.map(from_micros))
+                };
+                let failures: Option<i64> = row.try_get_by_index(6)?;
+                let registered: i64 = row.try_get_by_index(7)?;
+                let socket: Option<i32> = row.try_get_by_index(8)?;
+                let pulse = Pulse {
+                    last_delivery_at: time(1)?,
+                    proven_at: time(2)?,
+                    suspect_at: time(3)?,
+                    caught_up_at: time(4)?,
+                    covered_at: time(5)?,
+                    failures: failures.and_then(|failures| u32::try_from(failures).ok()).unwrap_or(0),
+                    registered: registered > 0 || socket.is_some(),
+                    listening: socket == Some(1),
+                };
+                pulses.insert(id.into(), pulse);
+            }
+        }
+        Ok(pulses)
+    }
+
+    /// Something may have been missed, of any integration: what was read up to now is to be read again when it is asked for. Spared
+    /// are those whose provider is at an address that begins like one of these.
+    pub async fn suspect_all(&self, spared: &[String]) -> Result<(), StoreError> {
+        let mut values: Vec<sea_orm::Value> = vec![self.now().timestamp_micros().into()];
+        let mut others = String::new();
+        for begin in spared {
+            values.push(begin.as_str().into());
+            let length = begin.chars().count();
+            let _ = write!(others, " AND substr(coalesce(base_url, ''), 1, {length}) <> ${}", values.len());
+        }
+        let sql = format!(
+            "INSERT INTO catch_up (integration, subject, suspect_at, wanted_at, failures) \
+             SELECT id, '{WHOLE}', $1, 0, 0 FROM integration WHERE 1 = 1{others} \
+             ON CONFLICT (integration, subject) DO UPDATE SET suspect_at = excluded.suspect_at"
+        );
+        let transaction = self.begin().await?;
+        transaction.execute_raw(Statement::from_sql_and_values(self.0.backend, sql, values)).await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    /// The same of one integration.
+    pub async fn suspect(&self, id: &IntegrationId) -> Result<(), StoreError> {
+        let sql = format!(
+            "INSERT INTO catch_up (integration, subject, suspect_at, wanted_at, failures) \
+             SELECT id, '{WHOLE}', $1, 0, 0 FROM integration WHERE id = $2 \
+             ON CONFLICT (integration, subject) DO UPDATE SET suspect_at = excluded.suspect_at"
+        );
+        let values = [self.now().timestamp_micros().into(), id.as_str().into()];
+        let transaction = self.begin().await?;
+        transaction.execute_raw(Statement::from_sql_and_values(self.0.backend, sql, values)).await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    /// Notes what a round over an integration came to; `None`: it broke off. An integration that is gone by now has none.
+    pub async fn finish_round(&self, id: &IntegrationId, round: Option<Round>) -> Result<(), StoreError> {
+        let now = self.now().timestamp_micros();
+        let when = |is: fn(&Round) -> bool| round.as_ref().is_some_and(is).then_some(now);
+        let transaction = self.begin().await?;
+        if integration::Entity::find_by_id(id.as_str()).one(&transaction).await?.is_none() {
+            return Ok(());
+        }
+        let row = catch_up::ActiveModel {
+            integration: Set(id.as_str().to_owned()),
+            subject: Set(WHOLE.to_owned()),
+            mark: Set(None),
+            caught_up_at: Set(when(|_| true)),
+            covered_at: Set(when(|round| round.covered)),
+            proven_at: Set(when(|round| round.proven)),
+            suspect_at: Set(when(|round| round.suspect)),
+            wanted_at: Set(0),
+            failures: Set(i64::from(round.is_none())),
+        };
+        let mut over = OnConflict::columns([catch_up::Column::Integration, catch_up::Column::Subject]);
+        match round {
+            Some(round) => {
+                over.update_columns([
+                    catch_up::Column::CaughtUpAt,
+                    catch_up::Column::CoveredAt,
+                    catch_up::Column::Failures,
+                ]);
+                over.update_columns(round.proven.then_some(catch_up::Column::ProvenAt));
+                over.update_columns(round.suspect.then_some(catch_up::Column::SuspectAt));
+            }
+            None => {
+                over.value(catch_up::Column::Failures, Expr::cust("catch_up.failures + 1"));
+            }
+        }
+        catch_up::Entity::insert(row).on_conflict(over).exec_without_returning(&transaction).await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    /// The marks of an integration's containers.
+    pub async fn marks(&self, id: &IntegrationId) -> Result<Vec<Mark>, StoreError> {
+        let rows = catch_up::Entity::find()
+            .filter(catch_up::Column::Integration.eq(id.as_str()))
+            .filter(catch_up::Column::Subject.ne(WHOLE))
+            .all(&self.0.reader)
+            .await?;
+        let mark_of = |row: catch_up::Model| {
+            let mark = row.mark.as_deref().map(serde_json::from_str).transpose();
+            Ok(Mark {
+                subject: row.subject,
+                mark: mark.map_err(|source| StoreError::Corrupt { what: "mark of a container", source })?,
+                caught_up_at: row.caught_up_at.map(from_micros),
+                wanted_at: from_micros(row.wanted_at),
+            })
+        };
+        rows.into_iter().map(mark_of).collect()
+    }
+
+    /// Keeps where a container was read up to. Nothing is kept of an integration that is gone by now.
+    pub async fn keep_mark(&self, id: &IntegrationId, mark: &Mark) -> Result<(), StoreError> {
+        let transaction = self.begin().await?;
+        if integration::Entity::find_by_id(id.as_str()).one(&transaction).await?.is_none() {
+            return Ok(());
+        }
+        let row = catch_up::ActiveModel {
+            integration: Set(id.as_str().to_owned()),
+            subject: Set(index_text(&mark.subject)),
+            mark: Set(mark.mark.as_ref().map(Value::to_string)),
+            caught_up_at: Set(mark.caught_up_at.map(|at| at.timestamp_micros())),
+            covered_at: Set(None),
+            proven_at: Set(None),
+            suspect_at: Set(None),
+            wanted_at: Set(mark.wanted_at.timestamp_micros()),
+            failures: Set(0),
+        };
+        let mut over = OnConflict::columns([catch_up::Column::Integration, catch_up::Column::Subject]);
+        over.update_columns([catch_up::Column::Mark, catch_up::Column::CaughtUpAt, catch_up::Column::WantedAt]);
+        catch_up::Entity::insert(row).on_conflict(over).exec_without_returning(&transaction).await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    /// Forgets the marks of containers that nobody wanted looked after since then.
+    pub async fn forget_marks(&self, id: &IntegrationId, before: DateTime<Utc>) -> Result<(), StoreError> {
+        let transaction = self.begin().await?;
+        catch_up::Entity::delete_many()
+            .filter(catch_up::Column::Integration.eq(id.as_str()))
+            .filter(catch_up::Column::Subject.ne(WHOLE))
+            .filter(catch_up::Column::WantedAt.lt(before.timestamp_micros()))
+            .exec(&transaction)
+            .await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    /// All integrations that can be used, of all tenants.
+    pub async fn connected_integrations(&self) -> Result<Vec<(TenantId, IntegrationId)>, StoreError> {
+        let rows = integration::Entity::find()
+            .select_only()
+            .column(integration::Column::Tenant)
+            .column(integration::Column::Id)
+            .filter(integration::Column::Status.eq(IntegrationStatus::Connected.to_string()))
+            .into_tuple::<(String, String)>()
+            .all(&self.0.reader)
+            .await?;
+        Ok(rows.into_iter().map(|(tenant, id)| (tenant.into(), id.into())).collect())
+    }
+
+    /// Which of these delivery ids are not known at an endpoint.
+    pub async fn unknown_deliveries(&self, endpoint: &str, ids: &[String]) -> Result<HashSet<String>, StoreError> {
+        let mut unknown: HashSet<String> = ids.iter().cloned().collect();
+        for chunk in ids.chunks(CHUNK) {
+            let keys = chunk.iter().map(|id| format!("id:{}", index_text(id)));
+            let known = delivery::Entity::find()
+                .select_only()
+                .column(delivery::Column::DedupeKey)
+                .filter(delivery::Column::Endpoint.eq(endpoint))
+                .filter(delivery::Column::DedupeKey.is_in(keys))
+                .into_tuple::<String>()
+                .all(&self.0.reader)
+                .await?;
+            let known: HashSet<String> = known.into_iter().collect();
+            unknown.retain(|id| !known.contains(&format!("id:{}", index_text(id))));
+        }
+        Ok(unknown)
+    }
+
+    /// Which of these things nobody was told of yet.
+    pub async fn untold(
+        &self,
+        tenant: &TenantId,
+        integration: &IntegrationId,
+        keys: &[String],
+    ) -> Result<HashSet<String>, StoreError> {
+        let told = told(&self.0.reader, (tenant, integration), keys).await?;
+        Ok(keys.iter().filter(|key| !told.contains(&index_text(key))).cloned().collect())
+    }
+}
+
+/// Which of these things people were told of, by their keys as they are stored.
+pub(super) async fn told(
+    connection: &impl ConnectionTrait,
+    (tenant, integration): (&TenantId, &IntegrationId),
+    keys: &[String],
+) -> Result<HashSet<String>, StoreError> {
+    let mut told = HashSet::new();
+    for chunk in keys.chunks(CHUNK) {
+        let keys = chunk.iter().map(|key| index_text(key));
+        let found = change::Entity::find()
+            .select_only()
+            .column(change::Column::ToldKey)
+            .filter(change::Column::Tenant.eq(tenant.as_str()))
+            .filter(change::Column::Integration.eq(integration.as_str()))
+            .filter(change::Column::ToldKey.is_in(keys))
+            .into_tuple::<Option<String>>()
+            .all(connection)
+            .await?;
+        told.extend(found.into_iter().flatten());
+    }
+    Ok(told)
+}
+
+/// Forgets all of an integration.
+pub(super) async fn forget(connection: &impl ConnectionTrait, id: &IntegrationId) -> Result<(), StoreError> {
+    let mut delete = Query::delete();
+    delete.from_table(catch_up::Entity).and_where(catch_up::Column::Integration.eq(id.as_str()));
+    connection.execute(&delete).await?;
+    Ok(())
+}
