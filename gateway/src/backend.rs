@@ -21,7 +21,7 @@ use mullion_resolvers::{
         Database,
         inbox::{PARKED, RECEIVED},
     },
-    upstream::{AddressGuard, Jitter, Limits, Upstream},
+    upstream::{AddressGuard, Jitter, Limits, Observer, Upstream},
     vault::Vault,
     webhook::{
         Inbox, Wake,
@@ -36,7 +36,7 @@ use url::Url;
 use crate::{
     behind::Behind,
     bridge::{Counters, Doors},
-    config::{Config, Webhooks},
+    config::{self, Config, Webhooks},
     housekeeping::Housekeeper,
     telemetry::metrics::Metrics,
 };
@@ -129,20 +129,8 @@ pub fn build(config: &Config, database: Database, made: Ingredients) -> anyhow::
     let vault = Vault::new([STANDARD.encode(key).as_str()]).context("the encryption key cannot be used")?;
     let providers: Arc<Providers> = Arc::new(mullion_resolvers::providers::all());
     let counters = Arc::new(Counters::new(Arc::clone(&metrics)));
-    let limits = Limits {
-        concurrency: config.upstream.max_concurrency,
-        timeout: Duration::from_secs(config.upstream.timeout_seconds),
-        ..Limits::default()
-    };
-    let guard = AddressGuard::new(config.upstream.allow.iter().chain(&allow));
-    let mut upstream = Upstream::new(guard, limits, Arc::clone(&clock), Arc::clone(&counters) as _, Jitter::random());
-    // SQLite has one process; over PostgreSQL there may be others.
-    let mut claims = Claims::alone();
-    if !database.is_sqlite() {
-        let quotas = SharedQuotas { database: database.clone(), tasks: tasks.clone() };
-        upstream = upstream.with_board(Arc::new(quotas));
-        claims = Claims::shared(database.clone())?;
-    }
+    let upstream = upstream(&config.upstream, &allow, Arc::clone(&clock), Arc::clone(&counters) as _);
+    let (upstream, claims) = among_replicas(&database, &tasks, upstream)?;
     let epochs = Arc::new(Epochs::default());
     let nodes = NodeCache::new(config.cache.node_bytes);
     let shelf = Arc::new(Shelf::new(database.clone(), nodes, Arc::clone(&epochs)));
@@ -210,6 +198,31 @@ pub fn build(config: &Config, database: Database, made: Ingredients) -> anyhow::
     let executor = Executor::new(services, limits, counters);
     let doors = Arc::new(Doors::new(inbox, Arc::clone(&metrics), tasks.clone()));
     Ok(Backend { executor, doors, tasks, behind, worker, listeners, follower, metrics, housekeeper })
+}
+
+/// The way to the providers.
+fn upstream(
+    config: &config::Upstream,
+    allow: &[String],
+    clock: Arc<dyn Clock>,
+    observer: Arc<dyn Observer>,
+) -> Upstream {
+    let limits = Limits {
+        concurrency: config.max_concurrency,
+        timeout: Duration::from_secs(config.timeout_seconds),
+        ..Limits::default()
+    };
+    let guard = AddressGuard::new(config.allow.iter().chain(allow));
+    Upstream::new(guard, limits, clock, observer, Jitter::random())
+}
+
+/// What the replicas tell each other of their calls. SQLite has one process; over PostgreSQL there may be others.
+fn among_replicas(database: &Database, tasks: &TaskTracker, upstream: Upstream) -> anyhow::Result<(Upstream, Claims)> {
+    if database.is_sqlite() {
+        return Ok((upstream, Claims::alone()));
+    }
+    let quotas = SharedQuotas { database: database.clone(), tasks: tasks.clone() };
+    Ok((upstream.with_board(Arc::new(quotas)), Claims::shared(database.clone())?))
 }
 
 /// Who works the inbox.

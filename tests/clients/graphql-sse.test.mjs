@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { createClient } from 'graphql-sse';
+import { events } from './followers.mjs';
 import { collect, dashboardId } from './graphs.mjs';
 import { data, startDev, until } from './harness.mjs';
 
@@ -91,23 +92,13 @@ async function stream(body, headers = {}) {
   const abort = new AbortController();
   const response = await fetch(dev.streamUrl, { method: 'POST', signal: abort.signal, headers: { 'content-type': 'application/json', accept: 'text/event-stream', ...headers }, body: JSON.stringify(body) });
   assert.equal(response.status, 200);
-  const events = [];
-  (async () => {
-    let rest = '';
-    for await (const chunk of response.body.pipeThrough(new TextDecoderStream())) {
-      const parts = (rest + chunk).split('\n\n');
-      rest = parts.pop();
-      for (const part of parts) {
-        const fields = part.split('\n').filter((line) => line && !line.startsWith(':')).map((line) => /^(\w+): ?(.*)$/.exec(line).slice(1));
-        if (fields.length > 0) events.push(Object.fromEntries(fields));
-      }
-    }
-  })().catch(() => {});
+  const heard = [];
+  (async () => { for await (const event of events(response.body)) heard.push(event); })().catch(() => {});
   return {
     response,
     async next(wanted) {
-      const found = await until(() => events.find(wanted), () => JSON.stringify(events));
-      events.splice(0, events.indexOf(found) + 1);
+      const found = await until(() => heard.find(wanted), () => JSON.stringify(heard));
+      heard.splice(0, heard.indexOf(found) + 1);
       return found;
     },
     close: () => abort.abort(),

@@ -1,6 +1,7 @@
 // What the tests share: starting the binary, its control API, GraphQL over HTTP, a target for webhooks.
 //
-//   MULLION_BIN   the binary; default target/debug/mullion, then target/release/mullion (or under CARGO_TARGET_DIR)
+//   MULLION_BIN         the binary; default target/debug/mullion, then target/release/mullion (or under CARGO_TARGET_DIR)
+//   MULLION_TEST_LONG   1: the long form of the tests that have one
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
@@ -13,6 +14,8 @@ import { fileURLToPath } from 'node:url';
 export const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), '../..');
 /** How long anything may take that a test waits for. */
 export const PATIENCE = Number(process.env.MULLION_TEST_PATIENCE ?? 20_000);
+/** Whether tests that have a long form take it: `tests/run --long`. */
+export const LONG = process.env.MULLION_TEST_LONG === '1';
 /** Fixed in dev mode. */
 export const DEV_SECRET = 'mullion-dev-secret';
 
@@ -101,15 +104,15 @@ export async function startDev({ args = [], env = {} } = {}) {
   };
 }
 
-/** `mullion serve` on a folder of its own; `key(tenant, role)` makes an API key, `as(key)` asks with it. */
-export async function startServe({ env = {} } = {}) {
+/** `mullion serve` on a folder of its own; `key(tenant, role)` makes an API key, `as(key)` asks with it. `under` is what runs it. */
+export async function startServe({ env = {}, under = [] } = {}) {
   const [port, adminPort] = await freePorts(2);
   const folder = temporaryFolder();
   const url = `http://127.0.0.1:${port}`;
   const admin = `http://127.0.0.1:${adminPort}`;
   const encryption = run(['key', 'generate']).trim();
   const settings = { MULLION_DATA: folder, MULLION_PORT: String(port), MULLION_SERVER_ADMIN_ADDRESS: `127.0.0.1:${adminPort}`, MULLION_PUBLIC_URL: url, MULLION_ENCRYPTION_KEY: encryption, ...env };
-  let program = await start(['serve'], `${admin}/health/ready`, settings);
+  let program = await start(['serve'], `${admin}/health/ready`, settings, under);
   return {
     url,
     admin,
@@ -126,6 +129,18 @@ export async function startServe({ env = {} } = {}) {
     signal: (name) => program.child.kill(name),
     ended: () => program.ended,
     stop: () => program.stop(),
+    /** Ends it as a power cut would; `restart()` starts it again. */
+    kill: () => program.kill(),
+    /** Starts it, and ends it as a power cut would so many milliseconds later, ready or not. */
+    async interruptedStart(milliseconds) {
+      const child = spawn(binary(), ['serve'], { stdio: 'ignore', env: { ...clean, ...settings } });
+      children.add(child);
+      const ended = new Promise((done) => child.once('close', done).once('error', done));
+      await new Promise((later) => setTimeout(later, milliseconds));
+      child.kill('SIGKILL');
+      await ended;
+      children.delete(child);
+    },
     async restart() {
       await program.stop();
       program = await start(['serve'], `${admin}/health/ready`, settings);
@@ -147,8 +162,9 @@ export function run(args, env) {
 }
 
 /** Starts the binary and waits until `readyUrl` answers 200. */
-async function start(args, readyUrl, env = {}) {
-  const child = spawn(binary(), args, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...clean, ...env } });
+async function start(args, readyUrl, env = {}, under = []) {
+  const [program, ...line] = [...under, binary(), ...args];
+  const child = spawn(program, line, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...clean, ...env } });
   children.add(child);
   let logs = '';
   for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (text) => { logs = (logs + text).slice(-200_000); });

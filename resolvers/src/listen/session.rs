@@ -92,6 +92,8 @@ impl Session {
 
     fn open(&mut self) -> Order {
         self.last += 1;
+        // Whatever was said of an earlier one: this one's answer counts.
+        self.refused = None;
         self.coming = Some(self.last);
         Order::Open(self.last)
     }
@@ -150,6 +152,13 @@ mod tests {
         session.hear(1, News::Renew);
         assert_eq!(session.hear(2, News::Refused("no".into())), [], "the one that serves still serves");
         assert_eq!(session.hear(1, closed("done")), [show(Failed, Some("no"))]);
+        let mut session = Session::default();
+        session.begin();
+        session.hear(1, News::Ready);
+        session.hear(1, News::Renew);
+        session.hear(2, News::Refused("no".into()));
+        assert_eq!(session.hear(1, News::Renew), [Order::Open(3)], "it is asked to");
+        assert_eq!(session.hear(1, closed("done")), [show(Connecting, Some("done"))], "the third may be let in");
         let mut session = Session::default();
         session.begin();
         session.hear(1, News::Ready);

@@ -1,0 +1,95 @@
+// Reads a trace of system calls (strace) and tells which deliveries were answered before they were on stable storage. Of what
+// happened at the same time the trace tells the order: a call that ended above the line where another began was over by then.
+
+/** How strace is to be asked; the program's command line comes after it. It ends with the program. */
+export const strace = (file) => ['strace', '-D', '-f', '-yy', '-s', '1000000', '-e', 'trace=read,readv,recvfrom,recvmsg,write,writev,sendto,sendmsg,pwrite64,fsync,fdatasync', '-o', file];
+
+const RECEIVES = new Set(['read', 'readv', 'recvfrom', 'recvmsg']);
+const SENDS = new Set(['write', 'writev', 'sendto', 'sendmsg']);
+const FLUSHES = new Set(['fsync', 'fdatasync']);
+const ESCAPES = { n: '\n', r: '\r', t: '\t', v: '\v', f: '\f' };
+
+/** The calls that succeeded, by their ends: `{ call, target, bytes, result, begin, end }`; `target` is a path or an address. */
+export function parseTrace(text) {
+  const open = new Map();
+  const calls = [];
+  for (const [number, line] of text.split('\n').entries()) {
+    const [, thread, rest] = /^(\d+) +(.*)$/.exec(line) ?? [];
+    const resumed = rest && /^<\.\.\. \w+ resumed>(.*)$/.exec(rest);
+    if (rest?.endsWith(' <unfinished ...>')) open.set(thread, { begin: number, head: rest.slice(0, -' <unfinished ...>'.length) });
+    else if (resumed && open.has(thread)) {
+      const { begin, head } = open.get(thread);
+      open.delete(thread);
+      calls.push(parseCall(head + resumed[1], begin, number));
+    } else if (rest) calls.push(parseCall(rest, number, number));
+  }
+  return calls.filter(Boolean);
+}
+
+function parseCall(text, begin, end) {
+  const found = /^(\w+)\(\d+<(\w+:\[[^\]]*\]|[^>]*)>(.*)\) += (\d+)$/.exec(text);
+  if (!found) return undefined;
+  const [, call, target, args, result] = found;
+  const bytes = [...args.matchAll(/"((?:[^"\\]|\\.)*)"/g)].map(([, quoted]) => unescape(quoted)).join('');
+  return { call, target, bytes, result: Number(result), begin, end };
+}
+
+const unescape = (quoted) => quoted.replace(/\\([0-7]{1,3}|.)/g, (_, code) => (/^[0-7]/.test(code) ? String.fromCharCode(Number.parseInt(code, 8)) : ESCAPES[code] ?? code));
+
+/** The deliveries that were answered with 2xx: `{ id, begin }`, where the answer began. One at a time on each connection. */
+export function acknowledged(calls, port) {
+  const connections = new Map();
+  const answers = [];
+  for (const { call, target, bytes, begin } of calls) {
+    if (!target.startsWith(`TCP:[127.0.0.1:${port}->`)) continue;
+    const heard = connections.get(target) ?? '';
+    if (RECEIVES.has(call)) connections.set(target, heard + bytes);
+    else if (SENDS.has(call) && bytes.startsWith('HTTP/1.1 ')) {
+      const [, id] = /\r\nx-github-delivery: (\S+)\r\n/i.exec(heard) ?? [];
+      if (id && bytes.startsWith('HTTP/1.1 2')) answers.push({ id, begin });
+      connections.set(target, '');
+    }
+  }
+  return answers;
+}
+
+/**
+ * Those of the answers that a flush of SQLite's log does not come before: of the file to which the row was written, begun after
+ * the frame that commits its transaction was written, and ended before the answer began.
+ */
+export function unflushed(calls, port) {
+  const frames = framesOf(calls);
+  const flushes = calls.filter(({ call, target }) => FLUSHES.has(call) && target.endsWith('-wal'));
+  const covered = ({ id, begin }) => {
+    const row = frames.findIndex(({ page }) => page.includes(`id:${id}`));
+    const commit = row < 0 ? undefined : frames.slice(row).find(({ commits }) => commits);
+    return commit && flushes.some((flush) => flush.target === commit.target && flush.begin > commit.end && flush.end < begin);
+  };
+  return acknowledged(calls, port).filter((answer) => !covered(answer));
+}
+
+/** The frames of SQLite's write-ahead log: a head of 24 bytes, then a page. The head of one that commits tells a size. */
+function framesOf(calls) {
+  const frames = [];
+  let head;
+  for (const { call, target, bytes, end } of calls) {
+    if (call !== 'pwrite64' || !target.endsWith('-wal')) continue;
+    if (bytes.length === 24) head = bytes;
+    else if (head) {
+      frames.push({ target, page: bytes, commits: head.slice(4, 8) !== '\0\0\0\0', end });
+      head = undefined;
+    }
+  }
+  return frames;
+}
+
+/** Those of the answers that PostgreSQL's word does not come before: that it committed the transaction the row was sent in. */
+export function uncommitted(calls, port, postgres) {
+  const ours = calls.filter(({ target }) => target.startsWith('TCP:[') && target.endsWith(`:${postgres}]`));
+  const covered = ({ id, begin }) => {
+    const sent = ours.findIndex(({ call, bytes }) => SENDS.has(call) && bytes.includes(`id:${id}`));
+    const told = ours.slice(sent + 1).find(({ call, target, bytes }) => target === ours[sent]?.target && RECEIVES.has(call) && bytes.includes('C\0\0\0\u000bCOMMIT\0'));
+    return sent >= 0 && told && told.end < begin;
+  };
+  return acknowledged(calls, port).filter((answer) => !covered(answer));
+}
