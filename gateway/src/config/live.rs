@@ -7,9 +7,9 @@ section! {
     Live in "live" {
         /// How long a WebSocket may take until `connection_init`.
         init_timeout_milliseconds: u64 = 5_000;
-        /// Time between pings of a WebSocket; they carry the cursor up to which everything was sent, where there is a newer one.
+        /// Time between pings of a WebSocket; they carry the cursor up to which everything was sent.
         ping_seconds: u64 = 25;
-        /// Time between keep-alives of an event stream; they carry the cursor up to which everything was sent, where there is a newer one.
+        /// Time between keep-alives of an event stream; they carry the cursor up to which everything was sent.
         event_stream_keep_alive_seconds: u64 = 15;
         /// Operations that one WebSocket may run at a time.
         max_operations_per_socket: usize = 100;

@@ -161,7 +161,7 @@ struct Events {
     caller: Caller,
     /// `None` after the last one.
     frames: Option<BoxStream<'static, LiveItem>>,
-    /// Newer than the id of the last event.
+    /// Up to where everything was sent; `None` in the middle of snapshots.
     mark: Option<EventCursor>,
     keep_alive: Interval,
     _token: TaskTrackerToken,
@@ -192,7 +192,7 @@ impl Events {
                     }
                     Some(LiveItem::Mark(mark)) => self.mark = Some(mark.cursor),
                     Some(LiveItem::Frame(frame)) => {
-                        self.mark = None;
+                        self.mark = frame.cursor.clone().filter(|_| frame.through.is_some());
                         self.app.metrics.frames("event_stream").inc();
                         return Some(event(&frame));
                     }

@@ -46,7 +46,7 @@ pub(super) fn least<'a>(subscriptions: impl IntoIterator<Item = &'a Reach>) -> O
 
 #[cfg(test)]
 mod tests {
-    use super::{LiveMark, Reach, least};
+    use super::{EventCursor, LiveMark, Reach, least};
 
     fn at(position: i64) -> LiveMark {
         LiveMark { position, cursor: position.to_string().into() }
@@ -76,10 +76,10 @@ mod tests {
             ("older than where one began", vec![reach(9, None, None), reach(1, None, Some(7))], None),
         ];
         for (case, subscriptions, expected) in cases {
-            assert_eq!(least(&subscriptions).map(|cursor| cursor.as_str()), expected, "{case}");
+            assert_eq!(least(&subscriptions).map(EventCursor::as_str), expected, "{case}");
         }
         let mut unfinished = reach(1, None, Some(4));
         unfinished.event(None);
-        assert_eq!(least([&unfinished]).map(|cursor| cursor.as_str()), Some("4"), "it stays true");
+        assert_eq!(least([&unfinished]).map(EventCursor::as_str), Some("4"), "it stays true");
     }
 }
