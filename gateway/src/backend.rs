@@ -262,6 +262,13 @@ fn listeners(services: &Services, inbox: &Arc<Inbox>, ear: Arc<dyn Ear>) -> anyh
 }
 
 impl Backend {
+    /// Notes that this process was not there until now; before anything is started, and anybody answered.
+    pub async fn begin(&self) {
+        if let Some(reconciler) = &self.reconciler {
+            reconciler.begin().await;
+        }
+    }
+
     /// Starts what runs beside requests.
     pub fn start(&mut self, stop: &CancellationToken) {
         if let Some(worker) = self.worker.take() {

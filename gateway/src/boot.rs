@@ -78,6 +78,7 @@ pub async fn dev(mut config: Config, options: DevOptions) -> anyhow::Result<()> 
         let target = format!("{local}webhooks/{0}/{0}-dev", made.provider);
         made.sandbox.add_webhook(&target, options.webhook_secret.expose_text().unwrap_or_default());
     }
+    backend.begin().await;
     backend.start(&stop);
     let guard = Guard::loopback(config.server.public_url.as_deref(), &config.server.allowed_origins);
     let engine: Arc<dyn Engine> = Arc::new(Bridge::new(Arc::clone(&backend.executor), Some(seed::everybody())));
@@ -137,6 +138,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         bus,
     };
     let mut backend = backend::build(&config, database, made)?;
+    backend.begin().await;
     backend.start(&stop);
     let guard = Guard::public(config.server.public_url.as_deref(), &config.server.allowed_origins);
     let bridge = Arc::new(Bridge::new(Arc::clone(&backend.executor), None));

@@ -137,7 +137,6 @@ impl Reconciler {
         let this = Arc::new(self);
         let mut rounds = JoinSet::new();
         let mut running: HashMap<tokio::task::Id, Whose> = HashMap::new();
-        this.begin().await;
         let (mut unwatched, mut looked_at): (Vec<Whose>, Option<DateTime<Utc>>) = (Vec::new(), None);
         let mut pulses_at: Option<DateTime<Utc>> = None;
         let mut presence_at: Option<DateTime<Utc>> = None;
@@ -181,8 +180,9 @@ impl Reconciler {
         }
     }
 
-    /// This process was not there until now. If no other was either, anything may have been missed.
-    async fn begin(&self) {
+    /// This process was not there until now. If no other was either, anything may have been missed. To be noted before anybody is
+    /// answered.
+    pub async fn begin(&self) {
         let database = &self.services.database;
         let among_others = database.other_workers(&self.around.worker).await.unwrap_or(false);
         if !among_others && let Err(error) = database.suspect_all(&self.ours).await {

@@ -53,23 +53,28 @@ pub(super) async fn catch_up(
     let mark = since.mark.and_then(|mark| ts_of(mark, "ts"));
     let team = home.team.as_str();
     let mut reader = Reader { api, channel, mark, calls: 0, most_calls: since.calls.max(2) };
+    let newest = |page: &Value| {
+        let stamps = list(page, "messages").iter().filter_map(|message| text(message, "ts"));
+        stamps.max().map(str::to_owned)
+    };
+    let Some(earlier) = since.mark.and_then(|mark| text(mark, "ts")) else {
+        // From here on it is told. In an empty channel, all that comes is news.
+        let page = reader.call(HISTORY, &[("channel", channel), ("limit", "1")]).await?;
+        let mark = Some(json!({ "ts": newest(&page).unwrap_or_else(|| "0000000000.000000".to_owned()) }));
+        return Ok(CaughtUp { mark, calls: reader.calls, ..CaughtUp::default() });
+    };
     let asked_at = api.clock.now();
     let info = reader.call("conversations.info", &[("channel", channel)]).await?;
     let first = reader.call(HISTORY, &[("channel", channel), ("limit", PAGE)]).await?;
-    let newest = list(&first, "messages").iter().filter_map(|message| text(message, "ts")).max();
-    let mut caught =
-        CaughtUp { fetched: vec![shown(since, home.place(), (&info, &first), asked_at)], ..CaughtUp::default() };
-    if mark.is_some() {
-        let (events, whole) = reader.news(&first).await?;
-        caught.complete = whole;
-        caught.deliveries = untold(events, team, known).await?;
-    }
-    let earlier = || since.mark.and_then(|mark| text(mark, "ts"));
-    // In an empty channel, all that comes is news.
-    let up_to = newest.max(earlier()).unwrap_or("0000000000.000000");
-    caught.mark = Some(json!({ "ts": up_to }));
-    caught.calls = reader.calls;
-    Ok(caught)
+    let (events, complete) = reader.news(&first).await?;
+    let up_to = newest(&first).max(Some(earlier.to_owned()));
+    Ok(CaughtUp {
+        mark: Some(json!({ "ts": up_to })),
+        deliveries: untold(events, team, known).await?,
+        fetched: vec![shown(since, home.place(), (&info, &first), asked_at)],
+        complete,
+        calls: reader.calls,
+    })
 }
 
 /// The newest page as a fetch that somebody asked for would have brought it, and the channel itself.
