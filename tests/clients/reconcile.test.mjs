@@ -119,6 +119,19 @@ describe('what did not come', () => {
     });
   }
 
+  test('from a repository is found though the log of another one cannot be read', async () => {
+    const { repository } = data(await ask('{ github { repository(owner: "acme", name: "api") { id } } }')).github;
+    data(await ask(REGISTER, { id: world.github.id, of: [repository.id] }));
+    await rounds(serve.admin, 'github', 2);
+    await sandbox.fault({ provider: 'github', kind: 'server_error', path: '/repos/acme/web/hooks' });
+    await sandbox.fault({ provider: 'github', kind: 'drop' });
+    await sandbox.act('github', 'open_issue', { repository: 'acme/api', title: 'Lost beside a fault' });
+    await activities.find(({ data: { activity } }) => JSON.stringify(activity).includes('Lost beside a fault'), 'its activity');
+    await sandbox.clearFaults();
+    await rounds(serve.admin, 'github', 2);
+    once(activities, 'Lost beside a fault');
+  });
+
   for (const [provider, action, input] of [
     ['github', 'disable_webhook', () => ({ repository: 'acme/web' })],
     ['github', 'delete_webhook', () => ({ repository: 'acme/web' })],

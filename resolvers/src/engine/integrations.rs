@@ -63,6 +63,7 @@ impl PulseRules {
         let sign_of_life = pulse.last_delivery_at.max(pulse.proven_at);
         match sign_of_life {
             _ if pulse.listening => WebhookState::Live,
+            _ if pulse.deaf => WebhookState::Silent,
             Some(at) if now - at < self.silent_after => WebhookState::Live,
             None if !pulse.registered => WebhookState::Polling,
             _ => WebhookState::Silent,
@@ -127,6 +128,7 @@ mod tests {
             (none, Polling),
             (Pulse { registered: true, ..none }, Silent),
             (Pulse { registered: true, listening: true, ..none }, Live),
+            (Pulse { registered: true, deaf: true, last_delivery_at: at(99), ..none }, Silent),
             (Pulse { last_delivery_at: at(41), ..none }, Live),
             (Pulse { last_delivery_at: at(40), ..none }, Silent),
             (Pulse { last_delivery_at: at(1), proven_at: at(99), registered: true, ..none }, Live),

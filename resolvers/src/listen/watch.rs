@@ -1,7 +1,8 @@
 //! One integration's listening in one replica: waits until it holds the integration's socket, opens it, and lets go of it.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
+use futures::FutureExt as _;
 use tokio::{
     sync::{mpsc, watch},
     task::JoinSet,
@@ -47,7 +48,12 @@ impl Watch {
     pub(super) async fn run(self, stop: CancellationToken) {
         while !stop.is_cancelled() {
             match self.parts.database.hold_socket(&self.socket.integration, &self.parts.id).await {
-                Ok(Some(lease)) => self.hold(&lease, &stop).await,
+                // A panic ends a socket, not the listening.
+                Ok(Some(lease)) => {
+                    if AssertUnwindSafe(self.hold(&lease, &stop)).catch_unwind().await.is_err() {
+                        tracing::error!(integration = %self.socket.integration, "a socket broke off (a panic; the log has it)");
+                    }
+                }
                 Ok(None) => {}
                 Err(error) => warn(&error, "a socket could not be held"),
             }
@@ -103,6 +109,7 @@ impl Watch {
         match self.parts.database.note_socket(lease, &self.socket, *state, message.as_deref()).await {
             Ok(noted) => {
                 if let Some(noted) = noted {
+                    self.doubt_what_was_missed(*state).await;
                     self.parts.applier.announce(&self.socket.tenant, &[noted.change]).await;
                 }
                 true
@@ -115,6 +122,15 @@ impl Watch {
                 warn(&error, "how a socket stands could not be noted");
                 false
             }
+        }
+    }
+
+    /// What happened while no socket was open did not come: what was read before is read again.
+    async fn doubt_what_was_missed(&self, state: SocketState) {
+        if state == SocketState::Open
+            && let Err(error) = self.parts.database.suspect(&self.socket.integration).await
+        {
+            warn(&error, "what a closed socket missed could not be noted");
         }
     }
 

@@ -1,6 +1,6 @@
 //! One look at an integration: its webhooks first, then what happened in its containers and was not delivered.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -24,6 +24,9 @@ use crate::{
 /// What nobody wanted looked after for so long is not any more.
 const REMEMBERED: chrono::Duration = chrono::Duration::days(1);
 
+/// How long one container may take: one that is slow does not keep the others from being looked at.
+const EACH: Duration = Duration::from_secs(15);
+
 /// Why a round broke off.
 #[derive(Debug, thiserror::Error)]
 enum Broken {
@@ -33,6 +36,20 @@ enum Broken {
     Store(#[from] StoreError),
     #[error("it took too long")]
     TooLong,
+}
+
+impl Broken {
+    /// Whether it says nothing of the integration's other containers.
+    fn is_of_one(&self) -> bool {
+        use UpstreamErrorKind::{AddressRefused, AuthExpired, CircuitOpen, Internal, RateLimited};
+        match self {
+            Self::Provider(error) => {
+                !matches!(error.kind, RateLimited | AuthExpired | CircuitOpen | AddressRefused | Internal)
+            }
+            Self::Store(_) => false,
+            Self::TooLong => true,
+        }
+    }
 }
 
 /// What a round has found so far.
@@ -128,12 +145,27 @@ impl Reconciler {
             subjects.retain(|subject| subject.mark.is_none());
         }
         let mut found = Findings { calls: self.rules.calls.max(1), ..Findings::default() };
+        let mut failure = None;
         for subject in &subjects {
             if found.calls == 0 || !self.take_lease(integration).await {
                 found.incomplete = true;
                 break;
             }
-            self.look_at_one(integration, (&endpoints, subject), &mut found).await?;
+            let looked = tokio::time::timeout(EACH, self.look_at_one(integration, (&endpoints, subject), &mut found));
+            match looked.await.unwrap_or(Err(Broken::TooLong)) {
+                Ok(()) => {}
+                Err(error) if error.is_of_one() => {
+                    tracing::debug!(%error, integration = %integration.id, container = %subject.container, "passed over");
+                    found.incomplete = true;
+                    found.calls = found.calls.saturating_sub(1);
+                    self.keep_mark(integration, subject, None).await?;
+                    failure = Some(error);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        if let Some(error) = failure.filter(|_| found.looked_at == 0) {
+            return Err(error);
         }
         if only_new {
             return Ok(found);
@@ -183,16 +215,23 @@ impl Reconciler {
             self.services.applier.take_in(integration, sent_at, caught.fetched).await?;
         }
         // After what it brought is on disk: what is cut off before that is asked for again.
-        if let Some(mark) = caught.mark {
-            let now = self.services.clock.now();
-            let wanted_at = match &subject.mark {
-                Some(known) if !subject.wanted => known.wanted_at,
-                _ => now,
-            };
-            let mark = Mark { subject: name, mark: Some(mark), caught_up_at: Some(now), wanted_at };
-            self.services.database.keep_mark(&integration.id, &mark).await?;
-        }
+        self.keep_mark(integration, subject, caught.mark).await?;
         Ok(())
+    }
+
+    /// Keeps where a container was read up to, or without an answer that it was looked at: the others come first the next time.
+    async fn keep_mark(
+        &self,
+        integration: &Integration,
+        subject: &Subject,
+        mark: Option<serde_json::Value>,
+    ) -> Result<(), StoreError> {
+        let now = self.services.clock.now();
+        let before = subject.mark.as_ref();
+        let wanted_at = before.filter(|_| !subject.wanted).map_or(now, |known| known.wanted_at);
+        let mark = mark.or_else(|| before.and_then(|known| known.mark.clone()));
+        let mark = Mark { subject: subject.container.to_string(), mark, caught_up_at: Some(now), wanted_at };
+        self.services.database.keep_mark(&integration.id, &mark).await
     }
 
     /// Looks at a webhook, and registers it anew where it is not in order. Whether it was.

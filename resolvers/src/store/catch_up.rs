@@ -43,6 +43,8 @@ pub struct Pulse {
     pub registered: bool,
     /// Whether such a socket is open.
     pub listening: bool,
+    /// Whether there is such a socket, not open, and nothing else that events could come by.
+    pub deaf: bool,
 }
 
 /// Where the log of a container was read up to.
@@ -102,6 +104,7 @@ impl Database {
                     failures: failures.and_then(|failures| u32::try_from(failures).ok()).unwrap_or(0),
                     registered: registered > 0 || socket.is_some(),
                     listening: socket == Some(1),
+                    deaf: socket == Some(0) && registered == 0,
                 };
                 pulses.insert(id.into(), pulse);
             }

@@ -21,7 +21,7 @@ use super::{
     etags::{EtagStore, Kept},
     guard::{AddressGuard, refused, same_origin},
     health::{CallReport, Health, HealthReading, Observer},
-    retry::{Jitter, MAX_RETRIES, backoff, is_transient, retry_after},
+    retry::{Jitter, LONGEST_ASKED, MAX_RETRIES, backoff, is_transient, retry_after},
 };
 use crate::{clock::Clock, secret::Secret};
 
@@ -102,12 +102,19 @@ impl HttpTransport {
     /// Refuses what the provider would refuse too: it has said that the quota is used up, and until when.
     async fn affords(&self, request: &UpstreamRequest) -> Result<(), UpstreamError> {
         if let Some(told) = self.notices.news(&self.integration, request.bucket).await {
-            self.health.learn(told);
+            self.health.learn(self.within_reason(told));
         }
         let now = self.shared.clock.now();
         let Some(until) = self.health.spent_until(request.bucket, now) else { return Ok(()) };
         let wait = (until - now).to_std().unwrap_or_default();
         Err(UpstreamError::new(UpstreamErrorKind::RateLimited, "the quota is used up").retry_after(wait))
+    }
+
+    /// A quota is full again within the longest time that a provider may ask for.
+    fn within_reason(&self, mut quota: QuotaReading) -> QuotaReading {
+        let latest = self.shared.clock.now() + LONGEST_ASKED;
+        quota.resets_at = quota.resets_at.map(|at| at.min(latest));
+        quota
     }
 
     /// One attempt, accounted for.
@@ -282,6 +289,7 @@ impl Transport for HttpTransport {
     }
 
     fn quota(&self, quota: QuotaReading) {
+        let quota = self.within_reason(quota);
         self.shared.observer.quota(self.provider, &self.integration, &quota);
         self.notices.tell(&self.integration, &quota);
         self.health.quota(quota);

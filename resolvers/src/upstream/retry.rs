@@ -9,6 +9,9 @@ use http::{HeaderMap, StatusCode, header::RETRY_AFTER};
 pub(super) const MAX_RETRIES: u32 = 2;
 /// A longer `Retry-After` is not waited for: the last known value is served instead.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
+/// No provider is left alone for longer because it asks to be: windows of quotas are an hour at most
+/// (<https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api>).
+pub(super) const LONGEST_ASKED: Duration = Duration::from_hours(1);
 /// The ceiling of the first back-off.
 const BASE: Duration = Duration::from_millis(250);
 
@@ -53,14 +56,14 @@ pub(super) fn backoff(number: u32, asked: Option<Duration>, jitter: &Jitter) -> 
     }
 }
 
-/// `Retry-After` in seconds or as a date.
+/// `Retry-After` in seconds or as a date; an hour at most.
 pub fn retry_after(headers: &HeaderMap, now: DateTime<Utc>) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     if let Ok(seconds) = text.parse::<u64>() {
-        return Some(Duration::from_secs(seconds));
+        return Some(Duration::from_secs(seconds).min(LONGEST_ASKED));
     }
     let date: DateTime<Utc> = httpdate::parse_http_date(text).ok()?.into();
-    Some((date - now).to_std().unwrap_or_default())
+    Some((date - now).to_std().unwrap_or_default().min(LONGEST_ASKED))
 }
 
 #[cfg(test)]
@@ -90,6 +93,8 @@ mod tests {
             ("3", Some(3)),
             ("Sun, 06 Nov 1994 08:49:40 GMT", Some(3)),
             ("Sun, 06 Nov 1994 08:00:00 GMT", Some(0)),
+            ("18446744073709551615", Some(3600)),
+            ("Fri, 31 Dec 9999 23:59:59 GMT", Some(3600)),
             ("soon", None),
         ] {
             let headers = HeaderMap::from_iter([(http::header::RETRY_AFTER, text.parse().expect("a value"))]);

@@ -79,13 +79,34 @@ pub(super) async fn catch_up(api: &Connection, since: Since<'_>, known: &dyn Kno
         calls += 1;
         match log.fetch(&line).await {
             Ok(delivery) => deliveries.push(delivery),
-            // It left the log just now.
-            Err(error) if error.kind == UpstreamErrorKind::NotFound => complete = false,
-            Err(error) => return Err(error),
+            // It left the log just now, or nobody could take it.
+            Err(error) if is_for_good(error.kind) => complete = false,
+            // What was fetched before it counts; it is asked for again.
+            Err(error) => {
+                if deliveries.is_empty() && stops_all(error.kind) {
+                    return Err(error);
+                }
+                complete = false;
+                up_to = up_to.min(id.saturating_sub(1));
+                if stops_all(error.kind) {
+                    break;
+                }
+            }
         }
     }
     let mark = Some(json!({ "webhook": webhook, "upTo": up_to }));
     Ok(CaughtUp { mark, deliveries, fetched: Vec::new(), complete, calls })
+}
+
+/// Whether a delivery cannot be had, now or later.
+fn is_for_good(kind: UpstreamErrorKind) -> bool {
+    matches!(kind, UpstreamErrorKind::NotFound | UpstreamErrorKind::Rejected)
+}
+
+/// Whether no other delivery can be had either, at present.
+fn stops_all(kind: UpstreamErrorKind) -> bool {
+    use UpstreamErrorKind::{AuthExpired, CircuitOpen, RateLimited};
+    matches!(kind, AuthExpired | CircuitOpen | RateLimited)
 }
 
 struct Log<'a> {

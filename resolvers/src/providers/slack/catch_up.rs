@@ -22,6 +22,9 @@ use crate::{
     upstream::{Connection, UpstreamError},
 };
 
+/// How far ahead of our clock a message's stamp may be, to be believed.
+const AHEAD: chrono::Duration = chrono::Duration::days(1);
+
 /// The history of a channel, as far as it is read.
 struct Reader<'a> {
     api: &'a Connection,
@@ -53,9 +56,12 @@ pub(super) async fn catch_up(
     let mark = since.mark.and_then(|mark| ts_of(mark, "ts"));
     let team = home.team.as_str();
     let mut reader = Reader { api, channel, mark, calls: 0, most_calls: since.calls.max(2) };
+    // A stamp of the far future would hide all that comes until then.
+    let latest = api.clock.now() + AHEAD;
     let newest = |page: &Value| {
-        let stamps = list(page, "messages").iter().filter_map(|message| text(message, "ts"));
-        stamps.max().map(str::to_owned)
+        let messages = list(page, "messages").iter();
+        let believed = messages.filter(|message| ts_of(message, "ts").is_some_and(|at| at <= latest));
+        believed.filter_map(|message| text(message, "ts")).max().map(str::to_owned)
     };
     let Some(earlier) = since.mark.and_then(|mark| text(mark, "ts")) else {
         // From here on it is told. In an empty channel, all that comes is news.
