@@ -6,7 +6,7 @@ use mullion_entities::{event_socket, integration, sealed::Sealed};
 use mullion_schema::id::{IntegrationId, TenantId};
 use sea_orm::{
     ActiveValue::Set,
-    ColumnTrait, ConnectionTrait as _, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
     sea_query::{Expr, OnConflict},
 };
 
@@ -132,11 +132,8 @@ impl Database {
         if !self.is_sqlite() {
             return Ok(());
         }
-        let transaction = self.begin().await?;
         let sql = "UPDATE lease SET owner = '', expires_at = 0 WHERE name >= 'socket/' AND name < 'socket0'";
-        transaction.execute_unprepared(sql).await?;
-        transaction.commit().await?;
-        Ok(())
+        self.execute(sql.to_owned(), []).await
     }
 
     /// Takes or renews the hold on a socket. `None`: another process has it.
