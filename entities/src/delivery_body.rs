@@ -9,7 +9,7 @@ pub struct Model {
     /// The delivery's id.
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: String,
-    /// The JSON document, as it came.
+    /// The JSON document: as it came, or the byte 1 and the document packed as an LZ4 block, of the size that the delivery has.
     pub body: Vec<u8>,
 }
 

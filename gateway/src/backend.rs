@@ -1,12 +1,13 @@
 //! The one place where the resolvers' parts are put together.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use mullion_migrations::Migrator;
 use mullion_resolvers::{
     answers::{Connector, Cursors, Providers, Rows, Services, SharedQuotas},
+    background::Background,
     bus::{
         Bus,
         follower::{Follower, Looks},
@@ -27,6 +28,7 @@ use mullion_resolvers::{
     webhook::{
         Inbox, Wake,
         intake::{Intake, Room},
+        log::Log,
         worker::{self, Meaning, Outcome, Surroundings, Worker},
     },
 };
@@ -55,6 +57,7 @@ pub struct Backend {
     pub executor: Arc<Executor>,
     /// Takes deliveries.
     pub doors: Arc<Doors>,
+    inbox: Arc<Inbox>,
     /// Where tasks run: to be closed and waited for at the end.
     pub tasks: TaskTracker,
     /// The runtime of the inbox, the streams and the live operations.
@@ -154,9 +157,7 @@ pub fn build(config: &Config, database: Database, made: Ingredients) -> anyhow::
     let engine = Arc::new(Engine::new(shelf, directory, applying, epochs, (Arc::clone(&clock), tasks.clone())));
     let cursors = Cursors::new(&vault);
     let wake = Wake::new(Arc::clone(&bus));
-    let room = Room { deliveries: config.webhooks.max_queued, bytes: config.webhooks.max_queued_bytes };
-    let (intake, writer) = Intake::new(database.clone(), room, wake.clone(), Arc::clone(&counters) as _);
-    behind.tasks().spawn(writer.run());
+    let intake = intake(&config.webhooks, &database, (wake.clone(), Arc::clone(&counters) as _), behind.inbox())?;
     let gaps = Arc::<Gaps>::default();
     let inbox = Inbox::new(database.clone(), vault.clone(), Arc::clone(&providers), Arc::clone(&clock), intake)
         .noting(Arc::clone(&gaps));
@@ -193,8 +194,8 @@ pub fn build(config: &Config, database: Database, made: Ingredients) -> anyhow::
     let listeners = Some(listeners(&services, &inbox, Arc::clone(&counters) as _)?);
     let housekeeper = Housekeeper::new(services.database.clone(), config)?;
     let executor = Executor::new(services, executions(config), counters);
-    let doors = Arc::new(Doors::new(inbox, Arc::clone(&metrics), tasks.clone()));
-    Ok(Backend { executor, doors, tasks, behind, worker, listeners, follower, reconciler, metrics, housekeeper })
+    let doors = Arc::new(Doors::new(Arc::clone(&inbox), Arc::clone(&metrics), tasks.clone()));
+    Ok(Backend { executor, doors, inbox, tasks, behind, worker, listeners, follower, reconciler, metrics, housekeeper })
 }
 
 /// How much may be executed.
@@ -231,6 +232,29 @@ fn among_replicas(database: &Database, tasks: &TaskTracker, upstream: Upstream) 
     Ok((upstream.with_board(Arc::new(quotas)), Claims::shared(database.clone())?))
 }
 
+/// The way into the inbox: on SQLite through a log beside its file.
+fn intake(
+    config: &Webhooks,
+    database: &Database,
+    (wake, outcome): (Wake, Arc<dyn Outcome>),
+    tasks: &Background,
+) -> anyhow::Result<Intake> {
+    let room = Room { deliveries: config.max_queued, bytes: config.max_queued_bytes, log_bytes: config.max_log_bytes };
+    let Some(file) = database.file() else {
+        let (intake, writer) = Intake::new(database.clone(), room, wake, outcome);
+        tasks.spawn(writer.run());
+        return Ok(intake);
+    };
+    let mut folder = file.as_os_str().to_owned();
+    folder.push("-inbox");
+    let name = database.new_id().context("no id can be made")?;
+    let log = Log::open(Path::new(&folder), &name).context("the inbox's log cannot be opened")?;
+    let (intake, transfer) =
+        Intake::logged(database, room, log, (wake, outcome)).context("the inbox's log cannot be written")?;
+    tasks.spawn(transfer.run());
+    Ok(intake)
+}
+
 /// Who works the inbox.
 fn worker(
     services: &Arc<Services>,
@@ -239,7 +263,8 @@ fn worker(
     webhooks: &Webhooks,
 ) -> anyhow::Result<Worker> {
     let around = Surroundings { wake, outcome, clock: Arc::clone(&services.clock), jitter: Jitter::random() };
-    let parallel = if services.database.is_sqlite() { 1 } else { webhooks.workers };
+    // One reads and interprets while the other writes: there is one writer.
+    let parallel = if services.database.is_sqlite() { 2 } else { webhooks.workers };
     let rules = worker::Rules { max_attempts: webhooks.max_attempts, parallel };
     let meaning = Arc::new(Meaning(Arc::clone(services)));
     Worker::new(services.database.clone(), meaning, around, rules).context("no worker can be made")
@@ -272,7 +297,7 @@ impl Backend {
     /// Starts what runs beside requests.
     pub fn start(&mut self, stop: &CancellationToken) {
         if let Some(worker) = self.worker.take() {
-            self.behind.tasks().spawn(worker.run(stop.clone()));
+            self.behind.inbox().spawn(worker.run(stop.clone()));
         }
         if let Some(listeners) = self.listeners.take() {
             self.behind.tasks().spawn(listeners.run(stop.clone()));
@@ -284,12 +309,14 @@ impl Backend {
             self.behind.tasks().spawn(reconciler.run(stop.clone()));
         }
         let (services, metrics) = (Arc::clone(self.executor.services()), Arc::clone(&self.metrics));
+        let inbox = Arc::clone(&self.inbox);
         let housekeeper = self.housekeeper.clone();
         let (kept, until) = (Arc::clone(&services), stop.clone());
         self.tasks.spawn(async move { housekeeper.run(kept.clock.as_ref(), &until).await });
         let stop = stop.clone();
         self.tasks.spawn(async move {
             loop {
+                metrics.inbox_log.set(i64::try_from(inbox.log_bytes()).unwrap_or(i64::MAX));
                 measure(&services, &metrics).await;
                 tokio::select! {
                     () = tokio::time::sleep(MEASURING) => {}

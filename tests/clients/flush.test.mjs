@@ -42,10 +42,10 @@ describe('each 2xx', () => {
     return { calls, port };
   }
 
-  test('follows a flush of SQLite\'s log that covers its delivery', async (context) => {
+  test('follows a flush of the log that its delivery was written to', async (context) => {
     const { calls, port } = await traced({});
     assert.deepEqual(unflushed(calls, port), []);
-    const flushes = calls.filter(({ call, target }) => call === 'fsync' && target.endsWith('-wal'));
+    const flushes = calls.filter(({ call, target }) => call === 'fdatasync' && target.endsWith('.log'));
     context.diagnostic(`${acknowledged(calls, port).length} answers, ${flushes.length} flushes of the log`);
     // The same trace without them proves nothing.
     assert.equal(unflushed(calls.filter((call) => !flushes.includes(call)), port).length, acknowledged(calls, port).length);
@@ -62,23 +62,20 @@ describe('each 2xx', () => {
 describe('a trace in which', () => {
   const connection = 'TCP:[127.0.0.1:1->127.0.0.1:2]';
   const request = `1 recvfrom(5<${connection}>, "POST / HTTP/1.1\\r\\nx-github-delivery: one\\r\\n\\r\\n{}", 99, 0, NULL, NULL) = 52`;
-  const frame = (size, page) => [`2 pwrite64(9</db-wal>, "\\0\\0\\0\\1\\0\\0\\0\\${size}abcdefghijklmnop", 24, 32) = 24`, `2 pwrite64(9</db-wal>, "${page}", 4096, 56) = 4096`];
-  const row = frame(0, 'id:one');
-  const commit = frame(7, 'other');
-  const flush = '2 fsync(9</db-wal>) = 0';
+  const record = '2 write(9</db-inbox/1.log>, "\\0\\0head\\"id:one\\"body", 18) = 18';
+  const flush = '2 fdatasync(9</db-inbox/1.log>) = 0';
   const answer = `1 writev(5<${connection}>, [{iov_base="HTTP/1.1 200 OK\\r\\n\\r\\n", iov_len=19}], 1) = 19`;
   for (const [name, good, lines] of [
-    ['the flush is where it must be is good', true, [request, ...row, ...commit, flush, answer]],
-    ['the row is in the frame that commits is good', true, [request, ...frame(7, 'id:one'), flush, answer]],
-    ['calls overlap is good when the flush is over before the answer', true, [request, ...row, ...commit, '2 fsync(9</db-wal> <unfinished ...>', '3 read(4</x>, "", 1) = 0', '2 <... fsync resumed>) = 0', answer]],
-    ['no flush is, is not', false, [request, ...row, ...commit, answer]],
-    ['the flush comes before the row is not', false, [request, flush, ...row, ...commit, answer]],
-    ['the flush comes before the commit is not', false, [request, ...row, flush, ...commit, answer]],
-    ['the flush begins before the commit is written is not', false, [request, ...row, '3 fsync(9</db-wal> <unfinished ...>', ...commit, '3 <... fsync resumed>) = 0', answer]],
-    ['the flush ends after the answer began is not', false, [request, ...row, ...commit, '2 fsync(9</db-wal> <unfinished ...>', answer, '2 <... fsync resumed>) = 0']],
-    ['the flush fails is not', false, [request, ...row, ...commit, '2 fsync(9</db-wal>) = -1 EIO (Input/output error)', answer]],
-    ['the flush is of another file is not', false, [request, ...row, ...commit, '2 fsync(8</db>) = 0', answer]],
-    ['the row is never written is not', false, [request, ...commit, flush, answer]],
+    ['the flush is where it must be is good', true, [request, record, flush, answer]],
+    ['calls overlap is good when the flush is over before the answer', true, [request, record, '2 fdatasync(9</db-inbox/1.log> <unfinished ...>', '3 read(4</x>, "", 1) = 0', '2 <... fdatasync resumed>) = 0', answer]],
+    ['no flush is, is not', false, [request, record, answer]],
+    ['the flush comes before the delivery is written is not', false, [request, flush, record, answer]],
+    ['the flush begins before the delivery is written is not', false, [request, '3 fdatasync(9</db-inbox/1.log> <unfinished ...>', record, '3 <... fdatasync resumed>) = 0', answer]],
+    ['the flush ends after the answer began is not', false, [request, record, '2 fdatasync(9</db-inbox/1.log> <unfinished ...>', answer, '2 <... fdatasync resumed>) = 0']],
+    ['the flush fails is not', false, [request, record, '2 fdatasync(9</db-inbox/1.log>) = -1 EIO (Input/output error)', answer]],
+    ['the flush is of another file is not', false, [request, record, '2 fdatasync(8</db-inbox/2.log>) = 0', answer]],
+    ['only a part was written is not', false, [request, record.replace(/18$/, '9'), flush, answer]],
+    ['the delivery is never written is not', false, [request, record.replace('id:one', 'id:two'), flush, answer]],
   ]) {
     test(name, () => assert.equal(unflushed(parseTrace(lines.join('\n')), 1).length === 0, good));
   }

@@ -54,33 +54,17 @@ export function acknowledged(calls, port) {
 }
 
 /**
- * Those of the answers that a flush of SQLite's log does not come before: of the file to which the row was written, begun after
- * the frame that commits its transaction was written, and ended before the answer began.
+ * Those of the answers that no flush comes before, of the file of the inbox's log to which the delivery was written: begun after it
+ * was written, and ended before the answer began.
  */
 export function unflushed(calls, port) {
-  const frames = framesOf(calls);
-  const flushes = calls.filter(({ call, target }) => FLUSHES.has(call) && target.endsWith('-wal'));
+  const logs = calls.filter(({ target }) => target.endsWith('.log'));
+  const flushes = logs.filter(({ call }) => FLUSHES.has(call));
   const covered = ({ id, begin }) => {
-    const row = frames.findIndex(({ page }) => page.includes(`id:${id}`));
-    const commit = row < 0 ? undefined : frames.slice(row).find(({ commits }) => commits);
-    return commit && flushes.some((flush) => flush.target === commit.target && flush.begin > commit.end && flush.end < begin);
+    const record = logs.find(({ call, bytes, result }) => call === 'write' && result === bytes.length && bytes.includes(`"id:${id}"`));
+    return record && flushes.some((flush) => flush.target === record.target && flush.begin > record.end && flush.end < begin);
   };
   return acknowledged(calls, port).filter((answer) => !covered(answer));
-}
-
-/** The frames of SQLite's write-ahead log: a head of 24 bytes, then a page. The head of one that commits tells a size. */
-function framesOf(calls) {
-  const frames = [];
-  let head;
-  for (const { call, target, bytes, end } of calls) {
-    if (call !== 'pwrite64' || !target.endsWith('-wal')) continue;
-    if (bytes.length === 24) head = bytes;
-    else if (head) {
-      frames.push({ target, page: bytes, commits: head.slice(4, 8) !== '\0\0\0\0', end });
-      head = undefined;
-    }
-  }
-  return frames;
 }
 
 /** Those of the answers that PostgreSQL's word does not come before: that it committed the transaction the row was sent in. */

@@ -13,9 +13,12 @@ section! {
         max_queued: usize = 10_000;
         /// Bytes of them; beyond it, 503 at once.
         max_queued_bytes: usize = 64_000_000;
+        /// Bytes of acknowledged deliveries, packed, that may lie in the log beside SQLite's file until the database takes them;
+        /// beyond it, 503 at once.
+        max_log_bytes: u64 = 1_000_000_000;
         /// A delivery that cannot be applied is parked after so many tries, about a second, two, four, … apart.
         max_attempts: u32 = 8;
-        /// Deliveries that are applied at a time; on SQLite always one.
+        /// Groups of deliveries that are applied at a time; on SQLite always two.
         workers: usize = 4;
         /// Days that settled deliveries are kept: so long a repeated one is recognised, and any can be replayed.
         retention_days: u64 = 7;

@@ -137,6 +137,8 @@ pub struct Metrics {
     pub inbox_waiting: Gauge,
     /// Deliveries that were given up and wait for somebody to look at them.
     pub inbox_parked: Gauge,
+    /// Bytes of acknowledged deliveries that lie in the log before the inbox.
+    pub inbox_log: Gauge,
     /// Lanes of the inbox that this process works.
     pub inbox_lanes: Gauge,
     /// Distinct live operations.
@@ -179,6 +181,7 @@ impl Default for Metrics {
             inbox_flush: Histogram::new(exponential_buckets(0.000_25, 2.0, 16)),
             inbox_waiting: Gauge::default(),
             inbox_parked: Gauge::default(),
+            inbox_log: Gauge::default(),
             inbox_lanes: Gauge::default(),
             live_operations: Gauge::default(),
             executions: Family::default(),
@@ -267,6 +270,8 @@ impl Metrics {
         registry.register("inbox_waiting", "Deliveries that wait to be applied", self.inbox_waiting.clone());
         let parked = "Deliveries that were given up: see `mullion webhooks list --state parked`";
         registry.register("inbox_parked", parked, self.inbox_parked.clone());
+        let log = "Acknowledged deliveries, packed, that the database has not taken yet";
+        registry.register_with_unit("inbox_log", log, Unit::Bytes, self.inbox_log.clone());
         registry.register("inbox_lanes", "Lanes of the inbox that this process works", self.inbox_lanes.clone());
     }
 

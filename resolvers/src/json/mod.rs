@@ -1,8 +1,9 @@
 //! Reading JSON that others wrote, so that nothing in it can be an error: what is missing or odd is `None`.
 
+mod lean;
 mod mend;
 
-use serde::de::IgnoredAny;
+use serde::de::{DeserializeSeed as _, IgnoredAny};
 use serde_json::Value;
 
 /// A text that is not empty.
@@ -28,11 +29,22 @@ pub(crate) fn is_object(document: &[u8]) -> bool {
 
 /// Reads everything that [`is_object`] lets in, also what fits the grammar and not the parser.
 pub(crate) fn read_object(document: &[u8]) -> Option<Value> {
-    let value = serde_json::from_slice::<Value>(document).ok().or_else(|| {
+    read_members(document, |_| true)
+}
+
+/// The same without the members, at any depth, whose names are not wanted.
+pub(crate) fn read_members(document: &[u8], wanted: fn(&str) -> bool) -> Option<Value> {
+    let value = read(document, wanted).or_else(|| {
         let mended = is_object(document).then(|| mend::mended(document))?;
-        serde_json::from_slice(&mended).ok()
+        read(&mended, wanted)
     });
     value.filter(Value::is_object)
+}
+
+fn read(document: &[u8], wanted: fn(&str) -> bool) -> Option<Value> {
+    let mut deserializer = serde_json::Deserializer::from_slice(document);
+    let value = lean::Lean(wanted).deserialize(&mut deserializer).ok()?;
+    deserializer.end().ok().map(|()| value)
 }
 
 #[cfg(test)]

@@ -34,6 +34,7 @@ pub mod widget;
 
 use std::{
     collections::HashMap,
+    path::{Path, PathBuf},
     sync::{Arc, atomic::AtomicU64},
 };
 
@@ -55,6 +56,8 @@ struct Inner {
     backend: DbBackend,
     clock: Arc<dyn Clock>,
     last_id: Mutex<Ulid>,
+    /// SQLite's file.
+    file: Option<PathBuf>,
     /// When an integration's last delivery was noted, by its id.
     heard: Mutex<HashMap<String, i64>>,
     /// Counts this process's changes of endpoints: what was read before is then out of date.
@@ -84,6 +87,12 @@ pub enum StoreError {
         #[source]
         source: serde_json::Error,
     },
+    /// The inbox's log cannot be read or written.
+    #[error("the inbox's log failed")]
+    Log(#[from] std::io::Error),
+    /// The body of a delivery cannot be unpacked.
+    #[error("the stored body of a delivery is damaged")]
+    Unpackable,
     /// The row does not exist, or is another tenant's.
     #[error("not found")]
     NotFound,
@@ -129,6 +138,11 @@ impl Database {
     /// Whether it is SQLite, which one process has and where one writes at a time.
     pub fn is_sqlite(&self) -> bool {
         self.0.backend == DbBackend::Sqlite
+    }
+
+    /// SQLite's file.
+    pub fn file(&self) -> Option<&Path> {
+        self.0.file.as_deref()
     }
 
     /// A new id: a ULID, greater than all that this process made before.

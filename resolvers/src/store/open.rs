@@ -1,13 +1,14 @@
 //! Opens the database: pools, pragmas, and which of the two it is.
 
 use std::{
+    path::PathBuf,
     sync::{Arc, atomic::AtomicU64},
     time::Duration,
 };
 
 use parking_lot::Mutex;
 use sea_orm::{
-    ConnectOptions, ConnectionTrait, Database as Connector, DatabaseConnection, DbBackend,
+    ConnectOptions, ConnectionTrait, Database as Connector, DatabaseConnection, DbBackend, Statement,
     sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous},
 };
 use ulid::Ulid;
@@ -57,12 +58,14 @@ impl Database {
         };
         // Of PostgreSQL's one pool some connections are left to writers.
         let reads = if backend == DbBackend::Sqlite { options.max_connections } else { options.max_connections / 2 };
+        let file = if backend == DbBackend::Sqlite { file_of(&writer).await? } else { None };
         let reader = Reader::new(reader, reads);
         Ok(Self(Arc::new(Inner {
             reader,
             writer,
             backend,
             clock,
+            file,
             last_id: Mutex::new(Ulid::nil()),
             heard: Mutex::default(),
             endpoint_changes: AtomicU64::new(0),
@@ -87,6 +90,14 @@ impl Database {
         self.0.writer.close_by_ref().await?;
         Ok(())
     }
+}
+
+/// The file of SQLite's main database, as SQLite names it.
+async fn file_of(connection: &DatabaseConnection) -> Result<Option<PathBuf>, StoreError> {
+    let ask = Statement::from_string(DbBackend::Sqlite, "SELECT file FROM pragma_database_list WHERE name = 'main'");
+    let row = connection.query_one_raw(ask).await?;
+    let file: Option<String> = row.map(|row| row.try_get_by_index(0)).transpose()?.flatten();
+    Ok(file.filter(|file| !file.is_empty()).map(PathBuf::from))
 }
 
 fn connect_options(url: &str, acquire: Duration, connections: u32) -> ConnectOptions {

@@ -1,7 +1,7 @@
 //! Settings of the whole installation: few, by name.
 
 use mullion_entities::setting;
-use sea_orm::{ActiveValue::Set, EntityTrait, sea_query::OnConflict};
+use sea_orm::{ActiveValue::Set, ConnectionTrait, EntityTrait, sea_query::OnConflict};
 
 use super::{Database, StoreError, text::clean};
 
@@ -14,11 +14,17 @@ impl Database {
 
     /// Sets a setting.
     pub async fn set_setting(&self, name: &str, value: &str) -> Result<(), StoreError> {
-        let row = setting::ActiveModel { name: Set(name.to_owned()), value: Set(clean(value)) };
-        let over = OnConflict::column(setting::Column::Name).update_column(setting::Column::Value).to_owned();
         let transaction = self.begin().await?;
-        setting::Entity::insert(row).on_conflict(over).exec_without_returning(&transaction).await?;
+        set(&transaction, name, value).await?;
         transaction.commit().await?;
         Ok(())
     }
+}
+
+/// Sets a setting inside a transaction.
+pub(super) async fn set(connection: &impl ConnectionTrait, name: &str, value: &str) -> Result<(), StoreError> {
+    let row = setting::ActiveModel { name: Set(name.to_owned()), value: Set(clean(value)) };
+    let over = OnConflict::column(setting::Column::Name).update_column(setting::Column::Value).to_owned();
+    setting::Entity::insert(row).on_conflict(over).exec_without_returning(connection).await?;
+    Ok(())
 }

@@ -1,26 +1,39 @@
-//! The way onto disk: one task writes all deliveries of this process, those that came while the last flush ran in one transaction,
-//! so that the rate is bound by flushes times group and not by one flush each. What waits for it is bounded; beyond that, a
-//! delivery is refused at once and the provider sends it again.
+//! The way onto disk: deliveries that come while the last flush runs share the next one, so that the rate is bound by flushes times
+//! group and not by one flush each. What waits for it is bounded; beyond that, a delivery is refused at once and the provider sends
+//! it again.
+//!
+//! On SQLite they go to a log of our own (`log/`), and from there to the inbox's table; elsewhere to the table, in one transaction.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    collections::{HashMap, HashSet, VecDeque},
+    io,
+    sync::Arc,
 };
 
+use parking_lot::Mutex;
 use tokio::{
     sync::{mpsc, oneshot},
     time::Instant,
 };
-use tokio_util::sync::CancellationToken;
 
-use super::{Wake, worker::Outcome};
+use super::{
+    Wake,
+    log::{self, Backlog, Log, Transfer},
+    worker::Outcome,
+};
 use crate::store::{
     Database, StoreError,
-    inbox::{Inserted, NewDelivery},
+    inbox::{Inserted, NewDelivery, row::DeliveryRow},
 };
 
 /// Deliveries that share a transaction, at most: beyond it, sharing saves nothing more and the first wait for the last.
 const GROUP: usize = 512;
+/// Bytes of them, packed, after which no more is added.
+const GROUP_BYTES: usize = 4_000_000;
+/// An integration has no more of the room than one part in so many.
+const PARTS: usize = 4;
+/// Deliveries that are in the log and known by heart, so that one that comes again is not written again.
+const REMEMBERED: usize = 65_536;
 
 /// How much may wait to be written.
 #[derive(Debug, Clone, Copy)]
@@ -29,6 +42,8 @@ pub struct Room {
     pub deliveries: usize,
     /// Bytes of them.
     pub bytes: usize,
+    /// Bytes of the log that are not in the inbox yet.
+    pub log_bytes: u64,
 }
 
 /// Why a delivery is not on disk.
@@ -48,113 +63,200 @@ pub enum IntakeError {
 /// Where deliveries are handed in.
 #[derive(Debug)]
 pub struct Intake {
-    queue: mpsc::Sender<Waiting>,
-    bytes: Arc<AtomicUsize>,
+    /// Nothing once it is closed.
+    queue: Mutex<Option<mpsc::Sender<Waiting>>>,
+    held: Arc<Mutex<Held>>,
     room: Room,
-    closing: CancellationToken,
+    backlog: Backlog,
+    remembered: Option<Mutex<Remembered>>,
 }
 
+/// A delivery that waits to be written.
 #[derive(Debug)]
-struct Waiting {
-    delivery: NewDelivery,
+pub(super) struct Waiting {
+    pub(super) row: DeliveryRow,
     share: Share,
-    answer: oneshot::Sender<Result<Inserted, IntakeError>>,
+    pub(super) answer: oneshot::Sender<Result<Inserted, IntakeError>>,
 }
 
-/// Bytes that wait; given back when it is dropped.
+/// Bytes that wait, in all and of each integration.
+#[derive(Debug, Default)]
+struct Held {
+    bytes: usize,
+    of: HashMap<String, usize>,
+}
+
+/// What one delivery takes of the room; given back when it is dropped.
 #[derive(Debug)]
 struct Share {
-    of: Arc<AtomicUsize>,
+    held: Arc<Mutex<Held>>,
+    integration: String,
     bytes: usize,
+}
+
+impl Share {
+    /// Nothing where there is no room, or where the integration has a quarter of it already: a flood of one leaves room for the
+    /// others. A delivery may be larger than that: it is taken when nothing else waits.
+    fn take(held: &Arc<Mutex<Held>>, integration: &str, bytes: usize, room: usize) -> Option<Self> {
+        let mut waiting = held.lock();
+        let own = waiting.of.get(integration).copied().unwrap_or(0);
+        let fits = waiting.bytes + bytes <= room && own + bytes <= room / PARTS || waiting.bytes == 0;
+        if !fits {
+            return None;
+        }
+        waiting.bytes += bytes;
+        waiting.of.insert(integration.to_owned(), own + bytes);
+        Some(Self { held: Arc::clone(held), integration: integration.to_owned(), bytes })
+    }
 }
 
 impl Drop for Share {
     fn drop(&mut self) {
-        self.of.fetch_sub(self.bytes, Ordering::AcqRel);
+        let mut held = self.held.lock();
+        held.bytes = held.bytes.saturating_sub(self.bytes);
+        if let Some(own) = held.of.get_mut(&self.integration) {
+            *own = own.saturating_sub(self.bytes);
+            if *own == 0 {
+                held.of.remove(&self.integration);
+            }
+        }
     }
 }
 
-/// The writing end: to be run in a task.
+/// The newest deliveries of the log.
+#[derive(Debug, Default)]
+struct Remembered {
+    known: HashSet<[u8; 16]>,
+    order: VecDeque<[u8; 16]>,
+}
+
+impl Remembered {
+    fn add(&mut self, fingerprint: [u8; 16]) {
+        if self.known.insert(fingerprint) {
+            self.order.push_back(fingerprint);
+        }
+        if self.order.len() > REMEMBERED
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.known.remove(&oldest);
+        }
+    }
+}
+
+/// A delivery and those behind it that can share its flush.
+pub(super) fn with_others(first: Waiting, queue: &mut mpsc::Receiver<Waiting>) -> Vec<Waiting> {
+    let mut bytes = first.row.bytes();
+    let mut group = vec![first];
+    while group.len() < GROUP
+        && bytes < GROUP_BYTES
+        && let Ok(next) = queue.try_recv()
+    {
+        bytes += next.row.bytes();
+        group.push(next);
+    }
+    group
+}
+
+/// Writes to the inbox's table: to be run in a task.
 pub struct Writer {
     database: Database,
     queue: mpsc::Receiver<Waiting>,
     wake: Wake,
     outcome: Arc<dyn Outcome>,
-    closing: CancellationToken,
 }
 
 impl Intake {
-    /// An intake and its writer.
+    /// An intake that writes to the inbox's table, and its writer.
     pub fn new(database: Database, room: Room, wake: Wake, outcome: Arc<dyn Outcome>) -> (Self, Writer) {
-        let (queue, receiver) = mpsc::channel(room.deliveries.max(1));
-        let closing = CancellationToken::new();
-        let writer = Writer { database, queue: receiver, wake, outcome, closing: closing.clone() };
-        (Self { queue, bytes: Arc::default(), room, closing }, writer)
+        let (sender, queue) = mpsc::channel(room.deliveries.max(1));
+        let intake = Self::over(sender, room, Backlog::default(), None);
+        (intake, Writer { database, queue, wake, outcome })
+    }
+
+    /// An intake that writes to a log, and what takes deliveries from there to the inbox.
+    pub fn logged(
+        database: &Database,
+        room: Room,
+        log: Log,
+        (wake, outcome): (Wake, Arc<dyn Outcome>),
+    ) -> io::Result<(Self, Transfer)> {
+        let (sender, queue) = mpsc::channel(room.deliveries.max(1));
+        let intake = Self::over(sender, room, log.backlog(), Some(Mutex::default()));
+        let transfer = Transfer::new(&log, database.clone(), wake);
+        log::append(log, database.clone(), queue, outcome)?;
+        Ok((intake, transfer))
+    }
+
+    fn over(queue: mpsc::Sender<Waiting>, room: Room, backlog: Backlog, remembered: Option<Mutex<Remembered>>) -> Self {
+        Self { queue: Mutex::new(Some(queue)), held: Arc::default(), room, backlog, remembered }
     }
 
     /// Stores a delivery; answers when it is on disk, or refused. Who does not wait for the answer does not keep it from being
-    /// stored.
-    pub async fn store(&self, delivery: NewDelivery) -> Result<Inserted, IntakeError> {
-        let share = self.share(delivery.bytes()).ok_or(IntakeError::Overloaded)?;
+    /// stored. Of a log, not every duplicate is recognised here: the inbox knows them all.
+    pub async fn store(&self, delivery: &NewDelivery) -> Result<Inserted, IntakeError> {
+        let row = DeliveryRow::of(delivery).map_err(|error| IntakeError::Store(Arc::new(error)))?;
+        let Some(remembered) = &self.remembered else { return self.hand_in(row).await };
+        let fingerprint = row.fingerprint();
+        if remembered.lock().known.contains(&fingerprint) {
+            return Ok(Inserted::Duplicate);
+        }
+        if self.backlog.bytes() > self.room.log_bytes {
+            return Err(IntakeError::Overloaded);
+        }
+        let inserted = self.hand_in(row).await?;
+        remembered.lock().add(fingerprint);
+        Ok(inserted)
+    }
+
+    async fn hand_in(&self, row: DeliveryRow) -> Result<Inserted, IntakeError> {
+        let share =
+            Share::take(&self.held, row.integration(), row.bytes(), self.room.bytes).ok_or(IntakeError::Overloaded)?;
         let (answer, told) = oneshot::channel();
-        self.queue.try_send(Waiting { delivery, share, answer }).map_err(|error| match error {
+        let queue = self.queue.lock().clone().ok_or(IntakeError::Closed)?;
+        queue.try_send(Waiting { row, share, answer }).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => IntakeError::Overloaded,
             mpsc::error::TrySendError::Closed(_) => IntakeError::Closed,
         })?;
+        drop(queue);
         told.await.unwrap_or(Err(IntakeError::Closed))
     }
 
     /// Takes nothing any more; what waits is still written.
     pub fn close(&self) {
-        self.closing.cancel();
+        self.queue.lock().take();
+    }
+
+    /// Bytes of the log that are not in the inbox yet.
+    pub(super) fn log_bytes(&self) -> u64 {
+        self.backlog.bytes()
     }
 
     /// How many wait to be written.
     #[cfg(test)]
     pub(crate) fn waiting(&self) -> usize {
-        self.queue.max_capacity() - self.queue.capacity()
-    }
-
-    /// One delivery may be larger than the room: it is taken when nothing else waits.
-    fn share(&self, bytes: usize) -> Option<Share> {
-        let room = self.room.bytes;
-        let fits = |waiting: usize| (waiting == 0 || waiting + bytes <= room).then_some(waiting + bytes);
-        self.bytes.fetch_update(Ordering::AcqRel, Ordering::Acquire, fits).ok()?;
-        Some(Share { of: Arc::clone(&self.bytes), bytes })
+        self.queue.lock().as_ref().map_or(0, |queue| queue.max_capacity() - queue.capacity())
     }
 }
 
 impl Writer {
     /// Writes until the intake is closed or gone, and all that waited then.
     pub async fn run(mut self) {
-        let mut group = Vec::new();
-        let mut closed = false;
-        loop {
-            let came = tokio::select! {
-                came = self.queue.recv_many(&mut group, GROUP) => came,
-                () = self.closing.cancelled(), if !closed => {
-                    self.queue.close();
-                    closed = true;
-                    continue;
-                }
-            };
-            if came == 0 {
-                return;
-            }
-            self.flush(std::mem::take(&mut group)).await;
+        while let Some(first) = self.queue.recv().await {
+            let group = with_others(first, &mut self.queue);
+            self.flush(group).await;
         }
     }
 
     async fn flush(&self, group: Vec<Waiting>) {
         let began = Instant::now();
-        let mut deliveries = Vec::with_capacity(group.len());
+        let mut rows = Vec::with_capacity(group.len());
         let mut answers = Vec::with_capacity(group.len());
-        for Waiting { delivery, share, answer } in group {
-            deliveries.push(delivery);
+        for Waiting { row, share, answer } in group {
+            rows.push(row);
             answers.push((answer, share));
         }
-        let count = deliveries.len();
-        match self.database.insert_deliveries(deliveries).await {
+        let count = rows.len();
+        match self.database.insert_rows(rows).await {
             Ok(inserted) => {
                 self.outcome.flushed(count, began.elapsed());
                 if inserted.iter().any(|inserted| matches!(inserted, Inserted::New(_))) {

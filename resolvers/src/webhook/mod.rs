@@ -2,6 +2,7 @@
 
 mod endpoints;
 pub mod intake;
+pub mod log;
 #[cfg(test)]
 mod tests;
 mod wake;
@@ -91,6 +92,11 @@ impl Inbox {
         self.intake.close();
     }
 
+    /// Bytes of what was acknowledged and is not in the database yet.
+    pub fn log_bytes(&self) -> u64 {
+        self.intake.log_bytes()
+    }
+
     /// The longest body that an endpoint takes; `None` when there is no such endpoint.
     pub async fn limit(&self, provider: &str, path: &str) -> Option<usize> {
         let adapter = self.providers.get(provider)?;
@@ -166,7 +172,7 @@ impl Inbox {
             headers,
             received_at,
         };
-        let stored = self.intake.store(delivery).await;
+        let stored = self.intake.store(&delivery).await;
         if stored.is_err() {
             // The provider may not try again.
             self.gaps.note(Some((&endpoint.tenant, &endpoint.integration)));

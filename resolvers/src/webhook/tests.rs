@@ -26,7 +26,7 @@ on_both_databases!(
 
 fn intake(bench: &Bench, deliveries: usize, bytes: usize) -> (Arc<Intake>, super::intake::Writer, Arc<Counted>) {
     let counted = Arc::new(Counted::default());
-    let room = Room { deliveries, bytes };
+    let room = Room { deliveries, bytes, log_bytes: 0 };
     let (intake, writer) = Intake::new(bench.db.clone(), room, Wake::default(), Arc::clone(&counted) as _);
     (Arc::new(intake), writer, counted)
 }
@@ -34,7 +34,7 @@ fn intake(bench: &Bench, deliveries: usize, bytes: usize) -> (Arc<Intake>, super
 /// Hands in without a writer: the delivery waits.
 fn hand_in(intake: &Arc<Intake>, delivery: NewDelivery) -> tokio::task::JoinHandle<Result<Inserted, IntakeError>> {
     let intake = Arc::clone(intake);
-    tokio::spawn(async move { intake.store(delivery).await })
+    tokio::spawn(async move { intake.store(&delivery).await })
 }
 
 async fn until(condition: impl Fn() -> bool) {
@@ -59,7 +59,7 @@ async fn what_comes_together_shares_a_flush_and_each_gets_its_own_answer(bench: 
     assert_eq!((counted.of("flushes"), counted.of("flushed")), (1, 4));
     intake.close();
     task.await.unwrap();
-    assert!(matches!(intake.store(delivery(&bench, Some("d"), b"{}").await).await, Err(IntakeError::Closed)));
+    assert!(matches!(intake.store(&delivery(&bench, Some("d"), b"{}").await).await, Err(IntakeError::Closed)));
 }
 
 async fn whoever_hangs_up_does_not_keep_a_delivery_from_being_stored(bench: Bench) {
@@ -75,8 +75,9 @@ async fn whoever_hangs_up_does_not_keep_a_delivery_from_being_stored(bench: Benc
 }
 
 async fn what_does_not_fit_is_refused_at_once_and_there_is_room_again_afterwards(bench: Bench) {
-    let large = vec![b'x'; 10_000];
-    for (deliveries, bytes) in [(2, 1_000_000), (100, 25_000)] {
+    // Nothing that could be packed.
+    let large: Vec<u8> = (0..313_u32).flat_map(|index| *blake3::hash(&index.to_le_bytes()).as_bytes()).collect();
+    for (deliveries, bytes) in [(2, 1_000_000), (100, 100_000)] {
         let (intake, writer, _) = intake(&bench, deliveries, bytes);
         let id = |index: usize| format!("{deliveries} {index}");
         let mut waiting = Vec::new();
@@ -84,19 +85,30 @@ async fn what_does_not_fit_is_refused_at_once_and_there_is_room_again_afterwards
             waiting.push(hand_in(&intake, delivery(&bench, Some(&id(index)), &large).await));
             until(|| intake.waiting() == waiting.len()).await;
         }
-        let refused = intake.store(delivery(&bench, Some(&id(2)), &large).await).await;
+        let refused = intake.store(&delivery(&bench, Some(&id(2)), &large).await).await;
         assert!(matches!(refused, Err(IntakeError::Overloaded)), "{deliveries} {bytes}: {refused:?}");
         let task = tokio::spawn(writer.run());
         for waiting in waiting {
             assert!(waiting.await.unwrap().is_ok());
         }
-        assert!(matches!(intake.store(delivery(&bench, Some(&id(2)), &large).await).await, Ok(Inserted::New(_))));
+        assert!(matches!(intake.store(&delivery(&bench, Some(&id(2)), &large).await).await, Ok(Inserted::New(_))));
         drop(intake);
         task.await.unwrap();
     }
-    let (intake, writer, _) = intake(&bench, 1, 1_000);
+    // A quarter of the room, so there is some for others.
+    let (intake, _writer, _) = super::tests::intake(&bench, 100, 100_000);
+    let (first, other) = (delivery(&bench, Some("first"), &large).await, delivery(&bench, Some("other"), &large).await);
+    let mut waiting = vec![hand_in(&intake, first.clone())];
+    until(|| intake.waiting() == 1).await;
+    waiting.push(hand_in(&intake, NewDelivery { verified: other.verified.clone(), ..first.clone() }));
+    until(|| intake.waiting() == 2).await;
+    assert!(matches!(intake.store(&first).await, Err(IntakeError::Overloaded)));
+    waiting.push(hand_in(&intake, NewDelivery { integration: "another".into(), ..first }));
+    until(|| intake.waiting() == 3).await;
+    waiting.iter().for_each(tokio::task::JoinHandle::abort);
+    let (intake, writer, _) = super::tests::intake(&bench, 1, 1_000);
     let task = tokio::spawn(writer.run());
-    let stored = intake.store(delivery(&bench, Some("alone"), &large).await).await;
+    let stored = intake.store(&delivery(&bench, Some("alone"), &large).await).await;
     assert!(matches!(stored, Ok(Inserted::New(_))), "one that is larger than the room is taken alone");
     drop(intake);
     task.await.unwrap();
@@ -107,9 +119,9 @@ async fn a_group_that_cannot_be_stored_is_refused_and_the_next_is_not(bench: Ben
     let task = tokio::spawn(writer.run());
     let (one, two) = (delivery(&bench, Some("a"), b"{}").await, delivery(&bench, Some("b"), b"{}").await);
     bench.behind_its_back("ALTER TABLE delivery RENAME TO gone").await;
-    assert!(matches!(intake.store(one).await, Err(IntakeError::Store(_))));
+    assert!(matches!(intake.store(&one).await, Err(IntakeError::Store(_))));
     bench.behind_its_back("ALTER TABLE gone RENAME TO delivery").await;
-    assert!(matches!(intake.store(two).await, Ok(Inserted::New(_))));
+    assert!(matches!(intake.store(&two).await, Ok(Inserted::New(_))));
     drop(intake);
     task.await.unwrap();
 }

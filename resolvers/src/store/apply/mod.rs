@@ -28,7 +28,7 @@ use sea_orm::{
 pub use super::merge::Source;
 use super::{
     Database, StoreError, catch_up,
-    inbox::{APPLIED, RECEIVED},
+    inbox::{APPLIED, waits},
     lease::Lease,
     merge::Origin,
     node::{StoredNode, stored},
@@ -312,7 +312,7 @@ async fn applied_before(
         .filter(delivery::Column::Id.is_in(ids))
         .filter(delivery::Column::Tenant.eq(tenant.as_str()))
         .filter(delivery::Column::Integration.eq(integration.as_str()))
-        .filter(delivery::Column::State.eq(RECEIVED))
+        .filter(waits())
         .into_tuple::<(String, Option<i64>)>()
         .all(connection)
         .await?;

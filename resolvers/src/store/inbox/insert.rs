@@ -1,20 +1,21 @@
 //! Stores deliveries, those that came together in one transaction: they share one flush to disk.
 
-use std::collections::{BTreeMap, HashSet};
+use std::{
+    collections::{BTreeMap, HashSet},
+    fmt::Write as _,
+};
 
-use bytes::Bytes;
-use mullion_entities::{delivery, delivery_body, integration};
+use mullion_entities::integration;
 use sea_orm::{
-    ActiveValue::Set,
-    ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, QueryFilter, QueryTrait,
-    sea_query::{Expr, ExprTrait, OnConflict},
+    ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, QueryFilter, Statement,
+    sea_query::{Expr, ExprTrait},
 };
 
-use super::{Inserted, NewDelivery, RECEIVED, headers_text, is_recovered, ordering_key};
-use crate::store::{
-    Database, StoreError,
-    text::{clean, index_text},
+use super::{
+    Inserted, NewDelivery,
+    row::{COLUMNS, DeliveryRow},
 };
+use crate::store::{Database, StoreError, setting::set};
 
 /// An integration's `last_delivery_at` is written this often at most, in microseconds: it is about minutes, and each write costs.
 const HEARD_EVERY: i64 = 1_000_000;
@@ -22,7 +23,6 @@ const HEARD_EVERY: i64 = 1_000_000;
 /// statement is a function call, few sizes are better: each is prepared once.
 const ROWS_POSTGRES: &[usize] = &[1000];
 const ROWS_SQLITE: &[usize] = &[32, 8, 1];
-
 impl Database {
     /// Stores one delivery.
     pub async fn insert_delivery(&self, delivery: NewDelivery) -> Result<Inserted, StoreError> {
@@ -31,20 +31,29 @@ impl Database {
 
     /// Stores deliveries in one transaction; answers in order. Of two with the same key, the first is new.
     pub async fn insert_deliveries(&self, deliveries: Vec<NewDelivery>) -> Result<Vec<Inserted>, StoreError> {
+        let rows: Result<Vec<_>, _> = deliveries.iter().map(DeliveryRow::of).collect();
+        self.insert_rows(rows?).await
+    }
+
+    /// The same of deliveries that are rows already.
+    pub async fn insert_rows(&self, rows: Vec<DeliveryRow>) -> Result<Vec<Inserted>, StoreError> {
+        let named: Result<Vec<_>, StoreError> = rows.into_iter().map(|row| Ok((self.new_id()?, row))).collect();
+        self.insert_named(named?, None).await
+    }
+
+    /// The same of deliveries that have ids, with a setting that is written in the same transaction.
+    pub async fn insert_named(
+        &self,
+        rows: Vec<(String, DeliveryRow)>,
+        setting: Option<(&str, &str)>,
+    ) -> Result<Vec<Inserted>, StoreError> {
         let mut heard: BTreeMap<String, i64> = BTreeMap::new();
-        let mut rows = Vec::with_capacity(deliveries.len());
-        let mut ids = Vec::with_capacity(deliveries.len());
-        for delivery in deliveries {
-            if !is_recovered(&delivery.headers) {
-                let received_at = delivery.received_at.timestamp_micros();
-                let latest = heard.entry(delivery.integration.as_str().to_owned()).or_insert(received_at);
-                *latest = Ord::max(received_at, *latest);
-            }
-            let id = self.new_id()?;
-            rows.push((row_of(id.clone(), &delivery)?, delivery.verified.document));
-            ids.push(id);
+        for (_, row) in rows.iter().filter(|(_, row)| row.came) {
+            let latest = heard.entry(row.integration().to_owned()).or_insert(row.received_at);
+            *latest = Ord::max(row.received_at, *latest);
         }
         self.keep_unheard(&mut heard);
+        let ids: Vec<String> = rows.iter().map(|(id, _)| id.clone()).collect();
         let transaction = self.begin().await?;
         let mut stored = HashSet::with_capacity(rows.len());
         let sizes = if self.0.backend == DbBackend::Postgres { ROWS_POSTGRES } else { ROWS_SQLITE };
@@ -55,6 +64,9 @@ impl Database {
         }
         for (id, at) in &heard {
             note_heard(&transaction, id, *at).await?;
+        }
+        if let Some((name, value)) = setting {
+            set(&transaction, name, value).await?;
         }
         transaction.commit().await?;
         self.0.heard.lock().extend(heard);
@@ -71,53 +83,50 @@ impl Database {
 
 async fn insert(
     connection: &impl ConnectionTrait,
-    rows: Vec<(delivery::ActiveModel, Bytes)>,
+    rows: Vec<(String, DeliveryRow)>,
     stored: &mut HashSet<String>,
 ) -> Result<(), StoreError> {
-    let keep = OnConflict::columns([delivery::Column::Endpoint, delivery::Column::DedupeKey]).do_nothing().to_owned();
-    let (rows, bodies): (Vec<_>, Vec<_>) = rows.into_iter().unzip();
-    let ids: Vec<String> = rows.iter().map(|row| row.id.clone().take().unwrap_or_default()).collect();
-    let mut insert = delivery::Entity::insert_many(rows).on_conflict(keep).into_query();
-    insert.returning_col(delivery::Column::Id);
-    for row in connection.query_all(&insert).await? {
+    let backend = connection.get_database_backend();
+    let count = rows.len();
+    let mut bodies = Vec::with_capacity(count);
+    let mut values = Vec::with_capacity(count * COLUMNS.len());
+    for (id, row) in rows {
+        let (row, body) = row.into_values(&id);
+        values.extend(row);
+        bodies.push((id, body));
+    }
+    // Of one that was read from the log a second time, its id is there as well.
+    let insert = format!(
+        "INSERT INTO delivery ({}) VALUES {} ON CONFLICT DO NOTHING RETURNING id",
+        COLUMNS.join(", "),
+        places(count, COLUMNS.len()),
+    );
+    for row in connection.query_all_raw(Statement::from_sql_and_values(backend, insert, values)).await? {
         stored.insert(row.try_get_by_index(0)?);
     }
-    let new = ids.into_iter().zip(bodies).filter(|(id, _)| stored.contains(id));
-    let bodies: Vec<_> =
-        new.map(|(id, body)| delivery_body::ActiveModel { id: Set(id), body: Set(body.into()) }).collect();
+    bodies.retain(|(id, _)| stored.contains(id));
     if !bodies.is_empty() {
-        delivery_body::Entity::insert_many(bodies).exec_without_returning(connection).await?;
+        let insert = format!("INSERT INTO delivery_body (id, body) VALUES {}", places(bodies.len(), 2));
+        let values = bodies.into_iter().flat_map(|(id, body)| [id.into(), body.into()]);
+        connection.execute_raw(Statement::from_sql_and_values(backend, insert, values)).await?;
     }
     Ok(())
 }
 
-fn row_of(id: String, new: &NewDelivery) -> Result<delivery::ActiveModel, StoreError> {
-    let dedupe_key = match &new.verified.delivery_id {
-        Some(id) => format!("id:{}", index_text(id)),
-        None => format!("body:{}", blake3::hash(&new.verified.document).to_hex()),
-    };
-    let (ordering, lane) = ordering_key(&new.integration, new.subject.as_deref());
-    Ok(delivery::ActiveModel {
-        id: Set(id),
-        endpoint: Set(new.endpoint.clone()),
-        tenant: Set(new.tenant.as_str().to_owned()),
-        integration: Set(new.integration.as_str().to_owned()),
-        provider: Set(new.provider.clone()),
-        dedupe_key: Set(dedupe_key),
-        event: Set(clean(&new.verified.event)),
-        headers: Set(headers_text(&new.headers)?),
-        size: Set(i64::try_from(new.verified.document.len()).unwrap_or(i64::MAX)),
-        received_at: Set(new.received_at.timestamp_micros()),
-        ordering: Set(ordering),
-        lane: Set(lane),
-        state: Set(RECEIVED.to_owned()),
-        attempts: Set(0),
-        // At once, whatever the clock of the process that works it says.
-        due_at: Set(0),
-        error: Set(None),
-        position: Set(None),
-        settled_at: Set(None),
-    })
+/// `($1, $2), ($3, $4), …`
+fn places(rows: usize, columns: usize) -> String {
+    let mut text = String::with_capacity(rows * columns * 6);
+    for place in 0..rows * columns {
+        let before = match (place, place % columns) {
+            (0, _) => "($",
+            (_, 0) => "), ($",
+            _ => ", $",
+        };
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{before}{}", place + 1);
+    }
+    text.push(')');
+    text
 }
 
 async fn note_heard(connection: &impl ConnectionTrait, integration: &str, at: i64) -> Result<(), StoreError> {

@@ -9,7 +9,7 @@ use sea_orm::{
     sea_query::{Expr, ExprTrait},
 };
 
-use super::{IGNORED, PARKED, RECEIVED, WaitingDelivery};
+use super::{IGNORED, PARKED, WaitingDelivery, waits};
 use crate::store::{Database, StoreError, lease::Lease, text::clean};
 
 /// What is written of a delivery beside that it was tried, and why nothing came of it.
@@ -68,7 +68,7 @@ impl Database {
         };
         noted
             .filter(delivery::Column::Id.is_in(deliveries.iter().map(|(delivery, _)| delivery.id.as_str())))
-            .filter(delivery::Column::State.eq(RECEIVED))
+            .filter(waits())
             .exec(&transaction)
             .await?;
         transaction.commit().await?;

@@ -8,13 +8,13 @@ use std::{
 use mullion_entities::{delivery, delivery_body};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, Statement};
 
-use super::{InboxState, PARKED, RECEIVED, WaitingDelivery, waiting_of};
+use super::{InboxState, PARKED, RECEIVED, WaitingDelivery, waiting_of, waits};
 use crate::store::{Database, StoreError, transaction::from_micros};
 
 /// Bodies that are read in one go, in bytes: the first that waits is read whatever its size.
 const MAX_BYTES: i64 = 8_000_000;
 /// Of one lane, so many are looked at in one go: a busy lane does not keep the others waiting.
-const OF_A_LANE: u64 = 32;
+const OF_A_LANE: u64 = 128;
 
 impl Database {
     /// The deliveries of these lanes that are due, in order of arrival. One that waits for its next try holds back those behind it
@@ -42,7 +42,7 @@ impl Database {
         }
         let rows = delivery::Entity::find()
             .filter(delivery::Column::Id.is_in(ids))
-            .filter(delivery::Column::State.eq(RECEIVED))
+            .filter(waits())
             .order_by_asc(delivery::Column::Id)
             .all(&self.0.reader)
             .await?;

@@ -35,11 +35,11 @@ use crate::{
 };
 
 /// Deliveries that are read in one go.
-const CHUNK: usize = 100;
-/// Deliveries that share a transaction. More would save little, and what comes in waits for its end on SQLite.
-const GROUP: usize = 32;
+const CHUNK: usize = 256;
+/// Deliveries that share a transaction: more would save little of the flush that they share.
+const GROUP: usize = 128;
 /// Bytes of bodies that do.
-const GROUP_BYTES: usize = 1_000_000;
+const GROUP_BYTES: usize = 4_000_000;
 /// Without news, this one's lanes are looked into this often: for retries that are due, and for what is replayed by others.
 const IDLE_ALONE: Duration = Duration::from_secs(1);
 /// The same while there are other replicas, which store deliveries of our lanes: an index look-up, for want of news.

@@ -11,25 +11,29 @@ use event::Event;
 
 use crate::{
     change::{Change, Interpretation},
-    json::read_object,
+    json::read_members,
     provider::StoredDelivery,
 };
 
 /// Interprets a delivery.
 pub(super) fn interpret(delivery: &StoredDelivery) -> Interpretation {
-    let Some(payload) = read_object(&delivery.document) else {
-        return Interpretation::Ignored("the document is not JSON");
-    };
     let header = delivery.headers.get(super::webhook::EVENT).and_then(|name| name.to_str().ok());
-    let stored = delivery.event.split('.').next().unwrap_or_default();
-    let event = Event::new(header.unwrap_or(stored), &payload, delivery.received_at);
-    if let Some(reason) = unused(event.name) {
+    let name = header.unwrap_or_else(|| delivery.event.split('.').next().unwrap_or_default());
+    if let Some(reason) = unused(name) {
         return Interpretation::Ignored(reason);
     }
-    match changes(&event) {
+    let Some(payload) = read_members(&delivery.document, is_wanted) else {
+        return Interpretation::Ignored("the document is not JSON");
+    };
+    match changes(&Event::new(name, &payload, delivery.received_at)) {
         Some(change) => Interpretation::Changes(vec![change]),
         None => Interpretation::Ignored("the payload lacks what the event is about"),
     }
+}
+
+/// Most of a payload are addresses of GitHub's API, a hundred for each repository.
+fn is_wanted(name: &str) -> bool {
+    !name.ends_with("_url") || matches!(name, "html_url" | "avatar_url")
 }
 
 fn changes(event: &Event<'_>) -> Option<Change> {

@@ -1,0 +1,129 @@
+//! A delivery as it is written down, whether to its table or to the log before it.
+
+use sea_orm::Value;
+use serde::{Deserialize, Serialize};
+
+use super::{NewDelivery, RECEIVED, headers_text, is_recovered, ordering_key, packed::pack};
+use crate::store::{
+    StoreError,
+    text::{clean, index_text},
+};
+
+/// What is written of a new delivery; the rest is told later.
+pub(super) const COLUMNS: [&str; 15] = [
+    "id",
+    "endpoint",
+    "tenant",
+    "integration",
+    "provider",
+    "dedupe_key",
+    "event",
+    "headers",
+    "size",
+    "received_at",
+    "ordering",
+    "lane",
+    "state",
+    "attempts",
+    "due_at",
+];
+
+/// A delivery that is to be stored, with its body packed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeliveryRow {
+    endpoint: String,
+    tenant: String,
+    integration: String,
+    provider: String,
+    dedupe_key: String,
+    event: String,
+    headers: String,
+    size: i64,
+    pub(super) received_at: i64,
+    ordering: i64,
+    lane: i64,
+    /// Whether it is a sign of life of its webhook.
+    pub(super) came: bool,
+    #[serde(skip)]
+    body: Vec<u8>,
+}
+
+impl DeliveryRow {
+    /// The row of a delivery.
+    pub fn of(new: &NewDelivery) -> Result<Self, StoreError> {
+        let document = &new.verified.document;
+        let dedupe_key = match &new.verified.delivery_id {
+            Some(id) => format!("id:{}", index_text(id)),
+            None => format!("body:{}", blake3::hash(document).to_hex()),
+        };
+        let (ordering, lane) = ordering_key(&new.integration, new.subject.as_deref());
+        Ok(Self {
+            endpoint: new.endpoint.clone(),
+            tenant: new.tenant.as_str().to_owned(),
+            integration: new.integration.as_str().to_owned(),
+            provider: new.provider.clone(),
+            dedupe_key,
+            event: clean(&new.verified.event),
+            headers: headers_text(&new.headers)?,
+            size: i64::try_from(document.len()).unwrap_or(i64::MAX),
+            received_at: new.received_at.timestamp_micros(),
+            ordering,
+            lane,
+            came: !is_recovered(&new.headers),
+            body: pack(document),
+        })
+    }
+
+    /// The integration that it is for.
+    pub fn integration(&self) -> &str {
+        &self.integration
+    }
+
+    /// The same with this body, packed.
+    #[must_use]
+    pub fn with_body(self, body: Vec<u8>) -> Self {
+        Self { body, ..self }
+    }
+
+    /// Its body, packed.
+    pub fn body(&self) -> &[u8] {
+        &self.body
+    }
+
+    /// The bytes that it holds in memory, more or less.
+    pub fn bytes(&self) -> usize {
+        self.body.len() + self.headers.len() + 768
+    }
+
+    /// By what it is recognised when it comes again.
+    pub fn fingerprint(&self) -> [u8; 16] {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(self.endpoint.as_bytes()).update(b"\n").update(self.dedupe_key.as_bytes());
+        let mut fingerprint = [0; 16];
+        hasher.finalize_xof().fill(&mut fingerprint);
+        fingerprint
+    }
+
+    /// In the order of [`COLUMNS`], and the body.
+    pub(super) fn into_values(self, id: &str) -> ([Value; COLUMNS.len()], Vec<u8>) {
+        let values = [
+            id.into(),
+            self.endpoint.into(),
+            self.tenant.into(),
+            self.integration.into(),
+            self.provider.into(),
+            self.dedupe_key.into(),
+            self.event.into(),
+            self.headers.into(),
+            self.size.into(),
+            self.received_at.into(),
+            self.ordering.into(),
+            self.lane.into(),
+            RECEIVED.into(),
+            0_i64.into(),
+            // At once, whatever the clock of the process that works it says.
+            0_i64.into(),
+        ];
+        (values, self.body)
+    }
+}

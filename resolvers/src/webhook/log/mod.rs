@@ -1,0 +1,87 @@
+//! The log before the inbox, on SQLite: deliveries are appended to a file and acknowledged when that is flushed. From there they go
+//! to the inbox's table, as many at a time as the database takes, so that no delivery waits for the database to be free. What
+//! follows a crash is the same as what follows an append: read on from the mark that the database holds.
+//!
+//! A folder of segments, named by the order in which they were begun. The last is written to; those that the mark has left behind
+//! are deleted.
+
+mod append;
+mod record;
+mod segments;
+#[cfg(test)]
+mod tests;
+mod transfer;
+
+use std::{
+    fs::File,
+    io,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use tokio::sync::watch;
+
+pub(super) use self::append::append;
+use self::segments::Folder;
+pub use self::transfer::Transfer;
+
+/// A place in the log: everything before it is done.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Position {
+    /// The segment.
+    segment: String,
+    /// Bytes of it.
+    offset: u64,
+}
+
+/// The log of this process.
+pub struct Log {
+    folder: Folder,
+    /// The segment that is written to.
+    file: File,
+    /// What is in use.
+    backlog: Backlog,
+    /// Up to where it was written, though not flushed yet.
+    end: watch::Sender<Position>,
+}
+
+/// Bytes of the log that are not in the database yet.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Backlog(Arc<AtomicU64>);
+
+impl Backlog {
+    fn grow(&self, bytes: u64) {
+        self.0.fetch_add(bytes, Ordering::AcqRel);
+    }
+
+    fn shrink(&self, bytes: u64) {
+        let less = |held: u64| Some(held.saturating_sub(bytes));
+        let _ = self.0.fetch_update(Ordering::AcqRel, Ordering::Acquire, less);
+    }
+
+    /// How many.
+    pub(super) fn bytes(&self) -> u64 {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+impl Log {
+    /// The log in this folder, which is made where it is missing; no other process may have it. `name`: that of the segment to
+    /// begin, greater than those before unless the clock was set back.
+    pub fn open(folder: &Path, name: &str) -> io::Result<Self> {
+        let folder = Folder::open(folder)?;
+        let backlog = Backlog::default();
+        backlog.grow(folder.bytes()?);
+        let (segment, file) = folder.begin(name)?;
+        let (end, _) = watch::channel(Position { segment, offset: 0 });
+        Ok(Self { folder, file, backlog, end })
+    }
+
+    /// What lies in it and not in the database yet.
+    pub(super) fn backlog(&self) -> Backlog {
+        self.backlog.clone()
+    }
+}

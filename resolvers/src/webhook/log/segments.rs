@@ -1,0 +1,91 @@
+//! The files of the log.
+
+use std::{
+    fs::{self, File, OpenOptions, TryLockError},
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+/// How the files of segments end.
+const EXTENSION: &str = "log";
+
+/// The folder of the log, which this process has to itself.
+#[derive(Debug, Clone)]
+pub(super) struct Folder {
+    path: PathBuf,
+    /// Held until the last of those who read and write is gone.
+    _lock: Arc<File>,
+}
+
+impl Folder {
+    pub(super) fn open(path: &Path) -> io::Result<Self> {
+        fs::create_dir_all(path)?;
+        #[cfg(unix)]
+        fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o700))?;
+        let lock = OpenOptions::new().create(true).truncate(false).write(true).open(path.join("lock"))?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Self { path: path.to_owned(), _lock: Arc::new(lock) }),
+            Err(TryLockError::WouldBlock) => Err(io::Error::new(
+                io::ErrorKind::ResourceBusy,
+                format!("{} is in use by another process: stop it first", path.display()),
+            )),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+
+    /// The segments' names, oldest first.
+    pub(super) fn names(&self) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in fs::read_dir(&self.path)? {
+            let path = entry?.path();
+            if path.extension().is_some_and(|extension| extension == EXTENSION)
+                && let Some(name) = path.file_stem().and_then(|name| name.to_str())
+            {
+                names.push(name.to_owned());
+            }
+        }
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    /// Bytes of all segments.
+    pub(super) fn bytes(&self) -> io::Result<u64> {
+        let mut bytes = 0;
+        for name in self.names()? {
+            bytes += fs::metadata(self.file(&name))?.len();
+        }
+        Ok(bytes)
+    }
+
+    /// Makes a new segment, and sees to it that it is there after a power failure. It is named like this, or greater: the last is
+    /// always the newest, also when the clock was set back.
+    pub(super) fn begin(&self, name: &str) -> io::Result<(String, File)> {
+        let last = self.names()?.pop().filter(|last| last.as_str() >= name);
+        let name = last.map_or_else(|| name.to_owned(), |last| format!("{last}0"));
+        let mut options = OpenOptions::new();
+        options.create_new(true).append(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let file = options.open(self.file(&name))?;
+        File::open(&self.path)?.sync_all()?;
+        Ok((name, file))
+    }
+
+    /// A segment, for reading it.
+    pub(super) fn read(&self, name: &str) -> io::Result<File> {
+        File::open(self.file(name))
+    }
+
+    /// Deletes the segments before this one.
+    pub(super) fn delete_before(&self, name: &str) -> io::Result<()> {
+        for old in self.names()?.iter().filter(|old| old.as_str() < name) {
+            fs::remove_file(self.file(old))?;
+        }
+        Ok(())
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.path.join(name).with_extension(EXTENSION)
+    }
+}

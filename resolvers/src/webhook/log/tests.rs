@@ -1,0 +1,277 @@
+//! The log: what was acknowledged is in the inbox once and in order, whatever breaks off in between.
+
+use std::{collections::BTreeSet, fs, io::ErrorKind, sync::Arc};
+
+use proptest::{
+    prelude::*,
+    strategy::ValueTree,
+    test_runner::{Config, TestRng, TestRunner},
+};
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+
+use super::{
+    Log,
+    record::{self, Next},
+};
+use crate::{
+    store::{
+        inbox::{Inserted, list::DeliveryFilter, row::DeliveryRow},
+        tests::{bench::Bench, inbox::delivery, on_both_databases},
+    },
+    webhook::{
+        Wake,
+        intake::{Intake, IntakeError, Room},
+        worker::tests::Counted,
+    },
+};
+
+on_both_databases!(
+    what_is_handed_in_is_in_the_inbox_once_and_in_order,
+    what_comes_again_is_not_written_again,
+    what_a_dying_process_left_is_taken_over_and_its_segments_go,
+    what_was_not_written_to_its_end_is_left_out_and_what_follows_is_not,
+    deliveries_stay_in_the_log_while_the_database_fails,
+    a_log_that_is_too_long_lets_nothing_in,
+    any_sequence_of_deliveries_deaths_and_torn_ends_stores_what_was_acknowledged_once_in_order,
+);
+
+const ROOM: Room = Room { deliveries: 1_000, bytes: 10_000_000, log_bytes: 10_000_000 };
+
+/// A process with a log.
+struct Process {
+    intake: Arc<Intake>,
+    transfer: Option<super::Transfer>,
+}
+
+impl Process {
+    fn start(bench: &Bench, folder: &TempDir, room: Room) -> Self {
+        // The thread of one that was dropped may still be ending.
+        let log = loop {
+            match Log::open(folder.path(), &bench.db.new_id().unwrap()) {
+                Ok(log) => break log,
+                Err(error) => assert_eq!(error.kind(), ErrorKind::ResourceBusy, "{error}"),
+            }
+        };
+        let around = (Wake::default(), Arc::new(Counted::default()) as _);
+        let (intake, transfer) = Intake::logged(&bench.db, room, log, around).unwrap();
+        Self { intake: Arc::new(intake), transfer: Some(transfer) }
+    }
+
+    async fn acknowledge(&self, bench: &Bench, ids: &[String]) {
+        for id in ids {
+            let new = delivery(bench, Some(id), format!("{{\"is\":\"{id}\"}}").as_bytes()).await;
+            assert!(matches!(self.intake.store(&new).await, Ok(Inserted::New(_))), "{id}");
+        }
+    }
+
+    fn transferring(&mut self) -> JoinHandle<()> {
+        tokio::spawn(self.transfer.take().unwrap().run())
+    }
+
+    /// Ends after all was taken to the inbox.
+    async fn stop(mut self) {
+        let task = self.transferring();
+        self.intake.close();
+        task.await.unwrap();
+    }
+}
+
+/// The provider's ids in the inbox, in the order in which they are worked.
+async fn inbox(bench: &Bench) -> Vec<String> {
+    let mut found = bench.db.deliveries(&DeliveryFilter::default(), None, 10_000).await.unwrap();
+    found.sort_by(|a, b| a.id.cmp(&b.id));
+    found.into_iter().filter_map(|info| info.delivery_id).collect()
+}
+
+fn ids(from: usize, to: usize) -> Vec<String> {
+    (from..to).map(|index| format!("d{index:05}")).collect()
+}
+
+fn segments(folder: &TempDir) -> Vec<std::path::PathBuf> {
+    let files = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path());
+    let mut segments: Vec<_> =
+        files.filter(|path| path.extension().is_some_and(|extension| extension == "log")).collect();
+    segments.sort();
+    segments
+}
+
+async fn what_is_handed_in_is_in_the_inbox_once_and_in_order(bench: Bench) {
+    let folder = TempDir::new().unwrap();
+    let process = Process::start(&bench, &folder, ROOM);
+    process.acknowledge(&bench, &ids(0, 20)).await;
+    process.stop().await;
+    assert_eq!(inbox(&bench).await, ids(0, 20));
+    let bodies: Vec<_> = bench.due().await.into_iter().map(|waiting| waiting.delivery.document).collect();
+    assert_eq!(bodies[7].as_ref(), b"{\"is\":\"d00007\"}");
+    Process::start(&bench, &folder, ROOM).stop().await;
+    assert_eq!(inbox(&bench).await, ids(0, 20), "and not twice");
+}
+
+async fn what_comes_again_is_not_written_again(bench: Bench) {
+    let folder = TempDir::new().unwrap();
+    let process = Process::start(&bench, &folder, ROOM);
+    process.acknowledge(&bench, &ids(0, 1)).await;
+    let size = || segments(&folder).iter().map(|path| fs::metadata(path).unwrap().len()).sum::<u64>();
+    let before = size();
+    let again = delivery(&bench, Some("d00000"), b"{\"is\":\"d00000\"}").await;
+    assert!(matches!(process.intake.store(&again).await, Ok(Inserted::Duplicate)));
+    assert_eq!(size(), before);
+    process.stop().await;
+    // The next process does not know it by heart; the inbox does.
+    let process = Process::start(&bench, &folder, ROOM);
+    assert!(process.intake.store(&again).await.is_ok());
+    process.stop().await;
+    assert_eq!(inbox(&bench).await, ids(0, 1));
+}
+
+async fn what_a_dying_process_left_is_taken_over_and_its_segments_go(bench: Bench) {
+    let folder = TempDir::new().unwrap();
+    for part in 0..3 {
+        // Dies before anything is taken to the inbox.
+        Process::start(&bench, &folder, ROOM).acknowledge(&bench, &ids(part * 10, part * 10 + 10)).await;
+    }
+    assert_eq!(segments(&folder).len(), 3);
+    let process = Process::start(&bench, &folder, ROOM);
+    process.acknowledge(&bench, &ids(30, 40)).await;
+    process.stop().await;
+    assert_eq!(inbox(&bench).await, ids(0, 40));
+    assert_eq!(segments(&folder).len(), 1, "only the one in use");
+}
+
+async fn what_was_not_written_to_its_end_is_left_out_and_what_follows_is_not(bench: Bench) {
+    let folder = TempDir::new().unwrap();
+    Process::start(&bench, &folder, ROOM).acknowledge(&bench, &ids(0, 3)).await;
+    let torn = segments(&folder).remove(0);
+    let whole = fs::read(&torn).unwrap();
+    fs::write(&torn, &whole[..whole.len() - 5]).unwrap();
+    let process = Process::start(&bench, &folder, ROOM);
+    process.acknowledge(&bench, &ids(3, 5)).await;
+    process.stop().await;
+    assert_eq!(inbox(&bench).await, ["d00000", "d00001", "d00003", "d00004"]);
+}
+
+async fn deliveries_stay_in_the_log_while_the_database_fails(bench: Bench) {
+    let folder = TempDir::new().unwrap();
+    bench.behind_its_back("ALTER TABLE delivery RENAME TO gone").await;
+    let mut process = Process::start(&bench, &folder, ROOM);
+    process.acknowledge(&bench, &ids(0, 2)).await;
+    let mut transfer = process.transfer.take().unwrap();
+    let mut at = None;
+    assert!(transfer.step(&mut at).await.is_err());
+    assert!(transfer.step(&mut at).await.is_err());
+    bench.behind_its_back("ALTER TABLE gone RENAME TO delivery").await;
+    assert!(transfer.step(&mut at).await.unwrap());
+    assert!(!transfer.step(&mut at).await.unwrap());
+    assert_eq!(inbox(&bench).await, ids(0, 2));
+}
+
+async fn a_log_that_is_too_long_lets_nothing_in(bench: Bench) {
+    let folder = TempDir::new().unwrap();
+    let mut process = Process::start(&bench, &folder, Room { log_bytes: 100, ..ROOM });
+    process.acknowledge(&bench, &ids(0, 1)).await;
+    let next = delivery(&bench, Some("d00001"), b"{}").await;
+    assert!(matches!(process.intake.store(&next).await, Err(IntakeError::Overloaded)));
+    let mut transfer = process.transfer.take().unwrap();
+    assert!(transfer.step(&mut None).await.unwrap());
+    assert!(matches!(process.intake.store(&next).await, Ok(Inserted::New(_))), "there is room again");
+}
+
+/// What happens in a random run.
+#[derive(Debug, Clone)]
+enum Step {
+    Come(usize),
+    Transfer,
+    /// The process dies, having written some bytes of the next delivery.
+    Die(usize),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        4 => (1_usize..5).prop_map(Step::Come),
+        3 => Just(Step::Transfer),
+        2 => (0_usize..40).prop_map(Step::Die),
+    ]
+}
+
+async fn any_sequence_of_deliveries_deaths_and_torn_ends_stores_what_was_acknowledged_once_in_order(bench: Bench) {
+    let rng = TestRng::deterministic_rng(Config::default().rng_algorithm);
+    let mut runner = TestRunner::new_with_rng(Config::default(), rng);
+    let mut come = 0;
+    let folder = TempDir::new().unwrap();
+    for _ in 0..8 {
+        let steps = proptest::collection::vec(step(), 5..25).new_tree(&mut runner).unwrap().current();
+        let mut process = Process::start(&bench, &folder, ROOM);
+        let mut at = None;
+        for step in &steps {
+            match step {
+                Step::Come(count) => {
+                    process.acknowledge(&bench, &ids(come, come + count)).await;
+                    come += count;
+                }
+                Step::Transfer => {
+                    process.transfer.as_mut().unwrap().step(&mut at).await.unwrap();
+                }
+                Step::Die(bytes) => {
+                    drop(process);
+                    let last = segments(&folder).pop().unwrap();
+                    let torn = [fs::read(&last).unwrap(), vec![7; *bytes]].concat();
+                    fs::write(&last, torn).unwrap();
+                    (process, at) = (Process::start(&bench, &folder, ROOM), None);
+                }
+            }
+        }
+        process.stop().await;
+        assert_eq!(inbox(&bench).await, ids(0, come), "{steps:?}");
+    }
+}
+
+async fn row(bench: &Bench, body: &[u8]) -> DeliveryRow {
+    DeliveryRow::of(&delivery(bench, Some("d1"), body).await).unwrap()
+}
+
+#[tokio::test]
+async fn a_record_reads_back_and_a_damaged_one_does_not() {
+    let bench = Bench::sqlite().await;
+    let row = row(&bench, "{\"title\":\"Grüße\"}".repeat(50).as_bytes()).await;
+    let id = bench.db.new_id().unwrap();
+    let mut bytes = Vec::new();
+    record::write(&mut bytes, &id, &row).unwrap();
+    let size = bytes.len();
+    assert_eq!(record::read(&bytes), Next::Delivery(id.clone(), row.clone(), size));
+    let mut two = bytes.clone();
+    record::write(&mut two, &id, &row).unwrap();
+    assert_eq!(record::read(&two), Next::Delivery(id, row, size), "the first of two");
+    for length in 0..size {
+        assert!(matches!(record::read(&bytes[..length]), Next::Part(whole) if whole > length), "{length}");
+    }
+    let mut refused = BTreeSet::new();
+    for place in 0..size {
+        bytes[place] ^= 0x20;
+        if !matches!(record::read(&bytes), Next::Delivery(..)) {
+            refused.insert(place);
+        }
+        bytes[place] ^= 0x20;
+    }
+    assert_eq!(refused.len(), size, "each damaged byte is found");
+}
+
+#[test]
+fn the_last_segment_is_the_newest_when_the_clock_was_set_back() {
+    let folder = TempDir::new().unwrap();
+    for name in ["5", "3", "4", "6"] {
+        drop(Log::open(folder.path(), name).unwrap());
+    }
+    let names: Vec<_> = segments(&folder).iter().map(|path| path.file_stem().unwrap().to_owned()).collect();
+    assert_eq!(names, ["5", "50", "500", "6"]);
+}
+
+#[test]
+fn a_folder_has_one_process_at_a_time() {
+    let folder = TempDir::new().unwrap();
+    let log = Log::open(folder.path(), "a").unwrap();
+    let second = Log::open(folder.path(), "b").map(|_| ()).unwrap_err();
+    assert!(second.to_string().contains("in use by another process"), "{second}");
+    drop(log);
+    assert!(Log::open(folder.path(), "c").is_ok());
+}
