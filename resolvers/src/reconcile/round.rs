@@ -6,7 +6,11 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use mullion_schema::enums::WebhookState;
 
-use super::{LEASE, LONGEST, NEW, Reconciler, Whose, schedule::span, subjects::Subject};
+use super::{
+    LEASE, LONGEST, NEW, Reconciler, Whose,
+    schedule::{Seen, span},
+    subjects::Subject,
+};
 use crate::{
     answers::Services,
     change::NodeRef,
@@ -72,7 +76,9 @@ impl Reconciler {
         let whose: Whose = (integration.tenant.clone(), integration.id.clone());
         let tried_at = integration.pulse.lock().caught_up_at;
         if !self.take_lease(integration).await {
-            return self.put_off(&whose, span(NEW));
+            self.put_off(&whose, span(NEW));
+            // Whoever has it may not know of what is watched here.
+            return self.note(&whose, |seen, _| seen.tags = if only_new { 0 } else { seen.tags });
         }
         self.take_pulses().await;
         if !only_new && integration.pulse.lock().caught_up_at > tried_at {
@@ -127,11 +133,9 @@ impl Reconciler {
         self.note(whose, |seen, now| seen.not_before = Some(now + by));
     }
 
-    fn note(&self, whose: &Whose, change: impl FnOnce(&mut super::Seen, DateTime<Utc>)) {
+    fn note(&self, whose: &Whose, change: impl FnOnce(&mut Seen, DateTime<Utc>)) {
         let now = self.services.clock.now();
-        if let Some(seen) = self.seen.lock().get_mut(whose) {
-            change(seen, now);
-        }
+        self.schedule.lock().note(whose, |seen| change(seen, now));
     }
 
     async fn round(&self, integration: &Arc<Integration>, only_new: bool) -> Result<Findings, Broken> {
