@@ -5,6 +5,7 @@ mod link;
 mod listeners;
 mod pace;
 mod session;
+mod storing;
 mod watch;
 
 use async_trait::async_trait;
