@@ -70,3 +70,39 @@ pub trait Known: Send + Sync {
     /// Which of these things nobody was told of: by the keys of their activities.
     async fn untold(&self, keys: &[String]) -> Result<HashSet<String>, UpstreamError>;
 }
+
+#[cfg(test)]
+pub(crate) mod fake {
+    //! What is known, by a list.
+
+    use std::collections::HashSet;
+
+    use async_trait::async_trait;
+
+    use super::Known;
+    use crate::upstream::UpstreamError;
+
+    /// These ids and keys are known, and no others.
+    pub(crate) struct KnownIds(pub(crate) HashSet<String>);
+
+    impl KnownIds {
+        pub(crate) fn of(ids: &[&str]) -> Self {
+            Self(ids.iter().map(|id| (*id).to_owned()).collect())
+        }
+
+        fn others(&self, ids: &[String]) -> HashSet<String> {
+            ids.iter().filter(|id| !self.0.contains(*id)).cloned().collect()
+        }
+    }
+
+    #[async_trait]
+    impl Known for KnownIds {
+        async fn unknown(&self, ids: &[String]) -> Result<HashSet<String>, UpstreamError> {
+            Ok(self.others(ids))
+        }
+
+        async fn untold(&self, keys: &[String]) -> Result<HashSet<String>, UpstreamError> {
+            Ok(self.others(keys))
+        }
+    }
+}
