@@ -61,7 +61,7 @@ fn look(
     known: &[&str],
 ) -> Result<CaughtUp, UpstreamError> {
     let container = NodeRef::new("GitHubRepository", "R_1");
-    let since = Since { container: &container, webhook: Some(WEBHOOK), mark, calls };
+    let since = Since { container: &container, webhook: Some(WEBHOOK), mark, from: None, calls };
     block_on(Github::default().catch_up(api, since, &KnownIds::of(known)))
 }
 
