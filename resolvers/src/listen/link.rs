@@ -108,7 +108,10 @@ impl Link {
                 | UpstreamErrorKind::NotFound
                 | UpstreamErrorKind::AddressRefused,
                 Some(listening),
-            ) => News::Refused(format!("{}; {}", error.message, listening.instructions())),
+            ) => {
+                let (why, how) = (&error.message, listening.instructions());
+                News::Refused(format!("{why}; {how}, and give it as appToken with updateIntegration"))
+            }
             _ => News::Closed(error.message.clone()),
         }
     }
