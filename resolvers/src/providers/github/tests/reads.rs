@@ -242,6 +242,19 @@ async fn builds_of_two_repositories_are_one_shared_graphql_call_and_one_rest_cal
     assert_eq!(fake.lines().len(), 5, "the names are remembered");
 }
 
+/// Where a page says that the next one is.
+const LINKS: [&str; 9] = [
+    "<https://api.github.com/x?page=2>; rel=\"next\"",
+    "<https://api.github.com/x?page=3>; rel=\"next\"",
+    "<https://api.github.com/x?page=4>; rel=\"next\"",
+    "<https://api.github.com/x?page=5>; rel=\"next\"",
+    "<https://api.github.com/x?page=6>; rel=\"next\"",
+    "<https://api.github.com/x?page=7>; rel=\"next\"",
+    "<https://api.github.com/x?page=8>; rel=\"next\"",
+    "<https://api.github.com/x?page=9>; rel=\"next\"",
+    "",
+];
+
 /// Runs 900 to 1 of a repository, a hundred to a page; the one with the number 7 is gone.
 fn repository_with_runs(
     request: &crate::upstream::UpstreamRequest,
@@ -267,17 +280,6 @@ fn repository_with_runs(
         .query_pairs()
         .find(|(name, _)| name == "page")
         .map_or(1, |(_, page)| page.parse().expect("a number"));
-    const LINKS: [&str; 9] = [
-        "<https://api.github.com/x?page=2>; rel=\"next\"",
-        "<https://api.github.com/x?page=3>; rel=\"next\"",
-        "<https://api.github.com/x?page=4>; rel=\"next\"",
-        "<https://api.github.com/x?page=5>; rel=\"next\"",
-        "<https://api.github.com/x?page=6>; rel=\"next\"",
-        "<https://api.github.com/x?page=7>; rel=\"next\"",
-        "<https://api.github.com/x?page=8>; rel=\"next\"",
-        "<https://api.github.com/x?page=9>; rel=\"next\"",
-        "",
-    ];
     let runs: Vec<Value> = (1..=900).rev().skip((page - 1) * 100).take(100).map(run).collect();
     (200, vec![("link", LINKS[page - 1])], json!({ "total_count": 900, "workflow_runs": runs }))
 }
