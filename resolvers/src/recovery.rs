@@ -4,6 +4,7 @@
 use std::collections::HashSet;
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use http::HeaderMap;
 use serde_json::Value;
 
@@ -22,6 +23,8 @@ pub struct Since<'a> {
     pub webhook: Option<&'a str>,
     /// What was answered last time; `None`: it was never asked.
     pub mark: Option<&'a Value>,
+    /// Since when something may be missing, where that is known: without a mark, what happened from then on is asked for.
+    pub from: Option<DateTime<Utc>>,
     /// Calls that may be made.
     pub calls: usize,
 }

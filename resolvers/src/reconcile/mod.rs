@@ -5,6 +5,7 @@
 //! inbox, where it is recognised if it came after all. `docs/adr/0015-reconciliation.md` says why it is as it is.
 
 mod gaps;
+mod missed;
 mod round;
 mod schedule;
 mod subjects;
@@ -179,6 +180,9 @@ impl Reconciler {
     /// answered.
     pub async fn begin(&self) {
         let database = &self.services.database;
+        if let Err(error) = database.free_leases("reconcile").await {
+            tracing::debug!(%error, "the leases of an earlier process could not be ended: they run out");
+        }
         let among_others = database.other_workers(&self.around.worker).await.unwrap_or(false);
         if !among_others && let Err(error) = database.suspect_all(&self.ours).await {
             tracing::warn!(error = &error as &dyn std::error::Error, "it could not be noted that there was a gap");

@@ -121,26 +121,26 @@ impl Schedule {
         (now, rules): (DateTime<Utc>, &Rules),
         standing: &Standing,
     ) -> Option<(DateTime<Utc>, Turn)> {
-        let Standing { pulse, state, tags, paused, jitter } = *standing;
-        if paused {
+        let Standing { pulse, state, tags, jitter, .. } = *standing;
+        if standing.paused {
             self.paused.insert(whose.clone());
         }
-        let called_again = !paused && tags.is_some() && self.paused.contains(whose);
+        let called_again = !standing.paused && tags.is_some() && self.paused.contains(whose);
         let seen = self.seen.entry(whose.clone()).or_insert_with(|| Seen::new(now, jitter));
         // By chance another time: of several replicas that watch, each has its turns.
         if seen.round != pulse.caught_up_at {
             (seen.round, seen.jitter) = (pulse.caught_up_at, jitter);
         }
-        let whole = seen.due(rules, (&pulse, state), tags.is_some()).is_some_and(|at| at <= now) || called_again;
+        let full = seen.due(rules, (&pulse, state), tags.is_some()).is_some_and(|at| at <= now) || called_again;
         let new = tags.is_some_and(|tags| tags > seen.tags)
             && now - seen.since >= span(NEW)
             && seen.not_before.is_none_or(|at| at <= now);
-        if !whole && !new {
+        if !full && !new {
             seen.waits = None;
             return None;
         }
         let since = *seen.waits.get_or_insert(now);
-        Some((since, Turn { whose: whose.clone(), only_new: !whole }))
+        Some((since, Turn { whose: whose.clone(), only_new: !full }))
     }
 }
 
@@ -159,7 +159,7 @@ impl Seen {
         let gap = pulse.suspect_at > pulse.caught_up_at;
         let usual = match state {
             _ if !watched => rules.unwatched?,
-            WebhookState::Live if !self.found_gap => rules.live,
+            WebhookState::Live if !self.found_gap && pulse.missed_until.is_none() => rules.live,
             WebhookState::Live | WebhookState::Silent => rules.silent,
             WebhookState::Polling => rules.polling,
         };
@@ -215,6 +215,7 @@ mod tests {
             ("live", good, Live, true, seen, Some(2_000 + 1_800)),
             ("silent", good, Silent, true, seen, Some(2_000 + 90)),
             ("polling", good, Polling, true, seen, Some(2_000 + 45)),
+            ("live, a gap is not filled", Pulse { missed_until: at(1), ..good }, Live, true, seen, Some(2_000 + 90)),
             ("live, a gap was found", good, Live, true, Seen { found_gap: true, ..seen }, Some(2_000 + 90)),
             ("nobody watches", good, Silent, false, seen, Some(2_000 + 20_000)),
             ("a gap", Pulse { suspect_at: at(2_001), ..good }, Live, true, seen, Some(1_000)),
@@ -246,6 +247,8 @@ mod tests {
         registered: false,
         listening: false,
         deaf: false,
+        missed_since: None,
+        missed_until: None,
     };
 
     #[test]

@@ -91,7 +91,8 @@ pub(super) async fn catch_up(
     let most_calls = since.calls.max(2);
     let (found, newest) = (Vec::new(), None);
     let mut reader = Reader { api, channel, mark: None, calls: 0, most_calls, found, newest, gaps: false };
-    let Some(mut mark) = since.mark.and_then(|mark| Mark::deserialize(mark).ok()) else {
+    let known_from = since.from.map(|from| Mark { ts: stamp(from), reading: None });
+    let Some(mut mark) = since.mark.and_then(|mark| Mark::deserialize(mark).ok()).or(known_from) else {
         // From here on it is told. In an empty channel, all that comes is news.
         let page = reader.call(HISTORY, &[("channel", channel), ("limit", "1")]).await?;
         let ts = reader.newest_of(&page).unwrap_or_else(|| "0000000000.000000".to_owned());
@@ -233,9 +234,7 @@ impl Reader<'_> {
     /// The replies of a thread since the mark; whether these are all.
     async fn replies(&mut self, root: &Value) -> bool {
         let Some(ts) = text(root, "ts") else { return true };
-        let oldest = self
-            .mark
-            .map_or_else(String::new, |mark| format!("{}.{:06}", mark.timestamp(), mark.timestamp_subsec_micros()));
+        let oldest = self.mark.map_or_else(String::new, stamp);
         let channel = self.channel;
         let mut cursor = None;
         loop {
@@ -280,6 +279,10 @@ impl Reader<'_> {
             self.found.push(Untold { key: edited_key(self.channel, ts, at), event });
         }
     }
+}
+
+fn stamp(at: DateTime<Utc>) -> String {
+    format!("{:010}.{:06}", at.timestamp(), at.timestamp_subsec_micros())
 }
 
 /// Those events that nobody was told of, as they would have been delivered.

@@ -73,7 +73,7 @@ fn look(
         transport: Arc::clone(&transport) as Arc<dyn Transport>,
     };
     let container = NodeRef::new("AsanaProject", "1200");
-    let since = Since { container: &container, webhook: None, mark, calls };
+    let since = Since { container: &container, webhook: None, mark, from: None, calls };
     let caught = block_on(Asana.catch_up(&api, since, &KnownIds::of(known)));
     let tokens = std::mem::take(&mut *transport.tokens.lock());
     (caught, tokens)

@@ -63,7 +63,7 @@ fn channel(messages: Vec<Value>, limited_from: usize) -> Connection {
 
 fn look(api: &Connection, mark: Option<&Value>, calls: usize, known: &[&str]) -> Result<CaughtUp, UpstreamError> {
     let container = NodeRef::new("SlackChannel", "C1");
-    let since = Since { container: &container, webhook: None, mark, calls };
+    let since = Since { container: &container, webhook: None, mark, from: None, calls };
     block_on(Slack::default().catch_up(api, since, &KnownIds::of(known)))
 }
 
