@@ -179,3 +179,21 @@ describe('an integration that listens', { timeout: 120_000 }, () => {
     assert.equal(slack.opened, opened + 2, 'the check and the socket');
   });
 });
+
+describe('a flood over a socket', { timeout: 120_000 }, () => {
+  test('waits at its sender, and takes no room from others', async () => {
+    const slack = await startSlack();
+    const server = await startServe({ env: { MULLION_UPSTREAM_ALLOW: new URL(slack.url).host, MULLION_WEBHOOKS_MAX_QUEUED: '64' } });
+    const ask = server.as(server.key('acme', 'admin'));
+    const input = { provider: 'slack', name: 'Slack', token: 'xoxb-1', appToken: 'xapp-1', baseUrl: `${slack.url}/api/` };
+    data(await ask(CONNECT, { input }));
+    const socket = await until(() => slack.sockets[0], 'a socket');
+    // None is sent again: each finds room at once, although far more come than there is room for.
+    const count = 2_000;
+    for (let number = 0; number < count; number += 1) socket.send(envelope(number, 'x'.repeat(2_000)));
+    await until(() => socket.acknowledged.length === count, () => `all are acknowledged, not ${socket.acknowledged.length}`);
+    assert.equal(new Set(socket.acknowledged).size, count);
+    await server.stop();
+    await slack.stop();
+  });
+});
