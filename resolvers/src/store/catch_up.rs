@@ -132,29 +132,13 @@ impl Database {
             let length = begin.chars().count();
             let _ = write!(others, " AND substr(coalesce(base_url, ''), 1, {length}) <> ${}", values.len());
         }
-        let sql = format!(
-            "INSERT INTO catch_up (integration, subject, suspect_at, wanted_at, failures) \
-             SELECT id, '{WHOLE}', $1, 0, 0 FROM integration WHERE 1 = 1{others} \
-             ON CONFLICT (integration, subject) DO UPDATE SET suspect_at = excluded.suspect_at"
-        );
-        let transaction = self.begin().await?;
-        transaction.execute_raw(Statement::from_sql_and_values(self.0.backend, sql, values)).await?;
-        transaction.commit().await?;
-        Ok(())
+        self.execute(suspecting(&format!("1 = 1{others}")), values).await
     }
 
     /// The same of one integration.
     pub async fn suspect(&self, id: &IntegrationId) -> Result<(), StoreError> {
-        let sql = format!(
-            "INSERT INTO catch_up (integration, subject, suspect_at, wanted_at, failures) \
-             SELECT id, '{WHOLE}', $1, 0, 0 FROM integration WHERE id = $2 \
-             ON CONFLICT (integration, subject) DO UPDATE SET suspect_at = excluded.suspect_at"
-        );
         let values = [self.now().timestamp_micros().into(), id.as_str().into()];
-        let transaction = self.begin().await?;
-        transaction.execute_raw(Statement::from_sql_and_values(self.0.backend, sql, values)).await?;
-        transaction.commit().await?;
-        Ok(())
+        self.execute(suspecting("id = $2"), values).await
     }
 
     /// Notes what a round over an integration came to; `None`: it broke off. An integration that is gone by now has none.
@@ -312,6 +296,15 @@ impl Database {
         let told = told(&self.0.reader, (tenant, integration), keys).await?;
         Ok(keys.iter().filter(|key| !told.contains(&index_text(key))).cloned().collect())
     }
+}
+
+/// Notes the time `$1` for the integrations of which a condition holds.
+fn suspecting(which: &str) -> String {
+    format!(
+        "INSERT INTO catch_up (integration, subject, suspect_at, wanted_at, failures) \
+         SELECT id, '{WHOLE}', $1, 0, 0 FROM integration WHERE {which} \
+         ON CONFLICT (integration, subject) DO UPDATE SET suspect_at = excluded.suspect_at"
+    )
 }
 
 /// Which of these things people were told of, by their keys as they are stored.

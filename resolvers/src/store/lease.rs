@@ -119,13 +119,9 @@ impl Database {
         if !self.is_sqlite() {
             return Ok(());
         }
-        let transaction = self.begin().await?;
         let sql = "UPDATE lease SET owner = '', expires_at = 0 WHERE name >= $1 AND name < $2";
         // `0` comes after `/`.
-        let values = [format!("{kind}/").into(), format!("{kind}0").into()];
-        transaction.execute_raw(Statement::from_sql_and_values(self.0.backend, sql, values)).await?;
-        transaction.commit().await?;
-        Ok(())
+        self.execute(sql.to_owned(), [format!("{kind}/").into(), format!("{kind}0").into()]).await
     }
 
     /// Whether a worker other than this one is alive. On SQLite, where one process has the database, none is.
