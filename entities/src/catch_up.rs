@@ -22,6 +22,12 @@ pub struct Model {
     pub proven_at: Option<i64>,
     /// Of an integration: when something may last have been missed; what was read before is read again when it is asked for.
     pub suspect_at: Option<i64>,
+    /// Of an integration: since when events may be missing because its socket was closed, where that is not made up for yet.
+    pub missed_since: Option<i64>,
+    /// The same: when the socket was open again.
+    pub missed_until: Option<i64>,
+    /// Of an integration: when its socket was taken away, so that what was heard before is no sign of life any more.
+    pub unheard_at: Option<i64>,
     /// When somebody last wanted it looked after.
     pub wanted_at: i64,
     /// How often it failed since it last went well.

@@ -4,6 +4,7 @@
 use std::collections::HashSet;
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use http::HeaderMap;
 use serde_json::Value;
 
@@ -22,6 +23,8 @@ pub struct Since<'a> {
     pub webhook: Option<&'a str>,
     /// What was answered last time; `None`: it was never asked.
     pub mark: Option<&'a Value>,
+    /// Since when something may be missing, where that is known: without a mark, what happened from then on is asked for.
+    pub from: Option<DateTime<Utc>>,
     /// Calls that may be made.
     pub calls: usize,
 }
@@ -69,4 +72,40 @@ pub trait Known: Send + Sync {
 
     /// Which of these things nobody was told of: by the keys of their activities.
     async fn untold(&self, keys: &[String]) -> Result<HashSet<String>, UpstreamError>;
+}
+
+#[cfg(test)]
+pub(crate) mod fake {
+    //! What is known, by a list.
+
+    use std::collections::HashSet;
+
+    use async_trait::async_trait;
+
+    use super::Known;
+    use crate::upstream::UpstreamError;
+
+    /// These ids and keys are known, and no others.
+    pub(crate) struct KnownIds(pub(crate) HashSet<String>);
+
+    impl KnownIds {
+        pub(crate) fn of(ids: &[&str]) -> Self {
+            Self(ids.iter().map(|id| (*id).to_owned()).collect())
+        }
+
+        fn others(&self, ids: &[String]) -> HashSet<String> {
+            ids.iter().filter(|id| !self.0.contains(*id)).cloned().collect()
+        }
+    }
+
+    #[async_trait]
+    impl Known for KnownIds {
+        async fn unknown(&self, ids: &[String]) -> Result<HashSet<String>, UpstreamError> {
+            Ok(self.others(ids))
+        }
+
+        async fn untold(&self, keys: &[String]) -> Result<HashSet<String>, UpstreamError> {
+            Ok(self.others(keys))
+        }
+    }
 }

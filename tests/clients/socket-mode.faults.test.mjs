@@ -147,7 +147,7 @@ describe('an integration that listens', { timeout: 120_000 }, () => {
 
   for (const [what, body, message] of [
     ['leads elsewhere', { ok: true, url: 'wss://wss.evil.example/link' }, /away from the integration's host/],
-    ['leads into the private network', { ok: true, url: 'ws://127.0.0.1:1/link' }, /https:|not on the public internet/],
+    ['leads into the private network', { ok: true, url: 'ws://127.0.0.1:1/link' }, /the socket's address must begin with wss:/],
     ['is no WebSocket', { ok: true, url: 'https://127.0.0.1/link' }, /wss:/],
   ]) {
     test(`does not follow an address that ${what}`, async () => {
@@ -167,7 +167,7 @@ describe('an integration that listens', { timeout: 120_000 }, () => {
     slack.open = () => ({ body: { ok: false, error: 'invalid_auth' } });
     socket.close();
     const { socketError } = await shows('FAILED');
-    assert.match(socketError, /invalid_auth.*connections:write/);
+    assert.match(socketError, /invalid_auth.*connections:write.*give it as appToken with updateIntegration/);
     assert.equal((await health()).status, 'CONNECTED');
     const { errors } = await ask(UPDATE, { input: { id, appToken: 'xapp-3' } });
     assert.equal(errors?.[0].extensions.code, 'BAD_USER_INPUT');
@@ -177,5 +177,23 @@ describe('an integration that listens', { timeout: 120_000 }, () => {
     data(await ask(UPDATE, { input: { id, appToken: 'xapp-4' } }));
     await shows('OPEN');
     assert.equal(slack.opened, opened + 2, 'the check and the socket');
+  });
+});
+
+describe('a flood over a socket', { timeout: 120_000 }, () => {
+  test('waits at its sender, and takes no room from others', async () => {
+    const slack = await startSlack();
+    const server = await startServe({ env: { MULLION_UPSTREAM_ALLOW: new URL(slack.url).host, MULLION_WEBHOOKS_MAX_QUEUED: '64' } });
+    const ask = server.as(server.key('acme', 'admin'));
+    const input = { provider: 'slack', name: 'Slack', token: 'xoxb-1', appToken: 'xapp-1', baseUrl: `${slack.url}/api/` };
+    data(await ask(CONNECT, { input }));
+    const socket = await until(() => slack.sockets[0], 'a socket');
+    // None is sent again: each finds room at once, although far more come than there is room for.
+    const count = 2_000;
+    for (let number = 0; number < count; number += 1) socket.send(envelope(number, 'x'.repeat(2_000)));
+    await until(() => socket.acknowledged.length === count, () => `all are acknowledged, not ${socket.acknowledged.length}`);
+    assert.equal(new Set(socket.acknowledged).size, count);
+    await server.stop();
+    await slack.stop();
   });
 });

@@ -60,7 +60,7 @@ impl Sockets for Services {
                 | UpstreamErrorKind::Forbidden
                 | UpstreamErrorKind::Rejected
                 | UpstreamErrorKind::NotFound => Err(PortError::bad_input(format!(
-                    "appToken: {name} does not accept it ({}); {}",
+                    "appToken: {name} does not accept it ({}); {}, and give it again as appToken",
                     error.message,
                     listening.instructions()
                 ))),

@@ -3,7 +3,6 @@
 
 use std::{sync::Arc, time::Duration};
 
-use futures::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use tokio::{
     sync::{mpsc, watch},
     time::{Instant, sleep, sleep_until},
@@ -13,6 +12,7 @@ use super::{
     Frame, Listening,
     listeners::Parts,
     session::{News, Number},
+    storing::Storing,
 };
 use crate::{
     provider::{Provider, VerifiedDelivery},
@@ -21,8 +21,6 @@ use crate::{
     webhook::intake::IntakeError,
 };
 
-/// Events of a socket that may wait to be stored. What comes beyond stays in the socket.
-const MOST_WAITING: usize = 256;
 /// What a message may hold beyond the event in it.
 const AROUND: usize = 64 << 10;
 /// Time from the opening until the provider says that it will send events.
@@ -63,7 +61,7 @@ struct Open<'a> {
     listening: &'a dyn Listening,
     endpoint: &'a Endpoint,
     socket: Socket,
-    storing: FuturesUnordered<BoxFuture<'a, Option<String>>>,
+    storing: Storing<'a>,
     heard_at: Instant,
     brought_at: Instant,
     asked: bool,
@@ -110,7 +108,10 @@ impl Link {
                 | UpstreamErrorKind::NotFound
                 | UpstreamErrorKind::AddressRefused,
                 Some(listening),
-            ) => News::Refused(format!("{}; {}", error.message, listening.instructions())),
+            ) => {
+                let (why, how) = (&error.message, listening.instructions());
+                News::Refused(format!("{why}; {how}, and give it as appToken with updateIntegration"))
+            }
             _ => News::Closed(error.message.clone()),
         }
     }
@@ -129,7 +130,7 @@ impl Link {
             listening,
             endpoint: &endpoint,
             socket,
-            storing: FuturesUnordered::new(),
+            storing: Storing::default(),
             heard_at: now,
             brought_at: now,
             asked: false,
@@ -158,9 +159,9 @@ impl Open<'_> {
                 self.socket.close().await;
                 return Ok(end);
             }
-            let due = self.due();
+            let (due, deaf) = (self.due(), !self.storing.has_room());
             tokio::select! {
-                heard = self.socket.hear(), if self.storing.len() < MOST_WAITING => {
+                heard = self.socket.hear(), if self.storing.has_room() => {
                     let Some(heard) = heard else { return Ok(self.cut_off()) };
                     if let Some(end) = self.hear(heard?).await? {
                         return Ok(end);
@@ -169,6 +170,10 @@ impl Open<'_> {
                 Some(acknowledgement) = self.storing.next() => {
                     if let Some(text) = acknowledgement {
                         self.socket.say(text).await?;
+                    }
+                    if deaf {
+                        // It was us who did not listen.
+                        self.heard_at = Instant::now();
                     }
                 }
                 _ = going.changed(), if self.goes.is_none_or(|(_, going)| going != Going::Now) => {
@@ -200,7 +205,9 @@ impl Open<'_> {
 
     /// When something is to be done although nothing came.
     fn due(&self) -> Instant {
-        let silence = self.heard_at + if self.asked { SILENCE + PATIENCE } else { SILENCE };
+        // Who does not listen cannot tell whether it is silent.
+        let heard_at = if self.storing.has_room() { self.heard_at } else { Instant::now() };
+        let silence = heard_at + if self.asked { SILENCE + PATIENCE } else { SILENCE };
         let greeting = if self.ready { silence } else { self.brought_at + GREETING };
         let goes = self.goes.map(|(since, _)| (self.brought_at.max(since) + QUIET).min(since + FAREWELL));
         // A socket that goes and still stores something is looked at when that is done, or at the last.
@@ -213,6 +220,9 @@ impl Open<'_> {
 
     async fn in_silence(&mut self) -> Result<(), UpstreamError> {
         let now = Instant::now();
+        if !self.storing.has_room() {
+            self.heard_at = now;
+        }
         let late = |message: &str| Err(UpstreamError::new(UpstreamErrorKind::Timeout, message));
         if !self.ready && now >= self.brought_at + GREETING {
             return late("the provider did not begin to send events");
@@ -270,7 +280,8 @@ impl Open<'_> {
         let Link { parts, provider, .. } = self.link;
         let endpoint = self.endpoint;
         let received_at = parts.clock.now();
-        self.storing.push(Box::pin(async move {
+        let bytes = delivery.document.len() + acknowledgement.len();
+        self.storing.push(bytes, async move {
             let stored = parts.inbox.take(provider.as_ref(), endpoint, delivery, received_at).await;
             let (result, acknowledged) = match stored {
                 Ok(Inserted::New(_)) => ("accepted", true),
@@ -280,6 +291,6 @@ impl Open<'_> {
             };
             parts.ear.heard(provider.descriptor().key, result);
             acknowledged.then_some(acknowledgement)
-        }));
+        });
     }
 }

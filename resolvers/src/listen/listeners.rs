@@ -68,7 +68,7 @@ impl Listeners {
     pub async fn run(self, stop: CancellationToken) {
         let mut tasks = JoinSet::new();
         let mut watched: HashMap<IntegrationId, Watched> = HashMap::new();
-        if let Err(error) = self.parts.database.free_sockets().await {
+        if let Err(error) = self.parts.database.free_leases("socket").await {
             tracing::warn!(%error, "the holds of an earlier process could not be ended: they run out");
         }
         while !stop.is_cancelled() {

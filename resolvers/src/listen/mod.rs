@@ -5,6 +5,7 @@ mod link;
 mod listeners;
 mod pace;
 mod session;
+mod storing;
 mod watch;
 
 use async_trait::async_trait;
@@ -12,6 +13,7 @@ use url::Url;
 
 pub use self::listeners::{Ear, Listeners, Parts};
 use crate::{
+    change::NodeRef,
     provider::VerifiedDelivery,
     upstream::{Connection, UpstreamError},
 };
@@ -22,10 +24,13 @@ pub trait Listening: Send + Sync {
     /// Asks where to connect to. `api` calls with the token for sockets.
     async fn open(&self, api: &Connection) -> Result<Url, UpstreamError>;
 
+    /// The containers of which events come over it. Where some may be missing, they are looked for in each of these.
+    async fn containers(&self, api: &Connection) -> Result<Vec<NodeRef>, UpstreamError>;
+
     /// What a text over the socket means. Pure and total.
     fn read(&self, text: &str) -> Frame;
 
-    /// For people: how to come by a token that opens a socket, and what must be switched on for it.
+    /// For people: how to come by a token that opens a socket, and what must be switched on for it. Where to give it is said after it.
     fn instructions(&self) -> &'static str;
 }
 

@@ -62,6 +62,9 @@ impl Watch {
                 () = stop.cancelled() => {}
             }
         }
+        if let Err(error) = self.parts.database.socket_left(&self.socket.integration).await {
+            warn(&error, "it could not be noted that a socket was left");
+        }
     }
 
     /// Listens until the hold is lost, or told to stop.

@@ -5,6 +5,7 @@
 //! inbox, where it is recognised if it came after all. `docs/adr/0015-reconciliation.md` says why it is as it is.
 
 mod gaps;
+mod missed;
 mod round;
 mod schedule;
 mod subjects;
@@ -21,7 +22,7 @@ use parking_lot::Mutex;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use self::schedule::{Seen, span};
+use self::schedule::{Schedule, Standing, Turn, span};
 pub use self::{gaps::Gaps, schedule::Rules};
 use crate::{
     answers::Services,
@@ -112,11 +113,9 @@ pub struct Reconciler {
     /// Beginnings of addresses of providers that stand still while this process does: its own stand-ins.
     ours: Vec<String>,
     name: String,
-    seen: Mutex<HashMap<Whose, Seen>>,
+    schedule: Mutex<Schedule>,
     /// What is watched at any replica.
     present: Mutex<HashSet<IntegrationId>>,
-    /// Integrations whose circuit was open.
-    broken: Mutex<HashSet<Whose>>,
 }
 
 impl Reconciler {
@@ -128,8 +127,8 @@ impl Reconciler {
         ours: Vec<String>,
     ) -> Result<Self, StoreError> {
         let name = services.database.new_id()?;
-        let (seen, present, broken) = (Mutex::default(), Mutex::default(), Mutex::default());
-        Ok(Self { services, around, rules, ours, name, seen, present, broken })
+        let (schedule, present) = (Mutex::default(), Mutex::default());
+        Ok(Self { services, around, rules, ours, name, schedule, present })
     }
 
     /// Runs until `stop` fires; then others may have what it had.
@@ -156,11 +155,8 @@ impl Reconciler {
                 looked_at = Some(now);
             }
             let busy: HashSet<Whose> = running.values().cloned().collect();
-            for (integration, only_new) in this.due(now, &unwatched, &busy).await {
-                if running.len() >= ROUNDS {
-                    break;
-                }
-                let whose = (integration.tenant.clone(), integration.id.clone());
+            let free = ROUNDS.saturating_sub(running.len());
+            for (integration, Turn { whose, only_new }) in this.next(now, &unwatched, &busy, free).await {
                 let worker = Arc::clone(&this);
                 let task = rounds.spawn(async move { worker.look_at(&integration, only_new).await });
                 running.insert(task.id(), whose);
@@ -184,6 +180,9 @@ impl Reconciler {
     /// answered.
     pub async fn begin(&self) {
         let database = &self.services.database;
+        if let Err(error) = database.free_leases("reconcile").await {
+            tracing::debug!(%error, "the leases of an earlier process could not be ended: they run out");
+        }
         let among_others = database.other_workers(&self.around.worker).await.unwrap_or(false);
         if !among_others && let Err(error) = database.suspect_all(&self.ours).await {
             tracing::warn!(error = &error as &dyn std::error::Error, "it could not be noted that there was a gap");
@@ -244,46 +243,38 @@ impl Reconciler {
         }
     }
 
-    /// What is to be looked at now: as a whole, or only the containers that were not looked at before.
-    async fn due(
+    /// What is to be looked at now, as far as there are slots free: as a whole, or only the containers that were not looked at before.
+    async fn next(
         &self,
         now: DateTime<Utc>,
         unwatched: &[Whose],
         busy: &HashSet<Whose>,
-    ) -> Vec<(Arc<Integration>, bool)> {
+        free: usize,
+    ) -> Vec<(Arc<Integration>, Turn)> {
         let watched = self.watched().await;
         // What is watched at another replica and not here is left to that one, which knows of what.
         let present = self.present.lock().clone();
         let nobodys = unwatched.iter().filter(|(_, id)| !present.contains(id));
         let all: HashSet<&Whose> = watched.keys().chain(nobodys).collect();
-        self.seen.lock().retain(|whose, _| all.contains(whose));
-        let mut due = Vec::new();
-        for whose in all {
-            if busy.contains(whose) {
-                continue;
-            }
+        let (mut integrations, mut standings) = (HashMap::new(), HashMap::new());
+        for whose in all.iter().copied().filter(|whose| !busy.contains(*whose)) {
             let directory = self.services.engine.directory();
             let Ok(Some(integration)) = directory.get(&whose.0, &whose.1).await else { continue };
-            let closed_again = self.closed_again(whose);
             let pulse: Pulse = *integration.pulse.lock();
-            let state = integration.rules.state(&pulse, now);
-            let jitter = self.around.jitter.fraction();
-            let mut seen = self.seen.lock();
-            let known = seen.entry(whose.clone()).or_insert_with(|| Seen::new(now, jitter));
-            // By chance another time: of several replicas that watch, each has its turns.
-            if known.round != pulse.caught_up_at {
-                (known.round, known.jitter) = (pulse.caught_up_at, jitter);
-            }
-            let tags = watched.get(whose).copied();
-            let at = known.due(&self.rules, (&pulse, state), tags.is_some());
-            let whole = at.is_some_and(|at| at <= now) || (closed_again && tags.is_some());
-            let new = tags.is_some_and(|tags| tags > known.tags) && now - known.since >= span(NEW);
-            if whole || (new && known.not_before.is_none_or(|at| at <= now)) {
-                known.tags = tags.unwrap_or(0);
-                due.push((integration, !whole));
-            }
+            let standing = Standing {
+                pulse,
+                state: integration.rules.state(&pulse, now),
+                tags: watched.get(whose).copied(),
+                paused: self.is_paused(&whose.1),
+                jitter: self.around.jitter.fraction(),
+            };
+            integrations.insert(whose, integration);
+            standings.insert(whose.clone(), standing);
         }
-        due
+        let mut schedule = self.schedule.lock();
+        schedule.keep(&all);
+        let turns = schedule.next(now, &self.rules, &standings, free);
+        turns.into_iter().filter_map(|turn| Some((integrations.remove(&turn.whose)?, turn))).collect()
     }
 
     /// What somebody watches: by integration, and how many tags of it.
@@ -298,15 +289,9 @@ impl Reconciler {
         watched
     }
 
-    /// Whether calls to a provider go through again that were paused: it may not have told what happened meanwhile.
-    fn closed_again(&self, whose: &Whose) -> bool {
-        let Some(transport) = self.services.connector.transport(&whose.1) else { return false };
-        match transport.circuit() {
-            CircuitState::Closed => self.broken.lock().remove(whose),
-            CircuitState::HalfOpen | CircuitState::Open => {
-                self.broken.lock().insert(whose.clone());
-                false
-            }
-        }
+    /// Whether calls to a provider are paused, because it did not answer.
+    fn is_paused(&self, id: &IntegrationId) -> bool {
+        let transport = self.services.connector.transport(id);
+        transport.is_some_and(|transport| transport.circuit() != CircuitState::Closed)
     }
 }

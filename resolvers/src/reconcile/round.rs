@@ -6,7 +6,12 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use mullion_schema::enums::WebhookState;
 
-use super::{LEASE, LONGEST, NEW, Reconciler, Whose, schedule::span, subjects::Subject};
+use super::{
+    LEASE, LONGEST, NEW, Reconciler, Whose,
+    missed::{self, Missed},
+    schedule::{Seen, span},
+    subjects::Subject,
+};
 use crate::{
     answers::Services,
     change::NodeRef,
@@ -64,6 +69,18 @@ struct Findings {
     repaired: bool,
     incomplete: bool,
     looked_at: usize,
+    /// Whether something is left of what a closed socket missed.
+    left: bool,
+}
+
+impl Findings {
+    /// A container is passed over; `late`: for good, as far as it concerns what a closed socket missed.
+    fn leave_out(&mut self, subject: &Subject, late: bool) {
+        // One with a mark of its own is read from there on, whenever that is.
+        let has_mark = subject.mark.as_ref().is_some_and(|mark| mark.mark.is_some());
+        self.left |= !late && (subject.missed || !has_mark);
+        self.incomplete |= !subject.missed;
+    }
 }
 
 impl Reconciler {
@@ -72,7 +89,9 @@ impl Reconciler {
         let whose: Whose = (integration.tenant.clone(), integration.id.clone());
         let tried_at = integration.pulse.lock().caught_up_at;
         if !self.take_lease(integration).await {
-            return self.put_off(&whose, span(NEW));
+            self.put_off(&whose, span(NEW));
+            // Whoever has it may not know of what is watched here.
+            return self.note(&whose, |seen, _| seen.tags = if only_new { 0 } else { seen.tags });
         }
         self.take_pulses().await;
         if !only_new && integration.pulse.lock().caught_up_at > tried_at {
@@ -127,16 +146,16 @@ impl Reconciler {
         self.note(whose, |seen, now| seen.not_before = Some(now + by));
     }
 
-    fn note(&self, whose: &Whose, change: impl FnOnce(&mut super::Seen, DateTime<Utc>)) {
+    fn note(&self, whose: &Whose, change: impl FnOnce(&mut Seen, DateTime<Utc>)) {
         let now = self.services.clock.now();
-        if let Some(seen) = self.seen.lock().get_mut(whose) {
-            change(seen, now);
-        }
+        self.schedule.lock().note(whose, |seen| change(seen, now));
     }
 
     async fn round(&self, integration: &Arc<Integration>, only_new: bool) -> Result<Findings, Broken> {
         let database = &self.services.database;
-        let state = integration.rules.state(&integration.pulse.lock(), self.services.clock.now());
+        let now = self.services.clock.now();
+        let pulse = *integration.pulse.lock();
+        let state = integration.rules.state(&pulse, now);
         let endpoints = database.endpoints(&integration.tenant, &integration.id).await?;
         let watched = self.around.watch.tags_of(&integration.tenant, &integration.id);
         let marks = database.marks(&integration.id).await?;
@@ -145,21 +164,37 @@ impl Reconciler {
             subjects.retain(|subject| subject.mark.is_none());
         }
         let mut found = Findings { calls: self.rules.calls.max(1), ..Findings::default() };
+        let missed = Missed::of(&pulse, now).filter(|_| !only_new);
+        if let Some(missed) = missed {
+            let (all, calls) = self.add_missed(integration, missed, &mut subjects).await;
+            found.left = !all;
+            found.calls = found.calls.saturating_sub(calls);
+        } else {
+            // Nothing is missing there any more.
+            subjects.retain(|subject| !subject.missed);
+        }
         let mut failure = None;
+        let mut over = false;
         for subject in &subjects {
-            if found.calls == 0 || !self.take_lease(integration).await {
-                found.incomplete = true;
-                break;
+            over = over || found.calls == 0 || !self.take_lease(integration).await;
+            if over {
+                found.leave_out(subject, false);
+                continue;
             }
             let looked = tokio::time::timeout(EACH, self.look_at_one(integration, (&endpoints, subject), &mut found));
             match looked.await.unwrap_or(Err(Broken::TooLong)) {
                 Ok(()) => {}
                 Err(error) if error.is_of_one() => {
                     tracing::debug!(%error, integration = %integration.id, container = %subject.container, "passed over");
-                    found.incomplete = true;
+                    let late = missed.is_some_and(|missed| missed.late);
+                    found.leave_out(subject, late);
                     found.calls = found.calls.saturating_sub(1);
-                    self.keep_mark(integration, subject, None).await?;
-                    failure = Some(error);
+                    if late || !subject.missed {
+                        self.keep_mark(integration, subject, (None, now)).await?;
+                    }
+                    if !subject.missed {
+                        failure = Some(error);
+                    }
                 }
                 Err(error) => return Err(error),
             }
@@ -170,12 +205,17 @@ impl Reconciler {
         if only_new {
             return Ok(found);
         }
+        if let Some(missed) = missed.filter(|_| !found.left) {
+            database.close_gap(&integration.id, missed.until).await?;
+        }
         let covered = found.looked_at > 0 && !found.incomplete;
         let proven = found.registered > 0 && found.in_order == found.registered;
         // Where nothing was listened to, values are not trusted for long anyway.
         let suspect = !covered && (state == WebhookState::Live || found.repaired);
         database.finish_round(&integration.id, Some(Round { covered, proven, suspect })).await?;
-        database.forget_marks(&integration.id, self.services.clock.now() - REMEMBERED).await?;
+        if !found.left {
+            database.forget_marks(&integration.id, now - REMEMBERED).await?;
+        }
         Ok(found)
     }
 
@@ -186,6 +226,7 @@ impl Reconciler {
         found: &mut Findings,
     ) -> Result<(), Broken> {
         let name = subject.container.to_string();
+        let pulse = *integration.pulse.lock();
         let Some(endpoint) = Services::endpoint_for(integration, endpoints, &name) else { return Ok(()) };
         let in_order = match &subject.webhook {
             Some(id) => {
@@ -199,6 +240,7 @@ impl Reconciler {
             container: &subject.container,
             webhook: subject.webhook.as_deref().filter(|_| in_order),
             mark: subject.mark.as_ref().and_then(|mark| mark.mark.as_ref()),
+            from: missed::begin(&pulse),
             calls: found.calls,
         };
         let sent_at = self.services.clock.now();
@@ -207,15 +249,26 @@ impl Reconciler {
             caught => caught?,
         };
         found.calls = found.calls.saturating_sub(caught.calls);
-        found.looked_at += 1;
-        found.incomplete |= !caught.complete;
+        let mut looked_at = sent_at;
+        match Missed::of(&pulse, sent_at).filter(|_| subject.missed) {
+            Some(missed) if !missed.is_done(&caught) => {
+                found.left = true;
+                // It has its turn again, after the others.
+                looked_at = missed.since;
+            }
+            Some(_) => {}
+            None => {
+                found.looked_at += 1;
+                found.incomplete |= !caught.complete;
+            }
+        }
         found.in_order += usize::from(in_order && caught.complete && caught.deliveries.is_empty());
         found.recovered += self.hand_in(integration, (endpoint, &subject.container), caught.deliveries).await?;
         if !caught.fetched.is_empty() {
             self.services.applier.take_in(integration, sent_at, caught.fetched).await?;
         }
         // After what it brought is on disk: what is cut off before that is asked for again.
-        self.keep_mark(integration, subject, caught.mark).await?;
+        self.keep_mark(integration, subject, (caught.mark, looked_at)).await?;
         Ok(())
     }
 
@@ -224,13 +277,11 @@ impl Reconciler {
         &self,
         integration: &Integration,
         subject: &Subject,
-        mark: Option<serde_json::Value>,
+        (mark, at): (Option<serde_json::Value>, DateTime<Utc>),
     ) -> Result<(), StoreError> {
-        let now = self.services.clock.now();
-        let before = subject.mark.as_ref();
-        let wanted_at = before.filter(|_| !subject.wanted).map_or(now, |known| known.wanted_at);
-        let mark = mark.or_else(|| before.and_then(|known| known.mark.clone()));
-        let mark = Mark { subject: subject.container.to_string(), mark, caught_up_at: Some(now), wanted_at };
+        let wanted_at = missed::wanted_at(subject, self.services.clock.now());
+        let mark = mark.or_else(|| subject.mark.as_ref().and_then(|known| known.mark.clone()));
+        let mark = Mark { subject: subject.container.to_string(), mark, caught_up_at: Some(at), wanted_at };
         self.services.database.keep_mark(&integration.id, &mark).await
     }
 
@@ -302,7 +353,7 @@ impl Reconciler {
 }
 
 /// Whether a failure is the answer: the token may not ask this, or there is no such thing.
-fn is_no_answer(kind: UpstreamErrorKind) -> bool {
+pub(super) fn is_no_answer(kind: UpstreamErrorKind) -> bool {
     matches!(kind, UpstreamErrorKind::Forbidden | UpstreamErrorKind::NotFound | UpstreamErrorKind::Rejected)
 }
 

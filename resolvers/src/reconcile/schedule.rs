@@ -1,10 +1,15 @@
-//! When an integration is looked at: rarely while its webhooks prove alive, often when they are silent, at once after a gap.
+//! When an integration is looked at: rarely while its webhooks prove alive, often when they are silent, at once after a gap. What is
+//! due and finds no slot stays due, and those that wait for the longest time come first.
 
-use std::time::Duration;
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 use chrono::{DateTime, Utc};
 use mullion_schema::enums::WebhookState;
 
+use super::{NEW, Whose};
 use crate::store::catch_up::Pulse;
 
 /// How often integrations are looked at, and with how many calls.
@@ -39,11 +44,109 @@ pub(super) struct Seen {
     pub(super) jitter: f64,
     /// How many of its tags were watched when the containers were last looked through for new ones.
     pub(super) tags: usize,
+    /// Since when it is due and was not begun with.
+    waits: Option<DateTime<Utc>>,
+}
+
+/// How an integration of interest stands at the moment.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Standing {
+    pub(super) pulse: Pulse,
+    pub(super) state: WebhookState,
+    /// How many of its tags are watched; `None`: it is not watched.
+    pub(super) tags: Option<usize>,
+    /// Whether calls to its provider are paused.
+    pub(super) paused: bool,
+    /// A throw of the dice.
+    pub(super) jitter: f64,
+}
+
+/// A look that is to be begun with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Turn {
+    pub(super) whose: Whose,
+    /// Only at the containers that were not looked at before.
+    pub(super) only_new: bool,
+}
+
+/// What this process knows of all integrations that are of interest.
+#[derive(Debug, Default)]
+pub(super) struct Schedule {
+    seen: HashMap<Whose, Seen>,
+    /// Those whose provider was paused: when it is called again, it may not have told what happened meanwhile.
+    paused: HashSet<Whose>,
+}
+
+impl Schedule {
+    /// Forgets those that are of no interest any more.
+    pub(super) fn keep(&mut self, all: &HashSet<&Whose>) {
+        self.seen.retain(|whose, _| all.contains(whose));
+    }
+
+    /// Those to begin with now, as many as there are slots free. They count as begun; all others that are due stay so.
+    pub(super) fn next(
+        &mut self,
+        now: DateTime<Utc>,
+        rules: &Rules,
+        standings: &HashMap<Whose, Standing>,
+        free: usize,
+    ) -> Vec<Turn> {
+        let due = standings.iter().filter_map(|(whose, standing)| self.due(whose, (now, rules), standing));
+        let mut due: Vec<(DateTime<Utc>, Turn)> = due.collect();
+        due.sort_by_key(|(since, _)| *since);
+        due.truncate(free);
+        for (_, Turn { whose, only_new }) in &due {
+            if let Some(seen) = self.seen.get_mut(whose) {
+                seen.waits = None;
+                seen.tags = standings.get(whose).and_then(|standing| standing.tags).unwrap_or(0);
+            }
+            if !only_new {
+                self.paused.remove(whose);
+            }
+        }
+        due.into_iter().map(|(_, turn)| turn).collect()
+    }
+
+    /// Changes what is known of one.
+    pub(super) fn note(&mut self, whose: &Whose, change: impl FnOnce(&mut Seen)) {
+        if let Some(seen) = self.seen.get_mut(whose) {
+            change(seen);
+        }
+    }
+
+    /// Whether one is to be looked at, and since when it waits for that.
+    fn due(
+        &mut self,
+        whose: &Whose,
+        (now, rules): (DateTime<Utc>, &Rules),
+        standing: &Standing,
+    ) -> Option<(DateTime<Utc>, Turn)> {
+        let Standing { pulse, state, tags, jitter, .. } = *standing;
+        if standing.paused {
+            self.paused.insert(whose.clone());
+        }
+        let called_again = !standing.paused && tags.is_some() && self.paused.contains(whose);
+        let seen = self.seen.entry(whose.clone()).or_insert_with(|| Seen::new(now, jitter));
+        // By chance another time: of several replicas that watch, each has its turns.
+        if seen.round != pulse.caught_up_at {
+            (seen.round, seen.jitter) = (pulse.caught_up_at, jitter);
+        }
+        let full = seen.due(rules, (&pulse, state), tags.is_some()).is_some_and(|at| at <= now) || called_again;
+        let new = tags.is_some_and(|tags| tags > seen.tags)
+            && now - seen.since >= span(NEW)
+            && seen.not_before.is_none_or(|at| at <= now);
+        if !full && !new {
+            seen.waits = None;
+            return None;
+        }
+        let since = *seen.waits.get_or_insert(now);
+        Some((since, Turn { whose: whose.clone(), only_new: !full }))
+    }
 }
 
 impl Seen {
     pub(super) fn new(since: DateTime<Utc>, jitter: f64) -> Self {
-        Self { since, tried_at: None, not_before: None, found_gap: false, round: None, jitter, tags: 0 }
+        Self { since, tried_at: None, not_before: None, found_gap: false, round: None, jitter, tags: 0, waits: None }
     }
 
     /// When it is to be looked at as a whole; `None`: not by itself.
@@ -56,7 +159,7 @@ impl Seen {
         let gap = pulse.suspect_at > pulse.caught_up_at;
         let usual = match state {
             _ if !watched => rules.unwatched?,
-            WebhookState::Live if !self.found_gap => rules.live,
+            WebhookState::Live if !self.found_gap && pulse.missed_until.is_none() => rules.live,
             WebhookState::Live | WebhookState::Silent => rules.silent,
             WebhookState::Polling => rules.polling,
         };
@@ -80,12 +183,16 @@ pub(super) fn span(time: Duration) -> chrono::Duration {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::{
+        collections::{HashMap, HashSet},
+        time::Duration,
+    };
 
-    use chrono::DateTime;
+    use chrono::{DateTime, TimeDelta};
     use mullion_schema::enums::WebhookState::{Live, Polling, Silent};
+    use proptest::prelude::*;
 
-    use super::{Rules, Seen};
+    use super::{Rules, Schedule, Seen, Standing, Turn, Whose};
     use crate::store::catch_up::Pulse;
 
     const RULES: Rules = Rules {
@@ -108,6 +215,7 @@ mod tests {
             ("live", good, Live, true, seen, Some(2_000 + 1_800)),
             ("silent", good, Silent, true, seen, Some(2_000 + 90)),
             ("polling", good, Polling, true, seen, Some(2_000 + 45)),
+            ("live, a gap is not filled", Pulse { missed_until: at(1), ..good }, Live, true, seen, Some(2_000 + 90)),
             ("live, a gap was found", good, Live, true, Seen { found_gap: true, ..seen }, Some(2_000 + 90)),
             ("nobody watches", good, Silent, false, seen, Some(2_000 + 20_000)),
             ("a gap", Pulse { suspect_at: at(2_001), ..good }, Live, true, seen, Some(1_000)),
@@ -122,5 +230,81 @@ mod tests {
         }
         let never = Rules { unwatched: None, ..RULES };
         assert_eq!(seen.due(&never, (&Pulse::default(), Silent), false), None);
+    }
+
+    fn whose(number: usize) -> Whose {
+        ("acme".into(), number.to_string().into())
+    }
+
+    const WATCHED: Standing = Standing { pulse: EMPTY, state: Live, tags: Some(1), paused: false, jitter: 0.5 };
+    const EMPTY: Pulse = Pulse {
+        last_delivery_at: None,
+        proven_at: None,
+        suspect_at: None,
+        caught_up_at: None,
+        covered_at: None,
+        failures: 0,
+        registered: false,
+        listening: false,
+        deaf: false,
+        missed_since: None,
+        missed_until: None,
+    };
+
+    #[test]
+    fn what_finds_no_slot_is_not_forgotten() {
+        let at = |seconds| DateTime::UNIX_EPOCH + TimeDelta::seconds(seconds);
+        let mut schedule = Schedule::default();
+        let standings: HashMap<Whose, Standing> = (0..10).map(|number| (whose(number), WATCHED)).collect();
+        assert_eq!(schedule.next(at(0), &RULES, &standings, 4), []);
+        let mut begun = HashSet::new();
+        for (second, free, expected) in [(2, 4, 4), (3, 0, 0), (4, 4, 4), (5, 4, 2), (6, 4, 0)] {
+            let turns = schedule.next(at(second), &RULES, &standings, free);
+            assert_eq!(turns.len(), expected, "after {second} s");
+            assert!(turns.iter().all(|turn| turn.only_new));
+            begun.extend(turns.into_iter().map(|turn| turn.whose));
+        }
+        assert_eq!(begun.len(), 10, "each once");
+    }
+
+    #[test]
+    fn a_provider_that_is_called_again_is_looked_at_when_there_is_a_slot() {
+        let at = |seconds| DateTime::UNIX_EPOCH + TimeDelta::seconds(seconds);
+        let mut schedule = Schedule::default();
+        let mut next = |second, paused, free| {
+            let standings = HashMap::from([(whose(1), Standing { tags: Some(0), paused, ..WATCHED })]);
+            schedule.next(at(second), &RULES, &standings, free)
+        };
+        assert_eq!(next(0, true, 4), []);
+        for second in 1..5 {
+            assert_eq!(next(second, false, 0), []);
+        }
+        assert_eq!(next(5, false, 1), [Turn { whose: whose(1), only_new: false }]);
+        assert_eq!(next(6, false, 1), []);
+    }
+
+    proptest! {
+        /// However many are due and however few slots there are: whoever waits longest is first, and nobody drops out.
+        #[test]
+        fn nobody_overtakes_who_waits_longer(steps in prop::collection::vec((0_usize..12, 0_usize..3), 1..80)) {
+            let mut schedule = Schedule::default();
+            let mut standings: HashMap<Whose, Standing> =
+                (0..12).map(|number| (whose(number), Standing { tags: Some(0), ..WATCHED })).collect();
+            let mut waits: HashMap<Whose, usize> = HashMap::new();
+            let start = DateTime::UNIX_EPOCH;
+            prop_assert_eq!(schedule.next(start, &RULES, &standings, 4), []);
+            for (step, (grows, free)) in steps.into_iter().enumerate() {
+                let tags = standings.get_mut(&whose(grows)).unwrap();
+                tags.tags = tags.tags.map(|tags| tags + 1);
+                waits.entry(whose(grows)).or_insert(step);
+                let now = start + TimeDelta::seconds(2) + TimeDelta::milliseconds(i64::try_from(step).unwrap());
+                let turns = schedule.next(now, &RULES, &standings, free);
+                prop_assert_eq!(turns.len(), free.min(waits.len()));
+                for turn in turns {
+                    let since = waits.remove(&turn.whose);
+                    prop_assert!(since.is_some_and(|since| waits.values().all(|other| since <= *other)));
+                }
+            }
+        }
     }
 }

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use chrono::{DateTime, Utc};
 use mullion_schema::id::{IntegrationId, TenantId};
 
 use crate::{
@@ -25,7 +26,12 @@ pub(super) struct Subject {
     pub(super) mark: Option<Mark>,
     /// Whether it is watched, or has a webhook.
     pub(super) wanted: bool,
+    /// Whether it is looked at only because a closed socket may have missed something of it.
+    pub(super) missed: bool,
 }
+
+/// What was looked at only because something may have been missed was wanted never.
+pub(super) const NEVER: DateTime<Utc> = DateTime::UNIX_EPOCH;
 
 /// All that is to be looked after, what was not for the longest time first.
 pub(super) fn subjects(
@@ -55,12 +61,21 @@ pub(super) fn subjects(
         .map(|(container, wanted)| {
             let name = container.to_string();
             let webhook = webhooks.get(name.as_str()).map(|id| (*id).to_owned());
-            Subject { container, webhook, mark: marks.remove(&name), wanted }
+            let mark = marks.remove(&name);
+            let missed = !wanted && mark.as_ref().is_some_and(|mark| mark.wanted_at == NEVER);
+            Subject { container, webhook, mark, wanted, missed }
         })
         .collect();
-    subjects.sort_by_key(|subject| subject.mark.as_ref().and_then(|mark| mark.caught_up_at));
+    subjects.sort_by_key(|subject| (subject.missed, subject.looked_at()));
     subjects.truncate(MOST);
     subjects
+}
+
+impl Subject {
+    /// When it was last looked at.
+    pub(super) fn looked_at(&self) -> Option<DateTime<Utc>> {
+        self.mark.as_ref().and_then(|mark| mark.caught_up_at)
+    }
 }
 
 fn container(integration: &Integration, name: &str) -> Option<NodeRef> {

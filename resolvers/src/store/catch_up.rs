@@ -43,8 +43,13 @@ pub struct Pulse {
     pub registered: bool,
     /// Whether such a socket is open.
     pub listening: bool,
-    /// Whether there is such a socket, not open, and nothing else that events could come by.
+    /// Whether there is such a socket, not open, and nothing else that events could come by; or it was taken away, and nothing came
+    /// since then.
     pub deaf: bool,
+    /// Since when events may be missing because the socket was closed, until that is made up for.
+    pub missed_since: Option<DateTime<Utc>>,
+    /// When the socket was open again.
+    pub missed_until: Option<DateTime<Utc>>,
 }
 
 /// Where the log of a container was read up to.
@@ -80,7 +85,8 @@ impl Database {
             let sql = format!(
                 "SELECT i.id, i.last_delivery_at, c.proven_at, c.suspect_at, c.caught_up_at, c.covered_at, c.failures, \
                  (SELECT count(*) FROM endpoint e WHERE e.tenant = i.tenant AND e.integration = i.id AND e.external_id IS NOT NULL), \
-                 (SELECT max(CASE WHEN s.state = '{OPEN}' THEN 1 ELSE 0 END) FROM event_socket s WHERE s.integration = i.id) \
+                 (SELECT max(CASE WHEN s.state = '{OPEN}' THEN 1 ELSE 0 END) FROM event_socket s WHERE s.integration = i.id), \
+                 c.missed_since, c.missed_until, c.unheard_at \
                  FROM integration i LEFT JOIN catch_up c ON c.integration = i.id AND c.subject = '{WHOLE}' \
                  WHERE i.id IN ({})",
                 places.join(", ")
@@ -95,8 +101,10 @@ impl Database {
                 let failures: Option<i64> = row.try_get_by_index(6)?;
                 let registered: i64 = row.try_get_by_index(7)?;
                 let socket: Option<i32> = row.try_get_by_index(8)?;
+                let (last_delivery_at, unheard_at) = (time(1)?, time(11)?);
+                let is_unheard = last_delivery_at.is_some() && unheard_at >= last_delivery_at;
                 let pulse = Pulse {
-                    last_delivery_at: time(1)?,
+                    last_delivery_at,
                     proven_at: time(2)?,
                     suspect_at: time(3)?,
                     caught_up_at: time(4)?,
@@ -104,7 +112,9 @@ impl Database {
                     failures: failures.and_then(|failures| u32::try_from(failures).ok()).unwrap_or(0),
                     registered: registered > 0 || socket.is_some(),
                     listening: socket == Some(1),
-                    deaf: socket == Some(0) && registered == 0,
+                    deaf: registered == 0 && (socket == Some(0) || (socket.is_none() && is_unheard)),
+                    missed_since: time(9)?,
+                    missed_until: time(10)?,
                 };
                 pulses.insert(id.into(), pulse);
             }
@@ -149,6 +159,7 @@ impl Database {
             suspect_at: Set(when(|round| round.suspect)),
             wanted_at: Set(0),
             failures: Set(i64::from(round.is_none())),
+            ..Default::default()
         };
         let mut over = OnConflict::columns([catch_up::Column::Integration, catch_up::Column::Subject]);
         match round {
@@ -205,10 +216,27 @@ impl Database {
             suspect_at: Set(None),
             wanted_at: Set(mark.wanted_at.timestamp_micros()),
             failures: Set(0),
+            ..Default::default()
         };
         let mut over = OnConflict::columns([catch_up::Column::Integration, catch_up::Column::Subject]);
         over.update_columns([catch_up::Column::Mark, catch_up::Column::CaughtUpAt, catch_up::Column::WantedAt]);
         catch_up::Entity::insert(row).on_conflict(over).exec_without_returning(&transaction).await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    /// What a closed socket missed up to then is made up for.
+    pub async fn close_gap(&self, id: &IntegrationId, until: DateTime<Utc>) -> Result<(), StoreError> {
+        let none = || Expr::value(None::<i64>);
+        let transaction = self.begin().await?;
+        catch_up::Entity::update_many()
+            .col_expr(catch_up::Column::MissedSince, none())
+            .col_expr(catch_up::Column::MissedUntil, none())
+            .filter(catch_up::Column::Integration.eq(id.as_str()))
+            .filter(catch_up::Column::Subject.eq(WHOLE))
+            .filter(catch_up::Column::MissedUntil.eq(until.timestamp_micros()))
+            .exec(&transaction)
+            .await?;
         transaction.commit().await?;
         Ok(())
     }
@@ -300,6 +328,52 @@ pub(super) async fn told(
         told.extend(found.into_iter().flatten());
     }
     Ok(told)
+}
+
+/// An integration's socket is about to be closed: where it was open, events may be missing from then on. Since when exactly it is not,
+/// nobody may have noted; that all came up to the last event is certain.
+pub(super) async fn begin_gap(connection: &impl ConnectionTrait, id: &IntegrationId) -> Result<(), StoreError> {
+    let sql = format!(
+        "INSERT INTO catch_up (integration, subject, wanted_at, failures, missed_since) \
+         SELECT i.id, '{WHOLE}', 0, 0, CASE WHEN i.last_delivery_at > s.changed_at THEN i.last_delivery_at ELSE s.changed_at END \
+         FROM event_socket s JOIN integration i ON i.id = s.integration WHERE i.id = $1 AND s.state = '{OPEN}' \
+         ON CONFLICT (integration, subject) DO UPDATE SET \
+         missed_since = coalesce(catch_up.missed_since, excluded.missed_since), missed_until = NULL"
+    );
+    let statement = Statement::from_sql_and_values(connection.get_database_backend(), sql, [id.as_str().into()]);
+    connection.execute_raw(statement).await?;
+    Ok(())
+}
+
+/// The socket is open: what is missing is to be made up for now.
+pub(super) async fn end_gap(
+    connection: &impl ConnectionTrait,
+    id: &IntegrationId,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    let sql = format!(
+        "UPDATE catch_up SET missed_until = $1 WHERE integration = $2 AND subject = '{WHOLE}' \
+         AND missed_since IS NOT NULL AND missed_until IS NULL"
+    );
+    let values = [now.timestamp_micros().into(), id.as_str().into()];
+    connection.execute_raw(Statement::from_sql_and_values(connection.get_database_backend(), sql, values)).await?;
+    Ok(())
+}
+
+/// No socket is there any more: what it brought up to now is no sign that anything else is alive.
+pub(super) async fn note_unheard(
+    connection: &impl ConnectionTrait,
+    id: &IntegrationId,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    let sql = format!(
+        "INSERT INTO catch_up (integration, subject, wanted_at, failures, unheard_at) \
+         SELECT id, '{WHOLE}', 0, 0, $1 FROM integration WHERE id = $2 \
+         ON CONFLICT (integration, subject) DO UPDATE SET unheard_at = excluded.unheard_at"
+    );
+    let values = [now.timestamp_micros().into(), id.as_str().into()];
+    connection.execute_raw(Statement::from_sql_and_values(connection.get_database_backend(), sql, values)).await?;
+    Ok(())
 }
 
 /// Forgets all of an integration.

@@ -10,7 +10,7 @@ use sea_orm::{
     sea_query::{Expr, OnConflict},
 };
 
-use super::{Database, StoreError, lease::Lease, stream::Written, text::clean};
+use super::{Database, StoreError, catch_up, lease::Lease, stream::Written, text::clean};
 use crate::tag::Tag;
 
 /// How long the hold on a socket lasts that is not renewed: so long after a crash another replica opens it.
@@ -83,6 +83,7 @@ impl Database {
             event_socket::Column::Revision,
             Expr::cust("CASE WHEN excluded.revision > event_socket.revision THEN excluded.revision ELSE event_socket.revision + 1 END"),
         );
+        catch_up::begin_gap(&transaction, integration).await?;
         event_socket::Entity::insert(row).on_conflict(instead).exec_without_returning(&transaction).await?;
         self.finish(tenant, transaction, (), tags(tenant, integration)).await
     }
@@ -94,12 +95,25 @@ impl Database {
         integration: &IntegrationId,
     ) -> Result<Written<()>, StoreError> {
         let transaction = self.begin_for(tenant).await?;
-        event_socket::Entity::delete_many()
-            .filter(event_socket::Column::Tenant.eq(tenant.as_str()))
-            .filter(event_socket::Column::Integration.eq(integration.as_str()))
-            .exec(&transaction)
-            .await?;
+        let its = event_socket::Entity::find_by_id(integration.as_str())
+            .filter(event_socket::Column::Tenant.eq(tenant.as_str()));
+        if its.one(&transaction).await?.is_some() {
+            catch_up::begin_gap(&transaction, integration).await?;
+            catch_up::note_unheard(&transaction, integration, self.now()).await?;
+            event_socket::Entity::delete_by_id(integration.as_str()).exec(&transaction).await?;
+        }
         self.finish(tenant, transaction, (), tags(tenant, integration)).await
+    }
+
+    /// A socket was closed for good. Where that is because its token was taken away, what came until now is no sign of life.
+    pub async fn socket_left(&self, integration: &IntegrationId) -> Result<(), StoreError> {
+        let transaction = self.begin().await?;
+        let socket = event_socket::Entity::find_by_id(integration.as_str()).one(&transaction).await?;
+        if socket.is_none() {
+            catch_up::note_unheard(&transaction, integration, self.now()).await?;
+        }
+        transaction.commit().await?;
+        Ok(())
     }
 
     /// The token of an integration's socket, with its revision.
@@ -127,15 +141,6 @@ impl Database {
         Ok(rows.into_iter().map(socket_of).collect())
     }
 
-    /// On SQLite, which one process has, the holds of an earlier one are over: nothing waits for them to run out.
-    pub async fn free_sockets(&self) -> Result<(), StoreError> {
-        if !self.is_sqlite() {
-            return Ok(());
-        }
-        let sql = "UPDATE lease SET owner = '', expires_at = 0 WHERE name >= 'socket/' AND name < 'socket0'";
-        self.execute(sql.to_owned(), []).await
-    }
-
     /// Takes or renews the hold on a socket. `None`: another process has it.
     pub async fn hold_socket(&self, integration: &IntegrationId, owner: &str) -> Result<Option<Lease>, StoreError> {
         self.take_lease(&format!("socket/{integration}"), owner, HOLD).await
@@ -152,6 +157,11 @@ impl Database {
     ) -> Result<Option<Written<()>>, StoreError> {
         let transaction = self.begin_for(&socket.tenant).await?;
         lease.check(&transaction).await?;
+        if state == SocketState::Open {
+            catch_up::end_gap(&transaction, &socket.integration, self.now()).await?;
+        } else {
+            catch_up::begin_gap(&transaction, &socket.integration).await?;
+        }
         let noted = event_socket::Entity::update_many()
             .col_expr(event_socket::Column::State, Expr::value(state.to_string()))
             .col_expr(event_socket::Column::Message, Expr::value(message.map(clean)))

@@ -113,6 +113,17 @@ impl Database {
         Ok(fence.map(|fence| Lease { name: name.into(), owner: owner.into(), fence }))
     }
 
+    /// On SQLite, which one process has, the leases of an earlier one are over: nothing waits for those of this kind (`kind/…`) to run
+    /// out.
+    pub async fn free_leases(&self, kind: &str) -> Result<(), StoreError> {
+        if !self.is_sqlite() {
+            return Ok(());
+        }
+        let sql = "UPDATE lease SET owner = '', expires_at = 0 WHERE name >= $1 AND name < $2";
+        // `0` comes after `/`.
+        self.execute(sql.to_owned(), [format!("{kind}/").into(), format!("{kind}0").into()]).await
+    }
+
     /// Whether a worker other than this one is alive. On SQLite, where one process has the database, none is.
     pub async fn other_workers(&self, worker: &str) -> Result<bool, StoreError> {
         if self.0.backend == DbBackend::Sqlite {

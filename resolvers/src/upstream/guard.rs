@@ -32,18 +32,24 @@ impl AddressGuard {
 
     /// Checks a URL as far as it can be told without resolving names. Use it on a base URL before it is stored, too.
     pub fn check(&self, url: &Url) -> Result<GuardClass, UpstreamError> {
+        self.check_named(url, ("the base URL", "https"))
+    }
+
+    /// The same of a URL that people know by this name, and with this scheme.
+    pub(super) fn check_named(&self, url: &Url, (name, scheme): (&str, &str)) -> Result<GuardClass, UpstreamError> {
         if !matches!(url.scheme(), "http" | "https") {
-            return Err(refused("the base URL must begin with https://"));
+            return Err(refused(&format!("{name} must begin with {scheme}://")));
         }
         if !url.username().is_empty() || url.password().is_some() {
-            return Err(refused("the base URL must not hold a user name or a password"));
+            return Err(refused(&format!("{name} must not hold a user name or a password")));
         }
-        let Some(host) = url.host() else { return Err(refused("the base URL names no host")) };
+        let Some(host) = url.host() else { return Err(refused(&format!("{name} names no host"))) };
         if self.lists(url) {
             return Ok(GuardClass::Listed);
         }
         if url.scheme() != "https" {
-            return Err(refused("the base URL must begin with https:// (or its host be listed in upstream.allow)"));
+            let message = format!("{name} must begin with {scheme}:// (or its host be listed in upstream.allow)");
+            return Err(refused(&message));
         }
         let public = match host {
             Host::Ipv4(address) => is_public_v4(address),

@@ -48,7 +48,7 @@ pub enum Heard {
 /// Opens a socket. The provider names its address, so it must lie at the host of the integration or below that.
 pub(super) async fn open(shared: &Shared, base: &Url, address: &Url, limit: usize) -> Result<Socket, UpstreamError> {
     let address = as_http(base, address)?;
-    let class = shared.guard.check(&address)?;
+    let class = shared.guard.check_named(&address, ("the socket's address", "wss"))?;
     let key = generate_key();
     let request = shared
         .clients

@@ -96,6 +96,9 @@ fn secret_change(field: &'static str, given: MaybeUndefined<String>) -> Result<C
     Ok(match given {
         MaybeUndefined::Undefined => Change::Keep,
         MaybeUndefined::Null => Change::Clear,
+        MaybeUndefined::Value(given) if given.trim().is_empty() => {
+            return Err(PortError::bad_input(format!("{field}: must not be empty; null removes it")));
+        }
         MaybeUndefined::Value(given) => Change::Set(Secret::new(secret(field, &given)?)),
     })
 }

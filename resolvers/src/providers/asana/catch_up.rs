@@ -65,7 +65,14 @@ pub(super) async fn catch_up(api: &Connection, since: Since<'_>, known: &dyn Kno
             get = get.query("sync", token);
         }
         caught.calls += 1;
-        let page = client::events(api, &get).await?;
+        let page = match client::events(api, &get).await {
+            // What was found before it counts, and the next time goes on there.
+            Err(error) if caught.mark.is_some() => {
+                tracing::debug!(%error, "a project's events were read in part");
+                return Ok(caught);
+            }
+            page => page?,
+        };
         let sync = text(&page, "sync").ok_or_else(super::error::no_api)?.to_owned();
         if page.get("data").is_none() {
             // From here on it is told; what was before is not.

@@ -2,12 +2,14 @@
 //!
 //! Fetched rather than asked to be sent again: that works although GitHub cannot reach us, which may be why it did not come, and when
 //! the call has ended it is known what there was. A delivery that comes after all has the same id, and is recognised.
+//!
+//! The log is read from its newest line back to the mark, which is a time by GitHub's clock. Where the calls of one look do not reach
+//! that far, the next one goes on where this one ended, and the mark stays until the mark is reached.
 
-use std::collections::BTreeMap;
-
-use chrono::Duration;
+use chrono::{DateTime, Duration, Utc};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use url::Url;
 
 use super::{
@@ -48,57 +50,92 @@ pub(super) async fn inspect(
     }
 }
 
+/// Up to where the log was read.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Mark {
+    /// Of which webhook.
+    webhook: String,
+    /// What is not newer was seen. A time, which cannot lead astray for longer than the log is kept, as a number of a line could.
+    up_to: Option<DateTime<Utc>>,
+    /// How far the reading is that did not get there yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reading: Option<Reading>,
+}
+
+/// A reading of the log that was not finished.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Reading {
+    /// The place in the log where it goes on.
+    cursor: String,
+    /// Up to where all is read when it is finished.
+    to: Option<DateTime<Utc>>,
+}
+
+impl Mark {
+    /// The mark as it was kept, if it can be believed: of this webhook, and not of the future.
+    fn of(since: Since<'_>, webhook: &str, now: DateTime<Utc>) -> Self {
+        let kept = since.mark.and_then(|mark| Self::deserialize(mark).ok());
+        let kept = kept.filter(|mark| mark.webhook == webhook && mark.up_to.is_none_or(|at| at <= now));
+        kept.unwrap_or_else(|| Self { webhook: webhook.to_owned(), up_to: None, reading: None })
+    }
+}
+
 /// Fetches what the log of the repository's webhook has and never came in.
 pub(super) async fn catch_up(api: &Connection, since: Since<'_>, known: &dyn Known) -> Result<CaughtUp, UpstreamError> {
     let Some(webhook) = since.webhook else { return Ok(CaughtUp::default()) };
     let log = Log { api, path: parts_of(webhook)? };
-    let from = since.mark.filter(|mark| mark.get("webhook").and_then(Value::as_str) == Some(webhook));
-    let from = from.and_then(|mark| mark.get("upTo")).and_then(Value::as_u64).unwrap_or(0);
-    let mut calls = 0;
-    let (lines, whole) = log.since(from, since.calls, &mut calls).await?;
     let now = api.clock.now();
-    let settled = lines.iter().filter(|line| now - line.delivered_at > SETTLED).map(|line| line.id).max();
-    let mut up_to = settled.unwrap_or(from).max(from);
-    // By id: attempts of one delivery are one.
-    let mut missing: BTreeMap<u64, LoggedDelivery> = BTreeMap::new();
-    let ids: Vec<String> = lines.iter().map(|line| line.guid.clone()).collect();
-    let mut unknown = known.unknown(&ids).await?;
-    for line in lines.into_iter().filter(|line| line.event != "ping") {
-        if unknown.remove(&line.guid) {
-            missing.insert(line.id, line);
+    let mut mark = Mark::of(since, webhook, now);
+    let oldest = mark.up_to.unwrap_or_default().max(now - KEPT);
+    let mut anew = mark.reading.is_none();
+    let (mut cursor, mut to) = mark.reading.take().map_or((None, None), |reading| (Some(reading.cursor), reading.to));
+    let mut found = Found { most_calls: since.calls.max(1), ..Found::default() };
+    let finished = loop {
+        if found.calls >= found.most_calls {
+            break false;
         }
-    }
-    let mut complete = whole;
-    let mut deliveries = Vec::new();
-    for (id, line) in missing {
-        if calls >= since.calls {
-            complete = false;
-            up_to = up_to.min(id.saturating_sub(1));
-            break;
-        }
-        calls += 1;
-        match log.fetch(&line).await {
-            Ok(delivery) => deliveries.push(delivery),
-            // It left the log just now, or nobody could take it.
-            Err(error) if is_for_good(error.kind) => complete = false,
-            // What was fetched before it counts; it is asked for again.
-            Err(error) => {
-                if deliveries.is_empty() && stops_all(error.kind) {
-                    return Err(error);
-                }
-                complete = false;
-                up_to = up_to.min(id.saturating_sub(1));
-                if stops_all(error.kind) {
-                    break;
-                }
+        found.calls += 1;
+        let page = match log.page(cursor.as_deref(), oldest).await {
+            // The log does not know the place any more.
+            Err(error) if cursor.is_some() && is_for_good(error.kind) => {
+                (cursor, to, anew) = (None, None, true);
+                continue;
             }
+            Err(error) if found.deliveries.is_empty() => return Err(error),
+            Err(_) => break false,
+            Ok(page) => page,
+        };
+        found.incomplete |= page.unreadable;
+        if anew {
+            to = to.max(page.lines.iter().map(|line| line.delivered_at).filter(|at| now - *at > SETTLED).max());
         }
+        if !found.fetch(&log, page.lines, known).await? {
+            break false;
+        }
+        cursor = page.next;
+        if cursor.is_none() {
+            break true;
+        }
+    };
+    // What could not be fetched is looked at again.
+    let to = to.map(|to| found.held.map_or(to, |held| to.min(held - Duration::milliseconds(1))));
+    if finished {
+        mark.up_to = to.max(mark.up_to);
+    } else {
+        mark.reading = cursor.map(|cursor| Reading { cursor, to });
     }
-    let mark = Some(json!({ "webhook": webhook, "upTo": up_to }));
-    Ok(CaughtUp { mark, deliveries, fetched: Vec::new(), complete, calls })
+    found.deliveries.sort_by_key(|(order, _)| *order);
+    Ok(CaughtUp {
+        mark: serde_json::to_value(mark).ok(),
+        complete: finished && anew && !found.incomplete,
+        deliveries: found.deliveries.into_iter().map(|(_, delivery)| delivery).collect(),
+        fetched: Vec::new(),
+        calls: found.calls,
+    })
 }
 
-/// Whether a delivery cannot be had, now or later.
+/// Whether something cannot be had, now or later.
 fn is_for_good(kind: UpstreamErrorKind) -> bool {
     matches!(kind, UpstreamErrorKind::NotFound | UpstreamErrorKind::Rejected)
 }
@@ -109,41 +146,96 @@ fn stops_all(kind: UpstreamErrorKind) -> bool {
     matches!(kind, AuthExpired | CircuitOpen | RateLimited)
 }
 
+/// What a look at a log brought so far.
+#[derive(Default)]
+struct Found {
+    /// With their places in the log.
+    deliveries: Vec<((DateTime<Utc>, u64), Recovered)>,
+    /// The oldest line whose delivery may still be had, and was not.
+    held: Option<DateTime<Utc>>,
+    incomplete: bool,
+    calls: usize,
+    most_calls: usize,
+}
+
+impl Found {
+    /// Fetches what never came in of these lines. Whether it is to be gone on: else these lines are not done with.
+    async fn fetch(
+        &mut self,
+        log: &Log<'_>,
+        lines: Vec<LoggedDelivery>,
+        known: &dyn Known,
+    ) -> Result<bool, UpstreamError> {
+        let ids: Vec<String> = lines.iter().map(|line| line.guid.clone()).collect();
+        let mut unknown = known.unknown(&ids).await?;
+        // Of several attempts of one delivery, the last.
+        let mut missing: Vec<LoggedDelivery> =
+            lines.into_iter().filter(|line| line.event != "ping" && unknown.remove(&line.guid)).collect();
+        missing.retain(|line| self.deliveries.iter().all(|(_, known)| !is_of(known, &line.guid)));
+        missing.sort_by_key(place);
+        for line in missing {
+            if self.calls >= self.most_calls {
+                return Ok(false);
+            }
+            self.calls += 1;
+            match log.fetch(&line).await {
+                Ok(delivery) => self.deliveries.push((place(&line), delivery)),
+                // It left the log just now, or nobody could take it.
+                Err(error) if is_for_good(error.kind) => self.incomplete = true,
+                Err(error) if stops_all(error.kind) => {
+                    // What was fetched before it counts.
+                    return if self.deliveries.is_empty() { Err(error) } else { Ok(false) };
+                }
+                Err(_) => {
+                    self.incomplete = true;
+                    self.held = Some(self.held.map_or(line.delivered_at, |held| held.min(line.delivered_at)));
+                }
+            }
+        }
+        Ok(true)
+    }
+}
+
+fn place(line: &LoggedDelivery) -> (DateTime<Utc>, u64) {
+    (line.delivered_at, line.id)
+}
+
+fn is_of(delivery: &Recovered, guid: &str) -> bool {
+    delivery.verified.delivery_id.as_deref() == Some(guid)
+}
+
 struct Log<'a> {
     api: &'a Connection,
     /// Owner, repository, number of the webhook.
     path: (&'a str, &'a str, &'a str),
 }
 
+/// A page of the log.
+struct Page {
+    /// Newest first.
+    lines: Vec<LoggedDelivery>,
+    /// Whether it has lines that say nothing to us.
+    unreadable: bool,
+    /// Where the next one is that is of interest.
+    next: Option<String>,
+}
+
 impl Log<'_> {
-    /// The lines after `from`, newest first, and whether these are all.
-    async fn since(
-        &self,
-        from: u64,
-        most_calls: usize,
-        calls: &mut usize,
-    ) -> Result<(Vec<LoggedDelivery>, bool), UpstreamError> {
+    /// The lines of a page that are newer than `oldest`. Lines that claim to be of the future are among them: each is fetched once.
+    async fn page(&self, cursor: Option<&str>, oldest: DateTime<Utc>) -> Result<Page, UpstreamError> {
         let (owner, name, id) = self.path;
-        let oldest = self.api.clock.now() - KEPT;
-        let mut lines: Vec<LoggedDelivery> = Vec::new();
-        let mut cursor: Option<String> = None;
-        loop {
-            let mut query = vec![("per_page", PAGE)];
-            query.extend(cursor.as_deref().map(|cursor| ("cursor", cursor)));
-            let request = client::get(self.api, &["repos", owner, name, "hooks", id, "deliveries"], &query)?;
-            *calls += 1;
-            let response = client::rest(self.api, request.revalidate()).await?;
-            let page: Vec<LoggedDelivery> = client::parse(&response.body)?;
-            let reached = page.iter().any(|line| line.id <= from || line.delivered_at < oldest);
-            lines.extend(page.into_iter().filter(|line| line.id > from && line.delivered_at >= oldest));
-            cursor = next_cursor(&response.headers);
-            if reached || cursor.is_none() {
-                return Ok((lines, true));
-            }
-            if *calls >= most_calls {
-                return Ok((lines, false));
-            }
-        }
+        let mut query = vec![("per_page", PAGE)];
+        query.extend(cursor.map(|cursor| ("cursor", cursor)));
+        let request = client::get(self.api, &["repos", owner, name, "hooks", id, "deliveries"], &query)?;
+        let response = client::rest(self.api, request.revalidate()).await?;
+        let values: Vec<Value> = client::parse(&response.body)?;
+        let count = values.len();
+        let mut lines: Vec<LoggedDelivery> =
+            values.into_iter().filter_map(|line| serde_json::from_value(line).ok()).collect();
+        let unreadable = lines.len() < count;
+        let reached = lines.last().is_some_and(|line| line.delivered_at <= oldest);
+        lines.retain(|line| line.delivered_at > oldest);
+        Ok(Page { lines, unreadable, next: next_cursor(&response.headers).filter(|_| !reached) })
     }
 
     /// A delivery as it was sent.
@@ -169,32 +261,9 @@ impl Log<'_> {
 }
 
 /// `<https://…/deliveries?per_page=100&cursor=v1_…>; rel="next"`
-fn next_cursor(headers: &HeaderMap) -> Option<String> {
+pub(super) fn next_cursor(headers: &HeaderMap) -> Option<String> {
     let links = headers.get(header::LINK)?.to_str().ok()?;
     let next = links.split(',').find(|link| link.contains("rel=\"next\""))?;
     let url: Url = next.split_once('<')?.1.split_once('>')?.0.parse().ok()?;
     url.query_pairs().find(|(name, _)| name == "cursor").map(|(_, cursor)| cursor.into_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use http::{HeaderMap, HeaderValue, header};
-
-    use super::next_cursor;
-
-    #[test]
-    fn the_next_page_is_where_the_link_says() {
-        for (link, cursor) in [
-            (
-                "<https://api.github.com/repos/a/b/hooks/1/deliveries?per_page=100&cursor=v1_12>; rel=\"next\"",
-                Some("v1_12"),
-            ),
-            ("<https://x/?cursor=a>; rel=\"prev\", <https://x/?cursor=b%2Bc>; rel=\"next\"", Some("b+c")),
-            ("<https://x/?cursor=a>; rel=\"prev\"", None),
-            ("<https://x/?page=2>; rel=\"next\"", None),
-        ] {
-            let headers = HeaderMap::from_iter([(header::LINK, HeaderValue::from_static(link))]);
-            assert_eq!(next_cursor(&headers).as_deref(), cursor, "{link}");
-        }
-    }
 }

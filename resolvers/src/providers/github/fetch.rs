@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use futures::future::join_all;
+use futures::future::{join, join_all};
 use mullion_schema::ports::Filter;
 
 use super::{
@@ -101,21 +101,31 @@ async fn over_rest(github: &Github, api: &Connection, wants: Vec<(usize, RestWan
         let not_found = UpstreamError::new(UpstreamErrorKind::NotFound, "GitHub does not know the repository");
         tick.failed.clone().unwrap_or(not_found)
     };
-    let calls = wants.into_iter().map(async |(index, want)| {
-        let outcome = match want {
-            RestWant::Runs(page) => match page.list.parent.as_ref().and_then(|parent| github.known_name(api, parent)) {
-                Some(name) => runs::page(api, &name, page).await,
-                None => Err(unknown()),
-            },
+    let mut pages = Vec::new();
+    let mut singles: BTreeMap<&str, Vec<runs::Wanted>> = BTreeMap::new();
+    let mut lost = Vec::new();
+    for (index, want) in wants {
+        match want {
+            RestWant::Runs(page) => pages.push((index, page)),
             RestWant::Run(run) => match tick.places.get(&run) {
-                Some((name, number)) => runs::run(api, name, *number, run.clone()).await,
-                None => tick.failed.clone().map_or(Ok(Fetched::default()), Err),
+                Some((name, number)) => {
+                    singles.entry(name).or_default().push(runs::Wanted { index, run, number: *number });
+                }
+                None => lost.push((index, tick.failed.clone().map_or(Ok(Fetched::default()), Err))),
             },
+        }
+    }
+    let pages = pages.into_iter().map(async |(index, page)| {
+        let name = page.list.parent.as_ref().and_then(|parent| github.known_name(api, parent));
+        let outcome = match name {
+            Some(name) => runs::page(api, &name, page).await,
+            None => Err(unknown()),
         };
         (index, outcome)
     });
-    let done = join_all(calls).await;
-    tick.outcomes.extend(done);
+    let singles = singles.into_iter().map(|(name, wanted)| runs::several(api, name, wanted));
+    let (pages, singles) = join(join_all(pages), join_all(singles)).await;
+    tick.outcomes.extend(pages.into_iter().chain(singles.into_iter().flatten()).chain(lost));
 }
 
 /// First pages of lists that a look-up asked along and that GraphQL lacks. They may fail without the look-up failing: the engine

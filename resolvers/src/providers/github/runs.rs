@@ -1,14 +1,28 @@
 //! Workflow runs: GraphQL lacks most of them, so they are read over REST, with ETags.
 
+use futures::future::join_all;
 use http::header::LINK;
 use serde_json::Value;
 
 use super::{client, names::WORKFLOW_RUN, rest, values::list};
 use crate::{
-    change::NodeRef,
+    change::{NodeRef, NodeWrite},
     provider::{Fetched, FetchedPage, PageWant},
     upstream::{Connection, UpstreamError, UpstreamErrorKind, UpstreamResponse},
 };
+
+/// So many runs are read one by one; of more, pages are read first.
+const FEW: usize = 2;
+
+/// A run that is wanted.
+#[derive(Debug)]
+pub(super) struct Wanted {
+    /// Which of the wants it is.
+    pub(super) index: usize,
+    pub(super) run: NodeRef,
+    /// Its number at GitHub.
+    pub(super) number: i64,
+}
 
 /// Splits `owner/name`.
 pub(super) fn split(name: &str) -> Result<(&str, &str), UpstreamError> {
@@ -18,20 +32,17 @@ pub(super) fn split(name: &str) -> Result<(&str, &str), UpstreamError> {
 
 /// A page of the runs of a repository. The cursor is GitHub's page number.
 pub(super) async fn page(api: &Connection, repository: &str, want: PageWant) -> Result<Fetched, UpstreamError> {
-    let (owner, name) = split(repository)?;
     let first = |argument: &str| want.filter.get(argument).and_then(|values| values.first());
     let conclusion = first("conclusion").map(|conclusion| conclusion.to_ascii_lowercase());
     let mut query = vec![("per_page", "100")];
     query.extend(first("branch").map(|branch| ("branch", branch.as_str())));
     query.extend(conclusion.as_deref().map(|conclusion| ("status", conclusion)));
     query.extend(want.cursor.as_deref().map(|page| ("page", page)));
-    let request = client::get(api, &["repos", owner, name, "actions", "runs"], &query)?.revalidate();
-    let response = client::rest(api, request).await?;
-    let answer: Value = client::parse(&response.body)?;
+    let (answer, next) = listed(api, repository, &query).await?;
     let runs = list(&answer, "workflow_runs");
     let page = FetchedPage {
         items: runs.iter().filter_map(|run| rest::node(WORKFLOW_RUN, run)).collect(),
-        next: next_page(&response),
+        next,
         total: answer.get("total_count").and_then(Value::as_i64),
         want,
     };
@@ -40,25 +51,71 @@ pub(super) async fn page(api: &Connection, repository: &str, want: PageWant) -> 
     Ok(Fetched { found: None, writes, pages: vec![page] })
 }
 
-/// One run.
-pub(super) async fn run(
+/// A page of a repository's runs, and where the next one is.
+async fn listed(
     api: &Connection,
     repository: &str,
-    number: i64,
-    node: NodeRef,
-) -> Result<Fetched, UpstreamError> {
+    query: &[(&str, &str)],
+) -> Result<(Value, Option<String>), UpstreamError> {
+    let (owner, name) = split(repository)?;
+    let request = client::get(api, &["repos", owner, name, "actions", "runs"], query)?.revalidate();
+    let response = client::rest(api, request).await?;
+    Ok((client::parse(&response.body)?, next_page(&response)))
+}
+
+/// Several runs of a repository. Those that a page of the newest brings take no call of their own; it is gone on to the next page
+/// while that is worth it. So what a dashboard shows is read again with a call or two, and not with one for each run.
+pub(super) async fn several(
+    api: &Connection,
+    repository: &str,
+    mut wanted: Vec<Wanted>,
+) -> Vec<(usize, Result<Fetched, UpstreamError>)> {
+    let mut outcomes = Vec::with_capacity(wanted.len());
+    let mut next: Option<String> = None;
+    while wanted.len() > FEW {
+        let mut query = vec![("per_page", "100")];
+        query.extend(next.as_deref().map(|page| ("page", page)));
+        let (answer, further) = match listed(api, repository, &query).await {
+            Ok(listed) => listed,
+            Err(error) => {
+                outcomes.extend(wanted.into_iter().map(|wanted| (wanted.index, Err(error.clone()))));
+                return outcomes;
+            }
+        };
+        let before = wanted.len();
+        for run in list(&answer, "workflow_runs") {
+            let number = run.get("id").and_then(Value::as_i64);
+            for Wanted { index, run: node, .. } in wanted.extract_if(.., |wanted| Some(wanted.number) == number) {
+                outcomes.push((index, Ok(found(run, node))));
+            }
+        }
+        next = further.filter(|_| before - wanted.len() > FEW);
+        if next.is_none() {
+            break;
+        }
+    }
+    let rest = wanted
+        .into_iter()
+        .map(async |Wanted { index, run: node, number }| (index, run(api, repository, number, node).await));
+    outcomes.extend(join_all(rest).await);
+    outcomes
+}
+
+/// One run.
+async fn run(api: &Connection, repository: &str, number: i64, node: NodeRef) -> Result<Fetched, UpstreamError> {
     let (owner, name) = split(repository)?;
     let request = client::get(api, &["repos", owner, name, "actions", "runs", &number.to_string()], &[])?.revalidate();
     let response = match client::rest(api, request).await {
         Err(error) if error.kind == UpstreamErrorKind::NotFound => return Ok(Fetched::default()),
         response => response?,
     };
-    let answer: Value = client::parse(&response.body)?;
-    let mut writes = rest::people(&answer);
-    writes.extend(
-        rest::workflow_run(&answer, None).map(|write| crate::change::NodeWrite { node: node.clone(), ..write }),
-    );
-    Ok(Fetched { found: Some(node), writes, pages: Vec::new() })
+    Ok(found(&client::parse(&response.body)?, node))
+}
+
+fn found(run: &Value, node: NodeRef) -> Fetched {
+    let mut writes = rest::people(run);
+    writes.extend(rest::workflow_run(run, None).map(|write| NodeWrite { node: node.clone(), ..write }));
+    Fetched { found: Some(node), writes, pages: Vec::new() }
 }
 
 /// The page that `Link: <…page=3>; rel="next"` leads to.

@@ -1,9 +1,12 @@
 //! What was said in a channel and was not delivered, by its history: the newest messages as they are now, and all that are newer than
 //! those of the last time.
 //!
-//! Slack keeps no log of events. The newest page tells of edits, reactions and deletions too, for what dashboards show.
+//! Slack keeps no log of events. The newest page tells of edits, reactions and deletions too, for what dashboards show. Where the calls
+//! of one look do not reach back to the mark, the next one goes on where this one ended, and the mark stays until it is reached.
 
+use chrono::{DateTime, Utc};
 use http::HeaderMap;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{
@@ -12,7 +15,7 @@ use super::{
     messages::{self, HISTORY, PAGE, REPLIES_CALL},
     names::{CHANNEL, MESSAGES},
     normalize::{self, Place},
-    values::{flag, list, object, text, ts_of},
+    values::{self, flag, list, object, text, ts_of},
     webhook::event_name,
 };
 use crate::{
@@ -25,14 +28,46 @@ use crate::{
 /// How far ahead of our clock a message's stamp may be, to be believed.
 const AHEAD: chrono::Duration = chrono::Duration::days(1);
 
+/// Up to where a channel's history was read.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Mark {
+    /// The stamp of the newest message that was seen.
+    ts: String,
+    /// How far the reading is that did not get there yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reading: Option<Reading>,
+}
+
+/// A reading of the history that was not finished.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Reading {
+    /// All since this message was read, and it itself.
+    before: String,
+    /// The mark when it is finished.
+    to: String,
+}
+
+/// How a reading of the history ended.
+enum Ended {
+    /// At the mark.
+    There,
+    /// On the way: this message was the last one that was read, if any was.
+    Before(Option<String>),
+}
+
 /// The history of a channel, as far as it is read.
 struct Reader<'a> {
     api: &'a Connection,
     channel: &'a str,
     /// What is not newer was seen before.
-    mark: Option<chrono::DateTime<chrono::Utc>>,
+    mark: Option<DateTime<Utc>>,
     calls: usize,
     most_calls: usize,
+    found: Vec<Untold>,
+    /// The newest stamp that can be believed.
+    newest: Option<String>,
+    /// Whether something is left out for good.
+    gaps: bool,
 }
 
 /// An event that was not delivered, as Slack would have told it.
@@ -53,31 +88,45 @@ pub(super) async fn catch_up(
     }
     let home = account::home(slack, api).await?;
     let channel = since.container.native_id.as_ref();
-    let mark = since.mark.and_then(|mark| ts_of(mark, "ts"));
-    let team = home.team.as_str();
-    let mut reader = Reader { api, channel, mark, calls: 0, most_calls: since.calls.max(2) };
-    // A stamp of the far future would hide all that comes until then.
-    let latest = api.clock.now() + AHEAD;
-    let newest = |page: &Value| {
-        let messages = list(page, "messages").iter();
-        let believed = messages.filter(|message| ts_of(message, "ts").is_some_and(|at| at <= latest));
-        believed.filter_map(|message| text(message, "ts")).max().map(str::to_owned)
-    };
-    let Some(earlier) = since.mark.and_then(|mark| text(mark, "ts")) else {
+    let most_calls = since.calls.max(2);
+    let (found, newest) = (Vec::new(), None);
+    let mut reader = Reader { api, channel, mark: None, calls: 0, most_calls, found, newest, gaps: false };
+    let known_from = since.from.map(|from| Mark { ts: stamp(from), reading: None });
+    let Some(mut mark) = since.mark.and_then(|mark| Mark::deserialize(mark).ok()).or(known_from) else {
         // From here on it is told. In an empty channel, all that comes is news.
         let page = reader.call(HISTORY, &[("channel", channel), ("limit", "1")]).await?;
-        let mark = Some(json!({ "ts": newest(&page).unwrap_or_else(|| "0000000000.000000".to_owned()) }));
+        let ts = reader.newest_of(&page).unwrap_or_else(|| "0000000000.000000".to_owned());
+        let mark = serde_json::to_value(Mark { ts, reading: None }).ok();
         return Ok(CaughtUp { mark, calls: reader.calls, ..CaughtUp::default() });
     };
-    let asked_at = api.clock.now();
-    let info = reader.call("conversations.info", &[("channel", channel)]).await?;
-    let first = reader.call(HISTORY, &[("channel", channel), ("limit", PAGE)]).await?;
-    let (events, complete) = reader.news(&first).await?;
-    let up_to = newest(&first).max(Some(earlier.to_owned()));
+    let anew = mark.reading.is_none();
+    let (mut fetched, mut complete) = (Vec::new(), false);
+    let looked = async {
+        if !anew && !reader.go_on(&mut mark).await? {
+            return Ok(());
+        }
+        if !anew && reader.calls + 2 > reader.most_calls {
+            return Ok(());
+        }
+        let asked_at = api.clock.now();
+        let info = reader.call("conversations.info", &[("channel", channel)]).await?;
+        let first = reader.call(HISTORY, &[("channel", channel), ("limit", PAGE)]).await?;
+        fetched.push(shown(since, home.place(), (&info, &first), asked_at));
+        complete = reader.begin(&mut mark, first).await? && anew && !reader.gaps;
+        Ok(())
+    };
+    match looked.await {
+        // What was found before it counts.
+        Err(error) if reader.found.is_empty() && fetched.is_empty() => return Err(error),
+        Err(error) => tracing::debug!(%error, "a channel's history was read in part"),
+        Ok(()) => {}
+    }
+    let mut found = std::mem::take(&mut reader.found);
+    found.sort_by(|one, other| text(&one.event, "event_ts").cmp(&text(&other.event, "event_ts")));
     Ok(CaughtUp {
-        mark: Some(json!({ "ts": up_to })),
-        deliveries: untold(events, team, known).await?,
-        fetched: vec![shown(since, home.place(), (&info, &first), asked_at)],
+        mark: serde_json::to_value(mark).ok(),
+        deliveries: untold(found, &home.team, known).await?,
+        fetched,
         complete,
         calls: reader.calls,
     })
@@ -88,7 +137,7 @@ fn shown(
     since: Since<'_>,
     place: Place<'_>,
     (info, first): (&Value, &Value),
-    asked_at: chrono::DateTime<chrono::Utc>,
+    asked_at: DateTime<Utc>,
 ) -> (FetchWant, Fetched) {
     let list = ListRef { parent: Some(since.container.clone()), name: MESSAGES };
     let want = PageWant { list, filter: mullion_schema::ports::Filter::default(), cursor: None };
@@ -108,48 +157,105 @@ impl Reader<'_> {
         ts_of(value, key).is_some_and(|at| self.mark.is_none_or(|mark| at > mark))
     }
 
-    /// What the history has since the mark, oldest first, and whether that is all.
-    async fn news(&mut self, first: &Value) -> Result<(Vec<Untold>, bool), UpstreamError> {
-        let mut found = Vec::new();
-        let mut page = first.clone();
-        let mut whole = true;
-        loop {
-            for message in list(&page, "messages") {
-                self.told_by(message, &mut found);
-                if self.is_new(message, "latest_reply") {
-                    whole &= self.replies(message, &mut found).await?;
-                }
+    /// The newest stamp of a page. One of the far future would hide all that comes until then.
+    fn newest_of(&self, page: &Value) -> Option<String> {
+        let latest = self.api.clock.now() + AHEAD;
+        let messages = list(page, "messages").iter();
+        let believed = messages.filter(|message| ts_of(message, "ts").is_some_and(|at| at <= latest));
+        believed.filter_map(|message| text(message, "ts")).max().map(str::to_owned)
+    }
+
+    /// Goes on with a reading that was not finished; whether it is now.
+    async fn go_on(&mut self, mark: &mut Mark) -> Result<bool, UpstreamError> {
+        let Some(Reading { before, to }) = mark.reading.clone() else { return Ok(true) };
+        self.mark = values::ts(&mark.ts);
+        let arguments = [("channel", self.channel), ("limit", PAGE), ("latest", &before)];
+        let page = self.call(HISTORY, &arguments).await?;
+        match self.back(page, Some(&before)).await {
+            Ended::There => *mark = Mark { ts: to, reading: None },
+            Ended::Before(message) => {
+                mark.reading = Some(Reading { before: message.unwrap_or(before), to });
+                return Ok(false);
             }
-            let reached = list(&page, "messages").iter().any(|message| !self.is_new(message, "ts"));
-            let Some(next) = client::next_cursor(&page).filter(|_| !reached) else { break };
+        }
+        Ok(true)
+    }
+
+    /// Reads from the newest page on; whether the mark was reached.
+    async fn begin(&mut self, mark: &mut Mark, first: Value) -> Result<bool, UpstreamError> {
+        self.mark = values::ts(&mark.ts);
+        let ended = self.back(first, None).await;
+        let to = self.newest.take().unwrap_or_default().max(mark.ts.clone());
+        match ended {
+            Ended::There => mark.ts = to,
+            Ended::Before(message) => {
+                mark.reading = message.map(|before| Reading { before, to });
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Reads from a page on, back to the mark, as far as calls and quota reach. `latest` is what the page was asked for with.
+    async fn back(&mut self, mut page: Value, latest: Option<&str>) -> Ended {
+        let mut last = None;
+        loop {
+            self.newest = self.newest.take().max(self.newest_of(&page));
+            for message in list(&page, "messages") {
+                if self.is_new(message, "latest_reply") && !self.replies(message).await {
+                    if last.is_some() || self.calls < self.most_calls {
+                        return Ended::Before(last);
+                    }
+                    // A thread that takes more than all calls of a look would keep the rest from being read for ever.
+                    self.gaps = true;
+                }
+                self.told_by(message);
+                last = text(message, "ts").map(str::to_owned).or(last);
+            }
+            let is_seen = |message: &Value| ts_of(message, "ts").is_some() && !self.is_new(message, "ts");
+            let reached = list(&page, "messages").iter().any(is_seen);
+            let Some(next) = client::next_cursor(&page).filter(|_| !reached) else { return Ended::There };
             if self.calls >= self.most_calls {
-                whole = false;
-                break;
+                return Ended::Before(last);
             }
             let channel = self.channel;
-            page = self.call(HISTORY, &[("channel", channel), ("limit", PAGE), ("cursor", &next)]).await?;
+            let mut arguments = vec![("channel", channel), ("limit", PAGE), ("cursor", next.as_str())];
+            arguments.extend(latest.map(|latest| ("latest", latest)));
+            match self.call(HISTORY, &arguments).await {
+                Ok(older) => page = older,
+                Err(error) => {
+                    tracing::debug!(%error, "a channel's history was read in part");
+                    return Ended::Before(last);
+                }
+            }
         }
-        found.sort_by(|one, other| text(&one.event, "event_ts").cmp(&text(&other.event, "event_ts")));
-        Ok((found, whole))
     }
 
     /// The replies of a thread since the mark; whether these are all.
-    async fn replies(&mut self, root: &Value, found: &mut Vec<Untold>) -> Result<bool, UpstreamError> {
-        let (Some(ts), true) = (text(root, "ts"), self.calls < self.most_calls) else { return Ok(false) };
-        let oldest = self
-            .mark
-            .map_or_else(String::new, |mark| format!("{}.{:06}", mark.timestamp(), mark.timestamp_subsec_micros()));
+    async fn replies(&mut self, root: &Value) -> bool {
+        let Some(ts) = text(root, "ts") else { return true };
+        let oldest = self.mark.map_or_else(String::new, stamp);
         let channel = self.channel;
-        let arguments = [("channel", channel), ("ts", ts), ("oldest", oldest.as_str()), ("limit", PAGE)];
-        let answer = self.call(REPLIES_CALL, &arguments).await?;
-        for reply in list(&answer, "messages").iter().filter(|reply| text(reply, "ts") != Some(ts)) {
-            self.told_by(reply, found);
+        let mut cursor = None;
+        loop {
+            if self.calls >= self.most_calls {
+                return false;
+            }
+            let mut arguments = vec![("channel", channel), ("ts", ts), ("oldest", oldest.as_str()), ("limit", PAGE)];
+            arguments.extend(cursor.as_deref().map(|cursor| ("cursor", cursor)));
+            let Ok(answer) = self.call(REPLIES_CALL, &arguments).await else { return false };
+            for reply in list(&answer, "messages").iter().filter(|reply| text(reply, "ts") != Some(ts)) {
+                self.told_by(reply);
+            }
+            cursor = client::next_cursor(&answer);
+            if cursor.is_none() {
+                return true;
+            }
         }
-        Ok(client::next_cursor(&answer).is_none())
     }
 
     /// What a message tells of: that it was said, or that it was edited.
-    fn told_by(&self, message: &Value, found: &mut Vec<Untold>) {
+    fn told_by(&mut self, message: &Value) {
         let Some(ts) = text(message, "ts") else { return };
         if text(message, "subtype") == Some("tombstone") {
             return;
@@ -161,7 +267,7 @@ impl Reader<'_> {
                 event.insert("channel".to_owned(), self.channel.into());
                 event.insert("event_ts".to_owned(), ts.into());
             }
-            found.push(Untold { key: said_key(self.channel, ts), event });
+            self.found.push(Untold { key: said_key(self.channel, ts), event });
             return;
         }
         let Some(edited) = object(message, "edited").filter(|edited| self.is_new(edited, "ts")) else { return };
@@ -170,9 +276,13 @@ impl Reader<'_> {
                 "type": "message", "subtype": "message_changed", "hidden": true, "channel": self.channel,
                 "ts": at, "event_ts": at, "message": message,
             });
-            found.push(Untold { key: edited_key(self.channel, ts, at), event });
+            self.found.push(Untold { key: edited_key(self.channel, ts, at), event });
         }
     }
+}
+
+fn stamp(at: DateTime<Utc>) -> String {
+    format!("{:010}.{:06}", at.timestamp(), at.timestamp_subsec_micros())
 }
 
 /// Those events that nobody was told of, as they would have been delivered.

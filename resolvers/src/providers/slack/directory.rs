@@ -210,7 +210,7 @@ async fn list(slack: &Slack, api: &Connection, kind: Kind) -> Result<Directory, 
     let at = api.clock.now();
     let (values, read): (Vec<Value>, Reader) = match kind {
         Kind::Users => (client::all(api, "users.list", &[], "members").await?, normalize::user),
-        Kind::Channels => (channels(api).await?, normalize::channel),
+        Kind::Channels => (channels(api, "conversations.list", &[]).await?, normalize::channel),
     };
     let writes = values.iter().filter_map(|value| read(value, home.place(), at));
     let directory = Directory { writes: writes.map(|write| (write.node.clone(), write)).collect() };
@@ -218,9 +218,16 @@ async fn list(slack: &Slack, api: &Connection, kind: Kind) -> Result<Directory, 
     Ok(directory)
 }
 
-/// Public and private channels; only public ones where the token's scopes end there.
-async fn channels(api: &Connection) -> Result<Vec<Value>, UpstreamError> {
-    let list = async |types| client::all(api, "conversations.list", &[("types", types)], "channels").await;
+/// Public and private channels, as a method lists them; only public ones where the token's scopes end there.
+pub(super) async fn channels(
+    api: &Connection,
+    method: &'static str,
+    arguments: &[(&str, &str)],
+) -> Result<Vec<Value>, UpstreamError> {
+    let list = async |types| {
+        let arguments = [&[("types", types)], arguments].concat();
+        client::all(api, method, &arguments, "channels").await
+    };
     let sees_private = api.scopes.is_empty() || api.scopes.iter().any(|scope| scope == "groups:read");
     if !sees_private {
         return list("public_channel").await;

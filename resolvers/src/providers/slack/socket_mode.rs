@@ -8,11 +8,13 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::{
-    Slack, client,
+    Slack, client, directory,
+    names::CHANNEL,
     values::{object, text},
     webhook,
 };
 use crate::{
+    change::NodeRef,
     json::read_object,
     listen::{Frame, Listening},
     upstream::{Connection, UpstreamError, UpstreamErrorKind},
@@ -29,13 +31,19 @@ impl Listening for Slack {
         url.ok_or_else(|| UpstreamError::new(UpstreamErrorKind::Down, "apps.connections.open did not tell an address"))
     }
 
+    async fn containers(&self, api: &Connection) -> Result<Vec<NodeRef>, UpstreamError> {
+        let channels = directory::channels(api, "users.conversations", &[("exclude_archived", "true")]).await?;
+        let ids = channels.iter().filter_map(|channel| text(channel, "id"));
+        Ok(ids.map(|id| NodeRef::new(CHANNEL, id)).collect())
+    }
+
     fn read(&self, text: &str) -> Frame {
         read(text)
     }
 
     fn instructions(&self) -> &'static str {
-        "in the app's settings at api.slack.com/apps, switch Socket Mode on, make an app-level token (xapp-…) with the scope \
-         connections:write under Basic Information, and give it as appToken with updateIntegration"
+        "in the app's settings at api.slack.com/apps, switch Socket Mode on, and make an app-level token (xapp-…) with the \
+         scope connections:write under Basic Information"
     }
 }
 

@@ -2,5 +2,6 @@
 
 mod events;
 mod hooks;
+mod log;
 mod reads;
 mod world;

@@ -4,5 +4,6 @@
 mod examples;
 mod fake;
 mod hooks;
+mod log;
 mod reads;
 mod sandboxed;

@@ -242,6 +242,85 @@ async fn builds_of_two_repositories_are_one_shared_graphql_call_and_one_rest_cal
     assert_eq!(fake.lines().len(), 5, "the names are remembered");
 }
 
+/// Where a page says that the next one is.
+const LINKS: [&str; 9] = [
+    "<https://api.github.com/x?page=2>; rel=\"next\"",
+    "<https://api.github.com/x?page=3>; rel=\"next\"",
+    "<https://api.github.com/x?page=4>; rel=\"next\"",
+    "<https://api.github.com/x?page=5>; rel=\"next\"",
+    "<https://api.github.com/x?page=6>; rel=\"next\"",
+    "<https://api.github.com/x?page=7>; rel=\"next\"",
+    "<https://api.github.com/x?page=8>; rel=\"next\"",
+    "<https://api.github.com/x?page=9>; rel=\"next\"",
+    "",
+];
+
+/// Runs 900 to 1 of a repository, a hundred to a page; the one with the number 7 is gone.
+fn repository_with_runs(
+    request: &crate::upstream::UpstreamRequest,
+    body: &Value,
+) -> (u16, Vec<(&'static str, &'static str)>, Value) {
+    let path = request.url.path();
+    let run =
+        |number: i64| json!({ "id": number, "node_id": format!("WFR_{number}"), "name": "CI", "status": "completed" });
+    if path == "/graphql" {
+        let of = |id: &Value| {
+            let number: i64 = id.as_str().and_then(|id| id.strip_prefix("WFR_")?.parse().ok()).expect("a run");
+            json!({ "__typename": "WorkflowRun", "id": id, "databaseId": number, "checkSuite": { "repository": { "nameWithOwner": "acme/r1" } } })
+        };
+        let ids = body["variables"]["a0ids"].as_array().cloned().unwrap_or_default();
+        return (200, vec![], json!({ "data": { "a0": ids.iter().map(of).collect::<Value>() } }));
+    }
+    let (_, last) = path.rsplit_once('/').expect("a path");
+    if let Ok(number) = last.parse::<i64>() {
+        return if number == 7 { (404, vec![], json!({})) } else { (200, vec![], run(number)) };
+    }
+    let page = request
+        .url
+        .query_pairs()
+        .find(|(name, _)| name == "page")
+        .map_or(1, |(_, page)| page.parse().expect("a number"));
+    let runs: Vec<Value> = (1..=900).rev().skip((page - 1) * 100).take(100).map(run).collect();
+    (200, vec![("link", LINKS[page - 1])], json!({ "total_count": 900, "workflow_runs": runs }))
+}
+
+#[tokio::test]
+async fn runs_are_read_by_pages_while_these_bring_several_and_then_one_by_one() {
+    let newest: Vec<i64> = (851..=900).collect();
+    for (numbers, pages, singles) in [
+        (newest.clone(), 1, 0),
+        ([newest.clone(), vec![5, 6, 7]].concat(), 2, 3),
+        ((781..=830).collect(), 2, 0),
+        (vec![900, 5], 0, 2),
+        (vec![900, 5, 7], 1, 2),
+        (vec![900, 850, 5, 6, 7], 1, 3),
+    ] {
+        let (fake, connection) = Fake::answering(repository_with_runs);
+        let wants = numbers.iter().map(|number| node("GithubWorkflowRun", &format!("WFR_{number}"), &["name"]));
+        let fetched = Github::default().fetch(&connection, wants.collect()).await;
+        let found = |number: &i64| (*number != 7).then(|| format!("GithubWorkflowRun:WFR_{number}"));
+        let names =
+            fetched.iter().map(|fetched| fetched.as_ref().expect("fetched").found.as_ref().map(ToString::to_string));
+        assert_eq!(names.collect::<Vec<_>>(), numbers.iter().map(found).collect::<Vec<_>>());
+        let lines = fake.lines();
+        let listed = lines.iter().filter(|line| line.contains("per_page")).count();
+        assert_eq!((listed, lines.len() - 1 - listed), (pages, singles), "{numbers:?}");
+    }
+}
+
+#[tokio::test]
+async fn quota_that_is_used_up_for_a_list_of_runs_is_told_of_each_and_no_more_is_asked() {
+    let (fake, connection) = Fake::answering(|request, body| match request.url.path() {
+        "/graphql" => repository_with_runs(request, body),
+        _ => (429, vec![("retry-after", "9")], json!({})),
+    });
+    let wants = (1..=50).map(|number| node("GithubWorkflowRun", &format!("WFR_{number}"), &["name"]));
+    for outcome in Github::default().fetch(&connection, wants.collect()).await {
+        assert_eq!(outcome.expect_err("limited").kind, UpstreamErrorKind::RateLimited);
+    }
+    assert_eq!(fake.lines().len(), 2);
+}
+
 #[tokio::test]
 async fn many_pages_of_lists_share_a_call_by_shape() {
     let (fake, connection) = Fake::saying(json!({"data": {}}));

@@ -168,6 +168,42 @@ async fn a_look_up_with_a_list_is_one_call_and_pages_lead_to_the_end() {
     assert_eq!(world.fetch(vec![missing]).await[0].found, None);
 }
 
+/// What is read of runs again after a gap: those that widgets show.
+#[tokio::test]
+async fn many_runs_of_a_repository_take_as_many_calls_as_the_pages_that_bring_them() {
+    let world = world();
+    let demo = world.github.demo_of(1, base());
+    let mut runs: Vec<Vec<NodeRef>> = Vec::new();
+    for repository in &demo.builds {
+        let list = page(Some((names::REPOSITORY, &repository.native_id)), "workflowRuns", &[]);
+        runs.push(world.fetch(vec![FetchWant::Page(list)]).await.remove(0).pages.remove(0).items);
+    }
+    let keys: Vec<&'static str> = keys::keys(names::WORKFLOW_RUN).map(|key| key.name).collect();
+    let wants =
+        |nodes: &[NodeRef]| nodes.iter().map(|run| node(run.type_name, &run.native_id, &keys)).collect::<Vec<_>>();
+    let shown = [&runs[0][..25], &runs[1][..25]].concat();
+    world.calls();
+    let fetched = world.fetch(wants(&shown)).await;
+    let mut calls = world.calls();
+    calls.sort();
+    assert_eq!(
+        calls,
+        [
+            "GET /repos/acme/api/actions/runs?per_page=100",
+            "GET /repos/acme/web/actions/runs?per_page=100",
+            "POST /graphql"
+        ]
+    );
+    for (run, fetched) in shown.iter().zip(&fetched) {
+        assert_eq!(fetched.found.as_ref(), Some(run));
+        let written = fetched.writes.last().expect("the run");
+        assert_eq!((&written.node, written.aspects[0].fields.contains_key("conclusion")), (run, true));
+    }
+    let few = world.fetch(wants(&shown[..2])).await;
+    assert!(few.iter().all(|fetched| fetched.found.is_some()));
+    assert_eq!(world.calls().len(), 3, "these are read one by one");
+}
+
 #[tokio::test]
 async fn every_list_and_look_up_is_answered() {
     let world = world();

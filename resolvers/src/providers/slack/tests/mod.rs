@@ -2,5 +2,6 @@
 
 mod examples;
 mod fake;
+mod history;
 mod reads;
 mod signed;
