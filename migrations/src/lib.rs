@@ -26,6 +26,7 @@ mod m0018_create_claim;
 mod m0019_create_quota;
 mod m0020_create_presence;
 mod m0021_create_delivery_body;
+mod m0022_add_source_to_delivery;
 
 /// Runs the migrations.
 #[derive(Debug)]
@@ -56,6 +57,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0019_create_quota::Migration),
             Box::new(m0020_create_presence::Migration),
             Box::new(m0021_create_delivery_body::Migration),
+            Box::new(m0022_add_source_to_delivery::Migration),
         ]
     }
 }

@@ -10,7 +10,7 @@ use sea_orm::{
     sea_query::{Expr, ExprTrait, OnConflict},
 };
 
-use super::{Inserted, NewDelivery, RECEIVED, headers_text, is_recovered, ordering_key};
+use super::{DeliverySource, Inserted, NewDelivery, RECEIVED, headers_text, is_recovered, ordering_key};
 use crate::store::{
     Database, StoreError,
     text::{clean, index_text},
@@ -104,6 +104,7 @@ fn row_of(id: String, new: &NewDelivery) -> Result<delivery::ActiveModel, StoreE
         integration: Set(new.integration.as_str().to_owned()),
         provider: Set(new.provider.clone()),
         dedupe_key: Set(dedupe_key),
+        source: Set(DeliverySource::of(&new.headers).as_str().to_owned()),
         event: Set(clean(&new.verified.event)),
         headers: Set(headers_text(&new.headers)?),
         size: Set(i64::try_from(new.verified.document.len()).unwrap_or(i64::MAX)),
