@@ -196,7 +196,8 @@ async fn why_nothing(database: &Database, filter: &DeliveryFilter) -> anyhow::Re
         }
     }
     let all = *filter == DeliveryFilter::default();
-    Ok(if all { "no delivery has come in yet, or is still kept" } else { "no delivery matches" }.to_owned())
+    Ok(if all { "there is no delivery: none came in, or none is kept any more" } else { "no delivery matches" }
+        .to_owned())
 }
 
 fn replayed(info: &DeliveryInfo) -> String {

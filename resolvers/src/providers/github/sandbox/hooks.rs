@@ -146,7 +146,7 @@ fn request(hook: &Hook, target: (&str, u64), delivery: &Delivery) -> OutgoingWeb
     if let Some(secret) = &hook.secret {
         add("x-hub-signature-256", &signature(secret, &body));
     }
-    OutgoingWebhook { url: hook.url.clone(), headers, body }
+    OutgoingWebhook { url: hook.url.clone(), headers, body, challenge: None }
 }
 
 /// The `ping` that a new hook gets, whatever it is subscribed to.
