@@ -12,7 +12,7 @@ use sea_orm::{
 };
 use ulid::Ulid;
 
-use super::{Database, Inner, StoreError, reader::Reader};
+use super::{Database, Inner, StoreError, lease::PROCESS, random_id, reader::Reader};
 use crate::clock::Clock;
 
 /// How the database is opened.
@@ -44,12 +44,15 @@ impl Database {
     /// Opens `sqlite://path` (the file is made where it is missing) or `postgres://…`. Tables are made by the migrations,
     /// which run on [`Database::migration_connection`].
     pub async fn open(url: &str, options: &OpenOptions, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
+        let process: Arc<str> = format!("{PROCESS}{}", random_id(0)?).into();
         let (reader, writer, backend) = if url.starts_with("sqlite:") {
             let writer = sqlite(url, options, 1).await?;
             (sqlite(url, options, options.max_connections.max(1)).await?, writer, DbBackend::Sqlite)
         } else if url.starts_with("postgres:") || url.starts_with("postgresql:") {
             let mut connect = connect_options(url, options.acquire_timeout, options.max_connections.max(2));
             connect.min_connections(1);
+            let name = Arc::clone(&process);
+            connect.map_sqlx_postgres_opts(move |postgres| postgres.application_name(&name));
             let pool = Connector::connect(connect).await?;
             (pool.clone(), pool, DbBackend::Postgres)
         } else {
@@ -67,6 +70,7 @@ impl Database {
             heard: Mutex::default(),
             endpoint_changes: AtomicU64::new(0),
             own_lease_clock: options.own_lease_clock,
+            process,
         })))
     }
 
