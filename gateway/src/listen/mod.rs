@@ -111,14 +111,14 @@ pub(crate) async fn serve(
         let _ = stream.set_nodelay(true);
         let seat = Seat::new(&waiting);
         let must_leave = seat.must_leave();
-        let routes = TowerToHyperService::new(router.clone().into_service());
-        let service = service_fn(move |request| {
+        let service = TowerToHyperService::new(router.clone().into_service());
+        let seated = service_fn(move |request| {
             let running = seat.asks();
-            let answer = routes.call(request);
+            let answer = service.call(request);
             async move { answer.await.map(|response| response.map(|body| Answer::new(body, running))) }
         });
         let io = TokioIo::new(Prompt::new(stream, patience.unread, place));
-        let connection = builder.serve_connection(io, service).with_upgrades();
+        let connection = builder.serve_connection(io, seated).with_upgrades();
         let stop = stop.clone();
         connections.spawn(must_leave.run_until_cancelled_owned(async move {
             let mut connection = pin!(connection);
