@@ -102,6 +102,10 @@ describe('what did not come', () => {
 
   const sources = async (provider) => new Set(data(await ask('query ($of: [String!]) { webhookDeliveries(filter: { providers: $of }, first: 100) { nodes { source } } }', { of: [provider] })).webhookDeliveries.nodes.map(({ source }) => source));
 
+  test('is nothing that was there before anybody looked', async () => {
+    for (const provider of Object.keys(BASES)) assert.deepEqual([provider, (await sources(provider)).has('LOG')], [provider, false]);
+  });
+
   for (const provider of Object.keys(BASES)) {
     test(`from ${provider} because it was lost on the way reaches who watches, once`, async () => {
       await sandbox.fault({ provider, kind: 'drop' });
