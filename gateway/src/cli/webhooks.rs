@@ -32,7 +32,7 @@ pub(super) struct Webhooks {
 enum Command {
     /// List deliveries, newest first
     #[command(after_help = "Examples:\n  mullion webhooks list --state parked\n  \
-        mullion webhooks list --data /tmp/try --provider github --after 2026-11-22T10:00:00Z")]
+        mullion webhooks list --data /tmp/try --after 2026-11-22T10:00:00Z")]
     List {
         #[command(flatten)]
         source: Source,
