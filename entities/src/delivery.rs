@@ -19,6 +19,8 @@ pub struct Model {
     pub provider: String,
     /// The provider's delivery id, or the hash of the body.
     pub dedupe_key: String,
+    /// How it came in: webhook, socket or log.
+    pub source: String,
     /// What it is about.
     pub event: String,
     /// The kept headers, a JSON array of pairs.

@@ -21,7 +21,7 @@ pub struct DataFolder {
 impl DataFolder {
     /// Makes the folder if it is new, and locks it.
     pub fn open(path: &Path) -> anyhow::Result<Self> {
-        fs::create_dir_all(path).with_context(|| format!("the data folder {} cannot be made", path.display()))?;
+        make(path).with_context(|| format!("the data folder {} cannot be made", path.display()))?;
         keep_private(path).with_context(|| format!("the data folder {} cannot be closed to others", path.display()))?;
         let file = path.join("lock");
         let lock = OpenOptions::new().create(true).truncate(false).write(true).open(&file);
@@ -72,6 +72,15 @@ pub fn new_encryption_key() -> anyhow::Result<[u8; 32]> {
     Ok(key)
 }
 
+/// Makes a data folder, if there is none, for its owner alone.
+pub(crate) fn make(path: &Path) -> std::io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path)
+}
+
 /// What is in the folder is its owner's business: messages, names, sealed tokens.
 fn keep_private(path: &Path) -> std::io::Result<()> {
     #[cfg(unix)]
@@ -101,6 +110,19 @@ mod tests {
         assert!(error.contains("in use"), "{error}");
         drop(held);
         DataFolder::open(folder.path()).unwrap();
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_new_folder_is_its_owners_alone() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a/b");
+        super::make(&path).unwrap();
+        super::make(&path).unwrap();
+        for made in [path.as_path(), path.parent().unwrap()] {
+            assert_eq!(std::fs::metadata(made).unwrap().permissions().mode() & 0o777, 0o700);
+        }
     }
 
     #[test]

@@ -13,7 +13,7 @@ use tokio::{
 };
 use url::Url;
 
-use crate::{cli, config::Config};
+use crate::{cli, config::Config, data_folder};
 
 /// After which one who waits is told for what.
 const NOTICE: Duration = Duration::from_secs(1);
@@ -27,8 +27,7 @@ pub(crate) async fn open(config: &Config, clock: Arc<dyn Clock>) -> anyhow::Resu
         url.clone()
     } else {
         let folder = &config.database.data;
-        std::fs::create_dir_all(folder)
-            .with_context(|| format!("the data folder {} cannot be made", folder.display()))?;
+        data_folder::make(folder).with_context(|| format!("the data folder {} cannot be made", folder.display()))?;
         format!("sqlite://{}", folder.join(FILE).display())
     };
     let options = OpenOptions { max_connections: config.database.max_connections, ..OpenOptions::default() };

@@ -43,6 +43,18 @@ pub fn raise_open_files(sockets: usize) -> Option<u64> {
     getrlimit(Resource::Nofile).current.filter(|files| *files < wanted)
 }
 
+/// How many files may be open; `None`: as many as there may be.
+#[cfg(unix)]
+fn open_files() -> Option<u64> {
+    rustix::process::getrlimit(rustix::process::Resource::Nofile).current
+}
+
+/// There is no such limit.
+#[cfg(not(unix))]
+fn open_files() -> Option<u64> {
+    None
+}
+
 /// There is no such limit.
 #[cfg(not(unix))]
 pub fn raise_open_files(_sockets: usize) -> Option<u64> {
@@ -123,8 +135,9 @@ pub async fn serve(
     let mut servers = tokio::task::JoinSet::new();
     let shutdown = app.shutdown.clone();
     let patience = listen::Patience::of(&app.server, &app.live);
+    let room = listen::Room::of(app.live.max_sockets, open_files());
     for (listener, router) in listeners {
-        servers.spawn(listen::serve(listener, router, patience, shutdown.clone()));
+        servers.spawn(listen::serve(listener, router, (patience, room), shutdown.clone()));
     }
     app.readiness.set(true);
     stop.cancelled().await;

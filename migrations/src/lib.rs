@@ -27,6 +27,7 @@ mod m0019_create_quota;
 mod m0020_create_presence;
 mod m0021_create_delivery_body;
 mod m0022_add_missed_to_catch_up;
+mod m0023_add_source_to_delivery;
 
 /// Runs the migrations.
 #[derive(Debug)]
@@ -58,6 +59,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0020_create_presence::Migration),
             Box::new(m0021_create_delivery_body::Migration),
             Box::new(m0022_add_missed_to_catch_up::Migration),
+            Box::new(m0023_add_source_to_delivery::Migration),
         ]
     }
 }

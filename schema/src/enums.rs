@@ -229,6 +229,17 @@ graph_enum! {
     }
 }
 graph_enum! {
+    /// How a webhook delivery came in.
+    WebhookDeliverySource {
+        /// The provider sent it to the webhook's address.
+        Webhook,
+        /// The provider sent it over the socket that was opened to it (Slack's Socket Mode).
+        Socket,
+        /// It never came: it was taken out of what the provider keeps (GitHub's log of deliveries, Slack's history, Asana's events).
+        Log,
+    }
+}
+graph_enum! {
     /// What became of a webhook delivery.
     WebhookDeliveryState {
         /// It is stored and waits to be applied, for the first time or again.

@@ -6,13 +6,13 @@ use async_graphql::{Context, ID, Object};
 
 use crate::{
     error::PortError,
-    id::{DashboardId, DeliveryId, IntegrationId, WidgetId},
+    id::{DashboardId, IntegrationId, WidgetId},
     inputs::{
         board::{
             AddWidgetInput, CreateDashboardInput, MoveWidgetInput, UpdateDashboardInput, UpdateWidgetInput,
             WidgetLayoutInput,
         },
-        check::{Unknown, allowed, at_most, node_ids, required_own_id, title},
+        check::{Unknown, allowed, at_most, delivery_id, node_ids, required_own_id, title},
         integration::{ConnectIntegrationInput, UpdateIntegrationInput},
     },
     ports::{
@@ -190,16 +190,15 @@ impl Mutation {
         ports.accounts.register_webhooks(&id, containers).await.map(IntegrationPayload::from)
     }
 
-    /// Applies a webhook delivery again, with all its tries. One that was applied leaves everything as it is, and adds no activity.
-    /// Needs the role admin.
+    /// Has a webhook delivery applied again, with all its tries: it waits, and is taken in its turn. One that was applied leaves
+    /// everything as it is, and adds no activity. Needs the role admin.
     async fn replay_webhook_delivery(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which.")] id: ID,
+        #[graphql(desc = "Which: its id here, or the one that `mullion webhooks list` shows.")] id: ID,
     ) -> Result<WebhookDeliveryPayload, PortError> {
         let ports = allowed(ctx, Role::Admin)?;
-        let row = DeliveryId::from(required_own_id("id", &id, "WebhookDelivery")?);
-        ports.deliveries.replay(&row).await.map(WebhookDeliveryPayload)
+        ports.deliveries.replay(&delivery_id("id", &id)?).await.map(WebhookDeliveryPayload)
     }
 
     /// Disconnects an account and forgets its token. Needs the role admin.

@@ -5,9 +5,9 @@ import { createHmac, randomUUID } from 'node:crypto';
 import { after, before, describe, test } from 'node:test';
 import { createClient } from 'graphql-ws';
 import { WebSocket } from 'ws';
-import { data, DEV_SECRET, run, startDev, startSandbox, startServe, until } from './harness.mjs';
+import { binary, data, DEV_SECRET, run, startDev, startSandbox, startServe, until } from './harness.mjs';
 
-const FIELDS = 'id provider { key } integration { name } event deliveryId state attempts receivedAt settledAt error nextAttemptAt size';
+const FIELDS = 'id provider { key } integration { name } event deliveryId source state attempts receivedAt settledAt error nextAttemptAt size';
 const DELIVERIES = `query ($filter: WebhookDeliveryFilter, $first: Int, $after: String) { webhookDeliveries(filter: $filter, first: $first, after: $after) { nodes { ${FIELDS} } pageInfo { hasNextPage endCursor } } }`;
 const REPLAY = 'mutation ($id: ID!) { replayWebhookDelivery(id: $id) { delivery { id state attempts } } }';
 
@@ -30,14 +30,31 @@ describe('deliveries in the graph and on the command line', () => {
   test('a delivery is shown with what became of it, and not with what it says', async () => {
     assert.equal((await send('one')).status, 200);
     const shown = await settled('Evone');
-    assert.deepEqual({ ...shown, id: '', receivedAt: '', settledAt: '' }, { id: '', provider: { key: 'slack' }, integration: shown.integration, event: 'message', deliveryId: 'Evone', state: 'APPLIED', attempts: 1, receivedAt: '', settledAt: '', error: null, nextAttemptAt: null, size: payload('one').length });
+    assert.deepEqual({ ...shown, id: '', receivedAt: '', settledAt: '' }, { id: '', provider: { key: 'slack' }, integration: shown.integration, event: 'message', deliveryId: 'Evone', source: 'WEBHOOK', state: 'APPLIED', attempts: 1, receivedAt: '', settledAt: '', error: null, nextAttemptAt: null, size: payload('one').length });
     assert.ok(shown.settledAt >= shown.receivedAt);
     const line = cli('list', '--provider', 'slack', '--event', 'message', '--limit', '1');
-    assert.match(line, /slack {2}message {2}applied {2}tried 1/);
+    assert.match(line, /slack {2}message {2}applied {2}by webhook {2}tried 1/);
     const object = JSON.parse(cli('list', '--provider', 'slack', '--json', '--limit', '1'));
-    assert.deepEqual([object.deliveryId, object.state, object.receivedAt], ['Evone', 'APPLIED', shown.receivedAt.replace(/(\.\d{3})\d*Z/, '$1Z')]);
+    assert.deepEqual([object.deliveryId, object.source, object.state, object.receivedAt], ['Evone', 'WEBHOOK', 'APPLIED', shown.receivedAt.replace(/(\.\d{3})\d*Z/, '$1Z')]);
     for (const id of [object.id, shown.id]) assert.match(cli('show', id), /state +applied/);
-    assert.equal(cli('list', '--state', 'parked'), '');
+  });
+
+  test('the command line finds its database by --data, and says what it did not find', () => {
+    const ask = (...args) => spawnSync(binary(), ['webhooks', ...args], { encoding: 'utf8', env: { PATH: process.env.PATH } });
+    assert.match(ask('list', '--data', dev.data).stdout, /slack {2}message/);
+    for (const [args, status, said] of [
+      [['--state', 'parked'], 0, /^no delivery matches\n$/],
+      [['--integration', 'nobody'], 1, /there is no integration nobody/],
+      [['--tenant', 'nobody'], 1, /there is no tenant nobody/],
+      [['--provider', 'gihub'], 2, /possible values: .*github/],
+      [['--after', 'yesterday'], 2, /'yesterday'.*a time with its zone, as 2026-11-22T10:00:00Z/],
+    ]) {
+      const answer = ask('list', '--data', dev.data, ...args);
+      assert.deepEqual([answer.status, answer.stdout], [status, ''], args.join(' '));
+      assert.match(answer.stderr, said);
+    }
+    const elsewhere = spawnSync(binary(), ['webhooks', 'list', '--data', dev.data], { encoding: 'utf8', env: { PATH: process.env.PATH, DATABASE_URL: 'postgres://nowhere/x' } });
+    assert.match(elsewhere.stderr, /leave one out/);
   });
 
   test('replaying what was applied changes nothing and tells nobody twice', async () => {
@@ -47,7 +64,10 @@ describe('deliveries in the graph and on the command line', () => {
     const { delivery } = data(await dev.query(REPLAY, { id })).replayWebhookDelivery;
     assert.deepEqual(delivery, { id, state: 'RECEIVED', attempts: 0 });
     assert.equal((await settled('Evone')).state, 'APPLIED');
-    cli('replay', id);
+    const { id: row } = JSON.parse(cli('show', id, '--json'));
+    assert.match(cli('replay', id), new RegExp(`^it waits again: .*mullion webhooks show ${row}`));
+    assert.equal((await settled('Evone')).attempts, 1);
+    assert.deepEqual(data(await dev.query(REPLAY, { id: row })).replayWebhookDelivery.delivery, { id, state: 'RECEIVED', attempts: 0 }, 'the graph takes the id of the command line, too');
     assert.equal((await settled('Evone')).attempts, 1);
     assert.deepEqual([await told(), data(await dev.query('{ eventCursor }')).eventCursor], [before, eventCursor]);
     assert.equal((await send('one')).status, 200, 'and it is still a duplicate');
@@ -65,6 +85,9 @@ describe('deliveries in the graph and on the command line', () => {
     for (const filter of [{ states: ['PARKED'] }, { providers: ['asana'] }, { events: ['mess'] }, { integrationIds: [] }]) assert.deepEqual((await list(filter)).nodes, [], JSON.stringify(filter));
     const unknown = await dev.query(REPLAY, { id: Buffer.from('o\nWebhookDelivery\nnone').toString('base64url') });
     assert.equal(unknown.errors[0].extensions.code, 'NOT_FOUND');
+    assert.equal((await dev.query(REPLAY, { id: '01AAAAAAAAAAAAAAAAAAAAAAAA' })).errors[0].extensions.code, 'NOT_FOUND');
+    const typo = await dev.query(DELIVERIES, { filter: { providers: ['gihub'] } });
+    assert.equal(typo.errors[0].extensions.code, 'BAD_USER_INPUT');
   });
 });
 

@@ -100,6 +100,12 @@ describe('what did not come', () => {
     await sandbox?.stop();
   });
 
+  const sources = async (provider) => new Set(data(await ask('query ($of: [String!]) { webhookDeliveries(filter: { providers: $of }, first: 100) { nodes { source } } }', { of: [provider] })).webhookDeliveries.nodes.map(({ source }) => source));
+
+  test('is nothing that was there before anybody looked', async () => {
+    for (const provider of Object.keys(BASES)) assert.deepEqual([provider, (await sources(provider)).has('LOG')], [provider, false]);
+  });
+
   for (const provider of Object.keys(BASES)) {
     test(`from ${provider} because it was lost on the way reaches who watches, once`, async () => {
       await sandbox.fault({ provider, kind: 'drop' });
@@ -109,6 +115,7 @@ describe('what did not come', () => {
       await widgets[provider].find((frame) => JSON.stringify(frame).includes(`Lost ${provider}`), 'it in the widget');
       await sandbox.clearFaults();
       await until(async () => await metric(serve.admin, 'reconcile_recovered', { provider }) > 0, 'it to be counted');
+      assert.ok((await sources(provider)).has('LOG'));
       // What comes by itself is not told again when the log is read, and neither is what was asked for.
       const usual = await happen[provider](sandbox, world, `Usual ${provider}`);
       assert.ok(usual.deliveries.every(({ status }) => status === 200), JSON.stringify(usual.deliveries));
@@ -116,6 +123,7 @@ describe('what did not come', () => {
       await rounds(serve.admin, provider, 3);
       once(activities, `Lost ${provider}`);
       once(activities, `Usual ${provider}`);
+      assert.ok((await sources(provider)).has('WEBHOOK'));
     });
   }
 

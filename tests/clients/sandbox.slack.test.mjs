@@ -124,8 +124,10 @@ describe('the sandboxed Slack', () => {
     const receiver = await startReceiver((request) => ({ body: JSON.parse(request.body).challenge ?? '' }));
     try {
       await sandbox.addWebhook('slack', receiver.url, secret);
-      await sandbox.act('slack', 'verify_url', { challenge: 'x1' });
-      await sandbox.act('slack', 'post_message', { channel: 'general', text: 'Grüße 🦀' });
+      const { deliveries: [asked] } = await sandbox.act('slack', 'verify_url', { challenge: 'x1' });
+      assert.deepEqual([asked.status, asked.challengeAnswered], [200, true]);
+      const { deliveries: [told] } = await sandbox.act('slack', 'post_message', { channel: 'general', text: 'Grüße 🦀' });
+      assert.equal('challengeAnswered' in told, false);
       await sandbox.act('slack', 'edit_message', { channel: 'general', text: 'Changed' });
       await sandbox.act('slack', 'add_reaction', { channel: 'general', reaction: 'tada' });
       await sandbox.act('slack', 'delete_message', { channel: 'general' });

@@ -171,7 +171,7 @@ describe('an integration with an app token', { timeout: 240_000 }, () => {
   const messages = (live) => live.items.filter(({ data: { activity } }) => activity.kind === 'message').map(({ data: { activity } }) => activity.summary);
   const with_ = (live, text) => messages(live).filter((summary) => summary.includes(text));
   const comes = (live, text) => until(() => { if (live.failure) throw live.failure; return with_(live, text).length; }, () => `the activity of ${text}, only ${messages(live)}`);
-  const deliveries = async () => data(await ask('{ webhookDeliveries(first: 100) { nodes { deliveryId state } } }')).webhookDeliveries.nodes;
+  const deliveries = async () => data(await ask('{ webhookDeliveries(first: 100) { nodes { deliveryId source state } } }')).webhookDeliveries.nodes;
 
   test('is refused with a token that opens no socket, and at a provider without sockets', async () => {
     for (const [given, message] of [[{ appToken: 'xoxb-1' }, /appToken: Slack .*xapp-.*connections:write.*give it again as appToken$/], [{ provider: 'github', appToken: 'xapp-1', baseUrl: `http://127.0.0.1:${way.port}/github` }, /appToken: GitHub/], [{ appToken: ' ' }, /appToken/]]) {
@@ -223,7 +223,8 @@ describe('an integration with an app token', { timeout: 240_000 }, () => {
     await post('The next one');
     await comes(live, 'The next one');
     assert.equal(with_(live, 'Acknowledged in vain').length, 1);
-    assert.equal((await deliveries()).length, before.length + 2);
+    const now = await deliveries();
+    assert.deepEqual([now.length, now[0].source], [before.length + 2, 'SOCKET']);
     await live.stop();
   });
 

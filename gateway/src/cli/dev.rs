@@ -1,7 +1,5 @@
 //! `mullion dev`
 
-use std::path::PathBuf;
-
 use clap::{Args, ValueEnum};
 
 use super::Source;
@@ -23,9 +21,6 @@ pub enum Traffic {
 pub(super) struct Dev {
     #[command(flatten)]
     source: Source,
-    /// Folder of the database, the key file and the stand-ins' world [default: .mullion]
-    #[arg(long, value_name = "DIR")]
-    data: Option<PathBuf>,
     /// Port of GraphQL, webhooks and GraphiQL [default: 4000]
     #[arg(long)]
     port: Option<u16>,
@@ -52,9 +47,6 @@ pub(super) struct Dev {
 impl Dev {
     pub(super) async fn run(self) -> anyhow::Result<()> {
         let mut config = self.source.load()?;
-        if let Some(data) = self.data {
-            config.database.data = data;
-        }
         if let Some(port) = self.port {
             config.server.port = port;
         }

@@ -57,13 +57,20 @@ struct Source {
     /// File with settings; the environment wins over it
     #[arg(long, value_name = "FILE", env = "MULLION_CONFIG")]
     config: Option<PathBuf>,
+    /// Data folder: the database, unless `database.url` names one, and of `dev` and `sandbox` the stand-ins' world too [default: .mullion]
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
 }
 
 impl Source {
     fn load(&self) -> anyhow::Result<Config> {
         let environment =
             std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-        Ok(Config::load(self.config.as_deref(), environment)?)
+        let mut config = Config::load(self.config.as_deref(), environment)?;
+        if let Some(data) = &self.data {
+            config.database.data.clone_from(data);
+        }
+        Ok(config)
     }
 }
 
@@ -167,9 +174,10 @@ mod tests {
             "mullion sandbox --port 4001",
             "mullion key generate",
             "mullion key create --tenant t --name n --role viewer",
-            "mullion key list --tenant t",
+            "mullion key list --tenant t --data /tmp/x",
             "mullion key revoke 01J",
             "mullion webhooks list --state parked --provider github --after 2026-11-22T10:00:00Z --json",
+            "mullion webhooks list --data /tmp/x --after 2026-11-22 --before 2026-11-22T10:00:00+01:00",
             "mullion webhooks show 01J",
             "mullion webhooks replay 01J --json",
             "mullion config-table",
@@ -181,8 +189,19 @@ mod tests {
             "mullion dev --traffic wild",
             "mullion key create --tenant t --name n --role god",
             "mullion webhooks list --state lost",
+            "mullion webhooks list --provider nobody",
+            "mullion webhooks list --after yesterday",
         ] {
             assert!(command().try_get_matches_from(line.split(' ')).is_err(), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_time_that_is_none_is_refused_with_what_is_expected() {
+        for given in ["yesterday", "2026-11-22T10:00:00", "2026-13-01"] {
+            let error = command().try_get_matches_from(["mullion", "webhooks", "list", "--after", given]).unwrap_err();
+            let error = error.to_string();
+            assert!(error.contains("2026-11-22T10:00:00Z") && error.contains(given), "{error}");
         }
     }
 }

@@ -1,7 +1,5 @@
 //! `mullion sandbox`
 
-use std::path::PathBuf;
-
 use clap::Args;
 
 use super::{Source, dev::Traffic};
@@ -16,9 +14,6 @@ pub(super) struct Sandbox {
     /// Port of the stand-ins [default: 4001]
     #[arg(long)]
     port: Option<u16>,
-    /// Folder in which their world is kept [default: .mullion]
-    #[arg(long, value_name = "DIR")]
-    data: Option<PathBuf>,
     /// Simulated activity
     #[arg(long, value_enum, default_value = "off")]
     traffic: Traffic,
@@ -29,9 +24,6 @@ impl Sandbox {
         let mut config = self.source.load()?;
         if let Some(port) = self.port {
             config.sandbox.port = port;
-        }
-        if let Some(data) = self.data {
-            config.database.data = data;
         }
         telemetry::start(&config.telemetry)?;
         boot::sandbox(&config, self.traffic).await

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
-use chrono::{DateTime, SecondsFormat, Utc};
-use clap::{Args, Subcommand, ValueEnum};
+use chrono::{DateTime, NaiveDate, NaiveTime, SecondsFormat, Utc};
+use clap::{Args, Subcommand, ValueEnum, builder::PossibleValuesParser};
 use mullion_resolvers::{
     clock::SystemClock,
     store::{
@@ -15,7 +15,7 @@ use mullion_resolvers::{
         },
     },
 };
-use mullion_schema::id::GlobalId;
+use mullion_schema::{id::GlobalId, providers::PROVIDERS};
 use serde_json::json;
 
 use super::Source;
@@ -31,7 +31,8 @@ pub(super) struct Webhooks {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// List deliveries, newest first
-    #[command(after_help = "Example:\n  mullion webhooks list --state parked")]
+    #[command(after_help = "Examples:\n  mullion webhooks list --state parked\n  \
+        mullion webhooks list --data /tmp/try --after 2026-11-22T10:00:00Z")]
     List {
         #[command(flatten)]
         source: Source,
@@ -45,18 +46,18 @@ enum Command {
     Show {
         #[command(flatten)]
         source: Source,
-        /// The delivery's id
+        /// The delivery's id, as `list` or the graph shows it
         id: String,
         /// Print a JSON object
         #[arg(long)]
         json: bool,
     },
-    /// Apply a delivery again, with all its tries; a running server takes it up within a second
+    /// Put a delivery back to those that wait, with all its tries; a running server takes it up within a second
     #[command(after_help = "Example:\n  mullion webhooks replay 01J9ZQ…   (the id that `mullion webhooks list` shows)")]
     Replay {
         #[command(flatten)]
         source: Source,
-        /// The delivery's id
+        /// The delivery's id, as `list` or the graph shows it
         id: String,
         /// Print a JSON object
         #[arg(long)]
@@ -70,9 +71,9 @@ struct Filter {
     #[arg(long)]
     tenant: Option<String>,
     /// Only of this provider
-    #[arg(long)]
+    #[arg(long, value_parser = PossibleValuesParser::new(PROVIDERS.iter().map(|provider| provider.key)))]
     provider: Option<String>,
-    /// Only of this integration, by its id
+    /// Only of this integration, by its id in the graph or its row's
     #[arg(long)]
     integration: Option<String>,
     /// Only in this state
@@ -81,11 +82,11 @@ struct Filter {
     /// Only of this event: issues.closed, or issues for all that begin so
     #[arg(long)]
     event: Option<String>,
-    /// Only what came in at this time or later: 2026-11-22T10:00:00Z
-    #[arg(long, value_name = "TIME")]
+    /// Only what came in at this time or later: 2026-11-22T10:00:00Z, or 2026-11-22
+    #[arg(long, value_name = "TIME", value_parser = read_time)]
     after: Option<DateTime<Utc>>,
     /// Only what came in before this time
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = read_time)]
     before: Option<DateTime<Utc>>,
     /// How many
     #[arg(long, default_value_t = 50)]
@@ -110,7 +111,12 @@ impl Webhooks {
             Command::List { source, filter, json } => {
                 let database = open(&source).await?;
                 let limit = filter.limit;
-                for info in database.deliveries(&filter.into(), None, limit).await? {
+                let filter = DeliveryFilter::from(filter);
+                let found = database.deliveries(&filter, None, limit).await?;
+                if found.is_empty() {
+                    super::note(&why_nothing(&database, &filter).await?);
+                }
+                for info in found {
                     super::print(&if json { object(&info) } else { line(&info) });
                 }
             }
@@ -122,7 +128,7 @@ impl Webhooks {
                 let database = open(&source).await?;
                 let info = found(&database, &id).await?;
                 let info = database.replay_delivery(&info.tenant, &info.id).await?;
-                super::print(&if json { object(&info) } else { "it is applied again".to_owned() });
+                super::print(&if json { object(&info) } else { replayed(&info) });
             }
         }
         Ok(())
@@ -150,7 +156,55 @@ impl From<Box<Filter>> for DeliveryFilter {
 }
 
 async fn open(source: &Source) -> anyhow::Result<Database> {
-    database::open_existing(&source.load()?, Arc::new(SystemClock)).await
+    let config = source.load()?;
+    if source.data.is_some() && config.database.url.is_some() {
+        bail!(
+            "--data names a folder, and database.url (MULLION_DATABASE_URL or DATABASE_URL) another database: leave one out"
+        );
+    }
+    database::open_existing(&config, Arc::new(SystemClock)).await
+}
+
+/// A time with its zone, or a day.
+fn read_time(text: &str) -> Result<DateTime<Utc>, &'static str> {
+    let time = text.parse::<DateTime<Utc>>().ok();
+    let day = || Some(text.parse::<NaiveDate>().ok()?.and_time(NaiveTime::MIN).and_utc());
+    time.or_else(day).ok_or(
+        "expected a time with its zone, as 2026-11-22T10:00:00Z, or a day, as 2026-11-22 (which begins at 00:00 UTC)",
+    )
+}
+
+/// What to say where nothing is listed. What a filter names and is not there is an error; its deliveries may outlive it, so only
+/// then.
+async fn why_nothing(database: &Database, filter: &DeliveryFilter) -> anyhow::Result<String> {
+    let mut tenants = database.tenants().await?;
+    if let Some(tenant) = &filter.tenant {
+        tenants.retain(|known| known.id == *tenant);
+        if tenants.is_empty() {
+            bail!("there is no tenant {tenant}; `mullion key list` shows those that have keys");
+        }
+    }
+    for integration in filter.integrations.iter().flatten() {
+        let mut known = false;
+        for tenant in &tenants {
+            known |= database.integration(&tenant.id, integration).await?.is_some();
+        }
+        if !known {
+            bail!(
+                "there is no integration {integration}; the query {{ integrations {{ nodes {{ id name }} }} }} lists them"
+            );
+        }
+    }
+    let all = *filter == DeliveryFilter::default();
+    Ok(if all { "there is no delivery: none came in, or none is kept any more" } else { "no delivery matches" }
+        .to_owned())
+}
+
+fn replayed(info: &DeliveryInfo) -> String {
+    let id = &info.id;
+    format!(
+        "it waits again: a running server takes it within a second; `mullion webhooks show {id}` tells what became of it"
+    )
 }
 
 async fn found(database: &Database, id: &str) -> anyhow::Result<DeliveryInfo> {
@@ -178,13 +232,14 @@ fn time(time: DateTime<Utc>) -> String {
 fn line(info: &DeliveryInfo) -> String {
     let error = info.error.as_deref().unwrap_or_default();
     let line = format!(
-        "{}  {}  {}  {}  {}  {}  tried {}  {} bytes  {error}",
+        "{}  {}  {}  {}  {}  {}  by {}  tried {}  {} bytes  {error}",
         info.id,
         time(info.received_at),
         info.tenant,
         info.provider,
         info.event,
         state(info),
+        info.source.as_str(),
         info.attempts,
         info.size
     );
@@ -200,6 +255,7 @@ fn paragraph(info: &DeliveryInfo) -> String {
         ("integration", info.integration.to_string()),
         ("event", info.event.clone()),
         ("delivery id", or_none(info.delivery_id.clone())),
+        ("came by", info.source.as_str().to_owned()),
         ("state", state(info).to_owned()),
         ("attempts", info.attempts.to_string()),
         ("received", time(info.received_at)),
@@ -220,6 +276,7 @@ fn object(info: &DeliveryInfo) -> String {
         "integration": info.integration.as_str(),
         "event": info.event,
         "deliveryId": info.delivery_id,
+        "source": info.source.as_str().to_uppercase(),
         "state": state(info).to_uppercase(),
         "attempts": info.attempts,
         "receivedAt": time(info.received_at),
@@ -234,6 +291,7 @@ fn object(info: &DeliveryInfo) -> String {
 #[cfg(test)]
 mod tests {
     use chrono::DateTime;
+    use mullion_resolvers::store::inbox::DeliverySource;
 
     use super::{DeliveryInfo, GlobalId, line, object, paragraph, row_id};
 
@@ -244,6 +302,7 @@ mod tests {
             integration: "i1".into(),
             provider: "github".into(),
             delivery_id: None,
+            source: DeliverySource::Log,
             event: "issues.closed".into(),
             state: "failed".into(),
             attempts: 8,
@@ -258,11 +317,12 @@ mod tests {
     #[test]
     fn a_delivery_is_a_line_a_paragraph_or_an_object() {
         let expected =
-            "01J  1970-01-01T00:00:00.000Z  acme  github  issues.closed  parked  tried 8  12 bytes  two lines";
+            "01J  1970-01-01T00:00:00.000Z  acme  github  issues.closed  parked  by log  tried 8  12 bytes  two lines";
         assert_eq!(line(&info()), expected);
         assert!(paragraph(&info()).contains("state         parked\n"), "{}", paragraph(&info()));
         let object: serde_json::Value = serde_json::from_str(&object(&info())).unwrap();
         assert_eq!((object["state"].as_str(), object["nextAttemptAt"].is_null()), (Some("PARKED"), true));
+        assert_eq!(object["source"], "LOG");
     }
 
     #[test]

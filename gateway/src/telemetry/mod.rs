@@ -1,5 +1,7 @@
 //! What operators see: the log's lines and the metrics.
 
+#[cfg(test)]
+mod documented;
 pub mod live;
 pub mod metrics;
 pub mod reconcile;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use mullion_schema::{
-    enums::WebhookDeliveryState as State,
+    enums::{WebhookDeliverySource as Source, WebhookDeliveryState as State},
     error::PortError,
     id::DeliveryId,
     ports::{self, Deliveries, DeliveryView, Page, PageRequest, Position},
@@ -16,7 +16,7 @@ use crate::{
     store::{
         StoreError,
         inbox::{
-            APPLIED, IGNORED, PARKED, RECEIVED,
+            APPLIED, DeliverySource, IGNORED, PARKED, RECEIVED,
             list::{DeliveryFilter, DeliveryInfo},
         },
     },
@@ -37,6 +37,14 @@ fn state_of(state: &str) -> State {
     }
 }
 
+fn source_of(source: DeliverySource) -> Source {
+    match source {
+        DeliverySource::Webhook => Source::Webhook,
+        DeliverySource::Socket => Source::Socket,
+        DeliverySource::Log => Source::Log,
+    }
+}
+
 fn name_of(state: State) -> &'static str {
     match state {
         State::Received => RECEIVED,
@@ -54,6 +62,7 @@ fn view_of(info: DeliveryInfo) -> DeliveryView {
         integration: info.integration,
         event: info.event,
         delivery_id: info.delivery_id,
+        source: source_of(info.source),
         state: state_of(&info.state),
         attempts: number(info.attempts),
         received_at: info.received_at,

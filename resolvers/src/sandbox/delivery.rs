@@ -3,6 +3,7 @@
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use bytes::{Bytes, BytesMut};
 use chrono::{DateTime, SecondsFormat, Utc};
 use http::{HeaderMap, StatusCode};
 use parking_lot::Mutex;
@@ -17,12 +18,14 @@ use crate::clock::Clock;
 const REMEMBERED: usize = 200;
 /// As long as providers wait for an answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+/// So much of an answer is looked at.
+const ANSWER: usize = 64 << 10;
 
 /// Carries a webhook to its target.
 #[async_trait]
 pub trait Courier: Send + Sync {
     /// Posts it; `None` when the target could not be reached or did not answer in time.
-    async fn post(&self, webhook: OutgoingWebhook) -> Option<(StatusCode, HeaderMap)>;
+    async fn post(&self, webhook: OutgoingWebhook) -> Option<(StatusCode, HeaderMap, Bytes)>;
 }
 
 /// Carries webhooks over HTTP.
@@ -48,10 +51,18 @@ impl HttpCourier {
 
 #[async_trait]
 impl Courier for HttpCourier {
-    async fn post(&self, webhook: OutgoingWebhook) -> Option<(StatusCode, HeaderMap)> {
+    async fn post(&self, webhook: OutgoingWebhook) -> Option<(StatusCode, HeaderMap, Bytes)> {
         let request = self.client.post(&webhook.url).headers(webhook.headers).body(webhook.body);
         match request.timeout(ANSWER_WITHIN).send().await {
-            Ok(response) => Some((response.status(), response.headers().clone())),
+            Ok(mut response) => {
+                let mut body = BytesMut::new();
+                while body.len() < ANSWER
+                    && let Ok(Some(chunk)) = response.chunk().await
+                {
+                    body.extend_from_slice(&chunk);
+                }
+                Some((response.status(), response.headers().clone(), body.freeze()))
+            }
             Err(error) => {
                 tracing::debug!(error = %error.without_url(), "sandbox webhook not delivered");
                 None
@@ -69,6 +80,8 @@ pub struct Delivery {
     pub url: String,
     /// Its answer; `None` when there was none.
     pub status: Option<StatusCode>,
+    /// Whether the answer repeated the challenge; `None`: the webhook was none.
+    pub challenge_answered: Option<bool>,
     /// When the answer came.
     pub at: DateTime<Utc>,
 }
@@ -76,12 +89,16 @@ pub struct Delivery {
 impl Delivery {
     /// As the control API shows it.
     pub fn to_json(&self) -> Value {
-        json!({
+        let mut object = json!({
             "provider": self.provider,
             "url": self.url,
             "status": self.status.map(|status| status.as_u16()),
             "at": self.at.to_rfc3339_opts(SecondsFormat::Millis, true),
-        })
+        });
+        if let Some(answered) = self.challenge_answered {
+            object["challengeAnswered"] = answered.into();
+        }
+        object
     }
 }
 
@@ -169,11 +186,49 @@ impl Sender {
             tokio::time::sleep(job.pause).await;
         }
         let url = job.webhook.url.clone();
+        let challenge = job.webhook.challenge.clone();
         let lost = self.faults.loses(provider, &url);
-        let status = if lost { None } else { self.courier.post(job.webhook).await.map(|(status, _)| status) };
-        let delivery = Delivery { provider, url, status, at: self.clock.now() };
+        let answer = if lost { None } else { self.courier.post(job.webhook).await };
+        let right = |challenge: String| {
+            answer.as_ref().is_some_and(|(status, _, body)| *status == StatusCode::OK && repeats(body, &challenge))
+        };
+        let challenge_answered = challenge.map(right);
+        let status = answer.map(|(status, ..)| status);
+        let delivery = Delivery { provider, url, status, challenge_answered, at: self.clock.now() };
         self.log.push(delivery.clone());
         // Only `?wait=true` listens.
         let _ = job.done.send(delivery);
+    }
+}
+
+/// Whether a body is the challenge: as it is, as a form or as JSON.
+/// <https://docs.slack.dev/reference/events/url_verification>
+fn repeats(body: &[u8], challenge: &str) -> bool {
+    let plain = body.trim_ascii() == challenge.as_bytes();
+    let form = || form_urlencoded::parse(body.trim_ascii()).any(|pair| pair.0 == "challenge" && pair.1 == challenge);
+    let json = || serde_json::from_slice::<Value>(body).is_ok_and(|body| body["challenge"] == challenge);
+    plain || form() || json()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::repeats;
+
+    #[test]
+    fn a_challenge_is_repeated_in_one_of_three_forms() {
+        for (body, expected) in [
+            ("x1", true),
+            (" x1\n", true),
+            ("challenge=x1", true),
+            (r#"{"challenge":"x1"}"#, true),
+            ("", false),
+            ("x12", false),
+            ("ok", false),
+            ("challenge=x2", false),
+            (r#"{"challenge":"x2"}"#, false),
+            (r#""x1""#, false),
+        ] {
+            assert_eq!(repeats(body.as_bytes(), "x1"), expected, "{body}");
+        }
     }
 }

@@ -169,7 +169,7 @@ impl SandboxHost {
         let mut record = record_call(&request);
         let mut outcome = hosted.sandbox.call(now, request.clone()).await;
         if let Some(sent) = outcome.handshake.take() {
-            let answer = self.courier.post(sent.clone()).await;
+            let answer = self.courier.post(sent.clone()).await.map(|(status, headers, _)| (status, headers));
             record.handshake = Some(record_answer(answer.as_ref()));
             outcome = answer_handshake(hosted.sandbox.as_ref(), now, request, HandshakeAnswer { sent, answer }).await;
         }

@@ -104,6 +104,8 @@ pub struct OutgoingWebhook {
     pub headers: http::HeaderMap,
     /// The body, as signed.
     pub body: Bytes,
+    /// What the answer has to repeat, where the webhook is a challenge.
+    pub challenge: Option<String>,
 }
 
 /// What an act came to.

@@ -27,7 +27,12 @@ struct Notes {
 }
 
 fn webhook(url: &str, body: &str) -> OutgoingWebhook {
-    OutgoingWebhook { url: url.to_owned(), headers: HeaderMap::new(), body: Bytes::copy_from_slice(body.as_bytes()) }
+    OutgoingWebhook {
+        url: url.to_owned(),
+        headers: HeaderMap::new(),
+        body: Bytes::copy_from_slice(body.as_bytes()),
+        challenge: None,
+    }
 }
 
 #[async_trait]
@@ -100,10 +105,10 @@ struct Notebook(Mutex<Vec<String>>);
 
 #[async_trait]
 impl Courier for Notebook {
-    async fn post(&self, webhook: OutgoingWebhook) -> Option<(StatusCode, HeaderMap)> {
+    async fn post(&self, webhook: OutgoingWebhook) -> Option<(StatusCode, HeaderMap, Bytes)> {
         tokio::task::yield_now().await;
         self.0.lock().push(format!("{} {}", webhook.url, String::from_utf8_lossy(&webhook.body)));
-        (!webhook.url.ends_with("/down")).then(|| (StatusCode::OK, HeaderMap::new()))
+        (!webhook.url.ends_with("/down")).then(|| (StatusCode::OK, HeaderMap::new(), Bytes::new()))
     }
 }
 

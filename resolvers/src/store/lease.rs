@@ -15,6 +15,14 @@ pub const LEASE: Duration = Duration::from_secs(5);
 /// One beat at a time, over all replicas: shares are counted and taken under it.
 const BEAT_LOCK: i64 = 0x006d_756c_6c69_6f6e;
 
+/// How processes' names begin, at PostgreSQL (`application_name`) and before the slash in their workers' names.
+pub(super) const PROCESS: &str = "mullion-";
+
+/// Whether the process of a worker has no connection to PostgreSQL. Those of a process that is killed end with it, unless its machine
+/// ends with it, too: then its leases have to run out. Whoever is cut off for a moment only is taken for gone, and fenced.
+const GONE: &str = "(owner LIKE 'mullion-%/%' AND split_part(owner, '/', 1) NOT IN \
+    (SELECT application_name FROM pg_stat_activity WHERE application_name IS NOT NULL))";
+
 /// A lease, as its holder remembers it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Lease {
@@ -50,7 +58,8 @@ impl Lease {
 impl Database {
     /// Shows that a worker is alive, renews its lanes, and makes their number its fair share: it gives up what is too many, and takes
     /// what nobody holds. With `first` on SQLite, where one process has the database, it takes all: whoever held them is gone, and if
-    /// it is not, the fence keeps it out until the next beats share them.
+    /// it is not, the fence keeps it out until the next beats share them. With `first` on PostgreSQL, it takes over from the processes
+    /// that have no connection any more: they were killed, or are cut off, and then the same holds for them.
     pub async fn beat(&self, worker: &str, first: bool) -> Result<Held, StoreError> {
         let seize = first && self.0.backend == DbBackend::Sqlite;
         let beat = Beat { now: self.lease_clock(), worker, connection: self.begin().await? };
@@ -59,6 +68,7 @@ impl Database {
         }
         if first {
             beat.make_lanes().await?;
+            beat.bury().await?;
         }
         if seize {
             beat.run("DELETE FROM lease WHERE name >= 'worker/' AND name < 'worker0'".to_owned()).await?;
@@ -131,7 +141,8 @@ impl Database {
         }
         let now = self.lease_clock();
         let sql = format!(
-            "SELECT count(*) FROM lease WHERE name >= 'worker/' AND name < 'worker0' AND owner <> $1 AND expires_at > {now}"
+            "SELECT count(*) FROM lease WHERE name >= 'worker/' AND name < 'worker0' AND owner <> $1 AND expires_at > {now} \
+             AND NOT {GONE}"
         );
         let statement = Statement::from_sql_and_values(self.0.backend, sql, [worker.into()]);
         let row = self.0.reader.query_one_raw(statement).await?;
@@ -164,6 +175,18 @@ impl Beat<'_> {
     async fn run(&self, sql: String) -> Result<(), StoreError> {
         self.connection.execute_unprepared(&sql).await?;
         Ok(())
+    }
+
+    /// What the processes held that are gone is free.
+    async fn bury(&self) -> Result<(), StoreError> {
+        if self.connection.get_database_backend() == DbBackend::Sqlite {
+            return Ok(());
+        }
+        self.run(format!(
+            "WITH buried AS (DELETE FROM lease WHERE name >= 'worker/' AND name < 'worker0' AND {GONE} RETURNING owner) \
+             UPDATE lease SET owner = '', expires_at = 0 WHERE name < 'worker/' AND owner IN (SELECT owner FROM buried)"
+        ))
+        .await
     }
 
     async fn make_lanes(&self) -> Result<(), StoreError> {

@@ -64,6 +64,8 @@ struct Inner {
     endpoint_changes: AtomicU64,
     /// Leases run by the clock that was passed in, on PostgreSQL too.
     own_lease_clock: bool,
+    /// What this process calls itself at PostgreSQL.
+    process: Arc<str>,
 }
 
 impl std::fmt::Debug for Database {
@@ -145,15 +147,24 @@ impl Database {
         self.0.file.as_deref()
     }
 
+    /// A name for a worker of this process, which no other has. PostgreSQL knows by it whether the process is connected.
+    pub fn worker_name(&self) -> Result<String, StoreError> {
+        Ok(format!("{}/{}", self.0.process, self.new_id()?))
+    }
+
     /// A new id: a ULID, greater than all that this process made before.
     pub fn new_id(&self) -> Result<String, StoreError> {
         let millis = u64::try_from(self.0.clock.now().timestamp_millis()).unwrap_or(0);
-        let mut random = [0; 16];
-        getrandom::fill(&mut random).map_err(|_| StoreError::Random)?;
-        let fresh = Ulid::from_parts(millis, u128::from_le_bytes(random));
+        let fresh = random_id(millis)?;
         let mut last = self.0.last_id.lock();
         let id = if fresh > *last { fresh } else { last.increment().unwrap_or(fresh) };
         *last = id;
         Ok(id.to_string())
     }
+}
+
+fn random_id(millis: u64) -> Result<Ulid, StoreError> {
+    let mut random = [0; 16];
+    getrandom::fill(&mut random).map_err(|_| StoreError::Random)?;
+    Ok(Ulid::from_parts(millis, u128::from_le_bytes(random)))
 }

@@ -9,11 +9,11 @@ use std::{
 use parking_lot::Mutex;
 use sea_orm::{
     ConnectOptions, ConnectionTrait, Database as Connector, DatabaseConnection, DbBackend, Statement,
-    sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous},
+    sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
 };
 use ulid::Ulid;
 
-use super::{Database, Inner, StoreError, reader::Reader};
+use super::{Database, Inner, StoreError, lease::PROCESS, random_id, reader::Reader};
 use crate::clock::Clock;
 
 /// How the database is opened.
@@ -45,12 +45,15 @@ impl Database {
     /// Opens `sqlite://path` (the file is made where it is missing) or `postgres://…`. Tables are made by the migrations,
     /// which run on [`Database::migration_connection`].
     pub async fn open(url: &str, options: &OpenOptions, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
+        let process: Arc<str> = format!("{PROCESS}{}", random_id(0)?).into();
         let (reader, writer, backend) = if url.starts_with("sqlite:") {
             let writer = sqlite(url, options, 1).await?;
             (sqlite(url, options, options.max_connections.max(1)).await?, writer, DbBackend::Sqlite)
         } else if url.starts_with("postgres:") || url.starts_with("postgresql:") {
             let mut connect = connect_options(url, options.acquire_timeout, options.max_connections.max(2));
             connect.min_connections(1);
+            let name = Arc::clone(&process);
+            connect.map_sqlx_postgres_opts(move |postgres| postgres.application_name(&name));
             let pool = Connector::connect(connect).await?;
             (pool.clone(), pool, DbBackend::Postgres)
         } else {
@@ -70,6 +73,7 @@ impl Database {
             heard: Mutex::default(),
             endpoint_changes: AtomicU64::new(0),
             own_lease_clock: options.own_lease_clock,
+            process,
         })))
     }
 
@@ -107,6 +111,7 @@ fn connect_options(url: &str, acquire: Duration, connections: u32) -> ConnectOpt
 }
 
 async fn sqlite(url: &str, options: &OpenOptions, connections: u32) -> Result<DatabaseConnection, StoreError> {
+    make_private(url);
     let busy_timeout = options.busy_timeout;
     let mut connect = connect_options(url, options.busy_timeout, connections);
     connect.map_sqlx_sqlite_opts(move |sqlite| {
@@ -118,4 +123,40 @@ async fn sqlite(url: &str, options: &OpenOptions, connections: u32) -> Result<Da
             .busy_timeout(busy_timeout)
     });
     Ok(Connector::connect(connect).await?)
+}
+
+/// Makes the file, if it is new, for its owner alone: it holds messages, names and sealed tokens, and SQLite would let the umask
+/// decide. What SQLite puts beside it (`-wal`, `-shm`) gets the file's own mode. Where it cannot be made, SQLite says why.
+fn make_private(url: &str) {
+    let Ok(parsed) = url.parse::<SqliteConnectOptions>() else { return };
+    if url.contains(":memory:") || url.contains("mode=memory") {
+        return;
+    }
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    drop(options.open(parsed.get_filename()));
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::{os::unix::fs::PermissionsExt, sync::Arc};
+
+    use super::{Database, OpenOptions};
+    use crate::clock::SystemClock;
+
+    #[tokio::test]
+    async fn a_new_sqlite_file_and_what_lies_beside_it_are_their_owners_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("x.db");
+        let url = format!("sqlite://{}", file.display());
+        let database = Database::open(&url, &OpenOptions::default(), Arc::new(SystemClock)).await.unwrap();
+        mullion_migrations::apply(database.migration_connection()).await.unwrap();
+        for name in ["x.db", "x.db-wal", "x.db-shm"] {
+            let mode = std::fs::metadata(folder.path().join(name)).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600, "{name}");
+        }
+        database.close().await.unwrap();
+    }
 }

@@ -28,7 +28,7 @@ use crate::{
     store::{
         Database, StoreError,
         endpoint::{Endpoint, EndpointDraft},
-        inbox::{Inserted, NewDelivery},
+        inbox::{Inserted, NewDelivery, mark_socket},
     },
     vault::Vault,
 };
@@ -150,7 +150,9 @@ impl Inbox {
         verified: VerifiedDelivery,
         received_at: DateTime<Utc>,
     ) -> Result<Inserted, IntakeError> {
-        self.store(adapter, endpoint, verified, (HeaderMap::new(), received_at)).await
+        let mut headers = HeaderMap::new();
+        mark_socket(&mut headers);
+        self.store(adapter, endpoint, verified, (headers, received_at)).await
     }
 
     async fn store(

@@ -4,7 +4,7 @@ use async_graphql::{Context, ID};
 
 use crate::{
     error::PortError,
-    id::{GlobalId, IntegrationId, NodeReference},
+    id::{DeliveryId, GlobalId, IntegrationId, NodeReference},
     ports::{Ports, Role},
     providers,
     table::ports,
@@ -132,6 +132,27 @@ pub fn own_id(field: &str, id: &ID, expected: &str) -> Result<Option<String>, Po
 /// The same where it must exist.
 pub fn required_own_id(field: &str, id: &ID, expected: &str) -> Result<String, PortError> {
     own_id(field, id, expected)?.ok_or_else(|| PortError::not_found(field))
+}
+
+/// The row of a webhook delivery that must exist: by its id in the graph, or as the command line and the log show it.
+pub fn delivery_id(field: &str, id: &ID) -> Result<DeliveryId, PortError> {
+    /// Letters of a row's id, which are capitals and digits; no id of the graph looks so.
+    const ROW_ID: usize = 26;
+    let is_row = id.len() == ROW_ID && id.bytes().all(|letter| letter.is_ascii_uppercase() || letter.is_ascii_digit());
+    if is_row {
+        Ok(DeliveryId::from(id.as_str()))
+    } else {
+        required_own_id(field, id, "WebhookDelivery").map(Into::into)
+    }
+}
+
+/// Keys of providers, each of which there is.
+pub fn provider_keys(field: &str, keys: &[String]) -> Result<Vec<String>, PortError> {
+    let keys = texts(field, keys)?;
+    let is_unknown = |key: &String| !providers::PROVIDERS.iter().any(|provider| provider.key == key);
+    let Some(index) = keys.iter().position(is_unknown) else { return Ok(keys) };
+    let known: Vec<&str> = providers::PROVIDERS.iter().map(|provider| provider.key).collect();
+    bad(&format!("{field}[{index}]"), &format!("there is no such provider; there are {}", known.join(", ")))
 }
 
 /// What becomes of ids that can name nothing that fits.

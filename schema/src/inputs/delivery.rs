@@ -2,7 +2,7 @@
 
 use async_graphql::{ID, InputObject};
 
-use super::check::{Unknown, at_most, integration_ids, texts};
+use super::check::{Unknown, at_most, integration_ids, provider_keys, texts};
 use crate::{enums::WebhookDeliveryState, error::PortError, ports::DeliveryFilter, scalars::Time};
 
 /// Narrows webhook deliveries: every condition that is given must hold. An empty list matches nothing.
@@ -26,15 +26,14 @@ impl WebhookDeliveryFilter {
     /// Checks the filter; `path` is its name in errors.
     pub fn check(self, path: &str) -> Result<DeliveryFilter, PortError> {
         let at = |field: &str| format!("{path}.{field}");
-        let optional = |field: &str, values: Option<Vec<String>>| values.map(|values| texts(&at(field), &values));
         at_most(&at("states"), self.states.as_deref().unwrap_or_default())?;
         let integrations =
             self.integration_ids.map(|ids| integration_ids(&at("integrationIds"), &ids, Unknown::MatchNothing));
         Ok(DeliveryFilter {
-            providers: optional("providers", self.providers).transpose()?,
+            providers: self.providers.map(|keys| provider_keys(&at("providers"), &keys)).transpose()?,
             integrations: integrations.transpose()?,
             states: self.states,
-            events: optional("events", self.events).transpose()?,
+            events: self.events.map(|events| texts(&at("events"), &events)).transpose()?,
             received_after: self.received_after.map(|time| time.0),
             received_before: self.received_before.map(|time| time.0),
         })

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 
 use super::{Page, PageRequest};
 use crate::{
-    enums::WebhookDeliveryState,
+    enums::{WebhookDeliverySource, WebhookDeliveryState},
     error::PortError,
     id::{DeliveryId, IntegrationId},
 };
@@ -22,6 +22,7 @@ pub struct DeliveryView {
     pub integration: IntegrationId,
     pub event: String,
     pub delivery_id: Option<String>,
+    pub source: WebhookDeliverySource,
     pub state: WebhookDeliveryState,
     pub attempts: i32,
     pub received_at: DateTime<Utc>,

@@ -8,7 +8,12 @@ use async_graphql::{Context, ID, Object};
 
 use super::{connection::Item, integration::Integration, provider::Provider};
 use crate::{
-    enums::WebhookDeliveryState, error::PortError, id::GlobalId, ports::DeliveryView, scalars::Time, table::ports,
+    enums::{WebhookDeliverySource, WebhookDeliveryState},
+    error::PortError,
+    id::GlobalId,
+    ports::DeliveryView,
+    scalars::Time,
+    table::ports,
 };
 
 /// A webhook delivery.
@@ -51,6 +56,11 @@ impl WebhookDelivery {
     /// The provider's id of the delivery, to find it in the provider's own list; null where the provider gives none.
     async fn delivery_id(&self) -> Option<&str> {
         self.0.delivery_id.as_deref()
+    }
+
+    /// How it came in, the first time: one that comes again, in whatever way, is recognised and dropped.
+    async fn source(&self) -> WebhookDeliverySource {
+        self.0.source
     }
 
     /// What became of it.

@@ -119,7 +119,8 @@ pub struct IntegrationHealth {
     latency_p95_ms: Option<f64>,
     /// What last went wrong.
     last_error: Option<String>,
-    /// When the last webhook arrived.
+    /// When a webhook last came in, or an event over the socket: its signature was right, and it was stored. One that had come before
+    /// counts too; handshakes, challenges and what had to be fetched (`WebhookDelivery.source` is `LOG`) do not. To about a second.
     last_delivery_at: Option<Time>,
     /// Whether changes come by webhooks, and what is done where they do not.
     webhook_state: WebhookState,

@@ -132,7 +132,7 @@ fn webhook_deliveries_are_for_administrators() {
     let fake = Arc::new(Fake::new());
     let document =
         "query($filter: WebhookDeliveryFilter) { webhookDeliveries(filter: $filter, first: 1) { nodes { id state error
-        attempts deliveryId size event provider { key } integration { name } } pageInfo { hasNextPage } } }";
+        attempts deliveryId source size event provider { key } integration { name } } pageInfo { hasNextPage } } }";
     let filter = json!({"filter": {"states": ["PARKED"], "providers": ["github"], "events": ["issues"]}});
     let response = run_as(&fake, Role::Admin, document, filter.clone());
     assert!(response.errors.is_empty(), "{:?}", response.errors);
@@ -140,11 +140,18 @@ fn webhook_deliveries_are_for_administrators() {
     let answer = response.data.into_json().expect("JSON");
     let first = &answer["webhookDeliveries"]["nodes"][0];
     assert_eq!((first["id"].as_str(), first["state"].as_str()), (Some(id.as_str()), Some("PARKED")));
+    assert_eq!(first["source"], "LOG");
     assert!(fake.asked().iter().any(|asked| asked.contains("states: Some([Parked])")), "{:?}", fake.asked());
     let replay = "mutation($id: ID!) { replayWebhookDelivery(id: $id) { delivery { id state } } }";
     let response = run_as(&fake, Role::Admin, replay, json!({"id": id}));
     let answer = response.data.into_json().expect("JSON");
     assert_eq!(answer["replayWebhookDelivery"]["delivery"]["state"], "RECEIVED");
+    let response = run_as(&fake, Role::Admin, replay, json!({"id": "01KATM8Q1V3N9XJ5G7R2ZB4C6D"}));
+    assert!(response.errors.is_empty(), "{:?}", response.errors);
+    assert!(fake.asked().contains(&"replay 01KATM8Q1V3N9XJ5G7R2ZB4C6D".to_owned()), "{:?}", fake.asked());
+    let (code, message) = error(&fake, Role::Admin, document, json!({"filter": {"providers": ["github", "gihub"]}}));
+    assert_eq!(code, "BAD_USER_INPUT");
+    assert!(message.starts_with("filter.providers[1]: there is no such provider; there are "), "{message}");
     for role in [Role::Viewer, Role::Editor] {
         for (document, variables) in [(document, filter.clone()), (replay, json!({"id": id}))] {
             let (code, message) = error(&fake, role, document, variables);

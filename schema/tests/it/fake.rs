@@ -11,8 +11,8 @@ use chrono::{DateTime, Utc};
 use mullion_schema::{
     build,
     enums::{
-        CircuitState, HealthState, IntegrationStatus, Stage, WebhookDeliveryState, WebhookState, WidgetState,
-        WorkItemState,
+        CircuitState, HealthState, IntegrationStatus, Stage, WebhookDeliverySource, WebhookDeliveryState, WebhookState,
+        WidgetState, WorkItemState,
     },
     error::{ErrorCode, PortError, ProviderContext},
     id::{ActivityId, DashboardId, DeliveryId, EventCursor, GlobalId, IntegrationId, NodeKey, NodeReference, WidgetId},
@@ -409,6 +409,7 @@ fn delivery_view(state: WebhookDeliveryState) -> Arc<DeliveryView> {
         integration: "gh".into(),
         event: "issues.closed".into(),
         delivery_id: Some("g1".into()),
+        source: WebhookDeliverySource::Log,
         state,
         attempts: 8,
         received_at: time(),

@@ -93,9 +93,10 @@ pub(super) async fn catch_up(
     let mut reader = Reader { api, channel, mark: None, calls: 0, most_calls, found, newest, gaps: false };
     let known_from = since.from.map(|from| Mark { ts: stamp(from), reading: None });
     let Some(mut mark) = since.mark.and_then(|mark| Mark::deserialize(mark).ok()).or(known_from) else {
-        // From here on it is told. In an empty channel, all that comes is news.
-        let page = reader.call(HISTORY, &[("channel", channel), ("limit", "1")]).await?;
-        let ts = reader.newest_of(&page).unwrap_or_else(|| "0000000000.000000".to_owned());
+        // From here on it is told: the answers and edits that there are of older messages are not. In an empty channel, all that
+        // comes is news.
+        let page = reader.call(HISTORY, &[("channel", channel), ("limit", PAGE)]).await?;
+        let ts = last_of(&page, api.clock.now() + AHEAD).unwrap_or_else(|| "0000000000.000000".to_owned());
         let mark = serde_json::to_value(Mark { ts, reading: None }).ok();
         return Ok(CaughtUp { mark, calls: reader.calls, ..CaughtUp::default() });
     };
@@ -130,6 +131,21 @@ pub(super) async fn catch_up(
         complete,
         calls: reader.calls,
     })
+}
+
+/// When something last happened to a page's messages: they were said, answered or edited.
+fn last_of(page: &Value, latest: chrono::DateTime<chrono::Utc>) -> Option<String> {
+    let stamps = |message| {
+        let edited = object(message, "edited");
+        [(Some(message), "ts"), (Some(message), "latest_reply"), (edited, "ts")]
+    };
+    let stamps = list(page, "messages").iter().flat_map(stamps);
+    let believed = stamps.filter_map(|(of, key)| {
+        let of = of?;
+        ts_of(of, key).filter(|at| *at <= latest)?;
+        text(of, key)
+    });
+    believed.max().map(str::to_owned)
 }
 
 /// The newest page as a fetch that somebody asked for would have brought it, and the channel itself.
@@ -300,4 +316,28 @@ async fn untold(events: Vec<Untold>, team: &str, known: &dyn Known) -> Result<Ve
         Recovered { verified, headers: HeaderMap::new() }
     };
     Ok(missing.map(delivery).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::last_of;
+
+    #[test]
+    fn what_was_answered_or_edited_last_counts_and_what_is_of_the_far_future_does_not() {
+        let latest = chrono::DateTime::from_timestamp(1_800_000_000, 0).unwrap();
+        let edited = json!({ "ts": "1700000002.000000", "edited": { "ts": "1700000004.000000" } });
+        let answered = json!({ "ts": "1700000001.000000", "latest_reply": "1700000005.000000" });
+        for (messages, expected) in [
+            (json!([]), None),
+            (json!([{ "ts": "1700000003.000000" }, { "ts": "1700000001.000000" }]), Some("1700000003.000000")),
+            (json!([{ "ts": "1700000003.000000" }, edited]), Some("1700000004.000000")),
+            (json!([edited, answered]), Some("1700000005.000000")),
+            (json!([{ "ts": "1900000000.000000" }, { "ts": "1700000003.000000" }]), Some("1700000003.000000")),
+        ] {
+            let page = json!({ "messages": messages });
+            assert_eq!(last_of(&page, latest).as_deref(), expected, "{page}");
+        }
+    }
 }

@@ -12,7 +12,7 @@ use sea_orm::{
 };
 
 use super::{
-    Inserted, NewDelivery,
+    DeliverySource, Inserted, NewDelivery,
     row::{COLUMNS, DeliveryRow},
 };
 use crate::store::{Database, StoreError, setting::set};
@@ -48,7 +48,7 @@ impl Database {
         setting: Option<(&str, &str)>,
     ) -> Result<Vec<Inserted>, StoreError> {
         let mut heard: BTreeMap<String, i64> = BTreeMap::new();
-        for (_, row) in rows.iter().filter(|(_, row)| row.came) {
+        for (_, row) in rows.iter().filter(|(_, row)| row.source != DeliverySource::Log) {
             let latest = heard.entry(row.integration().to_owned()).or_insert(row.received_at);
             *latest = Ord::max(row.received_at, *latest);
         }

@@ -9,7 +9,7 @@ use sea_orm::{
 };
 use ulid::Ulid;
 
-use super::{APPLIED, IGNORED, PARKED, RECEIVED};
+use super::{APPLIED, DeliverySource, IGNORED, PARKED, RECEIVED};
 use crate::store::{Database, StoreError, text::clean, transaction::from_micros};
 
 /// A delivery, without what was delivered.
@@ -25,6 +25,8 @@ pub struct DeliveryInfo {
     pub provider: String,
     /// The provider's id of it; `None`: the provider gives none.
     pub delivery_id: Option<String>,
+    /// How it came in.
+    pub source: DeliverySource,
     /// What it is about.
     pub event: String,
     /// `received`, `applied`, `ignored` or `failed`.
@@ -70,6 +72,7 @@ struct Row {
     integration: String,
     provider: String,
     dedupe_key: String,
+    source: String,
     event: String,
     state: String,
     attempts: i64,
@@ -133,6 +136,7 @@ fn filtered(filter: &DeliveryFilter) -> Select<delivery::Entity> {
         Column::Integration,
         Column::Provider,
         Column::DedupeKey,
+        Column::Source,
         Column::Event,
         Column::State,
         Column::Attempts,
@@ -195,6 +199,7 @@ fn info_of(row: Row) -> DeliveryInfo {
         integration: row.integration.into(),
         provider: row.provider,
         delivery_id: row.dedupe_key.strip_prefix("id:").map(str::to_owned),
+        source: DeliverySource::read(&row.source),
         event: row.event,
         state: row.state,
         attempts: row.attempts,

@@ -6,6 +6,7 @@ mod packed;
 pub mod prune;
 pub mod row;
 mod settle;
+mod source;
 mod waiting;
 
 use std::collections::BTreeMap;
@@ -16,6 +17,7 @@ use mullion_entities::delivery;
 use mullion_schema::id::{IntegrationId, TenantId};
 use sea_orm::sea_query::Expr;
 
+pub use self::source::{DeliverySource, is_recovered, mark_recovered, mark_socket};
 use super::{StoreError, transaction::from_micros};
 use crate::provider::{StoredDelivery, VerifiedDelivery};
 
@@ -30,20 +32,6 @@ pub const APPLIED: &str = "applied";
 pub const IGNORED: &str = "ignored";
 /// Was given up after too many tries: people call it parked.
 pub const PARKED: &str = "failed";
-
-/// Among the kept headers of a delivery that was asked for because it did not come: it is no sign of life of a webhook. Requests
-/// cannot bring it: of their headers only those are kept that a provider names.
-const RECOVERED: HeaderName = HeaderName::from_static("mullion-recovered");
-
-/// Marks the headers of a delivery that was asked for because it did not come.
-pub fn mark_recovered(headers: &mut HeaderMap) {
-    headers.insert(RECOVERED, HeaderValue::from_static("1"));
-}
-
-/// Whether a delivery was asked for because it did not come.
-pub fn is_recovered(headers: &HeaderMap) -> bool {
-    headers.contains_key(&RECOVERED)
-}
 
 /// A verified delivery that is to be stored.
 #[derive(Debug, Clone)]

@@ -3,20 +3,21 @@
 use sea_orm::Value;
 use serde::{Deserialize, Serialize};
 
-use super::{NewDelivery, RECEIVED, headers_text, is_recovered, ordering_key, packed::pack};
+use super::{DeliverySource, NewDelivery, RECEIVED, headers_text, ordering_key, packed::pack};
 use crate::store::{
     StoreError,
     text::{clean, index_text},
 };
 
 /// What is written of a new delivery; the rest is told later.
-pub(super) const COLUMNS: [&str; 15] = [
+pub(super) const COLUMNS: [&str; 16] = [
     "id",
     "endpoint",
     "tenant",
     "integration",
     "provider",
     "dedupe_key",
+    "source",
     "event",
     "headers",
     "size",
@@ -42,8 +43,8 @@ pub struct DeliveryRow {
     pub(super) received_at: i64,
     ordering: i64,
     lane: i64,
-    /// Whether it is a sign of life of its webhook.
-    pub(super) came: bool,
+    /// How it came in.
+    pub(super) source: DeliverySource,
     #[serde(skip)]
     body: Vec<u8>,
 }
@@ -69,7 +70,7 @@ impl DeliveryRow {
             received_at: new.received_at.timestamp_micros(),
             ordering,
             lane,
-            came: !is_recovered(&new.headers),
+            source: DeliverySource::of(&new.headers),
             body: pack(document),
         })
     }
@@ -113,6 +114,7 @@ impl DeliveryRow {
             self.integration.into(),
             self.provider.into(),
             self.dedupe_key.into(),
+            self.source.as_str().into(),
             self.event.into(),
             self.headers.into(),
             self.size.into(),

@@ -17,7 +17,10 @@ use crate::{
         activity::ActivityFilter,
         apply::Batch,
         endpoint::EndpointDraft,
-        inbox::{APPLIED, Inserted, NewDelivery, PARKED, RECEIVED, WaitingDelivery, list::DeliveryFilter},
+        inbox::{
+            APPLIED, DeliverySource, Inserted, NewDelivery, PARKED, RECEIVED, WaitingDelivery, list::DeliveryFilter,
+            mark_recovered, mark_socket,
+        },
         lease::{Held, Lease},
     },
 };
@@ -31,6 +34,7 @@ on_both_databases!(
     a_parked_delivery_is_listed_without_its_body_and_replayed_from_zero,
     a_replayed_delivery_ends_in_the_same_state_and_tells_nobody_again,
     deliveries_are_listed_newest_first_by_every_condition,
+    a_delivery_is_listed_with_how_it_came_in,
 );
 
 pub(crate) async fn delivery(bench: &Bench, id: Option<&str>, body: &[u8]) -> NewDelivery {
@@ -235,4 +239,23 @@ async fn deliveries_are_listed_newest_first_by_every_condition(bench: Bench) {
     let first = bench.db.deliveries(&tenant(), None, 2).await.unwrap();
     let rest = bench.db.deliveries(&tenant(), Some(&first[1].id), 2).await.unwrap();
     assert_eq!(rest.iter().map(|info| info.event.as_str()).collect::<Vec<_>>(), ["issues.closed", "issues.opened"]);
+}
+
+async fn a_delivery_is_listed_with_how_it_came_in(bench: Bench) {
+    type Mark = fn(&mut HeaderMap);
+    let ways: [(&str, DeliverySource, Option<Mark>); 3] = [
+        ("d1", DeliverySource::Webhook, None),
+        ("d2", DeliverySource::Socket, Some(mark_socket)),
+        ("d3", DeliverySource::Log, Some(mark_recovered)),
+    ];
+    for (id, source, mark) in ways {
+        let mut new = delivery(&bench, Some(id), b"{}").await;
+        if let Some(mark) = mark {
+            mark(&mut new.headers);
+        }
+        bench.db.insert_delivery(new).await.unwrap();
+        bench.db.insert_delivery(delivery(&bench, Some(id), b"{}").await).await.unwrap();
+        let listed = bench.db.deliveries(&DeliveryFilter::default(), None, 1).await.unwrap();
+        assert_eq!((listed[0].delivery_id.as_deref(), listed[0].source), (Some(id), source));
+    }
 }

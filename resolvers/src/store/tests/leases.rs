@@ -1,6 +1,6 @@
 //! Leases: fair shares, hand-over, and the fence that keeps out who was paused.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use super::{
     bench::{Bench, FakeRules, issue, issue_ref, written},
@@ -8,7 +8,7 @@ use super::{
     on_both_databases,
 };
 use crate::store::{
-    StoreError,
+    Database, OpenOptions, StoreError,
     apply::Batch,
     inbox::LANES,
     lease::{Held, LEASE},
@@ -20,7 +20,36 @@ on_both_databases!(
     a_worker_that_leaves_gives_its_lanes_back_at_once,
     what_a_paused_owner_applies_after_it_lost_its_lane_is_refused,
     a_chore_is_one_process_s_at_a_time,
+    the_lanes_of_a_process_that_was_killed_are_free_for_the_next_one_at_once,
 );
+
+async fn the_lanes_of_a_process_that_was_killed_are_free_for_the_next_one_at_once(bench: Bench) {
+    let open = async || {
+        let options = OpenOptions { own_lease_clock: true, ..OpenOptions::default() };
+        Database::open(&bench.url, &options, Arc::new(bench.clock.clone())).await.unwrap()
+    };
+    let killed = open().await;
+    let of_killed = killed.worker_name().unwrap();
+    assert_eq!(killed.beat(&of_killed, true).await.unwrap().lanes.len(), 64);
+    let next = bench.db.worker_name().unwrap();
+    if !bench.db.is_sqlite() {
+        assert!(bench.db.other_workers(&next).await.unwrap());
+        let held = bench.db.beat(&next, true).await.unwrap();
+        assert_eq!((held.lanes.len(), held.workers), (0, 2), "who is connected keeps what it has");
+        bench.db.leave(&next).await.unwrap();
+    }
+    // It gives nothing back: its connections end, and no more.
+    killed.close().await.unwrap();
+    while bench.db.other_workers(&next).await.unwrap() {
+        tokio::task::yield_now().await;
+    }
+    let held = bench.db.beat(&next, true).await.unwrap();
+    assert_eq!((held.lanes.len(), held.workers), (64, 1));
+    let late = open().await;
+    let behind = late.beat(&of_killed, false).await.unwrap();
+    assert!(behind.lanes.is_empty(), "it was no more than cut off, and begins anew");
+    late.close().await.unwrap();
+}
 
 fn lanes(held: &Held) -> BTreeSet<i64> {
     held.lanes.iter().map(|(lane, _)| *lane).collect()

@@ -194,7 +194,7 @@ impl Worker {
         rules: Rules,
     ) -> Result<Self, StoreError> {
         let Surroundings { wake, outcome, clock, jitter } = around;
-        let id = database.new_id()?;
+        let id = database.worker_name()?;
         Ok(Self { database, work, wake, outcome, clock, jitter, rules, id })
     }
 

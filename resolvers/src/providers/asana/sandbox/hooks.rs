@@ -165,7 +165,7 @@ fn request(target: &str, name: HeaderName, value: &str, body: Bytes) -> Outgoing
     if let Ok(value) = HeaderValue::from_str(value) {
         headers.insert(name, value);
     }
-    OutgoingWebhook { url: target.to_owned(), headers, body }
+    OutgoingWebhook { url: target.to_owned(), headers, body, challenge: None }
 }
 
 /// `X-Hook-Signature`: HMAC-SHA256 of the body, keyed by the secret as text, in hexadecimal without a prefix.

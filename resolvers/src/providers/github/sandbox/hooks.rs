@@ -14,6 +14,8 @@ use crate::sandbox::OutgoingWebhook;
 
 /// How many past deliveries of a hook can be listed and sent again.
 const KEPT_DELIVERIES: usize = 100;
+/// Deliveries are numbered by hook, each within as many: all of them stay in what JavaScript takes for an integer.
+const NUMBERS_A_HOOK: u64 = 10_000_000;
 
 /// A subscription.
 #[derive(Debug, Clone)]
@@ -28,6 +30,8 @@ pub(crate) struct Hook {
     pub(crate) active: bool,
     pub(crate) created: Time,
     pub(crate) updated: Time,
+    /// How many deliveries were made, those that are no longer listed too; their numbers and GUIDs follow from it.
+    pub(crate) delivered: u64,
     /// Newest first.
     pub(crate) deliveries: Vec<Delivery>,
 }
@@ -83,15 +87,18 @@ pub(crate) fn emit(
     sent
 }
 
-/// The number and the GUID of the next delivery. The GUID depends on what is delivered too, so that it never comes again for
-/// another delivery, not even when a hook was registered anew and the count starts from the seed.
-fn identify(world: &mut World, hook: usize, payload: &[u8]) -> (u64, String) {
-    world.deliveries += 1;
+/// The number and the GUID of a hook's next delivery. They follow from the hook and from what it was sent before, and from no other
+/// hook: the same journal gives the same ones, whether hooks that are in no journal were there too or not. The GUID depends on
+/// what is delivered too, so that it never comes again for another delivery, not even when a hook was registered anew and its
+/// count starts again.
+fn identify(world: &mut World, index: usize, payload: &[u8]) -> (u64, String) {
+    let seed = world.seed;
+    let Some(hook) = world.hooks.get_mut(index) else { return (0, String::new()) };
+    hook.delivered += 1;
     let digest = Sha256::digest(payload);
     let digest = digest.iter().take(8).fold(0_u64, |number, byte| (number << 8) | u64::from(*byte));
-    let hook = world.hooks.get(hook).map_or(0, |hook| hook.id);
-    let seed = world.seed ^ digest ^ hook.rotate_left(32) ^ world.deliveries.wrapping_mul(0x2545_f491_4f6c_dd1d);
-    (180_000_000_000 + world.deliveries * 11, Dice::new(seed).guid())
+    let seed = seed ^ digest ^ hook.id.rotate_left(32) ^ hook.delivered.wrapping_mul(0x2545_f491_4f6c_dd1d);
+    (hook.id * NUMBERS_A_HOOK + hook.delivered * 11, Dice::new(seed).guid())
 }
 
 /// The number of a new hook. Hooks have numbers of their own: whether there are any does not change the world beside them. Those
@@ -139,7 +146,7 @@ fn request(hook: &Hook, target: (&str, u64), delivery: &Delivery) -> OutgoingWeb
     if let Some(secret) = &hook.secret {
         add("x-hub-signature-256", &signature(secret, &body));
     }
-    OutgoingWebhook { url: hook.url.clone(), headers, body }
+    OutgoingWebhook { url: hook.url.clone(), headers, body, challenge: None }
 }
 
 /// The `ping` that a new hook gets, whatever it is subscribed to.

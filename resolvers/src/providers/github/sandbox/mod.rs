@@ -248,6 +248,7 @@ impl Sandbox for GithubSandbox {
             active: true,
             created: base,
             updated: base,
+            delivered: 0,
             deliveries: Vec::new(),
         });
     }

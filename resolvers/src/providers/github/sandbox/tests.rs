@@ -303,6 +303,35 @@ fn hooks_are_registered_pinged_delivered_and_sent_again_under_the_same_guid() {
 }
 
 #[test]
+fn a_hooks_deliveries_are_the_same_in_a_replay_whatever_other_hooks_there_are() {
+    let told = |beside: bool| {
+        let sandbox = sandbox();
+        if beside {
+            sandbox.add_webhook("https://example.test/own", "s3cret");
+        }
+        let hook = json!({ "name": "web", "events": ["*"], "config": { "url": "https://example.test/hook" } });
+        let created = send(&sandbox, Method::POST, "/repos/acme/web/hooks", &[], &hook);
+        let hook: Value = serde_json::from_slice(created.response.body()).unwrap();
+        for title in ["One", "Two"] {
+            let issue = json!({ "title": title });
+            let issue = send(&sandbox, Method::POST, "/repos/acme/web/issues", &[], &issue);
+            assert_eq!(issue.webhooks.len(), 1 + usize::from(beside));
+        }
+        let log = get(&sandbox, &format!("/repos/acme/web/hooks/{}/deliveries", hook["id"])).1;
+        let log: Vec<(u64, String)> = log
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|line| (line["id"].as_u64().unwrap(), line["guid"].as_str().unwrap().to_owned()))
+            .collect();
+        log
+    };
+    let log = told(true);
+    assert_eq!(log, told(false));
+    assert!(log.len() == 3 && log.is_sorted_by(|newer, older| newer.0 > older.0 && newer.1 != older.1), "{log:?}");
+}
+
+#[test]
 fn graphql_is_answered_recorded_and_limited() {
     let sandbox = sandbox();
     let query = json!({ "query": "{ viewer { login } rateLimit { cost remaining } }" });

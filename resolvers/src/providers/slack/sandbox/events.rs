@@ -50,12 +50,20 @@ impl World {
     /// The handshake of Slack's settings page: the target must answer with the challenge.
     pub(super) fn emit_url_verification(&mut self, now: DateTime<Utc>, challenge: &str) {
         let body = json!({ "token": VERIFICATION_TOKEN, "challenge": challenge, "type": "url_verification" });
-        self.send_to_all(now, &body);
+        self.send(now, &body, Some(challenge));
     }
 
     fn send_to_all(&mut self, now: DateTime<Utc>, body: &Value) {
+        self.send(now, body, None);
+    }
+
+    fn send(&mut self, now: DateTime<Utc>, body: &Value, challenge: Option<&str>) {
         let body = Bytes::from(body.to_string());
-        let sign = |subscription: &Subscription| webhook(subscription, now, &body);
+        let challenge = challenge.map(str::to_owned);
+        let sign = |subscription: &Subscription| OutgoingWebhook {
+            challenge: challenge.clone(),
+            ..webhook(subscription, now, &body)
+        };
         let webhooks: Vec<OutgoingWebhook> = self.subscriptions.iter().map(sign).collect();
         self.outbox.extend(webhooks);
     }
@@ -70,7 +78,7 @@ fn webhook(subscription: &Subscription, now: DateTime<Utc>, body: &Bytes) -> Out
     if let Ok(signature) = HeaderValue::try_from(signature(&subscription.secret, timestamp, body)) {
         headers.insert(HeaderName::from_static("x-slack-signature"), signature);
     }
-    OutgoingWebhook { url: subscription.url.clone(), headers, body: body.clone() }
+    OutgoingWebhook { url: subscription.url.clone(), headers, body: body.clone(), challenge: None }
 }
 
 /// `v0=` and the HMAC of `v0:{timestamp}:{body}`.

@@ -136,6 +136,7 @@ fn create(world: &mut World, call: &Call, at: usize, webhooks: &mut Vec<Outgoing
         active: true,
         created: call.now,
         updated: call.now,
+        delivered: 0,
         deliveries: Vec::new(),
     };
     configure(&mut hook, call, true);

@@ -59,8 +59,6 @@ pub(crate) struct World {
     /// Stands for a deleted account.
     ghost: Actor,
     last_id: u64,
-    /// How many deliveries were made; their GUIDs follow from it.
-    pub(crate) deliveries: u64,
 }
 
 impl World {
@@ -86,7 +84,6 @@ impl World {
             org: 0,
             ghost,
             last_id: 1_150_000_000,
-            deliveries: 0,
         };
         seed::fill(&mut world, base);
         world
