@@ -3,7 +3,6 @@
 use std::{
     collections::{BTreeSet, HashMap},
     sync::{Arc, atomic::Ordering},
-    time::Duration,
 };
 
 use chrono::{DateTime, Utc};
@@ -16,25 +15,19 @@ use mullion_schema::{
     ports::{Filter, Lookup},
 };
 use parking_lot::Mutex;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
 
 use super::{
     claims::{Claims, name_of},
     integrations::Integration,
+    readers::Readers,
 };
 use crate::{
     change::NodeRef,
     provider::{FetchWant, Fetched, PageWant},
     upstream::{UpstreamError, UpstreamErrorKind},
 };
-
-/// How long a batch waits for more wants. Small beside any provider's answer, long enough for the fields of one document and
-/// for documents that arrive together.
-const WINDOW: Duration = Duration::from_millis(2);
-
-/// How long a batch waits at most for reads of the same integration that are still looking into the store: they may want more.
-const LONGEST_WINDOW: Duration = Duration::from_millis(50);
 
 /// How many finished fetches are remembered, so that a reader that looked into the store just before one finished does not
 /// fetch the same again.
@@ -94,7 +87,7 @@ struct Lane {
 /// The fetches of all integrations.
 pub(crate) struct Fetcher {
     lanes: Mutex<HashMap<IntegrationId, Lane>>,
-    reads: Mutex<HashMap<IntegrationId, Arc<watch::Sender<usize>>>>,
+    readers: Readers,
     sink: Arc<dyn Sink>,
     claims: Claims,
     tasks: TaskTracker,
@@ -106,22 +99,13 @@ type Pending = (FetchWant, oneshot::Sender<Outcome>);
 /// The same, fetched by another replica since then.
 type Followed = (Pending, DateTime<Utc>);
 
-/// A read that may come to want a fetch: batches of its integration wait a little for it, until it is dropped.
-pub(crate) struct Reading(Arc<watch::Sender<usize>>);
-
-impl Drop for Reading {
-    fn drop(&mut self) {
-        self.0.send_modify(|count| *count = count.saturating_sub(1));
-    }
-}
-
 /// A moment in an integration's fetches, noted before the store is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Moment(u64);
 
 impl Fetcher {
     pub(crate) fn new(sink: Arc<dyn Sink>, claims: Claims, tasks: TaskTracker) -> Arc<Self> {
-        Arc::new(Self { lanes: Mutex::default(), reads: Mutex::default(), sink, claims, tasks })
+        Arc::new(Self { lanes: Mutex::default(), readers: Readers::default(), sink, claims, tasks })
     }
 
     /// Whether other replicas fetch too, so that the store may know more than this process's memory.
@@ -129,21 +113,9 @@ impl Fetcher {
         self.claims.are_shared()
     }
 
-    /// Announces a read of an integration. To be dropped as soon as it waits for a fetch, or is done.
-    pub(crate) fn reading(&self, integration: &IntegrationId) -> Reading {
-        let mut reads = self.reads.lock();
-        let count = reads.entry(integration.clone()).or_insert_with(|| Arc::new(watch::channel(0).0));
-        count.send_modify(|count| *count += 1);
-        Reading(Arc::clone(count))
-    }
-
-    /// Waits while others look into the store, but not for long.
-    async fn gather(&self, integration: &IntegrationId) {
-        tokio::time::sleep(WINDOW).await;
-        let Some(reads) = self.reads.lock().get(integration).map(|count| count.subscribe()) else { return };
-        let mut reads = reads;
-        // A timeout is as good: whoever is later goes into the next batch.
-        let _ = tokio::time::timeout(LONGEST_WINDOW, reads.wait_for(|count| *count == 0)).await;
+    /// Those whom batches wait for.
+    pub(super) fn readers(&self) -> &Readers {
+        &self.readers
     }
 
     /// To be noted before caches and store are read for what may then be fetched.
@@ -188,7 +160,7 @@ impl Fetcher {
     }
 
     async fn run_batch(self: Arc<Self>, integration: Arc<Integration>) {
-        self.gather(&integration.id).await;
+        self.readers.gather(&integration.tenant, &integration.id).await;
         let (batch, pending) = match self.lanes.lock().get_mut(&integration.id) {
             Some(lane) => {
                 lane.batches_started += 1;

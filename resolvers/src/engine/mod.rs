@@ -10,6 +10,7 @@ pub mod integrations;
 mod listing;
 mod read_lists;
 mod read_nodes;
+mod readers;
 mod scope;
 pub mod session;
 mod shelf;

@@ -16,10 +16,10 @@ use mullion_schema::{
 use super::{
     Engine, Scope,
     failure::port_error,
-    fetcher::Reading,
     integrations::Integration,
     listing::{Item, Known, Listing, MOST, placed},
     read_nodes::{NodeWant, Trust, node_type},
+    readers::Reading,
 };
 use crate::{
     change::{ListRef, NodeRef},
@@ -51,7 +51,7 @@ pub(crate) struct Listed {
 impl Engine {
     /// Reads a page of a list.
     pub(crate) async fn read_list(&self, scope: &Scope, query: &ListQuery) -> Result<Listed, PortError> {
-        self.read_list_while(scope, query, self.fetcher.reading(&query.list.integration)).await
+        self.read_list_while(scope, query, self.reading(scope, &query.list.integration)).await
     }
 
     /// The same for who has begun to read of its integration already.

@@ -29,6 +29,7 @@ pub struct Scope {
     /// Tags that belong together and were touched together: those of a whole list, of which a document may ask again and again.
     groups: Mutex<Vec<Arc<[Tag]>>>,
     stale: AtomicBool,
+    read: AtomicBool,
     noted: OnceLock<i64>,
 }
 
@@ -42,6 +43,7 @@ impl Scope {
             tags: Mutex::default(),
             groups: Mutex::default(),
             stale: AtomicBool::new(false),
+            read: AtomicBool::new(false),
             noted: OnceLock::new(),
         }
     }
@@ -92,6 +94,16 @@ impl Scope {
     /// Whether anything in the answer is not current.
     pub fn is_stale(&self) -> bool {
         self.stale.load(Ordering::Relaxed)
+    }
+
+    /// Notes that it began to read of an integration.
+    pub(super) fn note_read(&self) {
+        self.read.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it did.
+    pub(super) fn has_read(&self) -> bool {
+        self.read.load(Ordering::Relaxed)
     }
 
     /// Whether a list answers as far as it was read.
