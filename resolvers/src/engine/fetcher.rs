@@ -94,7 +94,12 @@ pub(crate) struct Fetcher {
 }
 
 /// A want with whoever waits for it.
-type Pending = (FetchWant, oneshot::Sender<Outcome>);
+struct Pending {
+    want: FetchWant,
+    /// What it is called among replicas, where there are any.
+    name: String,
+    waiter: oneshot::Sender<Outcome>,
+}
 
 /// The same, fetched by another replica since then.
 type Followed = (Pending, DateTime<Utc>);
@@ -151,7 +156,8 @@ impl Fetcher {
             batch: lane.batches_started,
             finished: None,
         });
-        lane.pending.push((want, done));
+        let name = if self.claims.are_shared() { name_of(&want) } else { String::new() };
+        lane.pending.push(Pending { want, name, waiter: done });
         if lane.pending.len() == 1 {
             let (fetcher, integration) = (Arc::clone(self), Arc::clone(integration));
             self.tasks.spawn(async move { fetcher.run_batch(integration).await });
@@ -181,7 +187,7 @@ impl Fetcher {
         if !self.is_shared() {
             return (pending, Vec::new());
         }
-        let names: Vec<String> = pending.iter().map(|(want, _)| name_of(want)).collect();
+        let names: Vec<String> = pending.iter().map(|pending| pending.name.clone()).collect();
         let claims = self.claims.take(integration, &names).await;
         let (mut ours, mut theirs) = (Vec::new(), Vec::new());
         for (pending, elsewhere) in pending.into_iter().zip(claims) {
@@ -195,21 +201,21 @@ impl Fetcher {
 
     /// Waits for what other replicas fetch, and fetches what they did not bring.
     async fn follow(&self, integration: &Arc<Integration>, batch: u64, theirs: Vec<Followed>) {
-        let names: Vec<String> = theirs.iter().map(|((want, _), _)| name_of(want)).collect();
+        let names: Vec<String> = theirs.iter().map(|(pending, _)| pending.name.clone()).collect();
         self.claims.wait(&integration.id, &names).await;
         let (mut brought, mut missing) = (Vec::new(), Vec::new());
-        for ((want, waiter), since) in theirs {
-            match self.claims.brought(integration, &want, since).await {
-                Some(fetched) => brought.push((want, waiter, fetched)),
-                None => missing.push((want, waiter)),
+        for (pending, since) in theirs {
+            match self.claims.brought(integration, &pending.want, since).await {
+                Some(fetched) => brought.push((pending, fetched)),
+                None => missing.push(pending),
             }
         }
         tracing::debug!(brought = brought.len(), missing = missing.len(), "another replica fetched");
-        let wants: Vec<FetchWant> = brought.iter().map(|(want, ..)| want.clone()).collect();
+        let wants: Vec<FetchWant> = brought.iter().map(|(pending, _)| pending.want.clone()).collect();
         self.sink.doubt(integration, &wants);
         self.finish(&integration.id, batch, &wants.iter().map(|want| split(want).0).collect::<Vec<_>>());
-        for (_, waiter, fetched) in brought {
-            let _ = waiter.send(Ok(Arc::new(fetched)));
+        for (pending, fetched) in brought {
+            let _ = pending.waiter.send(Ok(Arc::new(fetched)));
         }
         self.run(integration, batch, missing).await;
     }
@@ -219,9 +225,10 @@ impl Fetcher {
         if pending.is_empty() {
             return;
         }
-        let (wants, waiters): (Vec<_>, Vec<_>) = pending.into_iter().unzip();
+        let split_up = |pending: Pending| (pending.want, (pending.name, pending.waiter));
+        let (wants, answered): (Vec<_>, Vec<_>) = pending.into_iter().map(split_up).unzip();
+        let (names, waiters): (Vec<String>, Vec<_>) = answered.into_iter().unzip();
         let subjects: Vec<Subject> = wants.iter().map(|want| split(want).0).collect();
-        let names: Vec<String> = if self.is_shared() { wants.iter().map(name_of).collect() } else { Vec::new() };
         let sent_at = integration.connection.clock.now();
         let results = integration.provider.fetch(&integration.connection, wants.clone()).await;
         let mut fetched = Vec::new();
