@@ -108,7 +108,7 @@ pub struct Limits {
     pub response_bytes: u64,
     /// How many executions of one tenant run at a time; live operations are not counted.
     pub executions: usize,
-    /// How long one waits for its turn: as long as somebody waits for its answer.
+    /// How long one waits for its turn: less than anybody waits for its answer, so that it can be told.
     pub patience: Duration,
 }
 
