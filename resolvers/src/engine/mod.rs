@@ -14,6 +14,8 @@ mod readers;
 mod scope;
 pub mod session;
 mod shelf;
+#[cfg(test)]
+pub(crate) mod tests;
 mod whole;
 mod work;
 

@@ -138,7 +138,7 @@ impl ListReader<'_> {
     /// The page, where everything that it shows is in memory and nothing has to be asked for.
     fn at_hand(&self, listing: &Listing) -> Option<Listed> {
         let filtered = !self.query.list.filter.is_empty();
-        if self.failure.is_some() || (filtered && listing.has_unsettled()) {
+        if self.failure.is_some() || !self.scope.takes_lists_at_hand() || (filtered && listing.has_unsettled()) {
             return None;
         }
         let (items, has_next) = match self.integration.keeping(&self.query.list) {

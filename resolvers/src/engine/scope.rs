@@ -31,6 +31,9 @@ pub struct Scope {
     stale: AtomicBool,
     read: AtomicBool,
     noted: OnceLock<i64>,
+    /// Nothing is answered from lists in memory.
+    #[cfg(test)]
+    slow: bool,
 }
 
 impl Scope {
@@ -45,7 +48,23 @@ impl Scope {
             stale: AtomicBool::new(false),
             read: AtomicBool::new(false),
             noted: OnceLock::new(),
+            #[cfg(test)]
+            slow: false,
         }
+    }
+
+    /// The same, from the store page by page.
+    #[cfg(test)]
+    pub(super) fn slowly(self) -> Self {
+        Self { slow: true, ..self }
+    }
+
+    /// Whether lists in memory may answer.
+    pub(super) fn takes_lists_at_hand(&self) -> bool {
+        #[cfg(test)]
+        return !self.slow;
+        #[cfg(not(test))]
+        true
     }
 
     /// Notes the stream's head before anything is read: what is read is at least as new.

@@ -5,6 +5,8 @@ mod response_cache;
 mod run;
 mod sharing;
 mod turns;
+#[cfg(test)]
+mod woken;
 
 use std::{sync::Arc, time::Duration};
 

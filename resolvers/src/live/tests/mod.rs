@@ -14,7 +14,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use futures::{FutureExt as _, StreamExt as _};
+use futures::StreamExt as _;
 use mullion_schema::{
     id::{DashboardId, EventCursor, TenantId, WidgetId},
     ports::{ActivitySource, ActivityView, LiveInput, LivePlan, WatchedId},
