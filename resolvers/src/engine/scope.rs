@@ -60,10 +60,15 @@ impl Scope {
     }
 
     /// Whether lists in memory may answer.
+    #[cfg(test)]
     pub(super) fn takes_lists_at_hand(&self) -> bool {
-        #[cfg(test)]
-        return !self.slow;
-        #[cfg(not(test))]
+        !self.slow
+    }
+
+    /// Whether lists in memory may answer.
+    #[cfg(not(test))]
+    #[expect(clippy::unused_self, reason = "tests may say no")]
+    pub(super) fn takes_lists_at_hand(&self) -> bool {
         true
     }
 

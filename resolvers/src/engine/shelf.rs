@@ -18,6 +18,9 @@ use crate::{
     },
 };
 
+/// What is known of a key: `None`, that the store has nothing.
+type Looked = Option<Arc<StoredNode>>;
+
 /// The store behind the node cache.
 pub struct Shelf {
     database: Database,
@@ -81,8 +84,7 @@ impl Shelf {
     /// The nodes with these keys, in the order of the keys.
     pub async fn nodes(&self, tenant: &TenantId, keys: &[NodeKey]) -> Result<Vec<Option<Arc<StoredNode>>>, PortError> {
         self.head(tenant).await?;
-        let mut found: Vec<Option<Option<Arc<StoredNode>>>> =
-            keys.iter().map(|key| self.nodes.get(tenant, key, &self.epochs)).collect();
+        let mut found: Vec<Option<Looked>> = keys.iter().map(|key| self.nodes.get(tenant, key, &self.epochs)).collect();
         let mut missing: Vec<&NodeKey> =
             keys.iter().zip(&found).filter_map(|(key, found)| found.is_none().then_some(key)).collect();
         if !missing.is_empty() {
@@ -103,7 +105,7 @@ impl Shelf {
         &self,
         tenant: &TenantId,
         keys: &[NodeKey],
-        found: &mut [Option<Option<Arc<StoredNode>>>],
+        found: &mut [Option<Looked>],
     ) -> Result<(), PortError> {
         // Noted before anything is read: what is written meanwhile makes the entries stale, not wrong.
         let noted = self.head(tenant).await?;

@@ -2,9 +2,11 @@
 
 use std::{collections::HashSet, sync::Arc};
 
+use async_graphql::Response;
 use async_trait::async_trait;
 use chrono::Duration;
 use mullion_schema::{
+    error::PortError,
     id::{DashboardId, EventCursor, NodeKey, TenantId, WidgetId},
     ports::{ActivitySource, ActivityView, Boards as _, Live, LiveInput, LivePlan, WatchedId},
 };
@@ -12,7 +14,7 @@ use mullion_schema::{
 use super::{
     Caller, Executor, Operation, after_of,
     digest::{digest, incidental_keys},
-    serialized,
+    serialized, server_error,
 };
 use crate::{
     answers::{BoardsAnswer, activity_view, filter_of},
@@ -80,7 +82,14 @@ impl Run for LiveRun {
         let scope = Arc::new(Scope::new(self.tenant().clone(), services.clock.now(), max_age));
         let cursor = input.cursor.clone();
         let live = Live::Render(Arc::new(input));
-        let response = self.executor.run_live(&self.caller, self.operation.request(), live, &scope).await;
+        // In a task: a subscriber that is not asked for its next answer any more must not stop in the middle of what others wait for.
+        let (executor, caller, run_in) = (Arc::clone(&self.executor), self.caller.clone(), Arc::clone(&scope));
+        let request = self.operation.request();
+        let run = services.tasks.spawn(async move { executor.run_live(&caller, request, live, &run_in).await });
+        let response = run.await.unwrap_or_else(|error| {
+            tracing::error!(%error, "a live execution broke off");
+            Response::from_errors(vec![server_error(PortError::internal())])
+        });
         let digest = digest(&response, &self.incidental);
         let response = response.extension("cursor", cursor.as_str().into());
         Rendered { payload: serialized(&response), digest, tags: scope.tags().into_iter().collect(), noted }

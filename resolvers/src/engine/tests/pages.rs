@@ -121,7 +121,7 @@ impl World {
         let mut pages = Vec::new();
         for state in [None, Some("OPEN"), Some("CLOSED")] {
             let filter: Filter = state.map(|state| ("states", vec![state.to_owned()])).into_iter().collect();
-            pages.extend((0..2).map(|repository| page_of(issues, repository, filter.clone())));
+            pages.extend((0..2).map(|repository| page_of(issues, repository, &filter)));
         }
         let found = issues.iter().enumerate().rev().map(|(index, _)| node(index));
         pages.push(all_of(ListRef { parent: None, name: "search" }, Filter::new(), found.collect()));
@@ -208,7 +208,7 @@ fn node(index: usize) -> NodeRef {
 }
 
 /// What the provider has of a repository's list with a filter.
-fn page_of(issues: &[Made], repository: usize, filter: Filter) -> FetchedPage {
+fn page_of(issues: &[Made], repository: usize, filter: &Filter) -> FetchedPage {
     let any = |argument: &str, passes: &dyn Fn(&str) -> bool| {
         filter.get(argument).is_none_or(|values| values.iter().any(|value| passes(value)))
     };
@@ -261,7 +261,7 @@ async fn walked(world: &World, asked: &Asked) -> Shown {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 6, max_shrink_iters: 200, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 6, max_shrink_iters: 40, ..ProptestConfig::default() })]
 
     #[test]
     fn a_page_from_memory_is_the_page_from_the_store(
@@ -277,7 +277,7 @@ proptest! {
                 if asked.of < 3 {
                     let mut query = world.query(asked);
                     if asked.of < 2 {
-                        let page = page_of(&issues, asked.of, query.list.filter.clone());
+                        let page = page_of(&issues, asked.of, &query.list.filter);
                         world.fetched(Vec::new(), vec![page]).await;
                     }
                     query.after = down(&walked(&world, asked).await, asked.after);

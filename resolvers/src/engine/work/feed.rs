@@ -336,8 +336,8 @@ impl Feed<'_> {
         };
         // Batches of these integrations wait for us from here on: lists are going to be read.
         let scope = self.session.scope();
-        let begin = |id: &IntegrationId| (id.clone(), engine.reading(scope, id));
-        let begun = named.iter().map(|reference| begin(&reference.integration)).collect();
+        let reading = |id: &IntegrationId| (id.clone(), engine.reading(scope, id));
+        let begun = named.iter().map(|reference| reading(&reference.integration)).collect();
         for reference in named {
             let integration = engine.directory.get(&self.session.scope().tenant, &reference.integration).await?;
             let Some(integration) = integration else {
