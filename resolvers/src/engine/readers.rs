@@ -22,8 +22,9 @@ use super::{Engine, Scope};
 /// document and for documents that arrive together.
 const WINDOW: Duration = Duration::from_millis(2);
 
-/// How long a batch waits at most: the store may hang, and what is wanted already is not to wait for that.
-const LONGEST: Duration = Duration::from_millis(500);
+/// How long a batch waits at most. Only the store keeps those who read, and without it nothing that is fetched can be kept either:
+/// this is for what nobody thought of.
+const LONGEST: Duration = Duration::from_secs(3);
 
 /// Those who have begun and are not done yet.
 #[derive(Default)]
