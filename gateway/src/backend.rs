@@ -203,7 +203,8 @@ fn executions(config: &Config) -> execution::Limits {
     execution::Limits {
         response_bytes: config.cache.response_bytes,
         executions: config.limits.max_concurrent_executions,
-        patience: Duration::from_secs(config.server.request_timeout_seconds),
+        // Who comes to it later would have too little time left, and would not be told why.
+        patience: Duration::from_secs(config.server.request_timeout_seconds) / 2,
     }
 }
 

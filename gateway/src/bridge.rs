@@ -38,6 +38,9 @@ use crate::{
 /// How often keys that have open sockets are looked at: how long a revoked key may live on.
 const REVOCATION_CHECK: Duration = Duration::from_secs(2);
 
+/// How long, in seconds, until a tenant that has too many operations running may come again.
+const RETRY_AFTER: u32 = 2;
+
 /// Executes operations.
 pub struct Bridge {
     executor: Arc<Executor>,
@@ -204,7 +207,8 @@ fn refused(errors: Vec<ServerError>, request_id: &str) -> RequestError {
         }
         entry
     });
-    RequestError { code, errors: entries.collect(), retry_after: None }
+    let retry_after = (code == ErrorCode::RateLimited).then_some(RETRY_AFTER);
+    RequestError { code, errors: entries.collect(), retry_after }
 }
 
 /// Takes deliveries into the inbox.

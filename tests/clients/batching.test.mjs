@@ -33,14 +33,6 @@ async function calls(dev) {
   };
 }
 
-/** Many cost what one costs. GitHub's nodes are asked for in one document; where reads of the store are far apart on a busy machine, in a few. */
-function assertAsOne(made, one) {
-  const documents = /^github POST \/graphql/;
-  const told = JSON.stringify({ one: one.paths, many: made.paths }, null, 1);
-  assert.ok(made.count(documents) <= 4, told);
-  assert.ok(made.total - made.count(documents) <= one.total - one.count(documents), told);
-}
-
 /** How many containers the widgets of a type read. */
 async function containers(dev, type) {
   const answer = data(await dev.query(`{ dashboard(slug: "team") { widgets { __typename source {
@@ -95,7 +87,7 @@ describe('provider calls', () => {
       const answers = await Promise.all(Array.from({ length: 50 }, () => dev.query(DASHBOARD, { first: 20 })));
       for (const answer of answers) data(answer);
       const made = await calls(dev);
-      assertAsOne(made, one);
+      assert.ok(made.total <= one.total, JSON.stringify({ one: one.paths, fifty: made.paths }, null, 1));
     });
   });
 
@@ -133,7 +125,7 @@ describe('provider calls', () => {
       const answers = await Promise.all(Array.from({ length: 50 }, (_, n) => dev.query(`query ($first: Int) { dashboard(slug: "team") { widgets { id ${parts.filter((_, index) => (n + 1) >> index & 1).join(' ')} } } ${n % 2 ? '' : '__typename'} }`.replace('($first: Int)', /\$first/.test(parts.filter((_, index) => (n + 1) >> index & 1).join(' ')) ? '($first: Int)' : ''), { first: 1 + ((n * 13) % 100) })));
       for (const answer of answers) data(answer);
       const made = await calls(dev);
-      assertAsOne(made, one);
+      assert.ok(made.total <= one.total, JSON.stringify({ one: one.paths, fifty: made.paths }, null, 1));
     });
   });
 });

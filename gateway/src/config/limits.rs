@@ -17,7 +17,7 @@ section! {
         max_depth: u64 = 15;
         /// Fields times `first` or `last` of the lists around them.
         max_cost: u64 = 200_000;
-        /// Queries and mutations of one tenant that are executed at a time; others wait their turn, cached answers and live updates do not.
+        /// Queries and mutations of one tenant that are executed at a time; others wait their turn (at most half of `server.request_timeout_seconds`, then they are refused with `RATE_LIMITED`), cached answers and live updates do not.
         max_concurrent_executions: usize = 16;
     }
 }

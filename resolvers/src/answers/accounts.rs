@@ -59,9 +59,10 @@ impl AccountsAnswer {
     async fn views(&self) -> Result<Arc<[Arc<IntegrationView>]>, PortError> {
         let (tenant, kept) = (&self.scope.tenant, &self.services.rows.integrations);
         self.scope.record(Tag::own_list(tenant, "integrations"));
-        if let Some(views) = kept.get(tenant, ()) {
-            return Ok(views);
-        }
+        let _turn = match kept.get_or_turn(tenant, &()).await {
+            Ok(views) => return Ok(views),
+            Err(turn) => turn,
+        };
         let noted = self.services.engine.head(tenant).await?;
         let mut views = Vec::new();
         for row in self.rows().await? {

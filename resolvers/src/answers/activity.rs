@@ -71,9 +71,11 @@ impl ActivityLog for ActivityAnswer {
             }
         };
         let key = (filter_of(filter), before, page.first);
-        if let Some(page) = self.services.rows.activities.get(tenant, key.clone()) {
-            return Ok(Page::clone(&page));
-        }
+        let kept = &self.services.rows.activities;
+        let _turn = match kept.get_or_turn(tenant, &key).await {
+            Ok(page) => return Ok(Page::clone(&page)),
+            Err(turn) => turn,
+        };
         let noted = self.services.engine.head(tenant).await?;
         let limit = page.first as u64 + 1;
         let mut found = self.services.database.activities(tenant, &key.0, before, limit).await.map_err(internal)?;
@@ -89,7 +91,7 @@ impl ActivityLog for ActivityAnswer {
         let bytes = items.len() * ROW_BYTES;
         let page = Arc::new(Page { items, has_next, total: None });
         let tags = vec![Tag::own_list(tenant, "activity")];
-        self.services.rows.activities.put(tenant, key, (noted, tags), (Arc::clone(&page), bytes));
+        kept.put(tenant, key, (noted, tags), (Arc::clone(&page), bytes));
         Ok(Page::clone(&page))
     }
 

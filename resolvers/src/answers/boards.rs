@@ -39,8 +39,8 @@ const HEIGHT: i32 = 4;
 
 /// Answers for one execution.
 pub struct BoardsAnswer {
-    pub(super) services: Arc<Services>,
-    pub(super) scope: Arc<Scope>,
+    pub(crate) services: Arc<Services>,
+    pub(crate) scope: Arc<Scope>,
 }
 
 impl BoardsAnswer {
@@ -62,10 +62,13 @@ impl BoardsAnswer {
         read: impl AsyncFnOnce() -> Result<Option<Dashboard>, StoreError>,
     ) -> Result<Option<Arc<DashboardView>>, PortError> {
         let (tenant, kept) = (&self.scope.tenant, &self.services.rows.dashboards);
-        if let Some(view) = kept.get(tenant, key.clone()) {
-            self.scope.record(Tag::own(tenant, "Dashboard", view.id.as_str()));
-            return Ok(Some(view));
-        }
+        let _turn = match kept.get_or_turn(tenant, &key).await {
+            Ok(view) => {
+                self.scope.record(Tag::own(tenant, "Dashboard", view.id.as_str()));
+                return Ok(Some(view));
+            }
+            Err(turn) => turn,
+        };
         let noted = self.services.engine.head(tenant).await?;
         let Some(view) = self.saw_dashboard(read().await.map_err(internal)?) else { return Ok(None) };
         let tags = vec![Tag::own(tenant, "Dashboard", view.id.as_str()), Tag::own_list(tenant, "dashboards")];
@@ -81,15 +84,16 @@ impl BoardsAnswer {
     ) -> Result<Arc<[Arc<WidgetView>]>, PortError> {
         let (tenant, kept) = (&self.scope.tenant, &self.services.rows.widgets);
         let tag = |view: &Arc<WidgetView>| Tag::own(tenant, "Widget", view.id.as_str());
-        let views = if let Some(views) = kept.get(tenant, key.clone()) {
-            views
-        } else {
-            let noted = self.services.engine.head(tenant).await?;
-            let rows = read().await.map_err(internal)?.into_iter();
-            let views: Arc<[_]> = rows.map(|row| widget_view(row).map(Arc::new)).collect::<Result<_, _>>()?;
-            let tags = views.iter().map(tag).chain([own]).collect();
-            kept.put(tenant, key, (noted, tags), (Arc::clone(&views), views.len() * ROW_BYTES));
-            views
+        let views = match kept.get_or_turn(tenant, &key).await {
+            Ok(views) => views,
+            Err(_turn) => {
+                let noted = self.services.engine.head(tenant).await?;
+                let rows = read().await.map_err(internal)?.into_iter();
+                let views: Arc<[_]> = rows.map(|row| widget_view(row).map(Arc::new)).collect::<Result<_, _>>()?;
+                let tags = views.iter().map(tag).chain([own]).collect();
+                kept.put(tenant, key, (noted, tags), (Arc::clone(&views), views.len() * ROW_BYTES));
+                views
+            }
         };
         self.scope.record_all(views.iter().map(tag));
         Ok(views)

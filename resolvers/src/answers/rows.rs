@@ -2,10 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use mullion_schema::{
-    id::TenantId,
-    ports::{ActivityView, DashboardView, IntegrationView, Page, WidgetView},
-};
+use mullion_schema::ports::{ActivityView, DashboardView, IntegrationView, Page, WidgetView};
 
 use crate::{
     cache::{epochs::Epochs, kept::Kept},
@@ -58,10 +55,5 @@ impl Rows {
             integrations: Kept::new(Arc::clone(epochs), BYTES, Some(KEPT)),
             activities: Kept::new(Arc::clone(epochs), BYTES, Some(KEPT)),
         }
-    }
-
-    /// Whether a widget is known to be there. Where it is not, the store knows.
-    pub(crate) fn has_widget(&self, tenant: &TenantId, id: &str) -> bool {
-        self.widgets.get(tenant, WidgetsKey::One(id.to_owned())).is_some_and(|views| !views.is_empty())
     }
 }

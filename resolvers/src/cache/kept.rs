@@ -13,7 +13,10 @@ use std::{
 use foldhash::fast::RandomState;
 use mullion_schema::id::TenantId;
 
-use super::epochs::{Epochs, Head};
+use super::{
+    epochs::{Epochs, Head},
+    turns::{Turn, Turns},
+};
 use crate::tag::Tag;
 
 /// How long anything is kept that is not asked for.
@@ -29,14 +32,15 @@ struct Entry<V> {
 }
 
 /// Values in memory, bounded by bytes.
-pub struct Kept<K, V> {
+pub struct Kept<K: Eq + Hash, V> {
     entries: moka::sync::Cache<(TenantId, K), Arc<Entry<V>>, RandomState>,
     epochs: Arc<Epochs>,
+    reading: Turns<(TenantId, K)>,
 }
 
 impl<K, V> Kept<K, V>
 where
-    K: Eq + Hash + Send + Sync + 'static,
+    K: Eq + Hash + Clone + Send + Sync + 'static,
     V: Clone + Send + Sync + 'static,
 {
     /// At most about `bytes`, each value for `longest`, whether or not it is current.
@@ -48,7 +52,7 @@ where
         if let Some(longest) = longest {
             entries = entries.time_to_live(longest);
         }
-        Self { entries: entries.build_with_hasher(RandomState::default()), epochs }
+        Self { entries: entries.build_with_hasher(RandomState::default()), epochs, reading: Turns::default() }
     }
 
     /// The value, where it is kept and current.
@@ -58,6 +62,15 @@ where
         let version = self.epochs.still_current(tenant, (entry.noted, seen), entry.tags.iter())?;
         entry.seen.store(version, Ordering::Relaxed);
         Some(entry.value.clone())
+    }
+
+    /// The value, where it is kept and current; else the turn to read it, for which the others wait who want it too.
+    pub async fn get_or_turn(&self, tenant: &TenantId, key: &K) -> Result<V, Turn<'_, (TenantId, K)>> {
+        if let Some(value) = self.get(tenant, key.clone()) {
+            return Ok(value);
+        }
+        let turn = self.reading.take((tenant.clone(), key.clone())).await;
+        self.get(tenant, key.clone()).ok_or(turn)
     }
 
     /// Keeps what was read after `noted` was the head, with about how many bytes it takes.

@@ -52,13 +52,11 @@ impl Applier {
         if of_fetch {
             self.shelf.fetched(&integration.id);
         }
-        for node in &applied.nodes {
-            self.shelf.cache().forget(tenant, &node.key);
-        }
-        self.announce(tenant, &applied.changes).await;
+        // Before it is announced, so that whom that wakes finds them.
         for node in &applied.nodes {
             self.shelf.cache().put(tenant, &node.key, applied.head, Some(Arc::new(node.clone())));
         }
+        self.announce(tenant, &applied.changes).await;
         Ok(applied)
     }
 

@@ -3,7 +3,6 @@
 use std::{
     collections::{BTreeSet, HashMap},
     sync::{Arc, atomic::Ordering},
-    time::Duration,
 };
 
 use chrono::{DateTime, Utc};
@@ -16,25 +15,19 @@ use mullion_schema::{
     ports::{Filter, Lookup},
 };
 use parking_lot::Mutex;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
 
 use super::{
     claims::{Claims, name_of},
     integrations::Integration,
+    readers::Readers,
 };
 use crate::{
     change::NodeRef,
     provider::{FetchWant, Fetched, PageWant},
     upstream::{UpstreamError, UpstreamErrorKind},
 };
-
-/// How long a batch waits for more wants. Small beside any provider's answer, long enough for the fields of one document and
-/// for documents that arrive together.
-const WINDOW: Duration = Duration::from_millis(2);
-
-/// How long a batch waits at most for reads of the same integration that are still looking into the store: they may want more.
-const LONGEST_WINDOW: Duration = Duration::from_millis(50);
 
 /// How many finished fetches are remembered, so that a reader that looked into the store just before one finished does not
 /// fetch the same again.
@@ -94,26 +87,22 @@ struct Lane {
 /// The fetches of all integrations.
 pub(crate) struct Fetcher {
     lanes: Mutex<HashMap<IntegrationId, Lane>>,
-    reads: Mutex<HashMap<IntegrationId, Arc<watch::Sender<usize>>>>,
+    readers: Readers,
     sink: Arc<dyn Sink>,
     claims: Claims,
     tasks: TaskTracker,
 }
 
 /// A want with whoever waits for it.
-type Pending = (FetchWant, oneshot::Sender<Outcome>);
+struct Pending {
+    want: FetchWant,
+    /// What it is called among replicas, where there are any.
+    name: String,
+    waiter: oneshot::Sender<Outcome>,
+}
 
 /// The same, fetched by another replica since then.
 type Followed = (Pending, DateTime<Utc>);
-
-/// A read that may come to want a fetch: batches of its integration wait a little for it, until it is dropped.
-pub(crate) struct Reading(Arc<watch::Sender<usize>>);
-
-impl Drop for Reading {
-    fn drop(&mut self) {
-        self.0.send_modify(|count| *count = count.saturating_sub(1));
-    }
-}
 
 /// A moment in an integration's fetches, noted before the store is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,7 +110,7 @@ pub(crate) struct Moment(u64);
 
 impl Fetcher {
     pub(crate) fn new(sink: Arc<dyn Sink>, claims: Claims, tasks: TaskTracker) -> Arc<Self> {
-        Arc::new(Self { lanes: Mutex::default(), reads: Mutex::default(), sink, claims, tasks })
+        Arc::new(Self { lanes: Mutex::default(), readers: Readers::default(), sink, claims, tasks })
     }
 
     /// Whether other replicas fetch too, so that the store may know more than this process's memory.
@@ -129,21 +118,9 @@ impl Fetcher {
         self.claims.are_shared()
     }
 
-    /// Announces a read of an integration. To be dropped as soon as it waits for a fetch, or is done.
-    pub(crate) fn reading(&self, integration: &IntegrationId) -> Reading {
-        let mut reads = self.reads.lock();
-        let count = reads.entry(integration.clone()).or_insert_with(|| Arc::new(watch::channel(0).0));
-        count.send_modify(|count| *count += 1);
-        Reading(Arc::clone(count))
-    }
-
-    /// Waits while others look into the store, but not for long.
-    async fn gather(&self, integration: &IntegrationId) {
-        tokio::time::sleep(WINDOW).await;
-        let Some(reads) = self.reads.lock().get(integration).map(|count| count.subscribe()) else { return };
-        let mut reads = reads;
-        // A timeout is as good: whoever is later goes into the next batch.
-        let _ = tokio::time::timeout(LONGEST_WINDOW, reads.wait_for(|count| *count == 0)).await;
+    /// Those whom batches wait for.
+    pub(super) fn readers(&self) -> &Readers {
+        &self.readers
     }
 
     /// To be noted before caches and store are read for what may then be fetched.
@@ -179,7 +156,8 @@ impl Fetcher {
             batch: lane.batches_started,
             finished: None,
         });
-        lane.pending.push((want, done));
+        let name = if self.claims.are_shared() { name_of(&want) } else { String::new() };
+        lane.pending.push(Pending { want, name, waiter: done });
         if lane.pending.len() == 1 {
             let (fetcher, integration) = (Arc::clone(self), Arc::clone(integration));
             self.tasks.spawn(async move { fetcher.run_batch(integration).await });
@@ -188,7 +166,7 @@ impl Fetcher {
     }
 
     async fn run_batch(self: Arc<Self>, integration: Arc<Integration>) {
-        self.gather(&integration.id).await;
+        self.readers.gather(&integration.tenant, &integration.id).await;
         let (batch, pending) = match self.lanes.lock().get_mut(&integration.id) {
             Some(lane) => {
                 lane.batches_started += 1;
@@ -209,7 +187,7 @@ impl Fetcher {
         if !self.is_shared() {
             return (pending, Vec::new());
         }
-        let names: Vec<String> = pending.iter().map(|(want, _)| name_of(want)).collect();
+        let names: Vec<String> = pending.iter().map(|pending| pending.name.clone()).collect();
         let claims = self.claims.take(integration, &names).await;
         let (mut ours, mut theirs) = (Vec::new(), Vec::new());
         for (pending, elsewhere) in pending.into_iter().zip(claims) {
@@ -223,21 +201,21 @@ impl Fetcher {
 
     /// Waits for what other replicas fetch, and fetches what they did not bring.
     async fn follow(&self, integration: &Arc<Integration>, batch: u64, theirs: Vec<Followed>) {
-        let names: Vec<String> = theirs.iter().map(|((want, _), _)| name_of(want)).collect();
+        let names: Vec<String> = theirs.iter().map(|(pending, _)| pending.name.clone()).collect();
         self.claims.wait(&integration.id, &names).await;
         let (mut brought, mut missing) = (Vec::new(), Vec::new());
-        for ((want, waiter), since) in theirs {
-            match self.claims.brought(integration, &want, since).await {
-                Some(fetched) => brought.push((want, waiter, fetched)),
-                None => missing.push((want, waiter)),
+        for (pending, since) in theirs {
+            match self.claims.brought(integration, &pending.want, since).await {
+                Some(fetched) => brought.push((pending, fetched)),
+                None => missing.push(pending),
             }
         }
         tracing::debug!(brought = brought.len(), missing = missing.len(), "another replica fetched");
-        let wants: Vec<FetchWant> = brought.iter().map(|(want, ..)| want.clone()).collect();
+        let wants: Vec<FetchWant> = brought.iter().map(|(pending, _)| pending.want.clone()).collect();
         self.sink.doubt(integration, &wants);
         self.finish(&integration.id, batch, &wants.iter().map(|want| split(want).0).collect::<Vec<_>>());
-        for (_, waiter, fetched) in brought {
-            let _ = waiter.send(Ok(Arc::new(fetched)));
+        for (pending, fetched) in brought {
+            let _ = pending.waiter.send(Ok(Arc::new(fetched)));
         }
         self.run(integration, batch, missing).await;
     }
@@ -247,9 +225,10 @@ impl Fetcher {
         if pending.is_empty() {
             return;
         }
-        let (wants, waiters): (Vec<_>, Vec<_>) = pending.into_iter().unzip();
+        let split_up = |pending: Pending| (pending.want, (pending.name, pending.waiter));
+        let (wants, answered): (Vec<_>, Vec<_>) = pending.into_iter().map(split_up).unzip();
+        let (names, waiters): (Vec<String>, Vec<_>) = answered.into_iter().unzip();
         let subjects: Vec<Subject> = wants.iter().map(|want| split(want).0).collect();
-        let names: Vec<String> = if self.is_shared() { wants.iter().map(name_of).collect() } else { Vec::new() };
         let sent_at = integration.connection.clock.now();
         let results = integration.provider.fetch(&integration.connection, wants.clone()).await;
         let mut fetched = Vec::new();

@@ -27,7 +27,7 @@ use super::{
     work::Facts,
 };
 use crate::{
-    cache::{epochs::Epochs, kept::Kept},
+    cache::{epochs::Epochs, kept::Kept, turns::Turns},
     change::NodeRef,
     provider::Keeping,
     store::{
@@ -169,21 +169,18 @@ impl Listing {
     }
 }
 
-/// For each list that is being read: whoever holds the lock reads it.
-type Reading = HashMap<(TenantId, List), Arc<tokio::sync::Mutex<()>>, RandomState>;
-
 /// The lists that are kept.
 pub(super) struct Listings {
     kept: Kept<List, Arc<Listing>>,
     fetches: Mutex<HashMap<IntegrationId, u64, RandomState>>,
     /// What is being read from the store: whoever wants it too waits for whoever began.
-    reading: Mutex<Reading>,
+    reading: Turns<(TenantId, List)>,
 }
 
 impl Listings {
     /// At most about `bytes`.
     pub(super) fn new(epochs: Arc<Epochs>, bytes: u64) -> Self {
-        Self { kept: Kept::new(epochs, bytes, None), fetches: Mutex::default(), reading: Mutex::default() }
+        Self { kept: Kept::new(epochs, bytes, None), fetches: Mutex::default(), reading: Turns::default() }
     }
 
     /// What a fetch brought was written.
@@ -198,39 +195,6 @@ impl Listings {
     fn get(&self, tenant: &TenantId, list: &List) -> Option<Arc<Listing>> {
         let listing = self.kept.get(tenant, list.clone())?;
         (listing.fetches == self.fetches(&list.integration)).then_some(listing)
-    }
-
-    /// The place of whoever reads a list.
-    fn reading(&self, tenant: &TenantId, list: &List) -> Reader<'_> {
-        let name = (tenant.clone(), list.clone());
-        let turn = Arc::clone(self.reading.lock().entry(name.clone()).or_default());
-        Reader { listings: self, name, turn: Some(turn) }
-    }
-}
-
-/// Who reads a list from the store, or waits for whoever does. The last one leaves nothing behind.
-struct Reader<'l> {
-    listings: &'l Listings,
-    name: (TenantId, List),
-    turn: Option<Arc<tokio::sync::Mutex<()>>>,
-}
-
-impl Reader<'_> {
-    async fn turn(&self) -> Option<tokio::sync::MutexGuard<'_, ()>> {
-        match &self.turn {
-            Some(turn) => Some(turn.lock().await),
-            None => None,
-        }
-    }
-}
-
-impl Drop for Reader<'_> {
-    fn drop(&mut self) {
-        let mut reading = self.listings.reading.lock();
-        self.turn = None;
-        if reading.get(&self.name).is_some_and(|turn| Arc::strong_count(turn) == 1) {
-            reading.remove(&self.name);
-        }
     }
 }
 
@@ -249,8 +213,7 @@ impl Engine {
             return Ok(Some(listing));
         }
         // A change wakes many who show the same list: one of them reads it.
-        let reader = listings.reading(tenant, list);
-        let _turn = reader.turn().await;
+        let _turn = listings.reading.take((tenant.clone(), list.clone())).await;
         if let Some(listing) = listings.get(tenant, list).filter(reaches) {
             return Ok(Some(listing));
         }
@@ -317,7 +280,6 @@ async fn known(
 mod tests {
     use std::sync::Arc;
 
-    use futures::{FutureExt as _, poll};
     use mullion_schema::{
         id::{IntegrationId, TenantId},
         ports::{Filter, List},
@@ -394,20 +356,5 @@ mod tests {
         assert_eq!(kept.has(), [true, true]);
         kept.epochs.advance(&kept.tenant, 5, [&Tag::list(&kept.tenant, &kept.lists[1])]);
         assert_eq!(kept.has(), [true, false]);
-    }
-
-    #[tokio::test]
-    async fn one_reads_a_list_and_who_gives_up_waiting_for_it_leaves_nothing_behind() {
-        let kept = Kept::new();
-        let reader = |list| kept.listings.reading(&kept.tenant, list);
-        let [one, other] = &kept.lists;
-        let (first, second, foreign) = (reader(one), reader(one), reader(other));
-        let turn = first.turn().await;
-        assert!(poll!(second.turn().boxed()).is_pending(), "the first reads it");
-        assert!(foreign.turn().now_or_never().is_some(), "another list is read beside it");
-        drop(turn);
-        assert!(second.turn().now_or_never().is_some());
-        drop((first, second, foreign));
-        assert!(kept.listings.reading.lock().is_empty());
     }
 }

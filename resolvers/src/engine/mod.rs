@@ -10,9 +10,12 @@ pub mod integrations;
 mod listing;
 mod read_lists;
 mod read_nodes;
+mod readers;
 mod scope;
 pub mod session;
 mod shelf;
+#[cfg(test)]
+pub(crate) mod tests;
 mod whole;
 mod work;
 

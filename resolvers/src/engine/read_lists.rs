@@ -16,10 +16,10 @@ use mullion_schema::{
 use super::{
     Engine, Scope,
     failure::port_error,
-    fetcher::Reading,
     integrations::Integration,
     listing::{Item, Known, Listing, MOST, placed},
     read_nodes::{NodeWant, Trust, node_type},
+    readers::Reading,
 };
 use crate::{
     change::{ListRef, NodeRef},
@@ -51,7 +51,7 @@ pub(crate) struct Listed {
 impl Engine {
     /// Reads a page of a list.
     pub(crate) async fn read_list(&self, scope: &Scope, query: &ListQuery) -> Result<Listed, PortError> {
-        self.read_list_while(scope, query, self.fetcher.reading(&query.list.integration)).await
+        self.read_list_while(scope, query, self.reading(scope, &query.list.integration)).await
     }
 
     /// The same for who has begun to read of its integration already.
@@ -138,7 +138,7 @@ impl ListReader<'_> {
     /// The page, where everything that it shows is in memory and nothing has to be asked for.
     fn at_hand(&self, listing: &Listing) -> Option<Listed> {
         let filtered = !self.query.list.filter.is_empty();
-        if self.failure.is_some() || (filtered && listing.has_unsettled()) {
+        if self.failure.is_some() || !self.scope.takes_lists_at_hand() || (filtered && listing.has_unsettled()) {
             return None;
         }
         let (items, has_next) = match self.integration.keeping(&self.query.list) {

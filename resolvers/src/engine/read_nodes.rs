@@ -10,12 +10,12 @@ use futures::future::join_all;
 use mullion_schema::{
     error::PortError,
     fields::FieldSet,
-    id::NodeKey,
+    id::{IntegrationId, NodeKey},
     table::NodeType,
     view::{FreshnessSource, FreshnessView, NodeView, StaleReason},
 };
 
-use super::{Engine, Scope, failure::port_error, fetcher::Reading, integrations::Integration};
+use super::{Engine, Scope, failure::port_error, integrations::Integration, readers::Reading};
 use crate::{
     change::NodeRef,
     provider::FetchWant,
@@ -41,23 +41,36 @@ enum Answer {
 }
 
 impl Engine {
-    /// Loads nodes, batched: one read of the store, one batch for each provider.
+    /// Loads nodes, batched: one read of the store and one batch for each integration, side by side.
     pub(crate) async fn load_nodes(&self, scope: &Scope, wants: Vec<NodeWant>) -> HashMap<NodeWant, Loaded> {
-        let mut loaded = HashMap::with_capacity(wants.len());
+        self.load_nodes_while(scope, wants, HashMap::new()).await
+    }
+
+    /// The same for who has begun to read of some integrations already.
+    pub(super) async fn load_nodes_while(
+        &self,
+        scope: &Scope,
+        wants: Vec<NodeWant>,
+        mut begun: HashMap<IntegrationId, Reading>,
+    ) -> HashMap<NodeWant, Loaded> {
         let mut by_integration: HashMap<_, Vec<NodeWant>> = HashMap::new();
         for want in wants {
             by_integration.entry(want.0.integration.clone()).or_default().push(want);
         }
-        for (id, wants) in by_integration {
-            let reading = self.fetcher.reading(&id);
-            match self.directory.get(&scope.tenant, &id).await {
-                Ok(Some(integration)) => loaded.extend(self.load_from(scope, &integration, wants, reading).await),
-                // Unknown and foreign integrations answer the same: nothing.
-                Ok(None) => loaded.extend(wants.into_iter().map(|want| (want, Ok(None)))),
-                Err(error) => loaded.extend(wants.into_iter().map(|want| (want, Err(error.clone())))),
+        let loads = by_integration.into_iter().map(|(id, wants)| {
+            let reading = begun.remove(&id).unwrap_or_else(|| self.reading(scope, &id));
+            async move {
+                match self.directory.get(&scope.tenant, &id).await {
+                    Ok(Some(integration)) => self.load_from(scope, &integration, wants, reading).await,
+                    // Unknown and foreign integrations answer the same: nothing.
+                    Ok(None) => wants.into_iter().map(|want| (want, Ok(None))).collect(),
+                    Err(error) => wants.into_iter().map(|want| (want, Err(error.clone()))).collect(),
+                }
             }
-        }
-        loaded
+        });
+        let loads: Vec<_> = loads.collect();
+        drop(begun);
+        join_all(loads).await.into_iter().flatten().collect()
     }
 
     async fn load_from(

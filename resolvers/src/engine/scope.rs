@@ -29,7 +29,11 @@ pub struct Scope {
     /// Tags that belong together and were touched together: those of a whole list, of which a document may ask again and again.
     groups: Mutex<Vec<Arc<[Tag]>>>,
     stale: AtomicBool,
+    read: AtomicBool,
     noted: OnceLock<i64>,
+    /// Nothing is answered from lists in memory.
+    #[cfg(test)]
+    slow: bool,
 }
 
 impl Scope {
@@ -42,8 +46,30 @@ impl Scope {
             tags: Mutex::default(),
             groups: Mutex::default(),
             stale: AtomicBool::new(false),
+            read: AtomicBool::new(false),
             noted: OnceLock::new(),
+            #[cfg(test)]
+            slow: false,
         }
+    }
+
+    /// The same, from the store page by page.
+    #[cfg(test)]
+    pub(super) fn slowly(self) -> Self {
+        Self { slow: true, ..self }
+    }
+
+    /// Whether lists in memory may answer.
+    #[cfg(test)]
+    pub(super) fn takes_lists_at_hand(&self) -> bool {
+        !self.slow
+    }
+
+    /// Whether lists in memory may answer.
+    #[cfg(not(test))]
+    #[expect(clippy::unused_self, reason = "tests may say no")]
+    pub(super) fn takes_lists_at_hand(&self) -> bool {
+        true
     }
 
     /// Notes the stream's head before anything is read: what is read is at least as new.
@@ -92,6 +118,16 @@ impl Scope {
     /// Whether anything in the answer is not current.
     pub fn is_stale(&self) -> bool {
         self.stale.load(Ordering::Relaxed)
+    }
+
+    /// Notes that it began to read of an integration.
+    pub(super) fn note_read(&self) {
+        self.read.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it did.
+    pub(super) fn has_read(&self) -> bool {
+        self.read.load(Ordering::Relaxed)
     }
 
     /// Whether a list answers as far as it was read.

@@ -7,10 +7,11 @@ use futures::FutureExt as _;
 use mullion_schema::{
     error::PortError,
     fields::FieldSet,
-    id::NodeKey,
+    id::{IntegrationId, NodeKey},
     ports::{List, ListPage, ListQuery, Lookup, Nodes, Want},
     view::NodeView,
 };
+use parking_lot::Mutex;
 
 use super::{
     Engine, Scope,
@@ -18,6 +19,7 @@ use super::{
     integrations::Integration,
     read_lists::node_refs,
     read_nodes::{Loaded, NodeWant},
+    readers::Reading,
 };
 use crate::{
     change::{ListRef, NodeRef},
@@ -34,19 +36,25 @@ pub struct Session {
     engine: Arc<Engine>,
     scope: Arc<Scope>,
     nodes: Batcher<NodeWant, Loaded>,
+    begun: Begun,
 }
+
+/// Reads of nodes that wait for others of the same tick.
+type Begun = Arc<Mutex<HashMap<IntegrationId, Reading>>>;
 
 impl Session {
     /// A session for one execution, with loaders of its own.
     pub fn new(engine: Arc<Engine>, scope: Arc<Scope>) -> Self {
+        let begun = Begun::default();
         let nodes = {
-            let (engine, scope) = (Arc::clone(&engine), Arc::clone(&scope));
+            let (engine, scope, begun) = (Arc::clone(&engine), Arc::clone(&scope), Arc::clone(&begun));
             Batcher::new(engine.tasks.clone(), move |wants: Vec<NodeWant>| {
                 let (engine, scope) = (Arc::clone(&engine), Arc::clone(&scope));
-                async move { engine.load_nodes(&scope, wants).await }.boxed()
+                let begun = std::mem::take(&mut *begun.lock());
+                async move { engine.load_nodes_while(&scope, wants, begun).await }.boxed()
             })
         };
-        Self { engine, scope, nodes }
+        Self { engine, scope, nodes, begun }
     }
 
     /// The execution.
@@ -64,6 +72,8 @@ impl Session {
         if let Some(view) = self.engine.node_at_hand(&self.scope, &key, &fields) {
             return Ok(Some(view));
         }
+        let reading = || self.engine.reading(&self.scope, &key.integration);
+        self.begun.lock().entry(key.integration.clone()).or_insert_with(reading);
         self.nodes.load((key, fields)).await.unwrap_or(Ok(None))
     }
 }
@@ -92,6 +102,7 @@ impl Engine {
         let Some(integration) = self.directory.get(&scope.tenant, &lookup.integration).await? else { return Ok(None) };
         let list = lookup_list(lookup);
         scope.record(Tag::list(&scope.tenant, &list));
+        let reading = self.reading(scope, &integration.id);
         let noted = self.fetcher.moment(&integration.id);
         let mut known = self.looked_up(scope, &integration, &list).await?;
         if known.is_none() && self.fetcher.is_shared() {
@@ -106,7 +117,9 @@ impl Engine {
             .map(|node_type| node_type.asks(&want.fields))
             .unwrap_or_default();
         let fetch = FetchWant::Lookup { lookup: lookup.clone(), asks, lists: want.lists.clone() };
-        match self.fetcher.fetch(&integration, fetch, noted).await {
+        let fetch = self.fetcher.fetch(&integration, fetch, noted);
+        drop(reading);
+        match fetch.await {
             Ok(fetched) => Ok(fetched
                 .found
                 .as_ref()

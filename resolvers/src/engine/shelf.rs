@@ -10,7 +10,7 @@ use mullion_schema::{
 
 use super::listing::Listings;
 use crate::{
-    cache::{epochs::Epochs, nodes::NodeCache},
+    cache::{epochs::Epochs, nodes::NodeCache, turns::Turns},
     store::{
         Database, StoreError,
         list::{Member, Window},
@@ -18,12 +18,17 @@ use crate::{
     },
 };
 
+/// What is known of a key: `None`, that the store has nothing.
+type Looked = Option<Arc<StoredNode>>;
+
 /// The store behind the node cache.
 pub struct Shelf {
     database: Database,
     nodes: NodeCache,
     listings: Listings,
     epochs: Arc<Epochs>,
+    /// What is being read.
+    reading: Turns<(TenantId, NodeKey)>,
 }
 
 impl Shelf {
@@ -31,7 +36,7 @@ impl Shelf {
     pub fn new(database: Database, nodes: NodeCache, epochs: Arc<Epochs>) -> Self {
         // Lists hold nodes that are mostly in the node cache too.
         let listings = Listings::new(Arc::clone(&epochs), nodes.bytes() / 2);
-        Self { database, nodes, listings, epochs }
+        Self { database, nodes, listings, epochs, reading: Turns::default() }
     }
 
     /// Lists in memory.
@@ -78,26 +83,54 @@ impl Shelf {
 
     /// The nodes with these keys, in the order of the keys.
     pub async fn nodes(&self, tenant: &TenantId, keys: &[NodeKey]) -> Result<Vec<Option<Arc<StoredNode>>>, PortError> {
-        // Noted before anything is read: what is written meanwhile makes the entries stale, not wrong.
-        let noted = self.head(tenant).await?;
-        let mut found: Vec<Option<Option<Arc<StoredNode>>>> =
-            keys.iter().map(|key| self.nodes.get(tenant, key, &self.epochs)).collect();
-        let missing: Vec<NodeKey> =
-            keys.iter().zip(&found).filter(|(_, found)| found.is_none()).map(|(key, _)| key.clone()).collect();
+        self.head(tenant).await?;
+        let mut found: Vec<Option<Looked>> = keys.iter().map(|key| self.nodes.get(tenant, key, &self.epochs)).collect();
+        let mut missing: Vec<&NodeKey> =
+            keys.iter().zip(&found).filter_map(|(key, found)| found.is_none().then_some(key)).collect();
         if !missing.is_empty() {
-            let read = self.database.nodes(tenant, &missing).await.map_err(internal)?;
-            let mut read = missing.into_iter().zip(read).map(|(key, node)| {
-                let node = node.map(Arc::new);
-                if node.is_some() {
-                    self.nodes.put(tenant, &key, noted, node.clone());
-                }
-                node
-            });
-            for slot in found.iter_mut().filter(|slot| slot.is_none()) {
-                *slot = read.next();
+            // All in the same order, so that no two wait for each other.
+            missing.sort_unstable();
+            missing.dedup();
+            let mut turns = Vec::with_capacity(missing.len());
+            for key in missing {
+                turns.push(self.reading.take((tenant.clone(), key.clone())).await);
             }
+            self.read_missing(tenant, keys, &mut found).await?;
         }
         Ok(found.into_iter().map(Option::flatten).collect())
+    }
+
+    /// Reads what is missing and nobody has read in the meantime.
+    async fn read_missing(
+        &self,
+        tenant: &TenantId,
+        keys: &[NodeKey],
+        found: &mut [Option<Looked>],
+    ) -> Result<(), PortError> {
+        // Noted before anything is read: what is written meanwhile makes the entries stale, not wrong.
+        let noted = self.head(tenant).await?;
+        let mut missing = Vec::new();
+        for (key, slot) in keys.iter().zip(found.iter_mut()).filter(|(_, slot)| slot.is_none()) {
+            *slot = self.nodes.get(tenant, key, &self.epochs);
+            if slot.is_none() {
+                missing.push(key.clone());
+            }
+        }
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let read = self.database.nodes(tenant, &missing).await.map_err(internal)?;
+        let mut read = missing.into_iter().zip(read).map(|(key, node)| {
+            let node = node.map(Arc::new);
+            if node.is_some() {
+                self.nodes.put(tenant, &key, noted, node.clone());
+            }
+            node
+        });
+        for slot in found.iter_mut().filter(|slot| slot.is_none()) {
+            *slot = read.next();
+        }
+        Ok(())
     }
 
     /// How far a list with its filter was read.

@@ -26,7 +26,7 @@ impl Engine {
     pub(super) async fn whole_list(&self, scope: &Scope, query: &ListQuery) -> Option<Whole> {
         let list = &query.list;
         let integration = self.directory.get(&scope.tenant, &list.integration).await.ok()??;
-        if integration.keeping(list) != Keeping::Window {
+        if integration.keeping(list) != Keeping::Window || !scope.takes_lists_at_hand() {
             return None;
         }
         let listing = self.listing(&integration, list, 1).await.ok()??;

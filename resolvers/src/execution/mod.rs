@@ -5,6 +5,8 @@ mod response_cache;
 mod run;
 mod sharing;
 mod turns;
+#[cfg(test)]
+mod woken;
 
 use std::{sync::Arc, time::Duration};
 
@@ -25,6 +27,9 @@ use crate::{
     live::{Frames, Subscribe},
     tag::Tag,
 };
+
+/// The kind of executions that only read.
+const QUERY: &str = "query";
 
 /// Who asks.
 #[derive(Debug, Clone)]
@@ -105,7 +110,7 @@ pub struct Limits {
     pub response_bytes: u64,
     /// How many executions of one tenant run at a time; live operations are not counted.
     pub executions: usize,
-    /// How long one waits for its turn: as long as somebody waits for its answer.
+    /// How long one waits for its turn: less than anybody waits for its answer, so that it can be told.
     pub patience: Duration,
 }
 
@@ -174,7 +179,7 @@ impl Executor {
         };
         let (executor, asked_by) = (Arc::clone(self), caller.clone());
         // In a task: whoever goes away leaves it to finish, for the caches and for those who share it.
-        let run = self.services.tasks.spawn(async move { executor.run(&asked_by, operation.request(), "query").await });
+        let run = self.services.tasks.spawn(async move { executor.run(&asked_by, operation.request(), QUERY).await });
         let run = async move { run.await.unwrap_or_else(|error| Ran::broken_off(&error)) };
         self.responses.share(tenant, key, epochs, run).await
     }
@@ -233,6 +238,8 @@ impl Executor {
         };
         self.observe.executed(kind);
         let services = &self.services;
+        // Batches of fetches wait for it, not for what a mutation has to do at providers.
+        let arriving = (kind == QUERY).then(|| services.engine.arriving(caller.tenant()));
         let scope = Arc::new(Scope::new(caller.tenant().clone(), services.clock.now(), None));
         // Before anything is read: what changes meanwhile makes the answer one that is not kept.
         let noted = match services.engine.head(caller.tenant()).await {
@@ -240,7 +247,11 @@ impl Executor {
             Err(error) => return Ran::refused(error),
         };
         scope.note_head(noted);
-        let mut response = self.graph.execute(request.data(services.ports(&caller.viewer, &scope))).await;
+        let execution = self.graph.execute(request.data(services.ports(&caller.viewer, &scope)));
+        let mut response = match arriving {
+            Some(arriving) => arriving.run(&scope, execution).await,
+            None => execution.await,
+        };
         give_codes(&mut response);
         let reusable = response.errors.is_empty() && !scope.is_stale();
         Ran { answer: answer(&response), tags: scope.tags(), noted, reusable }
@@ -249,8 +260,9 @@ impl Executor {
     /// Executes a live document for one event.
     async fn run_live(&self, caller: &Caller, request: Request, live: Live, scope: &Arc<Scope>) -> Response {
         self.observe.executed("live");
+        let arriving = self.services.engine.arriving(caller.tenant());
         let ports = self.services.ports(&caller.viewer, scope);
-        let mut response = self.live.execute(request.data(live).data(ports)).await;
+        let mut response = arriving.run(scope, self.live.execute(request.data(live).data(ports))).await;
         give_codes(&mut response);
         response
     }

@@ -2,20 +2,22 @@
 
 use std::{collections::HashSet, sync::Arc};
 
+use async_graphql::Response;
 use async_trait::async_trait;
 use chrono::Duration;
 use mullion_schema::{
+    error::PortError,
     id::{DashboardId, EventCursor, NodeKey, TenantId, WidgetId},
-    ports::{ActivitySource, ActivityView, Live, LiveInput, LivePlan, WatchedId},
+    ports::{ActivitySource, ActivityView, Boards as _, Live, LiveInput, LivePlan, WatchedId},
 };
 
 use super::{
     Caller, Executor, Operation, after_of,
     digest::{digest, incidental_keys},
-    serialized,
+    serialized, server_error,
 };
 use crate::{
-    answers::{activity_view, filter_of},
+    answers::{BoardsAnswer, activity_view, filter_of},
     engine::Scope,
     live::{Rendered, Run},
     store::{StoreError, activity::Activity, stream::AppliedChange},
@@ -35,6 +37,13 @@ impl LiveRun {
         let incidental = incidental_keys(&operation.document, operation.name.as_deref());
         let key = sharing_key(&caller, &operation, plan).into();
         Self { executor, caller, operation, key, incidental }
+    }
+
+    /// Boards as the answers read them: what is asked before each answer is read once for both, and for all who ask.
+    fn boards(&self) -> BoardsAnswer {
+        let services = &self.executor.services;
+        let scope = Arc::new(Scope::new(self.tenant().clone(), services.clock.now(), None));
+        BoardsAnswer { services: Arc::clone(services), scope }
     }
 
     async fn changes(&self, position: i64, limit: u64) -> Result<Option<Vec<AppliedChange>>, StoreError> {
@@ -73,7 +82,14 @@ impl Run for LiveRun {
         let scope = Arc::new(Scope::new(self.tenant().clone(), services.clock.now(), max_age));
         let cursor = input.cursor.clone();
         let live = Live::Render(Arc::new(input));
-        let response = self.executor.run_live(&self.caller, self.operation.request(), live, &scope).await;
+        // In a task: a subscriber that is not asked for its next answer any more must not stop in the middle of what others wait for.
+        let (executor, caller, run_in) = (Arc::clone(&self.executor), self.caller.clone(), Arc::clone(&scope));
+        let request = self.operation.request();
+        let run = services.tasks.spawn(async move { executor.run_live(&caller, request, live, &run_in).await });
+        let response = run.await.unwrap_or_else(|error| {
+            tracing::error!(%error, "a live execution broke off");
+            Response::from_errors(vec![server_error(PortError::internal())])
+        });
         let digest = digest(&response, &self.incidental);
         let response = response.extension("cursor", cursor.as_str().into());
         Rendered { payload: serialized(&response), digest, tags: scope.tags().into_iter().collect(), noted }
@@ -84,15 +100,15 @@ impl Run for LiveRun {
     }
 
     async fn widgets(&self, dashboard: &DashboardId) -> Option<Vec<WidgetId>> {
-        let database = &self.executor.services.database;
-        database.dashboard(self.tenant(), dashboard.as_str()).await.ok()??;
-        let widgets = database.widgets(self.tenant(), dashboard.as_str()).await.ok()?;
-        Some(widgets.into_iter().map(|widget| widget.id.into()).collect())
+        let boards = self.boards();
+        boards.dashboard(dashboard).await.ok()??;
+        let widgets = boards.widgets(dashboard).await.ok()?;
+        Some(widgets.into_iter().map(|widget| widget.id.clone()).collect())
     }
 
     async fn is_deleted(&self, id: &WatchedId) -> bool {
         let services = &self.executor.services;
-        let (tenant, database) = (self.tenant(), &services.database);
+        let tenant = self.tenant();
         match id {
             WatchedId::Node(node) => {
                 let Some(known) = mullion_schema::providers::node_type(&node.type_name) else { return false };
@@ -100,15 +116,16 @@ impl Run for LiveRun {
                 services.engine.is_deleted(tenant, &key).await.unwrap_or(false)
             }
             WatchedId::Own { type_name, id } => {
-                let gone = match type_name.as_str() {
-                    // Asked before each answer about it: mostly it is in memory, from the last one.
-                    "Widget" if services.rows.has_widget(tenant, id) => Ok(false),
-                    "Widget" => database.widget(tenant, id).await.map(|row| row.is_none()),
-                    "Dashboard" => database.dashboard(tenant, id).await.map(|row| row.is_none()),
-                    "Integration" => database.integration(tenant, &id.as_str().into()).await.map(|row| row.is_none()),
-                    _ => Ok(false),
-                };
-                gone.unwrap_or(false)
+                let boards = self.boards();
+                match type_name.as_str() {
+                    "Widget" => boards.widget(&id.as_str().into()).await.is_ok_and(|widget| widget.is_none()),
+                    "Dashboard" => boards.dashboard(&id.as_str().into()).await.is_ok_and(|board| board.is_none()),
+                    "Integration" => {
+                        let row = services.database.integration(tenant, &id.as_str().into()).await;
+                        row.is_ok_and(|row| row.is_none())
+                    }
+                    _ => false,
+                }
             }
         }
     }

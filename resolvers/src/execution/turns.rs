@@ -6,26 +6,42 @@ use mullion_schema::id::TenantId;
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+/// For each that runs, so many wait at most: more could not be served before they give up.
+const QUEUE: usize = 64;
+
 /// Whose turn it is.
 pub(super) struct Turns {
     most: usize,
     patience: Duration,
-    tenants: Mutex<HashMap<TenantId, Arc<Semaphore>>>,
+    tenants: Mutex<HashMap<TenantId, Queue>>,
+}
+
+#[derive(Clone)]
+struct Queue {
+    turns: Arc<Semaphore>,
+    places: Arc<Semaphore>,
 }
 
 impl Turns {
-    /// At most `most` at a time; who waits longer than `patience` is not executed any more: nobody waits for it either.
+    /// At most `most` at a time; who would have to wait longer than `patience` is not executed.
     pub(super) fn new(most: usize, patience: Duration) -> Self {
-        Self { most: most.min(Semaphore::MAX_PERMITS), patience, tenants: Mutex::default() }
+        Self { most: most.min(Semaphore::MAX_PERMITS / QUEUE), patience, tenants: Mutex::default() }
     }
 
-    /// Waits for a turn, which is held until it is dropped. `None`: it took too long.
+    /// Waits for a turn, which is held until it is dropped. `None`: it took too long, or too many wait already.
     pub(super) async fn take(&self, tenant: &TenantId) -> Option<OwnedSemaphorePermit> {
-        let turns = {
+        let queue = {
             let mut tenants = self.tenants.lock();
-            Arc::clone(tenants.entry(tenant.clone()).or_insert_with(|| Arc::new(Semaphore::new(self.most))))
+            tenants.entry(tenant.clone()).or_insert_with(|| Queue::new(self.most)).clone()
         };
-        tokio::time::timeout(self.patience, turns.acquire_owned()).await.ok()?.ok()
+        let _place = queue.places.try_acquire().ok()?;
+        tokio::time::timeout(self.patience, queue.turns.acquire_owned()).await.ok()?.ok()
+    }
+}
+
+impl Queue {
+    fn new(most: usize) -> Self {
+        Self { turns: Arc::new(Semaphore::new(most)), places: Arc::new(Semaphore::new(most * QUEUE)) }
     }
 }
 
@@ -35,7 +51,7 @@ mod tests {
 
     use futures::{FutureExt as _, poll};
 
-    use super::Turns;
+    use super::{QUEUE, Turns};
 
     #[tokio::test]
     async fn a_tenant_has_so_many_turns_at_a_time_and_others_have_theirs() {
@@ -51,6 +67,22 @@ mod tests {
         let third = third.await.unwrap();
         drop(third);
         assert!(fourth.await.is_some());
+    }
+
+    #[tokio::test]
+    async fn where_too_many_wait_already_nobody_waits_behind_them() {
+        let turns = Turns::new(1, Duration::from_hours(1));
+        let (tenant, other) = ("a".into(), "b".into());
+        let first = turns.take(&tenant).await.unwrap();
+        let mut waiting: Vec<_> = (0..QUEUE).map(|_| turns.take(&tenant).boxed()).collect();
+        for turn in &mut waiting {
+            assert!(poll!(turn).is_pending());
+        }
+        assert!(turns.take(&tenant).await.is_none());
+        assert!(turns.take(&other).await.is_some());
+        drop(first);
+        assert!(waiting.remove(0).await.is_some());
+        assert!(poll!(turns.take(&tenant).boxed()).is_pending(), "there is a place again");
     }
 
     #[tokio::test]

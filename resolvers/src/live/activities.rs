@@ -26,6 +26,8 @@ use crate::store::{activity::Activity, stream::AppliedChange};
 const KEPT: usize = 256;
 /// Changes read in one go.
 const CHUNK: u64 = 500;
+/// How far back of the stream's end the ring begins at most.
+const LATELY: i64 = 500;
 /// After so many changes without an activity for anybody (or after the hub's time), subscribers look again, so that their position
 /// does not age out.
 const QUIET: u64 = 256;
@@ -112,21 +114,36 @@ impl ActivityFeed {
     /// The next activity after a position.
     async fn next(&self, after: i64) -> Next {
         let mut ring = self.ring.lock().await;
-        let ring =
-            ring.get_or_insert_with(|| Ring { start: after, head: after, read_at: None, frames: VecDeque::new() });
-        if after < ring.start {
-            return Next::Behind;
+        if ring.is_none() {
+            // Whoever comes first may be far back: the others do not wait for what it has to be told.
+            let start = after.max(self.run.head().await - LATELY);
+            *ring = Some(Ring { start, head: start, read_at: None, frames: VecDeque::new() });
         }
-        if let Some(next) = ring.after(after) {
-            return next;
+        let Some(ring) = ring.as_mut() else { return Next::Nothing(after) };
+        loop {
+            if after < ring.start {
+                return Next::Behind;
+            }
+            if let Some(next) = ring.after(after) {
+                return next;
+            }
+            let heard = self.heard.load(Ordering::Acquire);
+            if ring.read_at == Some(heard) {
+                return Next::Nothing(ring.head.max(after));
+            }
+            let Some(changes) = self.run.changes_since(ring.head, CHUNK).await else { return Next::Expired };
+            let is_full = (changes.len() as u64) >= CHUNK;
+            // One that was not full was the last; but a stream that cannot be read looks the same as one without anything new.
+            ring.read_at = (!changes.is_empty() && !is_full).then_some(heard);
+            self.take_in(ring, changes).await;
+            if !is_full && after >= ring.start {
+                return ring.after(after).unwrap_or(Next::Nothing(ring.head.max(after)));
+            }
         }
-        let heard = self.heard.load(Ordering::Acquire);
-        if ring.read_at == Some(heard) {
-            return Next::Nothing(ring.head.max(after));
-        }
-        let Some(changes) = self.run.changes_since(ring.head, CHUNK).await else { return Next::Expired };
-        // One that was not full was the last; but a stream that cannot be read looks the same as one without anything new.
-        ring.read_at = (!changes.is_empty() && (changes.len() as u64) < CHUNK).then_some(heard);
+    }
+
+    /// Takes what the stream brought into the ring.
+    async fn take_in(&self, ring: &mut Ring, changes: Vec<AppliedChange>) {
         for change in changes {
             ring.head = change.position;
             if let Some(activity) = self.admitted(&change) {
@@ -139,7 +156,6 @@ impl ActivityFeed {
                 }
             }
         }
-        if after < ring.start { Next::Behind } else { ring.after(after).unwrap_or(Next::Nothing(ring.head.max(after))) }
     }
 
     /// The rendered form of an activity that somebody far back wants; once for all who want it at the same time.

@@ -152,6 +152,12 @@ impl Database {
         Ok(format!("{}/{}", self.0.process, self.new_id()?))
     }
 
+    /// How many statements have read.
+    #[cfg(test)]
+    pub(crate) fn statements_read(&self) -> u64 {
+        self.0.reader.statements.load(std::sync::atomic::Ordering::Relaxed)
+    }
+
     /// A new id: a ULID, greater than all that this process made before.
     pub fn new_id(&self) -> Result<String, StoreError> {
         let millis = u64::try_from(self.0.clock.now().timestamp_millis()).unwrap_or(0);

@@ -14,13 +14,21 @@ use tokio::sync::Semaphore;
 pub(super) struct Reader {
     pool: DatabaseConnection,
     turns: Arc<Semaphore>,
+    /// How many statements were run.
+    #[cfg(test)]
+    pub(super) statements: std::sync::atomic::AtomicU64,
 }
 
 impl Reader {
     /// A reader over a pool of so many connections.
     pub(super) fn new(pool: DatabaseConnection, connections: u32) -> Self {
         let turns = usize::try_from(connections.max(1)).unwrap_or(1);
-        Self { pool, turns: Arc::new(Semaphore::new(turns)) }
+        Self {
+            pool,
+            turns: Arc::new(Semaphore::new(turns)),
+            #[cfg(test)]
+            statements: std::sync::atomic::AtomicU64::default(),
+        }
     }
 
     /// Closes the pool.
@@ -33,6 +41,8 @@ impl Reader {
         T: Send + 'static,
         F: Future<Output = Result<T, DbErr>> + Send + 'static,
     {
+        #[cfg(test)]
+        self.statements.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let turn = Arc::clone(&self.turns).acquire_owned().await.map_err(|_| broken("the pool is closed"))?;
         let statement = statement(self.pool.clone());
         let run = tokio::spawn(async move {

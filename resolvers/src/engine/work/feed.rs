@@ -1,6 +1,6 @@
 //! Feeds: the lists of several containers as one.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use chrono::{DateTime, NaiveTime};
 use futures::future::join_all;
@@ -15,7 +15,7 @@ use mullion_schema::{
 
 use super::{By, DEEP, Facts, Gathered, filter::WorkFilter, problem};
 use crate::{
-    engine::{integrations::Integration, session::Session, whole::Whole},
+    engine::{integrations::Integration, readers::Reading, session::Session, whole::Whole},
     provider::ContainerLists,
 };
 
@@ -49,6 +49,9 @@ struct Container {
     native_id: Arc<str>,
 }
 
+/// Reads that have begun, by integration: their lists are read next.
+type Begun = HashMap<IntegrationId, Reading>;
+
 /// Whether an item passes.
 type Admits<'a> = dyn Fn(&Integration, &NodeView, &Facts) -> bool + Sync + 'a;
 
@@ -65,7 +68,7 @@ impl Feed<'_> {
     /// Issues, tasks and, where they are wanted, pull requests.
     pub(super) async fn work_items(&self, filter: &WorkFilter<'_>) -> Result<Gathered, PortError> {
         let wanted = &filter.source;
-        let (containers, mut gathered) = self
+        let (containers, mut gathered, begun) = self
             .containers(wanted.containers.as_deref(), wanted.providers.as_deref(), |lists| {
                 lists.work_items.is_some() || lists.pull_requests.is_some()
             })
@@ -77,7 +80,7 @@ impl Feed<'_> {
         }
         let admits =
             |integration: &Integration, view: &NodeView, facts: &Facts| filter.admits(integration, view, facts);
-        self.gather(&mut gathered, sources, &admits).await;
+        self.gather(&mut gathered, (sources, begun), &admits).await;
         Ok(gathered)
     }
 
@@ -116,7 +119,7 @@ impl Feed<'_> {
 
     /// Pull requests, in the order of their lists.
     pub(super) async fn pull_requests(&self, source: &PullRequestsSource) -> Result<Gathered, PortError> {
-        let (containers, mut gathered) =
+        let (containers, mut gathered, begun) =
             self.containers(Some(&source.containers), None, |lists| lists.pull_requests.is_some()).await?;
         let states = source.states.as_ref().map(|states| {
             let mut names: Vec<String> = states.iter().map(PullRequestState::to_string).collect();
@@ -137,31 +140,31 @@ impl Feed<'_> {
                 })
             })
         };
-        self.gather(&mut gathered, sources.collect(), &admits).await;
+        self.gather(&mut gathered, (sources.collect(), begun), &admits).await;
         Ok(gathered)
     }
 
     /// Builds, in the order of their lists.
     pub(super) async fn builds(&self, source: &BuildsSource) -> Result<Gathered, PortError> {
-        let (containers, mut gathered) =
+        let (containers, mut gathered, begun) =
             self.containers(Some(&source.containers), None, |lists| lists.builds.is_some()).await?;
         let sources = containers.iter().filter_map(|container| {
             let (name, argument) = container.lists.builds?;
             let filter = source.branch.clone().map(|branch| (argument, vec![branch])).into_iter().collect();
             Some(Source { container, name, filter, in_order: true })
         });
-        self.gather(&mut gathered, sources.collect(), &|_, _, _| true).await;
+        self.gather(&mut gathered, (sources.collect(), begun), &|_, _, _| true).await;
         Ok(gathered)
     }
 
     /// Messages, in the order of their lists.
     pub(super) async fn messages(&self, containers: &[NodeReference]) -> Result<Gathered, PortError> {
-        let (containers, mut gathered) =
+        let (containers, mut gathered, begun) =
             self.containers(Some(containers), None, |lists| lists.messages.is_some()).await?;
         let sources = containers.iter().filter_map(|container| {
             Some(Source { container, name: container.lists.messages?, filter: Filter::new(), in_order: true })
         });
-        self.gather(&mut gathered, sources.collect(), &|_, _, _| true).await;
+        self.gather(&mut gathered, (sources.collect(), begun), &|_, _, _| true).await;
         Ok(gathered)
     }
 
@@ -174,7 +177,7 @@ impl Feed<'_> {
         if let Some(named) = named {
             return Ok(named);
         }
-        let (containers, _) = self.containers(None, None, fits).await?;
+        let (containers, ..) = self.containers(None, None, fits).await?;
         Ok(containers
             .into_iter()
             .map(|container| NodeReference {
@@ -185,14 +188,21 @@ impl Feed<'_> {
             .collect())
     }
 
-    async fn gather(&self, gathered: &mut Gathered, sources: Vec<Source<'_>>, admits: &Admits<'_>) {
-        for part in join_all(sources.iter().map(|source| self.read(source, admits))).await {
+    async fn gather(&self, gathered: &mut Gathered, (sources, begun): (Vec<Source<'_>>, Begun), admits: &Admits<'_>) {
+        let reads = sources.iter().map(|source| {
+            let id = &source.container.integration.id;
+            let reading = begun.get(id).cloned();
+            self.read(source, reading, admits)
+        });
+        let reads: Vec<_> = reads.collect();
+        drop(begun);
+        for part in join_all(reads).await {
             gathered.join(part);
         }
     }
 
     /// Reads one list as far as the page needs it.
-    async fn read(&self, source: &Source<'_>, admits: &Admits<'_>) -> Gathered {
+    async fn read(&self, source: &Source<'_>, begun: Option<Reading>, admits: &Admits<'_>) -> Gathered {
         let integration = &source.container.integration;
         let list = List {
             integration: integration.id.clone(),
@@ -207,7 +217,7 @@ impl Feed<'_> {
         let mut query = ListQuery { list, first, after: None, fields: self.fields.clone() };
         let scope = self.session.scope();
         // Batches of this integration wait while the store is looked into.
-        let mut reading = engine.fetcher.reading(&integration.id);
+        let mut reading = begun.unwrap_or_else(|| engine.reading(scope, &integration.id));
         if let Some(whole) = engine.whole_list(scope, &query).await
             && let Some(part) = self.walk(&whole, (source.in_order, first), admits).await
         {
@@ -224,7 +234,7 @@ impl Feed<'_> {
                     return part;
                 }
             };
-            reading = engine.fetcher.reading(&integration.id);
+            reading = engine.reading(scope, &integration.id);
             part.refreshed_at = listed.refreshed_at;
             let (count, total) = (listed.items.len(), listed.total);
             looked_at += count;
@@ -309,7 +319,7 @@ impl Feed<'_> {
         named: Option<&[NodeReference]>,
         providers: Option<&[String]>,
         fits: impl Fn(&ContainerLists) -> bool + Send + Sync,
-    ) -> Result<(Vec<Container>, Gathered), PortError> {
+    ) -> Result<(Vec<Container>, Gathered, Begun), PortError> {
         let mut gathered = Gathered { total: Some(0), ..Gathered::default() };
         let mut containers = Vec::new();
         let wanted = |integration: &Integration| {
@@ -322,10 +332,12 @@ impl Feed<'_> {
             for integration in all.into_iter().filter(|integration| wanted(integration)) {
                 self.all_containers(integration, &fits, &mut containers, &mut gathered).await;
             }
-            return Ok((containers, gathered));
+            return Ok((containers, gathered, Begun::new()));
         };
         // Batches of these integrations wait for us from here on: lists are going to be read.
-        let readings: Vec<_> = named.iter().map(|reference| engine.fetcher.reading(&reference.integration)).collect();
+        let scope = self.session.scope();
+        let reading = |id: &IntegrationId| (id.clone(), engine.reading(scope, id));
+        let begun = named.iter().map(|reference| reading(&reference.integration)).collect();
         for reference in named {
             let integration = engine.directory.get(&self.session.scope().tenant, &reference.integration).await?;
             let Some(integration) = integration else {
@@ -341,8 +353,7 @@ impl Feed<'_> {
                 None => gathered.unsupported = true,
             }
         }
-        drop(readings);
-        Ok((containers, gathered))
+        Ok((containers, gathered, begun))
     }
 
     async fn all_containers(

@@ -1,6 +1,7 @@
 //! Live operations over a stand-in for the executor: what is sent, how often it is executed, and the race between an execution
 //! and the registration of its tags.
 
+mod followers;
 mod marks;
 
 use std::{
@@ -13,7 +14,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use futures::{FutureExt as _, StreamExt as _};
+use futures::StreamExt as _;
 use mullion_schema::{
     id::{DashboardId, EventCursor, TenantId, WidgetId},
     ports::{ActivitySource, ActivityView, LiveInput, LivePlan, WatchedId},
@@ -417,72 +418,4 @@ proptest! {
             tokio::time::timeout(Duration::from_secs(20), caught_up).await.expect("a change was missed");
         });
     }
-}
-
-#[tokio::test]
-async fn followers_get_every_activity_once_and_in_order_wherever_they_start() {
-    let (world, hub) = (World::new(), hub());
-    for number in 0..1_200 {
-        world.happen(&hub, if number % 3 == 0 { "wanted" } else { "other" });
-    }
-    let mut newest = world.follow(&hub, Some(1_190));
-    assert_eq!(next(&mut newest).await.1, "1192");
-    for after in [0, 1, 599, 1_190] {
-        let mut frames = world.follow(&hub, Some(after));
-        for expected in (1..=1_200).filter(|position| *position > after && position % 3 == 1) {
-            assert_eq!(next(&mut frames).await.1, expected.to_string());
-        }
-    }
-}
-
-#[tokio::test]
-async fn a_follower_far_back_delays_nobody_and_shares_what_is_rendered() {
-    let (world, hub) = (World::new(), hub());
-    for _ in 0..20 {
-        world.happen(&hub, "wanted");
-    }
-    let mut quick = world.follow(&hub, Some(20));
-    world.happen(&hub, "wanted");
-    assert_eq!(next(&mut quick).await.1, "21");
-    let held = world.beginning.lock().await;
-    let mut behind: Vec<Frames> = (0..50).map(|_| world.follow(&hub, Some(0))).collect();
-    for frames in &mut behind {
-        assert!(next(frames).now_or_never().is_none(), "the beginning cannot be read yet");
-    }
-    world.happen(&hub, "wanted");
-    assert_eq!(next(&mut quick).await.1, "22");
-    drop(held);
-    let before = world.asides.load(Ordering::SeqCst);
-    for frames in &mut behind {
-        for expected in 1..=22 {
-            assert_eq!(next(frames).await.1, expected.to_string());
-        }
-    }
-    assert!(world.asides.load(Ordering::SeqCst) - before <= 22, "each was rendered for each follower");
-}
-
-#[tokio::test]
-async fn what_passes_no_filter_wakes_nobody_for_long() {
-    let (world, hub) = (World::new(), hub());
-    let mut frames = world.follow(&hub, None);
-    assert!(next(&mut frames).now_or_never().is_none());
-    let reads = || world.reads.load(Ordering::SeqCst);
-    let before = reads();
-    for _ in 0..100 {
-        world.happen(&hub, "other");
-        assert!(next(&mut frames).now_or_never().is_none());
-    }
-    assert_eq!(reads(), before);
-    world.happen(&hub, "wanted");
-    assert_eq!(next(&mut frames).await.1, "101");
-    // But its position moves along, so that it does not age out.
-    let before = reads();
-    for _ in 0..600 {
-        world.happen(&hub, "other");
-        assert!(next(&mut frames).now_or_never().is_none());
-    }
-    assert!((2..10).contains(&(reads() - before)), "{}", reads() - before);
-    assert_eq!(hub.operations(), 1);
-    drop(frames);
-    assert_eq!(hub.operations(), 0);
 }

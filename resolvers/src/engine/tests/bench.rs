@@ -1,0 +1,161 @@
+//! What the cases start from: the services of one process over an empty database, with one account of GitHub.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use chrono::{DateTime, Utc};
+use mullion_schema::{
+    id::{IntegrationId, TenantId},
+    ports::Filter,
+};
+use serde_json::{Value, json};
+use tokio_util::task::TaskTracker;
+
+use crate::{
+    answers::{Connector, Cursors, Providers, Rows, Services},
+    bus::Alone,
+    cache::{epochs::Epochs, nodes::NodeCache},
+    change::{Change, ListRef, NodeRef, NodeWrite, Version},
+    engine::{
+        Announcer, Applier, Claims, Directory, Engine, Shelf,
+        integrations::{Integration, PulseRules},
+    },
+    live::LiveHub,
+    provider::{FetchedPage, PageWant},
+    store::{
+        apply::{Batch, Source},
+        tests::bench::{Bench, body, draft},
+    },
+    upstream::{AddressGuard, Jitter, Limits, NoObserver, Upstream},
+    vault::Vault,
+    webhook::Wake,
+};
+
+/// Services, and the account.
+pub(crate) struct World {
+    pub(crate) store: Bench,
+    pub(crate) services: Arc<Services>,
+    pub(crate) tenant: TenantId,
+    pub(crate) account: IntegrationId,
+}
+
+impl World {
+    pub(crate) async fn new() -> Self {
+        let store = Bench::sqlite().await;
+        let (tenant, account) = (store.tenant.clone(), IntegrationId::from("hub"));
+        store.db.create_integration(&tenant, &account, "github", draft("GitHub")).await.unwrap();
+        let services = services(&store);
+        Self { store, services, tenant, account }
+    }
+
+    pub(crate) async fn integration(&self) -> Arc<Integration> {
+        self.services.engine.directory().get(&self.tenant, &self.account).await.unwrap().unwrap()
+    }
+
+    /// How many statements have read from the store.
+    pub(crate) fn reads(&self) -> u64 {
+        self.store.db.statements_read()
+    }
+
+    /// What a fetch brings.
+    pub(crate) async fn fetched(&self, writes: Vec<NodeWrite>, pages: Vec<FetchedPage>) {
+        let mut batch = Batch::of_fetch(self.store.tick());
+        batch.changes = vec![Change { writes, ..Change::default() }];
+        batch.pages = pages;
+        self.services.applier.apply(self.integration().await.as_ref(), batch).await.unwrap();
+    }
+
+    /// What a webhook tells.
+    pub(crate) async fn told(&self, change: Change) {
+        let batch = self.delivery(change);
+        self.services.applier.apply(self.integration().await.as_ref(), batch).await.unwrap();
+    }
+
+    /// The same, told to another process over the same database.
+    pub(crate) async fn told_elsewhere(&self, change: Change) {
+        let (batch, provider) = (self.delivery(change), &self.integration().await.provider);
+        let applied = self.store.db.apply(&self.tenant, &self.account, provider, batch).await.unwrap();
+        self.services.applier.announce(&self.tenant, &applied.changes).await;
+    }
+
+    fn delivery(&self, change: Change) -> Batch {
+        let mut batch = Batch::of_fetch(self.store.tick());
+        batch.source = Source::Webhook;
+        batch.changes = vec![change];
+        batch
+    }
+}
+
+fn services(store: &Bench) -> Arc<Services> {
+    let (database, clock, tasks) = (store.db.clone(), Arc::new(store.clock.clone()), TaskTracker::new());
+    let vault = Vault::new([STANDARD.encode([7; 32]).as_str()]).unwrap();
+    let providers: Arc<Providers> = Arc::new(crate::providers::all());
+    let guard = AddressGuard::default();
+    let upstream =
+        Upstream::new(guard, Limits::default(), Arc::clone(&clock) as _, Arc::new(NoObserver), Jitter::fixed(0.0));
+    let epochs = Arc::new(Epochs::default());
+    let shelf = Arc::new(Shelf::new(database.clone(), NodeCache::new(64 << 20), Arc::clone(&epochs)));
+    let hub = LiveHub::new(tasks.clone(), Duration::from_hours(1));
+    let rules = (Arc::clone(&clock) as _, PulseRules::default());
+    let connector =
+        Arc::new(Connector::new(database.clone(), vault.clone(), Arc::clone(&providers), upstream.clone(), rules));
+    let directory = Arc::new(Directory::new(Arc::clone(&connector) as _, Arc::clone(&shelf), Arc::clone(&epochs)));
+    let announcer = Announcer::new(database.clone(), Arc::clone(&epochs), Arc::clone(&hub), Arc::new(Alone));
+    let applier = Arc::new(Applier::new(Arc::clone(&shelf), Arc::new(announcer)));
+    let rows = Rows::new(&epochs);
+    let applying = (Arc::clone(&applier), Claims::alone());
+    let engine = Arc::new(Engine::new(shelf, directory, applying, epochs, (Arc::clone(&clock) as _, tasks.clone())));
+    Arc::new(Services {
+        database,
+        cursors: Cursors::new(&vault),
+        vault,
+        engine,
+        rows,
+        applier,
+        hub,
+        providers,
+        connector,
+        upstream,
+        clock,
+        webhook_base: None,
+        wake: Wake::new(Arc::new(Alone)),
+        sockets: Arc::default(),
+        tasks,
+    })
+}
+
+/// A repository.
+pub(crate) fn repository(id: &str) -> NodeRef {
+    NodeRef::new("GithubRepository", id)
+}
+
+/// The list of a repository's issues.
+pub(crate) fn issues_of(repository_id: &str) -> ListRef {
+    ListRef { parent: Some(repository(repository_id)), name: "issues" }
+}
+
+/// An issue of a repository, with everything that is known of issues; `fields` over what all have.
+pub(crate) fn issue(repository: &str, id: &str, updated_at: DateTime<Utc>, fields: Value) -> NodeWrite {
+    let kind = mullion_schema::providers::node_type("GithubIssue").unwrap();
+    let mut known: BTreeMap<String, Value> = kind.keys().into_iter().map(|key| (key.to_owned(), Value::Null)).collect();
+    let usual = json!({
+        "number": 1, "title": format!("Issue {id}"), "issueState": "OPEN", "labels": [], "assignees": [],
+        "assigneeLogins": [], "repositoryName": "acme/web", "repository": format!("GithubRepository:{repository}"),
+        "url": "https://github.com/acme/web/issues/1", "bodyText": "", "commentCount": 0,
+        "updatedAt": updated_at.to_rfc3339(), "createdAt": updated_at.to_rfc3339(),
+    });
+    known.extend(body(usual));
+    known.extend(body(fields));
+    let version = Version { at: updated_at.timestamp_micros(), rank: 0 };
+    NodeWrite::core(NodeRef::new("GithubIssue", id), version, known.into_iter().collect())
+}
+
+/// The first page of a list, which is all of it.
+pub(crate) fn all_of(list: ListRef, filter: Filter, items: Vec<NodeRef>) -> FetchedPage {
+    FetchedPage {
+        want: PageWant { list, filter, cursor: None },
+        total: i64::try_from(items.len()).ok(),
+        items,
+        next: None,
+    }
+}
