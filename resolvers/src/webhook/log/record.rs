@@ -14,14 +14,21 @@ const ID: usize = 26;
 /// No record is longer: a body may have 25 MB.
 const LONGEST: usize = 64_000_000;
 
-/// What the next bytes of a segment are.
+/// A delivery that was read.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Next {
-    /// A delivery with its id, and how many bytes it took.
-    Delivery(String, DeliveryRow, usize),
+pub(super) struct Record {
+    pub(super) id: String,
+    pub(super) row: DeliveryRow,
+    /// The bytes that it took.
+    pub(super) size: usize,
+}
+
+/// Why the next bytes of a segment are no delivery.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Unread {
     /// Only the beginning of one; it is whole with so many bytes.
     Part(usize),
-    /// None: what was not written to the end, or was damaged.
+    /// It was not written to the end, or was damaged.
     Broken,
 }
 
@@ -45,19 +52,19 @@ pub(super) fn write(buffer: &mut Vec<u8>, id: &str, row: &DeliveryRow) -> Result
 }
 
 /// Reads the next delivery.
-pub(super) fn read(bytes: &[u8]) -> Next {
-    let Some((length, rest)) = bytes.split_first_chunk::<4>() else { return Next::Part(PREFIX) };
+pub(super) fn read(bytes: &[u8]) -> Result<Record, Unread> {
+    let Some((length, rest)) = bytes.split_first_chunk::<4>() else { return Err(Unread::Part(PREFIX)) };
     let length = usize::try_from(u32::from_le_bytes(*length)).unwrap_or(usize::MAX);
     if !(ID + 4..=LONGEST).contains(&length) {
-        return Next::Broken;
+        return Err(Unread::Broken);
     }
     let whole = rest.split_first_chunk::<8>().and_then(|(sum, rest)| Some((sum, rest.get(..length)?)));
-    let Some((sum, content)) = whole else { return Next::Part(PREFIX + length) };
+    let Some((sum, content)) = whole else { return Err(Unread::Part(PREFIX + length)) };
     if *sum != checksum(content) {
-        return Next::Broken;
+        return Err(Unread::Broken);
     }
-    let parsed = parse(content);
-    parsed.map_or(Next::Broken, |(id, row)| Next::Delivery(id, row, PREFIX + length))
+    let (id, row) = parse(content).ok_or(Unread::Broken)?;
+    Ok(Record { id, row, size: PREFIX + length })
 }
 
 fn parse(content: &[u8]) -> Option<(String, DeliveryRow)> {

@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 
 use super::{
     Log,
-    record::{self, Next},
+    record::{self, Record, Unread},
 };
 use crate::{
     store::{
@@ -238,17 +238,18 @@ async fn a_record_reads_back_and_a_damaged_one_does_not() {
     let mut bytes = Vec::new();
     record::write(&mut bytes, &id, &row).unwrap();
     let size = bytes.len();
-    assert_eq!(record::read(&bytes), Next::Delivery(id.clone(), row.clone(), size));
+    let whole = Record { id: id.clone(), row: row.clone(), size };
+    assert_eq!(record::read(&bytes), Ok(whole));
     let mut two = bytes.clone();
     record::write(&mut two, &id, &row).unwrap();
-    assert_eq!(record::read(&two), Next::Delivery(id, row, size), "the first of two");
+    assert_eq!(record::read(&two), Ok(Record { id, row, size }), "the first of two");
     for length in 0..size {
-        assert!(matches!(record::read(&bytes[..length]), Next::Part(whole) if whole > length), "{length}");
+        assert!(matches!(record::read(&bytes[..length]), Err(Unread::Part(whole)) if whole > length), "{length}");
     }
     let mut refused = BTreeSet::new();
     for place in 0..size {
         bytes[place] ^= 0x20;
-        if !matches!(record::read(&bytes), Next::Delivery(..)) {
+        if record::read(&bytes).is_err() {
             refused.insert(place);
         }
         bytes[place] ^= 0x20;

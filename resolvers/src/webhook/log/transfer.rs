@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use super::{
     Backlog, Log, Position,
-    record::{self, Next},
+    record::{self, Record, Unread},
     segments::Folder,
 };
 use crate::{
@@ -126,7 +126,7 @@ fn read(folder: &Folder, at: &Position, end: &Position) -> io::Result<Group> {
     file.seek(SeekFrom::Start(at.offset))?;
     let mut bytes = Vec::new();
     file.by_ref().take(left.min(CHUNK)).read_to_end(&mut bytes)?;
-    if let Next::Part(whole) = record::read(&bytes) {
+    if let Err(Unread::Part(whole)) = record::read(&bytes) {
         let more = u64::try_from(whole.saturating_sub(bytes.len())).unwrap_or(0);
         file.take(more.min(left.saturating_sub(CHUNK))).read_to_end(&mut bytes)?;
     }
@@ -154,7 +154,7 @@ fn records(bytes: &[u8]) -> (Vec<(String, DeliveryRow)>, usize) {
     let mut rows = Vec::new();
     let mut used = 0;
     while rows.len() < GROUP
-        && let Next::Delivery(id, row, size) = record::read(bytes.get(used..).unwrap_or_default())
+        && let Ok(Record { id, row, size }) = record::read(bytes.get(used..).unwrap_or_default())
     {
         rows.push((id, row));
         used += size;
