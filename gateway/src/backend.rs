@@ -51,6 +51,10 @@ const MEASURING: Duration = Duration::from_secs(15);
 /// How often the streams' heads are looked at although hints about them get through: one may be lost.
 const LOOK_CONNECTED: Duration = Duration::from_secs(5);
 
+/// How often, and how long at most, it is looked whether the database has what the last process left in the inbox's log.
+const TAKEN: Duration = Duration::from_millis(20);
+const TAKEN_WITHIN: Duration = Duration::from_secs(10);
+
 /// What answers behind the transports.
 pub struct Backend {
     /// Executes operations.
@@ -307,7 +311,17 @@ impl Backend {
             self.behind.tasks().spawn(follower.run(stop.clone()));
         }
         if let Some(reconciler) = self.reconciler.take() {
-            self.behind.tasks().spawn(reconciler.run(stop.clone()));
+            let (inbox, stop) = (Arc::clone(&self.inbox), stop.clone());
+            self.behind.tasks().spawn(async move {
+                // What lies in the log is not missing.
+                let taken = async {
+                    while inbox.log_bytes() > 0 {
+                        tokio::time::sleep(TAKEN).await;
+                    }
+                };
+                let _ = tokio::time::timeout(TAKEN_WITHIN, taken).await;
+                reconciler.run(stop).await;
+            });
         }
         let (services, metrics) = (Arc::clone(self.executor.services()), Arc::clone(&self.metrics));
         let inbox = Arc::clone(&self.inbox);

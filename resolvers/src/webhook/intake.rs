@@ -210,7 +210,7 @@ impl Intake {
 
     async fn hand_in(&self, row: DeliveryRow) -> Result<Inserted, IntakeError> {
         let share =
-            Share::take(&self.held, row.integration(), row.bytes(), self.room.bytes).ok_or(IntakeError::Overloaded)?;
+            Share::take(&self.held, row.integration(), row.held(), self.room.bytes).ok_or(IntakeError::Overloaded)?;
         let (answer, told) = oneshot::channel();
         let queue = self.queue.lock().clone().ok_or(IntakeError::Closed)?;
         queue.try_send(Waiting { row, share, answer }).map_err(|error| match error {

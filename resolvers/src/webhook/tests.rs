@@ -77,7 +77,7 @@ async fn whoever_hangs_up_does_not_keep_a_delivery_from_being_stored(bench: Benc
 async fn what_does_not_fit_is_refused_at_once_and_there_is_room_again_afterwards(bench: Bench) {
     // Nothing that could be packed.
     let large: Vec<u8> = (0..313_u32).flat_map(|index| *blake3::hash(&index.to_le_bytes()).as_bytes()).collect();
-    for (deliveries, bytes) in [(2, 1_000_000), (100, 100_000)] {
+    for (deliveries, bytes) in [(2, 1_000_000), (100, 200_000)] {
         let (intake, writer, _) = intake(&bench, deliveries, bytes);
         let id = |index: usize| format!("{deliveries} {index}");
         let mut waiting = Vec::new();
@@ -96,7 +96,7 @@ async fn what_does_not_fit_is_refused_at_once_and_there_is_room_again_afterwards
         task.await.unwrap();
     }
     // A quarter of the room, so there is some for others.
-    let (intake, _writer, _) = super::tests::intake(&bench, 100, 100_000);
+    let (intake, _writer, _) = super::tests::intake(&bench, 100, 200_000);
     let (first, other) = (delivery(&bench, Some("first"), &large).await, delivery(&bench, Some("other"), &large).await);
     let mut waiting = vec![hand_in(&intake, first.clone())];
     until(|| intake.waiting() == 1).await;

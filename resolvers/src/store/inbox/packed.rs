@@ -23,6 +23,7 @@ pub(super) fn pack(document: &Bytes) -> Vec<u8> {
     match length {
         Some(length) if ambiguous || length + 1 < document.len() => {
             packed.truncate(length + 1);
+            packed.shrink_to_fit();
             packed
         }
         _ => document.to_vec(),

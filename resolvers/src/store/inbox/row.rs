@@ -91,9 +91,14 @@ impl DeliveryRow {
         &self.body
     }
 
-    /// The bytes that it holds in memory, more or less.
+    /// The bytes that are to be written of it, more or less.
     pub fn bytes(&self) -> usize {
         self.body.len() + self.headers.len() + 768
+    }
+
+    /// The bytes that it holds in memory, more or less, with the request that waits for it.
+    pub fn held(&self) -> usize {
+        self.bytes() + usize::try_from(self.size).unwrap_or(0)
     }
 
     /// By what it is recognised when it comes again.

@@ -1,7 +1,7 @@
 //! The end that writes: a thread of its own, because a flush blocks whoever calls it. What came while the last one ran shares the
 //! next.
 
-use std::{fs::File, io, io::Write as _, sync::Arc};
+use std::{fs::File, io, io::Write as _, sync::Arc, time::Duration};
 
 use tokio::{sync::mpsc, sync::watch, time::Instant};
 
@@ -16,6 +16,8 @@ use crate::{
 
 /// Bytes of a segment after which a new one is begun.
 const SEGMENT: u64 = 16_000_000;
+/// How long one is written to: what was pruned from the database is not to lie here for ever.
+const LONGEST: Duration = Duration::from_hours(1);
 
 /// Appends what waits, until the queue is closed and empty.
 pub(in crate::webhook) fn append(
@@ -26,7 +28,7 @@ pub(in crate::webhook) fn append(
 ) -> io::Result<()> {
     let Log { folder, file, backlog, end } = log;
     let at = end.borrow().clone();
-    let mut writer = Writer { folder, backlog, end, file, at, broken: false };
+    let mut writer = Writer { folder, backlog, end, file, at, begun: Instant::now(), broken: false };
     let run = move || {
         while let Some(first) = queue.blocking_recv() {
             let (began, group) = (Instant::now(), with_others(first, &mut queue));
@@ -65,6 +67,7 @@ struct Writer {
     end: watch::Sender<Position>,
     file: File,
     at: Position,
+    begun: Instant,
     /// After an error nobody knows what is in the file: nothing is appended to it any more.
     broken: bool,
 }
@@ -79,18 +82,20 @@ impl Writer {
             record::write(&mut buffer, &id, &waiting.row)?;
             ids.push(id);
         }
-        if self.broken || self.at.offset >= SEGMENT {
+        if self.broken || self.at.offset >= SEGMENT || self.begun.elapsed() >= LONGEST {
             self.begin(&database.new_id()?)?;
         }
-        let flushed = self.file.write_all(&buffer).and_then(|()| {
-            let bytes = u64::try_from(buffer.len()).unwrap_or(u64::MAX);
-            self.backlog.grow(bytes);
-            self.at.offset += bytes;
-            // They are on their way to the database while the disk is busy with the flush: there they do no harm, whatever becomes
-            // of it.
-            self.end.send_replace(self.at.clone());
-            self.file.sync_data()
-        });
+        if let Err(error) = self.file.write_all(&buffer) {
+            // What was begun is cut off again, so that a full disk does not fill with segments.
+            self.broken = self.file.set_len(self.at.offset).is_err();
+            return Err(error.into());
+        }
+        let bytes = u64::try_from(buffer.len()).unwrap_or(u64::MAX);
+        self.backlog.grow(bytes);
+        self.at.offset += bytes;
+        // They are on their way to the database while the disk is busy with the flush: there they do no harm, whatever becomes of it.
+        self.end.send_replace(self.at.clone());
+        let flushed = self.file.sync_data();
         self.broken = flushed.is_err();
         Ok(flushed.map(|()| ids)?)
     }
@@ -98,6 +103,7 @@ impl Writer {
     fn begin(&mut self, name: &str) -> io::Result<()> {
         let (segment, file) = self.folder.begin(name)?;
         self.file = file;
+        self.begun = Instant::now();
         self.at = Position { segment, offset: 0 };
         self.broken = false;
         Ok(())

@@ -30,6 +30,8 @@ pub(super) enum Unread {
     Part(usize),
     /// It was not written to the end, or was damaged.
     Broken,
+    /// It is whole, but written by another version of this program.
+    Foreign,
 }
 
 /// Appends a delivery.
@@ -63,8 +65,15 @@ pub(super) fn read(bytes: &[u8]) -> Result<Record, Unread> {
     if *sum != checksum(content) {
         return Err(Unread::Broken);
     }
-    let (id, row) = parse(content).ok_or(Unread::Broken)?;
+    let (id, row) = parse(content).ok_or(Unread::Foreign)?;
     Ok(Record { id, row, size: PREFIX + length })
+}
+
+/// The size of a damaged delivery, where a whole one stands behind it.
+pub(super) fn damaged(bytes: &[u8]) -> Option<usize> {
+    let length = usize::try_from(u32::from_le_bytes(*bytes.first_chunk::<4>()?)).ok()?;
+    let size = PREFIX.checked_add(length)?;
+    read(bytes.get(size..)?).is_ok().then_some(size)
 }
 
 fn parse(content: &[u8]) -> Option<(String, DeliveryRow)> {

@@ -7,6 +7,8 @@ use std::{
     sync::Arc,
 };
 
+use ulid::Ulid;
+
 /// How the files of segments end.
 const EXTENSION: &str = "log";
 
@@ -21,6 +23,9 @@ pub(super) struct Folder {
 impl Folder {
     pub(super) fn open(path: &Path) -> io::Result<Self> {
         fs::create_dir_all(path)?;
+        if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            File::open(parent)?.sync_all()?;
+        }
         #[cfg(unix)]
         fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o700))?;
         let lock = OpenOptions::new().create(true).truncate(false).write(true).open(path.join("lock"))?;
@@ -62,13 +67,16 @@ impl Folder {
     /// always the newest, also when the clock was set back.
     pub(super) fn begin(&self, name: &str) -> io::Result<(String, File)> {
         let last = self.names()?.pop().filter(|last| last.as_str() >= name);
-        let name = last.map_or_else(|| name.to_owned(), |last| format!("{last}0"));
+        let name = last.map_or_else(|| name.to_owned(), |last| following(&last));
         let mut options = OpenOptions::new();
         options.create_new(true).append(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let file = options.open(self.file(&name))?;
-        File::open(&self.path)?.sync_all()?;
+        if let Err(error) = File::open(&self.path).and_then(|folder| folder.sync_all()) {
+            fs::remove_file(self.file(&name))?;
+            return Err(error);
+        }
         Ok((name, file))
     }
 
@@ -85,7 +93,19 @@ impl Folder {
         Ok(())
     }
 
+    /// Keeps a segment for people to look at: a part of it could not be read.
+    pub(super) fn set_aside(&self, name: &str) -> io::Result<()> {
+        let file = self.file(name);
+        fs::rename(&file, file.with_extension("damaged"))
+    }
+
     fn file(&self, name: &str) -> PathBuf {
         self.path.join(name).with_extension(EXTENSION)
     }
+}
+
+/// The name after this one.
+fn following(name: &str) -> String {
+    let next = Ulid::from_string(name).ok().and_then(|last| last.increment().ok());
+    next.map_or_else(|| format!("{name}0"), |next| next.to_string())
 }

@@ -31,6 +31,7 @@ on_both_databases!(
     what_comes_again_is_not_written_again,
     what_a_dying_process_left_is_taken_over_and_its_segments_go,
     what_was_not_written_to_its_end_is_left_out_and_what_follows_is_not,
+    a_damaged_delivery_is_left_out_alone_and_its_segment_is_kept_where_more_is,
     deliveries_stay_in_the_log_while_the_database_fails,
     a_log_that_is_too_long_lets_nothing_in,
     any_sequence_of_deliveries_deaths_and_torn_ends_stores_what_was_acknowledged_once_in_order,
@@ -151,6 +152,26 @@ async fn what_was_not_written_to_its_end_is_left_out_and_what_follows_is_not(ben
     assert_eq!(inbox(&bench).await, ["d00000", "d00001", "d00003", "d00004"]);
 }
 
+async fn a_damaged_delivery_is_left_out_alone_and_its_segment_is_kept_where_more_is(bench: Bench) {
+    let folder = TempDir::new().unwrap();
+    Process::start(&bench, &folder, ROOM).acknowledge(&bench, &ids(0, 3)).await;
+    let damaged = segments(&folder).remove(0);
+    let mut bytes = fs::read(&damaged).unwrap();
+    let second = bytes.windows(6).position(|window| window == b"d00001").unwrap();
+    bytes[second] = b'x';
+    fs::write(&damaged, &bytes).unwrap();
+    Process::start(&bench, &folder, ROOM).stop().await;
+    assert_eq!(inbox(&bench).await, ["d00000", "d00002"]);
+    let folder = TempDir::new().unwrap();
+    Process::start(&bench, &folder, ROOM).acknowledge(&bench, &ids(3, 5)).await;
+    let damaged = segments(&folder).remove(0);
+    let bytes = fs::read(&damaged).unwrap();
+    fs::write(&damaged, [&[0xff; 20][..], &bytes].concat()).unwrap();
+    Process::start(&bench, &folder, ROOM).stop().await;
+    assert_eq!(inbox(&bench).await, ["d00000", "d00002"], "nobody knows where the next begins");
+    assert!(damaged.with_extension("damaged").exists());
+}
+
 async fn deliveries_stay_in_the_log_while_the_database_fails(bench: Bench) {
     let folder = TempDir::new().unwrap();
     bench.behind_its_back("ALTER TABLE delivery RENAME TO gone").await;
@@ -265,6 +286,11 @@ fn the_last_segment_is_the_newest_when_the_clock_was_set_back() {
     }
     let names: Vec<_> = segments(&folder).iter().map(|path| path.file_stem().unwrap().to_owned()).collect();
     assert_eq!(names, ["5", "50", "500", "6"]);
+    let folder = TempDir::new().unwrap();
+    for name in ["01KZZZZZZZZZZZZZZZZZZZZZZX", "01AAAAAAAAAAAAAAAAAAAAAAAA"] {
+        drop(Log::open(folder.path(), name).unwrap());
+    }
+    assert_eq!(segments(&folder)[1].file_stem().unwrap(), "01KZZZZZZZZZZZZZZZZZZZZZZY", "and names do not grow");
 }
 
 #[test]

@@ -29,6 +29,8 @@ const GROUP: usize = 256;
 const CHUNK: u64 = 1_000_000;
 /// How long to wait after the database or the disk failed.
 const RETRY: Duration = Duration::from_secs(1);
+/// Groups that are taken after the last was written.
+const LAST: usize = 8;
 
 /// Takes deliveries to the inbox: to be run in a task.
 pub struct Transfer {
@@ -37,6 +39,8 @@ pub struct Transfer {
     end: watch::Receiver<Position>,
     database: Database,
     wake: Wake,
+    /// Whether the mark was looked for before.
+    begun: bool,
 }
 
 /// What was read.
@@ -51,13 +55,16 @@ struct Group {
 impl Transfer {
     pub(in crate::webhook) fn new(log: &Log, database: Database, wake: Wake) -> Self {
         let (folder, backlog, end) = (log.folder.clone(), log.backlog.clone(), log.end.subscribe());
-        Self { folder, backlog, end, database, wake }
+        Self { folder, backlog, end, database, wake, begun: false }
     }
 
     /// Takes what lies in the log, from before this process and from now on, until nothing is written any more.
     pub async fn run(mut self) {
         let mut at = None;
-        loop {
+        let mut last = LAST;
+        while last > 0 {
+            // Nothing is written any more: what is left is for the next process.
+            last -= usize::from(self.end.has_changed().is_err());
             match self.step(&mut at).await {
                 Ok(true) => {}
                 Ok(false) => {
@@ -70,6 +77,7 @@ impl Transfer {
                         error = &error as &dyn std::error::Error,
                         "deliveries stay in the inbox's log; it is tried again"
                     );
+                    at = None;
                     tokio::time::sleep(RETRY).await;
                 }
             }
@@ -95,14 +103,14 @@ impl Transfer {
         }
         self.backlog.shrink(bytes);
         if next.segment != from.segment {
-            self.folder.delete_before(&next.segment)?;
+            self.forget_before(&next.segment);
         }
         *at = Some(next);
         Ok(true)
     }
 
     /// Where to begin: at the mark, or at the oldest segment where the mark's is gone.
-    async fn mark(&self) -> Result<Position, StoreError> {
+    async fn mark(&mut self) -> Result<Position, StoreError> {
         let mark = self.database.setting(MARK).await?;
         let marked = mark.as_deref().and_then(|mark| mark.split_once(':'));
         let names = self.folder.names()?;
@@ -110,10 +118,21 @@ impl Transfer {
             && names.iter().any(|name| name == segment)
             && let Ok(offset) = offset.parse()
         {
-            self.backlog.shrink(offset);
+            if !std::mem::replace(&mut self.begun, true) {
+                let before = self.folder.bytes()?;
+                self.forget_before(segment);
+                self.backlog.shrink(before.saturating_sub(self.folder.bytes()?) + offset);
+            }
             return Ok(Position { segment: segment.to_owned(), offset });
         }
-        Ok(Position { segment: names.into_iter().next().unwrap_or_default(), offset: 0 })
+        let missing = || io::Error::new(io::ErrorKind::NotFound, "the inbox's log has no segments");
+        Ok(Position { segment: names.into_iter().next().ok_or_else(missing)?, offset: 0 })
+    }
+
+    fn forget_before(&self, segment: &str) {
+        if let Err(error) = self.folder.delete_before(segment) {
+            tracing::warn!(%error, "what the database has of the inbox's log was not deleted");
+        }
     }
 }
 
@@ -126,9 +145,17 @@ fn read(folder: &Folder, at: &Position, end: &Position) -> io::Result<Group> {
     file.seek(SeekFrom::Start(at.offset))?;
     let mut bytes = Vec::new();
     file.by_ref().take(left.min(CHUNK)).read_to_end(&mut bytes)?;
-    if let Err(Unread::Part(whole)) = record::read(&bytes) {
-        let more = u64::try_from(whole.saturating_sub(bytes.len())).unwrap_or(0);
-        file.take(more.min(left.saturating_sub(CHUNK))).read_to_end(&mut bytes)?;
+    match record::read(&bytes) {
+        Err(Unread::Part(whole)) => {
+            let more = u64::try_from(whole.saturating_sub(bytes.len())).unwrap_or(0);
+            file.take(more.min(left.saturating_sub(CHUNK))).read_to_end(&mut bytes)?;
+        }
+        Err(Unread::Foreign) => {
+            let foreign =
+                "the inbox's log was written by another version of Mullion: run that one until the log is empty";
+            return Err(io::Error::new(io::ErrorKind::InvalidData, foreign));
+        }
+        Err(Unread::Broken) | Ok(_) => {}
     }
     let (rows, used) = records(&bytes);
     let used = u64::try_from(used).unwrap_or(u64::MAX);
@@ -137,15 +164,16 @@ fn read(folder: &Folder, at: &Position, end: &Position) -> io::Result<Group> {
         return Ok(Group { rows, next, bytes: used });
     }
     if left > 0 {
-        // Of a segment that a dying process left, what was not flushed and so not acknowledged; of our own, damage.
-        tracing::error!(
-            segment = at.segment,
-            offset = at.offset,
-            bytes = left,
-            "a part of the inbox's log is no delivery"
-        );
+        // Of a segment that a dying process left, what was not flushed and so not acknowledged; anything else is damage.
+        tracing::error!(segment = at.segment, offset = at.offset, left, "a part of the inbox's log is no delivery");
+        if let Some(size) = record::damaged(&bytes).and_then(|size| u64::try_from(size).ok()) {
+            return Ok(Group { rows, next: Position { offset: at.offset + size, ..at.clone() }, bytes: size });
+        }
     }
     let next = if is_last { end.clone() } else { after(folder, &at.segment)? };
+    if left > 0 && !is_last {
+        folder.set_aside(&at.segment)?;
+    }
     Ok(Group { rows, next, bytes: left })
 }
 
