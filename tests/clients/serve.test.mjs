@@ -95,7 +95,8 @@ describe('serve', () => {
     const lines = serve.keys();
     assert.equal(lines.length, 3);
     for (const role of ['viewer', 'editor', 'admin']) assert.ok(lines.some((line) => line.includes('acme') && line.includes(role)), lines.join('\n'));
-    const files = readdirSync(serve.folder).map((file) => readFileSync(join(serve.folder, file), 'latin1')).join('');
+    const found = readdirSync(serve.folder, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
+    const files = found.map((file) => readFileSync(join(file.parentPath ?? file.path, file.name), 'latin1')).join('');
     for (const key of Object.values(keys)) {
       assert.ok(!lines.join('\n').includes(key));
       assert.ok(!files.includes(key), 'a key lies in the data folder in clear');

@@ -5,8 +5,6 @@ mod response_cache;
 mod run;
 mod sharing;
 mod turns;
-#[cfg(test)]
-mod woken;
 
 use std::{sync::Arc, time::Duration};
 
@@ -321,6 +319,8 @@ fn unserializable(error: &serde_json::Error) -> Bytes {
 
 #[cfg(test)]
 mod tests {
+    mod woken;
+
     use async_graphql::{PathSegment, Response, ServerError, Value, value};
 
     use super::{Executed, answer};

@@ -18,11 +18,11 @@ use mullion_schema::{
 };
 use serde_json::{Value, json};
 
-use super::{Caller, Executed, Executor, Limits, Observe, Operation};
 use crate::{
     change::{Change, NodeRef, NodeWrite, Version},
     clock::Clock as _,
     engine::tests::bench::{World, all_of, issue, issues_of},
+    execution::{Caller, Executed, Executor, Limits, Observe, Operation},
     live::{Frames, Item},
 };
 
