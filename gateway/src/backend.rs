@@ -64,7 +64,7 @@ pub struct Backend {
     inbox: Arc<Inbox>,
     /// Where tasks run: to be closed and waited for at the end.
     pub tasks: TaskTracker,
-    /// The runtime of the inbox, the streams and the live operations.
+    /// The runtimes of the inbox, and of the streams and the live operations.
     behind: Behind,
     worker: Option<Worker>,
     listeners: Option<Listeners>,

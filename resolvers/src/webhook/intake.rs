@@ -75,8 +75,14 @@ pub struct Intake {
 #[derive(Debug)]
 pub(super) struct Waiting {
     pub(super) row: DeliveryRow,
-    share: Share,
-    pub(super) answer: oneshot::Sender<Result<Inserted, IntakeError>>,
+    pub(super) asker: Asker,
+}
+
+/// Who waits for the answer, and the room that is taken until then.
+#[derive(Debug)]
+pub(super) struct Asker {
+    answer: oneshot::Sender<Result<Inserted, IntakeError>>,
+    _share: Share,
 }
 
 /// Bytes that wait, in all and of each integration.
@@ -157,6 +163,25 @@ pub(super) fn with_others(first: Waiting, queue: &mut mpsc::Receiver<Waiting>) -
     group
 }
 
+/// Tells a group what became of it. Whoever went away is not told; it is stored all the same.
+pub(super) fn tell(group: Vec<Asker>, stored: Result<Vec<Inserted>, StoreError>) {
+    match stored {
+        Ok(inserted) => {
+            for (asker, inserted) in group.into_iter().zip(inserted) {
+                let _ = asker.answer.send(Ok(inserted));
+            }
+        }
+        Err(error) => {
+            let count = group.len();
+            tracing::error!(error = &error as &dyn std::error::Error, count, "deliveries could not be stored");
+            let error = Arc::new(error);
+            for asker in group {
+                let _ = asker.answer.send(Err(IntakeError::Store(Arc::clone(&error))));
+            }
+        }
+    }
+}
+
 /// Writes to the inbox's table: to be run in a task.
 pub struct Writer {
     database: Database,
@@ -213,7 +238,8 @@ impl Intake {
             Share::take(&self.held, row.integration(), row.held(), self.room.bytes).ok_or(IntakeError::Overloaded)?;
         let (answer, told) = oneshot::channel();
         let queue = self.queue.lock().clone().ok_or(IntakeError::Closed)?;
-        queue.try_send(Waiting { row, share, answer }).map_err(|error| match error {
+        let asker = Asker { answer, _share: share };
+        queue.try_send(Waiting { row, asker }).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => IntakeError::Overloaded,
             mpsc::error::TrySendError::Closed(_) => IntakeError::Closed,
         })?;
@@ -249,31 +275,14 @@ impl Writer {
 
     async fn flush(&self, group: Vec<Waiting>) {
         let began = Instant::now();
-        let mut rows = Vec::with_capacity(group.len());
-        let mut answers = Vec::with_capacity(group.len());
-        for Waiting { row, share, answer } in group {
-            rows.push(row);
-            answers.push((answer, share));
-        }
-        let count = rows.len();
-        match self.database.insert_rows(rows).await {
-            Ok(inserted) => {
-                self.outcome.flushed(count, began.elapsed());
-                if inserted.iter().any(|inserted| matches!(inserted, Inserted::New(_))) {
-                    self.wake.wake();
-                }
-                for ((answer, _), inserted) in answers.into_iter().zip(inserted) {
-                    // Whoever went away is not told; it is stored all the same.
-                    let _ = answer.send(Ok(inserted));
-                }
-            }
-            Err(error) => {
-                tracing::error!(error = &error as &dyn std::error::Error, count, "deliveries could not be stored");
-                let error = Arc::new(error);
-                for (answer, _) in answers {
-                    let _ = answer.send(Err(IntakeError::Store(Arc::clone(&error))));
-                }
+        let (rows, askers): (Vec<_>, Vec<_>) = group.into_iter().map(|waiting| (waiting.row, waiting.asker)).unzip();
+        let stored = self.database.insert_rows(rows).await;
+        if let Ok(inserted) = &stored {
+            self.outcome.flushed(inserted.len(), began.elapsed());
+            if inserted.iter().any(|inserted| matches!(inserted, Inserted::New(_))) {
+                self.wake.wake();
             }
         }
+        tell(askers, stored);
     }
 }

@@ -88,6 +88,15 @@ pub(super) async fn rest(api: &Connection, request: UpstreamRequest) -> Result<U
     if response.status.is_success() { Ok(response) } else { Err(error::of_status(&response, api.clock.now())) }
 }
 
+/// Where the next page is: the parameter of this name in `Link: <https://…?page=3>; rel="next"`.
+/// <https://docs.github.com/en/rest/using-the-rest-api/using-pagination-in-the-rest-api>
+pub(super) fn next(headers: &HeaderMap, parameter: &str) -> Option<String> {
+    let links = headers.get(header::LINK)?.to_str().ok()?;
+    let next = links.split(',').find(|link| link.contains("rel=\"next\""))?;
+    let url: Url = next.split_once('<')?.1.split_once('>')?.0.parse().ok()?;
+    url.query_pairs().find(|(name, _)| name == parameter).map(|(_, value)| value.into_owned())
+}
+
 /// Reads a JSON body.
 pub(super) fn parse<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, UpstreamError> {
     serde_json::from_slice(body).map_err(|_| no_api())

@@ -7,7 +7,7 @@
 //! that far, the next one goes on where this one ended, and the mark stays until the mark is reached.
 
 use chrono::{DateTime, Duration, Utc};
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use url::Url;
@@ -235,7 +235,7 @@ impl Log<'_> {
         let unreadable = lines.len() < count;
         let reached = lines.last().is_some_and(|line| line.delivered_at <= oldest);
         lines.retain(|line| line.delivered_at > oldest);
-        Ok(Page { lines, unreadable, next: next_cursor(&response.headers).filter(|_| !reached) })
+        Ok(Page { lines, unreadable, next: client::next(&response.headers, "cursor").filter(|_| !reached) })
     }
 
     /// A delivery as it was sent.
@@ -258,12 +258,4 @@ impl Log<'_> {
         let document = payload.to_string().into();
         Ok(Recovered { verified: VerifiedDelivery { delivery_id: Some(line.guid.clone()), event, document }, headers })
     }
-}
-
-/// `<https://…/deliveries?per_page=100&cursor=v1_…>; rel="next"`
-pub(super) fn next_cursor(headers: &HeaderMap) -> Option<String> {
-    let links = headers.get(header::LINK)?.to_str().ok()?;
-    let next = links.split(',').find(|link| link.contains("rel=\"next\""))?;
-    let url: Url = next.split_once('<')?.1.split_once('>')?.0.parse().ok()?;
-    url.query_pairs().find(|(name, _)| name == "cursor").map(|(_, cursor)| cursor.into_owned())
 }

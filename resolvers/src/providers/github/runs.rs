@@ -1,14 +1,13 @@
 //! Workflow runs: GraphQL lacks most of them, so they are read over REST, with ETags.
 
 use futures::future::join_all;
-use http::header::LINK;
 use serde_json::Value;
 
 use super::{client, names::WORKFLOW_RUN, rest, values::list};
 use crate::{
     change::{NodeRef, NodeWrite},
     provider::{Fetched, FetchedPage, PageWant},
-    upstream::{Connection, UpstreamError, UpstreamErrorKind, UpstreamResponse},
+    upstream::{Connection, UpstreamError, UpstreamErrorKind},
 };
 
 /// So many runs are read one by one; of more, pages are read first.
@@ -60,7 +59,7 @@ async fn listed(
     let (owner, name) = split(repository)?;
     let request = client::get(api, &["repos", owner, name, "actions", "runs"], query)?.revalidate();
     let response = client::rest(api, request).await?;
-    Ok((client::parse(&response.body)?, next_page(&response)))
+    Ok((client::parse(&response.body)?, client::next(&response.headers, "page")))
 }
 
 /// Several runs of a repository. Those that a page of the newest brings take no call of their own; it is gone on to the next page
@@ -116,13 +115,4 @@ fn found(run: &Value, node: NodeRef) -> Fetched {
     let mut writes = rest::people(run);
     writes.extend(rest::workflow_run(run, None).map(|write| NodeWrite { node: node.clone(), ..write }));
     Fetched { found: Some(node), writes, pages: Vec::new() }
-}
-
-/// The page that `Link: <…page=3>; rel="next"` leads to.
-fn next_page(response: &UpstreamResponse) -> Option<String> {
-    let links = response.headers.get(LINK)?.to_str().ok()?;
-    let next = links.split(',').find(|link| link.contains("rel=\"next\""))?;
-    let url = next.split_once('<')?.1.split_once('>')?.0;
-    let url: url::Url = url.parse().ok()?;
-    url.query_pairs().find(|(name, _)| name == "page").map(|(_, page)| page.into_owned())
 }

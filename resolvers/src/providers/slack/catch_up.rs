@@ -134,18 +134,20 @@ pub(super) async fn catch_up(
 }
 
 /// When something last happened to a page's messages: they were said, answered or edited.
-fn last_of(page: &Value, latest: chrono::DateTime<chrono::Utc>) -> Option<String> {
-    let stamps = |message| {
-        let edited = object(message, "edited");
-        [(Some(message), "ts"), (Some(message), "latest_reply"), (edited, "ts")]
-    };
-    let stamps = list(page, "messages").iter().flat_map(stamps);
-    let believed = stamps.filter_map(|(of, key)| {
-        let of = of?;
-        ts_of(of, key).filter(|at| *at <= latest)?;
-        text(of, key)
-    });
-    believed.max().map(str::to_owned)
+fn last_of(page: &Value, latest: DateTime<Utc>) -> Option<String> {
+    newest(
+        list(page, "messages").iter().flat_map(|message| {
+            let edited = object(message, "edited").map(|edited| (edited, "ts"));
+            [(message, "ts"), (message, "latest_reply")].into_iter().chain(edited)
+        }),
+        latest,
+    )
+}
+
+/// The newest of some stamps. One of the far future would hide all that comes until then.
+fn newest<'v>(stamps: impl Iterator<Item = (&'v Value, &'static str)>, latest: DateTime<Utc>) -> Option<String> {
+    let believed = stamps.filter(|(of, key)| ts_of(of, key).is_some_and(|at| at <= latest));
+    believed.filter_map(|(of, key)| text(of, key)).max().map(str::to_owned)
 }
 
 /// The newest page as a fetch that somebody asked for would have brought it, and the channel itself.
@@ -173,12 +175,9 @@ impl Reader<'_> {
         ts_of(value, key).is_some_and(|at| self.mark.is_none_or(|mark| at > mark))
     }
 
-    /// The newest stamp of a page. One of the far future would hide all that comes until then.
+    /// The newest stamp of a page's messages.
     fn newest_of(&self, page: &Value) -> Option<String> {
-        let latest = self.api.clock.now() + AHEAD;
-        let messages = list(page, "messages").iter();
-        let believed = messages.filter(|message| ts_of(message, "ts").is_some_and(|at| at <= latest));
-        believed.filter_map(|message| text(message, "ts")).max().map(str::to_owned)
+        newest(list(page, "messages").iter().map(|message| (message, "ts")), self.api.clock.now() + AHEAD)
     }
 
     /// Goes on with a reading that was not finished; whether it is now.

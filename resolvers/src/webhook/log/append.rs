@@ -1,15 +1,15 @@
 //! The end that writes: a thread of its own, because a flush blocks whoever calls it. What came while the last one ran shares the
 //! next.
 
-use std::{fs::File, io, io::Write as _, sync::Arc, time::Duration};
+use std::{io, io::Write as _, sync::Arc, time::Duration};
 
-use tokio::{sync::mpsc, sync::watch, time::Instant};
+use tokio::{sync::mpsc, time::Instant};
 
-use super::{Backlog, Log, Position, record, segments::Folder};
+use super::{Log, Position, record};
 use crate::{
     store::{Database, StoreError, inbox::Inserted},
     webhook::{
-        intake::{IntakeError, Waiting, with_others},
+        intake::{Waiting, tell, with_others},
         worker::Outcome,
     },
 };
@@ -26,86 +26,67 @@ pub(in crate::webhook) fn append(
     mut queue: mpsc::Receiver<Waiting>,
     outcome: Arc<dyn Outcome>,
 ) -> io::Result<()> {
-    let Log { folder, file, backlog, end } = log;
-    let at = end.borrow().clone();
-    let mut writer = Writer { folder, backlog, end, file, at, begun: Instant::now(), broken: false };
+    let mut writer = Writer { log, begun: Instant::now(), broken: false };
     let run = move || {
         while let Some(first) = queue.blocking_recv() {
             let (began, group) = (Instant::now(), with_others(first, &mut queue));
-            let written = writer.store(&database, &group);
-            if written.is_ok() {
+            let stored = writer.store(&database, &group);
+            if stored.is_ok() {
                 outcome.flushed(group.len(), began.elapsed());
             }
-            tell(group, written);
+            tell(group.into_iter().map(|waiting| waiting.asker).collect(), stored);
         }
     };
     std::thread::Builder::new().name("mullion-inbox".to_owned()).spawn(run)?;
     Ok(())
 }
 
-/// Whoever went away is not told; it is stored all the same.
-fn tell(group: Vec<Waiting>, written: Result<Vec<String>, StoreError>) {
-    match written {
-        Ok(ids) => {
-            for (waiting, id) in group.into_iter().zip(ids) {
-                let _ = waiting.answer.send(Ok(Inserted::New(id)));
-            }
-        }
-        Err(error) => {
-            tracing::error!(error = &error as &dyn std::error::Error, "deliveries could not be stored");
-            let error = Arc::new(error);
-            for waiting in group {
-                let _ = waiting.answer.send(Err(IntakeError::Store(Arc::clone(&error))));
-            }
-        }
-    }
-}
-
 struct Writer {
-    folder: Folder,
-    backlog: Backlog,
-    end: watch::Sender<Position>,
-    file: File,
-    at: Position,
+    log: Log,
+    /// When the segment was begun.
     begun: Instant,
     /// After an error nobody knows what is in the file: nothing is appended to it any more.
     broken: bool,
 }
 
 impl Writer {
-    /// Writes and flushes; the ids that the deliveries got.
-    fn store(&mut self, database: &Database, group: &[Waiting]) -> Result<Vec<String>, StoreError> {
+    /// Writes and flushes.
+    fn store(&mut self, database: &Database, group: &[Waiting]) -> Result<Vec<Inserted>, StoreError> {
         let mut buffer = Vec::with_capacity(group.iter().map(|waiting| waiting.row.bytes()).sum());
-        let mut ids = Vec::with_capacity(group.len());
+        let mut inserted = Vec::with_capacity(group.len());
         for waiting in group {
             let id = database.new_id()?;
             record::write(&mut buffer, &id, &waiting.row)?;
-            ids.push(id);
+            inserted.push(Inserted::New(id));
         }
-        if self.broken || self.at.offset >= SEGMENT || self.begun.elapsed() >= LONGEST {
+        if self.broken || self.offset() >= SEGMENT || self.begun.elapsed() >= LONGEST {
             self.begin(&database.new_id()?)?;
         }
-        if let Err(error) = self.file.write_all(&buffer) {
+        if let Err(error) = self.log.file.write_all(&buffer) {
             // What was begun is cut off again, so that a full disk does not fill with segments.
-            self.broken = self.file.set_len(self.at.offset).is_err();
+            self.broken = self.log.file.set_len(self.offset()).is_err();
             return Err(error.into());
         }
         let bytes = u64::try_from(buffer.len()).unwrap_or(u64::MAX);
-        self.backlog.grow(bytes);
-        self.at.offset += bytes;
+        self.log.backlog.grow(bytes);
         // They are on their way to the database while the disk is busy with the flush: there they do no harm, whatever becomes of it.
-        self.end.send_replace(self.at.clone());
-        let flushed = self.file.sync_data();
+        self.log.end.send_modify(|end| end.offset += bytes);
+        let flushed = self.log.file.sync_data();
         self.broken = flushed.is_err();
-        Ok(flushed.map(|()| ids)?)
+        Ok(flushed.map(|()| inserted)?)
+    }
+
+    /// Bytes of the segment that were written.
+    fn offset(&self) -> u64 {
+        self.log.end.borrow().offset
     }
 
     fn begin(&mut self, name: &str) -> io::Result<()> {
-        let (segment, file) = self.folder.begin(name)?;
-        self.file = file;
+        let (segment, file) = self.log.folder.begin(name)?;
+        self.log.file = file;
         self.begun = Instant::now();
-        self.at = Position { segment, offset: 0 };
         self.broken = false;
+        self.log.end.send_replace(Position { segment, offset: 0 });
         Ok(())
     }
 }

@@ -29,7 +29,7 @@ use self::segments::Folder;
 pub use self::transfer::Transfer;
 
 /// A place in the log: everything before it is done.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Position {
     /// The segment.
     segment: String,

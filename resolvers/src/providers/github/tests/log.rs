@@ -183,6 +183,6 @@ fn the_next_page_is_where_the_link_says() {
         ("<https://x/?page=2>; rel=\"next\"", None),
     ] {
         let headers = http::HeaderMap::from_iter([(http::header::LINK, http::HeaderValue::from_static(link))]);
-        assert_eq!(crate::providers::github::deliveries::next_cursor(&headers).as_deref(), cursor, "{link}");
+        assert_eq!(crate::providers::github::client::next(&headers, "cursor").as_deref(), cursor, "{link}");
     }
 }
