@@ -1,13 +1,12 @@
 //! The one place where the resolvers' parts are put together.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use anyhow::Context;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use mullion_migrations::Migrator;
 use mullion_resolvers::{
     answers::{Connector, Cursors, Providers, Rows, Services, SharedQuotas},
-    background::Background,
     bus::{
         Bus,
         follower::{Follower, Looks},
@@ -27,9 +26,7 @@ use mullion_resolvers::{
     vault::Vault,
     webhook::{
         Inbox, Wake,
-        intake::{Intake, Room},
-        log::Log,
-        worker::{self, Meaning, Outcome, Surroundings, Worker},
+        worker::{Meaning, Surroundings, Worker},
     },
 };
 use sea_orm_migration::MigratorTrait;
@@ -39,8 +36,9 @@ use url::Url;
 use crate::{
     behind::Behind,
     bridge::{Counters, Doors},
-    config::{self, Config, Webhooks},
+    config::{self, Config},
     housekeeping::Housekeeper,
+    inbound::{self, Taker},
     reconciling,
     telemetry::metrics::Metrics,
 };
@@ -66,6 +64,7 @@ pub struct Backend {
     pub tasks: TaskTracker,
     /// The runtimes of the inbox, and of the streams and the live operations.
     behind: Behind,
+    taker: Option<Taker>,
     worker: Option<Worker>,
     listeners: Option<Listeners>,
     follower: Option<Follower>,
@@ -161,7 +160,7 @@ pub fn build(config: &Config, database: Database, made: Ingredients) -> anyhow::
     let engine = Arc::new(Engine::new(shelf, directory, applying, epochs, (Arc::clone(&clock), tasks.clone())));
     let cursors = Cursors::new(&vault);
     let wake = Wake::new(Arc::clone(&bus));
-    let intake = intake(&config.webhooks, &database, (wake.clone(), Arc::clone(&counters) as _), behind.inbox())?;
+    let (intake, taker) = inbound::intake(&config.webhooks, &database, (wake.clone(), Arc::clone(&counters) as _))?;
     let gaps = Arc::<Gaps>::default();
     let inbox = Inbox::new(database.clone(), vault.clone(), Arc::clone(&providers), Arc::clone(&clock), intake)
         .noting(Arc::clone(&gaps));
@@ -191,7 +190,11 @@ pub fn build(config: &Config, database: Database, made: Ingredients) -> anyhow::
         sockets: Arc::default(),
         tasks: tasks.clone(),
     });
-    let worker = Some(worker(&services, wake, Arc::clone(&counters) as _, &config.webhooks)?);
+    let meaning = Arc::new(Meaning(Arc::clone(&services)));
+    let taker = Some(taker.understanding(&meaning));
+    let outcome = Arc::clone(&counters) as _;
+    let around = Surroundings { wake, outcome, clock: Arc::clone(&services.clock), jitter: Jitter::random() };
+    let worker = Some(inbound::worker(&services.database, meaning, around, &config.webhooks)?);
     let around = (gaps, Arc::clone(&counters) as _, worker.as_ref().map_or("", Worker::name).to_owned());
     let reconciler = Some(reconciling::reconciler(config, &services, around, &allow)?);
     let inbox = Arc::new(inbox);
@@ -199,7 +202,20 @@ pub fn build(config: &Config, database: Database, made: Ingredients) -> anyhow::
     let housekeeper = Housekeeper::new(services.database.clone(), config)?;
     let executor = Executor::new(services, executions(config), counters);
     let doors = Arc::new(Doors::new(Arc::clone(&inbox), Arc::clone(&metrics), tasks.clone()));
-    Ok(Backend { executor, doors, inbox, tasks, behind, worker, listeners, follower, reconciler, metrics, housekeeper })
+    Ok(Backend {
+        executor,
+        doors,
+        inbox,
+        tasks,
+        behind,
+        taker,
+        worker,
+        listeners,
+        follower,
+        reconciler,
+        metrics,
+        housekeeper,
+    })
 }
 
 /// How much may be executed.
@@ -237,44 +253,6 @@ fn among_replicas(database: &Database, tasks: &TaskTracker, upstream: Upstream) 
     Ok((upstream.with_board(Arc::new(quotas)), Claims::shared(database.clone())?))
 }
 
-/// The way into the inbox: on SQLite through a log beside its file.
-fn intake(
-    config: &Webhooks,
-    database: &Database,
-    (wake, outcome): (Wake, Arc<dyn Outcome>),
-    tasks: &Background,
-) -> anyhow::Result<Intake> {
-    let room = Room { deliveries: config.max_queued, bytes: config.max_queued_bytes, log_bytes: config.max_log_bytes };
-    let Some(file) = database.file() else {
-        let (intake, writer) = Intake::new(database.clone(), room, wake, outcome);
-        tasks.spawn(writer.run());
-        return Ok(intake);
-    };
-    let mut folder = file.as_os_str().to_owned();
-    folder.push("-inbox");
-    let name = database.new_id().context("no id can be made")?;
-    let log = Log::open(Path::new(&folder), &name).context("the inbox's log cannot be opened")?;
-    let (intake, transfer) =
-        Intake::logged(database, room, log, (wake, outcome)).context("the inbox's log cannot be written")?;
-    tasks.spawn(transfer.run());
-    Ok(intake)
-}
-
-/// Who works the inbox.
-fn worker(
-    services: &Arc<Services>,
-    wake: Wake,
-    outcome: Arc<dyn Outcome>,
-    webhooks: &Webhooks,
-) -> anyhow::Result<Worker> {
-    let around = Surroundings { wake, outcome, clock: Arc::clone(&services.clock), jitter: Jitter::random() };
-    // One reads and interprets while the other writes: there is one writer.
-    let parallel = if services.database.is_sqlite() { 2 } else { webhooks.workers };
-    let rules = worker::Rules { max_attempts: webhooks.max_attempts, parallel };
-    let meaning = Arc::new(Meaning(Arc::clone(services)));
-    Worker::new(services.database.clone(), meaning, around, rules).context("no worker can be made")
-}
-
 /// Who listens to providers that send their events over a socket.
 fn listeners(services: &Services, inbox: &Arc<Inbox>, ear: Arc<dyn Ear>) -> anyhow::Result<Listeners> {
     let parts = listen::Parts {
@@ -301,6 +279,9 @@ impl Backend {
 
     /// Starts what runs beside requests.
     pub fn start(&mut self, stop: &CancellationToken) {
+        if let Some(taker) = self.taker.take() {
+            self.behind.inbox().spawn(taker.run());
+        }
         if let Some(worker) = self.worker.take() {
             self.behind.inbox().spawn(worker.run(stop.clone()));
         }

@@ -14,6 +14,7 @@ mod database;
 pub mod document;
 mod housekeeping;
 pub mod http;
+mod inbound;
 pub mod lifecycle;
 mod listen;
 mod reconciling;

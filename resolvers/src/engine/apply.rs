@@ -44,20 +44,29 @@ impl Applier {
     /// The same of several, in one go: all of them or none.
     pub async fn apply_all(&self, integration: &Integration, batches: Vec<Batch>) -> Result<Applied, StoreError> {
         let tenant = &integration.tenant;
-        // The head is in memory before the stream moves, so that no change falls between the two.
-        self.announcer.start(tenant).await?;
+        self.start(tenant).await?;
         let of_fetch = batches.iter().any(|batch| batch.source == Source::Provider);
         let database = self.shelf.database();
         let applied = database.apply_all(tenant, &integration.id, &integration.provider, batches).await?;
         if of_fetch {
             self.shelf.fetched(&integration.id);
         }
+        self.tell(tenant, &applied).await;
+        Ok(applied)
+    }
+
+    /// Has the tenant's head in memory, before its stream moves: so that no change falls between the two.
+    pub(crate) async fn start(&self, tenant: &TenantId) -> Result<(), StoreError> {
+        self.announcer.start(tenant).await
+    }
+
+    /// Tells of what was applied.
+    pub(crate) async fn tell(&self, tenant: &TenantId, applied: &Applied) {
         // Before it is announced, so that whom that wakes finds them.
         for node in &applied.nodes {
             self.shelf.cache().put(tenant, &node.key, applied.head, Some(Arc::new(node.clone())));
         }
         self.announce(tenant, &applied.changes).await;
-        Ok(applied)
     }
 
     /// Writes what was fetched although nobody asked for it just now.

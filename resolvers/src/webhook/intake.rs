@@ -207,7 +207,7 @@ impl Intake {
     ) -> io::Result<(Self, Transfer)> {
         let (sender, queue) = mpsc::channel(room.deliveries.max(1));
         let intake = Self::over(sender, room, log.backlog(), Some(Mutex::default()));
-        let transfer = Transfer::new(&log, database.clone(), wake);
+        let transfer = Transfer::new(&log, database.clone(), (wake, Arc::clone(&outcome)));
         log::append(log, database.clone(), queue, outcome)?;
         Ok((intake, transfer))
     }

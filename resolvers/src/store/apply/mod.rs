@@ -216,20 +216,32 @@ impl Database {
         for lease in leases {
             lease.check(&transaction).await?;
         }
-        let provider = provider_of(&transaction, tenant, integration).await?;
         let before = applied_before(&transaction, tenant, integration, &batches).await?;
-        let group = group::Group::of(batches, &before);
+        let applied = self.apply_within(&transaction, (tenant, integration), rules, (batches, &before)).await?;
+        transaction.commit().await?;
+        Ok(applied)
+    }
+
+    /// The same inside a transaction. `before` says of each delivery that waits whether it was applied before.
+    pub(super) async fn apply_within(
+        &self,
+        transaction: &DatabaseTransaction,
+        (tenant, integration): (&TenantId, &IntegrationId),
+        rules: &dyn Rules,
+        (batches, before): (Vec<Batch>, &HashMap<String, bool>),
+    ) -> Result<Applied, StoreError> {
+        let provider = provider_of(transaction, tenant, integration).await?;
+        let group = group::Group::of(batches, before);
         let mut applied = Applied { repeated: group.repeated, ..Applied::default() };
         if let Some(mut batch) = group.batch {
             let origin = Origin { source: batch.source, at: batch.received_at };
             let place = Place { tenant, integration, provider: &provider, rules, origin, each: &group.each };
-            forget_told(&transaction, &place, &mut batch).await?;
-            self.apply_in(&transaction, &place, &batch, &mut applied).await?;
+            forget_told(transaction, &place, &mut batch).await?;
+            self.apply_in(transaction, &place, &batch, &mut applied).await?;
         } else {
-            applied.head = head_in(&transaction, tenant).await?;
+            applied.head = head_in(transaction, tenant).await?;
         }
-        settle(&transaction, &group.deliveries, applied.head, self.now()).await?;
-        transaction.commit().await?;
+        settle(transaction, &group.deliveries, applied.head, self.now()).await?;
         Ok(applied)
     }
 

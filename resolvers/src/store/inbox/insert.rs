@@ -23,6 +23,7 @@ const HEARD_EVERY: i64 = 1_000_000;
 /// statement is a function call, few sizes are better: each is prepared once.
 const ROWS_POSTGRES: &[usize] = &[1000];
 const ROWS_SQLITE: &[usize] = &[32, 8, 1];
+
 impl Database {
     /// Stores one delivery.
     pub async fn insert_delivery(&self, delivery: NewDelivery) -> Result<Inserted, StoreError> {
@@ -47,31 +48,40 @@ impl Database {
         rows: Vec<(String, DeliveryRow)>,
         setting: Option<(&str, &str)>,
     ) -> Result<Vec<Inserted>, StoreError> {
+        let ids: Vec<String> = rows.iter().map(|(id, _)| id.clone()).collect();
+        let transaction = self.begin().await?;
+        let heard = self.note_all_heard(&transaction, &rows).await?;
+        let stored = insert_all(&transaction, rows).await?;
+        if let Some((name, value)) = setting {
+            set(&transaction, name, value).await?;
+        }
+        transaction.commit().await?;
+        self.heard(heard);
+        let answer = |id: String| if stored.contains(&id) { Inserted::New(id) } else { Inserted::Duplicate };
+        Ok(ids.into_iter().map(answer).collect())
+    }
+
+    /// Notes of the integrations when they were last heard; what is to be remembered of it once that is committed.
+    pub(super) async fn note_all_heard(
+        &self,
+        connection: &impl ConnectionTrait,
+        rows: &[(String, DeliveryRow)],
+    ) -> Result<BTreeMap<String, i64>, StoreError> {
         let mut heard: BTreeMap<String, i64> = BTreeMap::new();
         for (_, row) in rows.iter().filter(|(_, row)| row.source != DeliverySource::Log) {
             let latest = heard.entry(row.integration().to_owned()).or_insert(row.received_at);
             *latest = Ord::max(row.received_at, *latest);
         }
         self.keep_unheard(&mut heard);
-        let ids: Vec<String> = rows.iter().map(|(id, _)| id.clone()).collect();
-        let transaction = self.begin().await?;
-        let mut stored = HashSet::with_capacity(rows.len());
-        let sizes = if self.0.backend == DbBackend::Postgres { ROWS_POSTGRES } else { ROWS_SQLITE };
-        let mut rows = rows.into_iter();
-        while rows.len() > 0 {
-            let size = sizes.iter().copied().find(|size| *size <= rows.len()).unwrap_or(rows.len());
-            insert(&transaction, rows.by_ref().take(size).collect(), &mut stored).await?;
-        }
         for (id, at) in &heard {
-            note_heard(&transaction, id, *at).await?;
+            note_heard(connection, id, *at).await?;
         }
-        if let Some((name, value)) = setting {
-            set(&transaction, name, value).await?;
-        }
-        transaction.commit().await?;
+        Ok(heard)
+    }
+
+    /// Remembers what was noted.
+    pub(super) fn heard(&self, heard: BTreeMap<String, i64>) {
         self.0.heard.lock().extend(heard);
-        let answer = |id: String| if stored.contains(&id) { Inserted::New(id) } else { Inserted::Duplicate };
-        Ok(ids.into_iter().map(answer).collect())
     }
 
     /// Leaves those that were not noted for a while.
@@ -79,6 +89,21 @@ impl Database {
         let noted = self.0.heard.lock();
         heard.retain(|id, at| noted.get(id).is_none_or(|noted| at.saturating_sub(*noted) >= HEARD_EVERY));
     }
+}
+
+/// Inserts deliveries that wait; the ids of those that were not there before.
+pub(super) async fn insert_all(
+    connection: &impl ConnectionTrait,
+    rows: Vec<(String, DeliveryRow)>,
+) -> Result<HashSet<String>, StoreError> {
+    let mut stored = HashSet::with_capacity(rows.len());
+    let sizes = if connection.get_database_backend() == DbBackend::Postgres { ROWS_POSTGRES } else { ROWS_SQLITE };
+    let mut rows = rows.into_iter();
+    while rows.len() > 0 {
+        let size = sizes.iter().copied().find(|size| *size <= rows.len()).unwrap_or(rows.len());
+        insert(connection, rows.by_ref().take(size).collect(), &mut stored).await?;
+    }
+    Ok(stored)
 }
 
 async fn insert(

@@ -1,5 +1,6 @@
 //! The inbox: deliveries on disk before they are acknowledged, worked off in lanes, kept for a while after that.
 
+mod arrive;
 mod insert;
 pub mod list;
 mod packed;
@@ -17,6 +18,7 @@ use mullion_entities::delivery;
 use mullion_schema::id::{IntegrationId, TenantId};
 use sea_orm::sea_query::Expr;
 
+pub use self::arrive::{Arrived, Meant};
 pub use self::source::{DeliverySource, is_recovered, mark_recovered, mark_socket};
 use super::{StoreError, transaction::from_micros};
 use crate::provider::{StoredDelivery, VerifiedDelivery};
@@ -114,15 +116,19 @@ fn headers_text(headers: &HeaderMap) -> Result<String, StoreError> {
     serde_json::to_string(&pairs).map_err(|source| StoreError::Corrupt { what: "headers of a delivery", source })
 }
 
-fn waiting_of(row: delivery::Model, body: Vec<u8>) -> Result<WaitingDelivery, StoreError> {
-    let pairs: Vec<(String, String)> = serde_json::from_str(&row.headers)
-        .map_err(|source| StoreError::Corrupt { what: "headers of a delivery", source })?;
+fn headers_of(text: &str) -> Result<HeaderMap, StoreError> {
+    let pairs: Vec<(String, String)> =
+        serde_json::from_str(text).map_err(|source| StoreError::Corrupt { what: "headers of a delivery", source })?;
     let mut headers = HeaderMap::with_capacity(pairs.len());
     for (name, value) in pairs {
         if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
             headers.append(name, value);
         }
     }
+    Ok(headers)
+}
+
+fn waiting_of(row: delivery::Model, body: &[u8]) -> Result<WaitingDelivery, StoreError> {
     Ok(WaitingDelivery {
         id: row.id,
         tenant: row.tenant.into(),
@@ -133,7 +139,7 @@ fn waiting_of(row: delivery::Model, body: Vec<u8>) -> Result<WaitingDelivery, St
         attempts: row.attempts,
         delivery: StoredDelivery {
             event: row.event,
-            headers,
+            headers: headers_of(&row.headers)?,
             document: packed::unpack(body, row.size)?,
             received_at: from_micros(row.received_at),
         },

@@ -31,8 +31,8 @@ pub(super) fn pack(document: &Bytes) -> Vec<u8> {
 }
 
 /// The document of this many bytes that is stored like this.
-pub(super) fn unpack(stored: Vec<u8>, size: i64) -> Result<Bytes, StoreError> {
-    let Some((&PACKED, packed)) = stored.split_first() else { return Ok(stored.into()) };
+pub(super) fn unpack(stored: &[u8], size: i64) -> Result<Bytes, StoreError> {
+    let Some((&PACKED, packed)) = stored.split_first() else { return Ok(Bytes::copy_from_slice(stored)) };
     let size = usize::try_from(size).unwrap_or(0);
     let document = lz4_flex::block::decompress(packed, size).map_err(|_| StoreError::Unpackable)?;
     if document.len() == size { Ok(document.into()) } else { Err(StoreError::Unpackable) }
@@ -54,27 +54,27 @@ mod tests {
         let document = Bytes::from(r#"{"html_url":"https://example.org/a"},"#.repeat(400));
         let packed = pack(&document);
         assert!(packed.len() * 10 < document.len(), "{}", packed.len());
-        assert_eq!(unpack(packed, size(&document)).unwrap(), document);
+        assert_eq!(unpack(&packed, size(&document)).unwrap(), document);
     }
 
     #[test]
     fn what_was_cut_off_or_is_of_another_size_is_told() {
         let document = Bytes::from("0123456789".repeat(100));
         let packed = pack(&document);
-        assert!(unpack(packed.clone(), 999).is_err() && unpack(packed.clone(), 1001).is_err());
-        assert!(unpack(packed[..packed.len() - 1].to_vec(), 1000).is_err());
+        assert!(unpack(&packed, 999).is_err() && unpack(&packed, 1001).is_err());
+        assert!(unpack(&packed[..packed.len() - 1], 1000).is_err());
     }
 
     proptest! {
         #[test]
         fn any_bytes_come_back(body in proptest::collection::vec(any::<u8>(), 0..600), first in prop_oneof![Just(PACKED), any::<u8>()]) {
             let document = Bytes::from([vec![first], body].concat());
-            prop_assert_eq!(unpack(pack(&document), size(&document)).unwrap(), document);
+            prop_assert_eq!(unpack(&pack(&document), size(&document)).unwrap(), document);
         }
 
         #[test]
         fn what_is_no_packed_body_never_panics(stored in proptest::collection::vec(any::<u8>(), 0..600), size in any::<i16>()) {
-            let _ = unpack([vec![PACKED], stored].concat(), size.into());
+            let _ = unpack(&[vec![PACKED], stored].concat(), size.into());
         }
     }
 }

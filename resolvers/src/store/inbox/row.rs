@@ -3,10 +3,17 @@
 use sea_orm::Value;
 use serde::{Deserialize, Serialize};
 
-use super::{DeliverySource, NewDelivery, RECEIVED, headers_text, ordering_key, packed::pack};
-use crate::store::{
-    StoreError,
-    text::{clean, index_text},
+use super::{
+    DeliverySource, NewDelivery, RECEIVED, WaitingDelivery, headers_of, headers_text, ordering_key,
+    packed::{pack, unpack},
+};
+use crate::{
+    provider::StoredDelivery,
+    store::{
+        StoreError,
+        text::{clean, index_text},
+        transaction::from_micros,
+    },
 };
 
 /// What is written of a new delivery; the rest is told later.
@@ -35,14 +42,14 @@ pub struct DeliveryRow {
     endpoint: String,
     tenant: String,
     integration: String,
-    provider: String,
+    pub(super) provider: String,
     dedupe_key: String,
     event: String,
     headers: String,
     size: i64,
     pub(super) received_at: i64,
     ordering: i64,
-    lane: i64,
+    pub(super) lane: i64,
     /// How it came in.
     pub(super) source: DeliverySource,
     #[serde(skip)]
@@ -72,6 +79,25 @@ impl DeliveryRow {
             lane,
             source: DeliverySource::of(&new.headers),
             body: pack(document),
+        })
+    }
+
+    /// The delivery under this id, as whoever works it gets it.
+    pub fn waiting(&self, id: &str) -> Result<WaitingDelivery, StoreError> {
+        Ok(WaitingDelivery {
+            id: id.to_owned(),
+            tenant: self.tenant.as_str().into(),
+            integration: self.integration.as_str().into(),
+            provider: self.provider.clone(),
+            ordering: self.ordering,
+            lane: self.lane,
+            attempts: 0,
+            delivery: StoredDelivery {
+                event: self.event.clone(),
+                headers: headers_of(&self.headers)?,
+                document: unpack(&self.body, self.size)?,
+                received_at: from_micros(self.received_at),
+            },
         })
     }
 

@@ -51,7 +51,7 @@ impl Database {
             delivery_body::Entity::find().filter(delivery_body::Column::Id.is_in(ids)).all(&self.0.reader).await?;
         let mut bodies: HashMap<String, Vec<u8>> = bodies.into_iter().map(|row| (row.id, row.body)).collect();
         let waiting = rows.into_iter().filter_map(|row| Some((bodies.remove(&row.id)?, row)));
-        waiting.map(|(body, row)| waiting_of(row, body)).collect()
+        waiting.map(|(body, row)| waiting_of(row, &body)).collect()
     }
 
     /// How the inbox stands. Counts what waits and what is parked: there are indexes of these.

@@ -19,13 +19,16 @@ use crate::{
     store::{
         activity::Activity,
         apply::Batch,
-        inbox::{APPLIED, WaitingDelivery},
+        inbox::{APPLIED, Arrived, IGNORED, Meant, NewDelivery, RECEIVED, WaitingDelivery, row::DeliveryRow},
     },
 };
 
 on_both_databases!(
     deliveries_do_together_what_they_do_one_by_one,
     what_is_repeated_or_replayed_among_others_is_known_for_each,
+    deliveries_do_on_arrival_what_they_do_one_by_one,
+    on_arrival_what_was_there_or_stands_behind_another_is_left,
+    on_arrival_all_of_it_happens_or_nothing,
 );
 
 /// What a delivery says: an issue, its version, where it stands, its state; none: it was deleted.
@@ -132,4 +135,110 @@ async fn what_is_repeated_or_replayed_among_others_is_known_for_each(bench: Benc
     assert!(again.changes.iter().all(|change| change.activity.is_none()), "people were told the first time");
     let info = bench.db.delivery(Some(&bench.tenant), &waiting[0].id).await.unwrap().unwrap();
     assert_eq!(info.state, APPLIED);
+}
+
+/// A delivery on its way to the inbox: its id, its row.
+type Coming = (String, DeliveryRow);
+
+impl Bench {
+    /// Deliveries that come in, one each second; `subject` is what each stays in order with.
+    async fn coming(&self, named: &[(String, &str)]) -> Vec<Coming> {
+        let mut rows = Vec::new();
+        for (name, subject) in named {
+            self.clock.advance(Duration::seconds(1));
+            let new = delivery(self, Some(name), b"{}").await;
+            let new = NewDelivery { subject: Some((*subject).to_owned()), ..new };
+            rows.push((self.db.new_id().unwrap(), DeliveryRow::of(&new).unwrap()));
+        }
+        rows
+    }
+
+    fn meant(&self, batches: Vec<Batch>, ignored: Vec<(String, &'static str)>) -> Meant {
+        let (tenant, integration) = (self.tenant.clone(), self.integration.clone());
+        Meant { tenant, integration, rules: Box::new(FakeRules), batches, ignored }
+    }
+
+    /// Stores and applies; each that is not ignored is about the issue of its place.
+    async fn arrive(&self, rows: &[Coming], changes: &[Change]) -> Arrived {
+        let waiting: Vec<_> = rows.iter().map(|(id, row)| row.waiting(id).unwrap()).collect();
+        let batches = waiting.iter().zip(changes).map(|(one, change)| batch(one, change)).collect();
+        let meant = vec![self.meant(batches, Vec::new())];
+        self.db.insert_and_apply(rows.to_vec(), ("mark", "1"), meant).await.unwrap()
+    }
+
+    async fn state_of(&self, id: &str) -> Option<String> {
+        self.db.delivery(Some(&self.tenant), id).await.unwrap().map(|info| info.state)
+    }
+}
+
+async fn deliveries_do_on_arrival_what_they_do_one_by_one(bench: Bench) {
+    let mut runner = TestRunner::new_with_rng(
+        Config::default(),
+        TestRng::deterministic_rng(proptest::test_runner::RngAlgorithm::ChaCha),
+    );
+    for round in 0..12 {
+        let said = said().new_tree(&mut runner).unwrap().current();
+        let size = (1_usize..8).new_tree(&mut runner).unwrap().current();
+        let (one, other) = (Bench::like(&bench).await, Bench::like(&bench).await);
+        let name = format!("round {round}, {said:?}, by {size}");
+        let waiting = one.take_in("d", said.len()).await;
+        for (waiting, said) in waiting.iter().zip(&said) {
+            let batches = vec![batch(waiting, &change(&one, *said))];
+            one.db.apply_all(&one.tenant, &one.integration, &FakeRules, batches).await.unwrap();
+        }
+        let named: Vec<_> = (0..said.len()).map(|number| (format!("d-{number}"), "all")).collect();
+        let rows = other.coming(&named).await;
+        let changes: Vec<Change> = said.iter().map(|said| change(&other, *said)).collect();
+        for (rows, changes) in rows.chunks(size).zip(changes.chunks(size)) {
+            let arrived = other.arrive(rows, changes).await;
+            assert_eq!((arrived.settled.len(), arrived.waits), (rows.len(), false), "{name}");
+        }
+        assert!(other.due().await.is_empty(), "{name}");
+        assert_eq!(one.seen().await, other.seen().await, "{name}");
+        assert_eq!(one.told().await.len(), other.told().await.len(), "{name}");
+        for (id, _) in rows {
+            let info = other.db.delivery(Some(&other.tenant), &id).await.unwrap().unwrap();
+            assert_eq!((info.state.as_str(), info.attempts, info.error), (APPLIED, 1, None), "{name}");
+        }
+    }
+}
+
+async fn on_arrival_what_was_there_or_stands_behind_another_is_left(bench: Bench) {
+    let one = |name: &str, subject: &'static str| (name.to_owned(), subject);
+    let changes: Vec<Change> = (1..5).map(|id| change(&bench, (id, 1, 0, Some(true)))).collect();
+    let first = bench.coming(&[one("a", "web")]).await;
+    bench.arrive(&first, &changes[..1]).await;
+    // This one waits, as one does that is tried again.
+    let waiting = bench.coming(&[one("b", "api")]).await;
+    bench.db.insert_named(waiting.clone(), None).await.unwrap();
+    let rows = bench.coming(&[one("a", "web"), one("c", "api"), one("d", "web"), one("e", "ops")]).await;
+    let parts: Vec<_> = rows.iter().map(|(id, row)| row.waiting(id).unwrap()).collect();
+    let batches = parts[..3].iter().zip(&changes[1..]).map(|(one, change)| batch(one, change)).collect();
+    let meant = vec![bench.meant(batches, vec![(rows[3].0.clone(), "nobody asked")])];
+    let arrived = bench.db.insert_and_apply(rows.clone(), ("mark", "2"), meant).await.unwrap();
+    assert!(arrived.waits, "what stands behind another");
+    let settled: Vec<&str> = arrived.settled.iter().map(|(_, how)| *how).collect();
+    assert_eq!(settled, ["ignored", "applied"]);
+    let mut states = Vec::new();
+    for (id, _) in &rows {
+        states.push(bench.state_of(id).await);
+    }
+    let expected = [None, Some(RECEIVED), Some(APPLIED), Some(IGNORED)];
+    assert_eq!(states, expected.map(|state| state.map(str::to_owned)));
+    let due: Vec<String> = bench.due().await.into_iter().map(|waiting| waiting.id).collect();
+    assert_eq!(due, [waiting[0].0.clone(), rows[1].0.clone()], "in order");
+    assert!(bench.node(&issue_ref("2")).await.is_none(), "it was there before");
+    assert!(bench.node(&issue_ref("3")).await.is_none(), "it waits");
+    assert!(bench.node(&issue_ref("4")).await.is_some());
+    assert_eq!(bench.db.setting("mark").await.unwrap().as_deref(), Some("2"));
+}
+
+async fn on_arrival_all_of_it_happens_or_nothing(bench: Bench) {
+    let rows = bench.coming(&[("a".to_owned(), "web")]).await;
+    let waiting = rows[0].1.waiting(&rows[0].0).unwrap();
+    let batches = vec![batch(&waiting, &change(&bench, (1, 1, 0, Some(true))))];
+    // An integration of another tenant: nothing is written for it.
+    let meant = Meant { integration: bench.other_integration.clone(), ..bench.meant(batches, Vec::new()) };
+    assert!(bench.db.insert_and_apply(rows.clone(), ("mark", "1"), vec![meant]).await.is_err());
+    assert_eq!((bench.state_of(&rows[0].0).await, bench.db.setting("mark").await.unwrap()), (None, None));
 }

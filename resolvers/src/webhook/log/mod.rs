@@ -26,7 +26,7 @@ use tokio::sync::watch;
 
 pub(super) use self::append::append;
 use self::segments::Folder;
-pub use self::transfer::Transfer;
+pub use self::transfer::{Interpreter, Transfer};
 
 /// A place in the log: everything before it is done.
 #[derive(Debug, Clone, PartialEq, Eq)]

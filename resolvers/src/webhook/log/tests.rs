@@ -2,6 +2,9 @@
 
 use std::{collections::BTreeSet, fs, io::ErrorKind, sync::Arc};
 
+use async_trait::async_trait;
+use mullion_schema::id::{IntegrationId, TenantId};
+use parking_lot::Mutex;
 use proptest::{
     prelude::*,
     strategy::ValueTree,
@@ -11,13 +14,19 @@ use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
 use super::{
-    Log,
+    Interpreter, Log,
     record::{self, Record, Unread},
 };
 use crate::{
     store::{
-        inbox::{Inserted, list::DeliveryFilter, row::DeliveryRow},
-        tests::{bench::Bench, inbox::delivery, on_both_databases},
+        StoreError,
+        apply::{Applied, Batch},
+        inbox::{APPLIED, Inserted, Meant, RECEIVED, WaitingDelivery, list::DeliveryFilter, row::DeliveryRow},
+        tests::{
+            bench::{Bench, FakeRules, issue, written},
+            inbox::delivery,
+            on_both_databases,
+        },
     },
     webhook::{
         Wake,
@@ -34,6 +43,9 @@ on_both_databases!(
     a_damaged_delivery_is_left_out_alone_and_its_segment_is_kept_where_more_is,
     deliveries_stay_in_the_log_while_the_database_fails,
     a_log_that_is_too_long_lets_nothing_in,
+    what_is_understood_on_the_way_is_applied_and_told_as_it_is_stored,
+    what_cannot_be_understood_or_applied_on_the_way_is_stored_to_be_worked,
+    what_lies_before_a_damaged_end_is_not_lost_when_the_database_fails,
     any_sequence_of_deliveries_deaths_and_torn_ends_stores_what_was_acknowledged_once_in_order,
 );
 
@@ -59,6 +71,14 @@ impl Process {
         Self { intake: Arc::new(intake), transfer: Some(transfer) }
     }
 
+    /// The same with somebody who understands what comes.
+    fn understanding(bench: &Bench, folder: &TempDir, interpreter: &Arc<FakeInterpreter>) -> Self {
+        let mut process = Self::start(bench, folder, ROOM);
+        let transfer = process.transfer.take().unwrap().understanding(Arc::clone(interpreter) as _);
+        process.transfer = Some(transfer);
+        process
+    }
+
     async fn acknowledge(&self, bench: &Bench, ids: &[String]) {
         for id in ids {
             let new = delivery(bench, Some(id), format!("{{\"is\":\"{id}\"}}").as_bytes()).await;
@@ -76,6 +96,65 @@ impl Process {
         self.intake.close();
         task.await.unwrap();
     }
+}
+
+/// Understands each delivery as an issue of its own; goes wrong as told.
+struct FakeInterpreter {
+    bench: (TenantId, IntegrationId),
+    /// Whether this one breaks off, fails, or names what is not there.
+    wrong: Mutex<Option<Wrong>>,
+    told: Mutex<Vec<i64>>,
+}
+
+#[derive(Clone, Copy)]
+enum Wrong {
+    Panics,
+    Fails,
+    NamesNobody,
+}
+
+impl FakeInterpreter {
+    fn new(bench: &Bench) -> Arc<Self> {
+        let bench = (bench.tenant.clone(), bench.integration.clone());
+        Arc::new(Self { bench, wrong: Mutex::default(), told: Mutex::default() })
+    }
+}
+
+#[async_trait]
+impl Interpreter for FakeInterpreter {
+    async fn interpret(&self, deliveries: &[WaitingDelivery]) -> Result<Vec<Meant>, StoreError> {
+        let wrong = *self.wrong.lock();
+        assert!(!matches!(wrong, Some(Wrong::Panics)), "this one is told to");
+        if matches!(wrong, Some(Wrong::Fails)) {
+            return Err(StoreError::NotFound);
+        }
+        let batches = deliveries.iter().map(|waiting| {
+            let written = written(vec![issue(&waiting.id, 1, "a", "OPEN")]);
+            Batch::of_delivery(&waiting.id, waiting.delivery.received_at, written)
+        });
+        let (tenant, mut integration) = self.bench.clone();
+        if matches!(wrong, Some(Wrong::NamesNobody)) {
+            integration = "nobody".into();
+        }
+        Ok(vec![Meant {
+            tenant,
+            integration,
+            rules: Box::new(FakeRules),
+            batches: batches.collect(),
+            ignored: Vec::new(),
+        }])
+    }
+
+    async fn announce(&self, _: &TenantId, applied: &Applied) {
+        self.told.lock().push(applied.head);
+    }
+}
+
+/// The states of all deliveries, oldest first.
+async fn states(bench: &Bench) -> Vec<String> {
+    let mut found = bench.db.deliveries(&DeliveryFilter::default(), None, 10_000).await.unwrap();
+    found.sort_by(|a, b| a.id.cmp(&b.id));
+    found.into_iter().map(|info| info.state).collect()
 }
 
 /// The provider's ids in the inbox, in the order in which they are worked.
@@ -198,6 +277,56 @@ async fn a_log_that_is_too_long_lets_nothing_in(bench: Bench) {
     assert!(matches!(process.intake.store(&next).await, Ok(Inserted::New(_))), "there is room again");
 }
 
+async fn what_is_understood_on_the_way_is_applied_and_told_as_it_is_stored(bench: Bench) {
+    let (folder, interpreter) = (TempDir::new().unwrap(), FakeInterpreter::new(&bench));
+    let mut process = Process::understanding(&bench, &folder, &interpreter);
+    process.acknowledge(&bench, &ids(0, 3)).await;
+    let (mut transfer, mut at) = (process.transfer.take().unwrap(), None);
+    assert!(transfer.step(&mut at).await.unwrap());
+    assert_eq!(states(&bench).await, [APPLIED; 3]);
+    assert_eq!(*interpreter.told.lock(), [bench.head().await]);
+    assert!(!transfer.step(&mut at).await.unwrap());
+    assert!(bench.due().await.is_empty(), "nobody has to work them");
+}
+
+async fn what_cannot_be_understood_or_applied_on_the_way_is_stored_to_be_worked(bench: Bench) {
+    let (folder, interpreter) = (TempDir::new().unwrap(), FakeInterpreter::new(&bench));
+    let mut process = Process::understanding(&bench, &folder, &interpreter);
+    let (mut transfer, mut at) = (process.transfer.take().unwrap(), None);
+    for (turn, wrong) in [Wrong::Panics, Wrong::Fails, Wrong::NamesNobody].into_iter().enumerate() {
+        *interpreter.wrong.lock() = Some(wrong);
+        process.acknowledge(&bench, &ids(turn, turn + 1)).await;
+        while transfer.step(&mut at).await.unwrap() {}
+        assert_eq!(states(&bench).await, vec![RECEIVED; turn + 1]);
+    }
+    *interpreter.wrong.lock() = None;
+    process.acknowledge(&bench, &ids(3, 4)).await;
+    while transfer.step(&mut at).await.unwrap() {}
+    assert_eq!(states(&bench).await, [RECEIVED; 4], "behind those that wait");
+    assert_eq!(interpreter.told.lock().len(), 0);
+}
+
+async fn what_lies_before_a_damaged_end_is_not_lost_when_the_database_fails(bench: Bench) {
+    let (folder, interpreter) = (TempDir::new().unwrap(), FakeInterpreter::new(&bench));
+    Process::start(&bench, &folder, ROOM).acknowledge(&bench, &ids(0, 300)).await;
+    let torn = segments(&folder).remove(0);
+    let bytes = fs::read(&torn).unwrap();
+    fs::write(&torn, [&bytes[..], &[7; 90]].concat()).unwrap();
+    let mut process = Process::understanding(&bench, &folder, &interpreter);
+    process.acknowledge(&bench, &ids(300, 301)).await;
+    let (mut transfer, mut at) = (process.transfer.take().unwrap(), None);
+    bench.behind_its_back("ALTER TABLE delivery RENAME TO gone").await;
+    assert!(transfer.step(&mut at).await.is_err());
+    bench.behind_its_back("ALTER TABLE gone RENAME TO delivery").await;
+    assert!(transfer.step(&mut at).await.unwrap(), "the first group; the next is read in the meantime");
+    bench.behind_its_back("ALTER TABLE delivery RENAME TO gone").await;
+    assert!(transfer.step(&mut at).await.is_err());
+    bench.behind_its_back("ALTER TABLE gone RENAME TO delivery").await;
+    while transfer.step(&mut at).await.unwrap() {}
+    assert_eq!(inbox(&bench).await, ids(0, 301));
+    assert!(torn.with_extension("damaged").exists());
+}
+
 /// What happens in a random run.
 #[derive(Debug, Clone)]
 enum Step {
@@ -220,9 +349,12 @@ async fn any_sequence_of_deliveries_deaths_and_torn_ends_stores_what_was_acknowl
     let mut runner = TestRunner::new_with_rng(Config::default(), rng);
     let mut come = 0;
     let folder = TempDir::new().unwrap();
+    delivery(&bench, None, b"{}").await;
+    let before = bench.head().await;
     for _ in 0..8 {
         let steps = proptest::collection::vec(step(), 5..25).new_tree(&mut runner).unwrap().current();
-        let mut process = Process::start(&bench, &folder, ROOM);
+        let interpreter = FakeInterpreter::new(&bench);
+        let mut process = Process::understanding(&bench, &folder, &interpreter);
         let mut at = None;
         for step in &steps {
             match step {
@@ -238,12 +370,14 @@ async fn any_sequence_of_deliveries_deaths_and_torn_ends_stores_what_was_acknowl
                     let last = segments(&folder).pop().unwrap();
                     let torn = [fs::read(&last).unwrap(), vec![7; *bytes]].concat();
                     fs::write(&last, torn).unwrap();
-                    (process, at) = (Process::start(&bench, &folder, ROOM), None);
+                    (process, at) = (Process::understanding(&bench, &folder, &interpreter), None);
                 }
             }
         }
         process.stop().await;
         assert_eq!(inbox(&bench).await, ids(0, come), "{steps:?}");
+        assert_eq!(states(&bench).await, vec![APPLIED; come], "{steps:?}");
+        assert_eq!(bench.head().await, before + i64::try_from(come).unwrap(), "each changed something once");
     }
 }
 

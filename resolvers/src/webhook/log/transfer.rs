@@ -1,12 +1,20 @@
 //! The end that reads: takes deliveries from the log to the inbox's table, with the mark of how far it came in the same
 //! transaction. So each is taken once, whenever the process dies; one that were read twice would be known by its key.
+//!
+//! What can be understood on the way is applied in that transaction, too. Whatever stands in the way of that, they are stored to be
+//! worked one by one.
 
 use std::{
     io::{self, Read as _, Seek as _, SeekFrom},
+    panic::AssertUnwindSafe,
+    sync::Arc,
     time::Duration,
 };
 
-use tokio::sync::watch;
+use async_trait::async_trait;
+use futures::FutureExt as _;
+use mullion_schema::id::TenantId;
+use tokio::{sync::watch, task::JoinHandle};
 
 use super::{
     Backlog, Log, Position,
@@ -16,9 +24,10 @@ use super::{
 use crate::{
     store::{
         Database, StoreError,
-        inbox::{Inserted, row::DeliveryRow},
+        apply::Applied,
+        inbox::{Inserted, Meant, WaitingDelivery, row::DeliveryRow},
     },
-    webhook::Wake,
+    webhook::{Wake, worker::Outcome},
 };
 
 /// The setting that holds the mark.
@@ -32,6 +41,16 @@ const RETRY: Duration = Duration::from_secs(1);
 /// Groups that are taken after the last was written.
 const LAST: usize = 8;
 
+/// Knows what deliveries mean, and tells of what was applied.
+#[async_trait]
+pub trait Interpreter: Send + Sync {
+    /// What these deliveries mean. Those that it leaves out are stored only, and worked one by one.
+    async fn interpret(&self, deliveries: &[WaitingDelivery]) -> Result<Vec<Meant>, StoreError>;
+
+    /// Tells of what was applied.
+    async fn announce(&self, tenant: &TenantId, applied: &Applied);
+}
+
 /// Takes deliveries to the inbox: to be run in a task.
 pub struct Transfer {
     folder: Folder,
@@ -39,6 +58,10 @@ pub struct Transfer {
     end: watch::Receiver<Position>,
     database: Database,
     wake: Wake,
+    outcome: Arc<dyn Outcome>,
+    interpreter: Option<Arc<dyn Interpreter>>,
+    /// What comes after that which is written: it is read and understood in the meantime.
+    ahead: Option<(Position, JoinHandle<Result<Group, StoreError>>)>,
     /// Whether the mark was looked for before.
     begun: bool,
 }
@@ -46,16 +69,32 @@ pub struct Transfer {
 /// What was read.
 struct Group {
     rows: Vec<(String, DeliveryRow)>,
+    /// What they mean, where that is known.
+    meant: Option<Vec<Meant>>,
     /// Where to read on.
     next: Position,
     /// Bytes that lie behind now.
     bytes: u64,
+    /// A part of the segment is damaged, and nobody knows where the next delivery begins.
+    damaged: Option<String>,
+}
+
+impl Group {
+    fn new(rows: Vec<(String, DeliveryRow)>, next: Position, bytes: u64) -> Self {
+        Self { rows, meant: None, next, bytes, damaged: None }
+    }
 }
 
 impl Transfer {
-    pub(in crate::webhook) fn new(log: &Log, database: Database, wake: Wake) -> Self {
+    pub(in crate::webhook) fn new(log: &Log, database: Database, (wake, outcome): (Wake, Arc<dyn Outcome>)) -> Self {
         let (folder, backlog, end) = (log.folder.clone(), log.backlog.clone(), log.end.subscribe());
-        Self { folder, backlog, end, database, wake, begun: false }
+        Self { folder, backlog, end, database, wake, outcome, interpreter: None, ahead: None, begun: false }
+    }
+
+    /// The same; what can be understood on the way is applied as it is stored.
+    #[must_use]
+    pub fn understanding(self, interpreter: Arc<dyn Interpreter>) -> Self {
+        Self { interpreter: Some(interpreter), ..self }
     }
 
     /// Takes what lies in the log, from before this process and from now on, until nothing is written any more.
@@ -90,23 +129,89 @@ impl Transfer {
             Some(at) => at.clone(),
             None => at.insert(self.mark().await?).clone(),
         };
-        let (folder, begin, end) = (self.folder.clone(), from.clone(), self.end.borrow_and_update().clone());
-        let group = tokio::task::spawn_blocking(move || read(&folder, &begin, &end)).await;
-        let Group { rows, next, bytes } = group.map_err(io::Error::other)??;
-        if next == from {
+        let end = self.end.borrow_and_update().clone();
+        let mut group = match self.ahead.take() {
+            Some((begin, ahead)) if begin == from => ahead.await.map_err(io::Error::other)??,
+            Some(_) | None => Group::new(Vec::new(), from.clone(), 0),
+        };
+        if group.next == from {
+            group = self.prepare(from.clone(), end.clone()).await?;
+        }
+        if group.next == from {
             return Ok(false);
         }
-        let mark = format!("{}:{}", next.segment, next.offset);
-        let inserted = self.database.insert_named(rows, Some((MARK, &mark))).await?;
-        if inserted.iter().any(|inserted| matches!(inserted, Inserted::New(_))) {
-            self.wake.wake();
+        let next = group.next.clone();
+        if next != end {
+            self.ahead = Some((next.clone(), tokio::spawn(self.prepare(next.clone(), end))));
         }
-        self.backlog.shrink(bytes);
+        self.take(group).await?;
         if next.segment != from.segment {
             self.forget_before(&next.segment);
         }
         *at = Some(next);
         Ok(true)
+    }
+
+    /// Reads what follows a position, and finds out what it means.
+    fn prepare(&self, from: Position, end: Position) -> impl Future<Output = Result<Group, StoreError>> + Send + use<> {
+        let (folder, interpreter) = (self.folder.clone(), self.interpreter.clone());
+        async move {
+            let group = tokio::task::spawn_blocking(move || read(&folder, &from, &end)).await;
+            let group = group.map_err(io::Error::other)??;
+            let Some(interpreter) = interpreter.filter(|_| !group.rows.is_empty()) else { return Ok(group) };
+            // A panic is for whoever works them one by one.
+            let meant = AssertUnwindSafe(understand(interpreter.as_ref(), &group.rows)).catch_unwind().await;
+            Ok(Group { meant: meant.ok().and_then(Result::ok), ..group })
+        }
+    }
+
+    /// Takes a group to the inbox.
+    async fn take(&mut self, group: Group) -> Result<(), StoreError> {
+        if let Some(segment) = &group.damaged {
+            self.folder.set_aside(segment)?;
+        }
+        let mark = format!("{}:{}", group.next.segment, group.next.offset);
+        let waits = match group.meant {
+            Some(meant) => self.take_understood(group.rows, &mark, meant).await?,
+            None => self.take_unread(group.rows, &mark).await?,
+        };
+        if waits {
+            self.wake.wake();
+        }
+        self.backlog.shrink(group.bytes);
+        Ok(())
+    }
+
+    /// Stores and applies; whether something waits now.
+    async fn take_understood(
+        &self,
+        rows: Vec<(String, DeliveryRow)>,
+        mark: &str,
+        meant: Vec<Meant>,
+    ) -> Result<bool, StoreError> {
+        let arrived = match self.database.insert_and_apply(rows.clone(), (MARK, mark), meant).await {
+            Ok(arrived) => arrived,
+            Err(error) => {
+                // One of them, or the database: stored, they are tried one by one.
+                tracing::warn!(error = &error as &dyn std::error::Error, "deliveries could not be applied together");
+                return self.take_unread(rows, mark).await;
+            }
+        };
+        for (provider, how) in &arrived.settled {
+            self.outcome.settled(provider, how);
+        }
+        if let Some(interpreter) = &self.interpreter {
+            for (tenant, applied) in &arrived.applied {
+                interpreter.announce(tenant, applied).await;
+            }
+        }
+        Ok(arrived.waits)
+    }
+
+    /// Stores; whether something waits now.
+    async fn take_unread(&self, rows: Vec<(String, DeliveryRow)>, mark: &str) -> Result<bool, StoreError> {
+        let inserted = self.database.insert_named(rows, Some((MARK, mark))).await?;
+        Ok(inserted.iter().any(|inserted| matches!(inserted, Inserted::New(_))))
     }
 
     /// Where to begin: at the mark, or at the oldest segment where the mark's is gone.
@@ -161,20 +266,25 @@ fn read(folder: &Folder, at: &Position, end: &Position) -> io::Result<Group> {
     let used = u64::try_from(used).unwrap_or(u64::MAX);
     if !rows.is_empty() || left == 0 && is_last {
         let next = Position { offset: at.offset + used, ..at.clone() };
-        return Ok(Group { rows, next, bytes: used });
+        return Ok(Group::new(rows, next, used));
     }
     if left > 0 {
         // Of a segment that a dying process left, what was not flushed and so not acknowledged; anything else is damage.
         tracing::error!(segment = at.segment, offset = at.offset, left, "a part of the inbox's log is no delivery");
         if let Some(size) = record::damaged(&bytes).and_then(|size| u64::try_from(size).ok()) {
-            return Ok(Group { rows, next: Position { offset: at.offset + size, ..at.clone() }, bytes: size });
+            let next = Position { offset: at.offset + size, ..at.clone() };
+            return Ok(Group::new(rows, next, size));
         }
     }
     let next = if is_last { end.clone() } else { after(folder, &at.segment)? };
-    if left > 0 && !is_last {
-        folder.set_aside(&at.segment)?;
-    }
-    Ok(Group { rows, next, bytes: left })
+    let damaged = (left > 0 && !is_last).then(|| at.segment.clone());
+    Ok(Group { damaged, ..Group::new(rows, next, left) })
+}
+
+/// What deliveries mean.
+async fn understand(interpreter: &dyn Interpreter, rows: &[(String, DeliveryRow)]) -> Result<Vec<Meant>, StoreError> {
+    let waiting: Result<Vec<_>, _> = rows.iter().map(|(id, row)| row.waiting(id)).collect();
+    interpreter.interpret(&waiting?).await
 }
 
 /// The deliveries that these bytes begin with, and how many bytes they take.

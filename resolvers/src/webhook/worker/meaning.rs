@@ -1,39 +1,65 @@
-//! What a delivery means, applied: its provider interprets it, and the engine writes and announces it.
+//! What deliveries mean, applied: their provider interprets them, and the engine writes and announces it.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
+use mullion_schema::id::{IntegrationId, TenantId};
 
 use super::{Done, Taken, Work};
 use crate::{
     answers::Services,
     change::Interpretation,
-    store::{StoreError, apply::Batch, inbox::is_recovered},
+    engine::integrations::Integration,
+    store::{
+        StoreError,
+        apply::{Applied, Batch},
+        inbox::{Meant, WaitingDelivery, is_recovered},
+    },
+    webhook::log::Interpreter,
 };
+
+/// Why nothing is done for an integration that is gone.
+const GONE: &str = "the integration is not connected any more";
 
 /// Applies deliveries with all that a running gateway has.
 pub struct Meaning(pub Arc<Services>);
+
+impl Meaning {
+    async fn integration(
+        &self,
+        tenant: &TenantId,
+        integration: &IntegrationId,
+    ) -> Result<Option<Arc<Integration>>, StoreError> {
+        let found = self.0.engine.directory().get(tenant, integration).await;
+        found.map_err(|_| StoreError::NotFound)
+    }
+}
+
+/// What is to be applied of a delivery; or why nothing is.
+fn interpret(integration: &Integration, waiting: &WaitingDelivery) -> Result<Batch, &'static str> {
+    let delivery = &waiting.delivery;
+    if !is_recovered(&delivery.headers) {
+        integration.heard(delivery.received_at);
+    }
+    match integration.provider.interpret(delivery) {
+        Interpretation::Ignored(why) => Err(why),
+        Interpretation::Changes(changes) => Ok(Batch::of_delivery(&waiting.id, delivery.received_at, changes)),
+    }
+}
 
 #[async_trait]
 impl Work for Meaning {
     async fn apply(&self, deliveries: &[Taken]) -> Result<Vec<Done>, StoreError> {
         let Some(first) = deliveries.first().map(|taken| &taken.delivery) else { return Ok(Vec::new()) };
-        let integration = self.0.engine.directory().get(&first.tenant, &first.integration).await;
-        let integration = integration.map_err(|_| StoreError::NotFound)?;
-        let Some(integration) = integration else {
-            let gone = Done::Ignored("the integration is not connected any more");
-            return Ok(vec![gone; deliveries.len()]);
+        let Some(integration) = self.integration(&first.tenant, &first.integration).await? else {
+            return Ok(vec![Done::Ignored(GONE); deliveries.len()]);
         };
         let mut done = Vec::with_capacity(deliveries.len());
         let mut batches = Vec::new();
         for Taken { delivery, lease } in deliveries {
-            if !is_recovered(&delivery.delivery.headers) {
-                integration.heard(delivery.delivery.received_at);
-            }
-            done.push(match integration.provider.interpret(&delivery.delivery) {
-                Interpretation::Ignored(why) => Done::Ignored(why),
-                Interpretation::Changes(changes) => {
-                    let batch = Batch::of_delivery(&delivery.id, delivery.delivery.received_at, changes);
+            done.push(match interpret(&integration, delivery) {
+                Err(why) => Done::Ignored(why),
+                Ok(batch) => {
                     batches.push(batch.under(lease.clone()));
                     Done::Applied
                 }
@@ -48,5 +74,37 @@ impl Work for Meaning {
                 .for_each(|(done, _)| *done = Done::Repeated);
         }
         Ok(done)
+    }
+}
+
+#[async_trait]
+impl Interpreter for Meaning {
+    async fn interpret(&self, deliveries: &[WaitingDelivery]) -> Result<Vec<Meant>, StoreError> {
+        let mut of: BTreeMap<(&str, &str), Vec<&WaitingDelivery>> = BTreeMap::new();
+        for delivery in deliveries {
+            of.entry((delivery.tenant.as_str(), delivery.integration.as_str())).or_default().push(delivery);
+        }
+        let mut all = Vec::with_capacity(of.len());
+        for ((tenant, integration), deliveries) in of {
+            let (tenant, integration) = (TenantId::from(tenant), IntegrationId::from(integration));
+            // The head is in memory before the stream moves.
+            self.0.applier.start(&tenant).await?;
+            // Of one that is gone, whoever works the inbox says so.
+            let Some(found) = self.integration(&tenant, &integration).await? else { continue };
+            let (mut batches, mut ignored) = (Vec::with_capacity(deliveries.len()), Vec::new());
+            for delivery in deliveries {
+                match interpret(&found, delivery) {
+                    Ok(batch) => batches.push(batch),
+                    Err(why) => ignored.push((delivery.id.clone(), why)),
+                }
+            }
+            let rules = Box::new(Arc::clone(&found.provider));
+            all.push(Meant { tenant, integration, rules, batches, ignored });
+        }
+        Ok(all)
+    }
+
+    async fn announce(&self, tenant: &TenantId, applied: &Applied) {
+        self.0.applier.tell(tenant, applied).await;
     }
 }
