@@ -62,14 +62,36 @@ impl<'de> Visitor<'de> for Lean {
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
         let mut object = Map::new();
-        while let Some(name) = members.next_key::<String>()? {
-            if (self.0)(&name) {
-                object.insert(name, members.next_value_seed(self)?);
-            } else {
-                members.next_value::<IgnoredAny>()?;
+        while let Some(name) = members.next_key_seed(Name(self.0))? {
+            match name {
+                Some(name) => drop(object.insert(name, members.next_value_seed(self)?)),
+                None => drop(members.next_value::<IgnoredAny>()?),
             }
         }
         Ok(Value::Object(object))
+    }
+}
+
+/// A member's name, if it is wanted: of the others no text is made.
+struct Name(fn(&str) -> bool);
+
+impl<'de> DeserializeSeed<'de> for Name {
+    type Value = Option<String>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Option<String>, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for Name {
+    type Value = Option<String>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a name")
+    }
+
+    fn visit_str<E: Error>(self, name: &str) -> Result<Option<String>, E> {
+        Ok((self.0)(name).then(|| name.to_owned()))
     }
 }
 

@@ -188,12 +188,12 @@ fn incoming_stamp(version: Version, hash: u64, origin: Origin) -> Stamp {
 
 /// Joins one field. `known_until`: when the node was last heard of before this write.
 fn join(state: &mut NodeState, key: &str, (incoming, value): (Stamp, &Value), known_until: i64) {
-    let existing = state.stamps.get(key).copied().zip(state.body.get(key));
-    let Some((mut stamp, known)) = existing else {
+    let Some((known_stamp, known)) = state.stamps.get_mut(key).zip(state.body.get_mut(key)) else {
         state.stamps.insert(key.to_owned(), incoming);
         state.body.insert(key.to_owned(), value.clone());
         return;
     };
+    let mut stamp = *known_stamp;
     let fetch = incoming.fetched > 0;
     let mut take = false;
     if incoming.version > stamp.version {
@@ -204,7 +204,7 @@ fn join(state: &mut NodeState, key: &str, (incoming, value): (Stamp, &Value), kn
         if fetch {
             stamp.seen = stamp.seen.max(incoming.seen);
         }
-    } else if known == value {
+    } else if *known == *value {
         let settled = fetch && incoming.fetched >= known_until;
         let tied = stamp.tied && !settled;
         let seen = stamp.seen.max(incoming.seen);
@@ -217,9 +217,9 @@ fn join(state: &mut NodeState, key: &str, (incoming, value): (Stamp, &Value), kn
         stamp = if take { Stamp { tied, ..incoming } } else { Stamp { seen, tied, ..stamp } };
     }
     if take {
-        state.body.insert(key.to_owned(), value.clone());
+        known.clone_from(value);
     }
-    state.stamps.insert(key.to_owned(), stamp);
+    *known_stamp = stamp;
 }
 
 /// Whether two different contents of equal version leave it open which is right.

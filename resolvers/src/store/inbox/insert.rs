@@ -124,31 +124,34 @@ async fn insert(
     let insert = format!(
         "INSERT INTO delivery ({}) VALUES {} ON CONFLICT DO NOTHING RETURNING id",
         COLUMNS.join(", "),
-        places(count, COLUMNS.len()),
+        places(backend, count, COLUMNS.len()),
     );
     for row in connection.query_all_raw(Statement::from_sql_and_values(backend, insert, values)).await? {
         stored.insert(row.try_get_by_index(0)?);
     }
     bodies.retain(|(id, _)| stored.contains(id));
     if !bodies.is_empty() {
-        let insert = format!("INSERT INTO delivery_body (id, body) VALUES {}", places(bodies.len(), 2));
+        let insert = format!("INSERT INTO delivery_body (id, body) VALUES {}", places(backend, bodies.len(), 2));
         let values = bodies.into_iter().flat_map(|(id, body)| [id.into(), body.into()]);
         connection.execute_raw(Statement::from_sql_and_values(backend, insert, values)).await?;
     }
     Ok(())
 }
 
-/// `($1, $2), ($3, $4), …`
-fn places(rows: usize, columns: usize) -> String {
+/// `($1, $2), ($3, $4), …`; `(?, ?), (?, ?), …` on SQLite, which takes the others for names and looks each up among all.
+fn places(backend: DbBackend, rows: usize, columns: usize) -> String {
     let mut text = String::with_capacity(rows * columns * 6);
     for place in 0..rows * columns {
-        let before = match (place, place % columns) {
-            (0, _) => "($",
-            (_, 0) => "), ($",
-            _ => ", $",
-        };
+        text.push_str(match (place, place % columns) {
+            (0, _) => "(",
+            (_, 0) => "), (",
+            _ => ", ",
+        });
         // Writing to a String cannot fail.
-        let _ = write!(text, "{before}{}", place + 1);
+        let _ = match backend {
+            DbBackend::Sqlite => write!(text, "?"),
+            _ => write!(text, "${}", place + 1),
+        };
     }
     text.push(')');
     text

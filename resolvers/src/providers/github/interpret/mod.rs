@@ -31,10 +31,41 @@ pub(super) fn interpret(delivery: &StoredDelivery) -> Interpretation {
     }
 }
 
-/// Most of a payload are addresses of GitHub's API, a hundred for each repository.
+/// Most of a payload are addresses of GitHub's API, a hundred for each repository, and settings that nobody asks for.
 fn is_wanted(name: &str) -> bool {
-    !name.ends_with("_url") || matches!(name, "html_url" | "avatar_url")
+    if name.ends_with("_url") {
+        return matches!(name, "html_url" | "avatar_url");
+    }
+    !name.starts_with("has_") && !UNUSED.contains(&name)
 }
+
+/// Members that are large or frequent, and that nothing here reads, wherever they stand.
+const UNUSED: [&str; 24] = [
+    "_links",
+    "active_lock_reason",
+    "allow_forking",
+    "author_association",
+    "custom_properties",
+    "disabled",
+    "enterprise",
+    "events",
+    "forks",
+    "gravatar_id",
+    "homepage",
+    "is_template",
+    "license",
+    "open_issues",
+    "open_issues_count",
+    "performed_via_github_app",
+    "permissions",
+    "reactions",
+    "site_admin",
+    "topics",
+    "visibility",
+    "watchers",
+    "watchers_count",
+    "web_commit_signoff_required",
+];
 
 fn changes(event: &Event<'_>) -> Option<Change> {
     match event.name {
