@@ -62,14 +62,36 @@ impl<'de> Visitor<'de> for Lean {
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
         let mut object = Map::new();
-        while let Some(name) = members.next_key::<String>()? {
-            if (self.0)(&name) {
-                object.insert(name, members.next_value_seed(self)?);
-            } else {
-                members.next_value::<IgnoredAny>()?;
-            }
+        while let Some(wanted) = members.next_key_seed(Name(self.0))? {
+            match wanted {
+                Some(name) => object.insert(name, members.next_value_seed(self)?),
+                None => members.next_value::<IgnoredAny>().map(|_| None)?,
+            };
         }
         Ok(Value::Object(object))
+    }
+}
+
+/// The name of a member, where it is wanted: of the others nothing is kept.
+struct Name(fn(&str) -> bool);
+
+impl<'de> DeserializeSeed<'de> for Name {
+    type Value = Option<String>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Option<String>, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for Name {
+    type Value = Option<String>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the name of a member")
+    }
+
+    fn visit_str<E: Error>(self, name: &str) -> Result<Option<String>, E> {
+        Ok((self.0)(name).then(|| name.to_owned()))
     }
 }
 

@@ -42,7 +42,8 @@ pub(crate) fn read_members(document: &[u8], wanted: fn(&str) -> bool) -> Option<
 }
 
 fn read(document: &[u8], wanted: fn(&str) -> bool) -> Option<Value> {
-    let mut deserializer = serde_json::Deserializer::from_slice(document);
+    // What is skipped would not be looked at.
+    let mut deserializer = serde_json::Deserializer::from_str(std::str::from_utf8(document).ok()?);
     let value = lean::Lean(wanted).deserialize(&mut deserializer).ok()?;
     deserializer.end().ok().map(|()| value)
 }
