@@ -33,6 +33,7 @@ use crate::{
         },
         error::{ErrorEntry, Location, RequestError},
     },
+    unbroken::Unbroken,
 };
 
 /// How often keys that have open sockets are looked at: how long a revoked key may live on.
@@ -239,17 +240,10 @@ impl Webhooks for Doors {
     async fn receive(&self, delivery: Delivery) -> WebhookAnswer {
         let request = WebhookRequest { headers: delivery.headers, body: delivery.body, received_at: delivery.now };
         let provider = delivery.provider.clone();
-        // In a task: a provider that hangs up does not cut off the write that it began.
+        // A provider that hangs up does not cut off the write that it began.
         let inbox = Arc::clone(&self.inbox);
-        let taken =
-            self.tasks.spawn(async move { inbox.receive(&delivery.provider, &delivery.endpoint, request).await });
-        let told = match taken.await {
-            Ok(told) => told,
-            Err(error) => {
-                tracing::error!(%error, "a delivery broke off");
-                return WebhookAnswer::status(http::StatusCode::SERVICE_UNAVAILABLE);
-            }
-        };
+        let taken = async move { inbox.receive(&delivery.provider, &delivery.endpoint, request).await };
+        let told = Unbroken::new(taken, &self.tasks).await;
         self.metrics.delivery(&provider, told.result);
         WebhookAnswer { status: told.status, headers: told.headers, body: told.body }
     }

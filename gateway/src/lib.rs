@@ -23,6 +23,7 @@ mod stand_in_socket;
 pub mod stand_ins;
 pub mod telemetry;
 pub mod transport;
+mod unbroken;
 
 #[cfg(test)]
 mod fake;

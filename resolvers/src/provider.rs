@@ -208,6 +208,9 @@ pub struct VerifiedDelivery {
     pub delivery_id: Option<String>,
     /// The event's name: `issues.closed`, `message`, `task.changed`, as far as it can be told cheaply; for metrics and lists.
     pub event: String,
+    /// What it must stay in order with: the repository, the channel that it is about. `None`: with all deliveries of what its endpoint
+    /// was registered for, or else of its integration.
+    pub subject: Option<String>,
     /// The JSON document (taken out of a form where it came in one): stored, and given to `interpret`.
     pub document: Bytes,
 }
@@ -275,12 +278,6 @@ pub trait Provider: Send + Sync + fmt::Debug {
 
     /// Verifies a webhook request over its raw bytes.
     fn receive(&self, request: &WebhookRequest, endpoint: &EndpointSecrets) -> Reception;
-
-    /// What a delivery must stay in order with: the repository, the channel that it is about. `None`: with all deliveries of what its
-    /// endpoint was registered for, or else of its integration. Pure, and cheap: it is asked before the delivery is acknowledged.
-    fn ordering_subject(&self, _delivery: &VerifiedDelivery) -> Option<String> {
-        None
-    }
 
     /// Request headers that `interpret` needs, stored with the delivery. Never credentials.
     fn kept_headers(&self) -> &'static [&'static str];

@@ -1,6 +1,6 @@
 //! Reads a request's body up to a limit, within a time, and within what all bodies together may take.
 
-use axum::body::Body;
+use axum::body::{Body, HttpBody};
 use bytes::BytesMut;
 use futures::StreamExt;
 use http::{HeaderMap, StatusCode, header};
@@ -78,7 +78,10 @@ async fn read(body: Body, limit: usize, mut share: Share) -> Result<Received, Re
 pub(super) async fn collect(body: Body, limit: usize, share: &mut Share) -> Result<BytesMut, Failure> {
     let mut bytes = BytesMut::new();
     let mut chunks = body.into_data_stream();
-    while let Some(chunk) = chunks.next().await {
+    // One whose length was announced has its end with its last byte, and is not waited for once more.
+    while !chunks.is_end_stream()
+        && let Some(chunk) = chunks.next().await
+    {
         let chunk = chunk.map_err(|_| Failure::Broken)?;
         let length = bytes.len() + chunk.len();
         if length > limit {
@@ -86,6 +89,10 @@ pub(super) async fn collect(body: Body, limit: usize, share: &mut Share) -> Resu
         }
         if !share.grow_to(length) {
             return Err(Failure::Busy);
+        }
+        if bytes.capacity() < length {
+            let rest = usize::try_from(chunks.size_hint().lower()).unwrap_or(usize::MAX);
+            bytes.reserve(chunk.len() + rest.min(length));
         }
         bytes.extend_from_slice(&chunk);
     }

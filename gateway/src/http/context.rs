@@ -33,17 +33,26 @@ pub struct RequestId(pub Arc<str>);
 const LONGEST_ID: usize = 64;
 
 /// Gives the request its id, and the answer too.
-pub(super) async fn wrap(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
+pub(super) async fn wrap(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    around(&app, request, |request| next.run(request)).await
+}
+
+/// The same around whatever answers.
+pub(super) async fn around<A: Future<Output = Response> + Send>(
+    app: &App,
+    mut request: Request,
+    answer: impl FnOnce(Request) -> A + Send,
+) -> Response {
     let started = Instant::now();
     let closable = request.version() < Version::HTTP_2 && has_body(request.headers());
     let id = id_of(request.headers(), &*app.clock);
     let route = request.extensions().get::<MatchedPath>().map_or("unknown", MatchedPath::as_str).to_owned();
-    let span = tracing::info_span!("request", id = %id, method = %request.method(), route);
+    let span = tracing::info_span!("request", id = &*id, method = request.method().as_str(), route);
     request.extensions_mut().insert(RequestId(Arc::clone(&id)));
     let read = Arc::new(AtomicBool::new(false));
     let noted = Arc::clone(&read);
     let request = request.map(|body| Body::new(Noted { body, read: noted }));
-    let answered = AssertUnwindSafe(next.run(request).instrument(span.clone())).catch_unwind().await;
+    let answered = AssertUnwindSafe(answer(request).instrument(span.clone())).catch_unwind().await;
     let mut response = answered.unwrap_or_else(|_| {
         span.in_scope(|| tracing::error!("a request panicked"));
         Media::Json.refused(&RequestError::internal(&id))

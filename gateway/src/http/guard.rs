@@ -55,6 +55,13 @@ impl Guard {
         asked.is_some_and(|host| origin.split_once("://").is_some_and(|(_, own)| own.eq_ignore_ascii_case(host)))
     }
 
+    /// The answer to what the rules forbid.
+    pub(super) fn refusal(&self, request: &request::Parts) -> Option<Response> {
+        let message = self.verdict(request).err()?;
+        let error = RequestError::new(ErrorCode::Forbidden, message);
+        Some(Media::Json.with_status(StatusCode::FORBIDDEN, &error).into_response())
+    }
+
     fn verdict(&self, request: &request::Parts) -> Result<(), &'static str> {
         let path = request.uri.path();
         if self.loopback_only {
@@ -94,12 +101,9 @@ fn is_guarded(request: &request::Parts) -> bool {
 /// Refuses what the rules forbid. Use it with `middleware::from_fn_with_state`.
 pub async fn check(State(guard): State<Arc<Guard>>, request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
-    match guard.verdict(&parts) {
-        Ok(()) => next.run(Request::from_parts(parts, body)).await,
-        Err(message) => {
-            let error = RequestError::new(ErrorCode::Forbidden, message);
-            Media::Json.with_status(StatusCode::FORBIDDEN, &error).into_response()
-        }
+    match guard.refusal(&parts) {
+        None => next.run(Request::from_parts(parts, body)).await,
+        Some(refused) => refused,
     }
 }
 

@@ -15,7 +15,7 @@ use std::{sync::Arc, time::Duration};
 use axum::{
     Router, middleware,
     response::Response,
-    routing::{get, post},
+    routing::{any, get},
 };
 use http::{HeaderName, Method, header};
 use mullion_resolvers::clock::Clock;
@@ -138,10 +138,7 @@ pub fn router(app: &Arc<App>, with_admin: bool) -> Router {
                 .quality(CompressionLevel::Fastest)
                 .compress_when(DefaultPredicate::new().and(NotForContentType::const_new("multipart/mixed"))),
         );
-    let mut routes = compressed
-        .route("/graphql/stream", get(sse::get).post(sse::post))
-        .route("/webhooks/{provider}/{endpoint}", post(webhooks::receive))
-        .with_state(Arc::clone(app));
+    let mut routes = compressed.route("/graphql/stream", get(sse::get).post(sse::post)).with_state(Arc::clone(app));
     if let Some(console) = &app.console {
         routes = routes.merge((console.assets)());
     }
@@ -149,10 +146,12 @@ pub fn router(app: &Arc<App>, with_admin: bool) -> Router {
         routes = routes.merge(admin_router(app));
     }
     // From the inside out: what is added last sees a request first.
-    routes
+    let routes = routes
         .layer(cors(app))
         .layer(middleware::from_fn_with_state(Arc::clone(&app.guard), guard::check))
-        .layer(middleware::from_fn_with_state(Arc::clone(app), context::wrap))
+        .layer(middleware::from_fn_with_state(Arc::clone(app), context::wrap));
+    let webhooks = Router::new().route("/webhooks/{provider}/{endpoint}", any(webhooks::receive));
+    routes.merge(webhooks.with_state(Arc::clone(app)))
 }
 
 /// The routes of the admin address.

@@ -343,7 +343,37 @@ async fn webhooks_are_taken_within_their_limits() {
     }
     let tunnel = Request::post("/webhooks/github/e").header(header::ORIGIN, "https://evil.example");
     assert_eq!(send(&gateway, tunnel, "1").await.status(), StatusCode::ACCEPTED);
-    assert_eq!(get(&gateway, "/webhooks/github/e").await.0, StatusCode::METHOD_NOT_ALLOWED);
+    let wrong = send(&gateway, Request::get("/webhooks/github/e"), "").await;
+    assert_eq!(
+        (wrong.status(), &wrong.headers()[header::ALLOW]),
+        (StatusCode::METHOD_NOT_ALLOWED, &"POST".parse().unwrap())
+    );
+}
+
+#[tokio::test]
+async fn what_surrounds_other_routes_surrounds_webhooks() {
+    let gateway = gateway().await;
+    for (host, path, expected) in [
+        ("localhost", "/webhooks/github/e", 202),
+        ("tunnel.example", "/webhooks/github/e", 202),
+        ("evil.example", "/webhooks/github/e", 403),
+        ("localhost", "/webhooks/github/other", 404),
+        ("localhost", "/webhooks/github/%ff", 400),
+    ] {
+        let request = Request::post(path)
+            .header(header::HOST, host)
+            .header(header::CONTENT_LENGTH, 1)
+            .header(super::REQUEST_ID, "mine")
+            .body(Body::from("1"));
+        let response = router(&gateway.app, true).oneshot(request.unwrap()).await.unwrap();
+        assert_eq!(response.status().as_u16(), expected, "{host} {path}");
+        assert_eq!(response.headers()[super::REQUEST_ID], "mine", "{host} {path}");
+        // What is refused unread would be taken for the next request.
+        assert_eq!(response.headers().contains_key(header::CONNECTION), expected != 202, "{host} {path}");
+    }
+    let text = gateway.app.metrics.encode();
+    let counted = r#"mullion_request_seconds_count{route="/webhooks/{provider}/{endpoint}",status="202"} 2"#;
+    assert!(text.contains(counted), "{text}");
 }
 
 #[tokio::test]

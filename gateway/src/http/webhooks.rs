@@ -5,18 +5,19 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use axum::{
     body::{Body, HttpBody},
-    extract::{Path, State},
+    extract::{FromRequestParts, Path, Request, State},
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, Method, StatusCode, header};
 use tokio::time::timeout;
 
 use super::{
     App, DATABASE_PATIENCE,
     body::{self, announced_length, collect, is_utf8},
     budget::Share,
+    context,
 };
 
 /// How long storing a delivery may take: GitHub gives up after 10 s.
@@ -70,16 +71,30 @@ enum Failure {
     Slow,
 }
 
-/// The route.
-pub async fn receive(
-    State(app): State<Arc<App>>,
-    Path((provider, endpoint)): Path<(String, String)>,
-    headers: HeaderMap,
-    body: Body,
-) -> Response {
+/// The route, of all methods, with what surrounds it: layers, of which each is made anew for each request, take as long as the
+/// signature of a delivery. Pages have no business here, so none is told whether it may ask.
+pub async fn receive(State(app): State<Arc<App>>, request: Request) -> Response {
+    context::around(&app, request, |request| guarded(&app, request)).await
+}
+
+async fn guarded(app: &App, request: Request) -> Response {
+    let (mut parts, body) = request.into_parts();
+    if let Some(refused) = app.guard.refusal(&parts) {
+        return refused;
+    }
+    if parts.method != Method::POST {
+        return (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "POST")]).into_response();
+    }
+    match Path::from_request_parts(&mut parts, &()).await {
+        Ok(Path(address)) => take(app, address, parts.headers, body).await,
+        Err(odd) => odd.into_response(),
+    }
+}
+
+async fn take(app: &App, (provider, endpoint): (String, String), headers: HeaderMap, body: Body) -> Response {
     // Before the body is read: whoever does not know an endpoint costs nothing.
     let Ok(limit) = timeout(DATABASE_PATIENCE, app.webhooks.limit(&provider, &endpoint)).await else {
-        return unanswered(&app, &provider);
+        return unanswered(app, &provider);
     };
     let Some(limit) = limit else {
         return (StatusCode::NOT_FOUND, "there is no such webhook endpoint\n").into_response();
@@ -111,7 +126,7 @@ pub async fn receive(
     let known = delivery.provider.clone();
     // Written all the same: when the provider sends it again, it is a duplicate.
     let Ok(answer) = timeout(STORE_PATIENCE, app.webhooks.receive(delivery)).await else {
-        return unanswered(&app, &known);
+        return unanswered(app, &known);
     };
     drop(share);
     (answer.status, answer.headers, answer.body).into_response()

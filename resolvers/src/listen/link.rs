@@ -282,7 +282,7 @@ impl Open<'_> {
         let received_at = parts.clock.now();
         let bytes = delivery.document.len() + acknowledgement.len();
         self.storing.push(bytes, async move {
-            let stored = parts.inbox.take(provider.as_ref(), endpoint, delivery, received_at).await;
+            let stored = parts.inbox.take(endpoint, delivery, received_at).await;
             let (result, acknowledged) = match stored {
                 Ok(Inserted::New(_)) => ("accepted", true),
                 Ok(Inserted::Duplicate) => ("duplicate", true),

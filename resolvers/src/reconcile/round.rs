@@ -332,7 +332,7 @@ impl Reconciler {
         let received_at = self.services.clock.now();
         let delivery = |Recovered { verified, mut headers }: Recovered| {
             mark_recovered(&mut headers);
-            let subject = integration.provider.ordering_subject(&verified);
+            let subject = verified.subject.clone();
             NewDelivery {
                 endpoint: endpoint.id.clone(),
                 tenant: integration.tenant.clone(),

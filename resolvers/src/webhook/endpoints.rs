@@ -14,7 +14,7 @@ use crate::{
 /// How long what was read is believed.
 const BELIEVED: Duration = Duration::seconds(1);
 
-/// Endpoints by provider and path.
+/// Endpoints by path.
 pub(super) struct Endpoints {
     database: Database,
     clock: Arc<dyn Clock>,
@@ -34,10 +34,10 @@ impl Endpoints {
 
     /// The endpoint at a path. Unknown paths are looked up each time: whoever guesses fills no memory.
     pub(super) async fn at(&self, provider: &str, path: &str) -> Result<Option<Arc<Endpoint>>, StoreError> {
-        let name = format!("{provider}/{path}");
         // Before the read, so that a change meanwhile is not missed.
         let (changes, read_at) = (self.database.endpoint_changes(), self.clock.now());
-        if let Some(known) = self.known.lock().get(&name)
+        if let Some(known) = self.known.lock().get(path)
+            && known.endpoint.provider == provider
             && known.changes == changes
             && (Duration::zero()..BELIEVED).contains(&(read_at - known.read_at))
         {
@@ -47,11 +47,13 @@ impl Endpoints {
         let mut known = self.known.lock();
         match &endpoint {
             Some(endpoint) => {
-                known.insert(name, Known { endpoint: Arc::clone(endpoint), changes, read_at });
+                known.insert(path.to_owned(), Known { endpoint: Arc::clone(endpoint), changes, read_at });
             }
-            None => {
-                known.remove(&name);
+            // A guess at another provider takes nothing away.
+            None if known.get(path).is_some_and(|known| known.endpoint.provider == provider) => {
+                known.remove(path);
             }
+            None => {}
         }
         Ok(endpoint)
     }

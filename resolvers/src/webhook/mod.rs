@@ -22,7 +22,7 @@ use self::{
 use crate::{
     answers::{Providers, endpoint_secrets, seal_secret},
     clock::Clock,
-    provider::{EndpointSecrets, Provider, Reception, Refusal, VerifiedDelivery, WebhookRequest},
+    provider::{EndpointSecrets, Reception, Refusal, VerifiedDelivery, WebhookRequest},
     reconcile::Gaps,
     secret::Secret,
     store::{
@@ -129,7 +129,7 @@ impl Inbox {
         match adapter.receive(&request, &known) {
             Reception::Delivery(verified) => {
                 let headers = kept(&request.headers, adapter.kept_headers());
-                match self.store(adapter.as_ref(), &endpoint, verified, (headers, request.received_at)).await {
+                match self.store(&endpoint, verified, (headers, request.received_at)).await {
                     Ok(Inserted::New(_)) => Told::new(StatusCode::OK, "accepted"),
                     Ok(Inserted::Duplicate) => Told::new(StatusCode::OK, "duplicate"),
                     Err(IntakeError::Overloaded) => later("overloaded", "1"),
@@ -145,25 +145,23 @@ impl Inbox {
     /// Takes an event that came over a socket. It may be acknowledged when it is on disk, and not otherwise.
     pub async fn take(
         &self,
-        adapter: &dyn Provider,
         endpoint: &Endpoint,
         verified: VerifiedDelivery,
         received_at: DateTime<Utc>,
     ) -> Result<Inserted, IntakeError> {
         let mut headers = HeaderMap::new();
         mark_socket(&mut headers);
-        self.store(adapter, endpoint, verified, (headers, received_at)).await
+        self.store(endpoint, verified, (headers, received_at)).await
     }
 
     async fn store(
         &self,
-        adapter: &dyn Provider,
         endpoint: &Endpoint,
         verified: VerifiedDelivery,
         (headers, received_at): (HeaderMap, DateTime<Utc>),
     ) -> Result<Inserted, IntakeError> {
         // A webhook that was registered for a container tells of that alone.
-        let subject = adapter.ordering_subject(&verified).or_else(|| endpoint.draft.container.clone());
+        let subject = verified.subject.clone().or_else(|| endpoint.draft.container.clone());
         let delivery = NewDelivery {
             endpoint: endpoint.id.clone(),
             tenant: endpoint.tenant.clone(),

@@ -102,7 +102,7 @@ async fn recovered(page: &Value, sync: &str, known: &dyn Known) -> Result<Option
     let Some(first) = missing.first() else { return Ok(None) };
     let event = kind_of(first);
     let document = json!({ "events": missing }).to_string().into();
-    let verified = VerifiedDelivery { delivery_id: Some(format!("events:{sync}")), event, document };
+    let verified = VerifiedDelivery { delivery_id: Some(format!("events:{sync}")), event, subject: None, document };
     Ok(Some(Recovered { verified, headers: HeaderMap::new() }))
 }
 

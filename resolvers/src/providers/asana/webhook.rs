@@ -47,7 +47,7 @@ fn delivery(request: &WebhookRequest, endpoint: &EndpointSecrets) -> Result<Veri
         return Err(Refusal::BadSignature);
     }
     let event = event_name(&read_object(&request.body).ok_or(Refusal::NotJson)?);
-    Ok(VerifiedDelivery { delivery_id: None, event, document: request.body.clone() })
+    Ok(VerifiedDelivery { delivery_id: None, event, subject: None, document: request.body.clone() })
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

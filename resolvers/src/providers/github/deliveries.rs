@@ -15,7 +15,7 @@ use url::Url;
 use super::{
     account::parts_of,
     client,
-    webhook::EVENT,
+    webhook::{EVENT, repository},
     wire::{Hook, LoggedDelivery},
 };
 use crate::{
@@ -255,7 +255,12 @@ impl Log<'_> {
         if let Ok(value) = HeaderValue::from_str(&line.event) {
             headers.insert(HeaderName::from_static(EVENT), value);
         }
-        let document = payload.to_string().into();
-        Ok(Recovered { verified: VerifiedDelivery { delivery_id: Some(line.guid.clone()), event, document }, headers })
+        let verified = VerifiedDelivery {
+            delivery_id: Some(line.guid.clone()),
+            event,
+            subject: repository(payload),
+            document: payload.to_string().into(),
+        };
+        Ok(Recovered { verified, headers })
     }
 }

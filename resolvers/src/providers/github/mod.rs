@@ -34,7 +34,7 @@ use crate::{
     change::{Interpretation, ListRef, NodeRef},
     provider::{
         Account, ContainerLists, Demo, Descriptor, EndpointSecrets, FetchWant, Fetched, Provider, Reception,
-        RegisteredWebhook, StoredDelivery, VerifiedDelivery, WebhookRequest,
+        RegisteredWebhook, StoredDelivery, WebhookRequest,
     },
     recovery::{CaughtUp, Known, Since, WebhookCondition},
     secret::Secret,
@@ -94,10 +94,6 @@ impl Provider for Github {
 
     fn receive(&self, request: &WebhookRequest, endpoint: &EndpointSecrets) -> Reception {
         webhook::receive(request, endpoint)
-    }
-
-    fn ordering_subject(&self, delivery: &VerifiedDelivery) -> Option<String> {
-        webhook::repository(&delivery.document)
     }
 
     fn kept_headers(&self) -> &'static [&'static str] {

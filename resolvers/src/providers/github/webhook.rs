@@ -2,12 +2,11 @@
 
 use bytes::Bytes;
 use http::HeaderMap;
-use serde::Deserialize;
 use serde_json::Value;
 
 use crate::{
     form::is_form,
-    json::read_object,
+    json::read_members,
     provider::{EndpointSecrets, Reception, Refusal, VerifiedDelivery, WebhookRequest},
     secret::Secret,
     signature::{self, single},
@@ -32,12 +31,15 @@ fn verified(request: &WebhookRequest, endpoint: &EndpointSecrets) -> Result<Veri
     }
     let event = header(&request.headers, EVENT).ok_or(Refusal::MissingEvent)?;
     let document = if form { payload(&request.body).ok_or(Refusal::NotJson)? } else { request.body.clone() };
-    let action = Envelope::read(&document).ok_or(Refusal::NotJson)?.action;
-    let event = match action {
+    // All else is skipped: it must be JSON, and is not kept.
+    let envelope = read_members(&document, |name| matches!(name, "action" | "repository" | "id"));
+    let envelope = envelope.ok_or(Refusal::NotJson)?;
+    let event = match action(&envelope) {
         Some(action) => format!("{event}.{action}"),
         None => event.to_owned(),
     };
-    Ok(VerifiedDelivery { delivery_id: header(&request.headers, DELIVERY).map(str::to_owned), event, document })
+    let delivery_id = header(&request.headers, DELIVERY).map(str::to_owned);
+    Ok(VerifiedDelivery { delivery_id, event, subject: repository(&envelope), document })
 }
 
 fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
@@ -58,47 +60,13 @@ fn payload(body: &[u8]) -> Option<Bytes> {
     Some(Bytes::from(payload.into_owned()))
 }
 
-/// The little of a document that is told before it is interpreted.
-#[derive(Deserialize)]
-struct Envelope {
-    #[serde(default, deserialize_with = "text_or_nothing")]
-    action: Option<String>,
+fn action(document: &Value) -> Option<&str> {
+    document.get("action")?.as_str().filter(|text| !text.is_empty() && text.len() <= 100)
 }
 
-impl Envelope {
-    /// `None`: not a JSON object in UTF-8.
-    fn read(document: &[u8]) -> Option<Self> {
-        let text = std::str::from_utf8(document).ok()?;
-        // An array would do for serde as a struct. What is refused here and fits the grammar is read whole: rare, and slower.
-        let quick = text.trim_start().starts_with('{').then(|| serde_json::from_str(text).ok())?;
-        quick.or_else(|| Some(Self { action: known_action(&read_object(document)?) }))
-    }
-}
-
-/// The repository that a document is about. The rest of it is skipped, not read.
-pub(super) fn repository(document: &[u8]) -> Option<String> {
-    #[derive(Deserialize)]
-    struct Envelope {
-        repository: Option<Repository>,
-    }
-    #[derive(Deserialize)]
-    struct Repository {
-        id: u64,
-    }
-    let envelope: Envelope = serde_json::from_slice(document).ok()?;
-    Some(envelope.repository?.id.to_string())
-}
-
-fn known_action(document: &Value) -> Option<String> {
-    short(document.get("action")?)
-}
-
-fn short(value: &Value) -> Option<String> {
-    value.as_str().filter(|text| !text.is_empty() && text.len() <= 100).map(str::to_owned)
-}
-
-fn text_or_nothing<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    Ok(short(&Value::deserialize(deserializer)?))
+/// The repository that a document is about.
+pub(super) fn repository(document: &Value) -> Option<String> {
+    Some(document.get("repository")?.get("id")?.as_u64()?.to_string())
 }
 
 #[cfg(test)]
@@ -110,7 +78,7 @@ mod tests {
     use sha2::Sha256;
 
     use super::{is_signed, receive};
-    use crate::provider::{EndpointSecrets, Reception, Refusal, WebhookRequest};
+    use crate::provider::{EndpointSecrets, Reception, Refusal, VerifiedDelivery, WebhookRequest};
 
     fn sign(secret: &str, body: &[u8]) -> String {
         let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("a key");
@@ -126,6 +94,10 @@ mod tests {
     }
 
     fn received(body: &[u8], secrets: &[&str], pairs: &[(&'static str, &str)]) -> Result<(String, Bytes), Refusal> {
+        delivery(body, secrets, pairs).map(|delivery| (delivery.event, delivery.document))
+    }
+
+    fn delivery(body: &[u8], secrets: &[&str], pairs: &[(&'static str, &str)]) -> Result<VerifiedDelivery, Refusal> {
         let request = WebhookRequest {
             headers: headers(pairs),
             body: Bytes::copy_from_slice(body),
@@ -133,7 +105,7 @@ mod tests {
         };
         let secrets = secrets.iter().map(|&secret| secret.into()).collect();
         match receive(&request, &EndpointSecrets { secrets, handshake_pending: false }) {
-            Reception::Delivery(delivery) => Ok((delivery.event, delivery.document)),
+            Reception::Delivery(delivery) => Ok(delivery),
             Reception::Refused(refusal) => Err(refusal),
             other => panic!("{other:?}"),
         }
@@ -194,12 +166,23 @@ mod tests {
     #[test]
     fn what_is_about_a_repository_stays_in_order_with_it() {
         for (document, expected) in [
-            (&b"{\"action\":\"closed\",\"repository\":{\"id\":7,\"name\":\"web\"}}"[..], Some("7")),
-            (b"{\"organization\":{\"id\":7}}", None),
-            (b"{\"repository\":null}", None),
-            (b"{\"repository\":{\"id\":\"x\"}}", None),
+            (
+                r#"{"action":"closed","id":1,"repository":{"id":7,"name":"web","owner":{"id":8}},"sender":{"id":9}}"#,
+                Some("7"),
+            ),
+            (r#"{"text":"\ud83d","repository":{"id":7,"size":1e999}}"#, Some("7")),
+            (r#"{"organization":{"id":7}}"#, None),
+            (r#"{"repository":null}"#, None),
+            (r#"{"repository":7}"#, None),
+            (r#"{"repository":{"id":"x"}}"#, None),
         ] {
-            assert_eq!(super::repository(document).as_deref(), expected, "{document:?}");
+            let pairs = [
+                ("content-type", "application/json"),
+                ("x-github-event", "issues"),
+                ("x-hub-signature-256", &sign("s", document.as_bytes())),
+            ];
+            let delivery = delivery(document.as_bytes(), &["s"], &pairs).expect("a delivery");
+            assert_eq!(delivery.subject.as_deref(), expected, "{document}");
         }
     }
 

@@ -16,7 +16,7 @@ use super::{
     names::{CHANNEL, MESSAGES},
     normalize::{self, Place},
     values::{self, flag, list, object, text, ts_of},
-    webhook::event_name,
+    webhook::{channel, event_name},
 };
 use crate::{
     change::ListRef,
@@ -310,6 +310,7 @@ async fn untold(events: Vec<Untold>, team: &str, known: &dyn Known) -> Result<Ve
         let verified = VerifiedDelivery {
             delivery_id: Some(key),
             event: event_name(&envelope),
+            subject: channel(&envelope),
             document: envelope.to_string().into(),
         };
         Recovered { verified, headers: HeaderMap::new() }

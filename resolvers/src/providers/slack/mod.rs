@@ -32,7 +32,7 @@ use crate::{
     listen::Listening,
     provider::{
         Account, ContainerLists, Demo, Descriptor, EndpointSecrets, FetchWant, Fetched, Provider, Reception,
-        RegisteredWebhook, StoredDelivery, VerifiedDelivery, WebhookRequest,
+        RegisteredWebhook, StoredDelivery, WebhookRequest,
     },
     recovery::{CaughtUp, Known, Since},
     secret::Secret,
@@ -113,10 +113,6 @@ impl Provider for Slack {
 
     fn receive(&self, request: &WebhookRequest, endpoint: &EndpointSecrets) -> Reception {
         webhook::receive(request, endpoint)
-    }
-
-    fn ordering_subject(&self, delivery: &VerifiedDelivery) -> Option<String> {
-        webhook::channel(&delivery.document)
     }
 
     fn kept_headers(&self) -> &'static [&'static str] {

@@ -117,6 +117,7 @@ mod tests {
         let delivery = VerifiedDelivery {
             delivery_id: Some("Ev1".into()),
             event: "message.message_changed".into(),
+            subject: Some("C1".into()),
             document: payload.to_string().into(),
         };
         let acknowledgement = r#"{"envelope_id":"e1"}"#.to_owned();

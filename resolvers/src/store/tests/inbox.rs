@@ -56,6 +56,7 @@ pub(crate) async fn delivery(bench: &Bench, id: Option<&str>, body: &[u8]) -> Ne
         verified: VerifiedDelivery {
             delivery_id: id.map(str::to_owned),
             event: "issues.closed".into(),
+            subject: None,
             document: Bytes::copy_from_slice(body),
         },
         headers,

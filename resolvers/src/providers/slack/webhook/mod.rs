@@ -50,7 +50,7 @@ fn verified(request: &WebhookRequest, endpoint: &EndpointSecrets) -> Result<Rece
 /// A document that is certainly Slack's, as a delivery.
 pub(super) fn delivery(envelope: &Value, document: Bytes) -> VerifiedDelivery {
     let delivery_id = text(envelope, "event_id").filter(|id| id.len() <= 100).map(str::to_owned);
-    VerifiedDelivery { delivery_id, event: event_name(envelope), document }
+    VerifiedDelivery { delivery_id, event: event_name(envelope), subject: channel(envelope), document }
 }
 
 /// The challenge, as Slack wants it back.
@@ -110,14 +110,13 @@ pub(super) fn event_name(envelope: &Value) -> String {
 }
 
 /// The channel that a document is about.
-pub(super) fn channel(document: &[u8]) -> Option<String> {
-    let envelope = read_object(document)?;
-    let event = object(&envelope, "event").unwrap_or(&envelope);
+pub(super) fn channel(envelope: &Value) -> Option<String> {
+    let event = object(envelope, "event").unwrap_or(envelope);
     let item = object(event, "item");
     let places = [Some(event), item, object(event, "channel")];
     let named = ["channel", "channel", "id"];
     let found = places.into_iter().zip(named).find_map(|(place, name)| text(place?, name));
-    found.or_else(|| text(&envelope, "channel_id")).map(str::to_owned)
+    found.or_else(|| text(envelope, "channel_id")).map(str::to_owned)
 }
 
 #[cfg(test)]
