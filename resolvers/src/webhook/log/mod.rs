@@ -5,6 +5,7 @@
 //! A folder of segments, named by the order in which they were begun. The last is written to; those that the mark has left behind
 //! are deleted.
 
+mod ahead;
 mod append;
 mod record;
 mod segments;
@@ -26,7 +27,7 @@ use tokio::sync::watch;
 
 pub(super) use self::append::append;
 use self::segments::Folder;
-pub use self::transfer::{Interpreter, Transfer};
+pub use self::{ahead::Interpreter, transfer::Transfer};
 
 /// A place in the log: everything before it is done.
 #[derive(Debug, Clone, PartialEq, Eq)]
