@@ -1,14 +1,20 @@
 //! The transports' seams, answered by the executor and the inbox; and the metrics that those report to.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
 
 use async_graphql::ServerError;
 use async_trait::async_trait;
-use futures::{StreamExt, stream::BoxStream};
+use futures::{Stream, StreamExt, stream::BoxStream};
 use mullion_resolvers::{
     execution::{self, Executed, Executor, Observe, Operation},
     listen::Ear,
-    live::{End, Frame, Item, Mark},
+    live::{End, Frame, Frames, Item, Mark},
     provider::WebhookRequest,
     reconcile::Hears,
     secret::Secret,
@@ -147,27 +153,38 @@ impl Engine for Bridge {
         let id = Arc::clone(&parsed.request_id);
         let frames = self.executor.subscribe(&caller, operation(&parsed), parsed.resume_after.clone()).await;
         let frames = frames.map_err(|errors| refused(errors, &id))?;
-        let frames = frames.filter_map(|item| async move {
-            match item {
-                Ok(Item::Frame(Frame { payload, cursor, through })) => {
-                    Some(LiveItem::Frame(LiveFrame { payload, cursor: Some(cursor), through }))
-                }
-                Ok(Item::Mark(Mark { position, cursor })) => Some(LiveItem::Mark(LiveMark { position, cursor })),
-                Err(End::Completed) => None,
-                Err(End::CursorExpired) => {
-                    let message = "what happened since `after` is no longer kept: query again, then subscribe anew";
-                    let error = RequestError::new(ErrorCode::CursorExpired, message);
-                    Some(LiveItem::Frame(LiveFrame::alone(error.to_body())))
-                }
-            }
-        });
-        Ok(frames.boxed())
+        Ok(Told(frames).boxed())
     }
 
     async fn ready(&self) -> Result<(), &'static str> {
         self.executor.services().database.ping().await.map_err(|error| {
             tracing::warn!(%error, "the database does not answer");
             "the database does not answer"
+        })
+    }
+}
+
+/// What a live operation tells a subscriber, as the transports take it.
+struct Told(Frames);
+
+impl Stream for Told {
+    type Item = LiveItem;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<LiveItem>> {
+        Poll::Ready(loop {
+            break match ready!(self.0.poll_next_unpin(cx)) {
+                Some(Ok(Item::Frame(Frame { payload, cursor, through }))) => {
+                    Some(LiveItem::Frame(LiveFrame { payload, cursor: Some(cursor), through }))
+                }
+                Some(Ok(Item::Mark(Mark { position, cursor }))) => Some(LiveItem::Mark(LiveMark { position, cursor })),
+                Some(Err(End::Completed)) => continue,
+                Some(Err(End::CursorExpired)) => {
+                    let message = "what happened since `after` is no longer kept: query again, then subscribe anew";
+                    let error = RequestError::new(ErrorCode::CursorExpired, message);
+                    Some(LiveItem::Frame(LiveFrame::alone(error.to_body())))
+                }
+                None => None,
+            };
         })
     }
 }

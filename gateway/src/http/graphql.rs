@@ -1,6 +1,11 @@
 //! `/graphql`: GraphQL over HTTP by POST and GET, the WebSocket upgrade, and a browser's page.
 
-use std::{panic::AssertUnwindSafe, sync::Arc};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
 
 use axum::{
     Extension,
@@ -8,7 +13,7 @@ use axum::{
     extract::{RawQuery, State},
     response::{IntoResponse, Redirect, Response},
 };
-use futures::{FutureExt, StreamExt, stream::BoxStream};
+use futures::{FutureExt, Stream, StreamExt, stream::BoxStream};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use mullion_schema::error::ErrorCode;
 use tokio::time::timeout;
@@ -172,22 +177,32 @@ pub(crate) async fn execute(app: &App, caller: &Caller, operation: ParsedOperati
     }
 }
 
-/// Starts a subscription. A panic ends it with an error, and nothing else.
-pub(crate) async fn subscribe(
-    app: &App,
-    caller: &Caller,
-    operation: ParsedOperation,
-) -> Result<BoxStream<'static, LiveItem>, RequestError> {
+/// Starts a subscription.
+pub(crate) async fn subscribe(app: &App, caller: &Caller, operation: ParsedOperation) -> Result<Answers, RequestError> {
     app.metrics.execution("subscription");
     let id = Arc::clone(&operation.request_id);
-    let frames = app.engine.subscribe(caller, operation).await?;
-    let frames = AssertUnwindSafe(frames).catch_unwind().map(move |item| {
-        item.unwrap_or_else(|_| {
-            tracing::error!(id = %id, "a subscription panicked");
-            LiveItem::Frame(LiveFrame::alone(RequestError::internal(&id).to_body()))
+    let items = app.engine.subscribe(caller, operation).await?;
+    Ok(Answers { items: Some(items), id })
+}
+
+/// What a subscription answers. A panic ends it with an error, and nothing else.
+pub(crate) struct Answers {
+    /// `None` after a panic.
+    items: Option<BoxStream<'static, LiveItem>>,
+    id: Arc<str>,
+}
+
+impl Stream for Answers {
+    type Item = LiveItem;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<LiveItem>> {
+        let Some(items) = &mut self.items else { return Poll::Ready(None) };
+        catch_unwind(AssertUnwindSafe(|| items.poll_next_unpin(cx))).unwrap_or_else(|_| {
+            self.items = None;
+            tracing::error!(id = %self.id, "a subscription panicked");
+            Poll::Ready(Some(LiveItem::Frame(LiveFrame::alone(RequestError::internal(&self.id).to_body()))))
         })
-    });
-    Ok(frames.boxed())
+    }
 }
 
 fn not_acceptable() -> Response {

@@ -10,7 +10,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use bytes::{BufMut, Bytes, BytesMut};
-use futures::{StreamExt, future, stream, stream::BoxStream};
+use futures::{StreamExt, future, stream};
 use http::{HeaderMap, HeaderValue, header};
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 use tokio_util::task::task_tracker::TaskTrackerToken;
@@ -19,7 +19,11 @@ use super::{
     admission::{self, Place},
     engine::{Caller, LiveItem, ParsedOperation},
 };
-use crate::http::{App, graphql::subscribe, negotiate::Media};
+use crate::http::{
+    App,
+    graphql::{Answers, subscribe},
+    negotiate::Media,
+};
 
 const CONTENT_TYPE: HeaderValue =
     HeaderValue::from_static(r#"multipart/mixed;boundary="graphql";subscriptionSpec=1.0"#);
@@ -67,7 +71,7 @@ struct Parts {
     app: Arc<App>,
     caller: Caller,
     /// `None` after the last one.
-    frames: Option<BoxStream<'static, LiveItem>>,
+    frames: Option<Answers>,
     heartbeat: Interval,
     _token: TaskTrackerToken,
     _place: Place,

@@ -148,7 +148,7 @@ async fn frames(
     operation: ParsedOperation,
 ) -> Result<BoxStream<'static, LiveItem>, RequestError> {
     if operation.kind == OperationKind::Subscription {
-        return subscribe(app, caller, operation).await;
+        return Ok(subscribe(app, caller, operation).await?.boxed());
     }
     match execute(app, caller, operation).await? {
         Answer::Result(payload) => Ok(stream::once(async { LiveItem::Frame(LiveFrame::alone(payload)) }).boxed()),

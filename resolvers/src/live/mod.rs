@@ -6,6 +6,7 @@
 mod activities;
 mod hub;
 mod index;
+mod news;
 mod operation;
 mod slot;
 mod subscription;

@@ -102,6 +102,18 @@ pub(super) struct SeenSlot {
     pub(super) digest: Option<[u8; 32]>,
 }
 
+impl SeenSlot {
+    /// Takes a slot's newest answer for seen; something if it is to be told, `None` if it is what was seen.
+    pub(super) fn take(&mut self, slot: &Slot) -> Option<()> {
+        if slot.version <= self.version {
+            return None;
+        }
+        let differs = slot.told || slot.digest != self.digest;
+        *self = Self { version: slot.version, digest: slot.digest };
+        differs.then_some(())
+    }
+}
+
 /// What a subscriber has seen, by the slots' numbers, which are counted from zero.
 #[derive(Debug, Default)]
 pub(super) struct SeenSlots(Vec<SeenSlot>);

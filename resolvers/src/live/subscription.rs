@@ -2,16 +2,18 @@
 
 use std::{
     collections::{HashSet, VecDeque},
+    pin::Pin,
     sync::Arc,
+    task::{Context, Poll, ready},
 };
 
-use futures::{Stream, stream};
+use futures::{FutureExt as _, Stream, future::BoxFuture};
 use mullion_schema::{enums::UpdateReason, id::WidgetId};
-use tokio::sync::watch;
 
 use super::{
     End, Item,
     hub::LiveHub,
+    news::Place,
     operation::{Operation, Watched},
     position_of,
     slot::SeenSlots,
@@ -22,65 +24,108 @@ use crate::tag::Tag;
 /// Changes read in one go when a subscriber resumes.
 const CHUNK: u64 = 1_000;
 
+/// What a subscriber is told: first where it begins, then what is new.
+///
+/// A stream by hand, since each change polls thousands of them: nothing is made or moved for a poll.
+pub(super) enum Subscription {
+    Beginning(BoxFuture<'static, Subscriber>),
+    Live(Subscriber),
+}
+
 pub(super) struct Subscriber {
     hub: Arc<LiveHub>,
     operation: Arc<Operation>,
-    news: watch::Receiver<u64>,
+    place: Place,
+    /// How much there was to see when it was looked at.
+    looked: Option<u64>,
     after: Option<i64>,
     seen: SeenSlots,
     /// Up to where it was told everything.
     told: Option<i64>,
-    queue: VecDeque<Result<Item, End>>,
-    phase: Phase,
+    queue: Queue,
+    ended: bool,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Phase {
-    Start,
-    Live,
-    Ended,
+/// What waits to be told. The first is kept apart, without a place on the heap: there is rarely another.
+#[derive(Default)]
+pub(super) struct Queue {
+    first: Option<Result<Item, End>>,
+    others: VecDeque<Result<Item, End>>,
+}
+
+impl Queue {
+    pub(super) fn push(&mut self, item: Result<Item, End>) {
+        match self.first {
+            None => self.first = Some(item),
+            Some(_) => self.others.push_back(item),
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.first.is_none()
+    }
+
+    fn pop(&mut self) -> Option<Result<Item, End>> {
+        let first = self.first.take()?;
+        self.first = self.others.pop_front();
+        if self.others.is_empty() {
+            // Given back: a subscriber waits far longer than it is told something.
+            self.others = VecDeque::new();
+        }
+        Some(first)
+    }
+}
+
+impl Stream for Subscription {
+    type Item = Result<Item, End>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        loop {
+            match &mut *self {
+                Self::Live(subscriber) => return subscriber.poll_next(cx),
+                Self::Beginning(begin) => {
+                    let subscriber = ready!(begin.as_mut().poll(cx));
+                    *self = Self::Live(subscriber);
+                }
+            }
+        }
+    }
 }
 
 impl Subscriber {
     pub(super) fn new(hub: Arc<LiveHub>, operation: Arc<Operation>, after: Option<i64>) -> Self {
-        let news = operation.news();
-        let (seen, queue) = (SeenSlots::default(), VecDeque::new());
-        Self { hub, operation, news, after, seen, told: None, queue, phase: Phase::Start }
+        let place = operation.news.enter();
+        let (seen, queue) = (SeenSlots::default(), Queue::default());
+        Self { hub, operation, place, looked: None, after, seen, told: None, queue, ended: false }
     }
 
-    pub(super) fn into_stream(self) -> impl Stream<Item = Result<Item, End>> + Send {
-        stream::unfold(self, |mut subscriber| async move {
-            let item = subscriber.next().await?;
-            Some((item, subscriber))
-        })
+    pub(super) fn into_stream(mut self) -> Subscription {
+        let begin = async move {
+            self.operation.ready().await;
+            self.begin().await;
+            self
+        };
+        Subscription::Beginning(begin.boxed())
     }
 
-    async fn next(&mut self) -> Option<Result<Item, End>> {
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Item, End>>> {
         loop {
-            if let Some(item) = self.queue.pop_front() {
-                if self.queue.is_empty() {
-                    // Given back: a subscriber waits far longer than it is told something.
-                    self.queue = VecDeque::new();
-                }
+            if let Some(item) = self.queue.pop() {
                 if let Ok(item) = &item {
                     self.told = self.told.max(item.through());
                 }
-                return Some(item);
+                return Poll::Ready(Some(item));
             }
-            match self.phase {
-                Phase::Start => {
-                    self.operation.ready().await;
-                    self.phase = Phase::Live;
-                    self.begin().await;
-                }
-                Phase::Live => {
-                    self.news.borrow_and_update();
-                    self.take_news();
-                    if self.queue.is_empty() && self.phase == Phase::Live && self.news.changed().await.is_err() {
-                        return None;
-                    }
-                }
-                Phase::Ended => return None,
+            if self.ended {
+                return Poll::Ready(None);
+            }
+            // Noted before it is looked at: what is told meanwhile is looked at again.
+            let count = self.operation.news.count();
+            if self.looked != Some(count) {
+                self.looked = Some(count);
+                self.take_news();
+            } else if self.operation.news.wait(&self.place, count, cx.waker()) {
+                return Poll::Pending;
             }
         }
     }
@@ -88,14 +133,17 @@ impl Subscriber {
     /// Takes the newest answer of each slot that has a newer one than was seen.
     fn take_news(&mut self) {
         if self.operation.take_news(&mut self.seen, self.told, &mut self.queue) {
-            self.phase = Phase::Ended;
-            self.queue.push_back(Err(End::Completed));
+            self.end(End::Completed);
         }
+    }
+
+    fn end(&mut self, end: End) {
+        self.ended = true;
+        self.queue.push(Err(end));
     }
 
     /// The current state, or what changed since the position to resume after.
     async fn begin(&mut self) {
-        self.news.borrow_and_update();
         // Noted before the answers are looked at. Who comes back is told nothing older than what it came with.
         let reached = self.operation.reached(&self.hub);
         let through = reached.max(self.after.map_or(0, position_of));
@@ -109,8 +157,7 @@ impl Subscriber {
             Some(changed) => self.resume(&changed, through).await,
             None if snapshots || again => self.resume_all().await,
             None if self.after.is_some() => {
-                self.phase = Phase::Ended;
-                self.queue.push_back(Err(End::CursorExpired));
+                self.end(End::CursorExpired);
                 return;
             }
             None => self.operation.skip_news(&mut self.seen),
@@ -120,7 +167,7 @@ impl Subscriber {
         } else {
             Item::Mark(self.operation.mark_at(through))
         };
-        self.queue.push_back(Ok(end));
+        self.queue.push(Ok(end));
     }
 
     async fn resume_all(&mut self) {
@@ -139,7 +186,7 @@ impl Subscriber {
         if !self.operation.structure().is_disjoint(changed) {
             for widget in self.removed_widgets(changed) {
                 let frame = self.operation.render_aside(UpdateReason::Removed, Some(widget), unfinished(through)).await;
-                self.queue.push_back(Ok(Item::Frame(frame)));
+                self.queue.push(Ok(Item::Frame(frame)));
             }
         }
     }
@@ -156,7 +203,7 @@ impl Subscriber {
     async fn push_snapshot(&mut self, slot: u32) {
         if let Some((seen, frame)) = self.operation.snapshot(slot).await {
             *self.seen.of(slot) = seen;
-            self.queue.push_back(Ok(Item::Frame(frame)));
+            self.queue.push(Ok(Item::Frame(frame)));
         }
     }
 
@@ -175,6 +222,7 @@ impl Subscriber {
 
 impl Drop for Subscriber {
     fn drop(&mut self) {
+        self.operation.news.leave(&self.place);
         self.hub.leave(&self.operation);
     }
 }

@@ -38,14 +38,23 @@ pub(super) fn ping(cursor: Option<&str>) -> Frame {
     }
 }
 
-/// An answer.
-pub(super) fn next(id: &str, payload: Bytes) -> Frame {
-    with_payload(id, "next", payload)
+/// What all answers of an operation begin with.
+pub(super) struct Beginning(Box<[u8]>);
+
+impl Beginning {
+    pub(super) fn of(id: &str) -> Self {
+        Self(before_payload(id, "next").into_bytes().into())
+    }
+
+    /// An answer.
+    pub(super) fn next(&self, payload: Bytes) -> Frame {
+        Frame::text(&self.0, payload, b"}")
+    }
 }
 
 /// The errors of an operation that was not executed.
 pub(super) fn error(id: &str, errors: Bytes) -> Frame {
-    with_payload(id, "error", errors)
+    Frame::text(before_payload(id, "error").as_bytes(), errors, b"}")
 }
 
 /// The end of an operation.
@@ -57,16 +66,16 @@ fn whole(text: &str) -> Frame {
     Frame::text(text.as_bytes(), Bytes::new(), b"")
 }
 
-fn with_payload(id: &str, kind: &str, payload: Bytes) -> Frame {
+fn before_payload(id: &str, kind: &str) -> String {
     let id = serde_json::Value::from(id);
-    Frame::text(format!(r#"{{"id":{id},"type":"{kind}","payload":"#).as_bytes(), payload, b"}")
+    format!(r#"{{"id":{id},"type":"{kind}","payload":"#)
 }
 
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
 
-    use super::{Frame, complete, next, ping, pong};
+    use super::{Beginning, Frame, complete, ping, pong};
 
     /// The text of a short frame.
     fn text(frame: &Frame) -> String {
@@ -75,7 +84,7 @@ mod tests {
 
     #[test]
     fn messages_are_json_whatever_the_id_holds() {
-        let frame = next("a\"b\n", Bytes::from_static(br#"{"data":null}"#));
+        let frame = Beginning::of("a\"b\n").next(Bytes::from_static(br#"{"data":null}"#));
         let value: serde_json::Value = serde_json::from_str(&text(&frame)).unwrap();
         assert_eq!(value, serde_json::json!({"id": "a\"b\n", "type": "next", "payload": {"data": null}}));
         assert_eq!(text(&complete("1")), r#"{"id":"1","type":"complete"}"#);

@@ -6,8 +6,11 @@ mod frame;
 mod handshake;
 mod marks;
 mod message;
+mod nudges;
+mod operations;
 mod outbox;
 mod protocol;
+mod signals;
 mod socket;
 mod wire;
 

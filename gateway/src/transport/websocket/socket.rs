@@ -2,34 +2,30 @@
 //! once it is initialised.
 
 use std::{
-    collections::HashMap,
-    pin::{Pin, pin},
+    future::poll_fn,
     sync::Arc,
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 
-use bytes::Bytes;
-use futures::{
-    FutureExt, StreamExt,
-    future::BoxFuture,
-    stream::{self, AbortHandle, Abortable, BoxStream, SelectAll},
-};
+use futures::FutureExt;
 use mullion_schema::id::EventCursor;
 use prometheus_client::metrics::counter::Counter;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    time::{Instant, Sleep},
+    time::Instant,
 };
-use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use super::{
     GOODBYE,
     budget::Budget,
     frame::{Decoded, Message},
-    marks::{self, Reach},
-    message,
+    marks, message,
+    nudges::{Nudges, READER},
+    operations::{Operations, Said, Source},
     outbox::{Frame, Outbox},
     protocol::{Action, Close, Protocol, code},
+    signals::{Signal, Signals},
     wire::{Heard, Wire},
 };
 use crate::{
@@ -42,9 +38,9 @@ use crate::{
     telemetry::live::Limit,
     transport::{
         admission::Place,
-        engine::{Answer, AuthError, Caller, LiveItem, LiveMark, ParsedOperation},
+        engine::{AuthError, Caller},
         error::RequestError,
-        keep_alive::{Tick, Ticks},
+        keep_alive::Tick,
         params::{Origin, Params},
     },
 };
@@ -56,29 +52,12 @@ const MOST_FOR_STRANGERS: usize = 128 * 1024;
 /// Who does not read may still come to it, and learn why it was closed.
 const GOODBYE_TO_THE_SLOW: Duration = Duration::from_secs(10);
 
-enum Event {
-    /// An answer; and how far everything was told with it.
-    Next(Bytes, Option<LiveMark>),
-    Mark(LiveMark),
-    Error(Bytes),
-    Complete,
-}
+/// Events of operations that are taken before what is there is sent.
+const MOST_EVENTS: usize = 64;
+/// Turns of one socket before others have theirs.
+const MOST_TURNS: usize = 32;
 
-impl From<LiveItem> for Event {
-    fn from(item: LiveItem) -> Self {
-        match item {
-            LiveItem::Mark(mark) => Self::Mark(mark),
-            LiveItem::Frame(frame) => {
-                let through = frame.through.zip(frame.cursor);
-                Self::Next(frame.payload, through.map(|(position, cursor)| LiveMark { position, cursor }))
-            }
-        }
-    }
-}
-
-type Events = BoxStream<'static, (Arc<str>, Event)>;
-
-/// Why the loop ends.
+/// Why it ends.
 enum End {
     /// We close.
     Close(Close),
@@ -86,23 +65,6 @@ enum End {
     Closed(Option<u16>),
     /// Nobody is there.
     Gone,
-}
-
-/// An operation that runs.
-struct Running {
-    handle: AbortHandle,
-    /// Of a subscription: how far it has come.
-    reach: Option<Reach>,
-}
-
-/// What may happen, one at a time.
-enum Happening {
-    Tick(Tick),
-    Revoked,
-    InitLate,
-    Told(Result<Caller, AuthError>),
-    Event(Arc<str>, Event),
-    Heard(Heard),
 }
 
 /// The state of one connection.
@@ -113,9 +75,12 @@ pub(super) struct Socket {
     key: Option<String>,
     protocol: Protocol,
     caller: Option<Caller>,
-    asked: Option<BoxFuture<'static, Result<Caller, AuthError>>>,
-    events: SelectAll<Events>,
-    running: HashMap<Arc<str>, Running>,
+    nudges: Arc<Nudges>,
+    signals: Signals,
+    operations: Operations,
+    /// Wakes the socket when there is something to read; and whether there may be.
+    reader: Waker,
+    readable: bool,
     budget: Budget,
     frames: Counter,
     unanswered: u32,
@@ -125,7 +90,14 @@ pub(super) struct Socket {
 
 impl Socket {
     pub(super) fn new(app: Arc<App>, key: Option<String>, place: Place) -> Self {
+        let nudges = Arc::new(Nudges::default());
+        let init = Duration::from_millis(app.live.init_timeout_milliseconds);
         Self {
+            signals: Signals::new(Arc::clone(&nudges), app.keep_alive.join(), init),
+            operations: Operations::new(Arc::clone(&nudges)),
+            reader: nudges.waker(READER),
+            readable: true,
+            nudges,
             protocol: Protocol::new(app.live.max_operations_per_socket),
             budget: Budget::new(app.live.max_messages_per_second, Instant::now()),
             frames: app.metrics.frames("websocket"),
@@ -133,9 +105,6 @@ impl Socket {
             place,
             key,
             caller: None,
-            asked: None,
-            events: SelectAll::new(),
-            running: HashMap::new(),
             unanswered: 0,
             taken: None,
         }
@@ -144,7 +113,7 @@ impl Socket {
     /// Runs until either side ends it.
     pub(super) async fn run<W: AsyncRead + AsyncWrite + Unpin>(mut self, mut wire: Wire<W>) {
         let app = Arc::clone(&self.app);
-        match self.drive(&mut wire).await {
+        match poll_fn(|cx| self.poll(cx, &mut wire)).await {
             End::Gone => {}
             End::Closed(code) => {
                 let answer = code.map_or_else(Frame::empty_close, |code| Frame::close(&Close::new(code, "")));
@@ -161,56 +130,62 @@ impl Socket {
         }
     }
 
-    async fn drive<W: AsyncRead + AsyncWrite + Unpin>(&mut self, wire: &mut Wire<W>) -> End {
-        let mut ticks: Ticks = self.app.keep_alive.join();
-        if ticks.is_over() {
-            return self.shutdown();
-        }
-        let init = Duration::from_millis(self.app.live.init_timeout_milliseconds);
-        let mut late: Option<Pin<Box<Sleep>>> = Some(Box::pin(tokio::time::sleep(init)));
-        let mut revoked: Pin<&mut Option<WaitForCancellationFutureOwned>> = pin!(None);
-        loop {
-            let room = wire.outbox.has_room() && !self.events.is_empty();
-            // Events before the connection: what is ready is written with one call.
-            let happening = tokio::select! {
-                biased;
-                tick = ticks.next() => Happening::Tick(tick),
-                Some(()) = maybe(revoked.as_mut().as_pin_mut()), if revoked.is_some() => Happening::Revoked,
-                Some(()) = maybe(late.as_mut()), if late.is_some() => Happening::InitLate,
-                Some(told) = maybe(self.asked.as_mut()), if self.asked.is_some() => Happening::Told(told),
-                Some((id, event)) = self.events.next(), if room => Happening::Event(id, event),
-                heard = std::future::poll_fn(|cx| wire.poll(cx)) => Happening::Heard(heard),
-            };
-            if let Happening::Told(Ok(caller)) = &happening {
-                late = None;
-                revoked.set(Some(caller.revoked.clone().cancelled_owned()));
-            } else if let Happening::InitLate = &happening {
-                late = None;
-            }
-            if let Err(end) = self.handle(&mut wire.outbox, happening) {
-                return end;
+    fn poll<W: AsyncRead + AsyncWrite + Unpin>(&mut self, cx: &mut Context<'_>, wire: &mut Wire<W>) -> Poll<End> {
+        let woken = self.nudges.take(cx);
+        self.signals.wake(woken);
+        self.operations.wake(woken);
+        self.readable |= woken & READER != 0;
+        for _ in 0..MOST_TURNS {
+            match self.turn(cx, wire) {
+                Ok(true) => {}
+                Ok(false) => return Poll::Pending,
+                Err(end) => return Poll::Ready(end),
             }
         }
+        // The others' turn.
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 
-    fn handle(&mut self, outbox: &mut Outbox, happening: Happening) -> Result<(), End> {
-        match happening {
-            Happening::Tick(Tick::Shutdown) => Err(self.shutdown()),
-            Happening::Tick(Tick::KeepAlive) => self.tick(outbox),
-            Happening::Revoked => Err(End::Close(Close::new(code::FORBIDDEN, "The API key was revoked"))),
-            Happening::InitLate => match self.protocol.init_timeout() {
+    /// Takes in what has happened. Whether there may be more at once.
+    fn turn<W: AsyncRead + AsyncWrite + Unpin>(
+        &mut self,
+        cx: &mut Context<'_>,
+        wire: &mut Wire<W>,
+    ) -> Result<bool, End> {
+        while let Some(signal) = self.signals.poll() {
+            self.signal(&mut wire.outbox, signal)?;
+        }
+        // Events before the connection: what is ready is written with one call.
+        for _ in 0..MOST_EVENTS {
+            if !wire.outbox.has_room() {
+                break;
+            }
+            let Some(said) = self.operations.poll(cx) else { break };
+            self.say(&mut wire.outbox, said);
+        }
+        wire.flush(cx).map_err(|_| End::Gone)?;
+        // What comes in is looked at even while there is always something to send.
+        if self.readable {
+            if let Poll::Ready(heard) = wire.poll(&mut Context::from_waker(&self.reader)) {
+                self.heard(&mut wire.outbox, heard)?;
+                return Ok(true);
+            }
+            self.readable = false;
+        }
+        Ok(wire.outbox.has_room() && self.operations.is_due())
+    }
+
+    fn signal(&mut self, outbox: &mut Outbox, signal: Signal) -> Result<(), End> {
+        match signal {
+            Signal::Tick(Tick::Shutdown) => Err(self.shutdown()),
+            Signal::Tick(Tick::KeepAlive) => self.tick(outbox),
+            Signal::Revoked => Err(End::Close(Close::new(code::FORBIDDEN, "The API key was revoked"))),
+            Signal::InitLate => match self.protocol.init_timeout() {
                 Some(close) => Err(self.met(Limit::InitTimeout, close)),
                 None => Ok(()),
             },
-            Happening::Told(told) => {
-                self.asked = None;
-                self.told(outbox, told)
-            }
-            Happening::Event(id, event) => {
-                self.event(outbox, &id, event);
-                Ok(())
-            }
-            Happening::Heard(heard) => self.heard(outbox, heard),
+            Signal::Told(told) => self.told(outbox, told),
         }
     }
 
@@ -222,6 +197,7 @@ impl Socket {
                     let reason = format!("Try again later: the tenant has {most} open sockets");
                     return Err(End::Close(Close::new(code::TRY_AGAIN, reason)));
                 }
+                self.signals.let_in(caller.revoked.clone());
                 self.caller = Some(caller);
                 self.protocol.authenticated();
                 self.reply(outbox, message::ack())
@@ -236,7 +212,6 @@ impl Socket {
     fn heard(&mut self, outbox: &mut Outbox, heard: Heard) -> Result<(), End> {
         let frame = match heard {
             Heard::Frame(frame) => frame,
-            Heard::Sent => return Ok(()),
             Heard::Gone => return Err(End::Gone),
             Heard::Broken(close) if close.code == code::TOO_BIG => return Err(self.met(Limit::MessageBytes, close)),
             Heard::Broken(close) => return Err(End::Close(close)),
@@ -266,7 +241,9 @@ impl Socket {
             Action::Close(close) => Err(End::Close(close)),
             Action::Pong(payload) => self.reply(outbox, message::pong(payload.as_deref())),
             Action::Cancel(id) => {
-                self.cancel(&id);
+                if self.operations.stop(&id) {
+                    self.app.metrics.live.socket_operations.dec();
+                }
                 Ok(())
             }
             Action::Authenticate(authorization) => {
@@ -274,7 +251,9 @@ impl Socket {
                 Ok(())
             }
             Action::Start(id, params) => {
-                self.start(&id, params);
+                let source = self.open(params).unwrap_or_else(Source::Refused);
+                self.operations.start(id, source);
+                self.app.metrics.live.socket_operations.inc();
                 Ok(())
             }
             Action::Refuse(id, error) => {
@@ -318,89 +297,35 @@ impl Socket {
             Some(value) => Some(strip_bearer(&value).unwrap_or_default().to_owned()),
             None => self.key.take(),
         };
-        self.asked = Some(async move { engine.authenticate(key.as_deref()).await }.boxed());
+        self.signals.ask(async move { engine.authenticate(key.as_deref()).await }.boxed());
     }
 
-    fn start(&mut self, id: &Arc<str>, params: Params) {
-        let (events, kind) = match self.open(params) {
-            Ok(opened) => opened,
-            Err(error) => {
-                let events = stream::once(async move { Event::Error(error.to_list()) });
-                (events.boxed(), OperationKind::Query)
-            }
-        };
-        let (handle, registration) = AbortHandle::new_pair();
-        let named = Arc::clone(id);
-        let events = events.map(move |event| (Arc::clone(&named), event));
-        self.events.push(Abortable::new(events, registration).boxed());
-        let reach = (kind == OperationKind::Subscription).then(Reach::default);
-        self.running.insert(Arc::clone(id), Running { handle, reach });
-        self.app.metrics.live.socket_operations.inc();
-    }
-
-    fn open(&self, params: Params) -> Result<(BoxStream<'static, Event>, OperationKind), RequestError> {
+    fn open(&self, params: Params) -> Result<Source, RequestError> {
         let request_id = new_id(&*self.app.clock);
         let Some(caller) = self.caller.clone() else { return Err(RequestError::internal(&request_id)) };
         let origin = Origin { request_id, resume_after: None };
         let operation = params.prepare(&self.app.documents, origin)?;
-        if operation.kind == OperationKind::Subscription {
-            let app = Arc::clone(&self.app);
-            let begin = async move {
-                match subscribe(&app, &caller, operation).await {
-                    Ok(frames) => {
-                        let end = stream::once(async { Event::Complete });
-                        frames.map(Event::from).chain(end).boxed()
-                    }
-                    Err(error) => stream::once(async move { Event::Error(error.to_list()) }).boxed(),
-                }
-            };
-            return Ok((begin.boxed().flatten_stream().boxed(), OperationKind::Subscription));
-        }
-        let kind = operation.kind;
-        Ok((once(Arc::clone(&self.app), caller, operation), kind))
+        let app = Arc::clone(&self.app);
+        Ok(if operation.kind == OperationKind::Subscription {
+            Source::Subscribing(async move { subscribe(&app, &caller, operation).await }.boxed())
+        } else {
+            Source::Executing(async move { execute(&app, &caller, operation).await }.boxed())
+        })
     }
 
-    fn cancel(&mut self, id: &str) {
-        if let Some(running) = self.running.remove(id) {
-            running.handle.abort();
-            self.app.metrics.live.socket_operations.dec();
-        }
-    }
-
-    fn event(&mut self, outbox: &mut Outbox, id: &str, event: Event) {
-        match event {
-            Event::Next(payload, through) => {
+    fn say(&mut self, outbox: &mut Outbox, said: Said) {
+        match said {
+            Said::Nothing => {}
+            Said::Next(frame) => {
                 self.frames.inc();
-                outbox.push(message::next(id, payload));
-                // It leaves before every ping that comes later.
-                if let Some(reach) = self.reach(id) {
-                    reach.event(through);
-                }
+                outbox.push(frame);
             }
-            Event::Mark(mark) => {
-                if let Some(reach) = self.reach(id) {
-                    reach.mark(mark);
-                }
-            }
-            Event::Error(errors) => {
-                self.forget(id);
-                outbox.push(message::error(id, errors));
-            }
-            Event::Complete => {
-                self.forget(id);
-                outbox.push(message::complete(id));
+            Said::Last(id, frame) => {
+                self.protocol.ended(&id);
+                self.app.metrics.live.socket_operations.dec();
+                outbox.push(frame);
             }
         }
-    }
-
-    fn reach(&mut self, id: &str) -> Option<&mut Reach> {
-        self.running.get_mut(id)?.reach.as_mut()
-    }
-
-    fn forget(&mut self, id: &str) {
-        self.protocol.ended(id);
-        // The stream may have more to say (an error is followed by nothing), so it is stopped, not only forgotten.
-        self.cancel(id);
     }
 
     /// A period has passed: is somebody there, and does it read? Then it is pinged.
@@ -419,30 +344,14 @@ impl Socket {
         if self.unanswered > UNANSWERED_PINGS {
             return Err(End::Close(Close::new(code::GOING_AWAY, "Pings were not answered")));
         }
-        let cursor = marks::least(self.running.values().filter_map(|running| running.reach.as_ref()));
+        let cursor = marks::least(self.operations.reaches());
         self.reply(outbox, message::ping(cursor.map(EventCursor::as_str)))
     }
 }
 
 impl Drop for Socket {
     fn drop(&mut self) {
-        let running = i64::try_from(self.running.len()).unwrap_or(i64::MAX);
+        let running = i64::try_from(self.operations.len()).unwrap_or(i64::MAX);
         self.app.metrics.live.socket_operations.dec_by(running);
     }
-}
-
-/// Waits for what there is; for nothing, `None` at once.
-async fn maybe<F: Future + Unpin>(future: Option<F>) -> Option<F::Output> {
-    Some(future?.await)
-}
-
-/// A query or a mutation: one answer, then the end.
-fn once(app: Arc<App>, caller: Caller, operation: ParsedOperation) -> BoxStream<'static, Event> {
-    let answered = async move {
-        match execute(&app, &caller, operation).await {
-            Ok(Answer::Result(body)) => vec![Event::Next(body, None), Event::Complete],
-            Ok(Answer::Refused(error)) | Err(error) => vec![Event::Error(error.to_list())],
-        }
-    };
-    answered.map(stream::iter).flatten_stream().boxed()
 }

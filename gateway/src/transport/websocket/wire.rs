@@ -1,9 +1,10 @@
 //! A connection: what comes out of it as messages, what goes into it from the outbox. Polled by the socket's one task.
 
 use std::{
+    io,
     mem::MaybeUninit,
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
@@ -26,8 +27,6 @@ const READ: usize = 4 * 1024;
 #[derive(Debug)]
 pub(super) enum Heard {
     Frame(Decoded),
-    /// All that waited has left.
-    Sent,
     /// No WebSocket frame.
     Broken(Close),
     /// Nobody is there any more.
@@ -49,17 +48,18 @@ impl<W: AsyncRead + AsyncWrite + Unpin> Wire<W> {
         Self { io, decoder: Decoder::new(longest_message), outbox: Outbox::default(), waiting, shown: 0 }
     }
 
-    /// Writes what waits, then reads. Nothing is lost when the wait is given up.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Heard> {
-        let mut sent = false;
-        if !self.outbox.is_empty() {
-            match self.outbox.poll_flush(cx, Pin::new(&mut self.io)) {
-                Poll::Ready(Ok(())) => sent = true,
-                Poll::Ready(Err(_)) => return Poll::Ready(Heard::Gone),
-                Poll::Pending => {}
-            }
-            self.show();
+    /// Writes what can be written of what waits.
+    pub(super) fn flush(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        if self.outbox.is_empty() {
+            return Ok(());
         }
+        let flushed = self.outbox.poll_flush(cx, Pin::new(&mut self.io));
+        self.show();
+        if let Poll::Ready(flushed) = flushed { flushed } else { Ok(()) }
+    }
+
+    /// Reads. Nothing is lost when the wait is given up.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Heard> {
         loop {
             match self.decoder.next() {
                 Ok(Some(frame)) => return Poll::Ready(Heard::Frame(frame)),
@@ -68,14 +68,11 @@ impl<W: AsyncRead + AsyncWrite + Unpin> Wire<W> {
             }
             let mut space = [const { MaybeUninit::uninit() }; READ];
             let mut read = ReadBuf::uninit(&mut space);
-            match Pin::new(&mut self.io).poll_read(cx, &mut read) {
-                Poll::Ready(Ok(())) if !read.filled().is_empty() => self.decoder.feed(read.filled()),
-                Poll::Ready(_) => return Poll::Ready(Heard::Gone),
-                Poll::Pending => break,
+            match ready!(Pin::new(&mut self.io).poll_read(cx, &mut read)) {
+                Ok(()) if !read.filled().is_empty() => self.decoder.feed(read.filled()),
+                _ => return Poll::Ready(Heard::Gone),
             }
         }
-        // What comes in is looked at even while there is always something to send.
-        if sent { Poll::Ready(Heard::Sent) } else { Poll::Pending }
     }
 
     /// Ends the connection: a close frame, then whatever the other side still sends is read away, so that the frame is not lost
@@ -88,14 +85,14 @@ impl<W: AsyncRead + AsyncWrite + Unpin> Wire<W> {
             self.io.shutdown().await?;
             let mut away = [0; 512];
             while self.io.read(&mut away).await? > 0 {}
-            std::io::Result::Ok(())
+            io::Result::Ok(())
         };
         // Who is gone needs no goodbye.
         let _ = timeout(patience, goodbye).await;
     }
 
     /// Writes what waits, and reads away what comes: who sends without reading would otherwise wait for us, and we for it.
-    fn poll_leave(&mut self, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+    fn poll_leave(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if let Poll::Ready(left) = self.outbox.poll_flush(cx, Pin::new(&mut self.io)) {
             return Poll::Ready(left);
         }

@@ -129,7 +129,7 @@ impl Operation {
         let any = !ran.is_empty();
         self.take_in(ran, noted, first);
         if any {
-            self.news.send_modify(|count| *count += 1);
+            self.news.tell();
         }
         any
     }

@@ -3,11 +3,7 @@
 
 mod drive;
 
-use std::{
-    collections::{HashSet, VecDeque},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use mullion_schema::{
     enums::UpdateReason,
@@ -19,9 +15,11 @@ use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    End, Frame, Item, Mark, Rendered, Run,
+    Frame, Item, Mark, Rendered, Run,
     hub::LiveHub,
+    news::News,
     slot::{Cause, SeenSlot, SeenSlots, Slot, Subject},
+    subscription::Queue,
     unfinished,
 };
 use crate::tag::Tag;
@@ -45,8 +43,8 @@ pub(super) struct Operation {
     throttle: Duration,
     state: Mutex<State>,
     wake: Notify,
-    /// Counts what subscribers may want to see.
-    news: watch::Sender<u64>,
+    /// Tells what subscribers may want to see.
+    pub(super) news: News,
     ready: watch::Sender<bool>,
     stopped: CancellationToken,
     /// One snapshot is made at a time; the others who come in wait for it and share it.
@@ -80,7 +78,7 @@ impl Operation {
             throttle,
             state: Mutex::default(),
             wake: Notify::new(),
-            news: watch::channel(0).0,
+            news: News::default(),
             ready: watch::channel(false).0,
             stopped: CancellationToken::new(),
             snapshots: tokio::sync::Mutex::new(()),
@@ -151,10 +149,6 @@ impl Operation {
         }
     }
 
-    pub(super) fn news(&self) -> watch::Receiver<u64> {
-        self.news.subscribe()
-    }
-
     /// Waits until the first run is done.
     pub(super) async fn ready(&self) {
         let mut ready = self.ready.subscribe();
@@ -164,23 +158,30 @@ impl Operation {
 
     /// Takes the answers that are newer than what was seen, in the order of their runs; or, without any, how far that goes, where
     /// it is beyond what was told. Whether the operation has ended.
-    pub(super) fn take_news(
-        &self,
-        seen: &mut SeenSlots,
-        told: Option<i64>,
-        items: &mut VecDeque<Result<Item, End>>,
-    ) -> bool {
+    pub(super) fn take_news(&self, seen: &mut SeenSlots, told: Option<i64>, queue: &mut Queue) -> bool {
         let state = self.state.lock();
+        if let [slot] = state.slots.as_slice() {
+            // Nearly all have one slot, and thousands take it at once.
+            if let Some(frame) = seen.of(slot.number).take(slot).and(slot.frame.as_ref()) {
+                queue.push(Ok(Item::Frame(frame.clone())));
+            }
+        } else {
+            self.take_in_order(&state, seen, queue);
+        }
+        if queue.is_empty()
+            && let Some(mark) = state.announced.as_ref().filter(|mark| Some(mark.position) > told)
+        {
+            queue.push(Ok(Item::Mark(mark.clone())));
+        }
+        state.ended
+    }
+
+    fn take_in_order(&self, state: &State, seen: &mut SeenSlots, queue: &mut Queue) {
         let (mut newer, mut skipped): (Vec<&Slot>, bool) = (Vec::new(), false);
         for slot in &state.slots {
             let before = seen.of(slot.number);
-            if slot.version <= before.version {
-                continue;
-            }
-            let differs = slot.told || slot.digest != before.digest;
             skipped |= slot.version > before.version + 1;
-            *before = SeenSlot { version: slot.version, digest: slot.digest };
-            if differs && slot.frame.is_some() {
+            if before.take(slot).is_some() && slot.frame.is_some() {
                 newer.push(slot);
             }
         }
@@ -191,14 +192,8 @@ impl Operation {
             // What another slot told in the same run may have been replaced by what is told after this.
             let early = skipped && count < last;
             let frame = if early { frame.retold(self.run.cursor(unfinished(state.through))) } else { frame.clone() };
-            items.push_back(Ok(Item::Frame(frame)));
+            queue.push(Ok(Item::Frame(frame)));
         }
-        if items.is_empty()
-            && let Some(mark) = state.announced.as_ref().filter(|mark| Some(mark.position) > told)
-        {
-            items.push_back(Ok(Item::Mark(mark.clone())));
-        }
-        state.ended
     }
 
     /// Takes all answers for seen.
@@ -289,7 +284,7 @@ impl Operation {
         if state.announced.as_ref().is_none_or(|known| known.position < position) {
             state.announced = Some(self.mark_at(position));
             drop(state);
-            self.news.send_modify(|count| *count += 1);
+            self.news.tell();
         }
     }
 

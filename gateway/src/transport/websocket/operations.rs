@@ -1,0 +1,304 @@
+//! The operations that run on one socket, and what they tell.
+//!
+//! Nearly every socket has one subscription, and a change tells it to thousands: what lies between the executor's stream and the
+//! outbox is one list, without a task, a box or a look-up for each.
+
+use std::{
+    sync::Arc,
+    task::{Context, Poll, Waker, ready},
+};
+
+use bytes::Bytes;
+use futures::{StreamExt, future::BoxFuture};
+
+use super::{
+    marks::Reach,
+    message::{self, Beginning},
+    nudges::{self, Nudges, Parts},
+    outbox::Frame,
+};
+use crate::{
+    http::graphql::Answers,
+    transport::{
+        engine::{Answer, LiveItem, LiveMark},
+        error::RequestError,
+    },
+};
+
+/// What is to be sent of what an operation tells, before every ping that comes later.
+pub(super) enum Said {
+    Next(Frame),
+    Nothing,
+    /// It has ended, and is not among those that run any more.
+    Last(Arc<str>, Frame),
+}
+
+/// What an operation tells.
+enum Event {
+    /// An answer; and how far everything was told with it.
+    Next(Bytes, Option<LiveMark>),
+    Mark(LiveMark),
+    /// The last one.
+    Error(Bytes),
+    /// The last one.
+    Complete,
+}
+
+impl From<LiveItem> for Event {
+    fn from(item: LiveItem) -> Self {
+        match item {
+            LiveItem::Mark(mark) => Self::Mark(mark),
+            LiveItem::Frame(frame) => {
+                let through = frame.through.zip(frame.cursor);
+                Self::Next(frame.payload, through.map(|(position, cursor)| LiveMark { position, cursor }))
+            }
+        }
+    }
+}
+
+/// Where an operation's events come from.
+pub(super) enum Source {
+    /// A subscription that begins.
+    Subscribing(BoxFuture<'static, Result<Answers, RequestError>>),
+    Subscribed(Answers),
+    /// A query or a mutation: one answer, then the end.
+    Executing(BoxFuture<'static, Result<Answer, RequestError>>),
+    Executed,
+    /// It was not begun.
+    Refused(RequestError),
+}
+
+impl Source {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
+        loop {
+            return Poll::Ready(match self {
+                Self::Subscribing(begin) => match ready!(begin.as_mut().poll(cx)) {
+                    Ok(answers) => {
+                        *self = Self::Subscribed(answers);
+                        continue;
+                    }
+                    Err(error) => Event::Error(error.to_list()),
+                },
+                Self::Subscribed(answers) => ready!(answers.poll_next_unpin(cx)).map_or(Event::Complete, Event::from),
+                Self::Executing(answer) => match ready!(answer.as_mut().poll(cx)) {
+                    Ok(Answer::Result(body)) => {
+                        *self = Self::Executed;
+                        Event::Next(body, None)
+                    }
+                    Ok(Answer::Refused(error)) | Err(error) => Event::Error(error.to_list()),
+                },
+                Self::Executed => Event::Complete,
+                Self::Refused(error) => Event::Error(error.to_list()),
+            });
+        }
+    }
+
+    fn is_subscription(&self) -> bool {
+        matches!(self, Self::Subscribing(_) | Self::Subscribed(_))
+    }
+}
+
+/// One that runs.
+struct Running {
+    id: Arc<str>,
+    beginning: Beginning,
+    source: Source,
+    /// Of a subscription: how far it has come.
+    reach: Option<Reach>,
+    /// Without one it is polled whenever the socket is, which costs nothing where there is no other.
+    nudge: Option<(Parts, Waker)>,
+    /// It may have something to tell.
+    due: bool,
+}
+
+impl Running {
+    /// What is to be sent for an event; as an error, if it is the last one.
+    fn take(&mut self, event: Event) -> Result<Said, Frame> {
+        Ok(match event {
+            Event::Next(payload, through) => {
+                if let Some(reach) = &mut self.reach {
+                    reach.event(through);
+                }
+                Said::Next(self.beginning.next(payload))
+            }
+            Event::Mark(mark) => {
+                if let Some(reach) = &mut self.reach {
+                    reach.mark(mark);
+                }
+                Said::Nothing
+            }
+            Event::Error(errors) => return Err(message::error(&self.id, errors)),
+            Event::Complete => return Err(message::complete(&self.id)),
+        })
+    }
+}
+
+/// All of one socket.
+pub(super) struct Operations {
+    nudges: Arc<Nudges>,
+    running: Vec<Running>,
+    /// Who is asked first.
+    next: usize,
+    begun: u32,
+}
+
+impl Operations {
+    pub(super) fn new(nudges: Arc<Nudges>) -> Self {
+        Self { nudges, running: Vec::new(), next: 0, begun: 0 }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.running.len()
+    }
+
+    pub(super) fn start(&mut self, id: Arc<str>, source: Source) {
+        let alone = self.running.iter().all(|running| running.nudge.is_some());
+        let nudge = (!alone).then(|| {
+            self.begun = self.begun.wrapping_add(1);
+            let part = nudges::operation(self.begun);
+            (part, self.nudges.waker(part))
+        });
+        let (beginning, reach) = (Beginning::of(&id), source.is_subscription().then(Reach::default));
+        // Most sockets never have a second one.
+        self.running.reserve_exact(usize::from(self.running.is_empty()));
+        self.running.push(Running { id, beginning, source, reach, nudge, due: true });
+    }
+
+    /// Ends one; whether it ran.
+    pub(super) fn stop(&mut self, id: &str) -> bool {
+        let found = self.running.iter().position(|running| *running.id == *id);
+        found.map(|at| self.running.swap_remove(at)).is_some()
+    }
+
+    /// The socket is polled, since these were woken.
+    pub(super) fn wake(&mut self, woken: Parts) {
+        for running in &mut self.running {
+            running.due |= running.nudge.as_ref().is_none_or(|(part, _)| woken & part != 0);
+        }
+    }
+
+    /// Whether one may have something to tell.
+    pub(super) fn is_due(&self) -> bool {
+        self.running.iter().any(|running| running.due)
+    }
+
+    /// What one of them tells, each in turn.
+    pub(super) fn poll(&mut self, cx: &Context<'_>) -> Option<Said> {
+        for step in 0..self.running.len() {
+            let at = (self.next + step) % self.running.len();
+            let Some(running) = self.running.get_mut(at).filter(|running| running.due) else { continue };
+            let waker = running.nudge.as_ref().map_or(cx.waker(), |(_, waker)| waker);
+            let Poll::Ready(event) = running.source.poll(&mut Context::from_waker(waker)) else {
+                running.due = false;
+                continue;
+            };
+            self.next = at + 1;
+            return Some(running.take(event).unwrap_or_else(|last| self.end(at, last)));
+        }
+        None
+    }
+
+    fn end(&mut self, at: usize, last: Frame) -> Said {
+        Said::Last(self.running.swap_remove(at).id, last)
+    }
+
+    /// How far the subscriptions have come.
+    pub(super) fn reaches(&self) -> impl Iterator<Item = &Reach> {
+        self.running.iter().filter_map(|running| running.reach.as_ref())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        sync::{
+            Arc,
+            atomic::{AtomicUsize, Ordering},
+        },
+        task::{Context, Poll, Waker},
+    };
+
+    use bytes::Bytes;
+    use futures::{FutureExt as _, future::poll_fn};
+    use parking_lot::Mutex;
+
+    use super::{Answer, Nudges, Operations, Said, Source};
+
+    /// An operation that counts how often it is polled, and answers when it is told to.
+    #[derive(Clone, Default)]
+    struct Asked {
+        polls: Arc<AtomicUsize>,
+        waker: Arc<Mutex<Option<Waker>>>,
+        answers: Arc<AtomicUsize>,
+    }
+
+    impl Asked {
+        fn source(&self) -> Source {
+            let asked = self.clone();
+            let answer = poll_fn(move |cx| {
+                asked.polls.fetch_add(1, Ordering::Relaxed);
+                *asked.waker.lock() = Some(cx.waker().clone());
+                match asked.answers.load(Ordering::Relaxed) {
+                    0 => Poll::Pending,
+                    _ => Poll::Ready(Ok(Answer::Result(Bytes::from_static(b"{}")))),
+                }
+            });
+            Source::Executing(answer.boxed())
+        }
+
+        fn wake(&self) {
+            if let Some(waker) = self.waker.lock().take() {
+                waker.wake();
+            }
+        }
+
+        fn polls(&self) -> usize {
+            self.polls.swap(0, Ordering::Relaxed)
+        }
+    }
+
+    #[test]
+    fn beside_the_first_one_only_those_that_were_woken_are_polled() {
+        let (nudges, cx) = (Arc::new(Nudges::default()), Context::from_waker(Waker::noop()));
+        let mut operations = Operations::new(Arc::clone(&nudges));
+        let all: Vec<Asked> = (0..70).map(|_| Asked::default()).collect();
+        for (asked, number) in all.iter().zip(0..) {
+            operations.start(number.to_string().into(), asked.source());
+        }
+        assert!(operations.poll(&cx).is_none() && !operations.is_due());
+        assert!(all.iter().all(|asked| asked.polls() == 1), "each is begun");
+        for at in 1..all.len() {
+            all[at].wake();
+            operations.wake(nudges.take(&cx));
+            assert!(operations.poll(&cx).is_none());
+            assert_eq!((all[0].polls(), all[at].polls()), (1, 1), "{at}");
+            // There are 59 parts: some are polled with another.
+            assert!(all.iter().map(Asked::polls).sum::<usize>() <= 1, "{at}");
+        }
+    }
+
+    #[test]
+    fn answers_come_in_turn_and_what_has_ended_is_gone() {
+        let (nudges, cx) = (Arc::new(Nudges::default()), Context::from_waker(Waker::noop()));
+        let mut operations = Operations::new(nudges);
+        for id in ["a", "b", "c"] {
+            let asked = Asked::default();
+            asked.answers.store(1, Ordering::Relaxed);
+            operations.start(id.into(), asked.source());
+        }
+        assert!(operations.stop("b") && !operations.stop("b"));
+        let mut told = Vec::new();
+        while let Some(said) = operations.poll(&cx) {
+            told.push(match said {
+                Said::Next(frame) | Said::Last(_, frame) => String::from_utf8(frame.to_vec().split_off(2)).unwrap(),
+                Said::Nothing => String::new(),
+            });
+        }
+        let next = |id: &str| format!(r#"{{"id":"{id}","type":"next","payload":{{}}}}"#);
+        let complete = |id: &str| format!(r#"{{"id":"{id}","type":"complete"}}"#);
+        assert_eq!(told[..2], [next("a"), next("c")]);
+        told[2..].sort();
+        assert_eq!(told[2..], [complete("a"), complete("c")]);
+        assert_eq!(operations.len(), 0);
+    }
+}

@@ -1,0 +1,110 @@
+//! What rarely happens to a socket: keep-alives, the end of its time to say who it is, who that is, the revocation of its key.
+
+use std::{
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use futures::{FutureExt, future::BoxFuture};
+use tokio_util::sync::CancellationToken;
+
+use super::nudges::{ASKED, LATE, Nudges, Parts, REVOKED, TICKS};
+use crate::transport::{
+    engine::{AuthError, Caller},
+    keep_alive::{Tick, Ticks},
+};
+
+/// Each of them, the most urgent first.
+#[derive(Debug)]
+pub(super) enum Signal {
+    Tick(Tick),
+    Revoked,
+    InitLate,
+    Told(Result<Caller, AuthError>),
+}
+
+/// What may come; each is polled when it woke the socket.
+pub(super) struct Signals {
+    nudges: Arc<Nudges>,
+    due: Parts,
+    ticks: BoxFuture<'static, (Tick, Ticks)>,
+    revoked: Option<BoxFuture<'static, ()>>,
+    late: Option<BoxFuture<'static, ()>>,
+    asked: Option<BoxFuture<'static, Result<Caller, AuthError>>>,
+}
+
+impl Signals {
+    pub(super) fn new(nudges: Arc<Nudges>, ticks: Ticks, init: Duration) -> Self {
+        let late = Some(tokio::time::sleep(init).boxed());
+        Self { nudges, due: TICKS | LATE, ticks: next(ticks), revoked: None, late, asked: None }
+    }
+
+    /// Asks who the caller is.
+    pub(super) fn ask(&mut self, asked: BoxFuture<'static, Result<Caller, AuthError>>) {
+        self.asked = Some(asked);
+        self.due |= ASKED;
+    }
+
+    /// The caller is known: nothing is late any more, but the key may be revoked.
+    pub(super) fn let_in(&mut self, revoked: CancellationToken) {
+        self.late = None;
+        self.revoked = Some(revoked.cancelled_owned().boxed());
+        self.due |= REVOKED;
+    }
+
+    /// These were woken.
+    pub(super) fn wake(&mut self, woken: Parts) {
+        self.due |= woken & (TICKS | REVOKED | LATE | ASKED);
+    }
+
+    /// What has happened.
+    pub(super) fn poll(&mut self) -> Option<Signal> {
+        if self.due == 0 {
+            return None;
+        }
+        if let Some((tick, ticks)) = poll(&self.nudges, &mut self.due, TICKS, Some(&mut self.ticks)) {
+            self.ticks = next(ticks);
+            return Some(Signal::Tick(tick));
+        }
+        if poll(&self.nudges, &mut self.due, REVOKED, self.revoked.as_mut()).is_some() {
+            self.revoked = None;
+            return Some(Signal::Revoked);
+        }
+        if poll(&self.nudges, &mut self.due, LATE, self.late.as_mut()).is_some() {
+            self.late = None;
+            return Some(Signal::InitLate);
+        }
+        let told = poll(&self.nudges, &mut self.due, ASKED, self.asked.as_mut())?;
+        self.asked = None;
+        Some(Signal::Told(told))
+    }
+}
+
+/// Polls one of them, if it is due. One that was ready stays due: there may be another in its place.
+fn poll<T>(
+    nudges: &Arc<Nudges>,
+    due: &mut Parts,
+    part: Parts,
+    future: Option<&mut BoxFuture<'static, T>>,
+) -> Option<T> {
+    if *due & part == 0 {
+        return None;
+    }
+    if let Some(future) = future
+        && let Poll::Ready(happened) = future.as_mut().poll(&mut Context::from_waker(&nudges.waker(part)))
+    {
+        return Some(happened);
+    }
+    *due &= !part;
+    None
+}
+
+/// Who comes in after the end was told would not hear of it, and is told at once.
+fn next(mut ticks: Ticks) -> BoxFuture<'static, (Tick, Ticks)> {
+    let next = async move {
+        let tick = if ticks.is_over() { Tick::Shutdown } else { ticks.next().await };
+        (tick, ticks)
+    };
+    next.boxed()
+}
