@@ -22,7 +22,7 @@ const HEARD_EVERY: i64 = 1_000_000;
 /// Rows in one statement. PostgreSQL counts parameters in 16 bits, and takes as well as none for one more row; on SQLite, where a
 /// statement is a function call, few sizes are better: each is prepared once.
 const ROWS_POSTGRES: &[usize] = &[1000];
-const ROWS_SQLITE: &[usize] = &[32, 8, 1];
+const ROWS_SQLITE: &[usize] = &[32, 16, 8, 4, 2, 1];
 
 impl Database {
     /// Stores one delivery.

@@ -177,7 +177,7 @@ fn read(folder: &Folder, at: &Position, end: &Position) -> io::Result<Group> {
     let next = if is_last { end.clone() } else { after(folder, &at.segment)? };
     let damaged = (left > 0 && !is_last).then(|| at.segment.clone());
     let ends_segment = next.segment != at.segment;
-    Ok(Group { damaged, ends_segment, ..Group::new(rows, next, left) })
+    Ok(Group { ends_segment, damaged, ..Group::new(rows, next, left) })
 }
 
 /// What deliveries mean.

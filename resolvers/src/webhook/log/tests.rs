@@ -284,7 +284,8 @@ async fn what_is_understood_on_the_way_is_applied_and_told_as_it_is_stored(bench
     let (mut transfer, mut at) = (process.transfer.take().unwrap(), None);
     assert!(transfer.step(&mut at).await.unwrap());
     assert_eq!(states(&bench).await, [APPLIED; 3]);
-    assert_eq!(*interpreter.told.lock(), [bench.head().await]);
+    let head = bench.head().await;
+    assert_eq!(*interpreter.told.lock(), [head]);
     assert!(!transfer.step(&mut at).await.unwrap());
     assert!(bench.due().await.is_empty(), "nobody has to work them");
 }
