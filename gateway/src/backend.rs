@@ -24,10 +24,7 @@ use mullion_resolvers::{
     },
     upstream::{AddressGuard, Jitter, Limits, Observer, Upstream},
     vault::Vault,
-    webhook::{
-        Inbox, Wake,
-        worker::{Meaning, Surroundings, Worker},
-    },
+    webhook::{Inbox, Wake, worker::Worker},
 };
 use sea_orm_migration::MigratorTrait;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -162,8 +159,8 @@ pub fn build(config: &Config, database: Database, made: Ingredients) -> anyhow::
     let wake = Wake::new(Arc::clone(&bus));
     let (intake, taker) = inbound::intake(&config.webhooks, &database, (wake.clone(), Arc::clone(&counters) as _))?;
     let gaps = Arc::<Gaps>::default();
-    let inbox = Inbox::new(database.clone(), vault.clone(), Arc::clone(&providers), Arc::clone(&clock), intake)
-        .noting(Arc::clone(&gaps));
+    let inbox = Inbox::new(database.clone(), vault.clone(), Arc::clone(&providers), Arc::clone(&clock), intake);
+    let inbox = Arc::new(inbox.noting(Arc::clone(&gaps)));
     let alone = Duration::from_millis(config.replicas.poll_milliseconds);
     let looks = Looks { connected: LOOK_CONNECTED.max(alone), alone };
     let follower = (!database.is_sqlite()).then(|| Follower {
@@ -190,14 +187,10 @@ pub fn build(config: &Config, database: Database, made: Ingredients) -> anyhow::
         sockets: Arc::default(),
         tasks: tasks.clone(),
     });
-    let meaning = Arc::new(Meaning(Arc::clone(&services)));
-    let taker = Some(taker.understanding(&meaning));
-    let outcome = Arc::clone(&counters) as _;
-    let around = Surroundings { wake, outcome, clock: Arc::clone(&services.clock), jitter: Jitter::random() };
-    let worker = Some(inbound::worker(&services.database, meaning, around, &config.webhooks)?);
+    let hands = inbound::hands(&services, taker, (wake, Arc::clone(&counters) as _), &config.webhooks)?;
+    let (taker, worker) = (Some(hands.0), Some(hands.1));
     let around = (gaps, Arc::clone(&counters) as _, worker.as_ref().map_or("", Worker::name).to_owned());
     let reconciler = Some(reconciling::reconciler(config, &services, around, &allow)?);
-    let inbox = Arc::new(inbox);
     let listeners = Some(listeners(&services, &inbox, Arc::clone(&counters) as _)?);
     let housekeeper = Housekeeper::new(services.database.clone(), config)?;
     let executor = Executor::new(services, executions(config), counters);

@@ -4,7 +4,9 @@ use std::{path::Path, sync::Arc};
 
 use anyhow::Context;
 use mullion_resolvers::{
+    answers::Services,
     store::Database,
+    upstream::Jitter,
     webhook::{
         Wake,
         intake::{Intake, Room, Writer},
@@ -24,14 +26,6 @@ pub(crate) enum Taker {
 }
 
 impl Taker {
-    /// The same; what can be understood on the way is applied as it is stored.
-    pub(crate) fn understanding(self, meaning: &Arc<Meaning>) -> Self {
-        match self {
-            Self::Log(transfer) => Self::Log(transfer.understanding(Arc::clone(meaning) as _)),
-            Self::Table(writer) => Self::Table(writer),
-        }
-    }
-
     /// Runs until nothing comes any more.
     pub(crate) async fn run(self) {
         match self {
@@ -61,15 +55,22 @@ pub(crate) fn intake(
     Ok((intake, Taker::Log(transfer)))
 }
 
-/// Who works the inbox.
-pub(crate) fn worker(
-    database: &Database,
-    meaning: Arc<Meaning>,
-    around: Surroundings,
+/// Who takes deliveries on, understanding them where that is possible, and who works what waits.
+pub(crate) fn hands(
+    services: &Arc<Services>,
+    taker: Taker,
+    (wake, outcome): (Wake, Arc<dyn Outcome>),
     webhooks: &Webhooks,
-) -> anyhow::Result<Worker> {
+) -> anyhow::Result<(Taker, Worker)> {
+    let meaning = Arc::new(Meaning(Arc::clone(services)));
+    let taker = match taker {
+        Taker::Log(transfer) => Taker::Log(transfer.understanding(Arc::clone(&meaning) as _)),
+        Taker::Table(writer) => Taker::Table(writer),
+    };
+    let around = Surroundings { wake, outcome, clock: Arc::clone(&services.clock), jitter: Jitter::random() };
     // One reads and interprets while the other writes: there is one writer.
-    let parallel = if database.is_sqlite() { 2 } else { webhooks.workers };
+    let parallel = if services.database.is_sqlite() { 2 } else { webhooks.workers };
     let rules = worker::Rules { max_attempts: webhooks.max_attempts, parallel };
-    Worker::new(database.clone(), meaning, around, rules).context("no worker can be made")
+    let worker = Worker::new(services.database.clone(), meaning, around, rules).context("no worker can be made")?;
+    Ok((taker, worker))
 }
