@@ -3,7 +3,11 @@
 use std::{collections::BTreeSet, fs, io::ErrorKind, sync::Arc};
 
 use async_trait::async_trait;
-use mullion_schema::id::{IntegrationId, TenantId};
+use mullion_schema::{
+    id::{IntegrationId, TenantId},
+    ports::Filter,
+    view::Body,
+};
 use parking_lot::Mutex;
 use proptest::{
     prelude::*,
@@ -18,9 +22,11 @@ use super::{
     record::{self, Record, Unread},
 };
 use crate::{
+    change::{ListRef, NodeRef},
+    provider::{Count, Keeping},
     store::{
         StoreError,
-        apply::{Applied, Batch},
+        apply::{Applied, Batch, Rules},
         inbox::{APPLIED, Inserted, Meant, RECEIVED, WaitingDelivery, list::DeliveryFilter, row::DeliveryRow},
         tests::{
             bench::{Bench, FakeRules, issue, written},
@@ -45,6 +51,7 @@ on_both_databases!(
     a_log_that_is_too_long_lets_nothing_in,
     what_is_understood_on_the_way_is_applied_and_told_as_it_is_stored,
     what_cannot_be_understood_or_applied_on_the_way_is_stored_to_be_worked,
+    a_panic_while_it_is_told_stops_nothing,
     what_lies_before_a_damaged_end_is_not_lost_when_the_database_fails,
     any_sequence_of_deliveries_deaths_and_torn_ends_stores_what_was_acknowledged_once_in_order,
 );
@@ -109,8 +116,43 @@ struct FakeInterpreter {
 #[derive(Clone, Copy)]
 enum Wrong {
     Panics,
+    PanicsWhileItIsApplied,
+    PanicsAfterwards,
     Fails,
     NamesNobody,
+}
+
+/// Rules that break off.
+struct Broken;
+
+impl Rules for Broken {
+    fn memberships(&self, _: &NodeRef, _: &Body) -> Vec<(ListRef, String)> {
+        panic!("on purpose")
+    }
+
+    fn matches(&self, _: &ListRef, _: &Filter, _: &Body) -> bool {
+        false
+    }
+
+    fn keeping(&self, _: &ListRef) -> Keeping {
+        Keeping::Window
+    }
+
+    fn type_name(&self, _: &str) -> Option<&'static str> {
+        None
+    }
+
+    fn filter_name(&self, _: &str) -> Option<&'static str> {
+        None
+    }
+
+    fn counts(&self) -> &'static [Count] {
+        &[]
+    }
+
+    fn is_container(&self, _: &str) -> bool {
+        false
+    }
 }
 
 impl FakeInterpreter {
@@ -136,16 +178,15 @@ impl Interpreter for FakeInterpreter {
         if matches!(wrong, Some(Wrong::NamesNobody)) {
             integration = "nobody".into();
         }
-        Ok(vec![Meant {
-            tenant,
-            integration,
-            rules: Box::new(FakeRules),
-            batches: batches.collect(),
-            ignored: Vec::new(),
-        }])
+        let rules: Box<dyn Rules> = match wrong {
+            Some(Wrong::PanicsWhileItIsApplied) => Box::new(Broken),
+            _ => Box::new(FakeRules),
+        };
+        Ok(vec![Meant { tenant, integration, rules, batches: batches.collect(), ignored: Vec::new() }])
     }
 
     async fn announce(&self, _: &TenantId, applied: &Applied) {
+        assert!(!matches!(*self.wrong.lock(), Some(Wrong::PanicsAfterwards)), "this one is told to");
         self.told.lock().push(applied.head);
     }
 }
@@ -294,17 +335,27 @@ async fn what_cannot_be_understood_or_applied_on_the_way_is_stored_to_be_worked(
     let (folder, interpreter) = (TempDir::new().unwrap(), FakeInterpreter::new(&bench));
     let mut process = Process::understanding(&bench, &folder, &interpreter);
     let (mut transfer, mut at) = (process.transfer.take().unwrap(), None);
-    for (turn, wrong) in [Wrong::Panics, Wrong::Fails, Wrong::NamesNobody].into_iter().enumerate() {
+    let wrongs = [Wrong::Panics, Wrong::PanicsWhileItIsApplied, Wrong::Fails, Wrong::NamesNobody];
+    for (turn, wrong) in wrongs.into_iter().enumerate() {
         *interpreter.wrong.lock() = Some(wrong);
         process.acknowledge(&bench, &ids(turn, turn + 1)).await;
         while transfer.step(&mut at).await.unwrap() {}
         assert_eq!(states(&bench).await, vec![RECEIVED; turn + 1]);
     }
     *interpreter.wrong.lock() = None;
-    process.acknowledge(&bench, &ids(3, 4)).await;
+    process.acknowledge(&bench, &ids(4, 5)).await;
     while transfer.step(&mut at).await.unwrap() {}
-    assert_eq!(states(&bench).await, [RECEIVED; 4], "behind those that wait");
+    assert_eq!(states(&bench).await, [RECEIVED; 5], "behind those that wait");
     assert_eq!(interpreter.told.lock().len(), 0);
+}
+
+async fn a_panic_while_it_is_told_stops_nothing(bench: Bench) {
+    let (folder, interpreter) = (TempDir::new().unwrap(), FakeInterpreter::new(&bench));
+    let process = Process::understanding(&bench, &folder, &interpreter);
+    *interpreter.wrong.lock() = Some(Wrong::PanicsAfterwards);
+    process.acknowledge(&bench, &ids(0, 3)).await;
+    process.stop().await;
+    assert_eq!(states(&bench).await, [APPLIED; 3]);
 }
 
 async fn what_lies_before_a_damaged_end_is_not_lost_when_the_database_fails(bench: Bench) {

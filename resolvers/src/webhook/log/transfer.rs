@@ -4,8 +4,9 @@
 //! What can be understood on the way is applied in that transaction, too. Whatever stands in the way of that, they are stored to be
 //! worked one by one.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{io, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
+use futures::FutureExt as _;
 use tokio::{sync::mpsc, time::Instant};
 
 use super::{
@@ -72,7 +73,9 @@ impl Transfer {
                 Some(group) => group,
                 None => match groups.recv().await {
                     Some(group) => group?,
-                    None => return Ok(()),
+                    // Nothing is written any more.
+                    None if self.log.end.has_changed().is_err() => return Ok(()),
+                    None => return Err(io::Error::other("reading the inbox's log broke off").into()),
                 },
             };
             while group.has_room()
@@ -133,11 +136,16 @@ impl Transfer {
         meant: Vec<Meant>,
     ) -> Result<bool, StoreError> {
         let (count, began) = (rows.len(), Instant::now());
-        let arrived = match self.database.insert_and_apply(rows.clone(), (MARK, mark), meant).await {
-            Ok(arrived) => arrived,
-            Err(error) => {
-                // One of them, or the database: stored, they are tried one by one.
+        let applying = self.database.insert_and_apply(rows.clone(), (MARK, mark), meant);
+        // One of them, or the database: stored, they are tried one by one.
+        let arrived = match AssertUnwindSafe(applying).catch_unwind().await {
+            Ok(Ok(arrived)) => arrived,
+            Ok(Err(error)) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "deliveries could not be applied together");
+                return self.take_unread(rows, mark).await;
+            }
+            Err(_) => {
+                tracing::warn!("deliveries could not be applied together: a panic; the log has it");
                 return self.take_unread(rows, mark).await;
             }
         };
@@ -147,7 +155,10 @@ impl Transfer {
         }
         if let Some(interpreter) = &self.log.interpreter {
             for (tenant, applied) in &arrived.applied {
-                interpreter.announce(tenant, applied).await;
+                let told = AssertUnwindSafe(interpreter.announce(tenant, applied)).catch_unwind().await;
+                if told.is_err() {
+                    tracing::error!("what was applied was not told of: a panic; the log has it");
+                }
             }
         }
         Ok(arrived.waits)
