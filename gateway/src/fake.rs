@@ -139,6 +139,7 @@ impl Engine for FakeEngine {
         if operation.document.text.contains("count") {
             return Ok(stream::iter(from + 1..=3).map(frame).boxed());
         }
+        assert!(!operation.document.text.contains("panicsAtOnce"), "on purpose");
         if operation.document.text.contains("panics") {
             return Ok(stream::iter([0])
                 .map(move |number| if number == 0 { panic!("on purpose") } else { frame(0) })

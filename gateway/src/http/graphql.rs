@@ -177,12 +177,16 @@ pub(crate) async fn execute(app: &App, caller: &Caller, operation: ParsedOperati
     }
 }
 
-/// Starts a subscription.
+/// Starts a subscription. A panic is an error of this one, and nothing else.
 pub(crate) async fn subscribe(app: &App, caller: &Caller, operation: ParsedOperation) -> Result<Answers, RequestError> {
     app.metrics.execution("subscription");
     let id = Arc::clone(&operation.request_id);
-    let items = app.engine.subscribe(caller, operation).await?;
-    Ok(Answers { items: Some(items), id })
+    let begun = AssertUnwindSafe(app.engine.subscribe(caller, operation)).catch_unwind().await;
+    let begun = begun.unwrap_or_else(|_| {
+        tracing::error!(%id, "a subscription panicked");
+        Err(RequestError::internal(&id))
+    });
+    Ok(Answers { items: Some(begun?), id })
 }
 
 /// What a subscription answers. A panic ends it with an error, and nothing else.

@@ -151,7 +151,8 @@ pub fn router(app: &Arc<App>, with_admin: bool) -> Router {
         .layer(middleware::from_fn_with_state(Arc::clone(&app.guard), guard::check))
         .layer(middleware::from_fn_with_state(Arc::clone(app), context::wrap));
     let webhooks = Router::new().route("/webhooks/{provider}/{endpoint}", any(webhooks::receive));
-    routes.merge(webhooks.with_state(Arc::clone(app)))
+    // In this order: the answer to unknown paths is that of whoever is merged into the other, with what surrounds it.
+    webhooks.with_state(Arc::clone(app)).merge(routes)
 }
 
 /// The routes of the admin address.

@@ -359,6 +359,8 @@ async fn what_surrounds_other_routes_surrounds_webhooks() {
         ("evil.example", "/webhooks/github/e", 403),
         ("localhost", "/webhooks/github/other", 404),
         ("localhost", "/webhooks/github/%ff", 400),
+        ("localhost", "/webhooks/github", 404),
+        ("evil.example", "/nowhere", 403),
     ] {
         let request = Request::post(path)
             .header(header::HOST, host)

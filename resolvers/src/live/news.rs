@@ -58,6 +58,9 @@ impl News {
         let mut shard = self.shard(place.shard);
         let waiting = shard.places.get_mut(place.at).and_then(Option::take);
         shard.free.push(place.at);
+        if shard.free.len() == shard.places.len() {
+            *shard = Shard::default();
+        }
         // A waker may be the last of a task that has places itself: it is dropped without the lock.
         drop(shard);
         drop(waiting);

@@ -132,6 +132,8 @@ async fn a_panic_ends_its_operation_only() {
     client.expect(r#"{"id":"1","type":"complete"}"#).await;
     client.subscribe("1", "{panics}").await;
     client.expect("INTERNAL_SERVER_ERROR").await;
+    client.subscribe("1", "subscription {panicsAtOnce}").await;
+    client.expect("INTERNAL_SERVER_ERROR").await;
     client.subscribe("1", "{hello}").await;
     client.expect("hello").await;
 }

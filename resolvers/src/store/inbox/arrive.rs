@@ -37,6 +37,14 @@ pub struct Meant {
     pub ignored: Vec<(String, &'static str)>,
 }
 
+impl Meant {
+    /// The deliveries' ids.
+    fn deliveries(&self) -> impl Iterator<Item = &str> {
+        let applied = self.batches.iter().filter_map(|batch| batch.delivery.as_deref());
+        applied.chain(self.ignored.iter().map(|(id, _)| id.as_str()))
+    }
+}
+
 /// What came of deliveries.
 #[derive(Debug, Default)]
 pub struct Arrived {
@@ -50,7 +58,7 @@ pub struct Arrived {
 
 impl Database {
     /// Stores deliveries and applies what they mean, and sets a setting: all of it or nothing. Those that were there before are left
-    /// alone.
+    /// alone. For one process that has the database: no lease is checked, no tenant locked.
     pub async fn insert_and_apply(
         &self,
         rows: Vec<(String, DeliveryRow)>,
@@ -60,7 +68,10 @@ impl Database {
         let known: HashMap<String, (i64, String)> =
             rows.iter().map(|(id, row)| (id.clone(), (row.lane, row.provider.clone()))).collect();
         let transaction = self.begin().await?;
-        let busy = busy_lanes(&transaction, known.values().map(|(lane, _)| *lane).collect()).await?;
+        let mut busy = busy_lanes(&transaction, known.values().map(|(lane, _)| *lane).collect()).await?;
+        // One whose meaning is not known will wait.
+        let understood: HashSet<&str> = meant.iter().flat_map(Meant::deliveries).collect();
+        busy.extend(known.iter().filter(|(id, _)| !understood.contains(id.as_str())).map(|(_, (lane, _))| *lane));
         let heard = self.note_all_heard(&transaction, &rows).await?;
         let mut new = insert_all(&transaction, rows).await?;
         let mut arrived = Arrived::default();

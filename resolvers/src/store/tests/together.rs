@@ -28,6 +28,7 @@ on_both_databases!(
     what_is_repeated_or_replayed_among_others_is_known_for_each,
     deliveries_do_on_arrival_what_they_do_one_by_one,
     on_arrival_what_was_there_or_stands_behind_another_is_left,
+    on_arrival_what_follows_one_that_was_not_understood_waits_with_it,
     on_arrival_all_of_it_happens_or_nothing,
 );
 
@@ -231,6 +232,16 @@ async fn on_arrival_what_was_there_or_stands_behind_another_is_left(bench: Bench
     assert!(bench.node(&issue_ref("3")).await.is_none(), "it waits");
     assert!(bench.node(&issue_ref("4")).await.is_some());
     assert_eq!(bench.db.setting("mark").await.unwrap().as_deref(), Some("2"));
+}
+
+async fn on_arrival_what_follows_one_that_was_not_understood_waits_with_it(bench: Bench) {
+    let rows = bench.coming(&[("a".to_owned(), "web"), ("b".to_owned(), "web")]).await;
+    let waiting = rows[1].1.waiting(&rows[1].0).unwrap();
+    let meant = vec![bench.meant(vec![batch(&waiting, &change(&bench, (1, 1, 0, Some(true))))], Vec::new())];
+    let arrived = bench.db.insert_and_apply(rows.clone(), ("mark", "1"), meant).await.unwrap();
+    assert!(arrived.waits && arrived.settled.is_empty() && arrived.applied.is_empty());
+    let due: Vec<String> = bench.due().await.into_iter().map(|waiting| waiting.id).collect();
+    assert_eq!(due, [rows[0].0.clone(), rows[1].0.clone()]);
 }
 
 async fn on_arrival_all_of_it_happens_or_nothing(bench: Bench) {

@@ -56,6 +56,10 @@ impl Transfer {
                 error = &error as &dyn std::error::Error,
                 "deliveries stay in the inbox's log; it is tried again"
             );
+            if self.log.end.has_changed().is_err() {
+                // Nothing is written any more: what is left is for the next process.
+                return;
+            }
             tokio::time::sleep(RETRY).await;
         }
     }
@@ -78,15 +82,17 @@ impl Transfer {
                     None => return Err(io::Error::other("reading the inbox's log broke off").into()),
                 },
             };
+            let mut read = Ok(());
             while group.has_room()
+                && next.is_none()
+                && read.is_ok()
                 && let Ok(more) = groups.try_recv()
             {
-                next = group.add(more?);
-                if next.is_some() {
-                    break;
-                }
+                read = more.map(|more| next = group.add(more));
             }
+            // What lies before something that cannot be read is taken all the same.
             self.take(group).await?;
+            read?;
         }
     }
 
@@ -186,6 +192,7 @@ impl Transfer {
             }
             return Ok(Position { segment: segment.to_owned(), offset });
         }
+        self.begun = true;
         let missing = || io::Error::new(io::ErrorKind::NotFound, "the inbox's log has no segments");
         Ok(Position { segment: names.into_iter().next().ok_or_else(missing)?, offset: 0 })
     }

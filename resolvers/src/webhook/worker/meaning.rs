@@ -88,9 +88,9 @@ impl Interpreter for Meaning {
         for ((tenant, integration), deliveries) in of {
             let (tenant, integration) = (TenantId::from(tenant), IntegrationId::from(integration));
             // The head is in memory before the stream moves.
-            self.0.applier.start(&tenant).await?;
-            // Of one that is gone, whoever works the inbox says so.
-            let Some(found) = self.integration(&tenant, &integration).await? else { continue };
+            let started = self.0.applier.start(&tenant).await;
+            // Of one that is gone, or cannot be read now, whoever works the inbox says so.
+            let (Ok(()), Ok(Some(found))) = (started, self.integration(&tenant, &integration).await) else { continue };
             let (mut batches, mut ignored) = (Vec::with_capacity(deliveries.len()), Vec::new());
             for delivery in deliveries {
                 match interpret(&found, delivery) {
