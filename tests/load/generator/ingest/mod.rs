@@ -2,7 +2,6 @@
 //! subscriber timed.
 
 mod bare;
-mod databases;
 mod deliveries;
 
 use std::{
@@ -51,14 +50,6 @@ impl Acknowledged {
     }
 }
 
-/// What cannot be outdone.
-struct Limits<'a> {
-    /// The same over HTTP to a file.
-    http: &'a Acknowledged,
-    /// Deliveries a second that the database commits.
-    commits: f64,
-}
-
 /// At half of a rate.
 struct Seen {
     rate: f64,
@@ -79,35 +70,28 @@ pub(crate) async fn measure(options: &Options, table: &mut Table) -> anyhow::Res
             whole(mill.average()),
             time(looped.flush)
         ));
-    let commits = databases::sqlite(&mill, CONNECTIONS, options.window()).await?;
-    one(table, "SQLite", None, (&mill, &Limits { http: &limit, commits }, options)).await?;
+    one(table, "SQLite", None, (&mill, &limit, options)).await?;
     let Some(server) = &options.postgres else {
         table.skipped("Ingest, PostgreSQL", "neither MULLION_TEST_POSTGRES_URL nor PostgreSQL's programs are there");
         return Ok(());
     };
     let database = bare::new_database(server).await?;
     let name = format!("PostgreSQL ({})", bare::durability(server).await?);
-    let commits = databases::postgres(&database, &mill, CONNECTIONS, options.window()).await?;
-    one(table, &name, Some(&database), (&mill, &Limits { http: &limit, commits }, options)).await
+    one(table, &name, Some(&database), (&mill, &limit, options)).await
 }
 
 async fn one(
     table: &mut Table,
     name: &str,
     database: Option<&str>,
-    (mill, limits, options): (&Arc<Mill>, &Limits<'_>, &Options),
+    (mill, limit, options): (&Arc<Mill>, &Acknowledged, &Options),
 ) -> anyhow::Result<()> {
     let program = Program::mullion(options, database).await?;
     let watch = Arc::new(Watch::new(1, Tells::Each));
     let crowd = Crowd::gather(program.address, Arc::clone(&watch), 1, |_| (GRAPHQL.into(), activity())).await?;
     let full = at_full_rate(&program, mill, Some(&watch), options).await?;
     let what = format!("Ingest, {name}");
-    table.row(
-        &format!("{what}: acknowledged a second, beside bare commits"),
-        [&whole(full.a_second), &whole(limits.commits), &ratio(full.a_second, limits.commits)],
-        &format!("beside the database alone: groups of {CONNECTIONS} bodies with unique names, and nothing else"),
-    );
-    rows(table, &what, &full, limits.http);
+    rows(table, &what, &full, limit);
     // More than is applied a second cannot go on for long: what waits only grows.
     for (of, rate) in [("what is applied", full.applied()), ("what is acknowledged", Some(full.a_second))] {
         if let Some(rate) = rate {
