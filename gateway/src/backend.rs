@@ -187,9 +187,8 @@ pub fn build(config: &Config, database: Database, made: Ingredients) -> anyhow::
         sockets: Arc::default(),
         tasks: tasks.clone(),
     });
-    let hands = inbound::hands(&services, taker, (wake, Arc::clone(&counters) as _), &config.webhooks)?;
-    let (taker, worker) = (Some(hands.0), Some(hands.1));
-    let around = (gaps, Arc::clone(&counters) as _, worker.as_ref().map_or("", Worker::name).to_owned());
+    let (taker, worker) = inbound::hands(&services, taker, (wake, Arc::clone(&counters) as _), &config.webhooks)?;
+    let around = (gaps, Arc::clone(&counters) as _, worker.name().to_owned());
     let reconciler = Some(reconciling::reconciler(config, &services, around, &allow)?);
     let listeners = Some(listeners(&services, &inbox, Arc::clone(&counters) as _)?);
     let housekeeper = Housekeeper::new(services.database.clone(), config)?;
@@ -201,8 +200,8 @@ pub fn build(config: &Config, database: Database, made: Ingredients) -> anyhow::
         inbox,
         tasks,
         behind,
-        taker,
-        worker,
+        taker: Some(taker),
+        worker: Some(worker),
         listeners,
         follower,
         reconciler,

@@ -103,14 +103,14 @@ pub(super) struct SeenSlot {
 }
 
 impl SeenSlot {
-    /// Takes a slot's newest answer for seen; something if it is to be told, `None` if it is what was seen.
-    pub(super) fn take(&mut self, slot: &Slot) -> Option<()> {
+    /// Takes a slot's newest answer for seen; whether it is to be told, for it is not what was seen.
+    pub(super) fn take(&mut self, slot: &Slot) -> bool {
         if slot.version <= self.version {
-            return None;
+            return false;
         }
         let differs = slot.told || slot.digest != self.digest;
         *self = Self { version: slot.version, digest: slot.digest };
-        differs.then_some(())
+        differs
     }
 }
 

@@ -330,16 +330,16 @@ impl Reconciler {
             return Ok(0);
         }
         let received_at = self.services.clock.now();
-        let delivery = |Recovered { verified, mut headers }: Recovered| {
+        let delivery = |Recovered { mut verified, mut headers }: Recovered| {
             mark_recovered(&mut headers);
-            let subject = verified.subject.clone();
+            // In order with what comes in where its webhook sends to.
+            let sent_for = endpoint.draft.container.as_ref().map(|_| container.to_string());
+            verified.subject = verified.subject.or(sent_for);
             NewDelivery {
                 endpoint: endpoint.id.clone(),
                 tenant: integration.tenant.clone(),
                 integration: integration.id.clone(),
                 provider: endpoint.provider.clone(),
-                // In order with what comes in where its webhook sends to.
-                subject: subject.or_else(|| endpoint.draft.container.as_ref().map(|_| container.to_string())),
                 verified,
                 headers,
                 received_at,

@@ -157,17 +157,16 @@ impl Inbox {
     async fn store(
         &self,
         endpoint: &Endpoint,
-        verified: VerifiedDelivery,
+        mut verified: VerifiedDelivery,
         (headers, received_at): (HeaderMap, DateTime<Utc>),
     ) -> Result<Inserted, IntakeError> {
         // A webhook that was registered for a container tells of that alone.
-        let subject = verified.subject.clone().or_else(|| endpoint.draft.container.clone());
+        verified.subject = verified.subject.or_else(|| endpoint.draft.container.clone());
         let delivery = NewDelivery {
             endpoint: endpoint.id.clone(),
             tenant: endpoint.tenant.clone(),
             integration: endpoint.integration.clone(),
             provider: endpoint.provider.clone(),
-            subject,
             verified,
             headers,
             received_at,

@@ -162,7 +162,9 @@ impl Operation {
         let state = self.state.lock();
         if let [slot] = state.slots.as_slice() {
             // Nearly all have one slot, and thousands take it at once.
-            if let Some(frame) = seen.of(slot.number).take(slot).and(slot.frame.as_ref()) {
+            if seen.of(slot.number).take(slot)
+                && let Some(frame) = &slot.frame
+            {
                 queue.push(Ok(Item::Frame(frame.clone())));
             }
         } else {
@@ -181,7 +183,7 @@ impl Operation {
         for slot in &state.slots {
             let before = seen.of(slot.number);
             skipped |= slot.version > before.version + 1;
-            if before.take(slot).is_some() && slot.frame.is_some() {
+            if before.take(slot) && slot.frame.is_some() {
                 newer.push(slot);
             }
         }

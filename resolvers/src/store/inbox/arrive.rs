@@ -5,19 +5,19 @@
 
 use std::collections::{HashMap, HashSet};
 
-use mullion_entities::delivery;
 use mullion_schema::id::{IntegrationId, TenantId};
-use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, Statement,
-    sea_query::{Expr, ExprTrait},
-};
+use sea_orm::{ConnectionTrait, Statement};
 
-use super::{IGNORED, RECEIVED, insert::insert_all, row::DeliveryRow};
+use super::{
+    IGNORED, RECEIVED,
+    insert::{insert_all, places},
+    row::DeliveryRow,
+    settle::{Verdict, note},
+};
 use crate::store::{
     Database, StoreError,
     apply::{Applied, Batch, Rules},
     setting::set,
-    text::clean,
 };
 
 /// Lanes that are asked for in one statement, so that few are prepared.
@@ -108,14 +108,14 @@ impl Database {
 async fn busy_lanes(connection: &impl ConnectionTrait, lanes: HashSet<i64>) -> Result<HashSet<i64>, StoreError> {
     let Some(first) = lanes.iter().next().copied() else { return Ok(lanes) };
     let count = LANES_ASKED.into_iter().find(|count| lanes.len() <= *count).unwrap_or(lanes.len());
-    let places: Vec<String> = (1..=count).map(|place| format!("(${place})")).collect();
+    let backend = connection.get_database_backend();
     let sql = format!(
         "WITH asked(lane) AS (VALUES {}) SELECT lane FROM asked \
          WHERE EXISTS (SELECT 1 FROM delivery d WHERE d.state = '{RECEIVED}' AND d.lane = asked.lane)",
-        places.join(", "),
+        places(backend, count, 1),
     );
     let values = lanes.into_iter().chain(std::iter::repeat(first)).take(count).map(Into::into);
-    let statement = Statement::from_sql_and_values(connection.get_database_backend(), sql, values);
+    let statement = Statement::from_sql_and_values(backend, sql, values);
     let rows = connection.query_all_raw(statement).await?;
     rows.iter().map(|row| Ok(row.try_get_by_index(0)?)).collect()
 }
@@ -131,14 +131,7 @@ async fn note_ignored(
         by_reason.entry(why).or_default().push(id);
     }
     for (why, ids) in by_reason {
-        delivery::Entity::update_many()
-            .col_expr(delivery::Column::State, Expr::value(IGNORED))
-            .col_expr(delivery::Column::Attempts, Expr::col(delivery::Column::Attempts).add(1))
-            .col_expr(delivery::Column::SettledAt, Expr::value(now))
-            .col_expr(delivery::Column::Error, Expr::value(clean(why)))
-            .filter(delivery::Column::Id.is_in(ids))
-            .exec(connection)
-            .await?;
+        note(connection, ids, (&Verdict::Settled(IGNORED), why), now).await?;
     }
     Ok(())
 }

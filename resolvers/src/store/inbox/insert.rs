@@ -139,7 +139,7 @@ async fn insert(
 }
 
 /// `($1, $2), ($3, $4), …`; `(?, ?), (?, ?), …` on SQLite, which takes the others for names and looks each up among all.
-fn places(backend: DbBackend, rows: usize, columns: usize) -> String {
+pub(super) fn places(backend: DbBackend, rows: usize, columns: usize) -> String {
     let mut text = String::with_capacity(rows * columns * 6);
     for place in 0..rows * columns {
         text.push_str(match (place, place % columns) {

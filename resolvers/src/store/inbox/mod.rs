@@ -46,8 +46,6 @@ pub struct NewDelivery {
     pub integration: IntegrationId,
     /// The provider's key.
     pub provider: String,
-    /// What it must stay in order with, beside its integration: a repository, a channel. `None`: all of the integration.
-    pub subject: Option<String>,
     /// What was verified.
     pub verified: VerifiedDelivery,
     /// The headers that are kept.

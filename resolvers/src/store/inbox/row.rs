@@ -64,7 +64,7 @@ impl DeliveryRow {
             Some(id) => format!("id:{}", index_text(id)),
             None => format!("body:{}", blake3::hash(document).to_hex()),
         };
-        let (ordering, lane) = ordering_key(&new.integration, new.subject.as_deref());
+        let (ordering, lane) = ordering_key(&new.integration, new.verified.subject.as_deref());
         Ok(Self {
             endpoint: new.endpoint.clone(),
             tenant: new.tenant.as_str().to_owned(),

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use chrono::{DateTime, Utc};
 use mullion_entities::delivery;
 use sea_orm::{
-    ColumnTrait, EntityTrait, QueryFilter,
+    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter,
     sea_query::{Expr, ExprTrait},
 };
 
@@ -13,7 +13,7 @@ use super::{IGNORED, PARKED, WaitingDelivery, waits};
 use crate::store::{Database, StoreError, lease::Lease, text::clean};
 
 /// What is written of a delivery beside that it was tried, and why nothing came of it.
-enum Verdict {
+pub(super) enum Verdict {
     /// It is in this state for good.
     Settled(&'static str),
     /// It is tried again then.
@@ -57,21 +57,29 @@ impl Database {
         for lease in deliveries.iter().map(|(_, lease)| *lease).collect::<HashSet<_>>() {
             lease.check(&transaction).await?;
         }
-        let tried = delivery::Entity::update_many()
-            .col_expr(delivery::Column::Attempts, Expr::col(delivery::Column::Attempts).add(1))
-            .col_expr(delivery::Column::Error, Expr::value(clean(error)));
-        let noted = match verdict {
-            Verdict::Settled(state) => tried
-                .col_expr(delivery::Column::State, Expr::value(*state))
-                .col_expr(delivery::Column::SettledAt, Expr::value(self.now().timestamp_micros())),
-            Verdict::Again(due_at) => tried.col_expr(delivery::Column::DueAt, Expr::value(due_at.timestamp_micros())),
-        };
-        noted
-            .filter(delivery::Column::Id.is_in(deliveries.iter().map(|(delivery, _)| delivery.id.as_str())))
-            .filter(waits())
-            .exec(&transaction)
-            .await?;
+        let ids = deliveries.iter().map(|(delivery, _)| delivery.id.as_str());
+        note(&transaction, ids, (verdict, error), self.now().timestamp_micros()).await?;
         transaction.commit().await?;
         Ok(())
     }
+}
+
+/// Writes what became of those of the deliveries that wait, and why.
+pub(super) async fn note(
+    connection: &impl ConnectionTrait,
+    ids: impl IntoIterator<Item = &str>,
+    (verdict, why): (&Verdict, &str),
+    now: i64,
+) -> Result<(), StoreError> {
+    let tried = delivery::Entity::update_many()
+        .col_expr(delivery::Column::Attempts, Expr::col(delivery::Column::Attempts).add(1))
+        .col_expr(delivery::Column::Error, Expr::value(clean(why)));
+    let noted = match verdict {
+        Verdict::Settled(state) => tried
+            .col_expr(delivery::Column::State, Expr::value(*state))
+            .col_expr(delivery::Column::SettledAt, Expr::value(now)),
+        Verdict::Again(due_at) => tried.col_expr(delivery::Column::DueAt, Expr::value(due_at.timestamp_micros())),
+    };
+    noted.filter(delivery::Column::Id.is_in(ids)).filter(waits()).exec(connection).await?;
+    Ok(())
 }

@@ -52,7 +52,6 @@ pub(crate) async fn delivery(bench: &Bench, id: Option<&str>, body: &[u8]) -> Ne
         tenant: bench.tenant.clone(),
         integration: bench.integration.clone(),
         provider: endpoint.provider,
-        subject: None,
         verified: VerifiedDelivery {
             delivery_id: id.map(str::to_owned),
             event: "issues.closed".into(),
@@ -62,6 +61,12 @@ pub(crate) async fn delivery(bench: &Bench, id: Option<&str>, body: &[u8]) -> Ne
         headers,
         received_at: bench.tick(),
     }
+}
+
+/// The same, in order with what is of the same subject.
+pub(crate) fn about(subject: &str, mut delivery: NewDelivery) -> NewDelivery {
+    delivery.verified.subject = Some(subject.to_owned());
+    delivery
 }
 
 async fn a_delivery_is_stored_once_and_reads_back_as_it_came(bench: Bench) {
@@ -114,8 +119,7 @@ fn lease_of<'a>(held: &'a Held, delivery: &WaitingDelivery) -> &'a Lease {
 async fn settled_and_postponed_deliveries_are_not_handed_out(bench: Bench) {
     let held = bench.hold("w").await;
     for id in ["d1", "d2", "d3", "d4"] {
-        let subject = Some(id.to_owned());
-        let new = NewDelivery { subject, ..delivery(&bench, Some(id), b"{}").await };
+        let new = about(id, delivery(&bench, Some(id), b"{}").await);
         bench.db.insert_delivery(new).await.unwrap();
     }
     let waiting = bench.due().await;
@@ -143,7 +147,7 @@ async fn a_delivery_that_waits_holds_back_only_what_shares_its_key(bench: Bench)
     for index in 0..200 {
         let repository = if index % 4 == 0 { "web".to_owned() } else { format!("r{index}") };
         let new = delivery(&bench, Some(&format!("d{index}")), b"{}").await;
-        stored.push(NewDelivery { subject: Some(repository), ..new });
+        stored.push(about(&repository, new));
     }
     bench.db.insert_deliveries(stored).await.unwrap();
     let waiting = bench.due().await;

@@ -11,7 +11,7 @@ use proptest::{
 
 use super::{
     bench::{Bench, FakeRules, issue, issue_ref},
-    inbox::delivery,
+    inbox::{about, delivery},
     on_both_databases,
 };
 use crate::{
@@ -19,7 +19,7 @@ use crate::{
     store::{
         activity::Activity,
         apply::Batch,
-        inbox::{APPLIED, Arrived, IGNORED, Meant, NewDelivery, RECEIVED, WaitingDelivery, row::DeliveryRow},
+        inbox::{APPLIED, Arrived, IGNORED, Meant, RECEIVED, WaitingDelivery, row::DeliveryRow},
     },
 };
 
@@ -147,8 +147,7 @@ impl Bench {
         let mut rows = Vec::new();
         for (name, subject) in named {
             self.clock.advance(Duration::seconds(1));
-            let new = delivery(self, Some(name), b"{}").await;
-            let new = NewDelivery { subject: Some((*subject).to_owned()), ..new };
+            let new = about(subject, delivery(self, Some(name), b"{}").await);
             rows.push((self.db.new_id().unwrap(), DeliveryRow::of(&new).unwrap()));
         }
         rows

@@ -37,7 +37,7 @@ const LAST: usize = 32;
 #[async_trait]
 pub trait Interpreter: Send + Sync {
     /// What these deliveries mean. Those that it leaves out are stored only, and worked one by one.
-    async fn interpret(&self, deliveries: &[WaitingDelivery]) -> Result<Vec<Meant>, StoreError>;
+    async fn interpret(&self, deliveries: &[WaitingDelivery]) -> Vec<Meant>;
 
     /// Tells of what was applied.
     async fn announce(&self, tenant: &TenantId, applied: &Applied);
@@ -133,9 +133,13 @@ impl Reader {
         let group = tokio::task::spawn_blocking(move || read(&folder, &from, &end)).await;
         let group = group.map_err(io::Error::other)??;
         let Some(interpreter) = self.interpreter.as_ref().filter(|_| !group.rows.is_empty()) else { return Ok(group) };
-        // A panic is for whoever works them one by one.
-        let meant = AssertUnwindSafe(understand(interpreter.as_ref(), &group.rows)).catch_unwind().await;
-        Ok(Group { meant: meant.ok().and_then(Result::ok), ..group })
+        let waiting: Result<Vec<_>, _> = group.rows.iter().map(|(id, row)| row.waiting(id)).collect();
+        // What cannot be read, and a panic, is for whoever works them one by one: it says so there.
+        let meant = match waiting {
+            Ok(waiting) => AssertUnwindSafe(interpreter.interpret(&waiting)).catch_unwind().await.ok(),
+            Err(_) => None,
+        };
+        Ok(Group { meant, ..group })
     }
 }
 
@@ -178,12 +182,6 @@ fn read(folder: &Folder, at: &Position, end: &Position) -> io::Result<Group> {
     let damaged = (left > 0 && !is_last).then(|| at.segment.clone());
     let ends_segment = next.segment != at.segment;
     Ok(Group { ends_segment, damaged, ..Group::new(rows, next, left) })
-}
-
-/// What deliveries mean.
-async fn understand(interpreter: &dyn Interpreter, rows: &[(String, DeliveryRow)]) -> Result<Vec<Meant>, StoreError> {
-    let waiting: Result<Vec<_>, _> = rows.iter().map(|(id, row)| row.waiting(id)).collect();
-    interpreter.interpret(&waiting?).await
 }
 
 /// The deliveries that these bytes begin with, and how many bytes they take.

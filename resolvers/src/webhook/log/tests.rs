@@ -25,7 +25,6 @@ use crate::{
     change::{ListRef, NodeRef},
     provider::{Count, Keeping},
     store::{
-        StoreError,
         apply::{Applied, Batch, Rules},
         inbox::{APPLIED, Inserted, Meant, RECEIVED, WaitingDelivery, list::DeliveryFilter, row::DeliveryRow},
         tests::{
@@ -108,7 +107,7 @@ impl Process {
 /// Understands each delivery as an issue of its own; goes wrong as told.
 struct FakeInterpreter {
     bench: (TenantId, IntegrationId),
-    /// Whether this one breaks off, fails, or names what is not there.
+    /// Whether this one breaks off, leaves something out, or names what is not there.
     wrong: Mutex<Option<Wrong>>,
     told: Mutex<Vec<i64>>,
 }
@@ -118,7 +117,7 @@ enum Wrong {
     Panics,
     PanicsWhileItIsApplied,
     PanicsAfterwards,
-    Fails,
+    LeavesOut,
     NamesNobody,
 }
 
@@ -164,11 +163,11 @@ impl FakeInterpreter {
 
 #[async_trait]
 impl Interpreter for FakeInterpreter {
-    async fn interpret(&self, deliveries: &[WaitingDelivery]) -> Result<Vec<Meant>, StoreError> {
+    async fn interpret(&self, deliveries: &[WaitingDelivery]) -> Vec<Meant> {
         let wrong = *self.wrong.lock();
         assert!(!matches!(wrong, Some(Wrong::Panics)), "this one is told to");
-        if matches!(wrong, Some(Wrong::Fails)) {
-            return Err(StoreError::NotFound);
+        if matches!(wrong, Some(Wrong::LeavesOut)) {
+            return Vec::new();
         }
         let batches = deliveries.iter().map(|waiting| {
             let written = written(vec![issue(&waiting.id, 1, "a", "OPEN")]);
@@ -182,7 +181,7 @@ impl Interpreter for FakeInterpreter {
             Some(Wrong::PanicsWhileItIsApplied) => Box::new(Broken),
             _ => Box::new(FakeRules),
         };
-        Ok(vec![Meant { tenant, integration, rules, batches: batches.collect(), ignored: Vec::new() }])
+        vec![Meant { tenant, integration, rules, batches: batches.collect(), ignored: Vec::new() }]
     }
 
     async fn announce(&self, _: &TenantId, applied: &Applied) {
@@ -335,7 +334,7 @@ async fn what_cannot_be_understood_or_applied_on_the_way_is_stored_to_be_worked(
     let (folder, interpreter) = (TempDir::new().unwrap(), FakeInterpreter::new(&bench));
     let mut process = Process::understanding(&bench, &folder, &interpreter);
     let (mut transfer, mut at) = (process.transfer.take().unwrap(), None);
-    let wrongs = [Wrong::Panics, Wrong::PanicsWhileItIsApplied, Wrong::Fails, Wrong::NamesNobody];
+    let wrongs = [Wrong::Panics, Wrong::PanicsWhileItIsApplied, Wrong::LeavesOut, Wrong::NamesNobody];
     for (turn, wrong) in wrongs.into_iter().enumerate() {
         *interpreter.wrong.lock() = Some(wrong);
         process.acknowledge(&bench, &ids(turn, turn + 1)).await;

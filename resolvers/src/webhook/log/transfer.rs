@@ -16,7 +16,7 @@ use super::{
 use crate::{
     store::{
         Database, StoreError,
-        inbox::{Inserted, Meant, row::DeliveryRow},
+        inbox::{Arrived, Inserted, Meant, row::DeliveryRow},
     },
     webhook::{Wake, worker::Outcome},
 };
@@ -96,7 +96,7 @@ impl Transfer {
         }
     }
 
-    /// Takes some from a position on; where it came to.
+    /// Takes some from a position on, and moves it where that came to; whether there was anything.
     #[cfg(test)]
     pub(super) async fn step(&mut self, at: &mut Option<Position>) -> Result<bool, StoreError> {
         let from = match at {
@@ -105,13 +105,10 @@ impl Transfer {
         };
         let end = self.log.end.borrow_and_update().clone();
         let group = self.log.prepare(from.clone(), end).await?;
-        *at = Some(group.next.clone());
-        let is_more = group.next != from;
-        let taken = self.take(group).await.map(|()| is_more);
-        if taken.is_err() {
-            *at = Some(from);
-        }
-        taken
+        let next = group.next.clone();
+        self.take(group).await?;
+        *at = Some(next.clone());
+        Ok(next != from)
     }
 
     /// Takes a group to the inbox.
@@ -144,30 +141,32 @@ impl Transfer {
         let (count, began) = (rows.len(), Instant::now());
         let applying = self.database.insert_and_apply(rows.clone(), (MARK, mark), meant);
         // One of them, or the database: stored, they are tried one by one.
-        let arrived = match AssertUnwindSafe(applying).catch_unwind().await {
-            Ok(Ok(arrived)) => arrived,
+        match AssertUnwindSafe(applying).catch_unwind().await {
+            Ok(Ok(arrived)) => {
+                tracing::debug!(count, took = ?began.elapsed(), "deliveries were stored and applied");
+                self.tell(&arrived).await;
+                return Ok(arrived.waits);
+            }
             Ok(Err(error)) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "deliveries could not be applied together");
-                return self.take_unread(rows, mark).await;
             }
-            Err(_) => {
-                tracing::warn!("deliveries could not be applied together: a panic; the log has it");
-                return self.take_unread(rows, mark).await;
-            }
-        };
-        tracing::debug!(count, took = ?began.elapsed(), "deliveries were stored and applied");
+            Err(_) => tracing::warn!("deliveries could not be applied together: a panic; the log has it"),
+        }
+        self.take_unread(rows, mark).await
+    }
+
+    /// Tells of what was applied.
+    async fn tell(&self, arrived: &Arrived) {
         for (provider, how) in &arrived.settled {
             self.outcome.settled(provider, how);
         }
-        if let Some(interpreter) = &self.log.interpreter {
-            for (tenant, applied) in &arrived.applied {
-                let told = AssertUnwindSafe(interpreter.announce(tenant, applied)).catch_unwind().await;
-                if told.is_err() {
-                    tracing::error!("what was applied was not told of: a panic; the log has it");
-                }
+        let Some(interpreter) = &self.log.interpreter else { return };
+        for (tenant, applied) in &arrived.applied {
+            let told = AssertUnwindSafe(interpreter.announce(tenant, applied)).catch_unwind().await;
+            if told.is_err() {
+                tracing::error!("what was applied was not told of: a panic; the log has it");
             }
         }
-        Ok(arrived.waits)
     }
 
     /// Stores; whether something waits now.

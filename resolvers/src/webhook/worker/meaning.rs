@@ -79,7 +79,7 @@ impl Work for Meaning {
 
 #[async_trait]
 impl Interpreter for Meaning {
-    async fn interpret(&self, deliveries: &[WaitingDelivery]) -> Result<Vec<Meant>, StoreError> {
+    async fn interpret(&self, deliveries: &[WaitingDelivery]) -> Vec<Meant> {
         let mut of: BTreeMap<(&str, &str), Vec<&WaitingDelivery>> = BTreeMap::new();
         for delivery in deliveries {
             of.entry((delivery.tenant.as_str(), delivery.integration.as_str())).or_default().push(delivery);
@@ -101,7 +101,7 @@ impl Interpreter for Meaning {
             let rules = Box::new(Arc::clone(&found.provider));
             all.push(Meant { tenant, integration, rules, batches, ignored });
         }
-        Ok(all)
+        all
     }
 
     async fn announce(&self, tenant: &TenantId, applied: &Applied) {

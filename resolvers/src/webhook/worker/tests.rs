@@ -27,11 +27,11 @@ use crate::{
         Database, StoreError,
         activity::ActivityFilter,
         apply::Batch,
-        inbox::{NewDelivery, PARKED, RECEIVED, WaitingDelivery, list::DeliveryFilter},
+        inbox::{PARKED, RECEIVED, WaitingDelivery, list::DeliveryFilter},
         lease::Held,
         tests::{
             bench::{Bench, FakeRules, issue, issue_ref, outage},
-            inbox::delivery,
+            inbox::{about, delivery},
             on_both_databases,
         },
     },
@@ -175,7 +175,7 @@ impl Scene {
         let mut many = Vec::new();
         for (subject, body) in deliveries {
             let new = delivery(&self.bench, Some(&format!("{subject} {body}")), body.as_bytes()).await;
-            many.push(NewDelivery { subject: Some((*subject).to_owned()), ..new });
+            many.push(about(subject, new));
         }
         self.bench.db.insert_deliveries(many).await.unwrap();
     }
