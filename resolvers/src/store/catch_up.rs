@@ -10,13 +10,14 @@ use mullion_entities::{catch_up, change, delivery, integration};
 use mullion_schema::id::{IntegrationId, TenantId};
 use sea_orm::{
     ActiveValue::Set,
-    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect, Statement,
+    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect, QueryTrait, Statement,
     sea_query::{Expr, OnConflict, Query},
 };
 use serde_json::Value;
 
 use super::{
-    Database, StoreError, integration::IntegrationStatus, node::CHUNK, text::index_text, transaction::from_micros,
+    Database, StoreError, integration::IntegrationStatus, node::CHUNK, session::Session, text::index_text,
+    transaction::from_micros,
 };
 
 /// How an open socket stands in its row.
@@ -309,7 +310,7 @@ fn suspecting(which: &str) -> String {
 
 /// Which of these things people were told of, by their keys as they are stored.
 pub(super) async fn told(
-    connection: &impl ConnectionTrait,
+    connection: &impl Session,
     (tenant, integration): (&TenantId, &IntegrationId),
     keys: &[String],
 ) -> Result<HashSet<String>, StoreError> {
@@ -322,10 +323,8 @@ pub(super) async fn told(
             .filter(change::Column::Tenant.eq(tenant.as_str()))
             .filter(change::Column::Integration.eq(integration.as_str()))
             .filter(change::Column::ToldKey.is_in(keys))
-            .into_tuple::<Option<String>>()
-            .all(connection)
-            .await?;
-        told.extend(found.into_iter().flatten());
+            .build(connection.backend());
+        told.extend(connection.texts(found).await?.into_iter().flatten());
     }
     Ok(told)
 }

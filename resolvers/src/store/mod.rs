@@ -9,6 +9,7 @@ pub mod apply;
 pub mod catch_up;
 pub mod claim;
 pub mod dashboard;
+mod direct;
 mod durability;
 pub mod endpoint;
 pub mod event_socket;
@@ -23,6 +24,7 @@ mod own;
 pub mod presence;
 pub mod quota;
 mod reader;
+mod session;
 pub mod setting;
 pub mod stream;
 pub mod tenant;
@@ -58,6 +60,8 @@ struct Inner {
     last_id: Mutex<Ulid>,
     /// SQLite's file.
     file: Option<PathBuf>,
+    /// A connection to it without a thread of its own.
+    direct: Option<Arc<direct::Direct>>,
     /// When an integration's last delivery was noted, by its id.
     heard: Mutex<HashMap<String, i64>>,
     /// Counts this process's changes of endpoints: what was read before is then out of date.

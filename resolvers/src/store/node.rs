@@ -11,12 +11,13 @@ use mullion_schema::{
     id::{IntegrationId, NodeKey, TenantId},
     view::Body,
 };
-use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, sea_query::OnConflict};
+use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryTrait, sea_query::OnConflict};
 use serde::{Deserialize, Serialize};
 
 use super::{
     Database, StoreError,
     merge::{NodeState, Source, Stamp},
+    session::Session,
     transaction::from_micros,
 };
 use crate::change::{NodeRef, Version};
@@ -126,22 +127,20 @@ impl Database {
 
 /// The states of these nodes, inside a transaction.
 pub(super) async fn load(
-    connection: &impl ConnectionTrait,
+    connection: &impl Session,
     tenant: &TenantId,
     integration: &IntegrationId,
     nodes: &[NodeRef],
 ) -> Result<HashMap<NodeRef, NodeState>, StoreError> {
     let mut found = HashMap::with_capacity(nodes.len());
     for chunk in nodes.chunks(CHUNK) {
-        let rows = node::Entity::find()
+        let chosen = node::Entity::find()
             .filter(node::Column::Tenant.eq(tenant.as_str()))
             .filter(node::Column::Integration.eq(integration.as_str()))
-            .filter(node::Column::NativeId.is_in(chunk.iter().map(|node| node.native_id.as_ref())))
-            .all(connection)
-            .await?;
+            .filter(node::Column::NativeId.is_in(chunk.iter().map(|node| node.native_id.as_ref())));
         let wanted: HashMap<(&str, &str), &NodeRef> =
             chunk.iter().map(|node| ((node.type_name, node.native_id.as_ref()), node)).collect();
-        for row in rows {
+        for row in connection.all(chosen).await? {
             if let Some(node) = wanted.get(&(row.type_name.as_str(), row.native_id.as_str())) {
                 found.insert((*node).clone(), state_of(&row)?);
             }
@@ -152,7 +151,7 @@ pub(super) async fn load(
 
 /// Writes nodes, over what was there.
 pub(super) async fn save(
-    connection: &impl ConnectionTrait,
+    connection: &impl Session,
     tenant: &TenantId,
     integration: &IntegrationId,
     nodes: &[(&NodeRef, &NodeState)],
@@ -173,7 +172,8 @@ pub(super) async fn save(
                 node::Column::Source,
             ])
             .to_owned();
-        node::Entity::insert_many(rows?).on_conflict(over).exec_without_returning(connection).await?;
+        let insert = node::Entity::insert_many(rows?).on_conflict(over).build(connection.backend());
+        connection.run(insert).await?;
     }
     Ok(())
 }

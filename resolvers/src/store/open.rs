@@ -13,7 +13,13 @@ use sea_orm::{
 };
 use ulid::Ulid;
 
-use super::{Database, Inner, StoreError, lease::PROCESS, random_id, reader::Reader};
+use super::{
+    Database, Inner, StoreError,
+    direct::{Direct, DirectOptions},
+    lease::PROCESS,
+    random_id,
+    reader::Reader,
+};
 use crate::clock::Clock;
 
 /// KiB of pages that SQLite's one writer keeps: indexes of a few hundred thousand rows, which each delivery touches anywhere.
@@ -68,6 +74,11 @@ impl Database {
         // Of PostgreSQL's one pool some connections are left to writers.
         let reads = if backend == DbBackend::Sqlite { options.max_connections } else { options.max_connections / 2 };
         let file = if backend == DbBackend::Sqlite { file_of(&writer).await? } else { None };
+        let busy_timeout = options.busy_timeout;
+        let direct = file
+            .clone()
+            .map(|file| Direct::new(DirectOptions { file, busy_timeout, cache: WRITER_CACHE }))
+            .map(Arc::new);
         let reader = Reader::new(reader, reads);
         Ok(Self(Arc::new(Inner {
             reader,
@@ -75,6 +86,7 @@ impl Database {
             backend,
             clock,
             file,
+            direct,
             last_id: Mutex::new(Ulid::nil()),
             heard: Mutex::default(),
             endpoint_changes: AtomicU64::new(0),
@@ -96,6 +108,9 @@ impl Database {
 
     /// Closes all connections; SQLite writes its log back into the file.
     pub async fn close(&self) -> Result<(), StoreError> {
+        if let Some(direct) = &self.0.direct {
+            direct.close();
+        }
         self.0.reader.close().await?;
         self.0.writer.close_by_ref().await?;
         Ok(())
@@ -124,6 +139,8 @@ async fn sqlite(
     make_private(url);
     let busy_timeout = options.busy_timeout;
     let mut connect = connect_options(url, options.busy_timeout, connections);
+    // A file does not hang up.
+    connect.test_before_acquire(false);
     connect.map_sqlx_sqlite_opts(move |sqlite| {
         sqlite
             .create_if_missing(true)

@@ -1,9 +1,9 @@
 //! Settings of the whole installation: few, by name.
 
 use mullion_entities::setting;
-use sea_orm::{ActiveValue::Set, ConnectionTrait, EntityTrait, sea_query::OnConflict};
+use sea_orm::{ActiveValue::Set, EntityTrait, QueryTrait, sea_query::OnConflict};
 
-use super::{Database, StoreError, text::clean};
+use super::{Database, StoreError, session::Session, text::clean};
 
 impl Database {
     /// A setting.
@@ -22,9 +22,8 @@ impl Database {
 }
 
 /// Sets a setting inside a transaction.
-pub(super) async fn set(connection: &impl ConnectionTrait, name: &str, value: &str) -> Result<(), StoreError> {
+pub(super) async fn set(connection: &impl Session, name: &str, value: &str) -> Result<(), StoreError> {
     let row = setting::ActiveModel { name: Set(name.to_owned()), value: Set(clean(value)) };
     let over = OnConflict::column(setting::Column::Name).update_column(setting::Column::Value).to_owned();
-    setting::Entity::insert(row).on_conflict(over).exec_without_returning(connection).await?;
-    Ok(())
+    Ok(connection.run(setting::Entity::insert(row).on_conflict(over).build(connection.backend())).await?)
 }

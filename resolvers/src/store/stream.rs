@@ -6,13 +6,14 @@ use chrono::{DateTime, Utc};
 use mullion_entities::{change, change_container, stream_head};
 use mullion_schema::id::TenantId;
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Statement,
+    ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Statement,
 };
 
 use super::{
     Database, StoreError,
     activity::{Activity, activity_of},
     node::CHUNK,
+    session::Session,
 };
 use crate::tag::Tag;
 
@@ -156,14 +157,14 @@ fn containers_in(rows: &[(i64, i64, Option<String>, Option<String>)]) -> BTreeSe
 }
 
 /// The last position, as this connection sees it.
-pub(super) async fn head_in(connection: &impl ConnectionTrait, tenant: &TenantId) -> Result<i64, StoreError> {
-    let row = stream_head::Entity::find_by_id(tenant.as_str()).one(connection).await?;
-    Ok(row.map_or(0, |row| row.head))
+pub(super) async fn head_in(connection: &impl Session, tenant: &TenantId) -> Result<i64, StoreError> {
+    let rows = connection.all(stream_head::Entity::find_by_id(tenant.as_str())).await?;
+    Ok(rows.first().map_or(0, |row| row.head))
 }
 
 /// Appends changes. The last thing before the commit: the head row is locked from here on.
 pub(super) async fn append(
-    connection: &impl ConnectionTrait,
+    connection: &impl Session,
     tenant: &TenantId,
     now: DateTime<Utc>,
     changes: Vec<NewChange>,
@@ -185,25 +186,24 @@ pub(super) async fn append(
     for chunk in applied.chunks(CHUNK) {
         let rows: Result<Vec<_>, _> =
             chunk.iter().map(|change| row_of((tenant, keys.next().flatten()), now, change)).collect();
-        change::Entity::insert_many(rows?).exec_without_returning(connection).await?;
+        connection.run(change::Entity::insert_many(rows?).build(connection.backend())).await?;
     }
     let containers: Vec<_> = applied.iter().flat_map(|change| container_rows(tenant, change)).collect();
     for chunk in containers.chunks(CHUNK) {
-        change_container::Entity::insert_many(chunk.to_vec()).exec_without_returning(connection).await?;
+        connection.run(change_container::Entity::insert_many(chunk.to_vec()).build(connection.backend())).await?;
     }
     Ok(applied)
 }
 
 /// Takes the next positions; the first of them.
-async fn take_positions(connection: &impl ConnectionTrait, tenant: &TenantId, count: i64) -> Result<i64, StoreError> {
+async fn take_positions(connection: &impl Session, tenant: &TenantId, count: i64) -> Result<i64, StoreError> {
     let take = Statement::from_sql_and_values(
-        connection.get_database_backend(),
+        connection.backend(),
         "INSERT INTO stream_head (tenant, head, floor) VALUES ($1, $2, 0) \
          ON CONFLICT (tenant) DO UPDATE SET head = stream_head.head + excluded.head RETURNING head",
         [tenant.as_str().into(), count.into()],
     );
-    let row = connection.query_one_raw(take).await?.ok_or(StoreError::NotFound)?;
-    let head: i64 = row.try_get_by_index(0)?;
+    let head = connection.numbers(take).await?.into_iter().next().ok_or(StoreError::NotFound)?;
     Ok(head - count + 1)
 }
 

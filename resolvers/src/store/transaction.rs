@@ -1,14 +1,20 @@
 //! Transactions that write: immediate on SQLite (a deferred one fails when it finds the database busy), and one after another for
 //! each tenant on PostgreSQL.
 
+use std::{io, sync::Arc};
+
 use chrono::{DateTime, Utc};
 use mullion_schema::id::TenantId;
 use sea_orm::{
-    ConnectionTrait, DatabaseTransaction, DbBackend, SqliteTransactionMode, Statement, TransactionOptions,
-    TransactionTrait, Value,
+    ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, RuntimeErr, SqliteTransactionMode, Statement,
+    TransactionOptions, TransactionTrait, Value,
 };
+use tokio::runtime::Handle;
 
-use super::{Database, StoreError};
+use super::{
+    Database, StoreError,
+    direct::{Direct, DirectTransaction},
+};
 
 impl Database {
     /// Begins a transaction that writes rows of nobody's stream.
@@ -41,6 +47,27 @@ impl Database {
             transaction.execute_raw(lock).await?;
         }
         Ok(transaction)
+    }
+
+    /// Runs a transaction on a connection of SQLite's without a thread of its own: where many statements follow each other, steps to
+    /// another thread and back take longer than they do. `work` must wait for nothing but its statements. A panic in it is an error.
+    pub(super) async fn directly<T: Send + 'static>(
+        &self,
+        direct: Arc<Direct>,
+        work: impl AsyncFnOnce(&Self, &DirectTransaction<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        // Whoever holds the connection that writes may write.
+        let turn = self.0.writer.get_sqlite_connection_pool().acquire().await;
+        let turn = turn.map_err(|error| DbErr::Conn(RuntimeErr::SqlxError(Arc::new(error))))?;
+        let (database, runtime) = (self.clone(), Handle::current());
+        let done = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            let transaction = direct.begin()?;
+            let done = runtime.block_on(work(&database, &transaction))?;
+            transaction.commit()?;
+            Ok(done)
+        });
+        done.await.map_err(io::Error::other)?
     }
 
     /// The current time, as precise as the database keeps it.

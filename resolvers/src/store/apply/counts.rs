@@ -10,7 +10,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, Utc};
 use mullion_entities::list_window;
 use mullion_schema::ports::Filter;
-use sea_orm::ConnectionTrait;
 use serde_json::Value;
 
 use super::{Place, nodes::Work, pages::Windows};
@@ -20,6 +19,7 @@ use crate::{
     store::{
         StoreError,
         merge::{NodeState, Source},
+        session::Session,
         text::{index_text, list_text},
     },
 };
@@ -65,7 +65,7 @@ struct Told<'a> {
 
 /// Moves the numbers of windows, in place, and those in the bodies of the nodes that lists hang on. Gives the windows that moved.
 pub(super) async fn recount(
-    connection: &impl ConnectionTrait,
+    connection: &impl Session,
     place: &Place<'_>,
     work: &mut Work,
     windows: &mut Windows,

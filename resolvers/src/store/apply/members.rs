@@ -3,9 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use mullion_entities::member;
-use sea_orm::{
-    ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, sea_query::OnConflict,
-};
+use sea_orm::{ActiveValue::Set, ColumnTrait, Condition, EntityTrait, QueryFilter, QueryTrait, sea_query::OnConflict};
 
 use super::{Batch, Place, nodes::Work};
 use crate::{
@@ -14,6 +12,7 @@ use crate::{
     store::{
         StoreError,
         node::CHUNK,
+        session::Session,
         text::{index_text, list_text},
     },
 };
@@ -50,7 +49,7 @@ impl Moves {
 
 /// Computes the places of the nodes that changed or may have, and of items of pages, and writes what is another.
 pub(super) async fn recompute(
-    connection: &impl ConnectionTrait,
+    connection: &impl Session,
     place: &Place<'_>,
     work: &Work,
     batch: &Batch,
@@ -77,7 +76,7 @@ pub(super) async fn recompute(
 
 /// Adds the lists that stale nodes stand in, unmoved: whoever reads those shows the node.
 pub(super) async fn add_lists_of_stale(
-    connection: &impl ConnectionTrait,
+    connection: &impl Session,
     place: &Place<'_>,
     work: &Work,
     moves: &mut Moves,
@@ -91,23 +90,17 @@ pub(super) async fn add_lists_of_stale(
     Ok(())
 }
 
-async fn stored(
-    connection: &impl ConnectionTrait,
-    place: &Place<'_>,
-    nodes: &BTreeSet<&NodeRef>,
-) -> Result<Moves, StoreError> {
+async fn stored(connection: &impl Session, place: &Place<'_>, nodes: &BTreeSet<&NodeRef>) -> Result<Moves, StoreError> {
     let mut moves = Moves::default();
     let nodes: Vec<&NodeRef> = nodes.iter().copied().collect();
     for chunk in nodes.chunks(CHUNK) {
         let names: BTreeMap<(&str, &str), &NodeRef> =
             chunk.iter().map(|node| ((node.type_name, node.native_id.as_ref()), *node)).collect();
-        let rows = member::Entity::find()
+        let chosen = member::Entity::find()
             .filter(member::Column::Tenant.eq(place.tenant.as_str()))
             .filter(member::Column::Integration.eq(place.integration.as_str()))
-            .filter(member::Column::NativeId.is_in(chunk.iter().map(|node| node.native_id.as_ref())))
-            .all(connection)
-            .await?;
-        for row in rows {
+            .filter(member::Column::NativeId.is_in(chunk.iter().map(|node| node.native_id.as_ref())));
+        for row in connection.all(chosen).await? {
             if let Some(node) = names.get(&(row.type_name.as_str(), row.native_id.as_str())) {
                 let lists = moves.0.entry((*node).clone()).or_default();
                 lists.insert(row.list, Step { from: Some(row.sort), to: None });
@@ -117,7 +110,7 @@ async fn stored(
     Ok(moves)
 }
 
-async fn write(connection: &impl ConnectionTrait, place: &Place<'_>, moves: &Moves) -> Result<(), StoreError> {
+async fn write(connection: &impl Session, place: &Place<'_>, moves: &Moves) -> Result<(), StoreError> {
     let steps = moves.0.iter().flat_map(|(node, lists)| lists.iter().map(move |(list, step)| (node, list, step)));
     let mut gone = Vec::new();
     let mut placed = Vec::new();
@@ -142,12 +135,12 @@ async fn write(connection: &impl ConnectionTrait, place: &Place<'_>, moves: &Mov
                 .add(member::Column::TypeName.eq(node.type_name));
             any.add(this)
         });
-        member::Entity::delete_many()
+        let delete = member::Entity::delete_many()
             .filter(member::Column::Tenant.eq(place.tenant.as_str()))
             .filter(member::Column::Integration.eq(place.integration.as_str()))
             .filter(any)
-            .exec(connection)
-            .await?;
+            .build(connection.backend());
+        connection.run(delete).await?;
     }
     for chunk in placed.chunks(CHUNK) {
         let key = [
@@ -158,7 +151,8 @@ async fn write(connection: &impl ConnectionTrait, place: &Place<'_>, moves: &Mov
             member::Column::TypeName,
         ];
         let over = OnConflict::columns(key).update_column(member::Column::Sort).to_owned();
-        member::Entity::insert_many(chunk.to_vec()).on_conflict(over).exec_without_returning(connection).await?;
+        let insert = member::Entity::insert_many(chunk.to_vec()).on_conflict(over).build(connection.backend());
+        connection.run(insert).await?;
     }
     Ok(())
 }

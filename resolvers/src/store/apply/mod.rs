@@ -21,7 +21,7 @@ use mullion_schema::{
     view::Body,
 };
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter, QuerySelect,
+    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect, QueryTrait,
     sea_query::{Expr, ExprTrait},
 };
 
@@ -32,6 +32,7 @@ use super::{
     lease::Lease,
     merge::Origin,
     node::{StoredNode, stored},
+    session::Session,
     stream::{AppliedChange, append, head_in},
     text::index_text,
 };
@@ -225,7 +226,7 @@ impl Database {
     /// The same inside a transaction. `before` says of each delivery that waits whether it was applied before.
     pub(super) async fn apply_within(
         &self,
-        transaction: &DatabaseTransaction,
+        transaction: &impl Session,
         (tenant, integration): (&TenantId, &IntegrationId),
         rules: &dyn Rules,
         (batches, before): (Vec<Batch>, &HashMap<String, bool>),
@@ -247,7 +248,7 @@ impl Database {
 
     async fn apply_in(
         &self,
-        transaction: &DatabaseTransaction,
+        transaction: &impl Session,
         place: &Place<'_>,
         batch: &Batch,
         applied: &mut Applied,
@@ -274,23 +275,20 @@ impl Database {
 }
 
 async fn provider_of(
-    connection: &impl ConnectionTrait,
+    connection: &impl Session,
     tenant: &TenantId,
     integration: &IntegrationId,
 ) -> Result<String, StoreError> {
-    let row = integration::Entity::find_by_id(integration.as_str())
+    let provider = integration::Entity::find_by_id(integration.as_str())
+        .select_only()
+        .column(integration::Column::Provider)
         .filter(integration::Column::Tenant.eq(tenant.as_str()))
-        .one(connection)
-        .await?;
-    row.map(|row| row.provider).ok_or(StoreError::NotFound)
+        .build(connection.backend());
+    connection.texts(provider).await?.into_iter().flatten().next().ok_or(StoreError::NotFound)
 }
 
 /// Takes activities away that people were told of already, as another delivery or by catching up.
-async fn forget_told(
-    connection: &impl ConnectionTrait,
-    place: &Place<'_>,
-    batch: &mut Batch,
-) -> Result<(), StoreError> {
+async fn forget_told(connection: &impl Session, place: &Place<'_>, batch: &mut Batch) -> Result<(), StoreError> {
     let key_of = |change: &Change| change.activity.as_ref().and_then(|activity| activity.key.clone());
     let keys: Vec<String> = batch.changes.iter().filter_map(key_of).collect();
     if keys.is_empty() {
@@ -332,7 +330,7 @@ async fn applied_before(
 }
 
 async fn settle(
-    connection: &impl ConnectionTrait,
+    connection: &impl Session,
     deliveries: &[String],
     head: i64,
     now: DateTime<Utc>,
@@ -340,14 +338,13 @@ async fn settle(
     if deliveries.is_empty() {
         return Ok(());
     }
-    delivery::Entity::update_many()
+    let applied = delivery::Entity::update_many()
         .col_expr(delivery::Column::State, Expr::value(APPLIED))
         .col_expr(delivery::Column::Attempts, Expr::col(delivery::Column::Attempts).add(1))
         .col_expr(delivery::Column::Position, Expr::value(head))
         .col_expr(delivery::Column::SettledAt, Expr::value(now.timestamp_micros()))
         .col_expr(delivery::Column::Error, Expr::value(None::<String>))
         .filter(delivery::Column::Id.is_in(deliveries))
-        .exec(connection)
-        .await?;
-    Ok(())
+        .build(connection.backend());
+    Ok(connection.run(applied).await?)
 }

@@ -2,8 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sea_orm::ConnectionTrait;
-
 use super::{
     Batch, Place,
     counts::{Step, Turn, moved},
@@ -14,6 +12,7 @@ use crate::{
         StoreError,
         merge::{Merged, NodeState, Outcome, mark_stale, mark_unknown, merge},
         node::{load, save},
+        session::Session,
         text::is_storable,
     },
 };
@@ -41,11 +40,7 @@ pub(super) struct Work {
 
 impl Work {
     /// Reads all nodes that the batch names.
-    pub(super) async fn load(
-        connection: &impl ConnectionTrait,
-        place: &Place<'_>,
-        batch: &Batch,
-    ) -> Result<Self, StoreError> {
+    pub(super) async fn load(connection: &impl Session, place: &Place<'_>, batch: &Batch) -> Result<Self, StoreError> {
         let writes = batch.changes.iter().flat_map(|change| change.writes.iter().map(|write| &write.node));
         let stale = batch.changes.iter().flat_map(|change| &change.stale);
         let items = batch.pages.iter().flat_map(|page| &page.items);
@@ -59,7 +54,7 @@ impl Work {
     /// Reads more nodes.
     pub(super) async fn add(
         &mut self,
-        connection: &impl ConnectionTrait,
+        connection: &impl Session,
         place: &Place<'_>,
         mut nodes: Vec<NodeRef>,
     ) -> Result<(), StoreError> {
@@ -189,7 +184,7 @@ impl Work {
     }
 
     /// Writes what is another than it was.
-    pub(super) async fn save(&self, connection: &impl ConnectionTrait, place: &Place<'_>) -> Result<(), StoreError> {
+    pub(super) async fn save(&self, connection: &impl Session, place: &Place<'_>) -> Result<(), StoreError> {
         let rows: Vec<_> = self.dirty.iter().filter_map(|node| Some((node, self.states.get(node)?))).collect();
         save(connection, place.tenant, place.integration, &rows).await
     }

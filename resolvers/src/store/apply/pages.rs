@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use mullion_entities::{list_window, member};
 use sea_orm::{
     ActiveValue::Set,
-    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect,
+    ColumnTrait, EntityTrait, QueryFilter, QuerySelect, QueryTrait,
     sea_query::{Expr, OnConflict},
 };
 
@@ -16,6 +16,7 @@ use crate::{
     store::{
         StoreError,
         node::CHUNK,
+        session::Session,
         text::{filter_text, list_text},
     },
 };
@@ -30,7 +31,7 @@ pub(super) struct Windows(BTreeMap<String, BTreeMap<String, list_window::Model>>
 impl Windows {
     /// Reads the windows of all lists that were fetched, or that nodes that changed stand in.
     pub(super) async fn load(
-        connection: &impl ConnectionTrait,
+        connection: &impl Session,
         place: &Place<'_>,
         moves: &Moves,
         batch: &Batch,
@@ -40,13 +41,11 @@ impl Windows {
         let lists: Vec<String> = lists.into_iter().collect();
         let mut windows = Self::default();
         for chunk in lists.chunks(CHUNK) {
-            let rows = list_window::Entity::find()
+            let chosen = list_window::Entity::find()
                 .filter(list_window::Column::Tenant.eq(place.tenant.as_str()))
                 .filter(list_window::Column::Integration.eq(place.integration.as_str()))
-                .filter(list_window::Column::List.is_in(chunk))
-                .all(connection)
-                .await?;
-            for row in rows {
+                .filter(list_window::Column::List.is_in(chunk));
+            for row in connection.all(chosen).await? {
                 windows.0.entry(row.list.clone()).or_default().insert(row.filter.clone(), row);
             }
         }
@@ -74,7 +73,7 @@ impl Windows {
 /// Writes what the pages tell, what deliveries outdate, and the windows whose numbers moved. The lists whose own order or choice
 /// is another now are returned.
 pub(super) async fn write(
-    connection: &impl ConnectionTrait,
+    connection: &impl Session,
     place: &Place<'_>,
     work: &mut Work,
     (windows, batch, moves): (&Windows, &Batch, &Moves),
@@ -183,7 +182,7 @@ fn correct_total<'p>(
 /// Members that stand inside the range that the page covers completely, and that the page does not show, moved or left unheard;
 /// or they came by a delivery that overtook the answer, and count.
 async fn mark_missing(
-    connection: &impl ConnectionTrait,
+    connection: &impl Session,
     place: &Place<'_>,
     work: &mut Work,
     (page, from, window): (&FetchedPage, Option<&str>, &mut list_window::Model),
@@ -202,7 +201,7 @@ async fn mark_missing(
         query = query.filter(member::Column::Sort.lt(to.as_str()));
     }
     let mut missing = Vec::new();
-    for row in query.limit(MAX_MISSING).all(connection).await? {
+    for row in connection.all(query.limit(MAX_MISSING)).await? {
         let Some(type_name) = place.rules.type_name(&row.type_name) else { continue };
         let node = NodeRef::new(type_name, row.native_id);
         if !shown.contains(&node) {
@@ -232,10 +231,7 @@ async fn mark_missing(
     Ok(())
 }
 
-async fn save(
-    connection: &impl ConnectionTrait,
-    windows: impl Iterator<Item = list_window::Model>,
-) -> Result<(), StoreError> {
+async fn save(connection: &impl Session, windows: impl Iterator<Item = list_window::Model>) -> Result<(), StoreError> {
     let rows: Vec<list_window::ActiveModel> = windows
         .map(|row| list_window::ActiveModel {
             tenant: Set(row.tenant),
@@ -269,20 +265,21 @@ async fn save(
                 list_window::Column::Opaque,
             ])
             .to_owned();
-        list_window::Entity::insert_many(chunk.to_vec()).on_conflict(over).exec_without_returning(connection).await?;
+        let insert = list_window::Entity::insert_many(chunk.to_vec()).on_conflict(over).build(connection.backend());
+        connection.run(insert).await?;
     }
     Ok(())
 }
 
-async fn outdate(connection: &impl ConnectionTrait, place: &Place<'_>, lists: &[String]) -> Result<(), StoreError> {
+async fn outdate(connection: &impl Session, place: &Place<'_>, lists: &[String]) -> Result<(), StoreError> {
     for chunk in lists.chunks(CHUNK) {
-        list_window::Entity::update_many()
+        let update = list_window::Entity::update_many()
             .col_expr(list_window::Column::StaleAt, Expr::value(place.origin.at.timestamp_micros()))
             .filter(list_window::Column::Tenant.eq(place.tenant.as_str()))
             .filter(list_window::Column::Integration.eq(place.integration.as_str()))
             .filter(list_window::Column::List.is_in(chunk))
-            .exec(connection)
-            .await?;
+            .build(connection.backend());
+        connection.run(update).await?;
     }
     Ok(())
 }

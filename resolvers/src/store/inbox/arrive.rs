@@ -3,10 +3,10 @@
 //!
 //! What stands behind one that waits waits with it, and so does all of its lane: whoever works the inbox applies that in order.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use mullion_schema::id::{IntegrationId, TenantId};
-use sea_orm::{ConnectionTrait, Statement};
+use sea_orm::Statement;
 
 use super::{
     IGNORED, RECEIVED,
@@ -17,6 +17,7 @@ use super::{
 use crate::store::{
     Database, StoreError,
     apply::{Applied, Batch, Rules},
+    session::Session,
     setting::set,
 };
 
@@ -62,18 +63,39 @@ impl Database {
     pub async fn insert_and_apply(
         &self,
         rows: Vec<(String, DeliveryRow)>,
-        (name, value): (&str, &str),
+        (name, value): (&'static str, String),
         meant: Vec<Meant>,
     ) -> Result<Arrived, StoreError> {
+        let setting = (name, value);
+        let (arrived, heard) = if let Some(direct) = self.0.direct.clone() {
+            self.directly(direct, async move |database, session| database.arrive(session, rows, setting, meant).await)
+                .await?
+        } else {
+            let transaction = self.begin().await?;
+            let arrived = self.arrive(&transaction, rows, setting, meant).await?;
+            transaction.commit().await?;
+            arrived
+        };
+        self.heard(heard);
+        Ok(arrived)
+    }
+
+    /// The same inside a transaction; beside it, what is to be remembered of it once that is committed.
+    async fn arrive(
+        &self,
+        transaction: &impl Session,
+        rows: Vec<(String, DeliveryRow)>,
+        (name, value): (&'static str, String),
+        meant: Vec<Meant>,
+    ) -> Result<(Arrived, BTreeMap<String, i64>), StoreError> {
         let known: HashMap<String, (i64, String)> =
             rows.iter().map(|(id, row)| (id.clone(), (row.lane, row.provider.clone()))).collect();
-        let transaction = self.begin().await?;
-        let mut busy = busy_lanes(&transaction, known.values().map(|(lane, _)| *lane).collect()).await?;
+        let mut busy = busy_lanes(transaction, known.values().map(|(lane, _)| *lane).collect()).await?;
         // One whose meaning is not known will wait.
         let understood: HashSet<&str> = meant.iter().flat_map(Meant::deliveries).collect();
         busy.extend(known.iter().filter(|(id, _)| !understood.contains(id.as_str())).map(|(_, (lane, _))| *lane));
-        let heard = self.note_all_heard(&transaction, &rows).await?;
-        let mut new = insert_all(&transaction, rows).await?;
+        let heard = self.note_all_heard(transaction, &rows).await?;
+        let mut new = insert_all(transaction, rows).await?;
         let mut arrived = Arrived::default();
         // Takes what is settled out of what is new: in the end that is what waits.
         let mut settle = |id: &str, how: &'static str| {
@@ -86,29 +108,27 @@ impl Database {
         };
         for Meant { tenant, integration, rules, mut batches, mut ignored } in meant {
             ignored.retain(|(id, _)| settle(id, "ignored"));
-            note_ignored(&transaction, &ignored, self.now().timestamp_micros()).await?;
+            note_ignored(transaction, &ignored, self.now().timestamp_micros()).await?;
             batches.retain(|batch| batch.delivery.as_ref().is_some_and(|id| settle(id, "applied")));
             if batches.is_empty() {
                 continue;
             }
             let first_time = batches.iter().filter_map(|batch| Some((batch.delivery.clone()?, false))).collect();
             let whose = (&tenant, &integration);
-            let applied = self.apply_within(&transaction, whose, rules.as_ref(), (batches, &first_time)).await?;
+            let applied = self.apply_within(transaction, whose, rules.as_ref(), (batches, &first_time)).await?;
             arrived.applied.push((tenant, applied));
         }
         arrived.waits = !new.is_empty();
-        set(&transaction, name, value).await?;
-        transaction.commit().await?;
-        self.heard(heard);
-        Ok(arrived)
+        set(transaction, name, &value).await?;
+        Ok((arrived, heard))
     }
 }
 
 /// Those of the lanes in which something waits.
-async fn busy_lanes(connection: &impl ConnectionTrait, lanes: HashSet<i64>) -> Result<HashSet<i64>, StoreError> {
+async fn busy_lanes(connection: &impl Session, lanes: HashSet<i64>) -> Result<HashSet<i64>, StoreError> {
     let Some(first) = lanes.iter().next().copied() else { return Ok(lanes) };
     let count = LANES_ASKED.into_iter().find(|count| lanes.len() <= *count).unwrap_or(lanes.len());
-    let backend = connection.get_database_backend();
+    let backend = connection.backend();
     let sql = format!(
         "WITH asked(lane) AS (VALUES {}) SELECT lane FROM asked \
          WHERE EXISTS (SELECT 1 FROM delivery d WHERE d.state = '{RECEIVED}' AND d.lane = asked.lane)",
@@ -116,13 +136,12 @@ async fn busy_lanes(connection: &impl ConnectionTrait, lanes: HashSet<i64>) -> R
     );
     let values = lanes.into_iter().chain(std::iter::repeat(first)).take(count).map(Into::into);
     let statement = Statement::from_sql_and_values(backend, sql, values);
-    let rows = connection.query_all_raw(statement).await?;
-    rows.iter().map(|row| Ok(row.try_get_by_index(0)?)).collect()
+    Ok(connection.numbers(statement).await?.into_iter().collect())
 }
 
 /// Writes that deliveries are knowingly not used.
 async fn note_ignored(
-    connection: &impl ConnectionTrait,
+    connection: &impl Session,
     ignored: &[(String, &'static str)],
     now: i64,
 ) -> Result<(), StoreError> {

@@ -7,7 +7,7 @@ use std::{
 
 use mullion_entities::integration;
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, QueryFilter, Statement,
+    ColumnTrait, DbBackend, EntityTrait, QueryFilter, QueryTrait, Statement,
     sea_query::{Expr, ExprTrait},
 };
 
@@ -15,7 +15,7 @@ use super::{
     DeliverySource, Inserted, NewDelivery,
     row::{COLUMNS, DeliveryRow},
 };
-use crate::store::{Database, StoreError, setting::set};
+use crate::store::{Database, StoreError, session::Session, setting::set};
 
 /// An integration's `last_delivery_at` is written this often at most, in microseconds: it is about minutes, and each write costs.
 const HEARD_EVERY: i64 = 1_000_000;
@@ -64,7 +64,7 @@ impl Database {
     /// Notes of the integrations when they were last heard; what is to be remembered of it once that is committed.
     pub(super) async fn note_all_heard(
         &self,
-        connection: &impl ConnectionTrait,
+        connection: &impl Session,
         rows: &[(String, DeliveryRow)],
     ) -> Result<BTreeMap<String, i64>, StoreError> {
         let mut heard: BTreeMap<String, i64> = BTreeMap::new();
@@ -93,11 +93,11 @@ impl Database {
 
 /// Inserts deliveries that wait; the ids of those that were not there before.
 pub(super) async fn insert_all(
-    connection: &impl ConnectionTrait,
+    connection: &impl Session,
     rows: Vec<(String, DeliveryRow)>,
 ) -> Result<HashSet<String>, StoreError> {
     let mut stored = HashSet::with_capacity(rows.len());
-    let sizes = if connection.get_database_backend() == DbBackend::Postgres { ROWS_POSTGRES } else { ROWS_SQLITE };
+    let sizes = if connection.backend() == DbBackend::Postgres { ROWS_POSTGRES } else { ROWS_SQLITE };
     let mut rows = rows.into_iter();
     while rows.len() > 0 {
         let size = sizes.iter().copied().find(|size| *size <= rows.len()).unwrap_or(rows.len());
@@ -107,11 +107,11 @@ pub(super) async fn insert_all(
 }
 
 async fn insert(
-    connection: &impl ConnectionTrait,
+    connection: &impl Session,
     rows: Vec<(String, DeliveryRow)>,
     stored: &mut HashSet<String>,
 ) -> Result<(), StoreError> {
-    let backend = connection.get_database_backend();
+    let backend = connection.backend();
     let count = rows.len();
     let mut bodies = Vec::with_capacity(count);
     let mut values = Vec::with_capacity(count * COLUMNS.len());
@@ -126,14 +126,13 @@ async fn insert(
         COLUMNS.join(", "),
         places(backend, count, COLUMNS.len()),
     );
-    for row in connection.query_all_raw(Statement::from_sql_and_values(backend, insert, values)).await? {
-        stored.insert(row.try_get_by_index(0)?);
-    }
+    let inserted = connection.texts(Statement::from_sql_and_values(backend, insert, values)).await?;
+    stored.extend(inserted.into_iter().flatten());
     bodies.retain(|(id, _)| stored.contains(id));
     if !bodies.is_empty() {
         let insert = format!("INSERT INTO delivery_body (id, body) VALUES {}", places(backend, bodies.len(), 2));
         let values = bodies.into_iter().flat_map(|(id, body)| [id.into(), body.into()]);
-        connection.execute_raw(Statement::from_sql_and_values(backend, insert, values)).await?;
+        connection.run(Statement::from_sql_and_values(backend, insert, values)).await?;
     }
     Ok(())
 }
@@ -157,13 +156,12 @@ pub(super) fn places(backend: DbBackend, rows: usize, columns: usize) -> String 
     text
 }
 
-async fn note_heard(connection: &impl ConnectionTrait, integration: &str, at: i64) -> Result<(), StoreError> {
+async fn note_heard(connection: &impl Session, integration: &str, at: i64) -> Result<(), StoreError> {
     let earlier = integration::Column::LastDeliveryAt.is_null().or(integration::Column::LastDeliveryAt.lt(at));
-    integration::Entity::update_many()
+    let note = integration::Entity::update_many()
         .col_expr(integration::Column::LastDeliveryAt, Expr::value(at))
         .filter(integration::Column::Id.eq(integration))
         .filter(earlier)
-        .exec(connection)
-        .await?;
-    Ok(())
+        .build(connection.backend());
+    Ok(connection.run(note).await?)
 }

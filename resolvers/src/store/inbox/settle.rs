@@ -5,12 +5,12 @@ use std::collections::HashSet;
 use chrono::{DateTime, Utc};
 use mullion_entities::delivery;
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter,
+    ColumnTrait, EntityTrait, QueryFilter, QueryTrait,
     sea_query::{Expr, ExprTrait},
 };
 
 use super::{IGNORED, PARKED, WaitingDelivery, waits};
-use crate::store::{Database, StoreError, lease::Lease, text::clean};
+use crate::store::{Database, StoreError, lease::Lease, session::Session, text::clean};
 
 /// What is written of a delivery beside that it was tried, and why nothing came of it.
 pub(super) enum Verdict {
@@ -66,7 +66,7 @@ impl Database {
 
 /// Writes what became of those of the deliveries that wait, and why.
 pub(super) async fn note(
-    connection: &impl ConnectionTrait,
+    connection: &impl Session,
     ids: impl IntoIterator<Item = &str>,
     (verdict, why): (&Verdict, &str),
     now: i64,
@@ -80,6 +80,6 @@ pub(super) async fn note(
             .col_expr(delivery::Column::SettledAt, Expr::value(now)),
         Verdict::Again(due_at) => tried.col_expr(delivery::Column::DueAt, Expr::value(due_at.timestamp_micros())),
     };
-    noted.filter(delivery::Column::Id.is_in(ids)).filter(waits()).exec(connection).await?;
-    Ok(())
+    let noted = noted.filter(delivery::Column::Id.is_in(ids)).filter(waits());
+    Ok(connection.run(noted.build(connection.backend())).await?)
 }

@@ -163,7 +163,7 @@ impl Bench {
         let waiting: Vec<_> = rows.iter().map(|(id, row)| row.waiting(id).unwrap()).collect();
         let batches = waiting.iter().zip(changes).map(|(one, change)| batch(one, change)).collect();
         let meant = vec![self.meant(batches, Vec::new())];
-        self.db.insert_and_apply(rows.to_vec(), ("mark", "1"), meant).await.unwrap()
+        self.db.insert_and_apply(rows.to_vec(), ("mark", "1".to_owned()), meant).await.unwrap()
     }
 
     async fn state_of(&self, id: &str) -> Option<String> {
@@ -215,7 +215,7 @@ async fn on_arrival_what_was_there_or_stands_behind_another_is_left(bench: Bench
     let parts: Vec<_> = rows.iter().map(|(id, row)| row.waiting(id).unwrap()).collect();
     let batches = parts[..3].iter().zip(&changes[1..]).map(|(one, change)| batch(one, change)).collect();
     let meant = vec![bench.meant(batches, vec![(rows[3].0.clone(), "nobody asked")])];
-    let arrived = bench.db.insert_and_apply(rows.clone(), ("mark", "2"), meant).await.unwrap();
+    let arrived = bench.db.insert_and_apply(rows.clone(), ("mark", "2".to_owned()), meant).await.unwrap();
     assert!(arrived.waits, "what stands behind another");
     let settled: Vec<&str> = arrived.settled.iter().map(|(_, how)| *how).collect();
     assert_eq!(settled, ["ignored", "applied"]);
@@ -237,7 +237,7 @@ async fn on_arrival_what_follows_one_that_was_not_understood_waits_with_it(bench
     let rows = bench.coming(&[("a".to_owned(), "web"), ("b".to_owned(), "web")]).await;
     let waiting = rows[1].1.waiting(&rows[1].0).unwrap();
     let meant = vec![bench.meant(vec![batch(&waiting, &change(&bench, (1, 1, 0, Some(true))))], Vec::new())];
-    let arrived = bench.db.insert_and_apply(rows.clone(), ("mark", "1"), meant).await.unwrap();
+    let arrived = bench.db.insert_and_apply(rows.clone(), ("mark", "1".to_owned()), meant).await.unwrap();
     assert!(arrived.waits && arrived.settled.is_empty() && arrived.applied.is_empty());
     let due: Vec<String> = bench.due().await.into_iter().map(|waiting| waiting.id).collect();
     assert_eq!(due, [rows[0].0.clone(), rows[1].0.clone()]);
@@ -249,6 +249,6 @@ async fn on_arrival_all_of_it_happens_or_nothing(bench: Bench) {
     let batches = vec![batch(&waiting, &change(&bench, (1, 1, 0, Some(true))))];
     // An integration of another tenant: nothing is written for it.
     let meant = Meant { integration: bench.other_integration.clone(), ..bench.meant(batches, Vec::new()) };
-    assert!(bench.db.insert_and_apply(rows.clone(), ("mark", "1"), vec![meant]).await.is_err());
+    assert!(bench.db.insert_and_apply(rows.clone(), ("mark", "1".to_owned()), vec![meant]).await.is_err());
     assert_eq!((bench.state_of(&rows[0].0).await, bench.db.setting("mark").await.unwrap()), (None, None));
 }

@@ -139,20 +139,18 @@ impl Transfer {
         meant: Vec<Meant>,
     ) -> Result<bool, StoreError> {
         let (count, began) = (rows.len(), Instant::now());
-        let applying = self.database.insert_and_apply(rows.clone(), (MARK, mark), meant);
-        // One of them, or the database: stored, they are tried one by one.
-        match AssertUnwindSafe(applying).catch_unwind().await {
-            Ok(Ok(arrived)) => {
+        match self.database.insert_and_apply(rows.clone(), (MARK, mark.to_owned()), meant).await {
+            Ok(arrived) => {
                 tracing::debug!(count, took = ?began.elapsed(), "deliveries were stored and applied");
                 self.tell(&arrived).await;
-                return Ok(arrived.waits);
+                Ok(arrived.waits)
             }
-            Ok(Err(error)) => {
+            Err(error) => {
+                // One of them, or the database: stored, they are tried one by one.
                 tracing::warn!(error = &error as &dyn std::error::Error, "deliveries could not be applied together");
+                self.take_unread(rows, mark).await
             }
-            Err(_) => tracing::warn!("deliveries could not be applied together: a panic; the log has it"),
         }
-        self.take_unread(rows, mark).await
     }
 
     /// Tells of what was applied.
