@@ -121,7 +121,7 @@ impl NodeKey {
 
     /// The node without its integration, as it stands in bodies and tags: `GithubIssue:I_kw…`.
     pub fn reference(&self) -> String {
-        format!("{}:{}", self.type_name, self.native_id)
+        [self.type_name, ":", &*self.native_id].concat()
     }
 }
 

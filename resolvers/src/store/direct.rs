@@ -6,69 +6,70 @@ use std::{path::PathBuf, time::Duration};
 
 use parking_lot::Mutex;
 use rusqlite::{
-    CachedStatement, Connection, OpenFlags, Row,
-    types::{ToSql, ToSqlOutput, ValueRef},
+    CachedStatement, Connection, ErrorCode, OpenFlags, Row,
+    types::{ToSql, ToSqlOutput, Type, ValueRef},
 };
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, ColumnType, DbBackend, DbErr, EntityTrait, Iterable, QueryTrait, RuntimeErr, Select,
     Statement, TryIntoModel, Value,
 };
 
-use super::session::Session;
+use super::{open::PRAGMAS, session::Session};
 
+/// KiB of pages that are kept: indexes of a few hundred thousand rows, which each delivery touches anywhere.
+const CACHE: u32 = 16_384;
 /// Statements that stay prepared.
 const PREPARED: usize = 256;
-
-/// How the connection is opened.
-#[derive(Debug)]
-pub(super) struct DirectOptions {
-    /// SQLite's file.
-    pub(super) file: PathBuf,
-    /// How long to wait for other processes' locks.
-    pub(super) busy_timeout: Duration,
-    /// KiB of pages that are kept.
-    pub(super) cache: u32,
-}
+/// Values of a statement that does not: it is large, and one of many sizes.
+const WIDE: usize = 1_000;
 
 /// One connection, opened when it is first used. Whoever begins a transaction must have this process's turn to write.
 #[derive(Debug)]
 pub(super) struct Direct {
-    options: DirectOptions,
+    /// SQLite's file.
+    file: PathBuf,
+    /// How long to wait for other processes' locks.
+    busy_timeout: Duration,
     connection: Mutex<Option<Connection>>,
 }
 
 impl Direct {
-    pub(super) fn new(options: DirectOptions) -> Self {
-        Self { options, connection: Mutex::new(None) }
+    pub(super) fn new(file: PathBuf, busy_timeout: Duration) -> Self {
+        Self { file, busy_timeout, connection: Mutex::new(None) }
     }
 
     /// Begins to write.
     pub(super) fn begin(&self) -> Result<DirectTransaction<'_>, DbErr> {
-        let mut connection = self.connection.lock();
-        let connection = match &mut *connection {
+        let mut kept = self.connection.lock();
+        let connection = match &mut *kept {
             Some(known) => known,
-            empty => empty.insert(open(&self.options).map_err(|error| DbErr::Conn(internal(&error)))?),
+            empty => empty.insert(self.open().map_err(|error| DbErr::Conn(told(&error)))?),
         };
-        connection.execute_batch("BEGIN IMMEDIATE").map_err(|error| failed(&error))?;
+        if let Err(error) = connection.execute_batch("BEGIN IMMEDIATE") {
+            // One that is broken is not asked again.
+            kept.take_if(|_| error.sqlite_error_code() != Some(ErrorCode::DatabaseBusy));
+            return Err(DbErr::Exec(told(&error)));
+        }
         Ok(DirectTransaction(&self.connection))
     }
 
-    /// Closes it.
+    fn open(&self) -> rusqlite::Result<Connection> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(&self.file, flags)?;
+        connection.busy_timeout(self.busy_timeout)?;
+        for (name, value) in PRAGMAS {
+            connection.pragma_update(None, name, value)?;
+        }
+        // In KiB, by the sign.
+        connection.pragma_update(None, "cache_size", format!("-{CACHE}"))?;
+        connection.set_prepared_statement_cache_capacity(PREPARED);
+        Ok(connection)
+    }
+
+    /// Closes it, when nobody can have the turn to write any more.
     pub(super) fn close(&self) {
         self.connection.lock().take();
     }
-}
-
-fn open(options: &DirectOptions) -> rusqlite::Result<Connection> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(&options.file, flags)?;
-    connection.busy_timeout(options.busy_timeout)?;
-    connection.pragma_update(None, "synchronous", "FULL")?;
-    connection.pragma_update(None, "foreign_keys", "ON")?;
-    // In KiB, by the sign.
-    connection.pragma_update(None, "cache_size", format!("-{}", options.cache))?;
-    connection.set_prepared_statement_cache_capacity(PREPARED);
-    Ok(connection)
 }
 
 /// A transaction; undone if it is dropped before it is committed.
@@ -83,7 +84,7 @@ impl DirectTransaction<'_> {
     fn with<T>(&self, run: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, DbErr> {
         let connection = self.0.lock();
         let closed = || DbErr::Conn(RuntimeErr::Internal("the database is closed".to_owned()));
-        run(connection.as_ref().ok_or_else(closed)?).map_err(|error| failed(&error))
+        run(connection.as_ref().ok_or_else(closed)?).map_err(|error| DbErr::Exec(told(&error)))
     }
 
     fn read<T>(
@@ -92,36 +93,15 @@ impl DirectTransaction<'_> {
         mut each: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
     ) -> Result<Vec<T>, DbErr> {
         self.with(|connection| {
-            let mut prepared = bound(connection, statement)?;
-            let mut rows = prepared.raw_query();
-            let mut found = Vec::new();
-            while let Some(row) = rows.next()? {
-                found.push(each(row)?);
-            }
-            Ok(found)
+            run(connection, statement, |prepared| {
+                let mut rows = prepared.raw_query();
+                let mut found = Vec::new();
+                while let Some(row) = rows.next()? {
+                    found.push(each(row)?);
+                }
+                Ok(found)
+            })
         })
-    }
-
-    fn models<E>(&self, statement: &Statement) -> Result<Vec<E::Model>, DbErr>
-    where
-        E: EntityTrait,
-        E::ActiveModel: TryIntoModel<E::Model>,
-    {
-        // In the order in which they are chosen.
-        let columns: Vec<(E::Column, Kind)> =
-            E::Column::iter().map(|column| (column, Kind::of(column.def().get_column_type()))).collect();
-        let rows = self.read(statement, |row| {
-            let kept = columns.iter().enumerate();
-            kept.map(|(at, (column, kind))| Ok((*column, kind.value(row.get_ref(at)?)?))).collect::<Result<Vec<_>, _>>()
-        })?;
-        let model = |row: Vec<(E::Column, Value)>| {
-            let mut model = <E::ActiveModel as ActiveModelTrait>::default();
-            for (column, value) in row {
-                model.try_set(column, value)?;
-            }
-            model.try_into_model()
-        };
-        rows.into_iter().map(model).collect()
     }
 }
 
@@ -147,7 +127,7 @@ impl Session for DirectTransaction<'_> {
     }
 
     async fn run(&self, statement: Statement) -> Result<(), DbErr> {
-        self.with(|connection| bound(connection, &statement)?.raw_execute().map(drop))
+        self.with(|connection| run(connection, &statement, |prepared| prepared.raw_execute().map(drop)))
     }
 
     async fn all<E>(&self, chosen: Select<E>) -> Result<Vec<E::Model>, DbErr>
@@ -155,7 +135,16 @@ impl Session for DirectTransaction<'_> {
         E: EntityTrait,
         E::ActiveModel: TryIntoModel<E::Model>,
     {
-        self.models::<E>(&chosen.build(DbBackend::Sqlite))
+        // In the order in which they are chosen.
+        let columns = E::Column::iter().map(|column| Ok((column, Kind::of(column.def().get_column_type())?)));
+        let columns: Vec<(E::Column, Kind)> = columns.collect::<Result<_, DbErr>>()?;
+        self.read(&chosen.build(DbBackend::Sqlite), |row| {
+            let mut model = <E::ActiveModel as ActiveModelTrait>::default();
+            for (at, (column, kind)) in columns.iter().enumerate() {
+                model.try_set(*column, kind.value(row.get_ref(at)?)?).map_err(unfit)?;
+            }
+            model.try_into_model().map_err(unfit)
+        })
     }
 
     async fn texts(&self, statement: Statement) -> Result<Vec<Option<String>>, DbErr> {
@@ -167,18 +156,29 @@ impl Session for DirectTransaction<'_> {
     }
 }
 
-/// The statement, with its values: each `?` the next one, `$3` the third.
-fn bound<'c>(connection: &'c Connection, statement: &Statement) -> rusqlite::Result<CachedStatement<'c>> {
+/// Runs a statement with its values: each `?` is the next one, `$3` the third.
+fn run<T>(
+    connection: &Connection,
+    statement: &Statement,
+    run: impl FnOnce(&mut CachedStatement<'_>) -> rusqlite::Result<T>,
+) -> rusqlite::Result<T> {
     let mut prepared = connection.prepare_cached(&statement.sql)?;
     let values = statement.values.as_ref().map_or(&[][..], |values| &values.0);
+    let mut next = 0..;
     for place in 1..=prepared.parameter_count() {
-        let named = prepared.parameter_name(place).and_then(|name| name.strip_prefix('$')?.parse().ok());
-        let value = values
-            .get(named.unwrap_or(place) - 1)
-            .ok_or(rusqlite::Error::InvalidParameterCount(place, values.len()))?;
+        let at = match prepared.parameter_name(place) {
+            None => next.next(),
+            Some(name) => name.strip_prefix('$').and_then(|name| name.parse::<usize>().ok()?.checked_sub(1)),
+        };
+        let value = at.and_then(|at| values.get(at));
+        let value = value.ok_or(rusqlite::Error::InvalidParameterCount(place, values.len()))?;
         prepared.raw_bind_parameter(place, Bound(value))?;
     }
-    Ok(prepared)
+    let done = run(&mut prepared);
+    if values.len() > WIDE {
+        prepared.discard();
+    }
+    done
 }
 
 /// A value on its way into SQLite.
@@ -186,16 +186,19 @@ struct Bound<'v>(&'v Value);
 
 impl ToSql for Bound<'_> {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        let unfit = || rusqlite::Error::ToSqlConversionFailure("no column has values like this one".into());
         let bound = match self.0 {
             Value::Bool(Some(flag)) => ValueRef::Integer((*flag).into()),
             Value::Int(Some(number)) => ValueRef::Integer((*number).into()),
             Value::BigInt(Some(number)) => ValueRef::Integer(*number),
+            // A limit.
+            Value::BigUnsigned(Some(number)) => ValueRef::Integer(i64::try_from(*number).map_err(|_| unfit())?),
             Value::String(Some(text)) => ValueRef::Text(text.as_bytes()),
             Value::Bytes(Some(bytes)) => ValueRef::Blob(bytes),
             Value::Bool(None) | Value::Int(None) | Value::BigInt(None) | Value::String(None) | Value::Bytes(None) => {
                 ValueRef::Null
             }
-            _ => return Err(rusqlite::Error::ToSqlConversionFailure("no column has values of this type".into())),
+            _ => return Err(unfit()),
         };
         Ok(ToSqlOutput::Borrowed(bound))
     }
@@ -211,12 +214,14 @@ enum Kind {
 }
 
 impl Kind {
-    fn of(declared: &ColumnType) -> Self {
+    /// What the store's tables are made of.
+    fn of(declared: &ColumnType) -> Result<Self, DbErr> {
         match declared {
-            ColumnType::Boolean => Self::Flag,
-            ColumnType::BigInteger | ColumnType::Integer => Self::Number,
-            ColumnType::Blob | ColumnType::Binary(_) | ColumnType::VarBinary(_) => Self::Bytes,
-            _ => Self::Text,
+            ColumnType::Boolean => Ok(Self::Flag),
+            ColumnType::BigInteger => Ok(Self::Number),
+            ColumnType::String(_) | ColumnType::Text => Ok(Self::Text),
+            ColumnType::Blob | ColumnType::VarBinary(_) => Ok(Self::Bytes),
+            other => Err(DbErr::Type(format!("no column is read as {other:?} here"))),
         }
     }
 
@@ -235,22 +240,30 @@ impl Kind {
     }
 }
 
-fn failed(error: &rusqlite::Error) -> DbErr {
-    DbErr::Exec(internal(error))
+/// A row that is not what its table says.
+fn unfit(error: DbErr) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(0, Type::Null, error.into())
 }
 
-fn internal(error: &rusqlite::Error) -> RuntimeErr {
-    RuntimeErr::Internal(error.to_string())
+/// What SQLite says of an error, with its number: of several, the text is the same.
+fn told(error: &rusqlite::Error) -> RuntimeErr {
+    RuntimeErr::Internal(match error.sqlite_error() {
+        Some(of) => format!("(code: {}) {error}", of.extended_code),
+        None => error.to_string(),
+    })
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
+    use std::{sync::Arc, time::Duration};
 
     use mullion_entities::{delivery_body, list_window, setting};
-    use sea_orm::{ActiveValue::Set, EntityTrait, IntoActiveModel, QueryTrait};
+    use sea_orm::{
+        ActiveValue::Set, DbBackend, DbErr, EntityTrait, IntoActiveModel, QueryOrder, QuerySelect, QueryTrait,
+        Statement,
+    };
 
-    use super::{DbBackend, Statement};
+    use super::Direct;
     use crate::store::{StoreError, session::Session, setting::set, tests::bench::Bench};
 
     fn window(filter: &str, exhausted: bool, total: Option<i64>, next: Option<&str>) -> list_window::Model {
@@ -298,8 +311,12 @@ mod tests {
                 session.texts(ask("SELECT next FROM list_window WHERE filter = ?", vec!["".into()])).await?,
                 [None]
             );
-            assert!(session.run(ask("SELECT ?", Vec::new())).await.is_err(), "a value is missing");
-            assert!(session.run(ask("SELECT ?", vec![1.5.into()])).await.is_err(), "no column has such values");
+            for (values, why) in [(Vec::new(), "wrong number"), (vec![1.5.into()], "no column has values")] {
+                let refused = session.numbers(ask("SELECT ?", values)).await.unwrap_err().to_string();
+                assert!(refused.to_lowercase().contains(why), "{refused}");
+            }
+            let limited = list_window::Entity::find().order_by_desc(list_window::Column::Filter).limit(1);
+            assert_eq!(session.all(limited).await?.len(), 1);
             Ok(session.all(list_window::Entity::find()).await?)
         });
         assert_eq!(read.await.unwrap(), windows);
@@ -321,28 +338,42 @@ mod tests {
                 .await;
             assert!(matches!(
                 (turn, broken),
-                ("an error", Err(StoreError::Conflict)) | ("a panic", Err(StoreError::Log(_)))
+                ("an error", Err(StoreError::Conflict)) | ("a panic", Err(StoreError::Database(DbErr::Custom(_))))
             ));
             assert_eq!(bench.db.setting("mark").await.unwrap(), None);
             bench.db.set_setting("other", turn).await.unwrap();
         }
+    }
+
+    #[tokio::test]
+    async fn the_last_that_is_closed_writes_the_log_back() {
+        let bench = Bench::sqlite().await;
+        let write = || {
+            let direct = bench.db.0.direct.clone().unwrap();
+            bench.db.directly(direct, async |_, session| set(session, "mark", "").await)
+        };
+        write().await.unwrap();
+        let log = bench.file.as_ref().unwrap().with_extension("db-wal");
+        assert!(log.exists());
         bench.db.close().await.unwrap();
-        let direct = bench.db.0.direct.clone().unwrap();
-        assert!(bench.db.directly(direct, async |_, session| set(session, "mark", "").await).await.is_err());
+        assert!(!log.exists());
+        assert!(matches!(write().await, Err(StoreError::Database(DbErr::ConnectionAcquire(_)))));
+        assert!(!log.exists());
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn who_writes_either_way_waits_for_the_other() {
         let bench = Arc::new(Bench::sqlite().await);
+        // It does not wait for locks: whoever has the turn finds none.
+        let direct = Arc::new(Direct::new(bench.file.clone().unwrap(), Duration::ZERO));
         let mut writers = tokio::task::JoinSet::new();
         for number in 0..100 {
-            let bench = Arc::clone(&bench);
+            let (bench, direct) = (Arc::clone(&bench), Arc::clone(&direct));
             writers.spawn(async move {
                 let name = format!("s{number}");
                 if number % 2 == 0 {
                     return bench.db.set_setting(&name, "").await;
                 }
-                let direct = bench.db.0.direct.clone().unwrap();
                 bench.db.directly(direct, async move |_, session| set(session, &name, "").await).await
             });
         }

@@ -1,6 +1,6 @@
 //! State on SQLite or PostgreSQL. The only place that runs SQL; one aggregate a file.
 //!
-//! All writes of a tenant go one after another (SQLite: one writer connection; PostgreSQL: an advisory lock of the tenant), and the
+//! All writes of a tenant go one after another (SQLite: one has the turn to write; PostgreSQL: an advisory lock of the tenant), and the
 //! positions of its stream are taken from its head row right before the commit: whoever reads position 12 has been able to read 11.
 
 pub mod activity;

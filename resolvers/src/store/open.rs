@@ -9,23 +9,15 @@ use std::{
 use parking_lot::Mutex;
 use sea_orm::{
     ConnectOptions, ConnectionTrait, Database as Connector, DatabaseConnection, DbBackend, Statement,
-    sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
+    sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode},
 };
 use ulid::Ulid;
 
-use super::{
-    Database, Inner, StoreError,
-    direct::{Direct, DirectOptions},
-    lease::PROCESS,
-    random_id,
-    reader::Reader,
-};
+use super::{Database, Inner, StoreError, direct::Direct, lease::PROCESS, random_id, reader::Reader};
 use crate::clock::Clock;
 
-/// KiB of pages that SQLite's one writer keeps: indexes of a few hundred thousand rows, which each delivery touches anywhere.
-const WRITER_CACHE: u32 = 16_384;
-/// The same of each that reads (SQLite's default).
-const READER_CACHE: u32 = 2_000;
+/// What is asked of every connection to SQLite: that a commit is on disk, and that references hold.
+pub(super) const PRAGMAS: [(&str, &str); 2] = [("synchronous", "FULL"), ("foreign_keys", "ON")];
 
 /// How the database is opened.
 #[derive(Debug, Clone)]
@@ -58,9 +50,8 @@ impl Database {
     pub async fn open(url: &str, options: &OpenOptions, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
         let process: Arc<str> = format!("{PROCESS}{}", random_id(0)?).into();
         let (reader, writer, backend) = if url.starts_with("sqlite:") {
-            let writer = sqlite(url, options, (1, WRITER_CACHE)).await?;
-            let readers = (options.max_connections.max(1), READER_CACHE);
-            (sqlite(url, options, readers).await?, writer, DbBackend::Sqlite)
+            let writer = sqlite(url, options, 1).await?;
+            (sqlite(url, options, options.max_connections.max(1)).await?, writer, DbBackend::Sqlite)
         } else if url.starts_with("postgres:") || url.starts_with("postgresql:") {
             let mut connect = connect_options(url, options.acquire_timeout, options.max_connections.max(2));
             connect.min_connections(1);
@@ -74,11 +65,9 @@ impl Database {
         // Of PostgreSQL's one pool some connections are left to writers.
         let reads = if backend == DbBackend::Sqlite { options.max_connections } else { options.max_connections / 2 };
         let file = if backend == DbBackend::Sqlite { file_of(&writer).await? } else { None };
-        let busy_timeout = options.busy_timeout;
-        let direct = file
-            .clone()
-            .map(|file| Direct::new(DirectOptions { file, busy_timeout, cache: WRITER_CACHE }))
-            .map(Arc::new);
+        // Two connections must lock the file in one way: through another system layer than SQLite's own, there is none beside sqlx.
+        let direct = file.clone().filter(|_| !url.contains("vfs="));
+        let direct = direct.map(|file| Arc::new(Direct::new(file, options.busy_timeout)));
         let reader = Reader::new(reader, reads);
         Ok(Self(Arc::new(Inner {
             reader,
@@ -108,12 +97,13 @@ impl Database {
 
     /// Closes all connections; SQLite writes its log back into the file.
     pub async fn close(&self) -> Result<(), StoreError> {
+        let read = self.0.reader.close().await;
+        // Whoever has the turn to write is waited for, and nobody gets it any more.
+        let written = self.0.writer.close_by_ref().await;
         if let Some(direct) = &self.0.direct {
             direct.close();
         }
-        self.0.reader.close().await?;
-        self.0.writer.close_by_ref().await?;
-        Ok(())
+        Ok(read.and(written)?)
     }
 }
 
@@ -131,25 +121,15 @@ fn connect_options(url: &str, acquire: Duration, connections: u32) -> ConnectOpt
     connect
 }
 
-async fn sqlite(
-    url: &str,
-    options: &OpenOptions,
-    (connections, cache): (u32, u32),
-) -> Result<DatabaseConnection, StoreError> {
+async fn sqlite(url: &str, options: &OpenOptions, connections: u32) -> Result<DatabaseConnection, StoreError> {
     make_private(url);
     let busy_timeout = options.busy_timeout;
     let mut connect = connect_options(url, options.busy_timeout, connections);
     // A file does not hang up.
     connect.test_before_acquire(false);
     connect.map_sqlx_sqlite_opts(move |sqlite| {
-        sqlite
-            .create_if_missing(true)
-            .foreign_keys(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            .busy_timeout(busy_timeout)
-            // In KiB, by the sign.
-            .pragma("cache_size", format!("-{cache}"))
+        let sqlite = sqlite.create_if_missing(true).journal_mode(SqliteJournalMode::Wal).busy_timeout(busy_timeout);
+        PRAGMAS.into_iter().fold(sqlite, |sqlite, (name, value)| sqlite.pragma(name, value))
     });
     Ok(Connector::connect(connect).await?)
 }

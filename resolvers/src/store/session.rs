@@ -10,7 +10,7 @@ pub(super) trait Session: Sync {
     /// Runs a statement that gives no rows.
     fn run(&self, statement: Statement) -> impl Future<Output = Result<(), DbErr>> + Send;
 
-    /// The rows of a table that are chosen.
+    /// The rows of a table that are chosen, with all of their columns.
     fn all<E>(&self, chosen: Select<E>) -> impl Future<Output = Result<Vec<E::Model>, DbErr>> + Send
     where
         E: EntityTrait,

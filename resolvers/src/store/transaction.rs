@@ -1,15 +1,15 @@
 //! Transactions that write: immediate on SQLite (a deferred one fails when it finds the database busy), and one after another for
 //! each tenant on PostgreSQL.
 
-use std::{io, sync::Arc};
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use futures::FutureExt as _;
 use mullion_schema::id::TenantId;
 use sea_orm::{
-    ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, RuntimeErr, SqliteTransactionMode, Statement,
-    TransactionOptions, TransactionTrait, Value,
+    ConnAcquireErr, ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, RuntimeErr, SqliteTransactionMode,
+    Statement, TransactionOptions, TransactionTrait, Value, sqlx,
 };
-use tokio::runtime::Handle;
 
 use super::{
     Database, StoreError,
@@ -50,30 +50,41 @@ impl Database {
     }
 
     /// Runs a transaction on a connection of SQLite's without a thread of its own: where many statements follow each other, steps to
-    /// another thread and back take longer than they do. `work` must wait for nothing but its statements. A panic in it is an error.
+    /// another thread and back take longer than they do. `work` waits for nothing but its statements. A panic in it is an error.
+    /// Once it has begun, it is done whether anybody waits for it or not.
     pub(super) async fn directly<T: Send + 'static>(
         &self,
         direct: Arc<Direct>,
         work: impl AsyncFnOnce(&Self, &DirectTransaction<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         // Whoever holds the connection that writes may write.
-        let turn = self.0.writer.get_sqlite_connection_pool().acquire().await;
-        let turn = turn.map_err(|error| DbErr::Conn(RuntimeErr::SqlxError(Arc::new(error))))?;
-        let (database, runtime) = (self.clone(), Handle::current());
+        let turn = self.0.writer.get_sqlite_connection_pool().acquire().await.map_err(|error| match error {
+            sqlx::Error::PoolTimedOut => DbErr::ConnectionAcquire(ConnAcquireErr::Timeout),
+            sqlx::Error::PoolClosed => DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed),
+            other => DbErr::Conn(RuntimeErr::SqlxError(Arc::new(other))),
+        })?;
+        let database = self.clone();
         let done = tokio::task::spawn_blocking(move || {
             let _turn = turn;
             let transaction = direct.begin()?;
-            let done = runtime.block_on(work(&database, &transaction))?;
+            // What waits here for another writer would wait for ever.
+            let done = work(&database, &transaction).now_or_never();
+            let done = done.ok_or_else(|| DbErr::Custom("a transaction waited for something else".to_owned()))??;
             transaction.commit()?;
             Ok(done)
         });
-        done.await.map_err(io::Error::other)?
+        done.await.map_err(|error| broken_off(&error))?
     }
 
     /// The current time, as precise as the database keeps it.
     pub(super) fn now(&self) -> DateTime<Utc> {
         from_micros(self.0.clock.now().timestamp_micros())
     }
+}
+
+/// A transaction that did not come to its end.
+pub(super) fn broken_off(why: &impl std::fmt::Display) -> StoreError {
+    DbErr::Custom(format!("a transaction broke off: {why}")).into()
 }
 
 fn lock_key(tenant: &TenantId) -> i64 {

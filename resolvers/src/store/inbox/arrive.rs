@@ -3,8 +3,12 @@
 //!
 //! What stands behind one that waits waits with it, and so does all of its lane: whoever works the inbox applies that in order.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    panic::AssertUnwindSafe,
+};
 
+use futures::FutureExt as _;
 use mullion_schema::id::{IntegrationId, TenantId};
 use sea_orm::Statement;
 
@@ -19,6 +23,7 @@ use crate::store::{
     apply::{Applied, Batch, Rules},
     session::Session,
     setting::set,
+    transaction::broken_off,
 };
 
 /// Lanes that are asked for in one statement, so that few are prepared.
@@ -59,7 +64,7 @@ pub struct Arrived {
 
 impl Database {
     /// Stores deliveries and applies what they mean, and sets a setting: all of it or nothing. Those that were there before are left
-    /// alone. For one process that has the database: no lease is checked, no tenant locked.
+    /// alone. For one process that has the database: no lease is checked, no tenant locked. A panic is an error.
     pub async fn insert_and_apply(
         &self,
         rows: Vec<(String, DeliveryRow)>,
@@ -71,10 +76,13 @@ impl Database {
             self.directly(direct, async move |database, session| database.arrive(session, rows, setting, meant).await)
                 .await?
         } else {
-            let transaction = self.begin().await?;
-            let arrived = self.arrive(&transaction, rows, setting, meant).await?;
-            transaction.commit().await?;
-            arrived
+            let arriving = async {
+                let transaction = self.begin().await?;
+                let arrived = self.arrive(&transaction, rows, setting, meant).await?;
+                transaction.commit().await?;
+                Ok(arrived)
+            };
+            AssertUnwindSafe(arriving).catch_unwind().await.unwrap_or_else(|_| Err(broken_off(&"a panic")))?
         };
         self.heard(heard);
         Ok(arrived)
