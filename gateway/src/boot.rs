@@ -52,8 +52,8 @@ pub async fn dev(mut config: Config, options: DevOptions) -> anyhow::Result<()> 
     let stop = lifecycle::on_signal()?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let metrics = Arc::new(Metrics::with_providers(mullion_resolvers::providers::all().keys().copied()));
-    let listeners = lifecycle::bind_loopback(config.server.port)?;
-    let sandbox_listeners = lifecycle::bind_loopback(config.sandbox.port)?;
+    let listeners = lifecycle::bind_loopback(config.server.port, "--port")?;
+    let sandbox_listeners = lifecycle::bind_loopback(config.sandbox.port, "--sandbox-port")?;
     let (port, sandbox_port) = (port_of(&listeners)?, port_of(&sandbox_listeners)?);
     let local: Url = format!("http://127.0.0.1:{port}").parse()?;
     let webhook_base = config.server.public_url.as_deref().map_or(Ok(local.clone()), str::parse)?;
@@ -147,8 +147,8 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let webhooks: Arc<dyn Webhooks> = Arc::clone(&backend.doors) as _;
     let console = config.server.console.then(console);
     let app = App::new(&config, Parts { engine: bridge, webhooks, clock, metrics, guard, console });
-    let main = lifecycle::bind(SocketAddr::new(config.server.address, config.server.port))?;
-    let admin = lifecycle::bind(config.server.admin_address)?;
+    let main = lifecycle::bind(SocketAddr::new(config.server.address, config.server.port), "server.port")?;
+    let admin = lifecycle::bind(config.server.admin_address, "server.admin_address")?;
     tracing::info!(address = %main.local_addr()?, admin = %admin.local_addr()?, "ready");
     let listeners = vec![(main, router(&app, false)), (admin, admin_router(&app))];
     let served = lifecycle::serve(&app, listeners, stop, Duration::from_secs(config.server.shutdown_seconds)).await;
@@ -174,7 +174,7 @@ pub async fn sandbox(config: &Config, traffic: Traffic) -> anyhow::Result<()> {
     let data = DataFolder::open(&config.database.data)?;
     let stop = lifecycle::on_signal()?;
     let tasks = TaskTracker::new();
-    let listeners = lifecycle::bind_loopback(config.sandbox.port)?;
+    let listeners = lifecycle::bind_loopback(config.sandbox.port, "--port")?;
     let port = port_of(&listeners)?;
     let providers = mullion_resolvers::providers::all();
     let place = (data.path(), port, config.sandbox.seed);

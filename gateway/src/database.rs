@@ -60,7 +60,8 @@ pub(crate) async fn open_existing(config: &Config, clock: Arc<dyn Clock>) -> any
     let file = config.database.data.join(FILE);
     if config.database.url.is_none() && !file.exists() {
         anyhow::bail!(
-            "there is no database at {}: is database.data (MULLION_DATA) right? `mullion serve` and `mullion key create` make one",
+            "there is no database at {}: run this where Mullion runs, or name its data folder (--data, MULLION_DATA, database.data); \
+            `mullion dev`, `serve` and `key create` make one",
             file.display()
         );
     }

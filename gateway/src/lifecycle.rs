@@ -14,11 +14,10 @@ const BACKLOG: u32 = 4096;
 /// Open files beside the sockets of clients: database, providers, requests.
 const OTHER_FILES: u64 = 1024;
 
-/// Binds an address; the error names it.
-pub fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
-    let hint =
-        "is another Mullion running? choose another port (`dev`: --port; `serve`: server.port, server.admin_address)";
-    open(address).with_context(|| format!("{address} cannot be bound; {hint}"))
+/// Binds an address; the error names it, and what it is set by.
+pub fn bind(address: SocketAddr, set_by: &str) -> anyhow::Result<TcpListener> {
+    let hint = "is another Mullion running? choose another port with";
+    open(address).with_context(|| format!("{address} cannot be bound; {hint} {set_by}"))
 }
 
 fn open(address: SocketAddr) -> std::io::Result<TcpListener> {
@@ -62,8 +61,8 @@ pub fn raise_open_files(_sockets: usize) -> Option<u64> {
 }
 
 /// Both loopback addresses with one port: what `localhost` means differs. IPv6 may be missing.
-pub fn bind_loopback(port: u16) -> anyhow::Result<Vec<TcpListener>> {
-    let first = bind(SocketAddr::from(([127, 0, 0, 1], port)))?;
+pub fn bind_loopback(port: u16, set_by: &str) -> anyhow::Result<Vec<TcpListener>> {
+    let first = bind(SocketAddr::from(([127, 0, 0, 1], port)), set_by)?;
     let port = first.local_addr()?.port();
     let mut all = vec![first];
     if let Ok(second) = open(SocketAddr::from(([0u16, 0, 0, 0, 0, 0, 0, 1], port))) {
@@ -170,7 +169,7 @@ mod tests {
     /// A gateway that gives its clients a second for their headers, its port, and what stops it.
     async fn impatient() -> (Gateway, u16, CancellationToken) {
         let gateway = Gateway::start(|config| config.server.header_timeout_seconds = 1).await;
-        let listeners = bind_loopback(0).unwrap();
+        let listeners = bind_loopback(0, "--port").unwrap();
         let port = listeners[0].local_addr().unwrap().port();
         let routes = router(&gateway.app, true);
         let listeners = listeners.into_iter().map(|listener| (listener, routes.clone())).collect();
@@ -220,7 +219,7 @@ mod tests {
 
     async fn stopped_within(grace: Duration, query: &str) -> (String, Duration) {
         let gateway = Gateway::start(|_| {}).await;
-        let listeners = bind_loopback(0).unwrap();
+        let listeners = bind_loopback(0, "--port").unwrap();
         let port = listeners[0].local_addr().unwrap().port();
         let routes = router(&gateway.app, true);
         let listeners = listeners.into_iter().map(|listener| (listener, routes.clone())).collect();
@@ -247,9 +246,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_port_that_is_taken_is_named() {
-        let taken = bind_loopback(0).unwrap();
+        let taken = bind_loopback(0, "--port").unwrap();
         let address = taken[0].local_addr().unwrap();
-        let error = super::bind(address).unwrap_err().to_string();
+        let error = super::bind(address, "--port").unwrap_err().to_string();
         assert!(error.contains(&address.to_string()) && error.contains("--port"), "{error}");
     }
 

@@ -143,7 +143,7 @@ pub enum LiveItem {
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum AuthError {
     /// No credential, where one is needed.
-    #[error("an API key is needed: send `Authorization: Bearer KEY`")]
+    #[error("an API key is needed: send `Authorization: Bearer KEY` (WebSocket: `authorization` in `connection_init`)")]
     Missing,
     /// A credential that is unknown or revoked.
     #[error("the API key is not valid")]

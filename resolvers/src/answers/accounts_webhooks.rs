@@ -122,7 +122,8 @@ impl Endpoints for Services {
     ) -> Result<Option<ports::Secret>, PortError> {
         if self.webhook_base.is_none() {
             return Err(PortError::bad_input(
-                "providers cannot reach this server: start it with public_url (or --public-url) first",
+                "nobody knows at which address providers reach this server: start it with server.public_url (MULLION_PUBLIC_URL; `dev`: \
+                --public-url)",
             ));
         }
         if integration.provider.secret_by_handshake() {

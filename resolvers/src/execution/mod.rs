@@ -215,7 +215,11 @@ impl Executor {
             None => None,
             Some(cursor) => {
                 let position = self.services.cursors.decode(caller.tenant(), &cursor);
-                let wrong = || PortError::bad_input("after: not a cursor of your event stream");
+                let wrong = || {
+                    PortError::bad_input(
+                        "after: not a cursor of your event stream, or of another database: query `eventCursor`, and subscribe with that",
+                    )
+                };
                 Some(position.ok_or_else(|| vec![server_error(wrong())])?)
             }
         };
