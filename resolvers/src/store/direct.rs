@@ -259,8 +259,8 @@ mod tests {
 
     use mullion_entities::{delivery_body, list_window, setting};
     use sea_orm::{
-        ActiveValue::Set, DbBackend, DbErr, EntityTrait, IntoActiveModel, QueryOrder, QuerySelect, QueryTrait,
-        Statement,
+        ActiveValue::Set, ConnectionTrait, DbBackend, DbErr, EntityTrait, IntoActiveModel, QueryOrder, QuerySelect,
+        QueryTrait, Statement,
     };
 
     use super::Direct;
@@ -359,6 +359,27 @@ mod tests {
         assert!(!log.exists());
         assert!(matches!(write().await, Err(StoreError::Database(DbErr::ConnectionAcquire(_)))));
         assert!(!log.exists());
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_leaves_nothing_open() {
+        let bench = Bench::sqlite().await;
+        let (large, small) = ("x".repeat(1 << 20), "INSERT INTO setting (name, value) VALUES ('n', NULL)");
+        let full = "PRAGMA max_page_count = 1";
+        bench.db.migration_connection().execute_unprepared(full).await.unwrap();
+        assert!(bench.db.set_setting("large", &large).await.is_err(), "there is no room");
+        assert!(bench.db.execute(small.to_owned(), []).await.is_err(), "an error that undoes no transaction");
+        bench.db.set_setting("then", "").await.unwrap();
+        assert!(bench.db.setting("then").await.unwrap().is_some(), "others see it");
+        let direct = bench.db.0.direct.clone().unwrap();
+        let filled = bench.db.directly(direct.clone(), async move |_, session| {
+            session.numbers(Statement::from_string(DbBackend::Sqlite, full)).await?;
+            set(session, "large", &large).await
+        });
+        assert!(filled.await.is_err());
+        bench.db.directly(direct, async |_, session| set(session, "at last", "").await).await.unwrap();
+        bench.db.set_setting("others", "").await.unwrap();
+        assert!(bench.db.setting("at last").await.unwrap().is_some());
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

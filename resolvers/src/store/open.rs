@@ -9,7 +9,10 @@ use std::{
 use parking_lot::Mutex;
 use sea_orm::{
     ConnectOptions, ConnectionTrait, Database as Connector, DatabaseConnection, DbBackend, Statement,
-    sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode},
+    sqlx::{
+        self, Connection as _, SqliteConnection,
+        sqlite::{SqliteConnectOptions, SqliteJournalMode},
+    },
 };
 use ulid::Ulid;
 
@@ -127,11 +130,20 @@ async fn sqlite(url: &str, options: &OpenOptions, connections: u32) -> Result<Da
     let mut connect = connect_options(url, options.busy_timeout, connections);
     // A file does not hang up.
     connect.test_before_acquire(false);
+    connect.map_sqlx_sqlite_pool_opts(|pool| pool.after_release(|connection, _| Box::pin(is_clean(connection))));
     connect.map_sqlx_sqlite_opts(move |sqlite| {
         let sqlite = sqlite.create_if_missing(true).journal_mode(SqliteJournalMode::Wal).busy_timeout(busy_timeout);
         PRAGMAS.into_iter().fold(sqlite, |sqlite, (name, value)| sqlite.pragma(name, value))
     });
     Ok(Connector::connect(connect).await?)
+}
+
+/// Whether a connection may be used again. Where the disk is full, SQLite undoes a transaction of its own accord. sqlx then fails to undo
+/// it, takes it for open for ever, and would make savepoints in it of all that follow, which nobody commits.
+async fn is_clean(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+    // Whatever was to be undone is, then.
+    connection.ping().await?;
+    Ok(!connection.is_in_transaction())
 }
 
 /// Makes the file, if it is new, for its owner alone: it holds messages, names and sealed tokens, and SQLite would let the umask

@@ -54,7 +54,7 @@ pub(super) struct Group {
     pub(super) ends_segment: bool,
     /// Bytes that lie behind then.
     pub(super) bytes: u64,
-    /// A segment of which a part is damaged, and nobody knows where the next delivery begins.
+    /// A segment of which a part is damaged.
     pub(super) damaged: Option<String>,
 }
 
@@ -170,16 +170,17 @@ fn read(folder: &Folder, at: &Position, end: &Position) -> io::Result<Group> {
         let next = Position { offset: at.offset + used, ..at.clone() };
         return Ok(Group::new(rows, next, used));
     }
+    let damaged = (left > 0).then(|| at.segment.clone());
     if left > 0 {
         // Of a segment that a dying process left, what was not flushed and so not acknowledged; anything else is damage.
         tracing::error!(segment = at.segment, offset = at.offset, left, "a part of the inbox's log is no delivery");
         if let Some(size) = record::damaged(&bytes).and_then(|size| u64::try_from(size).ok()) {
             let next = Position { offset: at.offset + size, ..at.clone() };
-            return Ok(Group::new(rows, next, size));
+            return Ok(Group { damaged, ..Group::new(rows, next, size) });
         }
     }
+    // Nobody knows where the next delivery begins. Looking for one would find what somebody wrote into the body of another.
     let next = if is_last { end.clone() } else { after(folder, &at.segment)? };
-    let damaged = (left > 0 && !is_last).then(|| at.segment.clone());
     let ends_segment = next.segment != at.segment;
     Ok(Group { ends_segment, damaged, ..Group::new(rows, next, left) })
 }

@@ -59,7 +59,7 @@ impl Writer {
             record::write(&mut buffer, &id, &waiting.row)?;
             inserted.push(Inserted::New(id));
         }
-        if self.broken || self.offset() >= SEGMENT || self.begun.elapsed() >= LONGEST {
+        if self.broken || self.is_gone()? || self.offset() >= SEGMENT || self.begun.elapsed() >= LONGEST {
             self.begin(&database.new_id()?)?;
         }
         if let Err(error) = self.log.file.write_all(&buffer) {
@@ -74,6 +74,18 @@ impl Writer {
         let flushed = self.log.file.sync_data();
         self.broken = flushed.is_err();
         Ok(flushed.map(|()| inserted)?)
+    }
+
+    /// Whether somebody deleted the segment: what is written to it is nowhere.
+    #[cfg(unix)]
+    fn is_gone(&self) -> io::Result<bool> {
+        Ok(std::os::unix::fs::MetadataExt::nlink(&self.log.file.metadata()?) == 0)
+    }
+
+    /// Files that are open cannot be deleted.
+    #[cfg(not(unix))]
+    fn is_gone(&self) -> io::Result<bool> {
+        Ok(false)
     }
 
     /// Bytes of the segment that were written.

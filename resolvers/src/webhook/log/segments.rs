@@ -93,10 +93,14 @@ impl Folder {
         Ok(())
     }
 
-    /// Keeps a segment for people to look at: a part of it could not be read.
-    pub(super) fn set_aside(&self, name: &str) -> io::Result<()> {
-        let file = self.file(name);
-        fs::rename(&file, file.with_extension("damaged"))
+    /// Keeps a segment for people to look at, whatever becomes of its name: a part of it could not be read.
+    pub(super) fn keep(&self, name: &str) -> io::Result<()> {
+        let (file, kept) = (self.file(name), self.file(name).with_extension("damaged"));
+        if kept.exists() {
+            return Ok(());
+        }
+        // Not every file system has links.
+        fs::hard_link(&file, &kept).or_else(|_| fs::copy(&file, &kept).map(drop))
     }
 
     fn file(&self, name: &str) -> PathBuf {

@@ -45,7 +45,8 @@ on_both_databases!(
     what_comes_again_is_not_written_again,
     what_a_dying_process_left_is_taken_over_and_its_segments_go,
     what_was_not_written_to_its_end_is_left_out_and_what_follows_is_not,
-    a_damaged_delivery_is_left_out_alone_and_its_segment_is_kept_where_more_is,
+    a_damaged_delivery_is_left_out_alone_and_its_segment_is_kept,
+    a_segment_that_somebody_deletes_takes_nothing_more,
     deliveries_stay_in_the_log_while_the_database_fails,
     a_log_that_is_too_long_lets_nothing_in,
     what_is_understood_on_the_way_is_applied_and_told_as_it_is_stored,
@@ -271,7 +272,7 @@ async fn what_was_not_written_to_its_end_is_left_out_and_what_follows_is_not(ben
     assert_eq!(inbox(&bench).await, ["d00000", "d00001", "d00003", "d00004"]);
 }
 
-async fn a_damaged_delivery_is_left_out_alone_and_its_segment_is_kept_where_more_is(bench: Bench) {
+async fn a_damaged_delivery_is_left_out_alone_and_its_segment_is_kept(bench: Bench) {
     let folder = TempDir::new().unwrap();
     Process::start(&bench, &folder, ROOM).acknowledge(&bench, &ids(0, 3)).await;
     let damaged = segments(&folder).remove(0);
@@ -281,14 +282,25 @@ async fn a_damaged_delivery_is_left_out_alone_and_its_segment_is_kept_where_more
     fs::write(&damaged, &bytes).unwrap();
     Process::start(&bench, &folder, ROOM).stop().await;
     assert_eq!(inbox(&bench).await, ["d00000", "d00002"]);
+    assert!(damaged.with_extension("damaged").exists());
     let folder = TempDir::new().unwrap();
     Process::start(&bench, &folder, ROOM).acknowledge(&bench, &ids(3, 5)).await;
     let damaged = segments(&folder).remove(0);
-    let bytes = fs::read(&damaged).unwrap();
-    fs::write(&damaged, [&[0xff; 20][..], &bytes].concat()).unwrap();
+    fs::write(&damaged, [&[0xff; 20][..], &fs::read(&damaged).unwrap()].concat()).unwrap();
     Process::start(&bench, &folder, ROOM).stop().await;
     assert_eq!(inbox(&bench).await, ["d00000", "d00002"], "nobody knows where the next begins");
     assert!(damaged.with_extension("damaged").exists());
+}
+
+async fn a_segment_that_somebody_deletes_takes_nothing_more(bench: Bench) {
+    let folder = TempDir::new().unwrap();
+    let process = Process::start(&bench, &folder, ROOM);
+    process.acknowledge(&bench, &ids(0, 1)).await;
+    fs::remove_file(segments(&folder).remove(0)).unwrap();
+    process.acknowledge(&bench, &ids(1, 3)).await;
+    process.stop().await;
+    Process::start(&bench, &folder, ROOM).stop().await;
+    assert!(inbox(&bench).await.ends_with(&["d00001".to_owned(), "d00002".to_owned()]));
 }
 
 async fn deliveries_stay_in_the_log_while_the_database_fails(bench: Bench) {
@@ -361,8 +373,7 @@ async fn what_lies_before_a_damaged_end_is_not_lost_when_the_database_fails(benc
     let (folder, interpreter) = (TempDir::new().unwrap(), FakeInterpreter::new(&bench));
     Process::start(&bench, &folder, ROOM).acknowledge(&bench, &ids(0, 300)).await;
     let torn = segments(&folder).remove(0);
-    let bytes = fs::read(&torn).unwrap();
-    fs::write(&torn, [&bytes[..], &[7; 90]].concat()).unwrap();
+    fs::write(&torn, [&fs::read(&torn).unwrap()[..], &[7; 90]].concat()).unwrap();
     let mut process = Process::understanding(&bench, &folder, &interpreter);
     process.acknowledge(&bench, &ids(300, 301)).await;
     let (mut transfer, mut at) = (process.transfer.take().unwrap(), None);

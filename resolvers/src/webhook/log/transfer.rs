@@ -114,7 +114,7 @@ impl Transfer {
     /// Takes a group to the inbox.
     async fn take(&mut self, group: Group) -> Result<(), StoreError> {
         if let Some(segment) = &group.damaged {
-            self.log.folder.set_aside(segment)?;
+            self.log.folder.keep(segment)?;
         }
         let mark = format!("{}:{}", group.next.segment, group.next.offset);
         let waits = match group.meant {
