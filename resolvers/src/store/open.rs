@@ -141,8 +141,10 @@ async fn sqlite(url: &str, options: &OpenOptions, connections: u32) -> Result<Da
 /// Whether a connection may be used again. Where the disk is full, SQLite undoes a transaction of its own accord. sqlx then fails to undo
 /// it, takes it for open for ever, and would make savepoints in it of all that follow, which nobody commits.
 async fn is_clean(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
-    // Whatever was to be undone is, then.
-    connection.ping().await?;
+    if connection.is_in_transaction() {
+        // Whatever is about to be undone is, then.
+        connection.ping().await?;
+    }
     Ok(!connection.is_in_transaction())
 }
 
