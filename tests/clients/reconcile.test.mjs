@@ -219,7 +219,7 @@ describe('dev --traffic off', () => {
 });
 
 describe('of two replicas', () => {
-  test('one looks at an integration', { skip: !process.env.MULLION_TEST_POSTGRES_URL && 'no PostgreSQL' }, async () => {
+  test('one looks at an integration', async () => {
     const sandbox = await startSandbox();
     const replicas = await startReplicas(2, { ...OFTEN, DATABASE_URL: newDatabase().href, MULLION_WEBHOOKS_ALLOW_UNSAFE_DATABASE: 'true', MULLION_UPSTREAM_ALLOW: new URL(sandbox.url).host });
     const key = replicas[0].key('acme', 'admin');
