@@ -69,7 +69,7 @@ impl Database {
             let transaction = direct.begin()?;
             // What waits here for another writer would wait for ever.
             let done = work(&database, &transaction).now_or_never();
-            let done = done.ok_or_else(|| DbErr::Custom("a transaction waited for something else".to_owned()))??;
+            let done = done.ok_or_else(|| broken_off(&"it waited for something else"))??;
             transaction.commit()?;
             Ok(done)
         });

@@ -68,10 +68,9 @@ impl Database {
     pub async fn insert_and_apply(
         &self,
         rows: Vec<(String, DeliveryRow)>,
-        (name, value): (&'static str, String),
+        setting: (&'static str, String),
         meant: Vec<Meant>,
     ) -> Result<Arrived, StoreError> {
-        let setting = (name, value);
         let (arrived, heard) = if let Some(direct) = self.0.direct.clone() {
             self.directly(direct, async move |database, session| database.arrive(session, rows, setting, meant).await)
                 .await?

@@ -96,11 +96,12 @@ impl Folder {
     /// Keeps a segment for people to look at, whatever becomes of its name: a part of it could not be read.
     pub(super) fn keep(&self, name: &str) -> io::Result<()> {
         let (file, kept) = (self.file(name), self.file(name).with_extension("damaged"));
-        if kept.exists() {
-            return Ok(());
+        match fs::hard_link(&file, &kept) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            // Not every file system has links.
+            Err(_) => fs::copy(&file, &kept).map(drop),
+            Ok(()) => Ok(()),
         }
-        // Not every file system has links.
-        fs::hard_link(&file, &kept).or_else(|_| fs::copy(&file, &kept).map(drop))
     }
 
     fn file(&self, name: &str) -> PathBuf {
