@@ -43,6 +43,24 @@ pub struct Descriptor {
     pub filters: &'static [&'static str],
     /// Numbers in the bodies of its nodes that say how many items of a list pass a filter.
     pub counts: &'static [Count],
+    /// Fields that items copy from what they belong to.
+    pub copied: &'static [CopiedFields],
+}
+
+/// Fields that the items of a thing's lists copy from it: the name of a repository in the keys of its issues. When the thing is
+/// renamed, the items that are known are rewritten.
+#[derive(Debug)]
+pub struct CopiedFields {
+    /// The type of the thing: `GithubRepository`.
+    pub source: &'static str,
+    /// Its body keys that are copied.
+    pub keys: &'static [&'static str],
+    /// The lists of it that hold the items.
+    pub lists: &'static [&'static str],
+    /// The body key by which an item refers to it.
+    pub reference: &'static str,
+    /// The copies of an item, from the bodies of the thing and of the item. Keys that the item does not have yet are left out.
+    pub copy: fn(&Body, &NodeRef, &Body) -> Body,
 }
 
 /// A number in the body of a node that events of a list's items move.

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     change::{ListRef, NodeRef},
-    provider::{ContainerLists, Keeping, ListType, WorkItemLists},
+    provider::{ContainerLists, CopiedFields, Keeping, ListType, WorkItemLists},
     sort_key::{newest_first, oldest_first},
 };
 
@@ -42,6 +42,17 @@ pub(super) const CONTAINERS: &[ContainerLists] = &[ContainerLists {
     pull_requests: None,
     builds: None,
     messages: None,
+}];
+
+/// The state of a task is the name of its section.
+pub(super) const COPIED: &[CopiedFields] = &[CopiedFields {
+    source: SECTION,
+    keys: &["name"],
+    lists: &[TASKS],
+    reference: "section",
+    copy: |section, _, _| {
+        section.get("name").map(|name| ("sectionName".to_owned(), name.clone())).into_iter().collect()
+    },
 }];
 
 /// A section's place as it stands in its body: texts of one width.

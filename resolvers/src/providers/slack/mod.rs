@@ -56,6 +56,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     lists: lists::LISTS,
     filters: lists::FILTERS,
     counts: &[],
+    copied: &[],
 };
 
 /// Slack's Web API and Events API.
