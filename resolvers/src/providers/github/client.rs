@@ -14,6 +14,8 @@ use crate::upstream::{Connection, QuotaReading, UpstreamError, UpstreamErrorKind
 
 const GRAPHQL: &str = "graphql";
 const CORE: &str = "core";
+/// A repository that was renamed and then transferred redirects once for each.
+const MOST_REDIRECTIONS: usize = 3;
 
 /// Runs a GraphQL query. Errors at parts of the answer are in the answer.
 pub(super) async fn graphql(
@@ -80,12 +82,33 @@ pub(super) fn write(
 }
 
 /// Sends a REST call and records the quota. Statuses that are no success are errors.
-pub(super) async fn rest(api: &Connection, request: UpstreamRequest) -> Result<UpstreamResponse, UpstreamError> {
-    let response = api.send(request).await?;
-    if let Some(reading) = quota_of(&response.headers, CORE) {
-        api.transport.quota(reading);
+///
+/// Paths name repositories, and a repository that was renamed or transferred answers by a redirection, which is to be followed with the
+/// same method: <https://docs.github.com/en/rest/using-the-rest-api/best-practices-for-using-the-rest-api#follow-redirects>.
+pub(super) async fn rest(api: &Connection, mut request: UpstreamRequest) -> Result<UpstreamResponse, UpstreamError> {
+    let mut redirections = 0;
+    loop {
+        let response = api.send(request.clone()).await?;
+        if let Some(reading) = quota_of(&response.headers, CORE) {
+            api.transport.quota(reading);
+        }
+        if response.status.is_success() {
+            return Ok(response);
+        }
+        match moved_to(&request.url, &response).filter(|_| redirections < MOST_REDIRECTIONS) {
+            Some(url) => request.url = url,
+            None => return Err(error::of_status(&response, api.clock.now())),
+        }
+        redirections += 1;
     }
-    if response.status.is_success() { Ok(response) } else { Err(error::of_status(&response, api.clock.now())) }
+}
+
+/// The address that a redirection leads to. The token goes to no other host.
+fn moved_to(from: &Url, response: &UpstreamResponse) -> Option<Url> {
+    let redirects = matches!(response.status.as_u16(), 301 | 302 | 307 | 308);
+    let location = response.headers.get(header::LOCATION).filter(|_| redirects)?;
+    let to = from.join(location.to_str().ok()?).ok()?;
+    (to.origin() == from.origin()).then_some(to)
 }
 
 /// Where the next page is: the parameter of this name in `Link: <https://…?page=3>; rel="next"`.

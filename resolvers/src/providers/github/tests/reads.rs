@@ -10,7 +10,7 @@ use super::fake::Fake;
 use crate::{
     change::{ListRef, NodeRef},
     provider::{FetchWant, Fetched, PageWant, Provider as _},
-    providers::github::Github,
+    providers::github::{Github, client},
     upstream::{UpstreamError, UpstreamErrorKind},
 };
 
@@ -319,6 +319,26 @@ async fn quota_that_is_used_up_for_a_list_of_runs_is_told_of_each_and_no_more_is
         assert_eq!(outcome.expect_err("limited").kind, UpstreamErrorKind::RateLimited);
     }
     assert_eq!(fake.lines().len(), 2);
+}
+
+#[tokio::test]
+async fn a_renamed_repository_is_followed_to_its_new_address_and_a_token_goes_to_no_other_host() {
+    let moved = "https://api.github.com/repositories/7/actions/runs?per_page=100";
+    for (location, calls) in [(moved, 2), ("https://evil.example/repositories/7/actions/runs", 1), ("http://[", 1)] {
+        let (fake, connection) = Fake::answering(move |request, _| match request.url.path() {
+            "/repos/acme/web/actions/runs" => {
+                (301, vec![("location", location)], json!({ "message": "Moved Permanently" }))
+            }
+            _ => (200, Vec::new(), json!({ "total_count": 0, "workflow_runs": [] })),
+        });
+        let request = client::get(&connection, &["repos", "acme", "web", "actions", "runs"], &[]).expect("a request");
+        let answer = client::rest(&connection, request).await;
+        assert_eq!((answer.is_ok(), fake.lines().len()), (calls == 2, calls), "{location}");
+    }
+    let (fake, connection) = Fake::answering(move |_, _| (307, vec![("location", "/repos/acme/web")], json!({})));
+    let request = client::get(&connection, &["repos", "acme", "web"], &[]).expect("a request");
+    assert!(client::rest(&connection, request).await.is_err());
+    assert_eq!(fake.lines().len(), 4, "a circle ends");
 }
 
 #[tokio::test]
