@@ -277,6 +277,7 @@ fn respond(reply: &Reply, quota: &Quota) -> ApiResponse {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, max-age=60, s-maxage=60"));
     }
     headers.extend(reply.link.clone().map(|link| (header::LINK, link)));
+    headers.extend(reply.location.clone().map(|location| (header::LOCATION, location)));
     headers.insert("x-github-media-type", HeaderValue::from_static("github.v3; format=json"));
     headers.insert("x-github-api-version-selected", HeaderValue::from_static("2022-11-28"));
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
