@@ -8,6 +8,7 @@ mod error;
 mod fetch;
 mod interpret;
 mod lists;
+mod message_text;
 mod messages;
 mod names;
 mod normalize;
