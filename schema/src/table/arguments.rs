@@ -25,8 +25,9 @@ pub enum FilterRule {
     None,
     /// A condition of this name.
     Named(&'static str),
-    /// A condition of this name when true; false is as if absent.
-    WhenTrue(&'static str),
+    /// A condition of this name that only what is not so passes, unless the argument is true: `includeArchived` leaves archived
+    /// items out where it is false or absent.
+    UnlessIncluded(&'static str),
 }
 
 /// The values of arguments that were given; null is as if absent.
@@ -58,12 +59,12 @@ impl Arguments {
     /// The canonical filter of a list field.
     pub(crate) fn filter(&self, field: &Field) -> Filter {
         let conditions = field.args.iter().filter_map(|arg| {
-            let value = self.0.get(arg.name)?;
+            let value = self.0.get(arg.name);
             let (name, values) = match arg.rule {
                 FilterRule::None => return None,
-                FilterRule::Named(name) => (name, texts_of(value)),
-                FilterRule::WhenTrue(name) => {
-                    (name, if *value == Value::Boolean(true) { vec!["true".to_owned()] } else { Vec::new() })
+                FilterRule::Named(name) => (name, texts_of(value?)),
+                FilterRule::UnlessIncluded(name) => {
+                    (name, if value == Some(&Value::Boolean(true)) { Vec::new() } else { vec!["false".to_owned()] })
                 }
             };
             (!values.is_empty()).then_some((name, values))
