@@ -23,7 +23,7 @@ pub enum FreshnessSource {
     Webhook,
     /// Fetched earlier, and nothing is known to have changed since.
     Cache,
-    /// The last known value: the provider could not be asked.
+    /// The last known value: the provider could not be asked, or refused to answer.
     Stale,
 }
 
@@ -40,6 +40,8 @@ pub enum StaleReason {
     CircuitOpen,
     /// The provider did not answer in time.
     Timeout,
+    /// The provider refuses to give this to the integration's token.
+    Refused,
 }
 
 /// How fresh a node is.
