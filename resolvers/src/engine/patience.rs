@@ -26,12 +26,25 @@ impl Engine {
 
     /// Waits for a fetch. Where an older value is `known`, a fetch that takes too long fails with a timeout for this execution.
     pub(super) async fn wait(&self, scope: &Scope, integration: &Integration, fetch: Waiting, known: bool) -> Outcome {
-        let Some(patience) = scope.patience(&integration.id, self.patience).filter(|_| known) else {
+        if !known {
             return fetch.await;
-        };
-        if let Ok(outcome) = timeout(patience, fetch.clone()).await {
-            return outcome;
         }
+        match self.in_time(scope, integration, &fetch).await {
+            Some(outcome) => outcome,
+            None => Self::leave(scope, integration, fetch),
+        }
+    }
+
+    /// What comes of a fetch; `None` where it takes longer than an execution waits that has something to show instead.
+    pub(super) async fn in_time(&self, scope: &Scope, integration: &Integration, fetch: &Waiting) -> Option<Outcome> {
+        match scope.patience(&integration.id, self.patience) {
+            Some(patience) => timeout(patience, fetch.clone()).await.ok(),
+            None => Some(fetch.clone().await),
+        }
+    }
+
+    /// Goes on without a fetch, which has failed with a timeout for this execution.
+    pub(super) fn leave(scope: &Scope, integration: &Integration, fetch: Waiting) -> Outcome {
         scope.note_late(&integration.id, fetch);
         Err(UpstreamError::new(UpstreamErrorKind::Timeout, "an older value is known, and the fetch takes too long"))
     }

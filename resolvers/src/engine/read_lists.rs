@@ -32,8 +32,8 @@ use crate::{
 
 /// How many provider pages one read may fetch: 1,000 items. What lies beyond is reached by paging on.
 const PAGES_PER_READ: usize = 10;
-/// The same for a read that had to begin again from the start, so that it gets as far as it was.
-const PAGES_PER_RESTART: usize = 100;
+/// The same while nothing of the page was found yet: it lies far behind what was read, or the list had to be read again.
+const PAGES_TO_REACH: usize = 30;
 /// The fields that lists are filtered by.
 const FILTERED: [&str; 6] = ["state", "conclusion", "branch", "labels", "assignees", "completed"];
 /// How many members are looked at in one go.
@@ -254,7 +254,7 @@ impl ListReader<'_> {
 
     /// The cursor to read on with, where the page needs it and the provider can be asked.
     fn next(&self, window: Option<&Window>, found: usize) -> Option<String> {
-        let most = if self.restarted { PAGES_PER_RESTART } else { PAGES_PER_READ };
+        let most = if found == 0 { PAGES_TO_REACH } else { PAGES_PER_READ };
         let more = self.failure.is_none() && found < self.query.first && self.pages < most;
         window.filter(|_| more)?.next.clone()
     }
@@ -320,6 +320,11 @@ impl ListReader<'_> {
         let has_next = goes_on || items.len() > self.query.first;
         items.truncate(self.query.first);
         let items = self.shown(items);
+        if items.is_empty() && goes_on && self.failure.is_none() && self.lost.is_none() {
+            // A page without items has no cursor to go on with.
+            self.lost = Some(too_far(&self.integration));
+            self.is_cut = true;
+        }
         let total = self.total(window.as_ref()).await?;
         let refreshed_at = window.map(|window| window.fetched_at);
         Ok(Listed { items, has_next, total, refreshed_at, ..Listed::default() })
@@ -431,6 +436,15 @@ impl ListReader<'_> {
         }
         let count = stored.iter().flatten().filter(|node| !node.is_deleted() && self.matches(&node.body)).count();
         Ok(i64::try_from(count).ok())
+    }
+}
+
+/// The page lies so far behind what was read that it was not reached. What was read stays, so that the next try gets further.
+fn too_far(integration: &Integration) -> PortError {
+    let error = UpstreamError::new(UpstreamErrorKind::Down, "the page lies too far behind what was read");
+    PortError {
+        message: "the list was read a part of the way to this page; try again to go on".into(),
+        ..port_error(integration, &error)
     }
 }
 

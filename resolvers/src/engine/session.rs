@@ -137,25 +137,30 @@ impl Engine {
         let fetch = FetchWant::Lookup { lookup: lookup.clone(), asks: asks.clone(), lists: want.lists.clone() };
         let fetch = self.fetcher.fetch(&integration, fetch, noted);
         drop(reading);
-        let known = self.last_found(&integration, lookup, &list).await?;
+        let outcome = match self.in_time(scope, &integration, &fetch).await {
+            Some(outcome) => outcome,
+            None if self.last_found(&integration, lookup, &list).await?.is_some() => {
+                Self::leave(scope, &integration, fetch)
+            }
+            None => fetch.await,
+        };
         let key_of = |node: &NodeRef| NodeKey::new(&integration.id, node.type_name, Arc::clone(&node.native_id));
-        match self.wait(scope, &integration, fetch, known.is_some()).await {
+        let error = match outcome {
             Ok(fetched) => {
                 let key = fetched.found.as_ref().map(key_of);
                 if let Some(key) = &key {
                     scope.note_asked(key, &asks);
                 }
-                Ok(key.map(|key| Found { key, stale_because: None }))
+                return Ok(key.map(|key| Found { key, stale_because: None }));
             }
-            Err(error) => {
-                scope.note_stale();
-                match (known, error.kind.stale_reason()) {
-                    // There is no such thing, says the provider.
-                    (_, None) => Ok(None),
-                    (Some(node), stale_because) => Ok(Some(Found { key: key_of(&node), stale_because })),
-                    (None, Some(_)) => Err(port_error(&integration, &error)),
-                }
-            }
+            Err(error) => error,
+        };
+        scope.note_stale();
+        // There is no such thing, says the provider.
+        let Some(reason) = error.kind.stale_reason() else { return Ok(None) };
+        match self.last_found(&integration, lookup, &list).await? {
+            Some(node) => Ok(Some(Found { key: key_of(&node), stale_because: Some(reason) })),
+            None => Err(port_error(&integration, &error)),
         }
     }
 

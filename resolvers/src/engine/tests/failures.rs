@@ -383,3 +383,33 @@ async fn a_page_is_as_long_as_it_was_where_what_lies_behind_it_is_known_by_other
     assert_eq!((page.items.len(), page.has_next, page.failure.is_some()), (50, true, true));
     assert!(!ids(&page).contains(&"I9999"), "it is not what comes next");
 }
+
+#[tokio::test]
+async fn a_page_that_is_out_of_reach_is_an_error_and_the_next_try_gets_further() {
+    const PAGES: usize = 35;
+    let world = World::new().await;
+    world.lists_issues(PAGE, |place| place.to_string());
+    let end = world.end_of(PAGE).await.unwrap();
+    let behind = Position { sort: format!("{}~", end.sort), ..end };
+    // Of what the provider lists now, all stands in front of the page but for the end.
+    let now = world.store.clock.now();
+    world.grow_old();
+    world.upstream.answer(move |want| {
+        let FetchWant::Page(want) = want else { panic!("{want:?} is no page") };
+        let place: usize = want.cursor.as_deref().unwrap_or("0").parse().unwrap();
+        let last = place + 1 == PAGES;
+        let at = if last { now - Duration::days(9) } else { now };
+        let id = format!("N{place}");
+        let page = FetchedPage {
+            want: want.clone(),
+            items: vec![NodeRef::new("GithubIssue", id.as_str())],
+            next: (!last).then(|| (place + 1).to_string()),
+            total: None,
+        };
+        Ok(Fetched { found: None, writes: vec![issue("R1", &id, at, json!({}))], pages: vec![page] })
+    });
+    let error = world.session().list(world.issues(1, Some(behind.clone()))).await.unwrap_err();
+    assert_eq!(error.code, ErrorCode::ProviderUnavailable);
+    let page = world.session().list(world.issues(1, Some(behind))).await.unwrap();
+    assert_eq!((ids(&page), page.has_next), (vec!["N34"], false));
+}
