@@ -65,6 +65,7 @@ fn kind_of(code: &str) -> Kind {
         "user_not_visible" | "channel_deleted" => Kind::NotFound,
         "internal_error" | "fatal_error" | "service_unavailable" | "team_added_to_org" | "unknown" => Kind::Down,
         "request_timeout" => Kind::Timeout,
+        "invalid_cursor" => Kind::CursorExpired,
         code if code.ends_with("_not_found") => Kind::NotFound,
         _ => Kind::Rejected,
     }
@@ -110,7 +111,7 @@ mod tests {
             ("not_in_channel", Kind::Forbidden),
             ("ratelimited", Kind::RateLimited),
             ("internal_error", Kind::Down),
-            ("invalid_cursor", Kind::Rejected),
+            ("invalid_cursor", Kind::CursorExpired),
         ] {
             let error = of_answer(&json!({ "ok": false, "error": code }), &HeaderMap::new(), "users.list", now);
             assert_eq!(error.kind, kind, "{code}");
