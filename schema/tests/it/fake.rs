@@ -420,6 +420,12 @@ fn delivery_view(state: WebhookDeliveryState) -> Arc<DeliveryView> {
     })
 }
 
+impl UnknownWords for Fake {
+    fn shown(&self, type_name: &'static str, field: &'static str) {
+        let _always_well = self.ask(format!("unknown word at {type_name}.{field}"));
+    }
+}
+
 #[async_trait]
 impl Work for Fake {
     async fn work_items(&self, _: &WorkItemsSource, page: PageRequest) -> Result<Load<WorkPage>, PortError> {
@@ -460,6 +466,7 @@ pub(crate) fn ports(fake: &Arc<Fake>, role: Role) -> Ports {
         activity: Arc::clone(fake) as _,
         deliveries: Arc::clone(fake) as _,
         work: Arc::clone(fake) as _,
+        unknown_words: Arc::clone(fake) as _,
         viewer: Arc::new(viewer),
     }
 }
