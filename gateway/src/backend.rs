@@ -156,7 +156,8 @@ pub fn build(config: &Config, database: Database, made: Ingredients) -> anyhow::
     let applier = Arc::new(Applier::new(Arc::clone(&shelf), Arc::clone(&announcer)));
     let rows = Rows::new(&epochs);
     let applying = (Arc::clone(&applier), claims);
-    let engine = Arc::new(Engine::new(shelf, directory, applying, epochs, (Arc::clone(&clock), tasks.clone())));
+    let engine = Engine::new(shelf, directory, applying, epochs, (Arc::clone(&clock), tasks.clone()));
+    let engine = Arc::new(engine.with_patience(Duration::from_millis(config.upstream.patience_milliseconds)));
     let cursors = Cursors::new(&vault);
     let wake = Wake::new(Arc::clone(&bus));
     let (intake, taker) = inbound::intake(&config.webhooks, &database, (wake.clone(), Arc::clone(&counters) as _))?;

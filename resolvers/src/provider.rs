@@ -279,6 +279,17 @@ pub trait Provider: Send + Sync + fmt::Debug {
     /// Whether an item belongs to a filtered list, from its merged body. Called only for items of the list's window.
     fn matches(&self, list: &ListRef, filter: &Filter, body: &Body) -> bool;
 
+    /// The list in which what a look-up finds stands too, where there is one. While the provider cannot be asked, the look-up is
+    /// answered from what is known of that list.
+    fn listed_in(&self, _lookup: &Lookup) -> Option<ListRef> {
+        None
+    }
+
+    /// Whether an item of that list is what the look-up names, from its merged body.
+    fn is_named(&self, _lookup: &Lookup, _body: &Body) -> bool {
+        false
+    }
+
     /// Verifies a webhook request over its raw bytes.
     fn receive(&self, request: &WebhookRequest, endpoint: &EndpointSecrets) -> Reception;
 

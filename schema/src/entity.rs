@@ -101,5 +101,6 @@ fn root_view(provider: &ProviderGraph, integration: &IntegrationView) -> NodeVie
             source: FreshnessSource::Cache,
             stale_because: None,
         },
+        failure: None,
     }
 }

@@ -113,7 +113,7 @@ const DELIVERY_RESULTS: [&str; 23] = [
 ];
 
 /// What may come of a call: an answer, or the kind of a failure.
-const CALL_RESULTS: [&str; 12] = [
+const CALL_RESULTS: [&str; 13] = [
     "ok",
     "not_modified",
     "refused",
@@ -126,6 +126,7 @@ const CALL_RESULTS: [&str; 12] = [
     "timeout",
     "circuit_open",
     "address_refused",
+    "internal",
 ];
 
 /// A gauge of fractions: seconds.
@@ -386,11 +387,21 @@ mod tests {
     #[test]
     fn every_result_of_a_call_has_its_series() {
         use mullion_resolvers::upstream::UpstreamErrorKind::{
-            AddressRefused, AuthExpired, CircuitOpen, Down, Forbidden, NotFound, RateLimited, Rejected, Timeout,
+            AddressRefused, AuthExpired, CircuitOpen, Down, Forbidden, Internal, NotFound, RateLimited, Rejected,
+            Timeout,
         };
-        for kind in
-            [RateLimited, AuthExpired, Forbidden, NotFound, Rejected, Down, Timeout, CircuitOpen, AddressRefused]
-        {
+        for kind in [
+            RateLimited,
+            AuthExpired,
+            Forbidden,
+            NotFound,
+            Rejected,
+            Down,
+            Timeout,
+            CircuitOpen,
+            AddressRefused,
+            Internal,
+        ] {
             assert!(super::CALL_RESULTS.contains(&<&'static str>::from(kind)), "{kind:?}");
         }
     }

@@ -36,7 +36,8 @@ const REMEMBERED: usize = 4096;
 /// A fetch's outcome; the nodes are in the store already.
 pub(crate) type Outcome = Result<Arc<Fetched>, UpstreamError>;
 
-type Waiting = Shared<BoxFuture<'static, Outcome>>;
+/// A fetch that goes on whether or not anybody waits for it.
+pub(super) type Waiting = Shared<BoxFuture<'static, Outcome>>;
 
 /// Writes what was fetched, before anyone is told.
 pub(crate) trait Sink: Send + Sync {

@@ -242,7 +242,9 @@ impl Executor {
         let services = &self.services;
         // Batches of fetches wait for it, not for what a mutation has to do at providers.
         let arriving = (kind == QUERY).then(|| services.engine.arriving(caller.tenant()));
-        let scope = Arc::new(Scope::new(caller.tenant().clone(), services.clock.now(), None));
+        let scope = Scope::new(caller.tenant().clone(), services.clock.now(), None);
+        // After a mutation, above all one that refreshes, people want to see what is, and not what was.
+        let scope = Arc::new(if kind == QUERY { scope } else { scope.waiting() });
         // Before anything is read: what changes meanwhile makes the answer one that is not kept.
         let noted = match services.engine.head(caller.tenant()).await {
             Ok(noted) => noted,

@@ -92,7 +92,14 @@ impl Run for LiveRun {
         });
         let digest = digest(&response, &self.incidental);
         let response = response.extension("cursor", cursor.as_str().into());
-        Rendered { payload: serialized(&response), digest, tags: scope.tags().into_iter().collect(), noted }
+        Rendered {
+            payload: serialized(&response),
+            digest,
+            tags: scope.tags().into_iter().collect(),
+            noted,
+            stale: scope.is_stale(),
+            late: scope.late(),
+        }
     }
 
     fn is_current(&self, noted: i64, tags: &HashSet<Tag>) -> bool {

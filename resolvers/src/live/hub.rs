@@ -23,7 +23,7 @@ use crate::{background::Background, store::stream::AppliedChange, tag::Tag};
 /// All live operations of this process.
 pub struct LiveHub {
     state: Mutex<State>,
-    tasks: Background,
+    pub(super) tasks: Background,
     /// How often values of integrations whose webhooks are silent are read again, while somebody watches; and how often those who
     /// are told nothing are told how far that goes.
     pub(super) reread: std::time::Duration,

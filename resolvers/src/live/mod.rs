@@ -26,6 +26,7 @@ use mullion_schema::{
 
 pub use self::hub::LiveHub;
 use crate::{
+    engine::Late,
     store::{activity::Activity, stream::AppliedChange},
     tag::Tag,
 };
@@ -99,6 +100,10 @@ pub struct Rendered {
     pub tags: HashSet<Tag>,
     /// The head that was noted before it was read.
     pub noted: i64,
+    /// It shows something that is not current: it is worth another try.
+    pub stale: bool,
+    /// Ends with the fetches that it did not wait for.
+    pub late: Option<Late>,
 }
 
 /// Why a subscription ends by itself.

@@ -71,6 +71,8 @@ pub(super) struct Slot {
     pub(super) snapshot: Option<(u64, Frame)>,
     pub(super) tags: HashSet<Tag>,
     pub(super) dirt: Option<Dirt>,
+    /// The newest answer shows something that is not current.
+    pub(super) stale: bool,
     /// The newest answer is sent whatever was seen before.
     pub(super) told: bool,
     /// It is gone; `frame` says so.
@@ -89,6 +91,7 @@ impl Slot {
             snapshot: None,
             tags: HashSet::new(),
             dirt: None,
+            stale: false,
             told: false,
             removed: false,
         }

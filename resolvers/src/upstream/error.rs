@@ -30,6 +30,8 @@ pub enum UpstreamErrorKind {
     NotFound,
     /// The provider refused the request as malformed: our mistake or the caller's argument.
     Rejected,
+    /// The provider no longer accepts the cursor of a page: the list has to be read again from its start.
+    CursorExpired,
     /// It answered with a server error, with something that is not its API, or not at all.
     Down,
     /// It did not answer in time.
@@ -67,7 +69,7 @@ impl UpstreamErrorKind {
             Self::Down | Self::AddressRefused | Self::Internal => Some(StaleReason::ProviderDown),
             Self::Timeout => Some(StaleReason::Timeout),
             Self::CircuitOpen => Some(StaleReason::CircuitOpen),
-            Self::Forbidden | Self::Rejected => Some(StaleReason::Refused),
+            Self::Forbidden | Self::Rejected | Self::CursorExpired => Some(StaleReason::Refused),
             Self::NotFound => None,
         }
     }

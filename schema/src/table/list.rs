@@ -57,6 +57,13 @@ async fn page(call: Call<'_>, arguments: &Arguments, page: PageRequest) -> Serve
     Ok(found)
 }
 
+/// Adds an error at the list's path. What is known of the list is answered beside it.
+fn note_failure(call: Call<'_>, failure: Option<PortError>) {
+    if let Some(failure) = failure {
+        call.ctx.add_error(call.ctx.set_error_path(server_error(call.ctx, failure)));
+    }
+}
+
 pub(super) fn answer_list<T: FromView + Item>(call: Call<'_>) -> BoxFuture<'_, ServerResult<Value>> {
     Box::pin(async move {
         let arguments = Arguments::of(call.ctx.field())?;
@@ -68,6 +75,7 @@ pub(super) fn answer_list<T: FromView + Item>(call: Call<'_>) -> BoxFuture<'_, S
         request.fields = FieldSet::of_connection(call.ctx);
         let has_previous = request.after.is_some();
         let found = page(call, &arguments, request).await?;
+        note_failure(call, found.failure);
         let items = found.items.into_iter().filter_map(|(at, view)| Some((at, T::from_view(view)?)));
         let connection = Connection::new(origin, items.collect(), found.has_next, has_previous, found.total);
         resolve(call.ctx, &connection).await
@@ -82,9 +90,11 @@ pub(super) fn answer_whole_list<T: FromView>(call: Call<'_>) -> BoxFuture<'_, Se
         for _ in 0..WHOLE_PAGES {
             let request = PageRequest { first: 100, after, fields: FieldSet::selected(call.ctx) };
             let found = page(call, &arguments, request).await?;
+            let is_last = !found.has_next || found.failure.is_some();
+            note_failure(call, found.failure);
             after = Some(found.items.last().map_or_else(nowhere, |(at, _)| at.clone()));
             nodes.extend(found.items.into_iter().filter_map(|(_, view)| T::from_view(view)));
-            if !found.has_next {
+            if is_last {
                 break;
             }
         }

@@ -47,6 +47,7 @@ fn every_word_that_a_provider_invents_is_shown_as_a_documented_value() {
             key: NodeKey::new(&"gh".into(), table.name, "1"),
             body: Arc::new(body),
             freshness: FreshnessView { fetched_at: time(), source: FreshnessSource::Cache, stale_because: None },
+            failure: None,
         };
         for field in table.words() {
             let shown = table.read(&view, field);

@@ -11,6 +11,7 @@ use mullion_schema::{
 use serde_json::{Value, json};
 use tokio_util::task::TaskTracker;
 
+use super::scripted::Scripted;
 use crate::{
     answers::{Connector, Cursors, Providers, QuotaUses, Rows, Services},
     bus::Alone,
@@ -31,9 +32,14 @@ use crate::{
     webhook::Wake,
 };
 
+/// How long a fetch is waited for where an older value is known.
+pub(crate) const PATIENCE: Duration = Duration::from_millis(20);
+
 /// Services, and the account.
 pub(crate) struct World {
     pub(crate) store: Bench,
+    /// What the account's fetches come to.
+    pub(crate) upstream: Arc<Scripted>,
     pub(crate) services: Arc<Services>,
     pub(crate) tenant: TenantId,
     pub(crate) account: IntegrationId,
@@ -44,8 +50,11 @@ impl World {
         let store = Bench::sqlite().await;
         let (tenant, account) = (store.tenant.clone(), IntegrationId::from("hub"));
         store.db.create_integration(&tenant, &account, "github", draft("GitHub")).await.unwrap();
-        let services = services(&store);
-        Self { store, services, tenant, account }
+        let mut providers = crate::providers::all();
+        let upstream = Arc::new(Scripted::new(Arc::clone(&providers["github"])));
+        providers.insert("github", Arc::clone(&upstream) as _);
+        let services = services(&store, Arc::new(providers));
+        Self { store, upstream, services, tenant, account }
     }
 
     pub(crate) async fn integration(&self) -> Arc<Integration> {
@@ -86,15 +95,18 @@ impl World {
     }
 }
 
-fn services(store: &Bench) -> Arc<Services> {
-    services_over(store, (AddressGuard::default(), Limits::default()))
+fn services(store: &Bench, providers: Arc<Providers>) -> Arc<Services> {
+    services_over(store, providers, (AddressGuard::default(), Limits::default()))
 }
 
 /// Services that call providers within these limits.
-pub(crate) fn services_over(store: &Bench, (guard, limits): (AddressGuard, Limits)) -> Arc<Services> {
+pub(crate) fn services_over(
+    store: &Bench,
+    providers: Arc<Providers>,
+    (guard, limits): (AddressGuard, Limits),
+) -> Arc<Services> {
     let (database, clock, tasks) = (store.db.clone(), Arc::new(store.clock.clone()), TaskTracker::new());
     let vault = Vault::new([STANDARD.encode([7; 32]).as_str()]).unwrap();
-    let providers: Arc<Providers> = Arc::new(crate::providers::all());
     let quota_uses = Arc::new(QuotaUses::new(database.clone(), tasks.clone(), Arc::clone(&clock) as _));
     let upstream = Upstream::new(guard, limits, Arc::clone(&clock) as _, Arc::new(NoObserver), Jitter::fixed(0.0));
     let upstream = upstream.with_usage_log(Arc::clone(&quota_uses) as _);
@@ -109,7 +121,8 @@ pub(crate) fn services_over(store: &Bench, (guard, limits): (AddressGuard, Limit
     let applier = Arc::new(Applier::new(Arc::clone(&shelf), Arc::new(announcer)));
     let rows = Rows::new(&epochs);
     let applying = (Arc::clone(&applier), Claims::alone());
-    let engine = Arc::new(Engine::new(shelf, directory, applying, epochs, (Arc::clone(&clock) as _, tasks.clone())));
+    let engine = Engine::new(shelf, directory, applying, epochs, (Arc::clone(&clock) as _, tasks.clone()));
+    let engine = Arc::new(engine.with_patience(PATIENCE));
     Arc::new(Services {
         database,
         cursors: Cursors::new(&vault),

@@ -1,4 +1,7 @@
-//! The engine over a store that holds an account of GitHub, which cannot be asked: there is no token.
+//! The engine over a store that holds an account of GitHub, whose fetches come to what the case says.
 
 pub(crate) mod bench;
+mod failures;
 mod pages;
+mod patience;
+pub(crate) mod scripted;

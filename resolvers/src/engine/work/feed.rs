@@ -246,9 +246,9 @@ impl Feed<'_> {
                 part.problems.push(problem(error, engine.clock.now()));
                 part.stale = true;
             }
-            let complete = !listed.has_next || count == 0;
+            let complete = !listed.has_next;
             let enough = source.in_order && self.enough.is_some_and(|page| part.reaches(page));
-            if complete || enough || looked_at >= DEEP || part.stale {
+            if complete || count == 0 || enough || looked_at >= DEEP || part.stale {
                 part.has_more = !complete;
                 // Only where nothing was filtered out does the provider's count say how many pass.
                 part.total = if complete {

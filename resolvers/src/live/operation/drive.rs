@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::{Operation, STRUCTURE, Watched};
 use crate::{
+    engine::Late,
     live::{
         hub::LiveHub,
         slot::{Cause, Dirt, Ran, Slot, Subject},
@@ -94,20 +95,31 @@ impl Operation {
         }
     }
 
-    /// Marks what comes from integrations without webhooks, to be read again.
+    /// Marks what comes from integrations without webhooks, to be read again, and what could not be read, to be tried again.
     async fn mark_silent(&self) {
         for (number, tags) in self.live_slots() {
-            if self.run.is_silent(&tags).await {
-                let mut state = self.state.lock();
-                if let Some(slot) = state.slots.iter_mut().find(|slot| slot.number == number) {
-                    slot.dirt.get_or_insert_default().reread = true;
-                }
+            let silent = self.run.is_silent(&tags).await;
+            let mut state = self.state.lock();
+            if let Some(slot) = state.slots.iter_mut().find(|slot| slot.number == number && (silent || slot.stale)) {
+                slot.dirt.get_or_insert_default().reread |= silent;
             }
         }
     }
 
+    /// Runs a slot again when the fetches have ended that its answer was not waiting for. What they bring may be what was shown, so
+    /// that no change tells of it, and yet the answer is no longer stale.
+    fn run_after(self: &Arc<Self>, hub: &LiveHub, number: u32, late: Late) {
+        let operation = Arc::clone(self);
+        hub.tasks.spawn(async move {
+            tokio::select! {
+                () = late => operation.mark(number, UpdateReason::Changed, None),
+                () = operation.stopped.cancelled() => {}
+            }
+        });
+    }
+
     /// Runs every slot that is dirty, side by side, after what was published up to `noted`. Whether anything ran.
-    async fn run_slots(&self, hub: &LiveHub, noted: Option<i64>, first: bool) -> bool {
+    async fn run_slots(self: &Arc<Self>, hub: &LiveHub, noted: Option<i64>, first: bool) -> bool {
         let (dirty, noted, before) = {
             let mut state = self.state.lock();
             let slots = state.slots.iter_mut();
@@ -135,7 +147,7 @@ impl Operation {
     }
 
     async fn run_slot(
-        &self,
+        self: &Arc<Self>,
         hub: &LiveHub,
         (number, subject, dirt): (u32, Subject, Dirt),
         at: i64,
@@ -160,6 +172,10 @@ impl Operation {
         let registered = hub.register(self, number, &before, &rendered.tags);
         if let Some(slot) = self.state.lock().slots.iter_mut().find(|slot| slot.number == number) {
             slot.tags.clone_from(&rendered.tags);
+            slot.stale = rendered.stale;
+        }
+        if let Some(late) = rendered.late.clone() {
+            self.run_after(hub, number, late);
         }
         Ran { number, reason, gone, registered, frame, rendered }
     }

@@ -185,7 +185,7 @@ impl Run for World {
         }
         let digest = *blake3::hash(shown.as_bytes()).as_bytes();
         let payload = format!("{} {shown}", <&'static str>::from(input.reason)).into();
-        Rendered { payload, digest, tags, noted }
+        Rendered { payload, digest, tags, noted, stale: false, late: None }
     }
 
     fn is_current(&self, noted: i64, tags: &HashSet<Tag>) -> bool {

@@ -60,6 +60,7 @@ pub(super) fn of_problem(problem: &Problem) -> Option<UpstreamError> {
     let kind_text = problem.kind.as_deref().unwrap_or("untyped");
     let (kind, message) = match problem.kind.as_deref() {
         Some("NOT_FOUND") => return None,
+        Some("INVALID_CURSOR_ARGUMENTS") => (Kind::CursorExpired, "GitHub does not accept the page's cursor"),
         Some("FORBIDDEN" | "INSUFFICIENT_SCOPES" | "UNAUTHORIZED" | "SAML_FAILURE") => {
             (Kind::Forbidden, "the token may not read this at GitHub")
         }

@@ -1,6 +1,9 @@
 //! GitHub's lists: how they are asked for, which nodes belong to them, and in what order.
 
-use mullion_schema::{ports::Filter, view::Body};
+use mullion_schema::{
+    ports::{Filter, Lookup},
+    view::Body,
+};
 use serde_json::Value;
 
 use super::{
@@ -95,6 +98,30 @@ pub(super) fn connection(list: &str, filter: &Filter, prefix: &str) -> Option<Co
     Some(Connection { field, item, variables })
 }
 
+/// The list in which what is looked up stands too.
+pub(super) fn of_lookup(lookup: &Lookup) -> Option<ListRef> {
+    let name = match lookup.name {
+        "repository" => return Some(ListRef { parent: None, name: REPOSITORIES }),
+        "issue" => ISSUES,
+        "pullRequest" => PULL_REQUESTS,
+        _ => return None,
+    };
+    let repository = lookup.arguments.get("repository")?;
+    let id = repository.strip_prefix(REPOSITORY).and_then(|id| id.strip_prefix(':')).unwrap_or(repository);
+    Some(ListRef { parent: Some(NodeRef::new(REPOSITORY, id)), name })
+}
+
+/// Whether an item of that list is what is looked up.
+pub(super) fn is_named(lookup: &Lookup, body: &Body) -> bool {
+    let argument = |name: &str| lookup.arguments.get(name).map(String::as_str);
+    if let (Some(owner), Some(name)) = (argument("owner"), argument("name")) {
+        let known = body.get("nameWithOwner").and_then(Value::as_str);
+        return known.is_some_and(|known| known.eq_ignore_ascii_case(&format!("{owner}/{name}")));
+    }
+    let number = argument("number").and_then(|number| number.parse::<i64>().ok());
+    number.is_some() && body.get("number").and_then(Value::as_i64) == number
+}
+
 /// The windows that a node belongs to, with its sort key.
 pub(super) fn memberships(node: &NodeRef, body: &Body) -> Vec<(ListRef, String)> {
     let value = |key: &str| body.get(key).unwrap_or(&Value::Null).clone();
@@ -156,7 +183,9 @@ mod tests {
     use mullion_schema::view::Body;
     use serde_json::{Value, json};
 
-    use super::{matches, memberships};
+    use mullion_schema::ports::Lookup;
+
+    use super::{is_named, matches, memberships, of_lookup};
     use crate::change::NodeRef;
 
     fn body(value: Value) -> Body {
@@ -204,5 +233,27 @@ mod tests {
             let named = filter.iter().map(|(name, values)| (*name, values.iter().map(|&v| v.to_owned()).collect()));
             assert_eq!(matches(&named.collect(), &issue), passes, "{filter:?}");
         }
+    }
+
+    #[test]
+    fn what_is_looked_up_stands_in_a_list_under_the_same_name() {
+        let lookup = |name, arguments: &[(&'static str, &str)]| Lookup {
+            integration: "i".into(),
+            name,
+            type_name: "Any",
+            arguments: arguments.iter().map(|(name, value)| (*name, (*value).to_owned())).collect(),
+        };
+        let repository = lookup("repository", &[("owner", "Acme"), ("name", "WEB")]);
+        assert_eq!(of_lookup(&repository).expect("a list").name, "repositories");
+        assert!(is_named(&repository, &body(json!({"nameWithOwner": "acme/web"}))));
+        assert!(!is_named(&repository, &body(json!({"nameWithOwner": "acme/website"}))));
+        assert!(!is_named(&repository, &body(json!({}))));
+        for id in ["R", "GithubRepository:R"] {
+            let issue = lookup("issue", &[("repository", id), ("number", "12")]);
+            let list = of_lookup(&issue).expect("a list");
+            assert_eq!((list.parent, list.name), (Some(NodeRef::new("GithubRepository", "R")), "issues"));
+            assert!(is_named(&issue, &body(json!({"number": 12}))) && !is_named(&issue, &body(json!({"number": 1}))));
+        }
+        assert_eq!(of_lookup(&lookup("viewer", &[])), None);
     }
 }

@@ -28,7 +28,11 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use moka::sync::Cache;
-use mullion_schema::{id::IntegrationId, ports::Filter, view::Body};
+use mullion_schema::{
+    id::IntegrationId,
+    ports::{Filter, Lookup},
+    view::Body,
+};
 
 use crate::{
     change::{Interpretation, ListRef, NodeRef},
@@ -90,6 +94,14 @@ impl Provider for Github {
 
     fn matches(&self, _list: &ListRef, filter: &Filter, body: &Body) -> bool {
         lists::matches(filter, body)
+    }
+
+    fn listed_in(&self, lookup: &Lookup) -> Option<ListRef> {
+        lists::of_lookup(lookup)
+    }
+
+    fn is_named(&self, lookup: &Lookup, body: &Body) -> bool {
+        lists::is_named(lookup, body)
     }
 
     fn receive(&self, request: &WebhookRequest, endpoint: &EndpointSecrets) -> Reception {

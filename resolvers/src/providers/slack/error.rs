@@ -56,7 +56,7 @@ pub(super) fn in_answer(response: &UpstreamResponse) -> Option<Kind> {
     let Some(code) = text(&answer, "error") else { return Some(Kind::Down) };
     match kind_of(code) {
         // One thing is refused, as by a status below 500.
-        Kind::NotFound | Kind::Forbidden | Kind::Rejected => None,
+        Kind::NotFound | Kind::Forbidden | Kind::Rejected | Kind::CursorExpired => None,
         kind => Some(kind),
     }
 }
@@ -93,6 +93,7 @@ fn kind_of(code: &str) -> Kind {
         | "usergroup_not_found" => Kind::NotFound,
         "internal_error" | "fatal_error" | "service_unavailable" | "team_added_to_org" | "unknown" => Kind::Down,
         "request_timeout" => Kind::Timeout,
+        "invalid_cursor" => Kind::CursorExpired,
         _ => Kind::Rejected,
     }
 }
@@ -155,7 +156,7 @@ mod tests {
             ("not_in_channel", Kind::Forbidden),
             ("ratelimited", Kind::RateLimited),
             ("internal_error", Kind::Down),
-            ("invalid_cursor", Kind::Rejected),
+            ("invalid_cursor", Kind::CursorExpired),
             ("org_login_required", Kind::Forbidden),
             ("enterprise_is_restricted", Kind::Forbidden),
             ("an_error_of_next_year", Kind::Rejected),

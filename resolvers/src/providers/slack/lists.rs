@@ -1,6 +1,9 @@
 //! Slack's lists: which nodes belong to them, in what order, and what passes a filter.
 
-use mullion_schema::{ports::Filter, view::Body};
+use mullion_schema::{
+    ports::{Filter, Lookup},
+    view::Body,
+};
 use serde_json::Value;
 
 use super::{
@@ -33,6 +36,17 @@ pub(super) const CONTAINERS: &[ContainerLists] = &[ContainerLists {
     builds: None,
     messages: Some(MESSAGES),
 }];
+
+/// The list in which what is looked up stands too.
+pub(super) fn of_lookup(lookup: &Lookup) -> Option<ListRef> {
+    (lookup.type_name == CHANNEL).then_some(ListRef { parent: None, name: CHANNELS })
+}
+
+/// Whether a channel is what is looked up.
+pub(super) fn is_named(lookup: &Lookup, body: &Body) -> bool {
+    let name = lookup.arguments.get("name").map(|name| name.trim_start_matches('#').to_lowercase());
+    name.is_some() && body.get("name").and_then(Value::as_str) == name.as_deref()
+}
 
 /// The windows that a node belongs to, with its sort key.
 pub(super) fn memberships(node: &NodeRef, body: &Body) -> Vec<(ListRef, String)> {

@@ -24,7 +24,11 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use moka::sync::Cache;
-use mullion_schema::{id::IntegrationId, ports::Filter, view::Body};
+use mullion_schema::{
+    id::IntegrationId,
+    ports::{Filter, Lookup},
+    view::Body,
+};
 
 use self::directory::{Key, Kind, Slot};
 use crate::{
@@ -109,6 +113,14 @@ impl Provider for Slack {
 
     fn matches(&self, list: &ListRef, filter: &Filter, body: &Body) -> bool {
         lists::matches(list, filter, body)
+    }
+
+    fn listed_in(&self, lookup: &Lookup) -> Option<ListRef> {
+        lists::of_lookup(lookup)
+    }
+
+    fn is_named(&self, lookup: &Lookup, body: &Body) -> bool {
+        lists::is_named(lookup, body)
     }
 
     fn receive(&self, request: &WebhookRequest, endpoint: &EndpointSecrets) -> Reception {

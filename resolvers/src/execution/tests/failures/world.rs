@@ -92,7 +92,8 @@ impl World {
         let host = Arc::new(SandboxHost::new(vec![adapter.sandbox(1, base, base_url.clone())], options).await);
         tokio::spawn(serve(listener, Arc::clone(&host)));
         let limits = Limits { timeout: TIMEOUT, ..Limits::default() };
-        let services = services_over(&store, (AddressGuard::new(["127.0.0.1"]), limits));
+        let services =
+            services_over(&store, Arc::new(crate::providers::all()), (AddressGuard::new(["127.0.0.1"]), limits));
         let executions = Executions { response_bytes: 1 << 20, executions: 16, patience: Duration::from_mins(1) };
         let executor = Executor::new(services, executions, Arc::new(Unseen));
         Self { store, provider, executor, host, base_url, accounts: AtomicUsize::new(0) }
