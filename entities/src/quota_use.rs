@@ -1,4 +1,4 @@
-//! What was used of a quota through an integration on one day, over all replicas.
+//! The use of a quota through an integration on one day, over all replicas.
 
 use sea_orm::entity::prelude::*;
 
@@ -6,7 +6,7 @@ use sea_orm::entity::prelude::*;
 #[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "quota_use")]
 pub struct Model {
-    /// Of which integration.
+    /// The integration.
     #[sea_orm(primary_key, auto_increment = false)]
     pub integration: String,
     /// `graphql`, `core`, `conversations.history`.

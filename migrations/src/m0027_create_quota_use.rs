@@ -1,4 +1,4 @@
-//! What was used of the providers' quotas today, counted here: providers tell only what is left of the current window.
+//! The use of the providers' quotas today, counted here: providers tell only how much is left of the current window.
 
 use sea_orm_migration::prelude::*;
 

@@ -275,6 +275,8 @@ impl Accounts for AccountsAnswer {
     }
 
     async fn quota(&self, id: &IntegrationId) -> Result<Vec<QuotaView>, PortError> {
+        // Every call changes it, and no call says so.
+        self.scope.note_stale();
         self.row(id).await?.ok_or_else(|| PortError::not_found("the integration"))?;
         let reading = self.services.connector.transport(id).map(|transport| transport.health()).unwrap_or_default();
         let mut used = self.services.quota_uses.today(id).await.map_err(internal)?;

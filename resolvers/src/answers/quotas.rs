@@ -53,7 +53,7 @@ pub struct QuotaUses {
     database: Database,
     tasks: TaskTracker,
     clock: Arc<dyn Clock>,
-    /// What is not written yet. It has no more entries than integrations have quotas.
+    /// Uses that are not written yet. It has no more entries than integrations have quotas.
     gathered: Arc<Mutex<HashMap<Key, i64>>>,
 }
 
@@ -63,7 +63,7 @@ impl QuotaUses {
         Self { database, tasks, clock, gathered: Arc::default() }
     }
 
-    /// What was used through an integration today, UTC, by quota.
+    /// The uses through an integration today, UTC, by quota.
     pub async fn today(&self, integration: &IntegrationId) -> Result<BTreeMap<String, i64>, StoreError> {
         let day = day_of(self.clock.now());
         let mut used = self.database.quota_use(integration, day).await?;

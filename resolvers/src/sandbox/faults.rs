@@ -74,7 +74,7 @@ pub struct FaultInput {
     /// Seconds that `rate_limit` asks the caller to wait.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after: Option<u64>,
-    /// What `error` answers.
+    /// The code of an `error`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
 }

@@ -255,7 +255,7 @@ impl Hosted {
     }
 }
 
-/// What a proxy says when it does not reach the provider behind it.
+/// The answer of a proxy that does not reach the provider behind it.
 fn bad_gateway() -> ApiResponse {
     let page = "<!DOCTYPE html><html><head><title>502</title></head><body><h1>Bad gateway</h1></body></html>";
     let mut response = Response::new(Bytes::from_static(page.as_bytes()));

@@ -101,7 +101,7 @@ impl Database {
         Ok(())
     }
 
-    /// What was used through an integration on a day, by quota.
+    /// The uses through an integration on a day, by quota.
     pub async fn quota_use(&self, integration: &IntegrationId, day: i64) -> Result<BTreeMap<String, i64>, StoreError> {
         let rows = quota_use::Entity::find()
             .filter(quota_use::Column::Integration.eq(integration.as_str()))

@@ -239,7 +239,7 @@ impl HttpTransport {
     }
 }
 
-/// What an attempt failed with; `None`: it went well, or the provider refused this one thing, which says nothing of its health.
+/// The failure of an attempt. `None`: it went well, or the provider refused this one thing, which says nothing about its health.
 fn failure(request: &UpstreamRequest, outcome: &Result<UpstreamResponse, UpstreamError>) -> Option<UpstreamError> {
     let (kind, message) = match outcome {
         Err(error) => return Some(error.clone()),

@@ -252,7 +252,7 @@ async fn while_a_quota_is_known_to_be_used_up_nothing_that_draws_on_it_leaves() 
     }
 }
 
-/// What was used, in order.
+/// The uses, in order.
 #[derive(Default)]
 struct Uses(Mutex<Vec<(&'static str, i64)>>);
 

@@ -170,7 +170,7 @@ pub struct Field {
     pub(crate) list: Option<&'static str>,
     /// How it finds something by name.
     pub(crate) find: Option<Finder>,
-    /// Of a derived value: whether the provider's word behind it is unknown to this version.
+    /// Whether the provider's word behind a derived value is unknown to this version.
     pub(crate) is_unknown: Option<fn(&NodeView) -> bool>,
     /// It shows a provider's word as a value of an enum.
     pub(crate) is_word: bool,

@@ -162,7 +162,7 @@ pub struct QuotaBucket {
     /// When it is full again.
     resets_at: Option<Time>,
     /// How much of it was used through this integration today (UTC), as it was counted here: calls, or points where the provider counts
-    /// points. What other programs use of the same account is not in it.
+    /// points. Other programs' use of the same account is not in it.
     used_today: i32,
 }
 

@@ -430,12 +430,6 @@ fn delivery_view(state: WebhookDeliveryState) -> Arc<DeliveryView> {
     })
 }
 
-impl UnknownWords for Fake {
-    fn shown(&self, type_name: &'static str, field: &'static str) {
-        let _always_well = self.ask(format!("unknown word at {type_name}.{field}"));
-    }
-}
-
 #[async_trait]
 impl Work for Fake {
     async fn work_items(&self, _: &WorkItemsSource, page: PageRequest) -> Result<Load<WorkPage>, PortError> {

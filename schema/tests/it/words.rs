@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_graphql::Value as Word;
 use mullion_schema::{
     id::NodeKey,
-    ports::Role,
+    ports::{Role, UnknownWords},
     providers::node_types,
     view::{FreshnessSource, FreshnessView, NodeView},
 };
@@ -20,6 +20,12 @@ fn run_of(number: i64, status: &str) -> Value {
         "name": "CI", "displayTitle": format!("Run {number}"), "status": status, "headSha": "a", "runNumber": number,
         "event": "push", "updatedAt": "2026-11-22T10:00:00Z",
     })
+}
+
+impl UnknownWords for Fake {
+    fn shown(&self, type_name: &'static str, field: &'static str) {
+        self.asked.lock().expect("no panic").push(format!("unknown word at {type_name}.{field}"));
+    }
 }
 
 /// Three runs: one as ever, one with a new status, and one without its commit.

@@ -98,8 +98,8 @@ impl<'a> Problems<'a> {
         self.errors.first().map(|(_, error)| error.clone())
     }
 
-    /// A failure of something inside the part that passes. What the token may not read stays unknown: it is refused with every
-    /// reading, and must not make all else that is known of the node old.
+    /// A failure of something inside the part that passes. A field that the token may not read stays unknown: it is refused with
+    /// every reading, and must not make everything else that is known of the node old.
     fn inside(&self, concerns: impl Fn(&[Value]) -> bool) -> Option<UpstreamError> {
         let mut passing = self.errors.iter().filter(|(_, error)| error.kind != UpstreamErrorKind::Forbidden);
         passing.find(|(path, _)| concerns(path)).map(|(_, error)| error.clone())

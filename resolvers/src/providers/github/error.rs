@@ -66,7 +66,7 @@ pub(super) fn of_problem(problem: &Problem) -> Option<UpstreamError> {
         }
         Some("RATE_LIMITED" | "RATE_LIMIT") => (Kind::RateLimited, "GitHub's rate limit is used up"),
         _ if is_internal(problem) => (Kind::Down, "GitHub could not answer the query"),
-        // The query was too much for now. What it did bring is kept.
+        // The query was too much for now. The parts that it did bring are kept.
         Some("RESOURCE_LIMITS_EXCEEDED") => (Kind::Down, "GitHub gave up the query over its resource limits"),
         Some(_) => (Kind::Rejected, "GitHub refused the query"),
         None if problem.path.is_empty() => (Kind::Rejected, "GitHub refused the query"),

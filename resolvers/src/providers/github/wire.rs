@@ -30,7 +30,7 @@ pub(super) struct Problem {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct RateLimit {
-    /// What this call used. A call uses one point at least.
+    /// The points that this call used: one at least.
     #[serde(default = "one")]
     pub(super) cost: i64,
     pub(super) limit: i64,

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::world::Answer;
 
-/// What is wrong with an answer, in comparison with the one that was given when all was well.
+/// Finds everything that an answer gets wrong without saying so, compared with the answer that was given when all was well.
 pub(super) fn lies(good: &Value, given: &Answer, root: &str) -> Vec<String> {
     let mut lies: Vec<String> = given.errors.iter().filter_map(malformed).collect();
     let errors: Vec<Vec<String>> = given.errors.iter().map(|error| path_of(error, root)).collect();

@@ -11,8 +11,8 @@ use serde_json::Value;
 /// Fields that say where something was read and not what: they differ between accounts.
 const ELSEWHERE: [&str; 5] = ["id", "integration", "provider", "freshness", "cursor"];
 
-/// Arguments of fields that cannot be asked for without any. What is between braces is the value at that place of the answer to
-/// [`EXAMPLES`].
+/// Arguments of fields that cannot be asked for without any. Braces stand for the value at that place of the answer to
+/// [`examples`].
 const ARGUMENTS: &[(&str, &str)] = &[
     ("Github.repository", r#"owner: "acme", name: "web""#),
     ("Github.user", r#"login: "ada""#),
@@ -25,7 +25,7 @@ const ARGUMENTS: &[(&str, &str)] = &[
     ("Asana.task", "gid: {/projects/nodes/0/tasks/nodes/0/nativeId}"),
 ];
 
-/// What the arguments are found by.
+/// The selection that the values of arguments are taken from.
 pub(super) fn examples(provider: &str) -> &'static str {
     match provider {
         "github" => {
@@ -42,7 +42,7 @@ pub(super) fn examples(provider: &str) -> &'static str {
 /// The schema's types.
 pub(super) struct Graph(BTreeMap<String, TypeDefinition>);
 
-/// What of a type is selected.
+/// How much of a type is selected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Parts {
     /// All its fields, so many levels of objects deep.

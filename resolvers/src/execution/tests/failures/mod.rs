@@ -3,6 +3,7 @@
 
 mod compare;
 mod documents;
+mod health;
 mod world;
 
 use chrono::Duration as Span;
@@ -46,7 +47,7 @@ struct Table {
     shallow: String,
     /// Everything.
     deep: String,
-    /// What `deep` answers when all is well.
+    /// The answer to `deep` when all is well.
     good: Value,
 }
 

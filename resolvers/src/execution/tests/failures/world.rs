@@ -158,7 +158,7 @@ impl World {
     }
 }
 
-/// What was answered.
+/// An answer.
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) data: Value,

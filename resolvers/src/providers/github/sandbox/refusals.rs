@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use super::{graphql, rest::reply::Reply, shapes::shape};
 use crate::sandbox::{ApiRequest, Rejection};
 
-/// What GraphQL answers over the limit, with status 200.
+/// The answer of GraphQL over the limit. It comes with status 200.
 pub(super) fn over_limit() -> Value {
     json!({ "errors": [{ "type": "RATE_LIMITED", "message": "API rate limit exceeded for user ID 1150000037." }] })
 }

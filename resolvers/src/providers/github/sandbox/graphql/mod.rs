@@ -131,7 +131,7 @@ impl Api {
     }
 }
 
-/// What the operation of a request's body answers at the top, but for the quota.
+/// The keys at the top of the answer to a request's body, without the quota.
 pub(super) fn top_keys(body: &[u8]) -> Vec<String> {
     let query =
         serde_json::from_slice::<Value>(body).ok().and_then(|body| Some(body.get("query")?.as_str()?.to_owned()));
