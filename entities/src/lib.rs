@@ -19,6 +19,7 @@ pub mod member;
 pub mod node;
 pub mod presence;
 pub mod quota;
+pub mod quota_use;
 pub mod sealed;
 pub mod setting;
 pub mod stream_head;

@@ -24,7 +24,7 @@ use mullion_resolvers::{
 use mullion_schema::{
     error::ErrorCode,
     id::{IntegrationId, TenantId},
-    ports::{self, ViewerView},
+    ports::{self, UnknownWords, ViewerView},
 };
 use parking_lot::Mutex;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -329,6 +329,12 @@ impl Observer for Counters {
             CircuitState::Open => 2,
         };
         self.metrics.circuit_state.get_or_create(&labels(provider, "", integration)).set(value);
+    }
+}
+
+impl UnknownWords for Counters {
+    fn shown(&self, type_name: &'static str, field: &'static str) {
+        self.metrics.unknown_word(type_name, field);
     }
 }
 

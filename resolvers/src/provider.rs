@@ -140,6 +140,9 @@ pub struct Fetched {
     pub writes: Vec<NodeWrite>,
     /// The pages: one for `Page`, the prefetched ones for `Lookup`.
     pub pages: Vec<FetchedPage>,
+    /// A part that failed beside the rest. The rest is written, and everyone who waits gets the failure, so that the missing part is
+    /// not taken for absent. A node that is wanted by id must have been found.
+    pub failure: Option<UpstreamError>,
 }
 
 /// A page of a list.

@@ -1,5 +1,7 @@
 //! The enums that the graph, the ports and stored rows share.
 
+use std::str::FromStr;
+
 use async_graphql::Enum;
 use serde::{Deserialize, Serialize};
 
@@ -18,6 +20,27 @@ macro_rules! graph_enum {
     };
 }
 
+/// The name of the value that stands for words of a provider that this version does not know.
+pub const UNKNOWN: &str = "UNKNOWN";
+
+/// An enum of a provider's words. Providers invent new ones: a word that is not known here must not take away the node that has it,
+/// or the list that the node is in.
+pub trait ProviderEnum: FromStr {
+    /// The value under the name [`UNKNOWN`].
+    const UNKNOWN: Self;
+}
+
+macro_rules! provider_enums {
+    ($($name:ty),+) => { $(
+        impl $crate::enums::ProviderEnum for $name {
+            const UNKNOWN: Self = Self::Unknown;
+        }
+    )+ };
+}
+pub(crate) use provider_enums;
+
+provider_enums!(PullRequestState, ReviewDecision, ChecksState, BuildStatus, BuildConclusion);
+
 graph_enum! {
     /// How far an integration experiment has come.
     Stage {
@@ -32,7 +55,8 @@ graph_enum! {
     }
 }
 graph_enum! {
-    /// The state of a piece of work, over all providers. Draft pull requests and tasks in a "doing" section are in progress.
+    /// The state of a piece of work, over all providers. Draft pull requests and tasks in a "doing" section are in progress. A state
+    /// that the provider names by a word that this version does not know is `TODO`; `stateName` has the word.
     WorkItemState {
         /// Open, nobody has begun.
         Todo,
@@ -84,6 +108,8 @@ graph_enum! {
         Closed,
         /// Merged.
         Merged,
+        /// The provider has a word for it that this version does not know. It is only answered, never asked for.
+        Unknown,
     }
 }
 graph_enum! {
@@ -95,6 +121,8 @@ graph_enum! {
         ChangesRequested,
         /// A required review is missing.
         ReviewRequired,
+        /// The provider has a word for it that this version does not know. It is only answered, never asked for.
+        Unknown,
     }
 }
 graph_enum! {
@@ -110,6 +138,8 @@ graph_enum! {
         Failure,
         /// A check could not be carried out.
         Error,
+        /// The provider has a word for it that this version does not know. It is only answered, never asked for.
+        Unknown,
     }
 }
 graph_enum! {
@@ -127,6 +157,8 @@ graph_enum! {
         Requested,
         /// Held back by a limit on concurrent runs.
         Pending,
+        /// The provider has a word for it that this version does not know. It is only answered, never asked for.
+        Unknown,
     }
 }
 graph_enum! {
@@ -150,6 +182,8 @@ graph_enum! {
         Stale,
         /// It could not start.
         StartupFailure,
+        /// The provider has a word for it that this version does not know. It is only answered, never asked for.
+        Unknown,
     }
 }
 graph_enum! {

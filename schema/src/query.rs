@@ -38,7 +38,7 @@ use crate::{
         integration::Integration,
         provider::Provider,
         viewer::Viewer,
-        widget::work_item_connection,
+        widget::{shown, work_item_connection},
     },
 };
 
@@ -135,7 +135,7 @@ impl Query {
             let mut request = origin.page_request(first, after.as_deref())?;
             request.fields = FieldSet::of_connection(ctx);
             let load = ports(ctx)?.work.work_items(&source, request).await?;
-            Ok(work_item_connection(origin, &load, after.is_some()))
+            Ok(work_item_connection(origin, &shown(load), after.is_some()))
         };
         Some(found.await)
     }

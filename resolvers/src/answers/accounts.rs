@@ -18,7 +18,7 @@ use super::{
     Services,
     accounts_socket::{Sockets, offers_sockets, state_of},
     accounts_webhooks::Endpoints,
-    failed,
+    failed, health,
     rows::ROW_BYTES,
 };
 use crate::{
@@ -34,9 +34,6 @@ use crate::{
     upstream::{self, Connection, TokenSource, UpstreamError, UpstreamErrorKind},
     vault::Place,
 };
-
-/// From this share of failed calls on, an integration counts as degraded.
-const DEGRADED_BELOW: f64 = 0.9;
 
 /// Answers for one execution.
 pub struct AccountsAnswer {
@@ -249,13 +246,8 @@ impl Accounts for AccountsAnswer {
         let transport = self.services.connector.transport(id);
         let reading = transport.as_ref().map(|transport| transport.health()).unwrap_or_default();
         let circuit = transport.map_or(upstream::CircuitState::Closed, |transport| transport.circuit());
-        let state = match (circuit, reading.success_rate) {
-            (upstream::CircuitState::Open, _) => HealthState::Down,
-            (upstream::CircuitState::HalfOpen, _) => HealthState::Degraded,
-            (_, None) => HealthState::Unknown,
-            (_, Some(rate)) if rate < DEGRADED_BELOW => HealthState::Degraded,
-            (_, Some(_)) => HealthState::Healthy,
-        };
+        let refused = row.draft.status == integration::IntegrationStatus::NeedsReconnect;
+        let state = health::state_of(circuit, &reading, refused, self.services.clock.now());
         let pulse = self.services.database.pulses(std::slice::from_ref(id)).await.map_err(internal)?.remove(id);
         let rules = self.services.connector.pulse_rules();
         let webhook_state = rules.state(&pulse.unwrap_or_default(), self.services.clock.now());
@@ -283,17 +275,30 @@ impl Accounts for AccountsAnswer {
     }
 
     async fn quota(&self, id: &IntegrationId) -> Result<Vec<QuotaView>, PortError> {
+        // Every call changes it, and no call says so.
+        self.scope.note_stale();
         self.row(id).await?.ok_or_else(|| PortError::not_found("the integration"))?;
         let reading = self.services.connector.transport(id).map(|transport| transport.health()).unwrap_or_default();
+        let mut used = self.services.quota_uses.today(id).await.map_err(internal)?;
         let int = |value: Option<i64>| value.and_then(|value| i32::try_from(value).ok());
         let views = reading.quotas.into_iter().map(|quota| QuotaView {
             name: quota.bucket.to_owned(),
             limit: int(quota.limit),
             remaining: int(quota.remaining),
             resets_at: quota.resets_at,
-            used_today: quota.limit.zip(quota.remaining).and_then(|(limit, left)| int(Some(limit - left))).unwrap_or(0),
+            used_today: int(used.remove(quota.bucket)).unwrap_or(0),
         });
-        Ok(views.collect())
+        let mut views: Vec<_> = views.collect();
+        // Providers that tell nothing of a quota until it is used up are counted all the same.
+        views.extend(used.into_iter().map(|(name, units)| QuotaView {
+            name,
+            limit: None,
+            remaining: None,
+            resets_at: None,
+            used_today: int(Some(units)).unwrap_or(i32::MAX),
+        }));
+        views.sort_by(|one, other| one.name.cmp(&other.name));
+        Ok(views)
     }
 
     async fn connect(&self, new: NewIntegration) -> Result<Connected, PortError> {

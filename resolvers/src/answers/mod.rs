@@ -8,6 +8,7 @@ mod boards;
 mod connector;
 mod cursors;
 mod deliveries;
+mod health;
 mod quotas;
 mod rows;
 
@@ -15,7 +16,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use mullion_schema::{
     error::PortError,
-    ports::{Ports, ViewerView},
+    ports::{Ports, UnknownWords, ViewerView},
 };
 use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
@@ -29,7 +30,7 @@ pub use self::{
     connector::Connector,
     cursors::Cursors,
     deliveries::DeliveriesAnswer,
-    quotas::SharedQuotas,
+    quotas::{QuotaUses, SharedQuotas},
     rows::Rows,
 };
 use crate::{
@@ -76,6 +77,10 @@ pub struct Services {
     pub wake: Wake,
     /// Tells the listeners that a token for a socket was given or taken away.
     pub sockets: Arc<Notify>,
+    /// Counts what is used of the providers' quotas.
+    pub quota_uses: Arc<QuotaUses>,
+    /// Counts words of providers that the graph does not know.
+    pub unknown_words: Arc<dyn UnknownWords>,
     /// Where tasks run.
     pub tasks: TaskTracker,
 }
@@ -91,6 +96,7 @@ impl Services {
             activity: Arc::new(ActivityAnswer { services: Arc::clone(self), scope: Arc::clone(scope) }),
             deliveries: Arc::new(DeliveriesAnswer { services: Arc::clone(self), scope: Arc::clone(scope) }),
             work: session,
+            unknown_words: Arc::clone(&self.unknown_words),
             viewer: Arc::clone(viewer),
         }
     }

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use mullion_entities::{
-    claim, delivery, delivery_body, integration, list_window, member, node, presence, quota, sealed::Sealed,
+    claim, delivery, delivery_body, integration, list_window, member, node, presence, quota, quota_use, sealed::Sealed,
 };
 use mullion_schema::id::{IntegrationId, TenantId};
 use sea_orm::{
@@ -229,6 +229,7 @@ async fn delete_contents(
         .await?;
     claim::Entity::delete_many().filter(claim::Column::Integration.eq(id)).exec(connection).await?;
     quota::Entity::delete_many().filter(quota::Column::Integration.eq(id)).exec(connection).await?;
+    quota_use::Entity::delete_many().filter(quota_use::Column::Integration.eq(id)).exec(connection).await?;
     presence::Entity::delete_many().filter(presence::Column::Integration.eq(id)).exec(connection).await?;
     Ok(())
 }

@@ -4,7 +4,7 @@ use async_graphql::{ID, InputObject, OneofObject};
 
 use super::check::{Unknown, at_most, integration_ids, node_ids, texts, title};
 use crate::{
-    enums::{MetricKind, OrderDirection, PullRequestState, WorkItemOrderField, WorkItemState, WorkItemType},
+    enums::{MetricKind, OrderDirection, PullRequestState, UNKNOWN, WorkItemOrderField, WorkItemState, WorkItemType},
     error::PortError,
     id::NodeReference,
     ports::{self, ActivitySource, Source},
@@ -200,7 +200,12 @@ impl WidgetSourceInput {
                 let path = format!("{path}.pullRequests");
                 let authors =
                     input.author_ids.map(|ids| node_ids(&format!("{path}.authorIds"), &ids, &["Person"], unknown));
-                at_most(&format!("{path}.states"), input.states.as_deref().unwrap_or_default())?;
+                let states = format!("{path}.states");
+                at_most(&states, input.states.as_deref().unwrap_or_default())?;
+                if input.states.as_ref().is_some_and(|asked| asked.contains(&PullRequestState::Unknown)) {
+                    let message = format!("{states}: {UNKNOWN} is only answered, it cannot be asked for");
+                    return Err(PortError::bad_input(message));
+                }
                 Source::PullRequests(ports::PullRequestsSource {
                     containers: some_containers(&path, &input.container_ids)?,
                     states: input.states,

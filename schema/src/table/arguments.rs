@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use async_graphql::{SelectionField, ServerResult, Value};
 
 use super::{Field, TypeInfo};
-use crate::ports::Filter;
+use crate::{enums::UNKNOWN, ports::Filter};
 
 /// An argument of a field.
 #[derive(Debug, Clone, Copy)]
@@ -54,6 +54,16 @@ impl Arguments {
             Value::Number(number) => number.as_i64(),
             _ => None,
         }
+    }
+
+    /// The argument that asks for a word that is not known: neither we nor the provider could say what is meant.
+    pub(crate) fn unknown(&self) -> Option<&str> {
+        let is_unknown = |value: &Value| matches!(value, Value::Enum(name) if name == UNKNOWN);
+        let asks = |value: &Value| match value {
+            Value::List(values) => values.iter().any(is_unknown),
+            single => is_unknown(single),
+        };
+        self.0.iter().find(|(_, value)| asks(value)).map(|(name, _)| name.as_str())
     }
 
     /// The canonical filter of a list field.

@@ -9,9 +9,11 @@ use super::{
     Arguments, Call, FromView,
     load::{ports, resolve, server_error},
     row::nowhere,
+    showable,
 };
 use crate::{
     cursor::Origin,
+    enums::UNKNOWN,
     error::PortError,
     fields::FieldSet,
     many::Many,
@@ -42,7 +44,17 @@ async fn page(call: Call<'_>, arguments: &Arguments, page: PageRequest) -> Serve
     let PageRequest { first, after, fields } = page;
     let query = ListQuery { list: list_of(call, name, arguments), first, after, fields };
     let ports = ports(call.ctx).map_err(|error| server_error(call.ctx, error))?;
-    ports.nodes.list(query).await.map_err(|error| server_error(call.ctx, error))
+    if let Some(name) = arguments.unknown() {
+        let error = PortError::bad_input(format!("{name}: {UNKNOWN} is only answered, it cannot be asked for"));
+        return Err(server_error(call.ctx, error));
+    }
+    let mut found = ports.nodes.list(query).await.map_err(|error| server_error(call.ctx, error))?;
+    let (items, errors) = showable(found.items);
+    found.items = items;
+    for error in errors {
+        call.ctx.add_error(call.ctx.set_error_path(server_error(call.ctx, error)));
+    }
+    Ok(found)
 }
 
 /// Adds an error at the list's path. What is known of the list is answered beside it.

@@ -13,7 +13,7 @@ use tokio_util::task::TaskTracker;
 
 use super::scripted::Scripted;
 use crate::{
-    answers::{Connector, Cursors, Providers, Rows, Services},
+    answers::{Connector, Cursors, Providers, QuotaUses, Rows, Services},
     bus::Alone,
     cache::{epochs::Epochs, nodes::NodeCache},
     change::{Change, ListRef, NodeRef, NodeWrite, Version},
@@ -96,11 +96,20 @@ impl World {
 }
 
 fn services(store: &Bench, providers: Arc<Providers>) -> Arc<Services> {
+    services_over(store, providers, (AddressGuard::default(), Limits::default()))
+}
+
+/// Services that call providers within these limits.
+pub(crate) fn services_over(
+    store: &Bench,
+    providers: Arc<Providers>,
+    (guard, limits): (AddressGuard, Limits),
+) -> Arc<Services> {
     let (database, clock, tasks) = (store.db.clone(), Arc::new(store.clock.clone()), TaskTracker::new());
     let vault = Vault::new([STANDARD.encode([7; 32]).as_str()]).unwrap();
-    let guard = AddressGuard::default();
-    let upstream =
-        Upstream::new(guard, Limits::default(), Arc::clone(&clock) as _, Arc::new(NoObserver), Jitter::fixed(0.0));
+    let quota_uses = Arc::new(QuotaUses::new(database.clone(), tasks.clone(), Arc::clone(&clock) as _));
+    let upstream = Upstream::new(guard, limits, Arc::clone(&clock) as _, Arc::new(NoObserver), Jitter::fixed(0.0));
+    let upstream = upstream.with_usage_log(Arc::clone(&quota_uses) as _);
     let epochs = Arc::new(Epochs::default());
     let shelf = Arc::new(Shelf::new(database.clone(), NodeCache::new(64 << 20), Arc::clone(&epochs)));
     let hub = LiveHub::new(tasks.clone(), Duration::from_hours(1));
@@ -129,6 +138,8 @@ fn services(store: &Bench, providers: Arc<Providers>) -> Arc<Services> {
         webhook_base: None,
         wake: Wake::new(Arc::new(Alone)),
         sockets: Arc::default(),
+        quota_uses,
+        unknown_words: Arc::new(mullion_schema::ports::IgnoreUnknownWords),
         tasks,
     })
 }

@@ -350,7 +350,10 @@ impl Feed<'_> {
                 Some(lists) => {
                     containers.push(Container { integration, lists, native_id: Arc::clone(&reference.native_id) });
                 }
-                None => gathered.unsupported = true,
+                None => {
+                    gathered.unsupported = true;
+                    gathered.problems.push(unsupported(&integration, &reference.type_name));
+                }
             }
         }
         Ok((containers, gathered, begun))
@@ -369,11 +372,20 @@ impl Feed<'_> {
                 List { integration: integration.id.clone(), parent: None, name: lists.all, filter: Filter::new() };
             let query = ListQuery { list, first: CONTAINERS, after: None, fields: FieldSet::default() };
             match engine.read_list(self.session.scope(), &query).await {
-                Ok(listed) => containers.extend(listed.items.into_iter().map(|(_, view)| Container {
-                    integration: Arc::clone(&integration),
-                    lists,
-                    native_id: Arc::clone(&view.key.native_id),
-                })),
+                Ok(listed) => {
+                    // Containers that could not be listed are missing, whatever the others give.
+                    if let Some(error) = &listed.failure {
+                        gathered.problems.push(problem(error, engine.clock.now()));
+                    }
+                    if listed.failure.is_some() || listed.has_next {
+                        gathered.total = None;
+                    }
+                    containers.extend(listed.items.into_iter().map(|(_, view)| Container {
+                        integration: Arc::clone(&integration),
+                        lists,
+                        native_id: Arc::clone(&view.key.native_id),
+                    }));
+                }
                 Err(error) => gathered.problems.push(problem(&error, engine.clock.now())),
             }
         }
@@ -397,6 +409,15 @@ fn gone(integration: &IntegrationId) -> Problem {
         code: ErrorCode::NotFound,
         message: "the integration that this was read through is not connected any more".into(),
         integration: Some(integration.clone()),
+        retry_after: None,
+    }
+}
+
+fn unsupported(integration: &Integration, type_name: &str) -> Problem {
+    Problem {
+        code: ErrorCode::BadUserInput,
+        message: format!("this version has no such lists of a {type_name}; take it out of the widget's source"),
+        integration: Some(integration.id.clone()),
         retry_after: None,
     }
 }

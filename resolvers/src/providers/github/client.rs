@@ -10,7 +10,9 @@ use super::{
     error,
     wire::{Answer, RateLimit},
 };
-use crate::upstream::{Connection, QuotaReading, UpstreamError, UpstreamErrorKind, UpstreamRequest, UpstreamResponse};
+use crate::upstream::{
+    Connection, QuotaReading, UpstreamError, UpstreamErrorKind, UpstreamRequest, UpstreamResponse, not_json,
+};
 
 const GRAPHQL: &str = "graphql";
 const CORE: &str = "core";
@@ -24,14 +26,18 @@ pub(super) async fn graphql(
     variables: Map<String, Value>,
 ) -> Result<Answer, UpstreamError> {
     let body = json!({ "query": document, "variables": variables }).to_string();
-    let request = UpstreamRequest::post_json(graphql_url(&api.base_url), body.into(), GRAPHQL).repeatable();
+    // It only reads, so it may be sent again although it is posted.
+    let request = UpstreamRequest::post_json(graphql_url(&api.base_url), body.into(), GRAPHQL)
+        .repeatable()
+        .failing_by(error::in_answer);
     let response = api.send(request).await?;
     if response.status != StatusCode::OK {
         return Err(error::of_status(&response, api.clock.now()));
     }
     let answer: Answer = parse(&response.body)?;
-    if let Some(reading) = rate_limit(&answer) {
+    if let Some((reading, cost)) = rate_limit(&answer) {
         api.transport.quota(reading);
+        api.transport.used(GRAPHQL, cost - 1);
     }
     if let Some(limited) = error::of_limit(&answer.errors, &response.headers, api.clock.now()) {
         let wait = limited.retry_after.and_then(|wait| chrono::Duration::from_std(wait).ok());
@@ -42,22 +48,23 @@ pub(super) async fn graphql(
             return Err(limited);
         }
     }
-    match answer.errors.first() {
-        Some(problem) if answer.data.is_null() => Err(error::of_problem(problem)
-            .unwrap_or_else(|| UpstreamError::new(UpstreamErrorKind::NotFound, "GitHub does not know this"))),
-        None if answer.data.is_null() => Err(no_api()),
-        _ => Ok(answer),
+    if answer.data.is_object() {
+        return Ok(answer);
     }
+    // Every query asks for its quota too, so that no data at all is never an answer to what was asked.
+    Err(answer.errors.iter().find_map(error::of_problem).unwrap_or_else(no_api))
 }
 
-fn rate_limit(answer: &Answer) -> Option<QuotaReading> {
+/// The quota, and what the call used of it.
+fn rate_limit(answer: &Answer) -> Option<(QuotaReading, i64)> {
     let limit: RateLimit = serde_json::from_value(answer.data.get("rateLimit")?.clone()).ok()?;
-    Some(QuotaReading {
+    let reading = QuotaReading {
         bucket: GRAPHQL,
         limit: Some(limit.limit),
         remaining: Some(limit.remaining),
         resets_at: Some(limit.reset_at),
-    })
+    };
+    Some((reading, limit.cost))
 }
 
 /// A GET of the REST API.
@@ -66,7 +73,7 @@ pub(super) fn get(api: &Connection, path: &[&str], query: &[(&str, &str)]) -> Re
     if !query.is_empty() {
         url.query_pairs_mut().extend_pairs(query);
     }
-    Ok(UpstreamRequest { headers: rest_headers(), ..UpstreamRequest::get(url, CORE) })
+    Ok(UpstreamRequest { headers: rest_headers(), ..UpstreamRequest::get(url, CORE).failing_by(not_json) })
 }
 
 /// A writing call of the REST API.

@@ -14,7 +14,7 @@ use crate::{
     error::{ErrorCode, PortError},
     fields::FieldSet,
     ports::{ActivityView, Load, MetricValue, Page, PageRequest, Ports, Problem, Source, WorkPage},
-    table::Arguments,
+    table::{Arguments, showable},
 };
 
 /// Data fields by widget kind.
@@ -108,7 +108,27 @@ async fn load(ports: &Ports, source: &Source, request: PageRequest) -> Result<Lo
         }
         Source::Metric(source) => return work.metric(source).await.map(|load| Loaded::Metric(Arc::new(load))),
     };
-    page.map(|load| Loaded::Work(Arc::new(load)))
+    page.map(|load| Loaded::Work(Arc::new(shown(load))))
+}
+
+/// A page without the nodes that cannot be shown: it says that they are missing.
+pub fn shown(mut load: Load<WorkPage>) -> Load<WorkPage> {
+    let (items, errors) = showable(load.value.items);
+    load.value.items = items;
+    if !errors.is_empty() {
+        load.state = match load.state {
+            WidgetState::Ready | WidgetState::Empty if load.value.items.is_empty() => WidgetState::Failed,
+            WidgetState::Ready | WidgetState::Empty => WidgetState::Stale,
+            state => state,
+        };
+        load.problems.extend(errors.into_iter().map(problem));
+    }
+    load
+}
+
+fn problem(error: PortError) -> Problem {
+    let integration = error.provider.map(|context| context.integration);
+    Problem { code: error.code, message: error.message, integration, retry_after: None }
 }
 
 /// What a widget says of itself after a load.
@@ -129,9 +149,6 @@ pub(super) fn problems(loaded: Result<Loaded, PortError>) -> Vec<Problem> {
         Ok(Loaded::Work(load)) => load.problems.clone(),
         Ok(Loaded::Metric(load)) => load.problems.clone(),
         Ok(Loaded::Activity(_)) => Vec::new(),
-        Err(error) => {
-            let integration = error.provider.map(|context| context.integration);
-            vec![Problem { code: error.code, message: error.message, integration, retry_after: None }]
-        }
+        Err(error) => vec![problem(error)],
     }
 }

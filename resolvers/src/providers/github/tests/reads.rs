@@ -190,6 +190,62 @@ async fn parts_that_fail_leave_the_others_alone() {
 }
 
 #[tokio::test]
+async fn what_fails_inside_a_part_is_told_and_the_rest_of_it_is_kept() {
+    let pull_request = json!({"__typename": "PullRequest", "id": "PR_1", "title": "t", "statusCheckRollup": null, "updatedAt": "2026-01-01T00:00:00Z"});
+    let (_, connection) = Fake::saying(json!({
+        "data": {"a0": [pull_request]},
+        "errors": [{"type": "INTERNAL", "path": ["a0", 0, "statusCheckRollup", "state"], "message": "Something went wrong"},
+            {"type": "INTERNAL", "path": ["a0", 0, "statusCheckRollup"], "message": "Something went wrong"}],
+    }));
+    let fetched = fetch(&connection, vec![node("GithubPullRequest", "PR_1", &["title", "checks"])]).await.remove(0);
+    let fetched = fetched.expect("fetched");
+    assert!(fetched.found.is_some());
+    assert_eq!(fetched.failure.map(|error| error.kind), Some(UpstreamErrorKind::Down));
+    let known: Vec<&String> = fetched.writes[0].aspects.iter().flat_map(|aspect| aspect.fields.keys()).collect();
+    assert_eq!(known, ["title", "updatedAt"], "the checks are unknown, not none");
+}
+
+#[tokio::test]
+async fn a_page_that_is_not_whole_is_no_page() {
+    let issue = json!({"__typename": "Issue", "id": "I_1", "title": "t", "updatedAt": "2026-01-01T00:00:00Z"});
+    let list = |nodes: Value, has_next: bool| {
+        let info = json!({ "hasNextPage": has_next, "endCursor": null });
+        json!([{ "__typename": "Repository", "id": "R_1", "list": { "totalCount": 2, "pageInfo": info, "nodes": nodes } }])
+    };
+    let error = |kind: &str| json!([{ "type": kind, "path": ["a0", 0, "list", "nodes", 1], "message": "no" }]);
+    for (answer, errors, expected) in [
+        (list(json!([issue, null]), false), error("INTERNAL"), Err(UpstreamErrorKind::Down)),
+        (list(json!([issue, null]), false), error("FORBIDDEN"), Ok(1)),
+        (list(json!([issue]), true), json!([]), Err(UpstreamErrorKind::Down)),
+        (list(json!(null), false), json!([]), Err(UpstreamErrorKind::Down)),
+        (
+            json!([{ "__typename": "Repository", "id": "R_1", "list": null }]),
+            error("FORBIDDEN"),
+            Err(UpstreamErrorKind::Forbidden),
+        ),
+    ] {
+        let (_, connection) = Fake::saying(json!({ "data": { "a0": answer }, "errors": errors }));
+        let want = FetchWant::Page(page(Some(("GithubRepository", "R_1")), "issues", &[]));
+        let fetched = fetch(&connection, vec![want]).await.remove(0);
+        let outcome = fetched.map_err(|error| error.kind).and_then(|fetched| match fetched.failure {
+            Some(error) => {
+                assert!(fetched.pages.is_empty() && !fetched.writes.is_empty());
+                Err(error.kind)
+            }
+            None => Ok(fetched.pages[0].items.len()),
+        });
+        assert_eq!(outcome, expected, "{errors}");
+    }
+}
+
+#[tokio::test]
+async fn a_part_that_the_answer_lacks_is_not_absent() {
+    let (_, connection) = Fake::saying(json!({ "data": { "rateLimit": null } }));
+    let error = fetch(&connection, vec![node("GithubIssue", "I_1", &["title"])]).await.remove(0).expect_err("lost");
+    assert_eq!(error.kind, UpstreamErrorKind::Down);
+}
+
+#[tokio::test]
 async fn the_limit_is_an_error_although_the_status_is_200() {
     let body = json!({"errors": [{"type": "RATE_LIMITED", "message": "API rate limit exceeded"}]});
     let (fake, connection) = Fake::answering(move |_, _| {
