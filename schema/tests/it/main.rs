@@ -11,3 +11,4 @@ mod fake;
 mod inputs;
 mod live;
 mod names;
+mod validate;
