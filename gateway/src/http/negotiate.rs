@@ -102,20 +102,20 @@ impl Stream {
         let ranges = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
         for range in ranges.flat_map(|value| value.split(',')) {
             let (kind, parameters) = range.split_once(';').unwrap_or((range, ""));
+            let is_events = kind.trim().eq_ignore_ascii_case("text/event-stream");
+            if !is_events && !kind.trim().eq_ignore_ascii_case("multipart/mixed") {
+                continue;
+            }
             let parameters = parameters.to_ascii_lowercase().replace(['"', '\'', ' '], "");
             let weight = parameters.split(';').find_map(|part| part.strip_prefix("q="));
             let weight = weight.map_or(1.0, |weight| weight.parse().unwrap_or(0.0));
-            match kind.trim().to_ascii_lowercase().as_str() {
-                "text/event-stream" => events = events.max(weight),
-                "multipart/mixed" => {
-                    let protocol = parameters.split(';').find(|part| part.contains("spec="));
-                    // Another protocol than that of subscriptions, such as that of `@defer`, is not spoken here.
-                    if protocol.is_none_or(|protocol| protocol == "subscriptionspec=1.0") {
-                        parts = parts.max(weight);
-                        has_protocol |= protocol.is_some();
-                    }
-                }
-                _ => {}
+            let protocol = parameters.split(';').find(|part| part.contains("spec="));
+            if is_events {
+                events = events.max(weight);
+            } else if protocol.is_none_or(|protocol| protocol == "subscriptionspec=1.0") {
+                // Another protocol than that of subscriptions, such as that of `@defer`, is not spoken here.
+                parts = parts.max(weight);
+                has_protocol |= protocol.is_some();
             }
         }
         match () {
