@@ -81,7 +81,8 @@ pub async fn dev(mut config: Config, options: DevOptions) -> anyhow::Result<()> 
     backend.begin().await;
     backend.start(&stop);
     let guard = Guard::loopback(config.server.public_url.as_deref(), &config.server.allowed_origins);
-    let engine: Arc<dyn Engine> = Arc::new(Bridge::new(Arc::clone(&backend.executor), Some(seed::everybody())));
+    let engine: Arc<dyn Engine> =
+        Arc::new(Bridge::new(Arc::clone(&backend.executor), Some(seed::everybody()), &config.persisted));
     let webhooks: Arc<dyn Webhooks> = Arc::clone(&backend.doors) as _;
     let app = App::new(&config, Parts { engine, webhooks, clock, metrics, guard, console: Some(console()) });
     let routes = router(&app, true);
@@ -141,7 +142,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     backend.begin().await;
     backend.start(&stop);
     let guard = Guard::public(config.server.public_url.as_deref(), &config.server.allowed_origins);
-    let bridge = Arc::new(Bridge::new(Arc::clone(&backend.executor), None));
+    let bridge = Arc::new(Bridge::new(Arc::clone(&backend.executor), None, &config.persisted));
     let (watching, until) = (Arc::clone(&bridge), stop.clone());
     backend.tasks.spawn(async move { watching.watch_revocations(until).await });
     let webhooks: Arc<dyn Webhooks> = Arc::clone(&backend.doors) as _;

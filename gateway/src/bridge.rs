@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use async_graphql::ServerError;
+use async_graphql::{ServerError, parser::types::ExecutableDocument};
 use async_trait::async_trait;
 use futures::{Stream, StreamExt, stream::BoxStream};
 use mullion_resolvers::{
@@ -18,6 +18,7 @@ use mullion_resolvers::{
     provider::WebhookRequest,
     reconcile::Hears,
     secret::Secret,
+    store::persisted_query::PersistedLimits,
     upstream::{CallReport, CircuitState, Observer, QuotaReading},
     webhook::{Inbox, worker::Outcome},
 };
@@ -27,17 +28,23 @@ use mullion_schema::{
     ports::{self, UnknownWords, ViewerView},
 };
 use parking_lot::Mutex;
+use tokio::time::timeout;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
+    config,
     document::OperationKind,
-    http::webhooks::{Delivery, WebhookAnswer, Webhooks},
+    http::{
+        DATABASE_PATIENCE,
+        webhooks::{Delivery, WebhookAnswer, Webhooks},
+    },
     telemetry::metrics::{IntegrationLabels, Metrics},
     transport::{
         engine::{
             Answer, AuthError, Caller, CallerParts, Engine, LiveFrame, LiveItem, LiveMark, ParsedOperation, Role,
         },
         error::{ErrorEntry, Location, RequestError},
+        persisted::DocumentHash,
     },
     unbroken::Unbroken,
 };
@@ -53,14 +60,18 @@ pub struct Bridge {
     executor: Arc<Executor>,
     /// In `dev`: the one caller, for whom no key is asked.
     everybody: Option<Arc<ViewerView>>,
+    /// How many persisted queries each tenant may have.
+    persisted: PersistedLimits,
     /// By key id: fires when it is revoked. Held weakly through the callers' clones.
     revocations: Mutex<HashMap<(TenantId, String), CancellationToken>>,
 }
 
 impl Bridge {
     /// A bridge. With `everybody`, no key is asked for.
-    pub fn new(executor: Arc<Executor>, everybody: Option<Arc<ViewerView>>) -> Self {
-        Self { executor, everybody, revocations: Mutex::default() }
+    pub fn new(executor: Arc<Executor>, everybody: Option<Arc<ViewerView>>, config: &config::Persisted) -> Self {
+        let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+        let persisted = PersistedLimits { documents: number(config.max_documents), bytes: number(config.max_bytes) };
+        Self { executor, everybody, persisted, revocations: Mutex::default() }
     }
 
     /// Looks after the keys in use, so that the sockets of a revoked one are closed wherever it was revoked.
@@ -130,6 +141,48 @@ impl Engine for Bridge {
         Ok(Self::caller(Arc::new(viewer), revoked))
     }
 
+    fn validate(&self, document: &Arc<ExecutableDocument>) -> Result<(), RequestError> {
+        self.executor.validate(document).map_err(|errors| refused(errors, ""))
+    }
+
+    async fn persisted(&self, caller: &Caller, hash: &DocumentHash) -> Result<Option<Arc<str>>, RequestError> {
+        let services = Arc::clone(self.executor.services());
+        let (tenant, hash) = (caller.tenant.clone(), hash.to_string());
+        let asked = timeout(DATABASE_PATIENCE, services.database.persisted_query(&tenant, &hash)).await;
+        let found = match asked {
+            Ok(Ok(found)) => found,
+            Ok(Err(error)) => return Err(no_persisted(&error)),
+            Err(late) => return Err(no_persisted(&late)),
+        };
+        let Some(found) = found else { return Ok(None) };
+        if found.is_due {
+            let tasks = services.tasks.clone();
+            tasks.spawn(async move {
+                if let Err(error) = services.database.note_persisted_query(&tenant, &hash).await {
+                    // It is noted with the next use, and else registered anew when it was forgotten.
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "the use of a persisted query was not noted"
+                    );
+                }
+            });
+        }
+        Ok(Some(found.text.into()))
+    }
+
+    async fn persist(&self, caller: &Caller, hash: &DocumentHash, text: &str) -> bool {
+        let hash = hash.to_string();
+        let database = &self.executor.services().database;
+        let stored = timeout(DATABASE_PATIENCE, database.persist_query(&caller.tenant, &hash, text, self.persisted));
+        let problem: Box<dyn std::error::Error + Send + Sync> = match stored.await {
+            Ok(Ok(())) => return true,
+            Ok(Err(error)) => error.into(),
+            Err(late) => late.into(),
+        };
+        tracing::warn!(error = &*problem as &dyn std::error::Error, "a persisted query was not stored");
+        false
+    }
+
     async fn execute(&self, caller: &Caller, parsed: ParsedOperation) -> Answer {
         let Some(caller) = inner(caller) else { return Answer::Refused(RequestError::internal(&parsed.request_id)) };
         let operation = operation(&parsed);
@@ -162,6 +215,13 @@ impl Engine for Bridge {
             "the database does not answer"
         })
     }
+}
+
+/// The store could not be asked. Not that there is no such document: the client would send it, and fail for want of the database.
+fn no_persisted(error: &(dyn std::error::Error + 'static)) -> RequestError {
+    tracing::error!(error, "a persisted query could not be looked up");
+    let message = "the persisted query could not be looked up: try again later";
+    RequestError { retry_after: Some(RETRY_AFTER), ..RequestError::new(ErrorCode::InternalServerError, message) }
 }
 
 /// What a live operation tells a subscriber, as the transports take it.
@@ -212,6 +272,7 @@ fn refused(errors: Vec<ServerError>, request_id: &str) -> RequestError {
             Some("FORBIDDEN") => ErrorCode::Forbidden,
             Some("NOT_FOUND") => ErrorCode::NotFound,
             Some("RATE_LIMITED") => ErrorCode::RateLimited,
+            Some("OPERATION_TOO_COMPLEX") => ErrorCode::OperationTooComplex,
             Some("INTERNAL_SERVER_ERROR") => ErrorCode::InternalServerError,
             _ => ErrorCode::GraphqlValidationFailed,
         }

@@ -1,5 +1,5 @@
-//! Forgets what is old, or too much: deliveries that were settled, changes that nobody resumes after, claims that ran out. In the background, a little at
-//! a time; of several replicas one does it.
+//! Forgets what is old, or too much: deliveries that were settled, changes that nobody resumes after, claims that ran out,
+//! persisted queries that nobody uses. In the background, a little at a time; of several replicas one does it.
 
 use std::time::Duration;
 
@@ -31,6 +31,7 @@ pub(crate) struct Housekeeper {
     bytes: i64,
     changes: chrono::Duration,
     count: i64,
+    persisted: chrono::Duration,
 }
 
 impl Housekeeper {
@@ -43,6 +44,7 @@ impl Housekeeper {
             bytes: i64::try_from(config.webhooks.retention_bytes).unwrap_or(i64::MAX),
             changes: days(config.live.retention_days),
             count: i64::try_from(config.live.retention_changes).unwrap_or(i64::MAX),
+            persisted: days(config.persisted.retention_days),
         })
     }
 
@@ -88,6 +90,7 @@ impl Housekeeper {
             over -= pruned.bytes;
         }
         self.database.forget_claims().await?;
+        self.database.forget_persisted_queries(now - self.persisted).await?;
         for (tenant, _) in self.database.heads().await? {
             let before = now - self.changes;
             while self.may_go_on(&mut steps, stop).await

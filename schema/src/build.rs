@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use async_graphql::{
     ContextSelectionSet, EmptyMutation, EmptySubscription, OutputType, Positioned, Request, SDLExportOptions, Schema,
-    SchemaBuilder, ServerError, ServerResult, SubscriptionType, Value,
+    SchemaBuilder, ServerError, ServerResult, SubscriptionType, ValidationMode, Value,
     parser::types::{DocumentOperations, ExecutableDocument, Field, OperationType},
     registry::{MetaType, Registry},
 };
@@ -29,8 +29,15 @@ pub type LiveGraph = Schema<LiveRoot, EmptyMutation, EmptySubscription>;
 const MAX_LEVELS: usize = 64;
 
 /// The graph. Its subscriptions are there to be read about and validated against; they are run on [`build_live`].
+///
+/// It executes what a [`Validator`](crate::validate::Validator) has accepted, and does not validate it again.
 pub fn build() -> Graph {
-    graph::<EXECUTED>().data(SubgraphSdl(federation_sdl())).finish()
+    graph::<EXECUTED>().data(SubgraphSdl(federation_sdl())).validation_mode(ValidationMode::Fast).finish()
+}
+
+/// The graph, for whoever validates.
+pub(crate) fn strict() -> SchemaBuilder<QueryRoot, Mutation, SubscriptionRoot> {
+    graph::<EXECUTED>()
 }
 
 fn graph<const FORM: u8>() -> SchemaBuilder<QueryRoot, Mutation, SubscriptionRoot> {
@@ -39,11 +46,13 @@ fn graph<const FORM: u8>() -> SchemaBuilder<QueryRoot, Mutation, SubscriptionRoo
         .limit_recursive_depth(MAX_LEVELS)
 }
 
-/// The live graph: its query root is an object named `Subscription` with the fields of the graph's subscriptions.
+/// The live graph: its query root is an object named `Subscription` with the fields of the graph's subscriptions. It does not
+/// validate either: a document is validated as a subscription of the graph.
 pub fn build_live() -> LiveGraph {
     Schema::build(LiveRoot, EmptyMutation, EmptySubscription)
         .register_output_type::<Finish<PLAIN>>()
         .limit_recursive_depth(MAX_LEVELS)
+        .validation_mode(ValidationMode::Fast)
         .finish()
 }
 

@@ -17,6 +17,7 @@ pub enum ErrorCode {
     GraphqlValidationFailed,
     OperationTooComplex,
     PersistedQueryNotFound,
+    PersistedQueryNotSupported,
     RateLimited,
     ProviderRateLimited,
     ProviderUnavailable,
@@ -124,7 +125,7 @@ pub fn give_codes(errors: &mut [ServerError]) -> Vec<String> {
 
 /// The library quotes a value that does not fit, and the value may be a secret: only what was expected is told.
 fn hide_value(message: &mut String) {
-    let quoted = [", found ", " does not contain the value ", "unknown field "];
+    let quoted = [", found ", " does not contain the value ", " does not contain value ", "unknown field "];
     if let Some(from) = quoted.iter().filter_map(|words| message.find(words)).min() {
         message.truncate(from);
         message.push('.');

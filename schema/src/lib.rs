@@ -22,4 +22,5 @@ pub mod scalars;
 pub mod subscription;
 pub mod table;
 pub mod types;
+pub mod validate;
 pub mod view;

@@ -21,6 +21,7 @@ pub mod merge;
 pub mod node;
 mod open;
 mod own;
+pub mod persisted_query;
 pub mod presence;
 pub mod quota;
 mod reader;

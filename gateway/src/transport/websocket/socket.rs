@@ -38,7 +38,7 @@ use crate::{
     telemetry::live::Limit,
     transport::{
         admission::Place,
-        engine::{AuthError, Caller},
+        engine::{AuthError, Caller, ParsedOperation},
         error::RequestError,
         keep_alive::Tick,
         params::{Origin, Params},
@@ -303,14 +303,16 @@ impl Socket {
     fn open(&self, params: Params) -> Result<Source, RequestError> {
         let request_id = new_id(&*self.app.clock);
         let Some(caller) = self.caller.clone() else { return Err(RequestError::internal(&request_id)) };
-        let origin = Origin { request_id, resume_after: None };
-        let operation = params.prepare(&self.app.documents, origin)?;
-        let app = Arc::clone(&self.app);
-        Ok(if operation.kind == OperationKind::Subscription {
-            Source::Subscribing(async move { subscribe(&app, &caller, operation).await }.boxed())
-        } else {
-            Source::Executing(async move { execute(&app, &caller, operation).await }.boxed())
-        })
+        let (app, origin) = (Arc::clone(&self.app), Origin { request_id, resume_after: None });
+        if params.names_persisted() {
+            let find = async move {
+                let operation = params.find(&app, &caller, origin).await?;
+                Ok(begin(app, caller, operation))
+            };
+            return Ok(Source::Finding(find.boxed()));
+        }
+        let operation = params.prepare(&app.documents, origin)?;
+        Ok(begin(app, caller, operation))
     }
 
     fn say(&mut self, outbox: &mut Outbox, said: Said) {
@@ -346,6 +348,14 @@ impl Socket {
         }
         let cursor = marks::least(self.operations.reaches());
         self.reply(outbox, message::ping(cursor.map(EventCursor::as_str)))
+    }
+}
+
+fn begin(app: Arc<App>, caller: Caller, operation: ParsedOperation) -> Source {
+    if operation.kind == OperationKind::Subscription {
+        Source::Subscribing(async move { subscribe(&app, &caller, operation).await }.boxed())
+    } else {
+        Source::Executing(async move { execute(&app, &caller, operation).await }.boxed())
     }
 }
 

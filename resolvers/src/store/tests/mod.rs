@@ -12,6 +12,7 @@ mod leases;
 mod lists;
 mod nodes;
 mod own;
+mod persisted_queries;
 mod pool;
 mod retention;
 mod stream;

@@ -1,5 +1,7 @@
 //! `graphql-transport-ws` on a real port: messages, close codes, bad frames, shutdown.
 
+mod persisted;
+
 use std::time::Duration;
 
 use futures::{SinkExt, StreamExt};
