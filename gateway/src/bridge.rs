@@ -22,7 +22,7 @@ use mullion_resolvers::{
     webhook::{Inbox, worker::Outcome},
 };
 use mullion_schema::{
-    error::ErrorCode,
+    error::{ErrorCode, RETRY_AFTER},
     id::{IntegrationId, TenantId},
     ports::{self, ViewerView},
 };
@@ -44,9 +44,6 @@ use crate::{
 
 /// How often keys that have open sockets are looked at: how long a revoked key may live on.
 const REVOCATION_CHECK: Duration = Duration::from_secs(2);
-
-/// How long, in seconds, until a tenant that has too many operations running may come again.
-const RETRY_AFTER: u32 = 2;
 
 /// Executes operations.
 pub struct Bridge {
@@ -189,13 +186,13 @@ impl Stream for Told {
     }
 }
 
-/// Internal errors carry the id of the request, under which the log tells the cause. Answers hold them rarely: only those are read
+/// Errors that are not the client's fault carry the id of the request, under which the log tells the cause. Answers hold them rarely: only those are read
 /// and written again.
 fn with_request_id(answer: bytes::Bytes, request_id: &str) -> bytes::Bytes {
     let Ok(mut value) = serde_json::from_slice::<serde_json::Value>(&answer) else { return answer };
     for error in value.get_mut("errors").and_then(serde_json::Value::as_array_mut).into_iter().flatten() {
         if let Some(extensions) = error.get_mut("extensions").and_then(serde_json::Value::as_object_mut)
-            && extensions.get("code").is_some_and(|code| code == "INTERNAL_SERVER_ERROR")
+            && extensions.get("code").and_then(serde_json::Value::as_str).is_some_and(needs_request_id)
         {
             extensions.insert("requestId".into(), request_id.into());
         }
@@ -207,26 +204,28 @@ fn with_request_id(answer: bytes::Bytes, request_id: &str) -> bytes::Bytes {
 fn refused(errors: Vec<ServerError>, request_id: &str) -> RequestError {
     let code_of = |error: &ServerError| {
         let code = error.extensions.as_ref().and_then(|extensions| extensions.get("code")).cloned();
-        match code.and_then(|code| code.into_json().ok()).as_ref().and_then(serde_json::Value::as_str) {
-            Some("BAD_USER_INPUT") => ErrorCode::BadUserInput,
-            Some("FORBIDDEN") => ErrorCode::Forbidden,
-            Some("NOT_FOUND") => ErrorCode::NotFound,
-            Some("RATE_LIMITED") => ErrorCode::RateLimited,
-            Some("INTERNAL_SERVER_ERROR") => ErrorCode::InternalServerError,
-            _ => ErrorCode::GraphqlValidationFailed,
-        }
+        let code = code.and_then(|code| code.into_json().ok());
+        let known = code.as_ref().and_then(serde_json::Value::as_str).and_then(|code| code.parse().ok());
+        // The library's validation gives none.
+        known.unwrap_or(ErrorCode::GraphqlValidationFailed)
     };
     let code = errors.first().map_or(ErrorCode::InternalServerError, code_of);
     let entries = errors.into_iter().map(|error| {
         let mut entry = ErrorEntry::new(code_of(&error), error.message);
         entry.locations = error.locations.into_iter().filter(|pos| pos.line > 0).map(Location::from).collect();
-        if code == ErrorCode::InternalServerError {
-            entry.extensions.insert("requestId".into(), request_id.into());
-        }
         entry
     });
-    let retry_after = (code == ErrorCode::RateLimited).then_some(RETRY_AFTER);
-    RequestError { code, errors: entries.collect(), retry_after }
+    let refused = RequestError { code, errors: entries.collect(), retry_after: None };
+    match code {
+        ErrorCode::RateLimited => RequestError { retry_after: Some(RETRY_AFTER), ..refused },
+        ErrorCode::ServiceUnavailable => refused.worth_another_try(RETRY_AFTER).of_request(request_id),
+        _ => refused.of_request(request_id),
+    }
+}
+
+/// Whether the log may tell more of an error with this code.
+fn needs_request_id(code: &str) -> bool {
+    matches!(code.parse(), Ok(ErrorCode::InternalServerError | ErrorCode::ServiceUnavailable))
 }
 
 /// Takes deliveries into the inbox.
@@ -351,5 +350,47 @@ fn labels(provider: &str, bucket: &str, integration: &IntegrationId) -> Integrat
         provider: provider.to_owned(),
         integration: integration.as_str().to_owned(),
         bucket: bucket.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use async_graphql::ServerError;
+    use mullion_schema::error::{ErrorCode, PortError, RETRY_AFTER};
+
+    use super::{refused, with_request_id};
+
+    fn error(port: Option<PortError>) -> ServerError {
+        match port {
+            Some(port) => async_graphql::Error::from(port).into_server_error(async_graphql::Pos::default()),
+            None => ServerError::new("it does not fit", None),
+        }
+    }
+
+    #[test]
+    fn a_refusal_has_the_code_of_its_first_error_and_what_belongs_to_it() {
+        let limited = PortError::new(ErrorCode::RateLimited, "too many");
+        for (port, code, retry_after, has_id) in [
+            (None, ErrorCode::GraphqlValidationFailed, None, false),
+            (Some(PortError::bad_input("first: too many")), ErrorCode::BadUserInput, None, false),
+            (Some(limited), ErrorCode::RateLimited, Some(RETRY_AFTER), false),
+            (Some(PortError::internal()), ErrorCode::InternalServerError, None, true),
+            (Some(PortError::unavailable()), ErrorCode::ServiceUnavailable, Some(RETRY_AFTER), true),
+        ] {
+            let refused = refused(vec![error(port)], "r-1");
+            assert_eq!((refused.code, refused.retry_after), (code, retry_after));
+            assert_eq!(refused.errors[0].extensions.contains_key("requestId"), has_id, "{code}");
+            let told = refused.errors[0].extensions.contains_key("retryAfter");
+            assert_eq!(told, code == ErrorCode::ServiceUnavailable, "{code}");
+        }
+    }
+
+    #[test]
+    fn an_answer_in_part_carries_the_request_id_where_the_log_tells_more() {
+        for (code, expected) in [("NOT_FOUND", false), ("INTERNAL_SERVER_ERROR", true), ("SERVICE_UNAVAILABLE", true)] {
+            let answer = format!(r#"{{"data":{{}},"errors":[{{"message":"x","extensions":{{"code":"{code}"}}}}]}}"#);
+            let told = with_request_id(answer.into(), "r-1");
+            assert_eq!(std::str::from_utf8(&told).unwrap().contains(r#""requestId":"r-1""#), expected, "{code}");
+        }
     }
 }

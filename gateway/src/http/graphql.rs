@@ -46,13 +46,13 @@ pub async fn post(
     body: Body,
 ) -> Response {
     let Some(media) = Media::accepted(&headers) else { return not_acceptable() };
-    let caller = match authenticate(&app, &headers).await {
+    let caller = match authenticate(&app, &headers, &id).await {
         Ok(caller) => caller,
         Err(error) => return media.refused(&error),
     };
     let params = match body::read_json(&app, &headers, body).await {
         Ok(body) => Params::from_json(&body).and_then(with_query),
-        Err((status, error)) => return media.with_status(status, &error),
+        Err((status, error)) => return media.with_status(status, &error.of_request(&id)),
     };
     match params {
         Ok(params) => Request { app, id, media, caller }.run(params, &headers, false).await,
@@ -69,7 +69,7 @@ pub async fn get(
     websocket::Asked(upgrade): websocket::Asked,
 ) -> Response {
     match upgrade {
-        Some(Ok(upgrade)) => return websocket::accept(app, &headers, upgrade),
+        Some(Ok(upgrade)) => return websocket::accept(app, &headers, upgrade, &id),
         Some(Err(refusal)) => return refusal.into_response(),
         None => {}
     }
@@ -80,7 +80,7 @@ pub async fn get(
         };
     }
     let Some(media) = Media::accepted(&headers) else { return not_acceptable() };
-    let caller = match authenticate(&app, &headers).await {
+    let caller = match authenticate(&app, &headers, &id).await {
         Ok(caller) => caller,
         Err(error) => return media.refused(&error),
     };
@@ -111,11 +111,11 @@ pub(crate) fn strip_bearer(value: &str) -> Option<&str> {
 }
 
 /// The key that a request carries: with another scheme it is no key of ours, not none.
-pub(crate) async fn authenticate(app: &App, headers: &HeaderMap) -> Result<Caller, RequestError> {
+pub(crate) async fn authenticate(app: &App, headers: &HeaderMap, id: &str) -> Result<Caller, RequestError> {
     let given = headers.contains_key(header::AUTHORIZATION);
     let key = bearer(headers).or(given.then_some(""));
     let checked = timeout(DATABASE_PATIENCE, app.engine.authenticate(key)).await;
-    checked.unwrap_or(Err(AuthError::Unavailable)).map_err(RequestError::from)
+    checked.unwrap_or(Err(AuthError::Unavailable)).map_err(|error| RequestError::from(error).of_request(id))
 }
 
 struct Request {

@@ -173,7 +173,7 @@ fn cors(app: &Arc<App>) -> CorsLayer {
             HeaderName::from_static("last-event-id"),
             REQUEST_ID,
         ])
-        .expose_headers([REQUEST_ID])
+        .expose_headers([REQUEST_ID, header::RETRY_AFTER])
         .max_age(Duration::from_mins(10))
 }
 

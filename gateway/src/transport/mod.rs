@@ -8,3 +8,6 @@ pub mod multipart;
 pub mod params;
 pub mod sse;
 pub mod websocket;
+
+#[cfg(test)]
+mod tests;

@@ -41,13 +41,13 @@ pub async fn post(
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    let caller = match authenticate(&app, &headers).await {
+    let caller = match authenticate(&app, &headers, &id).await {
         Ok(caller) => caller,
         Err(error) => return Media::GraphQlResponse.refused(&error),
     };
     let params = match body::read_json(&app, &headers, body).await {
         Ok(body) => Params::from_json(&body),
-        Err((status, error)) => return Media::Json.with_status(status, &error),
+        Err((status, error)) => return Media::Json.with_status(status, &error.of_request(&id)),
     };
     Request { app, id, caller, is_get: false }.answer(&headers, params).await
 }
@@ -59,7 +59,7 @@ pub async fn get(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Response {
-    let caller = match authenticate(&app, &headers).await {
+    let caller = match authenticate(&app, &headers, &id).await {
         Ok(caller) => caller,
         Err(error) => return Media::GraphQlResponse.refused(&error),
     };
@@ -86,9 +86,9 @@ impl Request {
             Ok(resume_after) => resume_after,
             Err(error) => return bad_request(&error),
         };
-        let Some(mut place) = app.admission.enter("event_stream") else { return admission::full() };
+        let Some(mut place) = app.admission.enter("event_stream") else { return admission::full(&id) };
         if !place.belongs_to(&caller.tenant) {
-            return admission::full();
+            return admission::full(&id);
         }
         let frames = match params.prepare(&app.documents, Origin { request_id: id, resume_after }) {
             Ok(operation) if is_get && operation.kind == OperationKind::Mutation => return post_only(),
