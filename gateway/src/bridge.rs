@@ -1,7 +1,6 @@
 //! The transports' seams, answered by the executor and the inbox; and the metrics that those report to.
 
 use std::{
-    collections::HashMap,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -12,6 +11,7 @@ use async_graphql::ServerError;
 use async_trait::async_trait;
 use futures::{Stream, StreamExt, stream::BoxStream};
 use mullion_resolvers::{
+    credentials::{Credential, Credentials},
     execution::{self, Executed, Executor, Observe, Operation},
     listen::Ear,
     live::{End, Frame, Frames, Item, Mark},
@@ -23,10 +23,9 @@ use mullion_resolvers::{
 };
 use mullion_schema::{
     error::{ErrorCode, RETRY_AFTER},
-    id::{IntegrationId, TenantId},
+    id::IntegrationId,
     ports::{self, ViewerView},
 };
-use parking_lot::Mutex;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -42,58 +41,48 @@ use crate::{
     unbroken::Unbroken,
 };
 
-/// How often keys that have open sockets are looked at: how long a revoked key may live on.
-const REVOCATION_CHECK: Duration = Duration::from_secs(2);
-
 /// Executes operations.
 pub struct Bridge {
     executor: Arc<Executor>,
     /// In `dev`: the one caller, for whom no key is asked.
     everybody: Option<Arc<ViewerView>>,
-    /// By key id: fires when it is revoked. Held weakly through the callers' clones.
-    revocations: Mutex<HashMap<(TenantId, String), CancellationToken>>,
+    credentials: Credentials,
+}
+
+/// What a caller carries for the executor.
+struct Inner {
+    caller: execution::Caller,
+    /// Held as long as the caller is let in, so that it is told when the key is revoked. In `dev` there may be none.
+    _credential: Option<Arc<Credential>>,
 }
 
 impl Bridge {
     /// A bridge. With `everybody`, no key is asked for.
     pub fn new(executor: Arc<Executor>, everybody: Option<Arc<ViewerView>>) -> Self {
-        Self { executor, everybody, revocations: Mutex::default() }
+        let credentials = Credentials::new(executor.services());
+        Self { executor, everybody, credentials }
     }
 
     /// Looks after the keys in use, so that the sockets of a revoked one are closed wherever it was revoked.
     pub async fn watch_revocations(&self, stop: CancellationToken) {
-        loop {
-            tokio::select! {
-                () = tokio::time::sleep(REVOCATION_CHECK) => {}
-                () = stop.cancelled() => return,
-            }
-            let tenants: std::collections::BTreeSet<TenantId> =
-                self.revocations.lock().keys().map(|(tenant, _)| tenant.clone()).collect();
-            for tenant in tenants {
-                let Ok(keys) = self.executor.services().database.api_keys(&tenant).await else { continue };
-                let mut revocations = self.revocations.lock();
-                for key in keys.into_iter().filter(|key| key.revoked_at.is_some()) {
-                    if let Some(token) = revocations.remove(&(tenant.clone(), key.id)) {
-                        token.cancel();
-                    }
-                }
-            }
-        }
+        self.credentials.watch(stop).await;
     }
 
-    fn caller(viewer: Arc<ViewerView>, revoked: CancellationToken) -> Caller {
+    fn caller(viewer: Arc<ViewerView>, credential: Option<Arc<Credential>>) -> Caller {
         let role = match viewer.role {
             ports::Role::Viewer => Role::Viewer,
             ports::Role::Editor => Role::Editor,
             ports::Role::Admin => Role::Admin,
         };
         let tenant = viewer.tenant.clone();
-        Caller::new(CallerParts { tenant, role, revoked, context: Arc::new(execution::Caller { viewer }) })
+        let revoked = credential.as_ref().map_or_else(CancellationToken::new, |known| known.revoked.clone());
+        let context = Arc::new(Inner { caller: execution::Caller { viewer }, _credential: credential });
+        Caller::new(CallerParts { tenant, role, revoked, context })
     }
 }
 
 fn inner(caller: &Caller) -> Option<execution::Caller> {
-    caller.context.downcast_ref::<execution::Caller>().cloned()
+    caller.context.downcast_ref::<Inner>().map(|inner| inner.caller.clone())
 }
 
 fn operation(parsed: &ParsedOperation) -> Operation {
@@ -110,21 +99,15 @@ impl Engine for Bridge {
     async fn authenticate(&self, bearer: Option<&str>) -> Result<Caller, AuthError> {
         // In `dev` nobody needs a key; but a key that is presented is checked, and a wrong one is refused as anywhere.
         if let (Some(viewer), None) = (&self.everybody, bearer.filter(|key| !key.is_empty())) {
-            return Ok(Self::caller(Arc::clone(viewer), CancellationToken::new()));
+            return Ok(Self::caller(Arc::clone(viewer), None));
         }
         let presented = bearer.filter(|key| !key.is_empty()).ok_or(AuthError::Missing)?;
-        let database = &self.executor.services().database;
-        let unavailable = |error| {
-            tracing::error!(%error, "an API key could not be checked");
+        let credential = self.credentials.authenticate(&Secret::from(presented)).await.map_err(|error| {
+            tracing::error!(error = &error as &dyn std::error::Error, "an API key could not be checked");
             AuthError::Unavailable
-        };
-        let key = database.authenticate(&Secret::from(presented)).await.map_err(unavailable)?;
-        let key = key.ok_or(AuthError::Invalid)?;
-        let role: ports::Role = key.role.parse().map_err(|_| AuthError::Invalid)?;
-        let tenant = database.tenant(&key.tenant).await.map_err(unavailable)?.ok_or(AuthError::Invalid)?;
-        let revoked = self.revocations.lock().entry((key.tenant.clone(), key.id.clone())).or_default().clone();
-        let viewer = ViewerView { id: key.id, name: key.name, role, tenant: key.tenant, tenant_name: tenant.name };
-        Ok(Self::caller(Arc::new(viewer), revoked))
+        })?;
+        let credential = credential.ok_or(AuthError::Invalid)?;
+        Ok(Self::caller(Arc::clone(&credential.viewer), Some(credential)))
     }
 
     async fn execute(&self, caller: &Caller, parsed: ParsedOperation) -> Answer {

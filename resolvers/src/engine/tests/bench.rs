@@ -41,7 +41,11 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) async fn new() -> Self {
-        let store = Bench::sqlite().await;
+        Self::over(Bench::sqlite().await).await
+    }
+
+    /// The same over a database of either kind.
+    pub(crate) async fn over(store: Bench) -> Self {
         let (tenant, account) = (store.tenant.clone(), IntegrationId::from("hub"));
         store.db.create_integration(&tenant, &account, "github", draft("GitHub")).await.unwrap();
         let services = services(&store);
@@ -86,7 +90,8 @@ impl World {
     }
 }
 
-fn services(store: &Bench) -> Arc<Services> {
+/// The services of one more process over the same database.
+pub(crate) fn services(store: &Bench) -> Arc<Services> {
     let (database, clock, tasks) = (store.db.clone(), Arc::new(store.clock.clone()), TaskTracker::new());
     let vault = Vault::new([STANDARD.encode([7; 32]).as_str()]).unwrap();
     let providers: Arc<Providers> = Arc::new(crate::providers::all());

@@ -3,6 +3,7 @@
 pub(crate) mod bench;
 mod catch_up;
 mod claims;
+mod connecting;
 mod counts;
 mod durability;
 mod event_sockets;
@@ -13,6 +14,7 @@ mod lists;
 mod nodes;
 mod own;
 mod pool;
+mod removals;
 mod retention;
 mod stream;
 mod together;
