@@ -75,7 +75,11 @@ impl Mutation {
     }
 }
 
-/// Answers for anybody but the key "bad"; the key "revoked" fires `revoked` of its caller.
+fn away(operation: &ParsedOperation) -> RequestError {
+    RequestError::unavailable("the database does not answer", 2).of_request(&operation.request_id)
+}
+
+/// Answers for anybody but the key "bad"; the key "away" and documents that contain "away" meet a database that is away; the key "revoked" fires `revoked` of its caller.
 pub(crate) struct FakeEngine {
     schema: Schema<Query, Mutation, EmptySubscription>,
     pub(crate) revoked: CancellationToken,
@@ -107,6 +111,7 @@ impl Engine for FakeEngine {
     async fn authenticate(&self, bearer: Option<&str>) -> Result<Caller, AuthError> {
         match bearer {
             Some("" | "bad") => Err(AuthError::Invalid),
+            Some("away") => Err(AuthError::Unavailable),
             _ => Ok(Caller::new(CallerParts {
                 tenant: TenantId::from("t"),
                 role: Role::Admin,
@@ -135,6 +140,9 @@ impl Engine for FakeEngine {
 
     async fn execute(&self, _caller: &Caller, operation: ParsedOperation) -> Answer {
         assert!(!operation.document.text.contains("panics"), "on purpose");
+        if operation.document.text.contains("away") {
+            return Answer::Refused(away(&operation));
+        }
         let response = self.schema.execute(operation.to_request()).await;
         let refused = response.errors.iter().any(|error| error.path.is_empty());
         if !refused {
@@ -167,6 +175,9 @@ impl Engine for FakeEngine {
         let mark = |position: i64| LiveItem::Mark(LiveMark { position, cursor: position.to_string().into() });
         if operation.document.text.contains("count") {
             return Ok(stream::iter(from + 1..=3).map(frame).boxed());
+        }
+        if operation.document.text.contains("away") {
+            return Err(away(&operation));
         }
         assert!(!operation.document.text.contains("panicsAtOnce"), "on purpose");
         if operation.document.text.contains("panics") {

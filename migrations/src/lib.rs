@@ -30,6 +30,7 @@ mod m0022_add_missed_to_catch_up;
 mod m0023_add_source_to_delivery;
 mod m0025_create_persisted_query;
 mod m0027_create_quota_use;
+mod m0028_add_removed_at_to_integration;
 
 /// Runs the migrations.
 #[derive(Debug)]
@@ -64,6 +65,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0023_add_source_to_delivery::Migration),
             Box::new(m0025_create_persisted_query::Migration),
             Box::new(m0027_create_quota_use::Migration),
+            Box::new(m0028_add_removed_at_to_integration::Migration),
         ]
     }
 }

@@ -5,7 +5,7 @@ use async_graphql::{Error, ErrorExtensions, ServerError};
 use crate::id::IntegrationId;
 
 /// The codes of the contract, in `extensions.code`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, strum::Display, strum::IntoStaticStr)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, strum::Display, strum::EnumString, strum::IntoStaticStr)]
 #[strum(serialize_all = "SCREAMING_SNAKE_CASE")]
 #[expect(missing_docs, reason = "the contract explains each code")]
 pub enum ErrorCode {
@@ -25,8 +25,12 @@ pub enum ErrorCode {
     ProviderError,
     Conflict,
     CursorExpired,
+    ServiceUnavailable,
     InternalServerError,
 }
+
+/// Seconds after which a client may send again what met `SERVICE_UNAVAILABLE`.
+pub const RETRY_AFTER: u32 = 2;
 
 /// A failure of a port, as a client may see it. What must not be seen was logged where it happened, with its request id.
 ///
@@ -73,6 +77,11 @@ impl PortError {
         Self::new(ErrorCode::Forbidden, message)
     }
 
+    /// `SERVICE_UNAVAILABLE`: the database is away or has too much to do; the same request may succeed in a moment.
+    pub fn unavailable() -> Self {
+        Self::new(ErrorCode::ServiceUnavailable, "the database does not answer: try again in a few seconds")
+    }
+
     /// `INTERNAL_SERVER_ERROR`: the cause was logged; the client gets the request id from the transport.
     pub fn internal() -> Self {
         Self::new(ErrorCode::InternalServerError, "internal error")
@@ -83,6 +92,9 @@ impl From<PortError> for Error {
     fn from(error: PortError) -> Self {
         Self::new(error.message.clone()).extend_with(|_, extensions| {
             extensions.set("code", <&'static str>::from(error.code));
+            if error.code == ErrorCode::ServiceUnavailable {
+                extensions.set("retryAfter", RETRY_AFTER);
+            }
             if let Some(context) = &error.provider {
                 extensions.set("provider", context.provider);
                 let id = crate::id::GlobalId::own("Integration", context.integration.as_str());

@@ -5,6 +5,7 @@
 pub mod build;
 pub mod coerce;
 pub mod cursor;
+mod description;
 pub mod entity;
 pub mod enums;
 pub mod error;

@@ -15,7 +15,7 @@ use async_graphql::{
 
 use crate::{
     cursor::Origin,
-    entity::{accounts_root, node_by_id},
+    entity::{accounts_root, find_node},
     error::PortError,
     federation,
     fields::FieldSet,
@@ -48,12 +48,12 @@ pub struct Query;
 /// What can be read.
 #[Object]
 impl Query {
-    /// Anything that has an id; null when there is no such thing, or it is not yours.
+    /// Anything that has an id; null when there is no such thing, when it is not yours, or when the text is no id of this graph.
     async fn node(&self, ctx: &Context<'_>, #[graphql(desc = "Its id.")] id: ID) -> Option<Result<Node, PortError>> {
-        node_by_id(ctx, "id", &id).await.transpose()
+        find_node(ctx, &id).await.transpose()
     }
 
-    /// Several things that have ids, in the order of the ids; null where there is none.
+    /// Several things that have ids, in the order of the ids; null wherever `node` is null.
     async fn nodes(
         &self,
         ctx: &Context<'_>,
@@ -62,10 +62,7 @@ impl Query {
         if ids.len() > MAX_ITEMS {
             return Err(PortError::bad_input(format!("ids: must have at most {MAX_ITEMS} values")));
         }
-        let found = ids
-            .iter()
-            .enumerate()
-            .map(|(index, id)| async move { node_by_id(ctx, &format!("ids[{index}]"), id).await.transpose() });
+        let found = ids.iter().map(|id| async move { find_node(ctx, id).await.transpose() });
         Ok(Many(futures::future::join_all(found).await))
     }
 

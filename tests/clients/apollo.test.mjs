@@ -84,7 +84,7 @@ describe('Apollo Client', () => {
   });
 
   test('shows errors with their codes', async () => {
-    const { error } = await client.query({ query: gql`{ node(id: "no-such-id") { id } }`, errorPolicy: 'all' });
+    const { error } = await client.query({ query: gql`{ dashboard(id: "no-such-id") { id } }`, errorPolicy: 'all' });
     assert.equal(error.errors[0].extensions.code, 'BAD_USER_INPUT');
   });
 });

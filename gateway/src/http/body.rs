@@ -66,9 +66,7 @@ async fn read(body: Body, limit: usize, mut share: Share) -> Result<Received, Re
         }
         Err(Failure::Busy) => {
             let message = "too many bodies arrive at once: try again later";
-            let error =
-                RequestError { retry_after: Some(RETRY_AFTER), ..RequestError::new(ErrorCode::RateLimited, message) };
-            Err((StatusCode::SERVICE_UNAVAILABLE, error))
+            Err((StatusCode::SERVICE_UNAVAILABLE, RequestError::unavailable(message, RETRY_AFTER)))
         }
     }
 }

@@ -50,13 +50,13 @@ pub async fn post(
     body: Body,
 ) -> Response {
     let Some(accepted) = Accepted::of(&headers) else { return not_acceptable() };
-    let caller = match authenticate(&app, &headers).await {
+    let caller = match authenticate(&app, &headers, &id).await {
         Ok(caller) => caller,
         Err(error) => return accepted.media().refused(&error),
     };
     let params = match body::read_json(&app, &headers, body).await {
         Ok(body) => Params::from_json(&body).and_then(Params::with_document),
-        Err((status, error)) => return accepted.media().with_status(status, &error),
+        Err((status, error)) => return accepted.media().with_status(status, &error.of_request(&id)),
     };
     match params {
         Ok(params) => Request { app, id, accepted, caller, is_get: false }.run(params, &headers).await,
@@ -73,7 +73,7 @@ pub async fn get(
     websocket::Asked(upgrade): websocket::Asked,
 ) -> Response {
     match upgrade {
-        Some(Ok(upgrade)) => return websocket::accept(app, &headers, upgrade),
+        Some(Ok(upgrade)) => return websocket::accept(app, &headers, upgrade, &id),
         Some(Err(refusal)) => return refusal.into_response(),
         None => {}
     }
@@ -84,7 +84,7 @@ pub async fn get(
         };
     }
     let Some(accepted) = Accepted::of(&headers) else { return not_acceptable() };
-    let caller = match authenticate(&app, &headers).await {
+    let caller = match authenticate(&app, &headers, &id).await {
         Ok(caller) => caller,
         Err(error) => return accepted.media().refused(&error),
     };
@@ -128,11 +128,11 @@ pub(crate) fn strip_bearer(value: &str) -> Option<&str> {
 }
 
 /// The key that a request carries: with another scheme it is no key of ours, not none.
-pub(crate) async fn authenticate(app: &App, headers: &HeaderMap) -> Result<Caller, RequestError> {
+pub(crate) async fn authenticate(app: &App, headers: &HeaderMap, id: &str) -> Result<Caller, RequestError> {
     let given = headers.contains_key(header::AUTHORIZATION);
     let key = bearer(headers).or(given.then_some(""));
     let checked = timeout(DATABASE_PATIENCE, app.engine.authenticate(key)).await;
-    checked.unwrap_or(Err(AuthError::Unavailable)).map_err(RequestError::from)
+    checked.unwrap_or(Err(AuthError::Unavailable)).map_err(|error| RequestError::from(error).of_request(id))
 }
 
 struct Request {
@@ -154,9 +154,9 @@ impl Request {
             // Nothing is resumed where nothing streams.
             Err(_) => None,
         };
-        let operation = params.find(&app, &caller, Origin { request_id: id, resume_after }).await;
+        let operation = params.find(&app, &caller, Origin { request_id: Arc::clone(&id), resume_after }).await;
         if has_events && accepted.single.is_none() {
-            return sse::respond(app, caller, operation, is_get).await;
+            return sse::respond(app, &id, caller, operation, is_get).await;
         }
         let operation = match operation {
             Ok(operation) => operation,
@@ -164,7 +164,7 @@ impl Request {
         };
         let is_stream = operation.kind == OperationKind::Subscription;
         if is_stream && has_events {
-            return sse::respond(app, caller, Ok(operation), is_get).await;
+            return sse::respond(app, &id, caller, Ok(operation), is_get).await;
         }
         if is_get && operation.kind != OperationKind::Query {
             return post_only(media);

@@ -149,7 +149,7 @@ pub enum AuthError {
     #[error("the API key is not valid")]
     Invalid,
     /// The credential could not be checked; the cause was logged.
-    #[error("the API key could not be checked")]
+    #[error("the API key could not be checked: try again in a few seconds")]
     Unavailable,
 }
 

@@ -9,3 +9,6 @@ pub mod params;
 pub mod persisted;
 pub mod sse;
 pub mod websocket;
+
+#[cfg(test)]
+mod tests;

@@ -34,9 +34,9 @@ const CLOSING: &[u8] = b"--\r\n";
 
 /// Answers a subscription in parts.
 pub async fn answer(app: Arc<App>, caller: Caller, operation: ParsedOperation, media: Media) -> Response {
-    let Some(mut place) = app.admission.enter("multipart") else { return admission::full() };
+    let Some(mut place) = app.admission.enter("multipart") else { return admission::full(&operation.request_id) };
     if !place.belongs_to(&caller.tenant) {
-        return admission::full();
+        return admission::full(&operation.request_id);
     }
     let frames = match subscribe(&app, &caller, operation).await {
         Ok(frames) => frames,

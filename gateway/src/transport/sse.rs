@@ -42,13 +42,13 @@ pub async fn post(
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    let caller = match authenticate(&app, &headers).await {
+    let caller = match authenticate(&app, &headers, &id).await {
         Ok(caller) => caller,
         Err(error) => return Media::GraphQlResponse.refused(&error),
     };
     let params = match body::read_json(&app, &headers, body).await {
         Ok(body) => Params::from_json(&body),
-        Err((status, error)) => return Media::Json.with_status(status, &error),
+        Err((status, error)) => return Media::Json.with_status(status, &error.of_request(&id)),
     };
     Request { app, id, caller, is_get: false }.answer(&headers, params).await
 }
@@ -60,7 +60,7 @@ pub async fn get(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Response {
-    let caller = match authenticate(&app, &headers).await {
+    let caller = match authenticate(&app, &headers, &id).await {
         Ok(caller) => caller,
         Err(error) => return Media::GraphQlResponse.refused(&error),
     };
@@ -82,21 +82,22 @@ impl Request {
             (Ok(params), Ok(resume_after)) => (params, resume_after),
             (Err(error), _) | (_, Err(error)) => return bad_request(&error),
         };
-        let operation = params.find(&app, &caller, Origin { request_id: id, resume_after }).await;
-        respond(app, caller, operation, is_get).await
+        let operation = params.find(&app, &caller, Origin { request_id: Arc::clone(&id), resume_after }).await;
+        respond(app, &id, caller, operation, is_get).await
     }
 }
 
 /// Answers an operation, or its refusal, as an event stream.
 pub async fn respond(
     app: Arc<App>,
+    request_id: &str,
     caller: Caller,
     operation: Result<ParsedOperation, RequestError>,
     is_get: bool,
 ) -> Response {
-    let Some(mut place) = app.admission.enter("event_stream") else { return admission::full() };
+    let Some(mut place) = app.admission.enter("event_stream") else { return admission::full(request_id) };
     if !place.belongs_to(&caller.tenant) {
-        return admission::full();
+        return admission::full(request_id);
     }
     let frames = match operation {
         Ok(operation) if is_get && operation.kind == OperationKind::Mutation => return post_only(),

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod accounts_socket;
+mod accounts_view;
 mod accounts_webhooks;
 mod activity;
 mod boards;
@@ -107,3 +108,6 @@ pub(crate) fn failed(what: &'static str, error: &(dyn std::error::Error + 'stati
     tracing::error!(error, "{what}");
     PortError::internal()
 }
+
+#[cfg(test)]
+mod tests;

@@ -86,7 +86,7 @@ pub enum Executed {
     Answer {
         /// The response.
         bytes: Bytes,
-        /// Whether one of its errors is internal: the id of the request belongs to it.
+        /// Whether one of its errors is internal, or worth another try: the id of the request belongs to it.
         internal: bool,
     },
     /// It did not run: it does not fit the graph, or its variables do not fit it.
@@ -316,7 +316,8 @@ fn answer(response: &Response) -> Executed {
 
 fn is_internal(error: &ServerError) -> bool {
     let code = error.extensions.as_ref().and_then(|extensions| extensions.get("code"));
-    matches!(code, Some(Value::String(code)) if *code == ErrorCode::InternalServerError.to_string())
+    let Some(Value::String(code)) = code else { return false };
+    matches!(code.parse(), Ok(ErrorCode::InternalServerError | ErrorCode::ServiceUnavailable))
 }
 
 /// A response as bytes.
@@ -359,6 +360,7 @@ mod tests {
             (mentioned.clone(), &[], false),
             (mentioned, &["NOT_FOUND"], false),
             (value!({ "widget": null }), &["NOT_FOUND", "INTERNAL_SERVER_ERROR"], true),
+            (value!({ "widget": null }), &["SERVICE_UNAVAILABLE"], true),
         ] {
             let Executed::Answer { internal, .. } = answer(&response(data, codes)) else { panic!("refused") };
             assert_eq!(internal, expected, "{codes:?}");

@@ -9,11 +9,11 @@ use std::{
 };
 
 use futures::FutureExt;
-use mullion_schema::id::EventCursor;
+use mullion_schema::{error::ErrorCode, id::EventCursor};
 use prometheus_client::metrics::counter::Counter;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    time::Instant,
+    time::{Instant, timeout},
 };
 
 use super::{
@@ -31,7 +31,7 @@ use super::{
 use crate::{
     document::OperationKind,
     http::{
-        App,
+        App, DATABASE_PATIENCE,
         context::new_id,
         graphql::{execute, strip_bearer, subscribe},
     },
@@ -203,7 +203,10 @@ impl Socket {
                 self.reply(outbox, message::ack())
             }
             Err(AuthError::Unavailable) => {
-                Err(End::Close(Close::new(code::TRY_AGAIN, "Try again later: the key could not be checked")))
+                let (id, code) = (new_id(&*self.app.clock), ErrorCode::ServiceUnavailable);
+                tracing::warn!(%id, "a socket was closed because its API key could not be checked");
+                let reason = format!("Try again later: the key could not be checked ({code}, request {id})");
+                Err(End::Close(Close::new(code::TRY_AGAIN, reason)))
             }
             Err(error) => Err(End::Close(Close::new(code::FORBIDDEN, format!("Forbidden: {error}")))),
         }
@@ -297,7 +300,11 @@ impl Socket {
             Some(value) => Some(strip_bearer(&value).unwrap_or_default().to_owned()),
             None => self.key.take(),
         };
-        self.signals.ask(async move { engine.authenticate(key.as_deref()).await }.boxed());
+        let asked = async move {
+            let checked = timeout(DATABASE_PATIENCE, engine.authenticate(key.as_deref())).await;
+            checked.unwrap_or(Err(AuthError::Unavailable))
+        };
+        self.signals.ask(asked.boxed());
     }
 
     fn open(&self, params: Params) -> Result<Source, RequestError> {

@@ -47,7 +47,11 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) async fn new() -> Self {
-        let store = Bench::sqlite().await;
+        Self::over(Bench::sqlite().await).await
+    }
+
+    /// The same over a database of either kind.
+    pub(crate) async fn over(store: Bench) -> Self {
         let (tenant, account) = (store.tenant.clone(), IntegrationId::from("hub"));
         store.db.create_integration(&tenant, &account, "github", draft("GitHub")).await.unwrap();
         let mut providers = crate::providers::all();
@@ -95,7 +99,8 @@ impl World {
     }
 }
 
-fn services(store: &Bench, providers: Arc<Providers>) -> Arc<Services> {
+/// The services of one more process over the same database.
+pub(crate) fn services(store: &Bench, providers: Arc<Providers>) -> Arc<Services> {
     services_over(store, providers, (AddressGuard::default(), Limits::default()))
 }
 

@@ -30,6 +30,7 @@ pub use super::merge::Source;
 use super::{
     Database, StoreError, catch_up,
     inbox::{APPLIED, waits},
+    integration::present_by_id,
     lease::Lease,
     merge::Origin,
     node::{StoredNode, stored},
@@ -288,7 +289,7 @@ async fn provider_of(
     tenant: &TenantId,
     integration: &IntegrationId,
 ) -> Result<String, StoreError> {
-    let provider = integration::Entity::find_by_id(integration.as_str())
+    let provider = present_by_id(integration)
         .select_only()
         .column(integration::Column::Provider)
         .filter(integration::Column::Tenant.eq(tenant.as_str()))

@@ -3,6 +3,7 @@
 pub(crate) mod bench;
 mod catch_up;
 mod claims;
+mod connecting;
 mod counts;
 mod durability;
 mod event_sockets;
@@ -14,6 +15,7 @@ mod nodes;
 mod own;
 mod persisted_queries;
 mod pool;
+mod removals;
 mod retention;
 mod stream;
 mod together;
