@@ -10,11 +10,11 @@ use crate::{
     cursor::Origin,
     enums::WorkItemState,
     error::PortError,
-    fields::FieldSet,
+    fields::{FieldSet, selects_total},
     interfaces::{Build, Message, PullRequest, WorkItem},
     many::Many,
     ports::{Load, PageRequest, Source, WorkPage},
-    table::{FromView, ports},
+    table::{FromView, ports, server_error},
     types::{
         activity::Activity,
         connection::{Connection, WorkItemConnection},
@@ -34,7 +34,7 @@ fn request(
     after: Option<&str>,
 ) -> Result<PageRequest, PortError> {
     let request = origin(widget).page_request(first, after)?;
-    Ok(PageRequest { fields: FieldSet::of_connection(ctx), ..request })
+    Ok(PageRequest { fields: FieldSet::of_connection(ctx), total: selects_total(ctx.field()), ..request })
 }
 
 /// A page of nodes as a connection; nodes of another type than the widget shows are left out.
@@ -91,14 +91,23 @@ impl WorkItemsWidget {
         })
     }
 
-    /// How many there are in each state.
+    /// How many there are in each state, each item once. Where not all could be read and counted, there is an error beside the
+    /// numbers, which are those of a part.
     async fn counts_by_state(&self, ctx: &Context<'_>) -> Option<Result<Many<WorkItemCount>, PortError>> {
         let Source::WorkItems(source) = self.0.view.source.as_ref() else { return None };
         let ports = match ports(ctx) {
             Ok(ports) => ports,
             Err(error) => return Some(Err(error)),
         };
-        Some(ports.work.counts_by_state(source).await.map(|load| counts(&load.value)))
+        let load = match ports.work.counts_by_state(source).await {
+            Ok(load) => load,
+            Err(error) => return Some(Err(error)),
+        };
+        if let Some(problem) = load.problems.first() {
+            let error = PortError::new(problem.code, problem.message.clone());
+            ctx.add_error(ctx.set_error_path(server_error(ctx, error)));
+        }
+        Some(Ok(counts(&load.value)))
     }
 }
 

@@ -12,7 +12,7 @@ use crate::{
     cursor::page_ahead,
     enums::WidgetState,
     error::{ErrorCode, PortError},
-    fields::FieldSet,
+    fields::{FieldSet, selects_total},
     ports::{ActivityView, Load, MetricValue, Page, PageRequest, Ports, Problem, Source, WorkPage},
     table::Arguments,
 };
@@ -48,6 +48,7 @@ fn request_of(field: SelectionField<'_>) -> Option<PageRequest> {
     let first = arguments.int("first").map(|first| i32::try_from(first).unwrap_or(i32::MAX));
     let mut request = page_ahead(first, arguments.text("after").as_deref())?;
     request.fields = FieldSet::of_connection_below(field);
+    request.total = selects_total(field);
     Some(request)
 }
 
@@ -103,7 +104,7 @@ async fn load(ports: &Ports, source: &Source, request: PageRequest) -> Result<Lo
         Source::Messages(source) => work.messages(source, request).await,
         Source::Activity(source) => {
             // The log gives whole activities, whatever is selected of them.
-            let request = PageRequest { fields: FieldSet::default(), ..request };
+            let request = PageRequest { fields: FieldSet::default(), total: false, ..request };
             return ports.activity.page(source, request).await.map(|page| Loaded::Activity(Arc::new(page)));
         }
         Source::Metric(source) => return work.metric(source).await.map(|load| Loaded::Metric(Arc::new(load))),
