@@ -88,7 +88,8 @@ impl Feed<'_> {
                 lists.work_items.is_some() || lists.pull_requests.is_some()
             })
             .await?;
-        let several = found.containers.len() > 1;
+        let shares = |container: &&Container| container.lists.work_items.as_ref().is_some_and(|lists| lists.in_several);
+        let several = found.containers.iter().filter(shares).count() > 1;
         let mut sources = Vec::new();
         for container in &found.containers {
             sources.extend(self.issues(container, filter, several));

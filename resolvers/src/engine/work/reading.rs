@@ -33,6 +33,14 @@ enum Stop<'a> {
     Before(NewestFirst, DateTime<Utc>),
 }
 
+impl Stop<'_> {
+    /// How many items are read in one go. Providers give a hundred: where the first of them may do, the rest is not asked for, so
+    /// that one that left the list does not cost a call.
+    fn step(self) -> usize {
+        if let Self::Before(..) = self { STEP / 2 } else { STEP }
+    }
+}
+
 impl Feed<'_> {
     fn stop(&self, source: &Source<'_>) -> Stop<'_> {
         match (self.extent, source.newest_first) {
@@ -59,7 +67,7 @@ impl Feed<'_> {
         let first = match stop {
             // From the head of an ordered list, one more than the page holds tells whether it goes on.
             Stop::Full(page) if page.after.is_none() => STEP.min(page.first + 1),
-            _ => STEP,
+            _ => stop.step(),
         };
         let mut query = ListQuery { list, first, after: None, fields: self.fields.clone() };
         let scope = self.session.scope();
@@ -81,7 +89,7 @@ impl Feed<'_> {
                 }
             };
             reading = engine.reading(scope, &integration.id);
-            query.first = STEP;
+            query.first = stop.step();
             query.after = listed.items.last().map(|(position, _)| position.clone()).or(query.after);
             looked_at += self.counted(&listed, stop);
             let read = Read { stuck: listed.items.is_empty() || looked_at >= DEEP, ..Read::of(&listed, stop) };

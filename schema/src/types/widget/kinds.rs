@@ -14,7 +14,7 @@ use crate::{
     interfaces::{Build, Message, PullRequest, WorkItem},
     many::Many,
     ports::{Load, PageRequest, Source, WorkPage},
-    table::{FromView, ports, server_error},
+    table::{FromView, ports},
     types::{
         activity::Activity,
         connection::{Connection, WorkItemConnection},
@@ -91,23 +91,15 @@ impl WorkItemsWidget {
         })
     }
 
-    /// How many there are in each state, each item once. Where not all could be read and counted, there is an error beside the
-    /// numbers, which are those of a part.
+    /// How many there are in each state, each item once. Where not all could be read and counted, these are the numbers of a part,
+    /// and `problems` says so.
     async fn counts_by_state(&self, ctx: &Context<'_>) -> Option<Result<Many<WorkItemCount>, PortError>> {
         let Source::WorkItems(source) = self.0.view.source.as_ref() else { return None };
         let ports = match ports(ctx) {
             Ok(ports) => ports,
             Err(error) => return Some(Err(error)),
         };
-        let load = match ports.work.counts_by_state(source).await {
-            Ok(load) => load,
-            Err(error) => return Some(Err(error)),
-        };
-        if let Some(problem) = load.problems.first() {
-            let error = PortError::new(problem.code, problem.message.clone());
-            ctx.add_error(ctx.set_error_path(server_error(ctx, error)));
-        }
-        Some(Ok(counts(&load.value)))
+        Some(self.0.loads.counts(ports, source).await.map(|load| counts(&load.value)))
     }
 }
 
