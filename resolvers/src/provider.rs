@@ -393,11 +393,13 @@ pub struct ContainerLists {
     pub all: &'static str,
     /// Work items: the list's name, and the filters for open and for closed items (`None`: the list cannot be narrowed so).
     pub work_items: Option<WorkItemLists>,
-    /// Pull requests: the list and the filter argument that takes `PullRequestState` names.
+    /// Pull requests, last updated first: the list and the filter argument that takes `PullRequestState` names.
     pub pull_requests: Option<(&'static str, &'static str)>,
-    /// Builds: the list, and the filter argument that takes a branch.
+    /// Builds, last created first: the list, and the filter argument that takes a branch.
     pub builds: Option<(&'static str, &'static str)>,
-    /// Messages.
+    /// For how many days after its creation a build can finish: to know which builds finished, one must read so far back.
+    pub days_of_a_build: i64,
+    /// Messages, last sent first.
     pub messages: Option<&'static str>,
 }
 
@@ -414,6 +416,8 @@ pub struct WorkItemLists {
     pub closed: Option<(&'static str, &'static str)>,
     /// The body key of the time by which the list is ordered, newest first; `None`: ordered otherwise.
     pub newest_first: Option<&'static str>,
+    /// Whether an item may be in several containers at once. Each is counted once all the same.
+    pub in_several: bool,
 }
 
 /// What a provider contributes to the development dashboard: lookups of containers in the sandbox's seeded world.

@@ -252,7 +252,7 @@ graph_enum! {
         Ready,
         /// There is nothing to show.
         Empty,
-        /// It shows the last known data; `problems` says why.
+        /// It shows what is known, which is old or not all; `problems` says why.
         Stale,
         /// An integration must be reconnected.
         Reconnect,
@@ -289,17 +289,20 @@ graph_enum! {
 graph_enum! {
     /// What a metric measures.
     MetricKind {
-        /// Pull requests that are open now.
+        /// Pull requests that are open. `previous` is the number that was open one window ago, and each point of `series` the number
+        /// that was open then. One that was reopened meanwhile counts as if it had never been closed.
         OpenPullRequests,
         /// Median seconds from opened to merged, of those merged in the window.
         MedianTimeToMerge,
-        /// Successful by finished builds in the window, 0 to 1.
+        /// Of the builds that finished in the window, the share that succeeded, 0 to 1. Builds that were cancelled or skipped, or that
+        /// ended neutral, stale or with an action required, do not count: they neither succeeded nor failed.
         BuildSuccessRate,
-        /// Work items that are open now.
+        /// Issues and tasks that are open. `previous` is the number that was open one window ago, and each point of `series` the
+        /// number that was open then. One that was reopened meanwhile counts as if it had never been closed.
         OpenWorkItems,
-        /// Work items completed in the window.
+        /// Issues and tasks completed in the window.
         CompletedWorkItems,
-        /// Messages in the window.
+        /// Messages sent to the channels in the window. Replies in threads do not count, unless they were sent to the channel too.
         Messages,
     }
 }

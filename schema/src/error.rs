@@ -25,6 +25,7 @@ pub enum ErrorCode {
     ProviderError,
     Conflict,
     CursorExpired,
+    Incomplete,
     ServiceUnavailable,
     InternalServerError,
 }

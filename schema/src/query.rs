@@ -18,10 +18,10 @@ use crate::{
     entity::{accounts_root, find_node},
     error::PortError,
     federation,
-    fields::FieldSet,
+    fields::{FieldSet, selects_total},
     id::{DashboardId, EventCursor},
     inputs::{
-        check::{MAX_ITEMS, Unknown, allowed, own_id},
+        check::{MAX_ITEMS, Unknown, allowed, own_id, provider_key},
         delivery::WebhookDeliveryFilter,
         source::{ActivityFilter, WorkItemFilter, WorkItemOrder},
     },
@@ -84,6 +84,7 @@ impl Query {
         #[graphql(desc = "Return what comes after this cursor.")] after: Option<String>,
         #[graphql(desc = "Only those of the provider with this key: github.")] provider: Option<String>,
     ) -> Result<Connection<Integration>, PortError> {
+        provider.as_deref().map_or(Ok(()), |key| provider_key("provider", key))?;
         let origin = Origin::new("Query.integrations", &provider);
         let request = origin.page_request(first, after.as_deref())?;
         let page = ports(ctx)?.accounts.integrations(provider.as_deref(), request).await?;
@@ -114,7 +115,9 @@ impl Query {
         dashboard(ctx, id, slug).await.map(|found| found.map(Dashboard)).transpose()
     }
 
-    /// Work items of all your integrations side by side. Containers that are watched, or that the filter names, are read.
+    /// Work items of all your integrations side by side. The containers that the filter names are read; where it names none, the
+    /// first 100 of each integration. An item that is in several projects, or that several integrations of the same host show, is
+    /// there once: as the integration that was connected first shows it.
     async fn work_items(
         &self,
         ctx: &Context<'_>,
@@ -131,6 +134,7 @@ impl Query {
             let origin = Origin::new("Query.workItems", &source);
             let mut request = origin.page_request(first, after.as_deref())?;
             request.fields = FieldSet::of_connection(ctx);
+            request.total = selects_total(ctx.field());
             let load = ports(ctx)?.work.work_items(&source, request).await?;
             Ok(work_item_connection(origin, &shown(load), after.is_some()))
         };

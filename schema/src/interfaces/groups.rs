@@ -97,7 +97,10 @@ pub const fn work_item(words: WorkItemWords) -> [Field; 9] {
         .required(),
         words.assignees,
         Field::records::<Label>("labels", "Its labels or tags.").required(),
-        Field::date("dueOn", "The day it is due."),
+        Field::date(
+            "dueOn",
+            "The day it is due: an issue or a pull request on that of its milestone, a task on its own.",
+        ),
         Field::int("commentCount", "How many comments it has; null where the provider does not say."),
         Field::time("closedAt", "When it was closed, completed or merged."),
     ]

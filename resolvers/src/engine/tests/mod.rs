@@ -2,6 +2,7 @@
 
 pub(crate) mod bench;
 mod failures;
+mod numbers;
 mod pages;
 mod patience;
 pub(crate) mod scripted;

@@ -38,9 +38,17 @@ pub(super) const FILTERS: &[&str] = &[COMPLETED, WORKSPACE_FILTER];
 pub(super) const CONTAINERS: &[ContainerLists] = &[ContainerLists {
     container: PROJECT,
     all: PROJECTS,
-    work_items: Some(WorkItemLists { list: TASKS, item_type: "TASK", open: None, closed: None, newest_first: None }),
+    work_items: Some(WorkItemLists {
+        list: TASKS,
+        item_type: "TASK",
+        open: None,
+        closed: None,
+        newest_first: None,
+        in_several: true,
+    }),
     pull_requests: None,
     builds: None,
+    days_of_a_build: 0,
     messages: None,
 }];
 

@@ -104,9 +104,13 @@ pub(super) const CONTAINERS: &[ContainerLists] = &[ContainerLists {
         open: Some(("states", "OPEN")),
         closed: Some(("states", "CLOSED")),
         newest_first: Some("updatedAt"),
+        in_several: false,
     }),
     pull_requests: Some((PULL_REQUESTS, "states")),
     builds: Some((WORKFLOW_RUNS, "branch")),
+    // A run is cancelled after 35 days, and one that is run again keeps its time of creation for 30 more:
+    // https://docs.github.com/actions/reference/limits
+    days_of_a_build: 65,
     messages: None,
 }];
 

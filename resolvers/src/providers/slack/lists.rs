@@ -34,6 +34,7 @@ pub(super) const CONTAINERS: &[ContainerLists] = &[ContainerLists {
     work_items: None,
     pull_requests: None,
     builds: None,
+    days_of_a_build: 0,
     messages: Some(MESSAGES),
 }];
 
