@@ -29,6 +29,7 @@ pub struct Scope {
     /// Tags that belong together and were touched together: those of a whole list, of which a document may ask again and again.
     groups: Mutex<Vec<Arc<[Tag]>>>,
     stale: AtomicBool,
+    failed: AtomicBool,
     read: AtomicBool,
     noted: OnceLock<i64>,
     /// Nothing is answered from lists in memory.
@@ -46,6 +47,7 @@ impl Scope {
             tags: Mutex::default(),
             groups: Mutex::default(),
             stale: AtomicBool::new(false),
+            failed: AtomicBool::new(false),
             read: AtomicBool::new(false),
             noted: OnceLock::new(),
             #[cfg(test)]
@@ -118,6 +120,17 @@ impl Scope {
     /// Whether anything in the answer is not current.
     pub fn is_stale(&self) -> bool {
         self.stale.load(Ordering::Relaxed)
+    }
+
+    /// Notes that something could not be read here, through no fault of a provider: the answer says so, and is not to be kept.
+    pub fn note_failed(&self) {
+        self.failed.store(true, Ordering::Relaxed);
+        self.note_stale();
+    }
+
+    /// Whether something could not be read here.
+    pub fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::Relaxed)
     }
 
     /// Notes that it began to read of an integration.

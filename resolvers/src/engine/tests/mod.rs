@@ -1,4 +1,5 @@
 //! The engine over a store that holds an account of GitHub, which cannot be asked: there is no token.
 
 pub(crate) mod bench;
+mod failing;
 mod pages;
