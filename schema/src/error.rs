@@ -24,6 +24,7 @@ pub enum ErrorCode {
     ProviderError,
     Conflict,
     CursorExpired,
+    ServiceUnavailable,
     InternalServerError,
 }
 

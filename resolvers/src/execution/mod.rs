@@ -325,6 +325,7 @@ fn unserializable(error: &serde_json::Error) -> Bytes {
 
 #[cfg(test)]
 mod tests {
+    mod failing;
     mod woken;
 
     use async_graphql::{PathSegment, Response, ServerError, Value, value};
