@@ -16,7 +16,7 @@ use mullion_resolvers::{
     engine::{Announcer, Applier, Claims, Directory, Engine, Shelf},
     execution::{self, Executor},
     listen::{self, Ear, Listeners},
-    live::LiveHub,
+    live::{LiveHub, LiveRules},
     reconcile::{Gaps, Reconciler},
     store::{
         Database,
@@ -142,7 +142,7 @@ pub fn build(config: &Config, database: Database, made: Ingredients) -> anyhow::
     let epochs = Arc::new(Epochs::default());
     let nodes = NodeCache::new(config.cache.node_bytes);
     let shelf = Arc::new(Shelf::new(database.clone(), nodes, Arc::clone(&epochs)));
-    let hub = LiveHub::new(behind.tasks().clone(), Duration::from_secs(config.live.poll_seconds));
+    let hub = LiveHub::new(behind.tasks().clone(), live_rules(config));
     let connector = Arc::new(Connector::new(
         database.clone(),
         vault.clone(),
@@ -222,6 +222,15 @@ fn executions(config: &Config) -> execution::Limits {
         executions: config.limits.max_concurrent_executions,
         // Who comes to it later would have too little time left, and would not be told why.
         patience: Duration::from_secs(config.server.request_timeout_seconds) / 2,
+    }
+}
+
+/// How live operations are run.
+fn live_rules(config: &Config) -> LiveRules {
+    LiveRules {
+        reread: Duration::from_secs(config.live.poll_seconds),
+        replayed: i64::try_from(config.live.replay_changes).unwrap_or(i64::MAX),
+        ..LiveRules::default()
     }
 }
 

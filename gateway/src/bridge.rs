@@ -223,6 +223,10 @@ impl Stream for Told {
                     let error = RequestError::new(ErrorCode::CursorExpired, message);
                     Some(LiveItem::Frame(LiveFrame::alone(error.to_body())))
                 }
+                Some(Err(End::Unavailable)) => {
+                    let message = "the database does not answer: subscribe again with your last cursor as `after`";
+                    Some(LiveItem::Interrupted(RequestError::new(ErrorCode::ServiceUnavailable, message)))
+                }
                 None => None,
             };
         })

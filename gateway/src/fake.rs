@@ -158,7 +158,7 @@ impl Engine for FakeEngine {
     }
 
     /// `count`: 1 to 3, then the end. `forever`: one frame, then silence. `quiet_NUMBER`: a mark, then silence. `flood`: large ones
-    /// without an end, each with a mark. Anything else is refused.
+    /// without an end, each with a mark. `interrupted`: one frame, then that it cannot go on. Anything else is refused.
     async fn subscribe(
         &self,
         _caller: &Caller,
@@ -189,6 +189,10 @@ impl Engine for FakeEngine {
             let payload = Bytes::from(format!(r#"{{"data":{{"flood":"{}"}}}}"#, "x".repeat(16_000)));
             let frame = LiveItem::Frame(LiveFrame::alone(payload));
             return Ok(stream::iter(1..).flat_map(move |at| stream::iter([frame.clone(), mark(at)])).boxed());
+        }
+        if operation.document.text.contains("interrupted") {
+            let error = RequestError::new(ErrorCode::ServiceUnavailable, "subscribe again");
+            return Ok(stream::iter([frame(1), LiveItem::Interrupted(error)]).boxed());
         }
         if let Some((_, number)) = operation.document.text.split_once("quiet_") {
             let position = number.trim_end_matches('}').parse().unwrap();

@@ -26,6 +26,7 @@ use super::{
 use crate::{
     document::OperationKind,
     transport::{
+        admission::Admission,
         engine::{Answer, AuthError, Caller, LiveFrame, LiveItem, ParsedOperation},
         error::RequestError,
         multipart,
@@ -222,7 +223,7 @@ pub(crate) async fn subscribe(app: &App, caller: &Caller, operation: ParsedOpera
         tracing::error!(%id, "a subscription panicked");
         Err(RequestError::internal(&id))
     });
-    Ok(Answers { items: Some(begun?), id })
+    Ok(Answers { items: Some(begun?), id, admission: Arc::clone(&app.admission) })
 }
 
 /// What a subscription answers. A panic ends it with an error, and nothing else.
@@ -230,6 +231,8 @@ pub(crate) struct Answers {
     /// `None` after a panic.
     items: Option<BoxStream<'static, LiveItem>>,
     id: Arc<str>,
+    /// Knows when a client whose subscription is interrupted may come again.
+    admission: Arc<Admission>,
 }
 
 impl futures::Stream for Answers {
@@ -237,11 +240,18 @@ impl futures::Stream for Answers {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<LiveItem>> {
         let Some(items) = &mut self.items else { return Poll::Ready(None) };
-        catch_unwind(AssertUnwindSafe(|| items.poll_next_unpin(cx))).unwrap_or_else(|_| {
+        let item = catch_unwind(AssertUnwindSafe(|| items.poll_next_unpin(cx))).unwrap_or_else(|_| {
             self.items = None;
             tracing::error!(id = %self.id, "a subscription panicked");
             Poll::Ready(Some(LiveItem::Frame(LiveFrame::alone(RequestError::internal(&self.id).to_body()))))
-        })
+        });
+        match item {
+            Poll::Ready(Some(LiveItem::Interrupted(error))) => {
+                let error = error.with_request_id(&self.id).with_retry_after(self.admission.come_again_milliseconds());
+                Poll::Ready(Some(LiveItem::Interrupted(error)))
+            }
+            item => item,
+        }
     }
 }
 

@@ -79,11 +79,18 @@ impl Admission {
 
     /// When a client may come back after the process has ended: at random, so that not all come at once.
     pub fn retry_after_milliseconds(&self) -> u64 {
-        let spread = self.spread.get_or_init(|| {
-            let open = u64::try_from(self.open()).unwrap_or(u64::MAX);
-            (open.saturating_mul(1_000) / self.reconnects_per_second.max(1)).max(SHORTEST_SPREAD)
-        });
+        let spread = self.spread.get_or_init(|| self.spread_now());
         rand::random_range(0..=*spread)
+    }
+
+    /// When a client whose subscription is interrupted may come again, while the process goes on: at random, too.
+    pub fn come_again_milliseconds(&self) -> u64 {
+        rand::random_range(0..=self.spread_now())
+    }
+
+    fn spread_now(&self) -> u64 {
+        let open = u64::try_from(self.open()).unwrap_or(u64::MAX);
+        (open.saturating_mul(1_000) / self.reconnects_per_second.max(1)).max(SHORTEST_SPREAD)
     }
 }
 

@@ -137,6 +137,8 @@ pub enum LiveItem {
     Frame(LiveFrame),
     /// What keep-alives may tell, once everything before it was sent.
     Mark(LiveMark),
+    /// The last one: the subscription cannot go on here for now. The client is told why, and to come again with its cursor.
+    Interrupted(RequestError),
 }
 
 /// Why nobody was let in.

@@ -101,6 +101,15 @@ impl RequestError {
         self
     }
 
+    /// The same, with the time after which it makes sense to come again in each error.
+    #[must_use]
+    pub fn with_retry_after(mut self, milliseconds: u64) -> Self {
+        for entry in &mut self.errors {
+            entry.extensions.insert("retryAfterMs".to_owned(), milliseconds.into());
+        }
+        self
+    }
+
     /// `{"errors":[…]}`
     pub fn to_body(&self) -> Bytes {
         #[derive(Serialize)]

@@ -18,6 +18,7 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 use super::{
     admission::{self, Place},
     engine::{Caller, LiveItem, ParsedOperation},
+    error::RequestError,
 };
 use crate::http::{
     App,
@@ -71,12 +72,7 @@ impl Parts {
     /// The next bytes: parts with the boundary behind them, the last one closed.
     async fn next(&mut self) -> Option<Bytes> {
         // Marks are for keep-alives that carry a cursor; these carry nothing.
-        let mut frames = self.frames.as_mut()?.filter_map(|item| {
-            future::ready(match item {
-                LiveItem::Frame(frame) => Some(frame),
-                LiveItem::Mark(_) => None,
-            })
-        });
+        let mut items = self.frames.as_mut()?.filter(|item| future::ready(!matches!(item, LiveItem::Mark(_))));
         tokio::select! {
             () = self.app.shutdown.cancelled() => {
                 self.frames = None;
@@ -87,14 +83,20 @@ impl Parts {
                 self.frames = None;
                 Some(fatal("the API key was revoked", "UNAUTHENTICATED", None))
             }
-            frame = frames.next() => {
-                let Some(frame) = frame else {
+            item = items.next() => match item {
+                Some(LiveItem::Frame(frame)) => {
+                    self.app.metrics.frames("multipart").inc();
+                    Some(part(&[br#"{"payload":"#, &frame.payload, b"}"], BOUNDARY))
+                }
+                Some(LiveItem::Interrupted(error)) => {
                     self.frames = None;
-                    return Some(Bytes::from_static(CLOSING));
-                };
-                self.app.metrics.frames("multipart").inc();
-                Some(part(&[br#"{"payload":"#, &frame.payload, b"}"], BOUNDARY))
-            }
+                    Some(last(&error))
+                }
+                Some(LiveItem::Mark(_)) | None => {
+                    self.frames = None;
+                    Some(Bytes::from_static(CLOSING))
+                }
+            },
             _ = self.heartbeat.tick() => Some(part(&[b"{}"], BOUNDARY)),
         }
     }
@@ -111,7 +113,12 @@ fn part(body: &[&[u8]], boundary: &[u8]) -> Bytes {
     part.freeze()
 }
 
-/// An error that ends the subscription, and the end.
+/// Errors that end the subscription, and the end.
+fn last(error: &RequestError) -> Bytes {
+    part(&[br#"{"payload":null,"errors":"#, &error.to_list(), b"}"], &[BOUNDARY, CLOSING].concat())
+}
+
+/// The same for an error that is not of the operation.
 fn fatal(message: &str, code: &str, retry_after: Option<u64>) -> Bytes {
     let mut extensions = serde_json::json!({ "code": code });
     if let (Some(wait), Some(map)) = (retry_after, extensions.as_object_mut()) {

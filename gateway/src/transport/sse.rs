@@ -199,6 +199,12 @@ impl Events {
                         return Some(COMPLETE);
                     }
                     Some(LiveItem::Mark(mark)) => self.mark = Some(mark.cursor),
+                    // An end without `complete`, as at a shutdown: the client asks again behind its last event.
+                    Some(LiveItem::Interrupted(error)) => {
+                        self.frames = None;
+                        let told = event(&LiveFrame::alone(error.to_body()));
+                        return Some([told, retry(self.app.admission.come_again_milliseconds())].concat().into());
+                    }
                     Some(LiveItem::Frame(frame)) => {
                         self.mark = frame.cursor.clone().filter(|_| frame.through.is_some());
                         self.app.metrics.frames("event_stream").inc();

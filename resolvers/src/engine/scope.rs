@@ -36,6 +36,7 @@ pub struct Scope {
     /// Tags that belong together and were touched together: those of a whole list, of which a document may ask again and again.
     groups: Mutex<Vec<Arc<[Tag]>>>,
     stale: AtomicBool,
+    failed: AtomicBool,
     read: AtomicBool,
     noted: OnceLock<i64>,
     /// Body keys that providers were asked for and have answered, by node.
@@ -61,6 +62,7 @@ impl Scope {
             tags: Mutex::default(),
             groups: Mutex::default(),
             stale: AtomicBool::new(false),
+            failed: AtomicBool::new(false),
             read: AtomicBool::new(false),
             noted: OnceLock::new(),
             asked: Mutex::default(),
@@ -180,6 +182,17 @@ impl Scope {
     pub fn late(&self) -> Option<Late> {
         let late = std::mem::take(&mut *self.late.lock());
         (!late.is_empty()).then(|| join_all(late).map(drop).boxed().shared())
+    }
+
+    /// Notes that something could not be read here, through no fault of a provider: the answer says so, and is not to be kept.
+    pub fn note_failed(&self) {
+        self.failed.store(true, Ordering::Relaxed);
+        self.note_stale();
+    }
+
+    /// Whether something could not be read here.
+    pub fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::Relaxed)
     }
 
     /// Notes that it began to read of an integration.

@@ -334,6 +334,7 @@ fn unserializable(error: &serde_json::Error) -> Bytes {
 
 #[cfg(test)]
 mod tests {
+    mod failing;
     mod failures;
     mod woken;
 

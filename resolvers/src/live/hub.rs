@@ -1,6 +1,10 @@
 //! The hub: takes in every change of the stream, and finds and wakes the live operations that it touches.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use futures::StreamExt as _;
 use mullion_schema::{
@@ -11,7 +15,7 @@ use mullion_schema::{
 use parking_lot::Mutex;
 
 use super::{
-    Frames, Run, Subscribe,
+    Frames, Retry, Run, Subscribe,
     activities::{ActivitySubscriber, Feeds},
     index::TagIndex,
     operation::{Operation, Watched},
@@ -24,9 +28,26 @@ use crate::{background::Background, store::stream::AppliedChange, tag::Tag};
 pub struct LiveHub {
     state: Mutex<State>,
     pub(super) tasks: Background,
+    pub(super) rules: LiveRules,
+}
+
+/// How live operations are run.
+#[derive(Debug, Clone, Copy)]
+pub struct LiveRules {
     /// How often values of integrations whose webhooks are silent are read again, while somebody watches; and how often those who
     /// are told nothing are told how far that goes.
-    pub(super) reread: std::time::Duration,
+    pub reread: Duration,
+    /// Over how many changes a widget, a dashboard or nodes are resumed. Beyond, all of their state is told: it is as true, and
+    /// costs no more than a first subscription.
+    pub replayed: i64,
+    /// How a read that failed is repeated.
+    pub retry: Retry,
+}
+
+impl Default for LiveRules {
+    fn default() -> Self {
+        Self { reread: Duration::from_mins(1), replayed: 10_000, retry: Retry::default() }
+    }
 }
 
 #[derive(Default)]
@@ -40,10 +61,23 @@ struct State {
     published: HashMap<TenantId, i64>,
 }
 
+impl State {
+    fn retire(&mut self, operation: &Operation) {
+        if self.by_key.get(&operation.key) == Some(&operation.number) {
+            self.by_key.remove(&operation.key);
+        }
+    }
+}
+
 impl LiveHub {
     /// A hub whose operations run in `tasks`.
-    pub fn new(tasks: impl Into<Background>, reread: std::time::Duration) -> Arc<Self> {
-        Arc::new(Self { state: Mutex::default(), tasks: tasks.into(), reread })
+    pub fn new(tasks: impl Into<Background>, rules: LiveRules) -> Arc<Self> {
+        Arc::new(Self { state: Mutex::default(), tasks: tasks.into(), rules })
+    }
+
+    /// A live operation, while it runs.
+    pub(super) fn operation(&self, number: u64) -> Option<Arc<Operation>> {
+        self.state.lock().operations.get(&number).cloned()
     }
 
     /// How many live operations there are.
@@ -72,7 +106,7 @@ impl LiveHub {
             }
         }
         if let Some(feeds) = state.feeds.get(tenant) {
-            feeds.hear(changes, self.reread);
+            feeds.hear(changes, self.rules.reread);
         }
         if let Some(last) = changes.last() {
             state.published.insert(tenant.clone(), last.position);
@@ -124,7 +158,11 @@ impl LiveHub {
         let Subscribe { run, plan, after } = subscribe;
         match plan {
             LivePlan::Activity { filter, .. } => {
-                let feed = self.state.lock().feeds.entry(run.tenant().clone()).or_default().feed(&run, filter);
+                let feed = self.state.lock().feeds.entry(run.tenant().clone()).or_default().feed(
+                    &run,
+                    filter,
+                    self.rules.retry,
+                );
                 ActivitySubscriber::new(Arc::clone(self), feed, after.map(position_of)).into_stream().boxed()
             }
             LivePlan::Widget { id, throttle_ms, .. } => self.watch(&run, Watched::Widget(id), throttle_ms, after),
@@ -139,7 +177,7 @@ impl LiveHub {
         let known = state.by_key.get(&key).and_then(|number| state.operations.get(number)).cloned();
         let operation = known.unwrap_or_else(|| {
             state.next += 1;
-            let throttle = std::time::Duration::from_millis(throttle_ms.into());
+            let throttle = Duration::from_millis(throttle_ms.into());
             let operation = Operation::new(state.next, key.clone(), Arc::clone(run), watched, throttle);
             state.by_key.insert(key, operation.number);
             state.operations.insert(operation.number, Arc::clone(&operation));
@@ -159,12 +197,15 @@ impl LiveHub {
             return;
         }
         state.operations.remove(&operation.number);
-        if state.by_key.get(&operation.key) == Some(&operation.number) {
-            state.by_key.remove(&operation.key);
-        }
+        state.retire(operation);
         for (slot, tags) in operation.stop() {
-            state.index.replace((operation.number, slot), &tags, &std::collections::HashSet::new());
+            state.index.replace((operation.number, slot), &tags, &HashSet::new());
         }
+    }
+
+    /// An operation tells nothing any more: who subscribes from now on gets another one.
+    pub(super) fn retire(&self, operation: &Operation) {
+        self.state.lock().retire(operation);
     }
 
     /// Registers what a slot's newest answer was read from. False when the operation has ended meanwhile.
@@ -172,8 +213,8 @@ impl LiveHub {
         &self,
         operation: &Operation,
         slot: u32,
-        before: &std::collections::HashSet<Tag>,
-        tags: &std::collections::HashSet<Tag>,
+        before: &HashSet<Tag>,
+        tags: &HashSet<Tag>,
     ) -> bool {
         let mut state = self.state.lock();
         if !state.operations.contains_key(&operation.number) {

@@ -9,7 +9,9 @@ use mullion_schema::{
     ports::{ActivityView, WatchedId},
 };
 
-use super::{Frame, Rendered};
+use tokio::time::Instant;
+
+use super::{Frame, Rendered, Unreadable};
 use crate::tag::Tag;
 
 /// At most this many causes are shown, the newest.
@@ -44,6 +46,18 @@ impl Dirt {
             self.causes.truncate(CAUSES);
         }
     }
+
+    /// The same with what came after it.
+    pub(super) fn then(mut self, later: Option<Self>) -> Self {
+        let Some(later) = later else { return self };
+        if let Some(reason) = later.reason {
+            self.add(reason, None);
+        }
+        self.causes.splice(0..0, later.causes);
+        self.causes.truncate(CAUSES);
+        self.reread |= later.reread;
+        self
+    }
 }
 
 fn rank(reason: UpdateReason) -> u8 {
@@ -77,6 +91,16 @@ pub(super) struct Slot {
     pub(super) told: bool,
     /// It is gone; `frame` says so.
     pub(super) removed: bool,
+    /// The newest answer says of something that it could not be read.
+    pub(super) failed: bool,
+    /// How often in a row an answer failed here.
+    pub(super) failures: u32,
+    /// It failed, is to be run again, and not before this.
+    pub(super) retry_at: Option<Instant>,
+    /// The answer that failed was told: when it is looked whether there is a better one.
+    pub(super) mend_at: Option<Instant>,
+    /// Somebody was given an answer that failed: the next one is told even where it is as before.
+    pub(super) retell: bool,
 }
 
 impl Slot {
@@ -94,7 +118,35 @@ impl Slot {
             stale: false,
             told: false,
             removed: false,
+            failed: false,
+            failures: 0,
+            retry_at: None,
+            mend_at: None,
+            retell: false,
         }
+    }
+
+    /// Takes in an answer of the operation's run with this number.
+    pub(super) fn take_in(
+        &mut self,
+        run: u64,
+        frame: Frame,
+        first: bool,
+        (reason, gone, rendered): (UpdateReason, bool, &Rendered),
+    ) {
+        // What somebody did to the widget itself is told even where nothing that was selected differs.
+        let told = matches!(reason, UpdateReason::Configured | UpdateReason::Refreshed) || (gone && !self.removed);
+        if self.digest != Some(rendered.digest) || told || self.retell {
+            self.version += 1;
+            self.run = run;
+            self.digest = Some(rendered.digest);
+            self.snapshot = first.then(|| (self.version, frame.clone()));
+            self.frame = (!first).then_some(frame);
+            self.told = told;
+        }
+        self.retell = false;
+        self.failed = rendered.failed;
+        self.removed = gone;
     }
 }
 
@@ -133,6 +185,7 @@ impl SeenSlots {
 }
 
 /// Why a slot is rendered.
+#[derive(Clone)]
 pub(super) struct Cause {
     pub(super) reason: UpdateReason,
     pub(super) causes: Vec<Arc<ActivityView>>,
@@ -142,9 +195,28 @@ pub(super) struct Cause {
 /// What running a slot came to.
 pub(super) struct Ran {
     pub(super) number: u32,
+    /// Why it was run, for the case that it has to be run again.
+    pub(super) dirt: Dirt,
+    /// How often it had failed in a row before.
+    pub(super) failures: u32,
+    pub(super) answer: Result<Answered, Unreadable>,
+}
+
+/// A slot's answer.
+pub(super) struct Answered {
     pub(super) reason: UpdateReason,
     pub(super) gone: bool,
     pub(super) registered: bool,
     pub(super) frame: Frame,
     pub(super) rendered: Rendered,
+}
+
+impl Ran {
+    /// Whether something could not be read.
+    pub(super) fn failed(&self) -> bool {
+        match &self.answer {
+            Ok(answered) => answered.rendered.failed,
+            Err(Unreadable) => true,
+        }
+    }
 }

@@ -14,6 +14,8 @@ mod direct;
 mod durability;
 pub mod endpoint;
 pub mod event_socket;
+#[cfg(test)]
+pub(crate) mod faults;
 pub mod inbox;
 pub mod integration;
 pub mod lease;
@@ -73,6 +75,8 @@ struct Inner {
     own_lease_clock: bool,
     /// What this process calls itself at PostgreSQL.
     process: Arc<str>,
+    #[cfg(test)]
+    faults: Arc<faults::Faults>,
 }
 
 impl std::fmt::Debug for Database {
@@ -201,6 +205,12 @@ impl Database {
     #[cfg(test)]
     pub(crate) fn statements_read(&self) -> u64 {
         self.0.reader.statements.load(std::sync::atomic::Ordering::Relaxed)
+    }
+
+    /// What fails because a test asks for it.
+    #[cfg(test)]
+    pub(crate) fn faults(&self) -> &faults::Faults {
+        &self.0.faults
     }
 
     /// A new id: a ULID, greater than all that this process made before.

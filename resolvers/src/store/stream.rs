@@ -150,6 +150,7 @@ fn containers_in(rows: &[(i64, i64, Option<String>, Option<String>)]) -> BTreeSe
     let mut names = BTreeSet::new();
     for (_, _, integration, containers) in rows {
         let (Some(integration), Some(containers)) = (integration, containers) else { continue };
+        // Where they cannot be read, rows of an index stay that point to nothing: no answer shows them.
         let containers: Vec<String> = serde_json::from_str(containers).unwrap_or_default();
         names.extend(containers.into_iter().map(|container| format!("{integration}/{container}")));
     }

@@ -98,6 +98,7 @@ fn input() -> LiveInput {
         widget: Some("0".into()),
         node: None,
         deleted: false,
+        complete: None,
         activity: None,
         causes: vec![activity_view(); 25],
     }
@@ -118,7 +119,12 @@ fn answers_are_rendered() {
         "subscription {{ dashboardUpdated(id: \"{id}\") {{ widgetId widget {{ id }} reason causes {{ id }} }} }}"
     );
     let expected = r#"{"dashboardUpdated":{"widgetId":null,"widget":null,"reason":"SNAPSHOT_END","causes":[]}}"#;
-    assert_eq!(render(&document, end), expected);
+    assert_eq!(render(&document, end.clone()), expected);
+    let document = format!("subscription {{ dashboardUpdated(id: \"{id}\") {{ complete }} }}");
+    for (complete, expected) in [(Some(true), "true"), (Some(false), "false"), (None, "null")] {
+        let expected = format!(r#"{{"dashboardUpdated":{{"complete":{expected}}}}}"#);
+        assert_eq!(render(&document, LiveInput { complete, ..end.clone() }), expected);
+    }
 
     let activity = LiveInput { activity: Some(activity_view()), ..input() };
     let document = "subscription { activity { summary subject { title } actor { displayName } } }";

@@ -251,6 +251,26 @@ async fn a_quiet_stream_carries_the_cursor_and_ends_at_shutdown() {
 }
 
 #[tokio::test]
+async fn an_interrupted_stream_says_so_and_asks_to_come_again_behind_the_last_event() {
+    let gateway = gateway().await;
+    let (_, body) = get(&gateway, "/graphql/stream?query=subscription%7Binterrupted%7D").await;
+    let (before, said) = body.split_once("data: {\"errors\"").unwrap();
+    assert!(before.ends_with("id: 1\nevent: next\ndata: {\"data\":{\"count\":1}}\n\nevent: next\n"), "{body}");
+    assert!(said.contains("SERVICE_UNAVAILABLE") && said.contains("retryAfterMs"), "{body}");
+    assert!(said.contains("\n\nretry: ") && !body.contains("complete"), "an EventSource would not come again: {body}");
+}
+
+#[tokio::test]
+async fn an_interrupted_subscription_in_parts_ends_with_why_and_when_to_come_again() {
+    let gateway = gateway().await;
+    let body = r#"{"query":"subscription { interrupted }"}"#;
+    let (_, body) = post(&gateway, "multipart/mixed;subscriptionSpec=1.0", body).await;
+    let (_, last) = body.split_once(r#"{"payload":null,"errors":[{"#).unwrap_or_else(|| panic!("{body}"));
+    assert!(last.contains("SERVICE_UNAVAILABLE") && last.contains("retryAfterMs"), "{body}");
+    assert!(last.ends_with("\r\n--graphql--\r\n"), "{body}");
+}
+
+#[tokio::test]
 async fn a_last_event_id_that_is_no_text_is_refused_and_does_not_begin_now() {
     let gateway = gateway().await;
     for (id, expected) in [(&b"1"[..], 200), (b"", 200), (b"\xc3\xa9", 400), (b"\xff", 400)] {

@@ -48,6 +48,7 @@ impl From<LiveItem> for Event {
     fn from(item: LiveItem) -> Self {
         match item {
             LiveItem::Mark(mark) => Self::Mark(mark),
+            LiveItem::Interrupted(error) => Self::Error(error.to_list()),
             LiveItem::Frame(frame) => {
                 let through = frame.through.zip(frame.cursor);
                 Self::Next(frame.payload, through.map(|(position, cursor)| LiveMark { position, cursor }))

@@ -21,7 +21,7 @@ use crate::{
         Announcer, Applier, Claims, Directory, Engine, Shelf,
         integrations::{Integration, PulseRules},
     },
-    live::LiveHub,
+    live::{LiveHub, LiveRules, Retry},
     provider::{FetchedPage, PageWant},
     store::{
         apply::{Batch, Source},
@@ -59,6 +59,11 @@ impl World {
         providers.insert("github", Arc::clone(&upstream) as _);
         let services = services(&store, Arc::new(providers));
         Self { store, upstream, services, tenant, account }
+    }
+
+    /// Another process over the same database, with nothing in memory.
+    pub(crate) fn restarted(self) -> Self {
+        Self { services: services(&self.store), ..self }
     }
 
     pub(crate) async fn integration(&self) -> Arc<Integration> {
@@ -117,7 +122,9 @@ pub(crate) fn services_over(
     let upstream = upstream.with_usage_log(Arc::clone(&quota_uses) as _);
     let epochs = Arc::new(Epochs::default());
     let shelf = Arc::new(Shelf::new(database.clone(), NodeCache::new(64 << 20), Arc::clone(&epochs)));
-    let hub = LiveHub::new(tasks.clone(), Duration::from_hours(1));
+    let retry = Retry { first: Duration::from_millis(1), longest: Duration::from_millis(4), ..Retry::default() };
+    let rules = LiveRules { reread: Duration::from_hours(1), retry, ..LiveRules::default() };
+    let hub = LiveHub::new(tasks.clone(), rules);
     let rules = (Arc::clone(&clock) as _, PulseRules::default());
     let connector =
         Arc::new(Connector::new(database.clone(), vault.clone(), Arc::clone(&providers), upstream.clone(), rules));

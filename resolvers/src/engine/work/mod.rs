@@ -191,7 +191,7 @@ impl Work for Session {
         let mut fields = page.fields.clone();
         fields.extend(&filter.fields());
         let feed = Feed { session: self, order: order_of(source), fields, extent: Extent::Page(&page) };
-        Ok(feed.work_items(&filter).await?.page(&page))
+        Ok(self.checked(feed.work_items(&filter).await?.page(&page)))
     }
 
     async fn counts_by_state(&self, source: &WorkItemsSource) -> Result<Load<BTreeMap<WorkItemState, i32>>, PortError> {
@@ -206,27 +206,38 @@ impl Work for Session {
             }
         }
         let empty = gathered.items.is_empty();
-        Ok(gathered.load(counts, empty))
+        Ok(self.checked(gathered.load(counts, empty)))
     }
 
     async fn pull_requests(&self, source: &PullRequestsSource, page: PageRequest) -> Result<Load<WorkPage>, PortError> {
         let fields = with(&page.fields, &["author"]);
         let feed = Feed { session: self, order: NEWEST, fields, extent: Extent::Page(&page) };
-        Ok(feed.pull_requests(source).await?.page(&page))
+        Ok(self.checked(feed.pull_requests(source).await?.page(&page)))
     }
 
     async fn builds(&self, source: &BuildsSource, page: PageRequest) -> Result<Load<WorkPage>, PortError> {
         let feed = Feed { session: self, order: NEWEST, fields: page.fields.clone(), extent: Extent::Page(&page) };
-        Ok(feed.builds(source).await?.page(&page))
+        Ok(self.checked(feed.builds(source).await?.page(&page)))
     }
 
     async fn messages(&self, source: &MessagesSource, page: PageRequest) -> Result<Load<WorkPage>, PortError> {
         let feed = Feed { session: self, order: NEWEST, fields: page.fields.clone(), extent: Extent::Page(&page) };
-        Ok(feed.messages(&source.containers).await?.page(&page))
+        Ok(self.checked(feed.messages(&source.containers).await?.page(&page)))
     }
 
     async fn metric(&self, source: &MetricSource) -> Result<Load<MetricValue>, PortError> {
-        metric::measure(self, source).await
+        metric::measure(self, source).await.map(|load| self.checked(load))
+    }
+}
+
+impl Session {
+    /// An answer one of whose problems is a fault of ours says so, but must neither be kept nor be the last word.
+    fn checked<T>(&self, load: Load<T>) -> Load<T> {
+        let ours = [ErrorCode::InternalServerError, ErrorCode::ServiceUnavailable];
+        if load.problems.iter().any(|problem| ours.contains(&problem.code)) {
+            self.scope().note_failed();
+        }
+        load
     }
 }
 

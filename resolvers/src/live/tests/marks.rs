@@ -5,9 +5,8 @@ use std::{sync::Arc, time::Duration};
 use futures::{FutureExt as _, StreamExt as _};
 use mullion_schema::ports::{LivePlan, WatchedId};
 use proptest::prelude::*;
-use tokio_util::task::TaskTracker;
 
-use super::{Frame, Frames, Item, LiveHub, Run, Subscribe, World, hub, next, texts};
+use super::{Frame, Frames, Item, LiveHub, Run, Subscribe, World, hub, hub_that_rereads, next, texts};
 
 const CELLS: usize = 4;
 
@@ -59,7 +58,7 @@ async fn a_follower_that_is_behind_is_told_no_mark_before_the_last_of_its_backlo
 
 #[tokio::test]
 async fn who_watches_what_stays_the_same_is_told_how_far_that_goes() {
-    let (world, hub) = (World::new(), LiveHub::new(TaskTracker::new(), Duration::from_millis(5)));
+    let (world, hub) = (World::new(), hub_that_rereads(Duration::from_millis(5)));
     let mut frames = world.subscribe(&hub, None);
     texts(&mut frames, 2).await;
     // Nothing that it shows.
@@ -74,7 +73,7 @@ async fn who_watches_what_stays_the_same_is_told_how_far_that_goes() {
 #[test]
 fn a_frame_that_is_told_with_another_cursor_holds_that() {
     let payload = br#"{"data":{"nodeUpdated":{"cursor":"old"}},"extensions":{"cursor":"old"}}"#.as_slice().into();
-    let frame = Frame { payload, cursor: "old".into(), through: Some(1) }.retold("new".into());
+    let frame = Frame { payload, cursor: "old".into(), through: Some(1) }.retold("new".into(), None);
     let payload = br#"{"data":{"nodeUpdated":{"cursor":"new"}},"extensions":{"cursor":"new"}}"#.as_slice().into();
     assert_eq!(frame, Frame { payload, cursor: "new".into(), through: None });
 }
@@ -119,7 +118,7 @@ proptest! {
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         runtime.block_on(async {
-            let (world, hub) = (World::new(), LiveHub::new(TaskTracker::new(), Duration::from_micros(1)));
+            let (world, hub) = (World::new(), hub_that_rereads(Duration::from_micros(1)));
             *world.cells.lock() = vec![0; CELLS];
             let mut told = Told { seen: vec![0; CELLS], history: vec![vec![0; CELLS]] };
             let mut frames = watch_cells(&world, &hub);

@@ -124,6 +124,21 @@ async fn refused_operations_get_an_error_and_their_id_back() {
 }
 
 #[tokio::test]
+async fn an_interrupted_subscription_ends_with_an_error_and_leaves_the_others_alone() {
+    let gateway = gateway().await;
+    let mut client = Client::ready(&gateway).await;
+    client.subscribe("i", "subscription { interrupted }").await;
+    client.expect(r#"{"id":"i","type":"next""#).await;
+    let told = client.next().await;
+    assert!(told.starts_with(r#"{"id":"i","type":"error","payload":[{"#), "{told}");
+    for expected in ["SERVICE_UNAVAILABLE", "retryAfterMs", "requestId"] {
+        assert!(told.contains(expected), "{told}");
+    }
+    client.subscribe("i", "{hello}").await;
+    client.expect(r#"{"hello":"hello "}"#).await;
+}
+
+#[tokio::test]
 async fn a_panic_ends_its_operation_only() {
     let gateway = gateway().await;
     let mut client = Client::ready(&gateway).await;
