@@ -20,8 +20,10 @@ use crate::{
     types::widget::WidgetCommon,
 };
 
+/// The library's form of the graph.
+pub(crate) type GraphSchema = Schema<QueryRoot, Mutation, SubscriptionRoot>;
 /// The graph.
-pub struct Graph(Schema<QueryRoot, Mutation, SubscriptionRoot>);
+pub struct Graph(GraphSchema);
 /// The live graph.
 pub type LiveGraph = Schema<LiveRoot, EmptyMutation, EmptySubscription>;
 

@@ -17,7 +17,7 @@ use async_graphql::{
 use futures::FutureExt;
 
 use crate::{
-    build::{self, Graph},
+    build::{self, GraphSchema},
     coerce::Inputs,
     error::{self, ErrorCode, PortError},
 };
@@ -32,7 +32,7 @@ const MAX_ERRORS: usize = 20;
 
 /// Validates documents.
 pub struct Validator {
-    graph: Graph,
+    graph: GraphSchema,
     inputs: Inputs,
 }
 

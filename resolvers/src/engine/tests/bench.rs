@@ -54,16 +54,14 @@ impl World {
     pub(crate) async fn over(store: Bench) -> Self {
         let (tenant, account) = (store.tenant.clone(), IntegrationId::from("hub"));
         store.db.create_integration(&tenant, &account, "github", draft("GitHub")).await.unwrap();
-        let mut providers = crate::providers::all();
-        let upstream = Arc::new(Scripted::new(Arc::clone(&providers["github"])));
-        providers.insert("github", Arc::clone(&upstream) as _);
-        let services = services(&store, Arc::new(providers));
+        let upstream = Arc::new(Scripted::new(Arc::clone(&crate::providers::all()["github"])));
+        let services = services(&store, with_scripted(&upstream));
         Self { store, upstream, services, tenant, account }
     }
 
     /// Another process over the same database, with nothing in memory.
     pub(crate) fn restarted(self) -> Self {
-        Self { services: services(&self.store), ..self }
+        Self { services: services(&self.store, with_scripted(&self.upstream)), ..self }
     }
 
     pub(crate) async fn integration(&self) -> Arc<Integration> {
@@ -102,6 +100,13 @@ impl World {
         batch.changes = vec![change];
         batch
     }
+}
+
+/// The providers, with what the case says in the place of GitHub's API.
+fn with_scripted(upstream: &Arc<Scripted>) -> Arc<Providers> {
+    let mut providers = crate::providers::all();
+    providers.insert("github", Arc::clone(upstream) as _);
+    Arc::new(providers)
 }
 
 /// The services of one more process over the same database.

@@ -406,7 +406,7 @@ async fn a_page_that_is_out_of_reach_is_an_error_and_the_next_try_gets_further()
             next: (!last).then(|| (place + 1).to_string()),
             total: None,
         };
-        Ok(Fetched { found: None, writes: vec![issue("R1", &id, at, json!({}))], pages: vec![page] })
+        Ok(Fetched { found: None, writes: vec![issue("R1", &id, at, json!({}))], pages: vec![page], failure: None })
     });
     let error = world.session().list(world.issues(1, Some(behind.clone()))).await.unwrap_err();
     assert_eq!(error.code, ErrorCode::ProviderUnavailable);

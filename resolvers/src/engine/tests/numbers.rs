@@ -101,11 +101,6 @@ impl World {
         self.fetched(writes, pages).await;
     }
 
-    fn session(&self) -> Session {
-        let scope = Scope::new(self.tenant.clone(), self.store.clock.now(), None);
-        Session::new(Arc::clone(&self.services.engine), Arc::new(scope))
-    }
-
     async fn metric(&self, metric: MetricKind, window: Duration) -> Load<MetricValue> {
         let window_seconds = u32::try_from(window.num_seconds()).unwrap();
         let source = MetricSource { metric, containers: Some(repositories(&[&self.account])), window_seconds };
