@@ -6,7 +6,7 @@ use anyhow::Context;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use mullion_migrations::Migrator;
 use mullion_resolvers::{
-    answers::{Connector, Cursors, Providers, Rows, Services, SharedQuotas},
+    answers::{Connector, Cursors, Providers, QuotaUses, Rows, Services, SharedQuotas},
     bus::{
         Bus,
         follower::{Follower, Looks},
@@ -136,6 +136,8 @@ pub fn build(config: &Config, database: Database, made: Ingredients) -> anyhow::
     let providers: Arc<Providers> = Arc::new(mullion_resolvers::providers::all());
     let counters = Arc::new(Counters::new(Arc::clone(&metrics)));
     let upstream = upstream(&config.upstream, &allow, Arc::clone(&clock), Arc::clone(&counters) as _);
+    let quota_uses = Arc::new(QuotaUses::new(database.clone(), tasks.clone(), Arc::clone(&clock)));
+    let upstream = upstream.with_usage_log(Arc::clone(&quota_uses) as _);
     let (upstream, claims) = among_replicas(&database, &tasks, upstream)?;
     let epochs = Arc::new(Epochs::default());
     let nodes = NodeCache::new(config.cache.node_bytes);
@@ -186,6 +188,8 @@ pub fn build(config: &Config, database: Database, made: Ingredients) -> anyhow::
         webhook_base,
         wake: wake.clone(),
         sockets: Arc::default(),
+        quota_uses,
+        unknown_words: Arc::clone(&counters) as _,
         tasks: tasks.clone(),
     });
     let (taker, worker) = inbound::hands(&services, taker, (wake, Arc::clone(&counters) as _), &config.webhooks)?;

@@ -6,6 +6,7 @@ pub mod bus;
 pub mod cache;
 pub mod change;
 pub mod clock;
+pub mod credentials;
 pub mod engine;
 pub mod execution;
 mod form;

@@ -43,6 +43,24 @@ pub struct Descriptor {
     pub filters: &'static [&'static str],
     /// Numbers in the bodies of its nodes that say how many items of a list pass a filter.
     pub counts: &'static [Count],
+    /// Fields that items copy from what they belong to.
+    pub copied: &'static [CopiedFields],
+}
+
+/// Fields that the items of a thing's lists copy from it: the name of a repository in the keys of its issues. When the thing is
+/// renamed, the items that are known are rewritten.
+#[derive(Debug)]
+pub struct CopiedFields {
+    /// The type of the thing: `GithubRepository`.
+    pub source: &'static str,
+    /// Its body keys that are copied.
+    pub keys: &'static [&'static str],
+    /// The lists of it that hold the items.
+    pub lists: &'static [&'static str],
+    /// The body key by which an item refers to it.
+    pub reference: &'static str,
+    /// The copies of an item, from the bodies of the thing and of the item. Keys that the item does not have yet are left out.
+    pub copy: fn(&Body, &NodeRef, &Body) -> Body,
 }
 
 /// A number in the body of a node that events of a list's items move.
@@ -122,6 +140,9 @@ pub struct Fetched {
     pub writes: Vec<NodeWrite>,
     /// The pages: one for `Page`, the prefetched ones for `Lookup`.
     pub pages: Vec<FetchedPage>,
+    /// A part that failed beside the rest. The rest is written, and everyone who waits gets the failure, so that the missing part is
+    /// not taken for absent. A node that is wanted by id must have been found.
+    pub failure: Option<UpstreamError>,
 }
 
 /// A page of a list.
@@ -372,11 +393,13 @@ pub struct ContainerLists {
     pub all: &'static str,
     /// Work items: the list's name, and the filters for open and for closed items (`None`: the list cannot be narrowed so).
     pub work_items: Option<WorkItemLists>,
-    /// Pull requests: the list and the filter argument that takes `PullRequestState` names.
+    /// Pull requests, last updated first: the list and the filter argument that takes `PullRequestState` names.
     pub pull_requests: Option<(&'static str, &'static str)>,
-    /// Builds: the list, and the filter argument that takes a branch.
+    /// Builds, last created first: the list, and the filter argument that takes a branch.
     pub builds: Option<(&'static str, &'static str)>,
-    /// Messages.
+    /// For how many days after its creation a build can finish: to know which builds finished, one must read so far back.
+    pub days_of_a_build: i64,
+    /// Messages, last sent first.
     pub messages: Option<&'static str>,
 }
 
@@ -393,6 +416,8 @@ pub struct WorkItemLists {
     pub closed: Option<(&'static str, &'static str)>,
     /// The body key of the time by which the list is ordered, newest first; `None`: ordered otherwise.
     pub newest_first: Option<&'static str>,
+    /// Whether an item may be in several containers at once. Each is counted once all the same.
+    pub in_several: bool,
 }
 
 /// What a provider contributes to the development dashboard: lookups of containers in the sandbox's seeded world.

@@ -233,11 +233,8 @@ impl Fetcher {
         let sent_at = integration.connection.clock.now();
         let results = integration.provider.fetch(&integration.connection, wants.clone()).await;
         let mut fetched = Vec::new();
-        let mut outcomes: Vec<Outcome> = wants
-            .into_iter()
-            .zip(results)
-            .map(|(want, result)| result.map(|brought| slim(want, brought, &mut fetched)))
-            .collect();
+        let mut outcomes: Vec<Outcome> =
+            wants.into_iter().zip(results).map(|(want, result)| slim(want, result?, &mut fetched)).collect();
         outcomes.resize_with(waiters.len(), || {
             Err(UpstreamError::new(UpstreamErrorKind::Down, "the provider's adapter gave too few answers"))
         });
@@ -283,10 +280,11 @@ impl Fetcher {
 }
 
 /// What waiters need of a fetch: its nodes go to the sink, only the references stay in memory.
-fn slim(want: FetchWant, brought: Fetched, fetched: &mut Vec<(FetchWant, Fetched)>) -> Arc<Fetched> {
+fn slim(want: FetchWant, mut brought: Fetched, fetched: &mut Vec<(FetchWant, Fetched)>) -> Outcome {
+    let failure = brought.failure.take();
     let slim = Fetched { found: brought.found.clone(), ..Fetched::default() };
     fetched.push((want, brought));
-    Arc::new(slim)
+    failure.map_or_else(|| Ok(Arc::new(slim)), Err)
 }
 
 fn split(want: &FetchWant) -> (Subject, BTreeSet<&'static str>, Vec<(&'static str, Filter)>) {

@@ -16,6 +16,7 @@ use mullion_schema::{
     error::{self, ErrorCode, PortError},
     id::{EventCursor, TenantId},
     ports::{Live, LivePlan, ViewerView},
+    validate::Validator,
 };
 
 use self::{response_cache::ResponseCache, run::LiveRun, turns::Turns};
@@ -48,7 +49,7 @@ impl Caller {
     }
 }
 
-/// An operation that passed the limits of documents.
+/// An operation of a document that is within the limits of documents and that [`Executor::validate`] has accepted.
 #[derive(Debug, Clone)]
 pub struct Operation {
     /// The document's text.
@@ -85,7 +86,7 @@ pub enum Executed {
     Answer {
         /// The response.
         bytes: Bytes,
-        /// Whether one of its errors is internal: the id of the request belongs to it.
+        /// Whether one of its errors is internal, or worth another try: the id of the request belongs to it.
         internal: bool,
     },
     /// It did not run: it does not fit the graph, or its variables do not fit it.
@@ -117,6 +118,7 @@ pub struct Executor {
     services: Arc<Services>,
     graph: Graph,
     live: LiveGraph,
+    validator: Validator,
     inputs: Inputs,
     responses: ResponseCache,
     turns: Turns,
@@ -149,6 +151,7 @@ impl Executor {
             services,
             graph: mullion_schema::build::build(),
             live: mullion_schema::build::build_live(),
+            validator: Validator::default(),
             inputs: Inputs::default(),
             responses: ResponseCache::new(limits.response_bytes),
             turns: Turns::new(limits.executions, limits.patience),
@@ -159,6 +162,11 @@ impl Executor {
     /// The services.
     pub fn services(&self) -> &Arc<Services> {
         &self.services
+    }
+
+    /// Whether a document is valid. Once for each document: executions do not ask again.
+    pub fn validate(&self, document: &Arc<ExecutableDocument>) -> Result<(), Vec<ServerError>> {
+        self.validator.check(document)
     }
 
     /// Executes a query: from the response cache where it is current, once for all who ask the same at the same time.
@@ -229,7 +237,7 @@ impl Executor {
 
     /// The operation with its variables as they are after coercion.
     fn checked(&self, operation: Operation) -> Result<Operation, Vec<ServerError>> {
-        let variables = self.inputs.check(&operation.document, operation.name.as_deref(), &operation.variables)?;
+        let variables = self.inputs.variables(&operation.document, operation.name.as_deref(), &operation.variables)?;
         Ok(Operation { variables, ..operation })
     }
 
@@ -308,7 +316,8 @@ fn answer(response: &Response) -> Executed {
 
 fn is_internal(error: &ServerError) -> bool {
     let code = error.extensions.as_ref().and_then(|extensions| extensions.get("code"));
-    matches!(code, Some(Value::String(code)) if *code == ErrorCode::InternalServerError.to_string())
+    let Some(Value::String(code)) = code else { return false };
+    matches!(code.parse(), Ok(ErrorCode::InternalServerError | ErrorCode::ServiceUnavailable))
 }
 
 /// A response as bytes.
@@ -326,6 +335,7 @@ fn unserializable(error: &serde_json::Error) -> Bytes {
 #[cfg(test)]
 mod tests {
     mod failing;
+    mod failures;
     mod woken;
 
     use async_graphql::{PathSegment, Response, ServerError, Value, value};
@@ -351,6 +361,7 @@ mod tests {
             (mentioned.clone(), &[], false),
             (mentioned, &["NOT_FOUND"], false),
             (value!({ "widget": null }), &["NOT_FOUND", "INTERNAL_SERVER_ERROR"], true),
+            (value!({ "widget": null }), &["SERVICE_UNAVAILABLE"], true),
         ] {
             let Executed::Answer { internal, .. } = answer(&response(data, codes)) else { panic!("refused") };
             assert_eq!(internal, expected, "{codes:?}");

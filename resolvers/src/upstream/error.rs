@@ -5,7 +5,7 @@ use std::time::Duration;
 use mullion_schema::view::StaleReason;
 
 /// A failed call, or a failed part of one.
-#[derive(Debug, Clone, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{kind:?}: {message}")]
 pub struct UpstreamError {
     /// What callers decide on.

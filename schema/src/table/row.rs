@@ -10,8 +10,12 @@ use async_graphql::{
 };
 use futures::future::BoxFuture;
 
-use super::{Answer, AnyObject, Call, Field, NodeType, load::server_error, meta::object_meta};
-use crate::{error::PortError, many::Many, ports::Position, types::connection::Item, view::NodeView};
+use super::{
+    Answer, AnyObject, Call, Field, NodeType,
+    load::{ports, server_error},
+    meta::object_meta,
+};
+use crate::{enums::UNKNOWN, error::PortError, many::Many, ports::Position, types::connection::Item, view::NodeView};
 
 /// A type that has a table.
 pub trait Kind: Send + Sync + 'static {
@@ -88,6 +92,12 @@ async fn resolve_field(
             }
         },
     };
+    let unknown_word = matches!(&read, Some(Value::Enum(name)) if name == UNKNOWN);
+    if (unknown_word || field.is_unknown.is_some_and(|is_unknown| is_unknown(view)))
+        && let Ok(ports) = ports(ctx)
+    {
+        ports.unknown_words.shown(table.name, field.name);
+    }
     if let Some(value) = read {
         return Ok(Some(value));
     }

@@ -470,6 +470,7 @@ pub(crate) fn ports(fake: &Arc<Fake>, role: Role) -> Ports {
         activity: Arc::clone(fake) as _,
         deliveries: Arc::clone(fake) as _,
         work: Arc::clone(fake) as _,
+        unknown_words: Arc::clone(fake) as _,
         viewer: Arc::new(viewer),
     }
 }

@@ -13,7 +13,7 @@ use tokio_util::task::TaskTracker;
 
 use super::scripted::Scripted;
 use crate::{
-    answers::{Connector, Cursors, Providers, Rows, Services},
+    answers::{Connector, Cursors, Providers, QuotaUses, Rows, Services},
     bus::Alone,
     cache::{epochs::Epochs, nodes::NodeCache},
     change::{Change, ListRef, NodeRef, NodeWrite, Version},
@@ -47,7 +47,11 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) async fn new() -> Self {
-        let store = Bench::sqlite().await;
+        Self::over(Bench::sqlite().await).await
+    }
+
+    /// The same over a database of either kind.
+    pub(crate) async fn over(store: Bench) -> Self {
         let (tenant, account) = (store.tenant.clone(), IntegrationId::from("hub"));
         store.db.create_integration(&tenant, &account, "github", draft("GitHub")).await.unwrap();
         let mut providers = crate::providers::all();
@@ -100,12 +104,22 @@ impl World {
     }
 }
 
-fn services(store: &Bench, providers: Arc<Providers>) -> Arc<Services> {
+/// The services of one more process over the same database.
+pub(crate) fn services(store: &Bench, providers: Arc<Providers>) -> Arc<Services> {
+    services_over(store, providers, (AddressGuard::default(), Limits::default()))
+}
+
+/// Services that call providers within these limits.
+pub(crate) fn services_over(
+    store: &Bench,
+    providers: Arc<Providers>,
+    (guard, limits): (AddressGuard, Limits),
+) -> Arc<Services> {
     let (database, clock, tasks) = (store.db.clone(), Arc::new(store.clock.clone()), TaskTracker::new());
     let vault = Vault::new([STANDARD.encode([7; 32]).as_str()]).unwrap();
-    let guard = AddressGuard::default();
-    let upstream =
-        Upstream::new(guard, Limits::default(), Arc::clone(&clock) as _, Arc::new(NoObserver), Jitter::fixed(0.0));
+    let quota_uses = Arc::new(QuotaUses::new(database.clone(), tasks.clone(), Arc::clone(&clock) as _));
+    let upstream = Upstream::new(guard, limits, Arc::clone(&clock) as _, Arc::new(NoObserver), Jitter::fixed(0.0));
+    let upstream = upstream.with_usage_log(Arc::clone(&quota_uses) as _);
     let epochs = Arc::new(Epochs::default());
     let shelf = Arc::new(Shelf::new(database.clone(), NodeCache::new(64 << 20), Arc::clone(&epochs)));
     let retry = Retry { first: Duration::from_millis(1), longest: Duration::from_millis(4), ..Retry::default() };
@@ -136,6 +150,8 @@ fn services(store: &Bench, providers: Arc<Providers>) -> Arc<Services> {
         webhook_base: None,
         wake: Wake::new(Arc::new(Alone)),
         sockets: Arc::default(),
+        quota_uses,
+        unknown_words: Arc::new(mullion_schema::ports::IgnoreUnknownWords),
         tasks,
     })
 }

@@ -100,7 +100,7 @@ impl World {
                 total: i64::try_from(count).ok(),
             };
             let writes = (start..end).map(|place| issue("R1", &id(place), at(place), json!({}))).collect();
-            Ok(Fetched { found: None, writes, pages: vec![page] })
+            Ok(Fetched { found: None, writes, pages: vec![page], ..Fetched::default() })
         });
     }
 }
@@ -267,7 +267,7 @@ async fn a_list_in_the_provider_s_own_order_is_read_on_and_does_not_end_where_re
             let (from, next) = if want.cursor.is_none() { (0, Some("c".to_owned())) } else { (2, None) };
             let items = repositories[from..from + 2].iter().map(|id| repository(id)).collect();
             let page = FetchedPage { want: want.clone(), items, next, total: Some(4) };
-            Ok(Fetched { found: None, writes: writes.clone(), pages: vec![page] })
+            Ok(Fetched { found: None, writes: writes.clone(), pages: vec![page], ..Fetched::default() })
         });
     };
     let query = |first| ListQuery {
@@ -313,12 +313,12 @@ async fn what_a_page_does_not_bring_of_its_items_is_asked_for_in_one_batch_and_o
                 next: None,
                 total: None,
             };
-            Ok(Fetched { found: None, writes: cards.clone(), pages: vec![page] })
+            Ok(Fetched { found: None, writes: cards.clone(), pages: vec![page], ..Fetched::default() })
         }
         // Of one, the provider does not say it.
         FetchWant::Node { node, asks } if node.native_id.as_ref() == "a" && asks.contains("openIssueCount") => {
             let writes = vec![NodeWrite::core(node.clone(), at, body(json!({ "openIssueCount": 7 })))];
-            Ok(Fetched { found: Some(node.clone()), writes, pages: Vec::new() })
+            Ok(Fetched { found: Some(node.clone()), writes, ..Fetched::default() })
         }
         FetchWant::Node { node, .. } => Ok(Fetched { found: Some(node.clone()), ..Fetched::default() }),
         FetchWant::Lookup { .. } => panic!("nothing is looked up"),

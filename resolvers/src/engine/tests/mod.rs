@@ -3,6 +3,7 @@
 pub(crate) mod bench;
 mod failing;
 mod failures;
+mod numbers;
 mod pages;
 mod patience;
 pub(crate) mod scripted;

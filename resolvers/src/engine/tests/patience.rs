@@ -33,7 +33,7 @@ impl World {
         let renamed: NodeWrite = written(self, "R1", card("renamed"));
         self.upstream.hang(&gate, move |want| match want {
             FetchWant::Node { node, .. } => {
-                Ok(Fetched { found: Some(node.clone()), writes: vec![renamed.clone()], pages: Vec::new() })
+                Ok(Fetched { found: Some(node.clone()), writes: vec![renamed.clone()], ..Fetched::default() })
             }
             _ => Err(UpstreamError::new(UpstreamErrorKind::Down, "as the case says")),
         });

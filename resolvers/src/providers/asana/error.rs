@@ -12,7 +12,8 @@ use crate::upstream::{UpstreamError, UpstreamErrorKind as Kind, retry_after};
 /// Asana's limits are told per minute; inside a batch it does not say how long to wait.
 const LIMIT_WAIT: Duration = Duration::from_mins(1);
 
-/// A status that is no success, with the answer's body.
+/// A status that is no success, with the answer's body. Only statuses that say so mean that there is no such thing: 400, 402, 403, 409
+/// and those that nobody knows yet are failures.
 pub(super) fn of_status(status: StatusCode, headers: &HeaderMap, body: &Value, now: DateTime<Utc>) -> UpstreamError {
     let (kind, message) = match status {
         StatusCode::TOO_MANY_REQUESTS => {
@@ -73,10 +74,12 @@ mod tests {
     #[test]
     fn statuses_mean_what_asana_documents() {
         let complaint = |message: &str| json!({"errors": [{"message": message}]});
-        let table: [Row; 12] = [
+        let table: [Row; 14] = [
             (401, None, Value::Null, Kind::AuthExpired, None),
             (402, None, Value::Null, Kind::Forbidden, None),
             (403, None, Value::Null, Kind::Forbidden, None),
+            (409, None, Value::Null, Kind::Rejected, None),
+            (418, None, Value::Null, Kind::Rejected, None),
             (404, None, Value::Null, Kind::NotFound, None),
             (451, None, Value::Null, Kind::NotFound, None),
             (400, None, complaint("task: Not a recognized ID: x"), Kind::NotFound, None),

@@ -53,6 +53,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     lists: lists::LISTS,
     filters: lists::FILTERS,
     counts: &[],
+    copied: lists::COPIED,
 };
 
 /// Asana.

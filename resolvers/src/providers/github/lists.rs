@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     change::{ListRef, NodeRef},
-    provider::{ContainerLists, Count, Keeping, ListType, WorkItemLists},
+    provider::{ContainerLists, CopiedFields, Count, Keeping, ListType, WorkItemLists},
     sort_key::{newest_first, oldest_first},
 };
 
@@ -44,6 +44,56 @@ pub(super) const COUNTS: &[Count] = &[
     Count { parent: REPOSITORY, key: "openPullRequestCount", list: PULL_REQUESTS, filter: ("states", "OPEN") },
 ];
 
+/// The items of a repository carry its name and lie below its address, and so do the comments on them.
+pub(super) const COPIED: &[CopiedFields] = &[
+    CopiedFields {
+        source: REPOSITORY,
+        keys: &["nameWithOwner", "url"],
+        lists: &[ISSUES, PULL_REQUESTS, RELEASES, WORKFLOW_RUNS],
+        reference: "repository",
+        copy: |repository, _, item| {
+            let name = repository.get("nameWithOwner").map(|name| ("repositoryName".to_owned(), name.clone()));
+            name.into_iter().chain(address(repository, item)).collect()
+        },
+    },
+    CopiedFields {
+        source: ISSUE,
+        keys: &["url"],
+        lists: &[COMMENTS],
+        reference: "subject",
+        copy: |issue, _, comment| address(issue, comment).into_iter().collect(),
+    },
+    CopiedFields {
+        source: PULL_REQUEST,
+        keys: &["url"],
+        lists: &[COMMENTS],
+        reference: "subject",
+        copy: |pull_request, _, comment| address(pull_request, comment).into_iter().collect(),
+    },
+];
+
+/// The address of an item below that of what it belongs to.
+fn address(source: &Body, item: &Body) -> Option<(String, Value)> {
+    let (source, item) = (source.get("url")?.as_str()?, item.get("url")?.as_str()?);
+    Some(("url".to_owned(), moved(source, item)?.into()))
+}
+
+/// An address with its beginning replaced by another of as many segments; `None`: it has fewer.
+fn moved(beginning: &str, address: &str) -> Option<String> {
+    let depth = beginning.matches('/').count();
+    let mut slashes = 0;
+    let end = address.char_indices().find(|(_, letter)| match letter {
+        '/' => {
+            slashes += 1;
+            slashes > depth
+        }
+        '#' | '?' => slashes == depth,
+        _ => false,
+    });
+    let rest = end.map_or("", |(end, _)| address.get(end..).unwrap_or_default());
+    (slashes >= depth).then(|| format!("{beginning}{rest}"))
+}
+
 /// The lists that the cross-provider widgets read.
 pub(super) const CONTAINERS: &[ContainerLists] = &[ContainerLists {
     container: REPOSITORY,
@@ -54,9 +104,13 @@ pub(super) const CONTAINERS: &[ContainerLists] = &[ContainerLists {
         open: Some(("states", "OPEN")),
         closed: Some(("states", "CLOSED")),
         newest_first: Some("updatedAt"),
+        in_several: false,
     }),
     pull_requests: Some((PULL_REQUESTS, "states")),
     builds: Some((WORKFLOW_RUNS, "branch")),
+    // A run is cancelled after 35 days, and one that is run again keeps its time of creation for 30 more:
+    // https://docs.github.com/actions/reference/limits
+    days_of_a_build: 65,
     messages: None,
 }];
 
@@ -180,12 +234,10 @@ fn passes(argument: &str, values: &[String], body: &Body) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use mullion_schema::view::Body;
+    use mullion_schema::{ports::Lookup, view::Body};
     use serde_json::{Value, json};
 
-    use mullion_schema::ports::Lookup;
-
-    use super::{is_named, matches, memberships, of_lookup};
+    use super::{is_named, matches, memberships, moved, of_lookup};
     use crate::change::NodeRef;
 
     fn body(value: Value) -> Body {
@@ -215,6 +267,24 @@ mod tests {
         assert_eq!(sort("GithubComment", review), None);
         assert_eq!(sort("GithubIssue", json!({"updatedAt": "2026-01-01T00:00:00Z"})), None);
         assert_eq!(sort("GithubRepository", json!({})), None);
+    }
+
+    #[test]
+    fn addresses_move_with_what_they_lie_below() {
+        let (old, new) = ("https://github.example/acme/web", "https://github.example/other/website");
+        for (beginning, address, expected) in [
+            (new, format!("{old}/issues/7"), Some(format!("{new}/issues/7"))),
+            (new, format!("{old}/actions/runs/7?x=1"), Some(format!("{new}/actions/runs/7?x=1"))),
+            (new, old.to_owned(), Some(new.to_owned())),
+            (
+                &format!("{new}/issues/7"),
+                format!("{old}/issues/7#issuecomment-1"),
+                Some(format!("{new}/issues/7#issuecomment-1")),
+            ),
+            (new, "https://github.example".to_owned(), None),
+        ] {
+            assert_eq!(moved(beginning, &address), expected, "{address}");
+        }
     }
 
     #[test]

@@ -59,6 +59,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     lists: lists::LISTS,
     filters: lists::FILTERS,
     counts: lists::COUNTS,
+    copied: lists::COPIED,
 };
 
 /// GitHub, and GitHub Enterprise Server by base URL.

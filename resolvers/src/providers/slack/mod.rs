@@ -8,6 +8,7 @@ mod error;
 mod fetch;
 mod interpret;
 mod lists;
+mod message_text;
 mod messages;
 mod names;
 mod normalize;
@@ -60,6 +61,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     lists: lists::LISTS,
     filters: lists::FILTERS,
     counts: &[],
+    copied: &[],
 };
 
 /// Slack's Web API and Events API.

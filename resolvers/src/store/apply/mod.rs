@@ -1,6 +1,7 @@
 //! Applies what a delivery or a fetch means, in one transaction: nodes through the version guard, their places in lists, the
 //! windows that were read, and what the tenant's stream says about it.
 
+mod copies;
 mod counts;
 mod group;
 mod members;
@@ -29,6 +30,7 @@ pub use super::merge::Source;
 use super::{
     Database, StoreError, catch_up,
     inbox::{APPLIED, waits},
+    integration::present_by_id,
     lease::Lease,
     merge::Origin,
     node::{StoredNode, stored},
@@ -38,7 +40,7 @@ use super::{
 };
 use crate::{
     change::{Change, ListRef, NodeRef},
-    provider::{Count, FetchedPage, Keeping, Provider},
+    provider::{CopiedFields, Count, FetchedPage, Keeping, Provider},
 };
 
 /// What the store must know of a provider to keep its lists.
@@ -60,6 +62,9 @@ pub trait Rules: Send + Sync {
 
     /// Numbers in bodies that items of lists move.
     fn counts(&self) -> &'static [Count];
+
+    /// Fields that items copy from what they belong to.
+    fn copied(&self) -> &'static [CopiedFields];
 
     /// Whether nodes of a type are containers, as activities name them.
     fn is_container(&self, type_name: &str) -> bool;
@@ -90,6 +95,10 @@ impl<P: Provider + ?Sized> Rules for Arc<P> {
 
     fn counts(&self) -> &'static [Count] {
         self.descriptor().counts
+    }
+
+    fn copied(&self) -> &'static [CopiedFields] {
+        self.descriptor().copied
     }
 
     fn is_container(&self, type_name: &str) -> bool {
@@ -255,6 +264,7 @@ impl Database {
     ) -> Result<(), StoreError> {
         let mut work = nodes::Work::load(transaction, place, batch).await?;
         work.merge(place, batch);
+        copies::follow(transaction, place, &mut work, batch).await?;
         let mut moves = members::recompute(transaction, place, &work, batch).await?;
         let mut windows = pages::Windows::load(transaction, place, &moves, batch).await?;
         let recounted = counts::recount(transaction, place, &mut work, &mut windows).await?;
@@ -279,7 +289,7 @@ async fn provider_of(
     tenant: &TenantId,
     integration: &IntegrationId,
 ) -> Result<String, StoreError> {
-    let provider = integration::Entity::find_by_id(integration.as_str())
+    let provider = present_by_id(integration)
         .select_only()
         .column(integration::Column::Provider)
         .filter(integration::Column::Tenant.eq(tenant.as_str()))

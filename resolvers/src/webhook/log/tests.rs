@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     change::{ListRef, NodeRef},
-    provider::{Count, Keeping},
+    provider::{CopiedFields, Count, Keeping},
     store::{
         apply::{Applied, Batch, Rules},
         inbox::{APPLIED, Inserted, Meant, RECEIVED, WaitingDelivery, list::DeliveryFilter, row::DeliveryRow},
@@ -126,6 +126,10 @@ enum Wrong {
 struct Broken;
 
 impl Rules for Broken {
+    fn copied(&self) -> &'static [CopiedFields] {
+        &[]
+    }
+
     fn memberships(&self, _: &NodeRef, _: &Body) -> Vec<(ListRef, String)> {
         panic!("on purpose")
     }

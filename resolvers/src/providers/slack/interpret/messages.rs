@@ -9,8 +9,9 @@ use super::{
 use crate::{
     change::{Change, NodeRef, NodeWrite},
     providers::slack::{
+        message_text::{is_edit, message_text},
         names,
-        normalize::{self, Telling, message_text},
+        normalize::{self, Telling},
         values::{excerpt, flag, object, text},
     },
 };
@@ -76,9 +77,12 @@ pub(in super::super) fn said_key(channel: &str, ts: &str) -> String {
     format!("said:{channel}:{ts}")
 }
 
-/// What makes an edit of a message the same.
-pub(in super::super) fn edited_key(channel: &str, ts: &str, edited: &str) -> String {
-    format!("edited:{channel}:{ts}:{edited}")
+/// What makes an edit of a message the same: its time, which Slack tells in whole seconds, and the text that it left. `None`: the
+/// message does not say that it was edited.
+pub(in super::super) fn edited_key(channel: &str, message: &Value) -> Option<String> {
+    let (ts, edited) = text(message, "ts").zip(text(object(message, "edited")?, "ts"))?;
+    let said = blake3::hash(message_text(message).as_bytes()).to_hex();
+    Some(format!("edited:{channel}:{ts}:{edited}:{}", said.get(..16).unwrap_or_default()))
 }
 
 /// People are told of it once.
@@ -104,6 +108,7 @@ fn note(event: &Event<'_>) -> Option<Change> {
         "channel_archive" | "group_archive" => Some(archived(true)),
         "channel_unarchive" | "group_unarchive" => Some(archived(false)),
         "channel_convert_to_private" => Some(json!({ "isPrivate": true })),
+        "channel_convert_to_public" => Some(json!({ "isPrivate": false })),
         _ => None,
     };
     change.writes.extend(fields.map(|fields| event.write(channel.clone(), &fields)));
@@ -140,12 +145,14 @@ fn changed(event: &Event<'_>) -> Option<Change> {
         return Some(forgotten(event, write.node, object(event.value, "previous_message")));
     }
     let node = write.node.clone();
-    let told = event.told(writing(write), Some(node), format!("Edited message: {}", saying(message)));
-    let edited = object(message, "edited").and_then(|edited| text(edited, "ts"));
-    match edited.zip(text(message, "ts")) {
-        Some((edited, ts)) => Some(once(told, edited_key(event.channel_id()?, ts, edited))),
-        None => Some(told),
+    if !is_edit(message, object(event.value, "previous_message")) {
+        return Some(writing(write));
     }
+    let told = event.told(writing(write), Some(node), format!("Edited message: {}", saying(message)));
+    Some(match edited_key(event.channel_id()?, message) {
+        Some(key) => once(told, key),
+        None => told,
+    })
 }
 
 fn deleted(event: &Event<'_>) -> Option<Change> {

@@ -1,5 +1,7 @@
 //! `graphql-transport-ws` on a real port: messages, close codes, bad frames, shutdown.
 
+mod persisted;
+
 use std::time::Duration;
 
 use futures::{SinkExt, StreamExt};
@@ -362,6 +364,7 @@ async fn only_so_many_sockets_are_open() {
     let client = Client::ready(&gateway).await;
     let answer = upgrade(&gateway, HANDSHAKE).await;
     assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("retry-after: 5"), "{answer}");
+    assert!(answer.contains("SERVICE_UNAVAILABLE") && answer.contains("requestId"), "{answer}");
     let metrics = gateway.app.metrics.encode();
     assert!(metrics.contains("mullion_live_limit{limit=\"sockets\"} 1\n"), "{metrics}");
     assert!(metrics.contains("mullion_live_limit_hits_total{limit=\"sockets\"} 1\n"), "{metrics}");
