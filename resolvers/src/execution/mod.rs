@@ -324,6 +324,8 @@ fn unserializable(error: &serde_json::Error) -> Bytes {
 #[cfg(test)]
 mod tests {
     mod failing;
+    mod queries;
+    mod stage;
     mod woken;
 
     use async_graphql::{PathSegment, Response, ServerError, Value, value};
