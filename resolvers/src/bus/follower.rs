@@ -37,7 +37,7 @@ impl Follower {
     pub async fn run(self, stop: CancellationToken) {
         let (mut looked, mut behind) = (Instant::now(), false);
         loop {
-            // What could not be read is not told a second time: it is looked for soon.
+            // No hint comes a second time for a stream that could not be read: it is looked at again soon.
             let soon = behind || !self.bus.is_connected();
             let pause = if soon { self.looks.alone } else { self.looks.connected };
             tokio::select! {

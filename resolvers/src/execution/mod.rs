@@ -336,6 +336,8 @@ fn unserializable(error: &serde_json::Error) -> Bytes {
 mod tests {
     mod failing;
     mod failures;
+    mod queries;
+    mod stage;
     mod woken;
 
     use async_graphql::{PathSegment, Response, ServerError, Value, value};

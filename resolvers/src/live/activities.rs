@@ -126,7 +126,7 @@ impl ActivityFeed {
         change.activity.as_ref().filter(|activity| self.run.admits(&self.filter, activity))
     }
 
-    /// The next activity after a position. What fails is tried again once for all, not by each subscriber.
+    /// The next activity after a position. A read that fails is repeated once for all subscribers, not by each of them.
     async fn next(&self, after: i64) -> Next {
         let mut reading = self.reading.lock().await;
         let Reading { ring, failures, retry_at } = &mut *reading;
@@ -155,7 +155,7 @@ impl ActivityFeed {
         let ring = match ring {
             Some(ring) => ring,
             none => {
-                // Whoever comes first may be far back: the others do not wait for what it has to be told.
+                // The first subscriber may be far back: the others do not wait for its backlog.
                 let start = after.max(self.run.head().await? - LATELY);
                 none.insert(Ring { start, head: start, read_at: None, frames: VecDeque::new() })
             }

@@ -113,7 +113,7 @@ pub struct Rendered {
     pub late: Option<Late>,
 }
 
-/// The store could not be read: nothing follows from that about what is in it. Whoever tried logged the cause.
+/// The store could not be read: nothing follows from that about what is in it. The cause was logged where the read failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the store could not be read")]
 pub struct Unreadable;

@@ -134,7 +134,7 @@ impl Slot {
         first: bool,
         (reason, gone, rendered): (UpdateReason, bool, &Rendered),
     ) {
-        // What somebody did to the widget itself is told even where nothing that was selected differs.
+        // A person's change of the widget itself is told even where nothing that was selected differs.
         let told = matches!(reason, UpdateReason::Configured | UpdateReason::Refreshed) || (gone && !self.removed);
         if self.digest != Some(rendered.digest) || told || self.retell {
             self.version += 1;

@@ -24,9 +24,9 @@ use crate::tag::Tag;
 /// Changes read in one go when a subscriber resumes.
 const CHUNK: u64 = 1_000;
 
-/// What happened after the position to resume after.
+/// The changes after the position to resume after.
 enum Since {
-    /// What is under these tags changed.
+    /// These tags changed.
     Changed(HashSet<Tag>),
     /// More than is worth reading.
     TooMuch,

@@ -228,7 +228,7 @@ impl Reconciler {
         let pulses = match self.services.database.pulses(&ids).await {
             Ok(pulses) => pulses,
             Err(error) => {
-                // What is in memory stays; they are read again in a moment.
+                // The pulses in memory stay; they are read again in a moment.
                 tracing::debug!(%error, "it could not be read how the webhooks do");
                 return;
             }
@@ -295,7 +295,7 @@ impl Reconciler {
         turns.into_iter().filter_map(|turn| Some((integrations.remove(&turn.whose)?, turn))).collect()
     }
 
-    /// What somebody watches: by integration, and how many tags of it. `None`: it cannot be read.
+    /// The integrations that somebody watches, and how many tags of each. `None`: they cannot be read.
     async fn watched(&self) -> Option<HashMap<Whose, usize>> {
         let mut watched: HashMap<Whose, usize> = self.around.watch.watched().into_iter().collect();
         for tenant in self.around.watch.followed() {

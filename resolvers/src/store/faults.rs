@@ -27,7 +27,7 @@ struct State {
 }
 
 impl Faults {
-    /// Has so many calls fail. What was asked for before no longer counts.
+    /// Has so many calls fail, in place of those that were asked for before.
     pub(crate) fn fail(&self, which: Which, times: u64) {
         *self.0.lock() = State { plan: Some((which, times)), ..State::default() };
     }

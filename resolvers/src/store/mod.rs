@@ -207,7 +207,7 @@ impl Database {
         self.0.reader.statements.load(std::sync::atomic::Ordering::Relaxed)
     }
 
-    /// What fails because a test asks for it.
+    /// The failures that a test asks for.
     #[cfg(test)]
     pub(crate) fn faults(&self) -> &faults::Faults {
         &self.0.faults

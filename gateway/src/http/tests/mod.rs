@@ -264,7 +264,7 @@ async fn an_interrupted_stream_says_so_and_asks_to_come_again_behind_the_last_ev
 async fn an_interrupted_subscription_in_parts_ends_with_why_and_when_to_come_again() {
     let gateway = gateway().await;
     let body = r#"{"query":"subscription { interrupted }"}"#;
-    let (_, body) = post(&gateway, "multipart/mixed;subscriptionSpec=1.0", body).await;
+    let (_, body) = post(&gateway, "multipart/mixed;subscriptionSpec=1.0, application/json", body).await;
     let (_, last) = body.split_once(r#"{"payload":null,"errors":[{"#).unwrap_or_else(|| panic!("{body}"));
     assert!(last.contains("SERVICE_UNAVAILABLE") && last.contains("retryAfterMs"), "{body}");
     assert!(last.ends_with("\r\n--graphql--\r\n"), "{body}");

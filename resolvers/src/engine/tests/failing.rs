@@ -1,4 +1,4 @@
-//! What is made of writes that fail.
+//! The engine over a store that cannot be written.
 
 use std::sync::atomic::Ordering;
 

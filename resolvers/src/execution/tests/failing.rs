@@ -1,30 +1,20 @@
 //! Live operations over a store that fails: whichever of its calls fails, once or for a while, a client is told what it would have
 //! been told without; and where it is told that something is wrong, it is told the rest when it comes again.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
-use async_graphql::{Variables, parser::parse_query};
 use futures::StreamExt as _;
-use mullion_schema::{
-    id::{EventCursor, GlobalId},
-    ports::{Role, ViewerView},
-};
+use mullion_schema::id::EventCursor;
 use serde_json::{Value, json};
 
-use super::woken::Unseen;
+use super::stage::{ISSUE, Process, Stage, operation};
 use crate::{
-    change::{ActivityDraft, Change, NodeRef, NodeWrite, Version},
-    clock::Clock as _,
-    engine::tests::bench::{World, all_of, issue, issues_of},
-    execution::{Caller, Executed, Executor, Limits, Operation},
+    change::{Change, NodeRef, NodeWrite, Version},
     live::{End, Frames, Item},
-    store::{
-        apply::{Batch, Source},
-        faults::Which,
-    },
+    store::faults::Which,
 };
 
-/// What is subscribed to.
+/// The subscriptions that are tried.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Subject {
     Widget,
@@ -52,90 +42,6 @@ impl Subject {
     }
 }
 
-/// One process over a store.
-struct Process {
-    world: World,
-    executor: Arc<Executor>,
-    caller: Caller,
-}
-
-impl Process {
-    fn over(world: World) -> Self {
-        let limits = Limits { response_bytes: 1 << 20, executions: 16, patience: Duration::from_mins(1) };
-        let executor = Executor::new(Arc::clone(&world.services), limits, Arc::new(Unseen));
-        let viewer = ViewerView {
-            id: "ann".into(),
-            name: "Ann".into(),
-            role: Role::Admin,
-            tenant: world.tenant.clone(),
-            tenant_name: "Acme".into(),
-        };
-        Self { world, executor, caller: Caller { viewer: Arc::new(viewer) } }
-    }
-
-    fn global(&self, type_name: &str, id: &str) -> String {
-        let integration = self.world.account.clone();
-        GlobalId::Node { integration, type_name: type_name.into(), native_id: id.into() }.encode()
-    }
-
-    /// Runs a mutation until it succeeds. One that was carried out although it said that it failed finds nothing left to do.
-    async fn mutate(&self, text: &str, input: Value) -> Value {
-        loop {
-            let operation = operation(text, json!({ "input": input }));
-            let Executed::Answer { bytes, .. } = self.executor.mutation(&self.caller, operation).await else {
-                continue;
-            };
-            let mut answer: Value = serde_json::from_slice(&bytes).unwrap();
-            let failed = answer["errors"][0]["extensions"]["code"].as_str().map(str::to_owned);
-            match failed.as_deref() {
-                None | Some("NOT_FOUND") => return answer["data"].take(),
-                Some(code) => assert_eq!(code, "INTERNAL_SERVER_ERROR"),
-            }
-        }
-    }
-
-    /// Has a delivery applied, as its worker does: until it is.
-    async fn deliver(&self, change: Change) {
-        loop {
-            let mut batch = Batch::of_fetch(self.world.store.tick());
-            batch.source = Source::Webhook;
-            batch.changes = vec![change.clone()];
-            let Ok(Some(integration)) =
-                self.world.services.engine.directory().get(&self.world.tenant, &self.world.account).await
-            else {
-                continue;
-            };
-            if self.world.services.applier.apply(&integration, batch).await.is_ok() {
-                return;
-            }
-        }
-    }
-
-    /// The issue has another title.
-    async fn retitle(&self, id: &str, title: &str) {
-        let write = issue("R1", id, self.world.store.tick(), json!({ "title": title }));
-        self.deliver(Change { writes: vec![write], ..Change::default() }).await;
-    }
-
-    async fn happen(&self, summary: &str) {
-        let activity = ActivityDraft {
-            kind: "push".to_owned(),
-            actor: None,
-            subject: None,
-            summary: summary.to_owned(),
-            occurred_at: self.world.store.clock.now(),
-            containers: Vec::new(),
-            key: Some(summary.to_owned()),
-        };
-        self.deliver(Change { activity: Some(activity), ..Change::default() }).await;
-    }
-}
-
-fn operation(text: &str, variables: Value) -> Operation {
-    let document = Arc::new(parse_query(text).unwrap());
-    Operation { text: text.into(), document, name: None, variables: Variables::from_json(variables) }
-}
-
 /// A client that keeps its cursor, comes again when it is told to, and shows what it is told.
 struct Client<'p> {
     process: &'p Process,
@@ -143,7 +49,7 @@ struct Client<'p> {
     id: String,
     frames: Option<Frames>,
     cursor: Option<EventCursor>,
-    /// What it shows: the last of each thing; of activities all.
+    /// The last state that it was told of each thing, which it shows.
     shows: BTreeMap<String, String>,
     activities: Vec<String>,
     /// How often it was told that something cannot be read.
@@ -278,40 +184,7 @@ impl<'p> Client<'p> {
     }
 }
 
-/// An empty dashboard, and a repository of which everything is known.
-struct Stage {
-    world: World,
-    dashboard: String,
-}
-
 impl Stage {
-    async fn new() -> Self {
-        let process = Process::over(World::new().await);
-        let made = process
-            .mutate(
-                "mutation ($input: CreateDashboardInput!) { createDashboard(input: $input) { dashboard { id } } }",
-                json!({ "name": "Wall" }),
-            )
-            .await;
-        let dashboard = made["createDashboard"]["dashboard"]["id"].as_str().unwrap().to_owned();
-        Self { world: process.world, dashboard }
-    }
-}
-
-/// The issue that widgets show.
-const ISSUE: &str = "issue";
-
-impl Stage {
-    /// Fills the repository with one issue, of which all lists are known to their end.
-    async fn fill(&self, id: &str) {
-        let now = self.world.store.tick();
-        let pages = [(None, true), (Some("OPEN"), true), (Some("CLOSED"), false)].map(|(state, holds)| {
-            let filter = state.map(|state| ("states", vec![state.to_owned()])).into_iter().collect();
-            all_of(issues_of("R1"), filter, holds.then(|| NodeRef::new("GithubIssue", id)).into_iter().collect())
-        });
-        self.world.fetched(vec![issue("R1", id, now, json!({ "title": "begin" }))], pages.to_vec()).await;
-    }
-
     /// Plays a subscription from its beginning to its end, in a process that has nothing in memory, while the store fails. How many
     /// calls failed; where that is few, the client must be told exactly what it is told without.
     async fn play(self, subject: Subject, (first, times): (u64, u64), exactly: bool) -> (Self, u64) {
@@ -330,7 +203,7 @@ impl Stage {
     }
 }
 
-/// What happens while a client watches.
+/// The acts of one case, which happen while a client watches.
 struct Script<'p> {
     process: &'p Process,
     dashboard: &'p str,
@@ -340,16 +213,6 @@ struct Script<'p> {
 }
 
 impl Script<'_> {
-    /// A widget on the dashboard, over the issue.
-    async fn add_widget(&self, title: &str) -> String {
-        let containers = [self.process.global("GithubRepository", "R1")];
-        let source = json!({ "workItems": { "filter": { "containerIds": containers, "states": ["TODO"] } } });
-        let text = "mutation ($input: AddWidgetInput!) { addWidget(input: $input) { widget { id } } }";
-        let input = json!({ "dashboardId": self.dashboard, "title": title, "source": source });
-        let made = self.process.mutate(text, input).await;
-        made["addWidget"]["widget"]["id"].as_str().unwrap().to_owned()
-    }
-
     async fn remove_widget(&self, id: &str) {
         self.process.mutate("mutation ($input: ID!) { removeWidget(id: $input) { __typename } }", json!(id)).await;
     }
@@ -367,8 +230,8 @@ impl Script<'_> {
     }
 
     async fn widgets(&self, subject: Subject, faulty: impl Fn()) {
-        let stays = self.add_widget("stays").await;
-        let goes = self.add_widget("goes").await;
+        let stays = self.process.add_widget(self.dashboard, "stays").await;
+        let goes = self.process.add_widget(self.dashboard, "goes").await;
         let title = |step: u32| format!("{}-{step}", self.name);
         self.process.retitle(ISSUE, &title(0)).await;
         let both = subject == Subject::Dashboard;
@@ -458,12 +321,12 @@ impl Script<'_> {
     }
 }
 
-/// Has each call fail in turn, until there is none left.
-async fn whatever_fails(times: u64, exactly: bool) {
+/// Has so many calls fail, from each `step`-th on, until there is none left.
+async fn whatever_fails(times: u64, step: usize, exactly: bool) {
     for subject in [Subject::Widget, Subject::Dashboard, Subject::Nodes, Subject::Activity] {
         let mut stage = Stage::new().await;
         stage.fill(ISSUE).await;
-        for first in 1.. {
+        for first in (1..).step_by(step) {
             let failed;
             (stage, failed) = stage.play(subject, (first, times), exactly).await;
             if failed == 0 {
@@ -476,81 +339,15 @@ async fn whatever_fails(times: u64, exactly: bool) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_is_told_the_same_whichever_call_of_the_store_fails_once() {
-    whatever_fails(1, true).await;
+    whatever_fails(1, 1, true).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_is_told_the_same_whichever_calls_of_the_store_fail_for_a_while() {
-    whatever_fails(3, true).await;
+    whatever_fails(3, 3, true).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_comes_to_show_what_is_true_after_the_store_failed_for_long() {
-    whatever_fails(60, false).await;
-}
-
-/// A query over the rows of our own, and what is made of nodes.
-const QUERY: &str = r#"query ($dashboard: ID!, $repository: ID!, $issue: ID!) {
-    dashboards(first: 5) { nodes { name } }
-    dashboard(id: $dashboard) { name widgets { title state problems { code } ... on WorkItemsWidget { items(first: 5) { nodes { title } } } } }
-    bySlug: dashboard(slug: "wall") { name }
-    node(id: $issue) { ... on GithubIssue { title } }
-    integrations(first: 5) { nodes { name } }
-    workItems(filter: { containerIds: [$repository] }, first: 5) { nodes { title } problems { code } }
-    activity(first: 5) { nodes { summary } }
-    webhookDeliveries(first: 5) { nodes { event } }
-    eventCursor
-}"#;
-
-/// Whether what differs says of itself that it is not what it should be: by an error at its path, or by its state.
-fn differs_only_where_it_says_so(answer: &Value, expected: &Value) -> Result<(), String> {
-    let errors = answer["errors"].as_array().map(Vec::as_slice).unwrap_or_default();
-    for (field, expected) in expected["data"].as_object().unwrap() {
-        let got = &answer["data"][field];
-        let nothing = answer["data"].is_null() && !errors.is_empty();
-        let told = nothing || errors.iter().any(|error| error["path"][0] == *field);
-        let marked = ["FAILED", "STALE", "\"INTERNAL_SERVER_ERROR\""].iter().any(|mark| got.to_string().contains(mark));
-        if got != expected && !told && !marked {
-            return Err(format!("{field} is {got}, not {expected}, without a word: {errors:?}"));
-        }
-    }
-    Ok(())
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whichever_read_fails_a_query_answers_what_is_true_or_says_that_it_does_not() {
-    let stage = Stage::new().await;
-    stage.fill(ISSUE).await;
-    let (mut world, dashboard) = (stage.world, stage.dashboard);
-    let mut expected = None;
-    for first in 0.. {
-        let process = Process::over(world.restarted());
-        let script = Script { process: &process, dashboard: &dashboard, exactly: true, name: "query".to_owned() };
-        if first == 0 {
-            script.add_widget("stays").await;
-            process.happen("something").await;
-        }
-        let (repository, issue) = (process.global("GithubRepository", "R1"), process.global("GithubIssue", ISSUE));
-        let variables = json!({ "dashboard": dashboard, "repository": repository, "issue": issue });
-        let ask = async || match process.executor.query(&process.caller, operation(QUERY, variables.clone())).await {
-            Executed::Answer { bytes, .. } => serde_json::from_slice::<Value>(&bytes).unwrap(),
-            Executed::Refused(errors) => json!({ "errors": [{ "message": format!("{errors:?}"), "path": null }] }),
-        };
-        if expected.is_none() {
-            expected = Some(ask().await);
-        }
-        let expected = expected.as_ref().unwrap();
-        assert!(expected.get("errors").is_none() && expected.to_string().contains("begin"), "{expected}");
-        let faults = process.world.store.db.faults();
-        faults.fail(Which::Nth(first.max(1)), 1);
-        let answer = ask().await;
-        let failed = faults.stop();
-        differs_only_where_it_says_so(&answer, expected).unwrap_or_else(|why| panic!("call {first}: {why}"));
-        assert_eq!(ask().await, *expected, "what failed with call {first} was kept");
-        world = process.world;
-        if failed == 0 && first > 0 {
-            assert!(first > 10, "only {first} calls");
-            break;
-        }
-    }
+    whatever_fails(60, 7, false).await;
 }

@@ -1,7 +1,7 @@
 //! How a live operation runs: woken by changes, its dirty slots side by side, and what comes of a run taken in all at once.
 //!
 //! A slot whose answer failed here stays dirty and is run again after a pause; until then the operation's position stays where it
-//! was. What cannot be read for too long ends the operation: its subscribers come again with their cursors.
+//! was. A read that fails for too long ends the operation: its subscribers come again with their cursors.
 
 use std::{collections::HashSet, sync::Arc};
 
@@ -196,8 +196,8 @@ impl Operation {
         (dirty, Reach { noted: before.max(noted.unwrap_or_default()), before, waits })
     }
 
-    /// What failed too often is told as it is, marked by its errors, if there is an answer and the store can be reached. Otherwise
-    /// nothing true can be told.
+    /// An answer that failed too often is told as it is, marked by its errors, if the store can be reached. Otherwise nothing true
+    /// can be told.
     async fn check_failures(&self, hub: &LiveHub, ran: &[Ran]) -> Result<(), Unreadable> {
         let given_up = |ran: &&Ran| ran.failed() && hub.rules.retry.pause(ran.failures + 1).is_none();
         let mut given_up = ran.iter().filter(given_up).peekable();

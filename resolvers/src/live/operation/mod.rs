@@ -49,8 +49,7 @@ pub(super) struct Operation {
     stopped: CancellationToken,
     /// One snapshot is made at a time; the others who come in wait for it and share it.
     snapshots: tokio::sync::Mutex<()>,
-    /// What tells that the snapshots are all, at a position, and whether they are of everything: the same for all who come in at
-    /// that.
+    /// The end of the snapshots at a position, complete or not: the same for all subscribers who begin there.
     snapshot_end: tokio::sync::Mutex<Option<((i64, bool), Frame)>>,
 }
 
@@ -227,7 +226,7 @@ impl Operation {
                 return Ok(None);
             };
             let cached = slot.snapshot.clone().filter(|(version, _)| *version == slot.version);
-            // What the operation itself has given up on is not tried for longer here.
+            // The operation itself has given up on this one: it is not tried for longer here.
             let retry = hub.rules.retry;
             let retry = if slot.failed { Retry { attempts: 1, ..retry } } else { retry };
             (slot.subject.clone(), slot.version, slot.digest, cached, state.through, retry)
@@ -259,7 +258,7 @@ impl Operation {
         Ok(Some((SeenSlot { version, digest: Some(rendered.digest) }, frame)))
     }
 
-    /// What tells that the snapshots are all (and whether they are of everything), after which everything up to a position was told.
+    /// The end of the snapshots: everything up to a position was told with it. `complete`: the snapshots were of everything.
     pub(super) async fn snapshot_end(&self, at: i64, complete: bool, retry: &Retry) -> Result<Frame, Unreadable> {
         let mut known = self.snapshot_end.lock().await;
         if let Some((_, frame)) = known.as_ref().filter(|(known, _)| *known == (at, complete)) {
@@ -271,7 +270,7 @@ impl Operation {
         Ok(frame)
     }
 
-    /// What tells that a widget is not here any more.
+    /// Tells that a widget is not here any more.
     pub(super) async fn removed(&self, widget: WidgetId, at: i64, retry: &Retry) -> Result<Frame, Unreadable> {
         let input = LiveInput { widget: Some(widget), ..self.aside(UpdateReason::Removed, at) };
         self.render_aside(input, at, retry).await
@@ -341,7 +340,7 @@ impl Operation {
         state.slots.iter().find(|slot| slot.number == number).map(|slot| slot.tags.clone()).unwrap_or_default()
     }
 
-    /// What a slot's answer is to show, and everything up to which position it tells.
+    /// The input of a slot's answer that tells everything up to a position.
     async fn input(&self, subject: &Subject, cause: Cause, at: i64) -> Result<LiveInput, Unreadable> {
         let Cause { reason, causes, .. } = cause;
         let (widget, node) = match subject {

@@ -23,7 +23,7 @@ use parking_lot::Mutex;
 use proptest::prelude::*;
 use tokio_util::task::TaskTracker;
 
-use super::{Frame, Frames, Item, LiveHub, LiveRules, Rendered, Run, Subscribe, Unreadable};
+use super::{Frame, Frames, Item, LiveHub, LiveRules, Rendered, Retry, Run, Subscribe, Unreadable};
 use crate::{
     cache::epochs::Epochs,
     engine::Late,
@@ -37,6 +37,8 @@ struct World {
     epochs: Epochs,
     shown: Mutex<String>,
     executions: AtomicUsize,
+    /// So many executions fail before another one succeeds.
+    failing: AtomicUsize,
     /// Executions that asked for values of some freshness.
     rereads: AtomicUsize,
     silent: bool,
@@ -68,6 +70,7 @@ impl World {
             epochs: Epochs::default(),
             shown: Mutex::new("first".into()),
             executions: AtomicUsize::new(0),
+            failing: AtomicUsize::new(0),
             rereads: AtomicUsize::new(0),
             silent,
             log: Mutex::default(),
@@ -173,13 +176,19 @@ impl Run for World {
     }
 
     async fn render(&self, input: LiveInput, max_age: Option<chrono::Duration>) -> Result<Rendered, Unreadable> {
+        let is_slot = input.widget.is_some() || input.node.is_some();
+        let one_less = |left: usize| left.checked_sub(1);
+        if is_slot && self.failing.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less).is_ok() {
+            tokio::task::yield_now().await;
+            return Err(Unreadable);
+        }
         self.rereads.fetch_add(usize::from(max_age.is_some()), Ordering::SeqCst);
         let noted = self.head().await?;
         let (mut shown, tags) = match &input.node {
             Some(WatchedId::Own { id, .. }) => self.cell(id),
             _ => self.read(),
         };
-        if input.widget.is_some() || input.node.is_some() {
+        if is_slot {
             self.executions.fetch_add(1, Ordering::SeqCst);
             let meanwhile = self.meanwhile.lock().pop_front();
             if let Some(happen) = meanwhile {
