@@ -233,8 +233,8 @@ impl Stream for Told {
     }
 }
 
-/// Errors that are not the client's fault carry the id of the request, under which the log tells the cause. Answers hold them rarely: only those are read
-/// and written again.
+/// Errors that are not the client's fault carry the id of the request, under which the log tells the cause. Answers hold them rarely:
+/// only those are read and written again.
 fn with_request_id(answer: bytes::Bytes, request_id: &str) -> bytes::Bytes {
     let Ok(mut value) = serde_json::from_slice::<serde_json::Value>(&answer) else { return answer };
     for error in value.get_mut("errors").and_then(serde_json::Value::as_array_mut).into_iter().flatten() {

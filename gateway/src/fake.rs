@@ -79,7 +79,8 @@ fn away(operation: &ParsedOperation) -> RequestError {
     RequestError::unavailable("the database does not answer", 2).of_request(&operation.request_id)
 }
 
-/// Answers for anybody but the key "bad"; the key "away" and documents that contain "away" meet a database that is away; the key "revoked" fires `revoked` of its caller.
+/// Answers for anybody but the key "bad". The key "away" and documents that contain "away" meet a database that is away; the key
+/// "revoked" fires `revoked` of its caller.
 pub(crate) struct FakeEngine {
     schema: Schema<Query, Mutation, EmptySubscription>,
     pub(crate) revoked: CancellationToken,

@@ -28,13 +28,13 @@ async fn integrations_are_kept_in_memory_where_nobody_knows_the_address_of_this_
     let world = World::new().await;
     assert!(world.services.webhook_base.is_none());
     let first = feeding(&world).await;
-    assert_eq!(first, [("An account".to_owned(), false), ("GitHub".to_owned(), false)]);
+    assert_eq!(first, [("GitHub".to_owned(), false), ("An account".to_owned(), false)]);
     let before = world.reads();
     assert_eq!(feeding(&world).await, first);
     assert_eq!(world.reads(), before, "from memory");
     let renamed = world.store.db.update_integration(&world.tenant, &world.account, None, |row| row.name = "Hub".into());
     world.services.applier.announce(&world.tenant, &[renamed.await.unwrap().change]).await;
-    assert_eq!(feeding(&world).await[1].0, "Hub");
+    assert_eq!(feeding(&world).await[0].0, "Hub");
 }
 
 #[tokio::test]
