@@ -183,7 +183,48 @@ fn exact(value: i64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::median;
+    use std::sync::Arc;
+
+    use chrono::{DateTime, Duration, Utc};
+    use mullion_schema::{
+        enums::MetricKind,
+        id::NodeKey,
+        view::{FreshnessSource, FreshnessView, NodeView},
+    };
+    use serde_json::json;
+
+    use super::{median, value};
+
+    fn build(conclusion: &str) -> NodeView {
+        let body = json!({ "finishedAt": "2026-11-22T10:00:00Z", "conclusion": conclusion });
+        NodeView {
+            key: NodeKey::new(&"hub".into(), "GithubWorkflowRun", conclusion),
+            body: Arc::new(body.as_object().expect("an object").clone()),
+            freshness: FreshnessView {
+                fetched_at: DateTime::<Utc>::UNIX_EPOCH,
+                source: FreshnessSource::Cache,
+                stale_because: None,
+            },
+        }
+    }
+
+    #[test]
+    fn builds_that_say_nothing_of_what_was_built_do_not_count() {
+        let to: DateTime<Utc> = "2026-11-22T12:00:00Z".parse().expect("a time");
+        for (conclusions, rate) in [
+            (&["SUCCESS", "FAILURE"][..], Some(0.5)),
+            (&["SUCCESS", "CANCELLED", "SKIPPED", "NEUTRAL", "STALE", "ACTION_REQUIRED"], Some(1.0)),
+            (&["SUCCESS", "TIMED_OUT", "STARTUP_FAILURE", "FAILURE"], Some(0.25)),
+            (&["CANCELLED", "SKIPPED"], None),
+            (&["SUCCESS", "SOMETHING_NEW"], Some(1.0)),
+            (&[], None),
+        ] {
+            let builds: Vec<NodeView> = conclusions.iter().map(|conclusion| build(conclusion)).collect();
+            let builds: Vec<&NodeView> = builds.iter().collect();
+            let measured = value(MetricKind::BuildSuccessRate, &builds, to - Duration::days(1), to);
+            assert_eq!(measured, rate, "{conclusions:?}");
+        }
+    }
 
     #[test]
     fn the_median_is_the_middle() {
