@@ -1,6 +1,6 @@
 //! A number is the number of the items that paging gives, and a metric is what a recomputation over all items gives.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::collections::BTreeSet;
 
 use chrono::{DateTime, Duration, Utc};
 use mullion_schema::{
@@ -16,7 +16,6 @@ use super::bench::{World, all_of, issue, issues_of};
 use crate::{
     change::{NodeRef, NodeWrite},
     clock::Clock as _,
-    engine::{Scope, session::Session},
     provider::FetchedPage,
     store::tests::bench::draft,
 };

@@ -205,6 +205,7 @@ mod tests {
                 source: FreshnessSource::Cache,
                 stale_because: None,
             },
+            failure: None,
         }
     }
 
