@@ -118,10 +118,12 @@ impl Stream {
                 has_protocol |= protocol.is_some();
             }
         }
-        match () {
-            () if events <= 0.0 && parts <= 0.0 => None,
-            () if parts > events || parts >= events && has_protocol => Some(Self::Parts),
-            () => Some(Self::Events),
+        if events <= 0.0 && parts <= 0.0 {
+            None
+        } else if parts > events || parts >= events && has_protocol {
+            Some(Self::Parts)
+        } else {
+            Some(Self::Events)
         }
     }
 }

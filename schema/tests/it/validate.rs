@@ -219,7 +219,6 @@ fn no_document_takes_long_and_errors_are_few() {
         let took = started.elapsed();
         // A build without optimisations on a busy machine; with them it is a tenth.
         assert!(took.as_secs_f64() < 2.0, "{name}: {took:?}");
-        println!("{name}: {took:?} {:?}", checked.as_ref().map_err(|errors| &errors[0].message));
         assert_eq!(checked.is_err(), name == "conflicts without end", "{name}");
         assert!(checked.err().is_none_or(|errors| errors.len() <= 20), "{name}");
     }
