@@ -28,6 +28,7 @@ mod m0020_create_presence;
 mod m0021_create_delivery_body;
 mod m0022_add_missed_to_catch_up;
 mod m0023_add_source_to_delivery;
+mod m0024_create_pending_activity;
 
 /// Runs the migrations.
 #[derive(Debug)]
@@ -60,6 +61,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0021_create_delivery_body::Migration),
             Box::new(m0022_add_missed_to_catch_up::Migration),
             Box::new(m0023_add_source_to_delivery::Migration),
+            Box::new(m0024_create_pending_activity::Migration),
         ]
     }
 }

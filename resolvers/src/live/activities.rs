@@ -108,7 +108,8 @@ impl ActivityFeed {
     }
 
     fn admitted<'a>(&self, change: &'a AppliedChange) -> Option<&'a Activity> {
-        change.activity.as_ref().filter(|activity| self.run.admits(&self.filter, activity))
+        let told = change.activity.as_ref().filter(|activity| !activity.pending);
+        told.filter(|activity| self.run.admits(&self.filter, activity))
     }
 
     /// The next activity after a position.
@@ -186,7 +187,7 @@ impl ActivityFeed {
             widget: None,
             node: None,
             deleted: false,
-            activity: Some(self.run.activity(activity)),
+            activity: self.run.activities(&[Arc::new(activity.clone())]).await.into_iter().next(),
             causes: Vec::new(),
         };
         let rendered = self.run.render(input, None).await;

@@ -8,6 +8,7 @@ mod hub;
 mod index;
 mod news;
 mod operation;
+mod pending;
 mod slot;
 mod subscription;
 #[cfg(test)]
@@ -24,7 +25,7 @@ use mullion_schema::{
     ports::{ActivitySource, ActivityView, LiveInput, LivePlan, WatchedId},
 };
 
-pub use self::hub::LiveHub;
+pub use self::{hub::LiveHub, pending::PendingTenants};
 use crate::{
     store::{activity::Activity, stream::AppliedChange},
     tag::Tag,
@@ -147,8 +148,8 @@ pub trait Run: Send + Sync {
     /// A position as clients may hold it.
     fn cursor(&self, position: i64) -> EventCursor;
 
-    /// An activity as the graph shows it.
-    fn activity(&self, activity: &Activity) -> Arc<ActivityView>;
+    /// Activities as the graph shows them, with the names that are known now. Once for each frame, however many wait for it.
+    async fn activities(&self, activities: &[Arc<Activity>]) -> Vec<Arc<ActivityView>>;
 
     /// Whether an activity passes a filter.
     fn admits(&self, filter: &ActivitySource, activity: &Activity) -> bool;

@@ -21,6 +21,7 @@ pub mod merge;
 pub mod node;
 mod open;
 mod own;
+pub mod pending;
 pub mod presence;
 pub mod quota;
 mod reader;

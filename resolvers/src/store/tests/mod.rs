@@ -12,6 +12,7 @@ mod leases;
 mod lists;
 mod nodes;
 mod own;
+mod pending;
 mod pool;
 mod retention;
 mod stream;
