@@ -17,6 +17,7 @@ pub mod lease;
 pub mod list_window;
 pub mod member;
 pub mod node;
+pub mod pending_activity;
 pub mod persisted_query;
 pub mod presence;
 pub mod quota;

@@ -18,6 +18,7 @@ use mullion_resolvers::{
     listen::{self, Ear, Listeners},
     live::{LiveHub, LiveRules},
     reconcile::{Gaps, Reconciler},
+    release::Releaser,
     store::{
         Database,
         inbox::{PARKED, RECEIVED},
@@ -294,6 +295,8 @@ impl Backend {
         if let Some(listeners) = self.listeners.take() {
             self.behind.tasks().spawn(listeners.run(stop.clone()));
         }
+        let releaser = Releaser::new(Arc::clone(self.executor.services()));
+        self.behind.tasks().spawn(releaser.run(stop.clone()));
         if let Some(follower) = self.follower.take() {
             self.behind.tasks().spawn(follower.run(stop.clone()));
         }

@@ -17,6 +17,7 @@ use crate::{
     listen::Listening,
     recovery::{CaughtUp, Known, Since, WebhookCondition},
     secret::Secret,
+    sentence::{Details, SentenceParts},
     upstream::{Connection, UpstreamError},
 };
 
@@ -316,6 +317,20 @@ pub trait Provider: Send + Sync + fmt::Debug {
 
     /// What a delivery means. Pure and total.
     fn interpret(&self, delivery: &StoredDelivery) -> Interpretation;
+
+    /// An activity in words: one line that names who and what, and no ids. Pure and total.
+    fn sentence(&self, parts: &SentenceParts<'_>) -> String;
+
+    /// Whether its events bring ids only: then an activity waits until what it causes to be read has brought the names.
+    fn names_come_later(&self) -> bool {
+        false
+    }
+
+    /// Parts that are added to an activity's sentence when it is released, from what was read after it happened: such as will not hold
+    /// when it is read again.
+    fn settled(&self, _parts: &SentenceParts<'_>) -> Details {
+        Details::new()
+    }
 
     /// Creates a webhook at the provider for a container. `None`: the provider's API cannot, people must.
     async fn register_webhook(

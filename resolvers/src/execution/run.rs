@@ -17,9 +17,10 @@ use super::{
     serialized, server_error,
 };
 use crate::{
-    answers::{BoardsAnswer, activity_view, filter_of},
+    answers::{BoardsAnswer, activity_view, activity_views, filter_of},
     engine::{Scope, internal},
     live::{Rendered, Run, Unreadable},
+    sentence::Names,
     store::{StoreError, activity::Activity, stream::AppliedChange},
     tag::Tag,
 };
@@ -176,8 +177,16 @@ impl Run for LiveRun {
         self.executor.services.cursors.encode(self.tenant(), position)
     }
 
-    fn activity(&self, activity: &Activity) -> Arc<ActivityView> {
-        Arc::new(activity_view(&self.executor.services.cursors, self.tenant(), activity))
+    async fn activities(&self, activities: &[Arc<Activity>]) -> Vec<Arc<ActivityView>> {
+        let (services, tenant) = (&self.executor.services, self.tenant());
+        match activity_views(services, tenant, activities.iter().map(Arc::as_ref)).await {
+            Ok((views, _)) => views,
+            // The store's failure is logged where it was seen. A sentence without the names is as true, and nobody misses the event.
+            Err(_) => {
+                let nobody = Names::default();
+                activities.iter().map(|activity| Arc::new(activity_view(services, tenant, activity, &nobody))).collect()
+            }
+        }
     }
 
     fn admits(&self, filter: &ActivitySource, activity: &Activity) -> bool {

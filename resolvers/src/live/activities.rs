@@ -123,7 +123,8 @@ impl ActivityFeed {
     }
 
     fn admitted<'a>(&self, change: &'a AppliedChange) -> Option<&'a Activity> {
-        change.activity.as_ref().filter(|activity| self.run.admits(&self.filter, activity))
+        let told = change.activity.as_ref().filter(|activity| !activity.pending);
+        told.filter(|activity| self.run.admits(&self.filter, activity))
     }
 
     /// The next activity after a position. A read that fails is repeated once for all subscribers, not by each of them.
@@ -227,14 +228,14 @@ impl ActivityFeed {
             cell
         };
         let render = || async {
-            let input = self.input(activity, position);
+            let input = self.input(activity, position).await;
             let rendered = self.retry.render(&*self.run, &input).await?;
             Ok(Frame { payload: rendered.payload, cursor: input.cursor, through: Some(position) })
         };
         cell.get_or_try_init(render).await.cloned()
     }
 
-    fn input(&self, activity: &Activity, position: i64) -> LiveInput {
+    async fn input(&self, activity: &Activity, position: i64) -> LiveInput {
         LiveInput {
             cursor: self.run.cursor(position),
             reason: UpdateReason::Changed,
@@ -242,7 +243,7 @@ impl ActivityFeed {
             node: None,
             deleted: false,
             complete: None,
-            activity: Some(self.run.activity(activity)),
+            activity: self.run.activities(&[Arc::new(activity.clone())]).await.into_iter().next(),
             causes: Vec::new(),
         }
     }

@@ -19,6 +19,7 @@ use super::{
     activities::{ActivitySubscriber, Feeds},
     index::TagIndex,
     operation::{Operation, Watched},
+    pending::PendingTenants,
     position_of,
     subscription::Subscriber,
 };
@@ -29,6 +30,7 @@ pub struct LiveHub {
     state: Mutex<State>,
     pub(super) tasks: Background,
     pub(super) rules: LiveRules,
+    pending: PendingTenants,
 }
 
 /// How live operations are run.
@@ -72,7 +74,7 @@ impl State {
 impl LiveHub {
     /// A hub whose operations run in `tasks`.
     pub fn new(tasks: impl Into<Background>, rules: LiveRules) -> Arc<Self> {
-        Arc::new(Self { state: Mutex::default(), tasks: tasks.into(), rules })
+        Arc::new(Self { state: Mutex::default(), tasks: tasks.into(), rules, pending: PendingTenants::default() })
     }
 
     /// A live operation, while it runs.
@@ -97,13 +99,20 @@ impl LiveHub {
     /// Takes in changes. The epochs have been advanced before: whoever registers tags from now on sees it there.
     pub fn publish(&self, tenant: &TenantId, changes: &[AppliedChange]) {
         let mut state = self.state.lock();
+        let mut pending = false;
         for change in changes {
+            pending |= change.activity.as_ref().is_some_and(|activity| activity.pending);
+            let mut cause = None;
             for (operation, slot) in state.index.watching(&change.tags) {
                 if let Some(operation) = state.operations.get(&operation) {
-                    let cause = change.activity.as_ref().map(|activity| operation.run.activity(activity));
+                    let activity = || change.activity.clone().map(Arc::new);
+                    let cause = cause.get_or_insert_with(activity).clone();
                     operation.mark(slot, reason(tenant, operation, slot, change), cause);
                 }
             }
+        }
+        if pending {
+            self.pending.add(tenant.clone());
         }
         if let Some(feeds) = state.feeds.get(tenant) {
             feeds.hear(changes, self.rules.reread);
@@ -133,6 +142,18 @@ impl LiveHub {
     /// The integrations that live operations draw on, and how many tags of each.
     pub fn watched(&self) -> Vec<((TenantId, IntegrationId), usize)> {
         self.state.lock().index.integrations().map(|(whose, count)| (whose.clone(), count)).collect()
+    }
+
+    /// The tenants of which activities wait for the names in their sentences.
+    pub fn pending(&self) -> &PendingTenants {
+        &self.pending
+    }
+
+    /// Whether anybody here is told the tenant's activities.
+    pub fn tells_activities(&self, tenant: &TenantId) -> bool {
+        let state = self.state.lock();
+        let listed = Tag::own_list(tenant, "activity");
+        state.feeds.contains_key(tenant) || !state.index.watching(&[listed]).is_empty()
     }
 
     /// The tenants whose activities are followed.

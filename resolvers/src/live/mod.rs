@@ -8,6 +8,7 @@ mod hub;
 mod index;
 mod news;
 mod operation;
+mod pending;
 mod retry;
 mod slot;
 mod subscription;
@@ -27,6 +28,7 @@ use mullion_schema::{
 
 pub use self::{
     hub::{LiveHub, LiveRules},
+    pending::PendingTenants,
     retry::Retry,
 };
 use crate::{
@@ -175,8 +177,8 @@ pub trait Run: Send + Sync {
     /// A position as clients may hold it.
     fn cursor(&self, position: i64) -> EventCursor;
 
-    /// An activity as the graph shows it.
-    fn activity(&self, activity: &Activity) -> Arc<ActivityView>;
+    /// Activities as the graph shows them, with the names that are known now. Once for each frame, however many wait for it.
+    async fn activities(&self, activities: &[Arc<Activity>]) -> Vec<Arc<ActivityView>>;
 
     /// Whether an activity passes a filter.
     fn admits(&self, filter: &ActivitySource, activity: &Activity) -> bool;

@@ -3,16 +3,11 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use mullion_schema::{
-    enums::UpdateReason,
-    id::WidgetId,
-    ports::{ActivityView, WatchedId},
-};
-
+use mullion_schema::{enums::UpdateReason, id::WidgetId, ports::WatchedId};
 use tokio::time::Instant;
 
 use super::{Frame, Rendered, Unreadable};
-use crate::tag::Tag;
+use crate::{store::activity::Activity, tag::Tag};
 
 /// At most this many causes are shown, the newest.
 const CAUSES: usize = 20;
@@ -29,14 +24,14 @@ pub(super) enum Subject {
 pub(super) struct Dirt {
     pub(super) reason: Option<UpdateReason>,
     /// Newest first.
-    pub(super) causes: Vec<Arc<ActivityView>>,
+    pub(super) causes: Vec<Arc<Activity>>,
     /// It is to be read again because nobody tells what changes.
     pub(super) reread: bool,
 }
 
 impl Dirt {
     /// Adds one more change.
-    pub(super) fn add(&mut self, reason: UpdateReason, cause: Option<Arc<ActivityView>>) {
+    pub(super) fn add(&mut self, reason: UpdateReason, cause: Option<Arc<Activity>>) {
         // What a person did to the widget itself says more than what a provider reported.
         if self.reason.is_none_or(|known| rank(reason) > rank(known)) {
             self.reason = Some(reason);
@@ -188,7 +183,7 @@ impl SeenSlots {
 #[derive(Clone)]
 pub(super) struct Cause {
     pub(super) reason: UpdateReason,
-    pub(super) causes: Vec<Arc<ActivityView>>,
+    pub(super) causes: Vec<Arc<Activity>>,
     pub(super) max_age: Option<chrono::Duration>,
 }
 

@@ -24,6 +24,7 @@ pub mod merge;
 pub mod node;
 mod open;
 mod own;
+pub mod pending;
 pub mod persisted_query;
 pub mod presence;
 pub mod quota;

@@ -8,7 +8,7 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 use mullion_schema::{
     enums::UpdateReason,
     id::{DashboardId, IntegrationId, WidgetId},
-    ports::{ActivityView, LiveInput, WatchedId},
+    ports::{LiveInput, WatchedId},
 };
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
@@ -22,7 +22,7 @@ use super::{
     subscription::Queue,
     unfinished,
 };
-use crate::tag::Tag;
+use crate::{store::activity::Activity, tag::Tag};
 
 /// The slot number under which a dashboard's own row is watched: which widgets it has.
 const STRUCTURE: u32 = u32::MAX;
@@ -106,7 +106,7 @@ impl Operation {
     }
 
     /// Something that a slot shows has changed.
-    pub(super) fn mark(&self, slot: u32, reason: UpdateReason, cause: Option<Arc<ActivityView>>) {
+    pub(super) fn mark(&self, slot: u32, reason: UpdateReason, cause: Option<Arc<Activity>>) {
         let mut state = self.state.lock();
         if slot == STRUCTURE {
             state.structure_dirty = true;
@@ -352,6 +352,7 @@ impl Operation {
             None => false,
         };
         let cursor = self.run.cursor(at);
+        let causes = if causes.is_empty() { Vec::new() } else { self.run.activities(&causes).await };
         Ok(LiveInput { cursor, reason, widget, node, deleted, complete: None, activity: None, causes })
     }
 

@@ -113,9 +113,11 @@ impl World {
             actor: None,
             subject: None,
             summary: String::new(),
+            details: None,
             containers: Vec::new(),
             occurred_at: chrono::DateTime::UNIX_EPOCH,
             received_at: chrono::DateTime::UNIX_EPOCH,
+            pending: false,
         };
         self.publish(hub, Tag::own(&self.tenant, "Nothing", "1"), Some(activity));
     }
@@ -243,19 +245,22 @@ impl Run for World {
         position.to_string().into()
     }
 
-    fn activity(&self, activity: &Activity) -> Arc<ActivityView> {
-        Arc::new(ActivityView {
-            id: activity.id.as_str().into(),
-            cursor: self.cursor(activity.position),
-            provider: activity.provider.clone(),
-            integration: None,
-            kind: activity.kind.clone(),
-            actor: None,
-            subject: None,
-            summary: String::new(),
-            occurred_at: activity.occurred_at,
-            received_at: activity.received_at,
-        })
+    async fn activities(&self, activities: &[Arc<Activity>]) -> Vec<Arc<ActivityView>> {
+        let view = |activity: &Arc<Activity>| {
+            Arc::new(ActivityView {
+                id: activity.id.as_str().into(),
+                cursor: self.cursor(activity.position),
+                provider: activity.provider.clone(),
+                integration: None,
+                kind: activity.kind.clone(),
+                actor: None,
+                subject: None,
+                summary: String::new(),
+                occurred_at: activity.occurred_at,
+                received_at: activity.received_at,
+            })
+        };
+        activities.iter().map(view).collect()
     }
 
     fn admits(&self, filter: &ActivitySource, activity: &Activity) -> bool {

@@ -19,6 +19,7 @@ pub mod sandbox;
 mod values;
 mod webhook;
 mod wire;
+mod words;
 
 #[cfg(test)]
 mod tests;
@@ -42,6 +43,7 @@ use crate::{
     },
     recovery::{CaughtUp, Known, Since, WebhookCondition},
     secret::Secret,
+    sentence::SentenceParts,
     upstream::{Connection, UpstreamError},
 };
 
@@ -115,6 +117,10 @@ impl Provider for Github {
 
     fn interpret(&self, delivery: &StoredDelivery) -> Interpretation {
         interpret::interpret(delivery)
+    }
+
+    fn sentence(&self, parts: &SentenceParts<'_>) -> String {
+        words::sentence(parts)
     }
 
     async fn register_webhook(

@@ -16,6 +16,7 @@ pub mod sandbox;
 mod socket_mode;
 mod values;
 mod webhook;
+mod words;
 
 #[cfg(test)]
 mod tests;
@@ -41,6 +42,7 @@ use crate::{
     },
     recovery::{CaughtUp, Known, Since},
     secret::Secret,
+    sentence::SentenceParts,
     upstream::{Connection, UpstreamError},
 };
 
@@ -135,6 +137,10 @@ impl Provider for Slack {
 
     fn interpret(&self, delivery: &StoredDelivery) -> Interpretation {
         interpret::interpret(delivery)
+    }
+
+    fn sentence(&self, parts: &SentenceParts<'_>) -> String {
+        words::sentence(parts)
     }
 
     /// Slack has no call for it: the address is entered in the app's settings.

@@ -34,6 +34,7 @@ use super::{
     lease::Lease,
     merge::Origin,
     node::{StoredNode, stored},
+    pending,
     session::Session,
     stream::{AppliedChange, append, head_in},
     text::index_text,
@@ -41,6 +42,7 @@ use super::{
 use crate::{
     change::{Change, ListRef, NodeRef},
     provider::{CopiedFields, Count, FetchedPage, Keeping, Provider},
+    sentence::SentenceParts,
 };
 
 /// What the store must know of a provider to keep its lists.
@@ -68,6 +70,12 @@ pub trait Rules: Send + Sync {
 
     /// Whether nodes of a type are containers, as activities name them.
     fn is_container(&self, type_name: &str) -> bool;
+
+    /// An activity in words.
+    fn sentence(&self, parts: &SentenceParts<'_>) -> String;
+
+    /// Whether activities wait for the names in their sentences.
+    fn names_come_later(&self) -> bool;
 }
 
 impl<P: Provider + ?Sized> Rules for Arc<P> {
@@ -103,6 +111,14 @@ impl<P: Provider + ?Sized> Rules for Arc<P> {
 
     fn is_container(&self, type_name: &str) -> bool {
         self.containers().iter().any(|known| known.container == type_name)
+    }
+
+    fn sentence(&self, parts: &SentenceParts<'_>) -> String {
+        self.as_ref().sentence(parts)
+    }
+
+    fn names_come_later(&self) -> bool {
+        self.as_ref().names_come_later()
     }
 }
 
@@ -272,7 +288,8 @@ impl Database {
         members::add_lists_of_stale(transaction, place, &work, &mut moves).await?;
         work.save(transaction, place).await?;
         let news = news::News { provider: place.provider, work: &work, moves: &moves, windows: &windows, told: &told };
-        let changes = news::changes(place, &batch.changes, &news, || self.new_id())?;
+        let mut changes = news::changes(place, &batch.changes, &news, || self.new_id())?;
+        pending::join(transaction, (place.tenant, place.integration), &mut changes).await?;
         applied.changes = append(transaction, place.tenant, self.now(), changes).await?;
         applied.head = match applied.changes.last() {
             Some(last) => last.position,
@@ -297,18 +314,25 @@ async fn provider_of(
     connection.texts(provider).await?.into_iter().flatten().next().ok_or(StoreError::NotFound)
 }
 
-/// Takes activities away that people were told of already, as another delivery or by catching up.
+/// Takes activities away that people were told of already, as another delivery or by catching up, and those that add nothing to what
+/// people were told.
 async fn forget_told(connection: &impl Session, place: &Place<'_>, batch: &mut Batch) -> Result<(), StoreError> {
-    let key_of = |change: &Change| change.activity.as_ref().and_then(|activity| activity.key.clone());
-    let keys: Vec<String> = batch.changes.iter().filter_map(key_of).collect();
+    let activities = batch.changes.iter().filter_map(|change| change.activity.as_ref());
+    let keys: Vec<String> =
+        activities.flat_map(|activity| activity.key.iter().chain(&activity.unless)).cloned().collect();
     if keys.is_empty() {
         return Ok(());
     }
     let mut told = catch_up::told(connection, (place.tenant, place.integration), &keys).await?;
     for change in &mut batch.changes {
-        // Of two in one batch, the first is told.
-        if key_of(change).is_some_and(|key| !told.insert(index_text(&key))) {
+        let Some(activity) = &change.activity else { continue };
+        let key = activity.key.as_deref().map(index_text);
+        let adds_nothing = activity.key.iter().chain(&activity.unless).any(|key| told.contains(&index_text(key)));
+        if adds_nothing {
             change.activity = None;
+        } else {
+            // Of two in one batch, the first is told.
+            told.extend(key);
         }
     }
     Ok(())

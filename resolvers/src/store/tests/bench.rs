@@ -16,6 +16,7 @@ use crate::{
     change::{Change, ListRef, NodeRef, NodeWrite, Version},
     clock::{Clock, FixedClock},
     provider::{CopiedFields, Count, FetchedPage, Keeping, PageWant},
+    sentence::{Detail, Details, SentenceParts},
     store::{
         Database, OpenOptions, StoreError,
         apply::{Applied, Batch, Rules, Source},
@@ -232,6 +233,11 @@ const COPIED: &[CopiedFields] = &[CopiedFields {
     copy: |repo, _, _| repo.get("name").map(|name| ("repoName".to_owned(), name.clone())).into_iter().collect(),
 }];
 
+/// The parts of a sentence of one text.
+pub(crate) fn saying(text: impl Into<Detail>) -> Details {
+    Details::from([("text".to_owned(), text.into())])
+}
+
 /// Issues stand in their repository's list; searches are in the provider's own order.
 pub(crate) struct FakeRules;
 
@@ -269,5 +275,13 @@ impl Rules for FakeRules {
 
     fn is_container(&self, type_name: &str) -> bool {
         type_name == "FakeRepo"
+    }
+
+    fn sentence(&self, parts: &SentenceParts<'_>) -> String {
+        parts.or("text", "")
+    }
+
+    fn names_come_later(&self) -> bool {
+        false
     }
 }

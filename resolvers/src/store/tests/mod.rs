@@ -13,6 +13,7 @@ mod leases;
 mod lists;
 mod nodes;
 mod own;
+mod pending;
 mod persisted_queries;
 mod pool;
 mod removals;

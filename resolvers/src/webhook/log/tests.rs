@@ -24,6 +24,7 @@ use super::{
 use crate::{
     change::{ListRef, NodeRef},
     provider::{CopiedFields, Count, Keeping},
+    sentence::SentenceParts,
     store::{
         apply::{Applied, Batch, Rules},
         inbox::{APPLIED, Inserted, Meant, RECEIVED, WaitingDelivery, list::DeliveryFilter, row::DeliveryRow},
@@ -155,6 +156,14 @@ impl Rules for Broken {
     }
 
     fn is_container(&self, _: &str) -> bool {
+        false
+    }
+
+    fn sentence(&self, _: &SentenceParts<'_>) -> String {
+        String::new()
+    }
+
+    fn names_come_later(&self) -> bool {
         false
     }
 }
