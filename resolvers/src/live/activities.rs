@@ -137,18 +137,14 @@ impl ActivityFeed {
             return known.unwrap_or(if given_up { Next::Unavailable } else { Next::Failed(at) });
         }
         let last_try = self.retry.pause(*failures + 1).is_none();
-        match self.read_on(ring, after, last_try).await {
-            Ok(next) => {
-                (*failures, *retry_at) = (0, None);
-                next
-            }
-            Err(Unreadable) => {
-                *failures = failures.saturating_add(1);
-                let at = Instant::now() + self.retry.pause(*failures).unwrap_or(self.retry.longest);
-                *retry_at = Some(at);
-                if last_try { Next::Unavailable } else { Next::Failed(at) }
-            }
+        if let Ok(next) = self.read_on(ring, after, last_try).await {
+            (*failures, *retry_at) = (0, None);
+            return next;
         }
+        *failures = failures.saturating_add(1);
+        let at = Instant::now() + self.retry.pause(*failures).unwrap_or(self.retry.longest);
+        *retry_at = Some(at);
+        if last_try { Next::Unavailable } else { Next::Failed(at) }
     }
 
     /// Reads the stream until there is an activity after a position, or nothing more.

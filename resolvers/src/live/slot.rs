@@ -66,6 +66,7 @@ fn rank(reason: UpdateReason) -> u8 {
 
 /// A slot's state, under the operation's lock.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about the newest answer")]
 pub(super) struct Slot {
     pub(super) number: u32,
     pub(super) subject: Subject,

@@ -204,12 +204,7 @@ impl Operation {
         if given_up.peek().is_some() {
             self.run.reach_store().await?;
         }
-        for ran in given_up {
-            if let Err(failed) = ran.answer {
-                return Err(failed);
-            }
-        }
-        Ok(())
+        if given_up.any(|ran| ran.answer.is_err()) { Err(Unreadable) } else { Ok(()) }
     }
 
     async fn run_slot(
