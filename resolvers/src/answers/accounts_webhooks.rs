@@ -116,7 +116,7 @@ impl Endpoints for Services {
             self.database.create_endpoint(&row.tenant, &row.id, None, draft).await.map_err(internal)?;
             self.replace(integration, earlier, &id).await?;
         }
-        Ok(generated.and_then(shown))
+        Ok(generated.as_ref().and_then(shown))
     }
 
     async fn unregister_all(&self, integration: &Integration) -> Result<(), PortError> {
@@ -275,14 +275,15 @@ pub(super) fn first_secret(
     match given {
         None if provider.generates_secret() => {
             let generated = new_secret()?;
-            Ok((Some(generated.clone()), shown(generated)))
+            let told = shown(&generated);
+            Ok((Some(generated), told))
         }
         given => Ok((given, None)),
     }
 }
 
 /// A generated secret, for its owner; it is text.
-fn shown(secret: Secret) -> Option<ports::Secret> {
+fn shown(secret: &Secret) -> Option<ports::Secret> {
     secret.expose_text().map(|text| ports::Secret::new(text.to_owned()))
 }
 
