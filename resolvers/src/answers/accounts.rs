@@ -22,6 +22,7 @@ use super::{
     rows::ROW_BYTES,
 };
 use crate::{
+    cache::kept::NewEntry,
     change::NodeRef,
     engine::{Scope, integrations::Integration, internal},
     provider::{Account, Provider},
@@ -57,25 +58,23 @@ impl AccountsAnswer {
 
     /// All of the tenant, oldest first, from memory where they are there. Whoever shows one records it.
     async fn views(&self) -> Result<Arc<[Arc<IntegrationView>]>, PortError> {
-        let (tenant, kept) = (&self.scope.tenant, &self.services.rows.integrations);
+        let tenant = &self.scope.tenant;
         self.scope.record(Tag::own_list(tenant, "integrations"));
-        let _turn = match kept.get_or_turn(tenant, &()).await {
-            Ok(views) => return Ok(views),
-            Err(turn) => turn,
-        };
-        let noted = self.services.engine.head(tenant).await?;
-        let mut views = Vec::new();
-        for row in self.rows().await? {
-            views.push(self.view_of(row).await?);
-        }
-        let views: Arc<[_]> = views.into();
-        // One without an address is being connected right now: its endpoint is made quietly.
-        if views.iter().all(|view| view.webhook_url.is_some()) {
-            let own = views.iter().map(|view| Tag::own(tenant, "Integration", view.id.as_str()));
+        let load = async || {
+            let noted = self.services.engine.head(tenant).await?;
+            let mut views = Vec::new();
+            for row in self.rows().await? {
+                views.push(self.view_of(row).await?);
+            }
+            let value: Arc<[Arc<IntegrationView>]> = views.into();
+            // One without an address is being connected right now: its endpoint is made quietly.
+            let keep = value.iter().all(|view| view.webhook_url.is_some());
+            let own = value.iter().map(|view| Tag::own(tenant, "Integration", view.id.as_str()));
             let tags = own.chain([Tag::own_list(tenant, "integrations")]).collect();
-            kept.put(tenant, (), (noted, tags), (Arc::clone(&views), views.len() * ROW_BYTES));
-        }
-        Ok(views)
+            let bytes = value.len() * ROW_BYTES;
+            Ok(NewEntry { noted, tags, value, bytes, keep })
+        };
+        self.services.rows.integrations.get_or_read(tenant, &(), load).await
     }
 
     async fn view(&self, row: integration::Integration) -> Result<Arc<IntegrationView>, PortError> {

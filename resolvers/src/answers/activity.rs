@@ -11,6 +11,7 @@ use mullion_schema::{
 
 use super::{Cursors, Services, rows::ROW_BYTES};
 use crate::{
+    cache::kept::NewEntry,
     engine::{Scope, internal},
     store::activity::{Activity, ActivityFilter},
     tag::Tag,
@@ -71,27 +72,23 @@ impl ActivityLog for ActivityAnswer {
             }
         };
         let key = (filter_of(filter), before, page.first);
-        let kept = &self.services.rows.activities;
-        let _turn = match kept.get_or_turn(tenant, &key).await {
-            Ok(page) => return Ok(Page::clone(&page)),
-            Err(turn) => turn,
+        let load = async || {
+            let noted = self.services.engine.head(tenant).await?;
+            let limit = page.first as u64 + 1;
+            let mut found = self.services.database.activities(tenant, &key.0, before, limit).await.map_err(internal)?;
+            let has_next = found.len() > page.first;
+            found.truncate(page.first);
+            let items: Vec<_> = found
+                .iter()
+                .map(|activity| {
+                    let position = Position { sort: activity.position.to_string(), native_id: activity.id.clone() };
+                    (position, Arc::new(activity_view(&self.services.cursors, tenant, activity)))
+                })
+                .collect();
+            let (tags, bytes) = (vec![Tag::own_list(tenant, "activity")], items.len() * ROW_BYTES);
+            Ok(NewEntry { noted, tags, value: Arc::new(Page { items, has_next, total: None }), bytes, keep: true })
         };
-        let noted = self.services.engine.head(tenant).await?;
-        let limit = page.first as u64 + 1;
-        let mut found = self.services.database.activities(tenant, &key.0, before, limit).await.map_err(internal)?;
-        let has_next = found.len() > page.first;
-        found.truncate(page.first);
-        let items: Vec<_> = found
-            .iter()
-            .map(|activity| {
-                let position = Position { sort: activity.position.to_string(), native_id: activity.id.clone() };
-                (position, Arc::new(activity_view(&self.services.cursors, tenant, activity)))
-            })
-            .collect();
-        let bytes = items.len() * ROW_BYTES;
-        let page = Arc::new(Page { items, has_next, total: None });
-        let tags = vec![Tag::own_list(tenant, "activity")];
-        kept.put(tenant, key, (noted, tags), (Arc::clone(&page), bytes));
+        let page = self.services.rows.activities.get_or_read(tenant, &key, load).await?;
         Ok(Page::clone(&page))
     }
 

@@ -210,6 +210,7 @@ impl ListReader<'_> {
         let page = PageWant { list: self.list.clone(), filter: self.query.list.filter.clone(), cursor };
         let fetch = self.engine.fetcher.fetch(&self.integration, FetchWant::Page(page), noted);
         self.reading = None;
+        self.scope.give_turn_back();
         if let Err(error) = fetch.await {
             self.scope.note_stale();
             self.failure = Some(error);

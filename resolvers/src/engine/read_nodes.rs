@@ -95,6 +95,9 @@ impl Engine {
             })
             .collect();
         drop(reading);
+        if !asked.is_empty() {
+            scope.give_turn_back();
+        }
         let outcomes: HashMap<NodeKey, Result<(), UpstreamError>> =
             join_all(asked).await.into_iter().map(|(key, outcome)| (key, outcome.map(drop))).collect();
         let stored = if outcomes.is_empty() {

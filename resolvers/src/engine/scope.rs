@@ -1,6 +1,7 @@
 //! What one execution carries along: whose it is, how old its answers may be, and the tags it touches.
 
 use std::{
+    any::Any,
     collections::HashSet,
     sync::{
         Arc, OnceLock,
@@ -31,6 +32,8 @@ pub struct Scope {
     stale: AtomicBool,
     read: AtomicBool,
     noted: OnceLock<i64>,
+    /// What is held while it runs, and not while it waits for a provider.
+    turn: Mutex<Option<Box<dyn Any + Send>>>,
     /// Nothing is answered from lists in memory.
     #[cfg(test)]
     slow: bool,
@@ -48,6 +51,7 @@ impl Scope {
             stale: AtomicBool::new(false),
             read: AtomicBool::new(false),
             noted: OnceLock::new(),
+            turn: Mutex::default(),
             #[cfg(test)]
             slow: false,
         }
@@ -118,6 +122,17 @@ impl Scope {
     /// Whether anything in the answer is not current.
     pub fn is_stale(&self) -> bool {
         self.stale.load(Ordering::Relaxed)
+    }
+
+    /// Holds a turn until the execution gives it back.
+    pub fn hold_turn(&self, turn: impl Any + Send) {
+        *self.turn.lock() = Some(Box::new(turn));
+    }
+
+    /// Gives the turn back: the execution is done, or waits for a provider, which may take long and needs no processor.
+    pub fn give_turn_back(&self) {
+        let turn = self.turn.lock().take();
+        drop(turn);
     }
 
     /// Notes that it began to read of an integration.

@@ -119,6 +119,7 @@ impl Engine {
         let fetch = FetchWant::Lookup { lookup: lookup.clone(), asks, lists: want.lists.clone() };
         let fetch = self.fetcher.fetch(&integration, fetch, noted);
         drop(reading);
+        scope.give_turn_back();
         match fetch.await {
             Ok(fetched) => Ok(fetched
                 .found

@@ -2,3 +2,5 @@
 
 pub(crate) mod bench;
 mod pages;
+mod panics;
+mod turns;
