@@ -26,7 +26,7 @@ pub struct Model {
     pub actor: Option<String>,
     /// What it was done to: `Type:nativeId`.
     pub subject: Option<String>,
-    /// One readable line.
+    /// One readable line, as it was worded when it was written: read where there are no details.
     pub summary: Option<String>,
     /// What it belongs to, a JSON array of `Type:nativeId`.
     pub containers: Option<String>,
@@ -38,6 +38,8 @@ pub struct Model {
     pub told_key: Option<String>,
     /// When it was written.
     pub created_at: i64,
+    /// What its sentence is worded from, a JSON object.
+    pub details: Option<String>,
 }
 
 /// Relations are joined by hand, where they are needed.

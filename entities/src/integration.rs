@@ -47,6 +47,8 @@ pub struct Model {
     pub created_at: i64,
     /// When it was last changed.
     pub updated_at: i64,
+    /// Since when it is removed: nobody sees it, and its rows are being deleted.
+    pub removed_at: Option<i64>,
 }
 
 /// Relations are joined by hand, where they are needed.

@@ -6,7 +6,7 @@ use anyhow::Context;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use mullion_migrations::Migrator;
 use mullion_resolvers::{
-    answers::{Connector, Cursors, Providers, Rows, Services, SharedQuotas},
+    answers::{Connector, Cursors, Providers, QuotaUses, Rows, Services, SharedQuotas},
     bus::{
         Bus,
         follower::{Follower, Looks},
@@ -16,8 +16,9 @@ use mullion_resolvers::{
     engine::{Announcer, Applier, Claims, Directory, Engine, Shelf},
     execution::{self, Executor},
     listen::{self, Ear, Listeners},
-    live::LiveHub,
+    live::{LiveHub, LiveRules},
     reconcile::{Gaps, Reconciler},
+    release::Releaser,
     store::{
         Database,
         inbox::{PARKED, RECEIVED},
@@ -136,11 +137,13 @@ pub fn build(config: &Config, database: Database, made: Ingredients) -> anyhow::
     let providers: Arc<Providers> = Arc::new(mullion_resolvers::providers::all());
     let counters = Arc::new(Counters::new(Arc::clone(&metrics)));
     let upstream = upstream(&config.upstream, &allow, Arc::clone(&clock), Arc::clone(&counters) as _);
+    let quota_uses = Arc::new(QuotaUses::new(database.clone(), tasks.clone(), Arc::clone(&clock)));
+    let upstream = upstream.with_usage_log(Arc::clone(&quota_uses) as _);
     let (upstream, claims) = among_replicas(&database, &tasks, upstream)?;
     let epochs = Arc::new(Epochs::default());
     let nodes = NodeCache::new(config.cache.node_bytes);
     let shelf = Arc::new(Shelf::new(database.clone(), nodes, Arc::clone(&epochs)));
-    let hub = LiveHub::new(behind.tasks().clone(), Duration::from_secs(config.live.poll_seconds));
+    let hub = LiveHub::new(behind.tasks().clone(), live_rules(config));
     let connector = Arc::new(Connector::new(
         database.clone(),
         vault.clone(),
@@ -154,7 +157,8 @@ pub fn build(config: &Config, database: Database, made: Ingredients) -> anyhow::
     let applier = Arc::new(Applier::new(Arc::clone(&shelf), Arc::clone(&announcer)));
     let rows = Rows::new(&epochs);
     let applying = (Arc::clone(&applier), claims);
-    let engine = Arc::new(Engine::new(shelf, directory, applying, epochs, (Arc::clone(&clock), tasks.clone())));
+    let engine = Engine::new(shelf, directory, applying, epochs, (Arc::clone(&clock), tasks.clone()));
+    let engine = Arc::new(engine.with_patience(Duration::from_millis(config.upstream.patience_milliseconds)));
     let cursors = Cursors::new(&vault);
     let wake = Wake::new(Arc::clone(&bus));
     let (intake, taker) = inbound::intake(&config.webhooks, &database, (wake.clone(), Arc::clone(&counters) as _))?;
@@ -185,6 +189,8 @@ pub fn build(config: &Config, database: Database, made: Ingredients) -> anyhow::
         webhook_base,
         wake: wake.clone(),
         sockets: Arc::default(),
+        quota_uses,
+        unknown_words: Arc::clone(&counters) as _,
         tasks: tasks.clone(),
     });
     let (taker, worker) = inbound::hands(&services, taker, (wake, Arc::clone(&counters) as _), &config.webhooks)?;
@@ -222,6 +228,15 @@ fn executions(config: &Config) -> execution::Limits {
         live: execution::LiveLimits { tenant: of_tenant, all: of_tenant.saturating_mul(LIVE_TENANTS) },
         // Who comes to it later would have too little time left, and would not be told why.
         patience: Duration::from_secs(config.server.request_timeout_seconds) / 2,
+    }
+}
+
+/// How live operations are run.
+fn live_rules(config: &Config) -> LiveRules {
+    LiveRules {
+        reread: Duration::from_secs(config.live.poll_seconds),
+        replayed: i64::try_from(config.live.replay_changes).unwrap_or(i64::MAX),
+        ..LiveRules::default()
     }
 }
 
@@ -285,6 +300,8 @@ impl Backend {
         if let Some(listeners) = self.listeners.take() {
             self.behind.tasks().spawn(listeners.run(stop.clone()));
         }
+        let releaser = Releaser::new(Arc::clone(self.executor.services()));
+        self.behind.tasks().spawn(releaser.run(stop.clone()));
         if let Some(follower) = self.follower.take() {
             self.behind.tasks().spawn(follower.run(stop.clone()));
         }

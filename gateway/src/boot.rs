@@ -10,11 +10,11 @@ use mullion_resolvers::{
     secret::Secret,
 };
 use mullion_schema::inputs::check;
-use tokio_util::task::TaskTracker;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use url::Url;
 
 use crate::{
-    backend::{self, Ingredients},
+    backend::{self, Backend, Ingredients},
     banner,
     bridge::Bridge,
     cli::dev::Traffic,
@@ -81,7 +81,8 @@ pub async fn dev(mut config: Config, options: DevOptions) -> anyhow::Result<()> 
     backend.begin().await;
     backend.start(&stop);
     let guard = Guard::loopback(config.server.public_url.as_deref(), &config.server.allowed_origins);
-    let engine: Arc<dyn Engine> = Arc::new(Bridge::new(Arc::clone(&backend.executor), Some(seed::everybody())));
+    let bridge = Bridge::new(Arc::clone(&backend.executor), Some(seed::everybody()), &config.persisted);
+    let engine = watched(bridge, &backend, &stop);
     let webhooks: Arc<dyn Webhooks> = Arc::clone(&backend.doors) as _;
     let app = App::new(&config, Parts { engine, webhooks, clock, metrics, guard, console: Some(console()) });
     let routes = router(&app, true);
@@ -95,6 +96,14 @@ pub async fn dev(mut config: Config, options: DevOptions) -> anyhow::Result<()> 
     drop((app, services, world));
     backend.finish().await;
     served
+}
+
+/// The bridge as the transports take it; the keys that it lets in are looked after from now on.
+fn watched(bridge: Bridge, backend: &Backend, stop: &CancellationToken) -> Arc<dyn Engine> {
+    let bridge = Arc::new(bridge);
+    let (watching, until) = (Arc::clone(&bridge), stop.clone());
+    backend.tasks.spawn(async move { watching.watch_revocations(until).await });
+    bridge
 }
 
 fn port_of(listeners: &[tokio::net::TcpListener]) -> anyhow::Result<u16> {
@@ -141,12 +150,11 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     backend.begin().await;
     backend.start(&stop);
     let guard = Guard::public(config.server.public_url.as_deref(), &config.server.allowed_origins);
-    let bridge = Arc::new(Bridge::new(Arc::clone(&backend.executor), None));
-    let (watching, until) = (Arc::clone(&bridge), stop.clone());
-    backend.tasks.spawn(async move { watching.watch_revocations(until).await });
+    let bridge = Bridge::new(Arc::clone(&backend.executor), None, &config.persisted);
+    let engine = watched(bridge, &backend, &stop);
     let webhooks: Arc<dyn Webhooks> = Arc::clone(&backend.doors) as _;
     let console = config.server.console.then(console);
-    let app = App::new(&config, Parts { engine: bridge, webhooks, clock, metrics, guard, console });
+    let app = App::new(&config, Parts { engine, webhooks, clock, metrics, guard, console });
     let main = lifecycle::bind(SocketAddr::new(config.server.address, config.server.port), "server.port")?;
     let admin = lifecycle::bind(config.server.admin_address, "server.admin_address")?;
     tracing::info!(address = %main.local_addr()?, admin = %admin.local_addr()?, "ready");
@@ -235,7 +243,7 @@ pub async fn key_list(config: &Config, tenant: Option<&str>) -> anyhow::Result<V
 pub async fn key_revoke(config: &Config, id: &str) -> anyhow::Result<()> {
     let database = database::open_existing(config, Arc::new(SystemClock)).await?;
     for tenant in database.tenants().await? {
-        if database.revoke_api_key(&tenant.id, id).await? {
+        if database.revoke_api_key(&tenant.id, id).await?.is_some() {
             return Ok(());
         }
     }

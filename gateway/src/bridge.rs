@@ -1,102 +1,99 @@
 //! The transports' seams, answered by the executor and the inbox; and the metrics that those report to.
 
 use std::{
-    collections::HashMap,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
 
-use async_graphql::ServerError;
+use async_graphql::{ServerError, parser::types::ExecutableDocument};
 use async_trait::async_trait;
 use futures::{Stream, StreamExt, stream::BoxStream};
 use mullion_resolvers::{
+    credentials::{Credential, Credentials},
     execution::{self, Executed, Executor, Observe, Operation},
     listen::Ear,
     live::{End, Frame, Frames, Item, Mark},
     provider::WebhookRequest,
     reconcile::Hears,
     secret::Secret,
+    store::persisted_query::PersistedLimits,
     upstream::{CallReport, CircuitState, Observer, QuotaReading},
     webhook::{Inbox, worker::Outcome},
 };
 use mullion_schema::{
-    error::ErrorCode,
-    id::{IntegrationId, TenantId},
-    ports::{self, ViewerView},
+    error::{ErrorCode, RETRY_AFTER},
+    id::IntegrationId,
+    ports::{self, UnknownWords, ViewerView},
 };
-use parking_lot::Mutex;
+use tokio::time::timeout;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
+    config,
     document::OperationKind,
-    http::webhooks::{Delivery, WebhookAnswer, Webhooks},
+    http::{
+        DATABASE_PATIENCE,
+        webhooks::{Delivery, WebhookAnswer, Webhooks},
+    },
     telemetry::metrics::{IntegrationLabels, Metrics},
     transport::{
         engine::{
             Answer, AuthError, Caller, CallerParts, Engine, LiveFrame, LiveItem, LiveMark, ParsedOperation, Role,
         },
         error::{ErrorEntry, Location, RequestError},
+        persisted::DocumentHash,
     },
     unbroken::Unbroken,
 };
-
-/// How often keys that have open sockets are looked at: how long a revoked key may live on.
-const REVOCATION_CHECK: Duration = Duration::from_secs(2);
-
-/// How long, in seconds, until a tenant that has too many operations running may come again.
-const RETRY_AFTER: u32 = 2;
 
 /// Executes operations.
 pub struct Bridge {
     executor: Arc<Executor>,
     /// In `dev`: the one caller, for whom no key is asked.
     everybody: Option<Arc<ViewerView>>,
-    /// By key id: fires when it is revoked. Held weakly through the callers' clones.
-    revocations: Mutex<HashMap<(TenantId, String), CancellationToken>>,
+    /// How many persisted queries each tenant may have.
+    persisted: PersistedLimits,
+    credentials: Credentials,
+}
+
+/// What a caller carries for the executor.
+struct Inner {
+    caller: execution::Caller,
+    /// Held as long as the caller is let in, so that it is told when the key is revoked. In `dev` there may be none.
+    _credential: Option<Arc<Credential>>,
 }
 
 impl Bridge {
     /// A bridge. With `everybody`, no key is asked for.
-    pub fn new(executor: Arc<Executor>, everybody: Option<Arc<ViewerView>>) -> Self {
-        Self { executor, everybody, revocations: Mutex::default() }
+    pub fn new(executor: Arc<Executor>, everybody: Option<Arc<ViewerView>>, config: &config::Persisted) -> Self {
+        let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+        let persisted = PersistedLimits { documents: number(config.max_documents), bytes: number(config.max_bytes) };
+        let credentials = Credentials::new(executor.services());
+        Self { executor, everybody, persisted, credentials }
     }
 
     /// Looks after the keys in use, so that the sockets of a revoked one are closed wherever it was revoked.
     pub async fn watch_revocations(&self, stop: CancellationToken) {
-        loop {
-            tokio::select! {
-                () = tokio::time::sleep(REVOCATION_CHECK) => {}
-                () = stop.cancelled() => return,
-            }
-            let tenants: std::collections::BTreeSet<TenantId> =
-                self.revocations.lock().keys().map(|(tenant, _)| tenant.clone()).collect();
-            for tenant in tenants {
-                let Ok(keys) = self.executor.services().database.api_keys(&tenant).await else { continue };
-                let mut revocations = self.revocations.lock();
-                for key in keys.into_iter().filter(|key| key.revoked_at.is_some()) {
-                    if let Some(token) = revocations.remove(&(tenant.clone(), key.id)) {
-                        token.cancel();
-                    }
-                }
-            }
-        }
+        self.credentials.watch(stop).await;
     }
 
-    fn caller(viewer: Arc<ViewerView>, revoked: CancellationToken) -> Caller {
+    fn caller(viewer: Arc<ViewerView>, credential: Option<Arc<Credential>>) -> Caller {
         let role = match viewer.role {
             ports::Role::Viewer => Role::Viewer,
             ports::Role::Editor => Role::Editor,
             ports::Role::Admin => Role::Admin,
         };
         let tenant = viewer.tenant.clone();
-        Caller::new(CallerParts { tenant, role, revoked, context: Arc::new(execution::Caller { viewer }) })
+        let revoked = credential.as_ref().map_or_else(CancellationToken::new, |known| known.revoked.clone());
+        let context = Arc::new(Inner { caller: execution::Caller { viewer }, _credential: credential });
+        Caller::new(CallerParts { tenant, role, revoked, context })
     }
 }
 
 fn inner(caller: &Caller) -> Option<execution::Caller> {
-    caller.context.downcast_ref::<execution::Caller>().cloned()
+    caller.context.downcast_ref::<Inner>().map(|inner| inner.caller.clone())
 }
 
 fn operation(parsed: &ParsedOperation) -> Operation {
@@ -113,21 +110,57 @@ impl Engine for Bridge {
     async fn authenticate(&self, bearer: Option<&str>) -> Result<Caller, AuthError> {
         // In `dev` nobody needs a key; but a key that is presented is checked, and a wrong one is refused as anywhere.
         if let (Some(viewer), None) = (&self.everybody, bearer.filter(|key| !key.is_empty())) {
-            return Ok(Self::caller(Arc::clone(viewer), CancellationToken::new()));
+            return Ok(Self::caller(Arc::clone(viewer), None));
         }
         let presented = bearer.filter(|key| !key.is_empty()).ok_or(AuthError::Missing)?;
-        let database = &self.executor.services().database;
-        let unavailable = |error| {
-            tracing::error!(%error, "an API key could not be checked");
+        let credential = self.credentials.authenticate(&Secret::from(presented)).await.map_err(|error| {
+            tracing::error!(error = &error as &dyn std::error::Error, "an API key could not be checked");
             AuthError::Unavailable
+        })?;
+        let credential = credential.ok_or(AuthError::Invalid)?;
+        Ok(Self::caller(Arc::clone(&credential.viewer), Some(credential)))
+    }
+
+    fn validate(&self, document: &Arc<ExecutableDocument>) -> Result<(), RequestError> {
+        self.executor.validate(document).map_err(|errors| refused(errors, ""))
+    }
+
+    async fn persisted(&self, caller: &Caller, hash: &DocumentHash) -> Result<Option<Arc<str>>, RequestError> {
+        let services = Arc::clone(self.executor.services());
+        let (tenant, hash) = (caller.tenant.clone(), hash.to_string());
+        let asked = timeout(DATABASE_PATIENCE, services.database.persisted_query(&tenant, &hash)).await;
+        let found = match asked {
+            Ok(Ok(found)) => found,
+            Ok(Err(error)) => return Err(no_persisted(&error)),
+            Err(late) => return Err(no_persisted(&late)),
         };
-        let key = database.authenticate(&Secret::from(presented)).await.map_err(unavailable)?;
-        let key = key.ok_or(AuthError::Invalid)?;
-        let role: ports::Role = key.role.parse().map_err(|_| AuthError::Invalid)?;
-        let tenant = database.tenant(&key.tenant).await.map_err(unavailable)?.ok_or(AuthError::Invalid)?;
-        let revoked = self.revocations.lock().entry((key.tenant.clone(), key.id.clone())).or_default().clone();
-        let viewer = ViewerView { id: key.id, name: key.name, role, tenant: key.tenant, tenant_name: tenant.name };
-        Ok(Self::caller(Arc::new(viewer), revoked))
+        let Some(found) = found else { return Ok(None) };
+        if found.is_due {
+            let tasks = services.tasks.clone();
+            tasks.spawn(async move {
+                if let Err(error) = services.database.note_persisted_query(&tenant, &hash).await {
+                    // It is noted with the next use, and else registered anew when it was forgotten.
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "the use of a persisted query was not noted"
+                    );
+                }
+            });
+        }
+        Ok(Some(found.text.into()))
+    }
+
+    async fn persist(&self, caller: &Caller, hash: &DocumentHash, text: &str) -> bool {
+        let hash = hash.to_string();
+        let database = &self.executor.services().database;
+        let stored = timeout(DATABASE_PATIENCE, database.persist_query(&caller.tenant, &hash, text, self.persisted));
+        let problem: Box<dyn std::error::Error + Send + Sync> = match stored.await {
+            Ok(Ok(())) => return true,
+            Ok(Err(error)) => error.into(),
+            Err(late) => late.into(),
+        };
+        tracing::warn!(error = &*problem as &dyn std::error::Error, "a persisted query was not stored");
+        false
     }
 
     async fn execute(&self, caller: &Caller, parsed: ParsedOperation) -> Answer {
@@ -164,6 +197,13 @@ impl Engine for Bridge {
     }
 }
 
+/// The store could not be asked. Not that there is no such document: the client would send it, and fail for want of the database.
+fn no_persisted(error: &(dyn std::error::Error + 'static)) -> RequestError {
+    tracing::error!(error, "a persisted query could not be looked up");
+    let message = "the persisted query could not be looked up: try again later";
+    RequestError { retry_after: Some(RETRY_AFTER), ..RequestError::new(ErrorCode::InternalServerError, message) }
+}
+
 /// What a live operation tells a subscriber, as the transports take it.
 struct Told(Frames);
 
@@ -183,19 +223,23 @@ impl Stream for Told {
                     let error = RequestError::new(ErrorCode::CursorExpired, message);
                     Some(LiveItem::Frame(LiveFrame::alone(error.to_body())))
                 }
+                Some(Err(End::Unavailable)) => {
+                    let message = "the database does not answer: subscribe again with your last cursor as `after`";
+                    Some(LiveItem::Interrupted(RequestError::new(ErrorCode::ServiceUnavailable, message)))
+                }
                 None => None,
             };
         })
     }
 }
 
-/// Internal errors carry the id of the request, under which the log tells the cause. Answers hold them rarely: only those are read
-/// and written again.
+/// Errors that are not the client's fault carry the id of the request, under which the log tells the cause. Answers hold them rarely:
+/// only those are read and written again.
 fn with_request_id(answer: bytes::Bytes, request_id: &str) -> bytes::Bytes {
     let Ok(mut value) = serde_json::from_slice::<serde_json::Value>(&answer) else { return answer };
     for error in value.get_mut("errors").and_then(serde_json::Value::as_array_mut).into_iter().flatten() {
         if let Some(extensions) = error.get_mut("extensions").and_then(serde_json::Value::as_object_mut)
-            && extensions.get("code").is_some_and(|code| code == "INTERNAL_SERVER_ERROR")
+            && extensions.get("code").and_then(serde_json::Value::as_str).is_some_and(needs_request_id)
         {
             extensions.insert("requestId".into(), request_id.into());
         }
@@ -207,26 +251,28 @@ fn with_request_id(answer: bytes::Bytes, request_id: &str) -> bytes::Bytes {
 fn refused(errors: Vec<ServerError>, request_id: &str) -> RequestError {
     let code_of = |error: &ServerError| {
         let code = error.extensions.as_ref().and_then(|extensions| extensions.get("code")).cloned();
-        match code.and_then(|code| code.into_json().ok()).as_ref().and_then(serde_json::Value::as_str) {
-            Some("BAD_USER_INPUT") => ErrorCode::BadUserInput,
-            Some("FORBIDDEN") => ErrorCode::Forbidden,
-            Some("NOT_FOUND") => ErrorCode::NotFound,
-            Some("RATE_LIMITED") => ErrorCode::RateLimited,
-            Some("INTERNAL_SERVER_ERROR") => ErrorCode::InternalServerError,
-            _ => ErrorCode::GraphqlValidationFailed,
-        }
+        let code = code.and_then(|code| code.into_json().ok());
+        let known = code.as_ref().and_then(serde_json::Value::as_str).and_then(|code| code.parse().ok());
+        // The library's validation gives none.
+        known.unwrap_or(ErrorCode::GraphqlValidationFailed)
     };
     let code = errors.first().map_or(ErrorCode::InternalServerError, code_of);
     let entries = errors.into_iter().map(|error| {
         let mut entry = ErrorEntry::new(code_of(&error), error.message);
         entry.locations = error.locations.into_iter().filter(|pos| pos.line > 0).map(Location::from).collect();
-        if code == ErrorCode::InternalServerError {
-            entry.extensions.insert("requestId".into(), request_id.into());
-        }
         entry
     });
-    let retry_after = (code == ErrorCode::RateLimited).then_some(RETRY_AFTER);
-    RequestError { code, errors: entries.collect(), retry_after }
+    let refused = RequestError { code, errors: entries.collect(), retry_after: None };
+    match code {
+        ErrorCode::RateLimited => RequestError { retry_after: Some(RETRY_AFTER), ..refused },
+        ErrorCode::ServiceUnavailable => refused.worth_another_try(RETRY_AFTER).of_request(request_id),
+        _ => refused.of_request(request_id),
+    }
+}
+
+/// Whether the log may tell more of an error with this code.
+fn needs_request_id(code: &str) -> bool {
+    matches!(code.parse(), Ok(ErrorCode::InternalServerError | ErrorCode::ServiceUnavailable))
 }
 
 /// Takes deliveries into the inbox.
@@ -330,6 +376,12 @@ impl Observer for Counters {
     }
 }
 
+impl UnknownWords for Counters {
+    fn shown(&self, type_name: &'static str, field: &'static str) {
+        self.metrics.unknown_word(type_name, field);
+    }
+}
+
 impl Hears for Counters {
     fn round(&self, provider: &str, result: &'static str) {
         self.metrics.reconcile.round(provider, result);
@@ -349,5 +401,47 @@ fn labels(provider: &str, bucket: &str, integration: &IntegrationId) -> Integrat
         provider: provider.to_owned(),
         integration: integration.as_str().to_owned(),
         bucket: bucket.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use async_graphql::ServerError;
+    use mullion_schema::error::{ErrorCode, PortError, RETRY_AFTER};
+
+    use super::{refused, with_request_id};
+
+    fn error(port: Option<PortError>) -> ServerError {
+        match port {
+            Some(port) => async_graphql::Error::from(port).into_server_error(async_graphql::Pos::default()),
+            None => ServerError::new("it does not fit", None),
+        }
+    }
+
+    #[test]
+    fn a_refusal_has_the_code_of_its_first_error_and_what_belongs_to_it() {
+        let limited = PortError::new(ErrorCode::RateLimited, "too many");
+        for (port, code, retry_after, has_id) in [
+            (None, ErrorCode::GraphqlValidationFailed, None, false),
+            (Some(PortError::bad_input("first: too many")), ErrorCode::BadUserInput, None, false),
+            (Some(limited), ErrorCode::RateLimited, Some(RETRY_AFTER), false),
+            (Some(PortError::internal()), ErrorCode::InternalServerError, None, true),
+            (Some(PortError::unavailable()), ErrorCode::ServiceUnavailable, Some(RETRY_AFTER), true),
+        ] {
+            let refused = refused(vec![error(port)], "r-1");
+            assert_eq!((refused.code, refused.retry_after), (code, retry_after));
+            assert_eq!(refused.errors[0].extensions.contains_key("requestId"), has_id, "{code}");
+            let told = refused.errors[0].extensions.contains_key("retryAfter");
+            assert_eq!(told, code == ErrorCode::ServiceUnavailable, "{code}");
+        }
+    }
+
+    #[test]
+    fn an_answer_in_part_carries_the_request_id_where_the_log_tells_more() {
+        for (code, expected) in [("NOT_FOUND", false), ("INTERNAL_SERVER_ERROR", true), ("SERVICE_UNAVAILABLE", true)] {
+            let answer = format!(r#"{{"data":{{}},"errors":[{{"message":"x","extensions":{{"code":"{code}"}}}}]}}"#);
+            let told = with_request_id(answer.into(), "r-1");
+            assert_eq!(std::str::from_utf8(&told).unwrap().contains(r#""requestId":"r-1""#), expected, "{code}");
+        }
     }
 }

@@ -1,14 +1,15 @@
 //! A stand-in for the engine, for tests of the transports: a schema of three fields, and streams that tests turn.
 
 use std::{
+    collections::HashMap,
     sync::{
         Arc,
-        atomic::{AtomicU8, Ordering},
+        atomic::{AtomicU8, AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
-use async_graphql::{EmptySubscription, Object, Schema, SimpleObject};
+use async_graphql::{EmptySubscription, Object, Schema, SimpleObject, parser::types::ExecutableDocument};
 use async_trait::async_trait;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -16,6 +17,7 @@ use futures::{StreamExt, stream, stream::BoxStream};
 use http::StatusCode;
 use mullion_resolvers::clock::FixedClock;
 use mullion_schema::{error::ErrorCode, id::TenantId};
+use parking_lot::Mutex;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -32,6 +34,7 @@ use crate::{
             Answer, AuthError, Caller, CallerParts, Engine, LiveFrame, LiveItem, LiveMark, ParsedOperation, Role,
         },
         error::{ErrorEntry, Location, RequestError},
+        persisted::DocumentHash,
     },
 };
 
@@ -72,11 +75,19 @@ impl Mutation {
     }
 }
 
-/// Answers for anybody but the key "bad"; the key "revoked" fires `revoked` of its caller.
+fn away(operation: &ParsedOperation) -> RequestError {
+    RequestError::unavailable("the database does not answer", 2).of_request(&operation.request_id)
+}
+
+/// Answers for anybody but the key "bad". The key "away" and documents that contain "away" meet a database that is away; the key
+/// "revoked" fires `revoked` of its caller.
 pub(crate) struct FakeEngine {
     schema: Schema<Query, Mutation, EmptySubscription>,
     pub(crate) revoked: CancellationToken,
     pub(crate) health: AtomicU8,
+    pub(crate) persisted: Mutex<HashMap<DocumentHash, Arc<str>>>,
+    /// How often a persisted query was asked for.
+    pub(crate) looked_up: AtomicUsize,
 }
 
 pub(crate) const WELL: u8 = 0;
@@ -86,7 +97,13 @@ pub(crate) const HANGING: u8 = 2;
 impl Default for FakeEngine {
     fn default() -> Self {
         let schema = Schema::build(Query, Mutation, EmptySubscription).finish();
-        Self { schema, revoked: CancellationToken::new(), health: AtomicU8::new(WELL) }
+        Self {
+            schema,
+            revoked: CancellationToken::new(),
+            health: AtomicU8::new(WELL),
+            persisted: Mutex::default(),
+            looked_up: AtomicUsize::new(0),
+        }
     }
 }
 
@@ -95,6 +112,7 @@ impl Engine for FakeEngine {
     async fn authenticate(&self, bearer: Option<&str>) -> Result<Caller, AuthError> {
         match bearer {
             Some("" | "bad") => Err(AuthError::Invalid),
+            Some("away") => Err(AuthError::Unavailable),
             _ => Ok(Caller::new(CallerParts {
                 tenant: TenantId::from("t"),
                 role: Role::Admin,
@@ -104,8 +122,28 @@ impl Engine for FakeEngine {
         }
     }
 
+    /// Everything is valid but a field `invalid`: the stand-in's own schema validates what it executes.
+    fn validate(&self, document: &Arc<ExecutableDocument>) -> Result<(), RequestError> {
+        let is_invalid = format!("{document:?}").contains("\"invalid\"");
+        let error = || RequestError::new(ErrorCode::GraphqlValidationFailed, "there is no such field");
+        if is_invalid { Err(error()) } else { Ok(()) }
+    }
+
+    async fn persisted(&self, _caller: &Caller, hash: &DocumentHash) -> Result<Option<Arc<str>>, RequestError> {
+        self.looked_up.fetch_add(1, Ordering::Relaxed);
+        Ok(self.persisted.lock().get(hash).cloned())
+    }
+
+    async fn persist(&self, _caller: &Caller, hash: &DocumentHash, text: &str) -> bool {
+        self.persisted.lock().insert(*hash, text.into());
+        true
+    }
+
     async fn execute(&self, _caller: &Caller, operation: ParsedOperation) -> Answer {
         assert!(!operation.document.text.contains("panics"), "on purpose");
+        if operation.document.text.contains("away") {
+            return Answer::Refused(away(&operation));
+        }
         let response = self.schema.execute(operation.to_request()).await;
         let refused = response.errors.iter().any(|error| error.path.is_empty());
         if !refused {
@@ -121,7 +159,7 @@ impl Engine for FakeEngine {
     }
 
     /// `count`: 1 to 3, then the end. `forever`: one frame, then silence. `quiet_NUMBER`: a mark, then silence. `flood`: large ones
-    /// without an end, each with a mark. Anything else is refused.
+    /// without an end, each with a mark. `interrupted`: one frame, then that it cannot go on. Anything else is refused.
     async fn subscribe(
         &self,
         _caller: &Caller,
@@ -139,6 +177,9 @@ impl Engine for FakeEngine {
         if operation.document.text.contains("count") {
             return Ok(stream::iter(from + 1..=3).map(frame).boxed());
         }
+        if operation.document.text.contains("away") {
+            return Err(away(&operation));
+        }
         assert!(!operation.document.text.contains("panicsAtOnce"), "on purpose");
         if operation.document.text.contains("panics") {
             return Ok(stream::iter([0])
@@ -149,6 +190,10 @@ impl Engine for FakeEngine {
             let payload = Bytes::from(format!(r#"{{"data":{{"flood":"{}"}}}}"#, "x".repeat(16_000)));
             let frame = LiveItem::Frame(LiveFrame::alone(payload));
             return Ok(stream::iter(1..).flat_map(move |at| stream::iter([frame.clone(), mark(at)])).boxed());
+        }
+        if operation.document.text.contains("interrupted") {
+            let error = RequestError::new(ErrorCode::ServiceUnavailable, "subscribe again");
+            return Ok(stream::iter([frame(1), LiveItem::Interrupted(error)]).boxed());
         }
         if let Some((_, number)) = operation.document.text.split_once("quiet_") {
             let position = number.trim_end_matches('}').parse().unwrap();

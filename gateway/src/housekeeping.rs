@@ -1,5 +1,6 @@
-//! Forgets what is old, or too much: deliveries that were settled, changes that nobody resumes after, claims that ran out. In the background, a little at
-//! a time; of several replicas one does it.
+//! Forgets what is old, or too much: deliveries that were settled, changes that nobody resumes after, claims that ran out,
+//! persisted queries that nobody uses, integrations that were removed. In the background, a little at a time; of several replicas
+//! one does it.
 
 use std::time::Duration;
 
@@ -31,6 +32,7 @@ pub(crate) struct Housekeeper {
     bytes: i64,
     changes: chrono::Duration,
     count: i64,
+    persisted: chrono::Duration,
 }
 
 impl Housekeeper {
@@ -43,6 +45,7 @@ impl Housekeeper {
             bytes: i64::try_from(config.webhooks.retention_bytes).unwrap_or(i64::MAX),
             changes: days(config.live.retention_days),
             count: i64::try_from(config.live.retention_changes).unwrap_or(i64::MAX),
+            persisted: days(config.persisted.retention_days),
         })
     }
 
@@ -88,6 +91,10 @@ impl Housekeeper {
             over -= pruned.bytes;
         }
         self.database.forget_claims().await?;
+        self.database.forget_persisted_queries(now - self.persisted).await?;
+        for mut removal in self.database.removals().await? {
+            while self.may_go_on(&mut steps, stop).await && self.database.remove_some(&mut removal).await? {}
+        }
         for (tenant, _) in self.database.heads().await? {
             let before = now - self.changes;
             while self.may_go_on(&mut steps, stop).await
@@ -113,7 +120,11 @@ mod tests {
 
     use mullion_resolvers::{
         clock::{Clock, FixedClock},
-        store::{Database, OpenOptions},
+        store::{
+            Database, OpenOptions,
+            connect::NewConnection,
+            integration::{IntegrationDraft, IntegrationStage, IntegrationStatus},
+        },
     };
     use tokio_util::sync::CancellationToken;
 
@@ -138,5 +149,42 @@ mod tests {
         one.run(&clock, &stopped).await;
         other.round(clock.now(), &going).await.unwrap();
         assert!(held_by(&other.name).await && !held_by(&one.name).await);
+    }
+    #[tokio::test]
+    async fn what_is_left_of_a_removed_integration_goes_after_a_restart_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let clock = FixedClock::at("2026-11-22T10:00:00Z".parse().unwrap());
+        let url = format!("sqlite://{}", folder.path().join("mullion.db").display());
+        let options = OpenOptions::default();
+        let open = || Database::open(&url, &options, Arc::new(clock.clone()));
+        let database = open().await.unwrap();
+        backend::migrate(&database).await.unwrap();
+        let (tenant, id) = ("acme".into(), "i".into());
+        database.create_tenant(&tenant, "Acme").await.unwrap();
+        let draft = IntegrationDraft {
+            name: "An account".into(),
+            base_url: None,
+            account_name: None,
+            account_user: None,
+            scopes: Vec::new(),
+            facts: serde_json::Map::new(),
+            status: IntegrationStatus::Connected,
+            stage: IntegrationStage::Production,
+            token: None,
+            connected_at: None,
+            expires_at: None,
+        };
+        let new = NewConnection { draft, path: Some("path".into()), secret: None, socket_token: None };
+        database.connect_integration(&tenant, &id, "fake", new).await.unwrap();
+        database.delete_integration(&tenant, &id).await.unwrap();
+        database.close().await.unwrap();
+        let database = open().await.unwrap();
+        let housekeeper = Housekeeper::new(database.clone(), &Config::default()).unwrap();
+        let going = CancellationToken::new();
+        housekeeper.round(clock.now(), &going).await.unwrap();
+        assert_eq!(database.removals().await.unwrap().len(), 1, "what was under way may still write");
+        clock.advance(chrono::Duration::minutes(5));
+        housekeeper.round(clock.now(), &going).await.unwrap();
+        assert_eq!(database.removals().await.unwrap().len(), 0);
     }
 }

@@ -87,6 +87,11 @@ async fn integration(services: &Services, tenant: &TenantId, id: &IntegrationId,
         }
         return Ok(());
     }
+    // One that was removed before has the same id.
+    for removal in services.database.removals().await?.into_iter().filter(|removal| removal.integration == *id) {
+        let mut removal = removal.without_lingering();
+        while services.database.remove_some(&mut removal).await? {}
+    }
     let provider = services.providers.get(world.provider).context("the provider is not in this build")?;
     let place = Place { tenant, integration: id, column: "token" };
     let token = services.vault.seal(place, &Secret::from(TOKEN))?;

@@ -28,6 +28,10 @@ mod m0020_create_presence;
 mod m0021_create_delivery_body;
 mod m0022_add_missed_to_catch_up;
 mod m0023_add_source_to_delivery;
+mod m0024_create_pending_activity;
+mod m0025_create_persisted_query;
+mod m0027_create_quota_use;
+mod m0028_add_removed_at_to_integration;
 
 /// Runs the migrations.
 #[derive(Debug)]
@@ -60,6 +64,10 @@ impl MigratorTrait for Migrator {
             Box::new(m0021_create_delivery_body::Migration),
             Box::new(m0022_add_missed_to_catch_up::Migration),
             Box::new(m0023_add_source_to_delivery::Migration),
+            Box::new(m0024_create_pending_activity::Migration),
+            Box::new(m0025_create_persisted_query::Migration),
+            Box::new(m0027_create_quota_use::Migration),
+            Box::new(m0028_add_removed_at_to_integration::Migration),
         ]
     }
 }

@@ -9,6 +9,8 @@ use chrono::{DateTime, Utc};
 use mullion_schema::view::Body;
 use serde::{Deserialize, Serialize};
 
+use crate::sentence::Details;
+
 /// A node of the integration at hand: GraphQL type and native id.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct NodeRef {
@@ -116,7 +118,7 @@ pub struct Change {
 }
 
 /// An activity before it has a position in the stream.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct ActivityDraft {
     /// `pull_request.closed`, `push`, `message.message_changed`, `task.changed`.
     pub kind: String,
@@ -124,14 +126,28 @@ pub struct ActivityDraft {
     pub actor: Option<NodeRef>,
     /// What it was done to.
     pub subject: Option<NodeRef>,
-    /// One readable line.
-    pub summary: String,
+    /// What its sentence is worded from when it is read.
+    pub details: Details,
     /// When, by the provider's clock.
     pub occurred_at: DateTime<Utc>,
     /// The repositories, channels, projects it belongs to: what `containerIds` filters by.
     pub containers: Vec<NodeRef>,
     /// What makes it the same when it is heard of in another way: people are told once. `None`: its delivery is told apart by its id.
     pub key: Option<String>,
+    /// The keys of activities to which it adds nothing: once one of them was told, this one is not.
+    pub unless: Vec<String>,
+    /// How it joins others while they wait together for the names in their sentences.
+    pub act: Act,
+}
+
+/// What several events of one act have in common. It matters only where activities wait: see `Provider::names_come_later`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Act {
+    /// The names of the acts that an event may be part of. It joins one that waits and has a name in common with it, unless the two
+    /// say different things.
+    pub names: Vec<String>,
+    /// The event is only half of an act: the other half gives the activity its kind, and is worth waiting for.
+    pub partial: bool,
 }
 
 /// What a delivery was interpreted into. Interpretation is pure and total: no payload is an error.

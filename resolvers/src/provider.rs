@@ -17,6 +17,7 @@ use crate::{
     listen::Listening,
     recovery::{CaughtUp, Known, Since, WebhookCondition},
     secret::Secret,
+    sentence::{Details, SentenceParts},
     upstream::{Connection, UpstreamError},
 };
 
@@ -43,6 +44,24 @@ pub struct Descriptor {
     pub filters: &'static [&'static str],
     /// Numbers in the bodies of its nodes that say how many items of a list pass a filter.
     pub counts: &'static [Count],
+    /// Fields that items copy from what they belong to.
+    pub copied: &'static [CopiedFields],
+}
+
+/// Fields that the items of a thing's lists copy from it: the name of a repository in the keys of its issues. When the thing is
+/// renamed, the items that are known are rewritten.
+#[derive(Debug)]
+pub struct CopiedFields {
+    /// The type of the thing: `GithubRepository`.
+    pub source: &'static str,
+    /// Its body keys that are copied.
+    pub keys: &'static [&'static str],
+    /// The lists of it that hold the items.
+    pub lists: &'static [&'static str],
+    /// The body key by which an item refers to it.
+    pub reference: &'static str,
+    /// The copies of an item, from the bodies of the thing and of the item. Keys that the item does not have yet are left out.
+    pub copy: fn(&Body, &NodeRef, &Body) -> Body,
 }
 
 /// A number in the body of a node that events of a list's items move.
@@ -122,6 +141,9 @@ pub struct Fetched {
     pub writes: Vec<NodeWrite>,
     /// The pages: one for `Page`, the prefetched ones for `Lookup`.
     pub pages: Vec<FetchedPage>,
+    /// A part that failed beside the rest. The rest is written, and everyone who waits gets the failure, so that the missing part is
+    /// not taken for absent. A node that is wanted by id must have been found.
+    pub failure: Option<UpstreamError>,
 }
 
 /// A page of a list.
@@ -276,6 +298,17 @@ pub trait Provider: Send + Sync + fmt::Debug {
     /// Whether an item belongs to a filtered list, from its merged body. Called only for items of the list's window.
     fn matches(&self, list: &ListRef, filter: &Filter, body: &Body) -> bool;
 
+    /// The list in which what a look-up finds stands too, where there is one. While the provider cannot be asked, the look-up is
+    /// answered from what is known of that list.
+    fn listed_in(&self, _lookup: &Lookup) -> Option<ListRef> {
+        None
+    }
+
+    /// Whether an item of that list is what the look-up names, from its merged body.
+    fn is_named(&self, _lookup: &Lookup, _body: &Body) -> bool {
+        false
+    }
+
     /// Verifies a webhook request over its raw bytes.
     fn receive(&self, request: &WebhookRequest, endpoint: &EndpointSecrets) -> Reception;
 
@@ -284,6 +317,20 @@ pub trait Provider: Send + Sync + fmt::Debug {
 
     /// What a delivery means. Pure and total.
     fn interpret(&self, delivery: &StoredDelivery) -> Interpretation;
+
+    /// An activity in words: one line that names who and what, and no ids. Pure and total.
+    fn sentence(&self, parts: &SentenceParts<'_>) -> String;
+
+    /// Whether its events bring ids only: then an activity waits until what it causes to be read has brought the names.
+    fn names_come_later(&self) -> bool {
+        false
+    }
+
+    /// Parts that are added to an activity's sentence when it is released, from what was read after it happened: such as will not hold
+    /// when it is read again.
+    fn settled(&self, _parts: &SentenceParts<'_>) -> Details {
+        Details::new()
+    }
 
     /// Creates a webhook at the provider for a container. `None`: the provider's API cannot, people must.
     async fn register_webhook(
@@ -361,11 +408,13 @@ pub struct ContainerLists {
     pub all: &'static str,
     /// Work items: the list's name, and the filters for open and for closed items (`None`: the list cannot be narrowed so).
     pub work_items: Option<WorkItemLists>,
-    /// Pull requests: the list and the filter argument that takes `PullRequestState` names.
+    /// Pull requests, last updated first: the list and the filter argument that takes `PullRequestState` names.
     pub pull_requests: Option<(&'static str, &'static str)>,
-    /// Builds: the list, and the filter argument that takes a branch.
+    /// Builds, last created first: the list, and the filter argument that takes a branch.
     pub builds: Option<(&'static str, &'static str)>,
-    /// Messages.
+    /// For how many days after its creation a build can finish: to know which builds finished, one must read so far back.
+    pub days_of_a_build: i64,
+    /// Messages, last sent first.
     pub messages: Option<&'static str>,
 }
 
@@ -382,6 +431,8 @@ pub struct WorkItemLists {
     pub closed: Option<(&'static str, &'static str)>,
     /// The body key of the time by which the list is ordered, newest first; `None`: ordered otherwise.
     pub newest_first: Option<&'static str>,
+    /// Whether an item may be in several containers at once. Each is counted once all the same.
+    pub in_several: bool,
 }
 
 /// What a provider contributes to the development dashboard: lookups of containers in the sandbox's seeded world.

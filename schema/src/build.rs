@@ -3,13 +3,14 @@
 use std::borrow::Cow;
 
 use async_graphql::{
-    ContextSelectionSet, EmptyMutation, EmptySubscription, OutputType, Positioned, Request, SDLExportOptions, Schema,
-    SchemaBuilder, ServerError, ServerResult, SubscriptionType, Value,
+    ContextSelectionSet, EmptyMutation, EmptySubscription, OutputType, Positioned, Request, Response, SDLExportOptions,
+    Schema, SchemaBuilder, ServerError, ServerResult, SubscriptionType, ValidationMode, Value,
     parser::types::{DocumentOperations, ExecutableDocument, Field, OperationType},
     registry::{MetaType, Registry},
 };
 
 use crate::{
+    description,
     error::{ErrorCode, PortError},
     federation::{self, SubgraphSdl},
     mutation::Mutation,
@@ -19,8 +20,10 @@ use crate::{
     types::widget::WidgetCommon,
 };
 
+/// The library's form of the graph.
+pub(crate) type GraphSchema = Schema<QueryRoot, Mutation, SubscriptionRoot>;
 /// The graph.
-pub type Graph = Schema<QueryRoot, Mutation, SubscriptionRoot>;
+pub struct Graph(GraphSchema);
 /// The live graph.
 pub type LiveGraph = Schema<LiveRoot, EmptyMutation, EmptySubscription>;
 
@@ -29,8 +32,25 @@ pub type LiveGraph = Schema<LiveRoot, EmptyMutation, EmptySubscription>;
 const MAX_LEVELS: usize = 64;
 
 /// The graph. Its subscriptions are there to be read about and validated against; they are run on [`build_live`].
+///
+/// It executes what a [`Validator`](crate::validate::Validator) has accepted, and does not validate it again.
 pub fn build() -> Graph {
-    graph::<EXECUTED>().data(SubgraphSdl(federation_sdl())).finish()
+    Graph(graph::<EXECUTED>().data(SubgraphSdl(federation_sdl())).validation_mode(ValidationMode::Fast).finish())
+}
+
+/// The graph, for whoever validates.
+pub(crate) fn strict() -> SchemaBuilder<QueryRoot, Mutation, SubscriptionRoot> {
+    graph::<EXECUTED>()
+}
+
+impl Graph {
+    /// Executes a query or a mutation.
+    pub async fn execute(&self, mut request: Request) -> Response {
+        let asked = description::asked_in(&mut request);
+        let mut response = self.0.execute(request).await;
+        asked.answer(&mut response.data);
+        response
+    }
 }
 
 fn graph<const FORM: u8>() -> SchemaBuilder<QueryRoot, Mutation, SubscriptionRoot> {
@@ -39,17 +59,19 @@ fn graph<const FORM: u8>() -> SchemaBuilder<QueryRoot, Mutation, SubscriptionRoo
         .limit_recursive_depth(MAX_LEVELS)
 }
 
-/// The live graph: its query root is an object named `Subscription` with the fields of the graph's subscriptions.
+/// The live graph: its query root is an object named `Subscription` with the fields of the graph's subscriptions. It does not
+/// validate either: a document is validated as a subscription of the graph.
 pub fn build_live() -> LiveGraph {
     Schema::build(LiveRoot, EmptyMutation, EmptySubscription)
         .register_output_type::<Finish<PLAIN>>()
         .limit_recursive_depth(MAX_LEVELS)
+        .validation_mode(ValidationMode::Fast)
         .finish()
 }
 
 /// The graph in the schema language.
 pub fn sdl() -> String {
-    graph::<PLAIN>().finish().sdl_with_options(options())
+    description::before_schema(graph::<PLAIN>().finish().sdl_with_options(options()))
 }
 
 /// The graph as a subgraph of a federation.

@@ -1,8 +1,9 @@
 //! Values before execution: variables as the specification coerces them, and literals of arguments.
 //!
-//! The library looks at some values only when a field runs, leaves defaults out of conditions, and quotes what does not fit.
-//! Here everything that a request brings is checked first: what does not fit is an error of the request, which then has no
-//! `data`; its message tells the place and what was expected, never the value, which may be a secret.
+//! The library looks at some values only when a field runs, leaves defaults out of conditions, takes a text for an enum's
+//! value, and quotes what does not fit. Here everything that a request brings is checked first: what does not fit is an error
+//! of the request, which then has no `data`; its message tells the place and what was expected, never the value, which may be
+//! a secret. Literals are checked once for each document (`validate/`), variables with each request.
 
 use async_graphql::{
     Error, ID, InputType, Name, Pos, ServerError, Value, Variables,
@@ -58,18 +59,21 @@ impl Default for Inputs {
     }
 }
 
+/// Where a value comes from. JSON has no names, so that there an enum's value is a string; in a document it is a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    Document,
+    Json,
+}
+
 impl Inputs {
-    /// Checks the literals of a document and the variables of the operation that is to run, and gives these with their defaults.
-    pub fn check(
+    /// Checks the variables of the operation that is to run, and gives them with their defaults.
+    pub fn variables(
         &self,
         document: &ExecutableDocument,
         name: Option<&str>,
         given: &Variables,
     ) -> Result<Variables, Vec<ServerError>> {
-        let errors = self.literals(document);
-        if !errors.is_empty() {
-            return Err(errors);
-        }
         let operation = match &document.operations {
             DocumentOperations::Single(operation) => Some(operation),
             DocumentOperations::Multiple(all) => match name {
@@ -77,10 +81,10 @@ impl Inputs {
                 None => all.values().next(),
             },
         };
-        operation.map_or_else(|| Ok(given.clone()), |operation| self.variables(&operation.node, given))
+        operation.map_or_else(|| Ok(given.clone()), |operation| self.variables_of(&operation.node, given))
     }
 
-    fn variables(&self, operation: &OperationDefinition, given: &Variables) -> Result<Variables, Vec<ServerError>> {
+    fn variables_of(&self, operation: &OperationDefinition, given: &Variables) -> Result<Variables, Vec<ServerError>> {
         let mut coerced = given.clone();
         let mut errors = Vec::new();
         for definition in &operation.variable_definitions {
@@ -88,7 +92,7 @@ impl Inputs {
             let name = &variable.name.node;
             let default = variable.default_value.as_ref().map(|value| &value.node);
             let fits = match (given.get(name), default) {
-                (Some(value), _) => self.fits(&variable.var_type.node.to_string(), value),
+                (Some(value), _) => self.fits(&variable.var_type.node.to_string(), value, Origin::Json),
                 (None, Some(default)) => {
                     coerced.insert(name.clone(), default.clone());
                     Ok(())
@@ -103,7 +107,8 @@ impl Inputs {
         if errors.is_empty() { Ok(coerced) } else { Err(errors) }
     }
 
-    fn literals(&self, document: &ExecutableDocument) -> Vec<ServerError> {
+    /// The literals that do not fit: arguments and defaults of variables.
+    pub fn literals(&self, document: &ExecutableDocument) -> Vec<ServerError> {
         let mut errors = Vec::new();
         for (_, operation) in document.operations.iter() {
             let root = match operation.node.ty {
@@ -113,7 +118,9 @@ impl Inputs {
             };
             for definition in &operation.node.variable_definitions {
                 let Some(default) = &definition.node.default_value else { continue };
-                if let Err(misfit) = self.fits(&definition.node.var_type.node.to_string(), &default.node) {
+                if let Err(misfit) =
+                    self.fits(&definition.node.var_type.node.to_string(), &default.node, Origin::Document)
+                {
                     let root = format!("the default of ${}", definition.node.name.node);
                     errors.push(misfit.at(&root, ErrorCode::GraphqlValidationFailed, default.pos));
                 }
@@ -146,7 +153,7 @@ impl Inputs {
         for (name, value) in &field.arguments {
             let Some(argument) = meta.args.get(name.node.as_str()) else { continue };
             let literal = value.node.clone().into_const_with(|_| Ok(any_value()));
-            if let Err(misfit) = literal.and_then(|literal| self.fits(&argument.ty, &literal)) {
+            if let Err(misfit) = literal.and_then(|literal| self.fits(&argument.ty, &literal, Origin::Document)) {
                 errors.push(misfit.at(&name.node, ErrorCode::GraphqlValidationFailed, value.pos));
             }
         }
@@ -160,25 +167,26 @@ impl Inputs {
         }
     }
 
-    fn fits(&self, ty: &str, value: &Value) -> Result<(), Misfit> {
+    fn fits(&self, ty: &str, value: &Value, origin: Origin) -> Result<(), Misfit> {
         match (MetaTypeName::create(ty), value) {
             (MetaTypeName::NonNull(_), Value::Null) => Err(Misfit::new(NEEDED)),
             (_, Value::Null | Value::Binary(_)) => Ok(()),
             (MetaTypeName::List(inner), Value::List(items)) => {
                 items.iter().enumerate().try_for_each(|(index, item)| {
-                    self.fits(inner, item).map_err(|misfit| misfit.below(&format!("[{index}]")))
+                    self.fits(inner, item, origin).map_err(|misfit| misfit.below(&format!("[{index}]")))
                 })
             }
             // One value stands for a list of it, too.
-            (MetaTypeName::NonNull(inner) | MetaTypeName::List(inner), _) => self.fits(inner, value),
+            (MetaTypeName::NonNull(inner) | MetaTypeName::List(inner), _) => self.fits(inner, value, origin),
             (MetaTypeName::Named(name), _) => match self.registry.types.get(name) {
                 Some(MetaType::InputObject { input_fields, oneof, .. }) => {
-                    self.object_fits(name, input_fields, *oneof, value)
+                    let given = Self::object_given(name, input_fields, *oneof, value)?;
+                    self.object_fits(input_fields, given, origin)
                 }
                 Some(MetaType::Enum { enum_values, .. }) => {
                     let known = match value {
                         Value::Enum(given) => enum_values.contains_key(given.as_str()),
-                        Value::String(given) => enum_values.contains_key(given),
+                        Value::String(given) => origin == Origin::Json && enum_values.contains_key(given),
                         _ => false,
                     };
                     let names = || enum_values.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
@@ -189,13 +197,13 @@ impl Inputs {
         }
     }
 
-    fn object_fits(
-        &self,
+    /// The fields of an object of this type, all of them known to it.
+    fn object_given<'a>(
         name: &str,
         fields: &IndexMap<String, MetaInputValue>,
         oneof: bool,
-        value: &Value,
-    ) -> Result<(), Misfit> {
+        value: &'a Value,
+    ) -> Result<&'a IndexMap<Name, Value>, Misfit> {
         let Value::Object(given) = value else {
             return Err(Misfit::new(format!("must be an object of type {name}")));
         };
@@ -206,9 +214,18 @@ impl Inputs {
             let problem = Misfit::new(format!("{name} has no such field"));
             return Err(if is_name(unknown) { problem.below(&format!(".{unknown}")) } else { problem });
         }
+        Ok(given)
+    }
+
+    fn object_fits(
+        &self,
+        fields: &IndexMap<String, MetaInputValue>,
+        given: &IndexMap<Name, Value>,
+        origin: Origin,
+    ) -> Result<(), Misfit> {
         for (key, field) in fields {
             let fits = match given.get(key.as_str()) {
-                Some(value) => self.fits(&field.ty, value),
+                Some(value) => self.fits(&field.ty, value, origin),
                 None if field.ty.ends_with('!') && field.default_value.is_none() => Err(Misfit::new(NEEDED)),
                 None => Ok(()),
             };

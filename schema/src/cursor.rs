@@ -6,7 +6,6 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
 use crate::{
     error::PortError,
-    fields::FieldSet,
     ports::{PageRequest, Position},
 };
 
@@ -45,14 +44,14 @@ impl Origin {
         let first = checked_first(first)?;
         let wrong = || PortError::bad_input("after: not a cursor of this connection in this order");
         let after = after.map(|cursor| self.decode(cursor).ok_or_else(wrong)).transpose()?;
-        Ok(PageRequest { first, after, fields: FieldSet::default() })
+        Ok(PageRequest { first, after, ..PageRequest::default() })
     }
 }
 
 /// The page that a field will ask for, seen from above, where the list is not known yet.
 pub fn page_ahead(first: Option<i32>, after: Option<&str>) -> Option<PageRequest> {
     let after = after.map(|cursor| decode(cursor).map(|(_, position)| position).ok_or(())).transpose().ok()?;
-    Some(PageRequest { first: checked_first(first).ok()?, after, fields: FieldSet::default() })
+    Some(PageRequest { first: checked_first(first).ok()?, after, ..PageRequest::default() })
 }
 
 /// Any cursor. Native ids hold no line break, sort keys may.

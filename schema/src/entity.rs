@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 
 use crate::{
     error::{ErrorCode, PortError},
-    id::{ActivityId, DashboardId, GlobalId, IntegrationId, NodeKey, WidgetId},
+    id::{ActivityId, DashboardId, GlobalId, IntegrationId, MalformedId, NodeKey, WidgetId},
     inputs::check::{global_id, own_id},
     interfaces::Node,
     ports::IntegrationView,
@@ -21,6 +21,14 @@ use crate::{
     },
     view::{Body, FreshnessSource, FreshnessView, NodeView},
 };
+
+/// Whatever a text names; `None` where it is no id of this graph: there is no such thing.
+pub async fn find_node(ctx: &Context<'_>, id: &ID) -> Result<Option<Node>, PortError> {
+    match GlobalId::decode(id) {
+        Ok(id) => node_of(ctx, id).await,
+        Err(MalformedId) => Ok(None),
+    }
+}
 
 /// Whatever an id names; `None` for what is unknown, foreign, or of a type that is no `Node`.
 pub async fn node_by_id(ctx: &Context<'_>, field: &str, id: &ID) -> Result<Option<Node>, PortError> {
@@ -101,5 +109,6 @@ fn root_view(provider: &ProviderGraph, integration: &IntegrationView) -> NodeVie
             source: FreshnessSource::Cache,
             stale_because: None,
         },
+        failure: None,
     }
 }

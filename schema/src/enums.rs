@@ -1,5 +1,7 @@
 //! The enums that the graph, the ports and stored rows share.
 
+use std::str::FromStr;
+
 use async_graphql::Enum;
 use serde::{Deserialize, Serialize};
 
@@ -18,6 +20,27 @@ macro_rules! graph_enum {
     };
 }
 
+/// The name of the value that stands for words of a provider that this version does not know.
+pub const UNKNOWN: &str = "UNKNOWN";
+
+/// An enum of a provider's words. Providers invent new ones: a word that is not known here must not take away the node that has it,
+/// or the list that the node is in.
+pub trait ProviderEnum: FromStr {
+    /// The value under the name [`UNKNOWN`].
+    const UNKNOWN: Self;
+}
+
+macro_rules! provider_enums {
+    ($($name:ty),+) => { $(
+        impl $crate::enums::ProviderEnum for $name {
+            const UNKNOWN: Self = Self::Unknown;
+        }
+    )+ };
+}
+pub(crate) use provider_enums;
+
+provider_enums!(PullRequestState, ReviewDecision, ChecksState, BuildStatus, BuildConclusion);
+
 graph_enum! {
     /// How far an integration experiment has come.
     Stage {
@@ -32,7 +55,8 @@ graph_enum! {
     }
 }
 graph_enum! {
-    /// The state of a piece of work, over all providers. Draft pull requests and tasks in a "doing" section are in progress.
+    /// The state of a piece of work, over all providers. Draft pull requests and tasks in a "doing" section are in progress. A state
+    /// that the provider names by a word that this version does not know is `TODO`; `stateName` has the word.
     WorkItemState {
         /// Open, nobody has begun.
         Todo,
@@ -84,6 +108,8 @@ graph_enum! {
         Closed,
         /// Merged.
         Merged,
+        /// The provider has a word for it that this version does not know. It is only answered, never asked for.
+        Unknown,
     }
 }
 graph_enum! {
@@ -95,6 +121,8 @@ graph_enum! {
         ChangesRequested,
         /// A required review is missing.
         ReviewRequired,
+        /// The provider has a word for it that this version does not know. It is only answered, never asked for.
+        Unknown,
     }
 }
 graph_enum! {
@@ -110,6 +138,8 @@ graph_enum! {
         Failure,
         /// A check could not be carried out.
         Error,
+        /// The provider has a word for it that this version does not know. It is only answered, never asked for.
+        Unknown,
     }
 }
 graph_enum! {
@@ -127,6 +157,8 @@ graph_enum! {
         Requested,
         /// Held back by a limit on concurrent runs.
         Pending,
+        /// The provider has a word for it that this version does not know. It is only answered, never asked for.
+        Unknown,
     }
 }
 graph_enum! {
@@ -150,6 +182,8 @@ graph_enum! {
         Stale,
         /// It could not start.
         StartupFailure,
+        /// The provider has a word for it that this version does not know. It is only answered, never asked for.
+        Unknown,
     }
 }
 graph_enum! {
@@ -218,7 +252,7 @@ graph_enum! {
         Ready,
         /// There is nothing to show.
         Empty,
-        /// It shows the last known data; `problems` says why.
+        /// It shows what is known, which is old or not all; `problems` says why.
         Stale,
         /// An integration must be reconnected.
         Reconnect,
@@ -255,17 +289,20 @@ graph_enum! {
 graph_enum! {
     /// What a metric measures.
     MetricKind {
-        /// Pull requests that are open now.
+        /// Pull requests that are open. `previous` is the number that was open one window ago, and each point of `series` the number
+        /// that was open then. One that was reopened meanwhile counts as if it had never been closed.
         OpenPullRequests,
         /// Median seconds from opened to merged, of those merged in the window.
         MedianTimeToMerge,
-        /// Successful by finished builds in the window, 0 to 1.
+        /// Of the builds that finished in the window, the share that succeeded, 0 to 1. Builds that were cancelled or skipped, or that
+        /// ended neutral, stale or with an action required, do not count: they neither succeeded nor failed.
         BuildSuccessRate,
-        /// Work items that are open now.
+        /// Issues and tasks that are open. `previous` is the number that was open one window ago, and each point of `series` the
+        /// number that was open then. One that was reopened meanwhile counts as if it had never been closed.
         OpenWorkItems,
-        /// Work items completed in the window.
+        /// Issues and tasks completed in the window.
         CompletedWorkItems,
-        /// Messages in the window.
+        /// Messages sent to the channels in the window. Replies in threads do not count, unless they were sent to the channel too.
         Messages,
     }
 }

@@ -5,7 +5,7 @@ use async_graphql::{Error, ErrorExtensions, ServerError};
 use crate::id::IntegrationId;
 
 /// The codes of the contract, in `extensions.code`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, strum::Display, strum::IntoStaticStr)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, strum::Display, strum::EnumString, strum::IntoStaticStr)]
 #[strum(serialize_all = "SCREAMING_SNAKE_CASE")]
 #[expect(missing_docs, reason = "the contract explains each code")]
 pub enum ErrorCode {
@@ -17,6 +17,7 @@ pub enum ErrorCode {
     GraphqlValidationFailed,
     OperationTooComplex,
     PersistedQueryNotFound,
+    PersistedQueryNotSupported,
     RateLimited,
     ProviderRateLimited,
     ProviderUnavailable,
@@ -24,8 +25,13 @@ pub enum ErrorCode {
     ProviderError,
     Conflict,
     CursorExpired,
+    Incomplete,
+    ServiceUnavailable,
     InternalServerError,
 }
+
+/// Seconds after which a client may send again what met `SERVICE_UNAVAILABLE`.
+pub const RETRY_AFTER: u32 = 2;
 
 /// A failure of a port, as a client may see it. What must not be seen was logged where it happened, with its request id.
 ///
@@ -72,6 +78,11 @@ impl PortError {
         Self::new(ErrorCode::Forbidden, message)
     }
 
+    /// `SERVICE_UNAVAILABLE`: the database is away or has too much to do; the same request may succeed in a moment.
+    pub fn unavailable() -> Self {
+        Self::new(ErrorCode::ServiceUnavailable, "the database does not answer: try again in a few seconds")
+    }
+
     /// `INTERNAL_SERVER_ERROR`: the cause was logged; the client gets the request id from the transport.
     pub fn internal() -> Self {
         Self::new(ErrorCode::InternalServerError, "internal error")
@@ -82,6 +93,9 @@ impl From<PortError> for Error {
     fn from(error: PortError) -> Self {
         Self::new(error.message.clone()).extend_with(|_, extensions| {
             extensions.set("code", <&'static str>::from(error.code));
+            if error.code == ErrorCode::ServiceUnavailable {
+                extensions.set("retryAfter", RETRY_AFTER);
+            }
             if let Some(context) = &error.provider {
                 extensions.set("provider", context.provider);
                 let id = crate::id::GlobalId::own("Integration", context.integration.as_str());
@@ -124,7 +138,7 @@ pub fn give_codes(errors: &mut [ServerError]) -> Vec<String> {
 
 /// The library quotes a value that does not fit, and the value may be a secret: only what was expected is told.
 fn hide_value(message: &mut String) {
-    let quoted = [", found ", " does not contain the value ", "unknown field "];
+    let quoted = [", found ", " does not contain the value ", " does not contain value ", "unknown field "];
     if let Some(from) = quoted.iter().filter_map(|words| message.find(words)).min() {
         message.truncate(from);
         message.push('.');

@@ -65,6 +65,11 @@ impl FieldSet {
     }
 }
 
+/// Whether the total is selected of a connection.
+pub(crate) fn selects_total(connection: SelectionField<'_>) -> bool {
+    connection.selection_set().any(|selected| selected.name() == "totalCount")
+}
+
 fn names_below(field: SelectionField<'_>) -> Vec<String> {
     field.selection_set().map(|selected| selected.name().to_owned()).collect()
 }

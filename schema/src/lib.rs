@@ -5,6 +5,7 @@
 pub mod build;
 pub mod coerce;
 pub mod cursor;
+mod description;
 pub mod entity;
 pub mod enums;
 pub mod error;
@@ -22,4 +23,5 @@ pub mod scalars;
 pub mod subscription;
 pub mod table;
 pub mod types;
+pub mod validate;
 pub mod view;

@@ -15,13 +15,13 @@ use async_graphql::{
 
 use crate::{
     cursor::Origin,
-    entity::{accounts_root, node_by_id},
+    entity::{accounts_root, find_node},
     error::PortError,
     federation,
-    fields::FieldSet,
+    fields::{FieldSet, selects_total},
     id::{DashboardId, EventCursor},
     inputs::{
-        check::{MAX_ITEMS, Unknown, allowed, own_id},
+        check::{MAX_ITEMS, Unknown, allowed, own_id, provider_key},
         delivery::WebhookDeliveryFilter,
         source::{ActivityFilter, WorkItemFilter, WorkItemOrder},
     },
@@ -38,7 +38,7 @@ use crate::{
         integration::Integration,
         provider::Provider,
         viewer::Viewer,
-        widget::work_item_connection,
+        widget::{shown, work_item_connection},
     },
 };
 
@@ -48,12 +48,12 @@ pub struct Query;
 /// What can be read.
 #[Object]
 impl Query {
-    /// Anything that has an id; null when there is no such thing, or it is not yours.
+    /// Anything that has an id; null when there is no such thing, when it is not yours, or when the text is no id of this graph.
     async fn node(&self, ctx: &Context<'_>, #[graphql(desc = "Its id.")] id: ID) -> Option<Result<Node, PortError>> {
-        node_by_id(ctx, "id", &id).await.transpose()
+        find_node(ctx, &id).await.transpose()
     }
 
-    /// Several things that have ids, in the order of the ids; null where there is none.
+    /// Several things that have ids, in the order of the ids; null wherever `node` is null.
     async fn nodes(
         &self,
         ctx: &Context<'_>,
@@ -62,10 +62,7 @@ impl Query {
         if ids.len() > MAX_ITEMS {
             return Err(PortError::bad_input(format!("ids: must have at most {MAX_ITEMS} values")));
         }
-        let found = ids
-            .iter()
-            .enumerate()
-            .map(|(index, id)| async move { node_by_id(ctx, &format!("ids[{index}]"), id).await.transpose() });
+        let found = ids.iter().map(|id| async move { find_node(ctx, id).await.transpose() });
         Ok(Many(futures::future::join_all(found).await))
     }
 
@@ -87,6 +84,7 @@ impl Query {
         #[graphql(desc = "Return what comes after this cursor.")] after: Option<String>,
         #[graphql(desc = "Only those of the provider with this key: github.")] provider: Option<String>,
     ) -> Result<Connection<Integration>, PortError> {
+        provider.as_deref().map_or(Ok(()), |key| provider_key("provider", key))?;
         let origin = Origin::new("Query.integrations", &provider);
         let request = origin.page_request(first, after.as_deref())?;
         let page = ports(ctx)?.accounts.integrations(provider.as_deref(), request).await?;
@@ -117,7 +115,9 @@ impl Query {
         dashboard(ctx, id, slug).await.map(|found| found.map(Dashboard)).transpose()
     }
 
-    /// Work items of all your integrations side by side. Containers that are watched, or that the filter names, are read.
+    /// Work items of all your integrations side by side. The containers that the filter names are read; where it names none, the
+    /// first 100 of each integration. An item that is in several projects, or that several integrations of the same host show, is
+    /// there once: as the integration that was connected first shows it.
     async fn work_items(
         &self,
         ctx: &Context<'_>,
@@ -134,8 +134,9 @@ impl Query {
             let origin = Origin::new("Query.workItems", &source);
             let mut request = origin.page_request(first, after.as_deref())?;
             request.fields = FieldSet::of_connection(ctx);
+            request.total = selects_total(ctx.field());
             let load = ports(ctx)?.work.work_items(&source, request).await?;
-            Ok(work_item_connection(origin, &load, after.is_some()))
+            Ok(work_item_connection(origin, &shown(load), after.is_some()))
         };
         Some(found.await)
     }

@@ -13,9 +13,9 @@ use crate::id::EventCursor;
 pub struct Time(pub DateTime<Utc>);
 
 impl Time {
-    /// As text: RFC 3339 in UTC.
+    /// As text: RFC 3339 in UTC with microseconds, always, so that texts compare as the times do. It is as exact as what is stored.
     pub fn text(self) -> String {
-        self.0.to_rfc3339_opts(SecondsFormat::AutoSi, true)
+        self.0.to_rfc3339_opts(SecondsFormat::Micros, true)
     }
 }
 
@@ -25,7 +25,8 @@ impl From<DateTime<Utc>> for Time {
     }
 }
 
-/// A moment as RFC 3339 writes it; answers are in UTC: `2026-11-22T14:00:00Z`.
+/// A moment as RFC 3339 writes it. Answers are always in UTC and with microseconds, so that they sort as texts:
+/// `2026-11-22T14:00:00.000000Z`. Arguments may have any offset and as many digits as they like.
 #[Scalar(name = "DateTime", specified_by_url = "https://datatracker.ietf.org/doc/html/rfc3339")]
 impl ScalarType for Time {
     fn parse(value: Value) -> InputValueResult<Self> {
@@ -162,7 +163,22 @@ impl ScalarType for EventCursor {
 
 #[cfg(test)]
 mod tests {
-    use super::Duration;
+    use chrono::{DateTime, TimeDelta};
+
+    use super::{Duration, Time};
+
+    #[test]
+    fn all_times_have_one_form_and_sort_as_texts() {
+        let at = DateTime::from_timestamp(1_795_356_000, 0).expect("a time");
+        for (after, written) in [
+            (TimeDelta::zero(), "2026-11-22T14:00:00.000000Z"),
+            (TimeDelta::nanoseconds(1_999), "2026-11-22T14:00:00.000001Z"),
+            (TimeDelta::milliseconds(120), "2026-11-22T14:00:00.120000Z"),
+            (TimeDelta::seconds(1), "2026-11-22T14:00:01.000000Z"),
+        ] {
+            assert_eq!(Time(at + after).text(), written);
+        }
+    }
 
     #[test]
     fn durations_are_read_and_written() {

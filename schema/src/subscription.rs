@@ -41,9 +41,10 @@ impl SubscriptionRoot {
     async fn widget_updated(
         &self,
         #[graphql(desc = "The widget.")] id: ID,
-        #[graphql(desc = "Go on behind this position instead of beginning with the state now.")] after: Option<
-            EventCursor,
-        >,
+        #[graphql(
+            desc = "Go on behind this position instead of beginning with the state now. When too much changed since then, it begins with the state now all the same; see `complete`."
+        )]
+        after: Option<EventCursor>,
         #[graphql(
             desc = "At most one answer in so many milliseconds, the last always; rounded up to 0, 50, 250, 1000, 5000 or 60000.",
             default_with = "Some(50)"
@@ -58,9 +59,10 @@ impl SubscriptionRoot {
     async fn dashboard_updated(
         &self,
         #[graphql(desc = "The dashboard.")] id: ID,
-        #[graphql(desc = "Go on behind this position instead of beginning with the state now.")] after: Option<
-            EventCursor,
-        >,
+        #[graphql(
+            desc = "Go on behind this position instead of beginning with the state now. When too much changed since then, it begins with the state now all the same; see `complete`."
+        )]
+        after: Option<EventCursor>,
         #[graphql(
             desc = "At most one answer in so many milliseconds, the last always; rounded up to 0, 50, 250, 1000, 5000 or 60000.",
             default_with = "Some(50)"
@@ -81,7 +83,7 @@ impl SubscriptionRoot {
         stream::empty()
     }
 
-    /// One of these things changed.
+    /// One of these things changed. When too much changed since `after`, each of them is told as it is now.
     async fn node_changed(
         &self,
         #[graphql(desc = "Their ids: 1 to 100.")] ids: Vec<ID>,
@@ -103,9 +105,10 @@ impl LiveRoot {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The widget.")] id: ID,
-        #[graphql(desc = "Go on behind this position instead of beginning with the state now.")] after: Option<
-            EventCursor,
-        >,
+        #[graphql(
+            desc = "Go on behind this position instead of beginning with the state now. When too much changed since then, it begins with the state now all the same; see `complete`."
+        )]
+        after: Option<EventCursor>,
         #[graphql(
             desc = "At most one answer in so many milliseconds, the last always; rounded up to 0, 50, 250, 1000, 5000 or 60000.",
             default_with = "Some(50)"
@@ -122,9 +125,10 @@ impl LiveRoot {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The dashboard.")] id: ID,
-        #[graphql(desc = "Go on behind this position instead of beginning with the state now.")] after: Option<
-            EventCursor,
-        >,
+        #[graphql(
+            desc = "Go on behind this position instead of beginning with the state now. When too much changed since then, it begins with the state now all the same; see `complete`."
+        )]
+        after: Option<EventCursor>,
         #[graphql(
             desc = "At most one answer in so many milliseconds, the last always; rounded up to 0, 50, 250, 1000, 5000 or 60000.",
             default_with = "Some(50)"
@@ -151,7 +155,7 @@ impl LiveRoot {
         input.activity.clone().map(Activity).ok_or_else(PortError::internal)
     }
 
-    /// One of these things changed.
+    /// One of these things changed. When too much changed since `after`, each of them is told as it is now.
     async fn node_changed(
         &self,
         ctx: &Context<'_>,
@@ -248,6 +252,12 @@ impl WidgetUpdate {
     /// Why there is an answer.
     async fn reason(&self) -> UpdateReason {
         self.0.reason
+    }
+
+    /// At `SNAPSHOT_END`: true when every widget was told before it, so that a widget you show besides them is gone; false when
+    /// only what changed since `after` was told. Null at other reasons.
+    async fn complete(&self) -> Option<bool> {
+        self.0.complete
     }
 
     /// What led to it, newest first: at most 20.

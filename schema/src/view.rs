@@ -23,7 +23,7 @@ pub enum FreshnessSource {
     Webhook,
     /// Fetched earlier, and nothing is known to have changed since.
     Cache,
-    /// The last known value: the provider could not be asked.
+    /// The last known value: the provider could not be asked, or refused to answer.
     Stale,
 }
 
@@ -40,6 +40,8 @@ pub enum StaleReason {
     CircuitOpen,
     /// The provider did not answer in time.
     Timeout,
+    /// The provider refuses to give this to the integration's token.
+    Refused,
 }
 
 /// How fresh a node is.
@@ -53,6 +55,14 @@ pub struct FreshnessView {
     pub stale_because: Option<StaleReason>,
 }
 
+impl FreshnessView {
+    /// The value is only the last known one.
+    pub fn outdate(&mut self, reason: StaleReason) {
+        self.source = FreshnessSource::Stale;
+        self.stale_because = Some(reason);
+    }
+}
+
 /// A node, loaded with at least the fields that were wanted where the provider knows them.
 #[derive(Debug, Clone)]
 pub struct NodeView {
@@ -62,6 +72,8 @@ pub struct NodeView {
     pub body: Arc<Body>,
     /// How fresh it is.
     pub freshness: FreshnessView,
+    /// The provider was asked for this answer and did not give all of it: why a field that is missing from the body is missing.
+    pub failure: Option<Arc<PortError>>,
 }
 
 impl NodeView {
@@ -139,6 +151,7 @@ pub(crate) mod tests {
                 source: FreshnessSource::Cache,
                 stale_because: None,
             },
+            failure: None,
         }
     }
 }

@@ -1,7 +1,9 @@
 // Apollo Client: queries and mutations over HttpLink, subscriptions over GraphQLWsLink, its normalised cache by our ids.
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { after, before, describe, test } from 'node:test';
 import { ApolloClient, ApolloLink, gql, HttpLink, InMemoryCache } from '@apollo/client';
+import { PersistedQueryLink } from '@apollo/client/link/persisted-queries';
 import { GraphQLWsLink } from '@apollo/client/link/subscriptions';
 import { getMainDefinition } from '@apollo/client/utilities';
 import { createClient } from 'graphql-ws';
@@ -64,8 +66,25 @@ describe('Apollo Client', () => {
     reading.unsubscribe();
   });
 
+  test('asks by hash, and sends a document once', async () => {
+    const sent = [];
+    const counted = (uri, options) => {
+      sent.push('query' in JSON.parse(options.body));
+      return fetch(uri, options);
+    };
+    const sha256 = (text) => createHash('sha256').update(text).digest('hex');
+    const link = new PersistedQueryLink({ sha256 }).concat(new HttpLink({ uri: dev.graphqlUrl, fetch: counted }));
+    const persisting = new ApolloClient({ link, cache: new InMemoryCache() });
+    for (const slug of ['team', 'none', 'team']) {
+      const { data } = await persisting.query({ query: gql`query ByHash ($slug: String!) { dashboard(slug: $slug) { id name } }`, variables: { slug }, fetchPolicy: 'no-cache' });
+      assert.equal(data.dashboard?.name, slug === 'team' ? 'Team' : undefined);
+    }
+    assert.deepEqual(sent, [false, true, false, false]);
+    persisting.stop();
+  });
+
   test('shows errors with their codes', async () => {
-    const { error } = await client.query({ query: gql`{ node(id: "no-such-id") { id } }`, errorPolicy: 'all' });
+    const { error } = await client.query({ query: gql`{ dashboard(id: "no-such-id") { id } }`, errorPolicy: 'all' });
     assert.equal(error.errors[0].extensions.code, 'BAD_USER_INPUT');
   });
 });

@@ -29,6 +29,8 @@ section! {
         retention_days: u64 = 7;
         /// Changes of a tenant that a cursor can be resumed over; older ones go first.
         retention_changes: u64 = 1_000_000;
+        /// Changes that a widget, a dashboard or a node subscription is resumed over one by one; beyond, its whole state is sent.
+        replay_changes: u64 = 10_000;
         /// Time between re-reads of a live widget whose webhooks are silent.
         poll_seconds: u64 = 60;
     }

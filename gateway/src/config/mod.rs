@@ -4,6 +4,7 @@ pub mod cache;
 pub mod database;
 pub mod limits;
 pub mod live;
+pub mod persisted;
 pub mod reconcile;
 pub mod replicas;
 pub mod sandbox;
@@ -24,9 +25,9 @@ use serde::{Deserialize, Serialize};
 
 use self::section::SectionDoc;
 pub use self::{
-    cache::Cache, database::Database, limits::Limits, live::Live, reconcile::Reconcile, replicas::Replicas,
-    sandbox::Sandbox, security::Security, server::Server, telemetry::Telemetry, upstream::Upstream, validate::Mode,
-    validate::encryption_key, webhooks::Webhooks,
+    cache::Cache, database::Database, limits::Limits, live::Live, persisted::Persisted, reconcile::Reconcile,
+    replicas::Replicas, sandbox::Sandbox, security::Security, server::Server, telemetry::Telemetry, upstream::Upstream,
+    validate::Mode, validate::encryption_key, webhooks::Webhooks,
 };
 
 /// Everything that can be set.
@@ -51,6 +52,8 @@ pub struct Config {
     pub upstream: Upstream,
     /// `[cache]`
     pub cache: Cache,
+    /// `[persisted]`
+    pub persisted: Persisted,
     /// `[replicas]`
     pub replicas: Replicas,
     /// `[telemetry]`
@@ -92,6 +95,7 @@ impl Config {
             Reconcile::describe(),
             Upstream::describe(),
             Cache::describe(),
+            Persisted::describe(),
             Replicas::describe(),
             Telemetry::describe(),
             Sandbox::describe(),

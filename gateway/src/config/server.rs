@@ -4,6 +4,28 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use super::section::section;
 
+/// What the tools of pages add to requests: the names of clients, proofs that a preflight was made, traces.
+fn allowed_headers() -> Vec<String> {
+    let names = [
+        "apollo-require-preflight",
+        "apollographql-client-name",
+        "apollographql-client-version",
+        "baggage",
+        "graphql-client-name",
+        "graphql-client-version",
+        "graphql-require-preflight",
+        "sentry-trace",
+        "traceparent",
+        "tracestate",
+        "x-apollo-operation-id",
+        "x-apollo-operation-name",
+        "x-graphql-client-name",
+        "x-graphql-client-version",
+        "x-requested-with",
+    ];
+    names.map(str::to_owned).to_vec()
+}
+
 section! {
     /// Where Mullion listens, and who may ask from a browser.
     Server in "server" {
@@ -17,6 +39,8 @@ section! {
         public_url: Option<String> = None;
         /// Origins of web pages that may ask, beside the server's own: `["https://dashboard.example.com"]`.
         allowed_origins: Vec<String> = Vec::new();
+        /// Headers that pages of allowed origins may send, beside `Accept`, `Authorization`, `Content-Type`, `Last-Event-ID` and `X-Request-Id`.
+        allowed_headers: Vec<String> = allowed_headers();
         /// Whether `serve` shows GraphiQL; `dev` always does.
         console: bool = false;
         /// Longest body of a GraphQL request.

@@ -9,6 +9,8 @@ section! {
         allow: Vec<String> = Vec::new();
         /// Longest time of one call.
         timeout_seconds: u64 = 15;
+        /// Milliseconds that a fetch is waited for where an older value is known. After that the older value is served as STALE, and replaced when the fetch ends.
+        patience_milliseconds: u64 = 1_000;
         /// Calls at a time, for each integration.
         max_concurrency: usize = 8;
     }

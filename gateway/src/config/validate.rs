@@ -1,6 +1,7 @@
 //! What the types cannot say: settings that are unsafe or contradict each other, refused before anything starts.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use http::HeaderName;
 use url::Url;
 
 use super::{Config, ConfigError};
@@ -80,6 +81,11 @@ impl Config {
                 ));
             }
         }
+        for name in &self.server.allowed_headers {
+            if HeaderName::from_bytes(name.as_bytes()).is_err() {
+                return refuse(format!("server.allowed_headers: {name:?} is no name of a header"));
+            }
+        }
         if self.server.admin_address.port() != 0 && self.server.admin_address.port() == self.server.port {
             return refuse("server.admin_address and server.port must not share a port");
         }
@@ -110,6 +116,9 @@ impl Config {
             ("webhooks.max_attempts", u64::from(self.webhooks.max_attempts)),
             ("webhooks.workers", self.webhooks.workers as u64),
             ("webhooks.retention_days", self.webhooks.retention_days),
+            ("persisted.max_documents", self.persisted.max_documents),
+            ("persisted.max_bytes", self.persisted.max_bytes),
+            ("persisted.retention_days", self.persisted.retention_days),
             ("reconcile.live_seconds", self.reconcile.live_seconds),
             ("reconcile.silent_seconds", self.reconcile.silent_seconds),
             ("reconcile.polling_seconds", self.reconcile.polling_seconds),

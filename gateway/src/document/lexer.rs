@@ -1,10 +1,14 @@
-//! One pass over the text: counts tokens, nesting and aliases, and allocates nothing but a stack of brackets.
+//! One pass over the text: counts tokens, nesting and aliases, and allocates little but a stack of brackets.
 //!
 //! Stricter than the parser where they might disagree (an open string, a stray character is an error here), so that
-//! nothing can hide from the counting what the parser would see.
+//! nothing can hide from the counting what the parser would see. And it does what the parser leaves out: escapes beyond U+FFFF
+//! (`escape.rs`), and names that come twice in one object, of which the parser would keep the last.
+
+use std::{borrow::Cow, collections::HashSet};
 
 use mullion_schema::error::ErrorCode;
 
+use super::escape::{self, Rewritten};
 use crate::{
     config::Limits,
     transport::error::{Location, RequestError},
@@ -18,25 +22,35 @@ enum Bracket {
     Arguments,
 }
 
+struct Open<'a> {
+    bracket: Bracket,
+    /// Of an object: the names of its fields.
+    names: HashSet<&'a str>,
+}
+
 struct Lexer<'a> {
     text: &'a str,
     at: usize,
     tokens: usize,
     aliases: usize,
-    open: Vec<Bracket>,
+    open: Vec<Open<'a>>,
+    /// Where the last token begins, if it was a name.
+    name: Option<(usize, &'a str)>,
+    rewritten: Rewritten<'a>,
     limits: &'a Limits,
 }
 
-/// Checks what can be checked without parsing.
-pub(super) fn check(text: &str, limits: &Limits) -> Result<(), RequestError> {
-    let mut lexer = Lexer { text, at: 0, tokens: 0, aliases: 0, open: Vec::new(), limits };
+/// Checks what can be checked without parsing, and gives the text as the parser understands it: with each token in its place.
+pub(super) fn check<'a>(text: &'a str, limits: &'a Limits) -> Result<Cow<'a, str>, RequestError> {
+    let rewritten = Rewritten::of(text);
+    let mut lexer = Lexer { text, at: 0, tokens: 0, aliases: 0, open: Vec::new(), name: None, rewritten, limits };
     while let Some(byte) = lexer.byte(0) {
         lexer.token(byte)?;
     }
-    Ok(())
+    Ok(lexer.rewritten.finish())
 }
 
-impl Lexer<'_> {
+impl<'a> Lexer<'a> {
     fn byte(&self, ahead: usize) -> Option<u8> {
         self.text.as_bytes().get(self.at + ahead).copied()
     }
@@ -67,9 +81,12 @@ impl Lexer<'_> {
         if self.tokens > self.limits.max_tokens {
             return Err(self.too_much("tokens", self.limits.max_tokens));
         }
+        let name = self.name.take();
         match byte {
             b'_' | b'a'..=b'z' | b'A'..=b'Z' => {
+                let start = self.at;
                 self.skip_while(|byte| byte == b'_' || byte.is_ascii_alphanumeric());
+                self.name = self.text.get(start..self.at).map(|name| (start, name));
             }
             b'-' | b'0'..=b'9' => {
                 self.at += 1;
@@ -78,7 +95,7 @@ impl Lexer<'_> {
             b'"' => return self.string(),
             b'.' if self.byte(1) == Some(b'.') && self.byte(2) == Some(b'.') => self.at += 3,
             b'!' | b'$' | b'&' | b'=' | b'@' | b'|' => self.at += 1,
-            b':' => return self.colon(),
+            b':' => return self.colon(name),
             b'{' | b'[' | b'(' => return self.open(byte),
             b'}' | b']' | b')' => return self.close(byte),
             _ => return Err(self.syntax("unexpected character")),
@@ -86,19 +103,33 @@ impl Lexer<'_> {
         Ok(())
     }
 
-    fn colon(&mut self) -> Result<(), RequestError> {
+    /// `name` is what stands before it.
+    fn colon(&mut self, name: Option<(usize, &'a str)>) -> Result<(), RequestError> {
         self.at += 1;
-        if self.open.last() == Some(&Bracket::Selection) {
-            self.aliases += 1;
-            if self.aliases > self.limits.max_aliases {
-                return Err(self.too_much("aliases", self.limits.max_aliases));
+        match self.open.last_mut() {
+            Some(Open { bracket: Bracket::Selection, .. }) => {
+                self.aliases += 1;
+                if self.aliases > self.limits.max_aliases {
+                    return Err(self.too_much("aliases", self.limits.max_aliases));
+                }
             }
+            Some(Open { bracket: Bracket::Object, names }) => {
+                if let Some((start, name)) = name
+                    && !names.insert(name)
+                {
+                    self.at = start;
+                    let shown: String = name.chars().take(80).collect();
+                    let message = format!("an object has the field {shown:?} twice");
+                    return Err(RequestError::at(ErrorCode::GraphqlValidationFailed, message, self.location()));
+                }
+            }
+            _ => {}
         }
         Ok(())
     }
 
     fn open(&mut self, byte: u8) -> Result<(), RequestError> {
-        let bracket = match (byte, self.open.last()) {
+        let bracket = match (byte, self.open.last().map(|open| open.bracket)) {
             (b'{', None | Some(Bracket::Selection)) => Bracket::Selection,
             (b'{', _) => Bracket::Object,
             (b'[', _) => Bracket::List,
@@ -107,13 +138,13 @@ impl Lexer<'_> {
         if self.open.len() >= self.limits.max_nesting {
             return Err(self.too_much("levels of brackets", self.limits.max_nesting));
         }
-        self.open.push(bracket);
+        self.open.push(Open { bracket, names: HashSet::new() });
         self.at += 1;
         Ok(())
     }
 
     fn close(&mut self, byte: u8) -> Result<(), RequestError> {
-        let fits = match self.open.pop() {
+        let fits = match self.open.pop().map(|open| open.bracket) {
             Some(Bracket::Selection | Bracket::Object) => byte == b'}',
             Some(Bracket::List) => byte == b']',
             Some(Bracket::Arguments) => byte == b')',
@@ -134,12 +165,14 @@ impl Lexer<'_> {
             match self.byte(0) {
                 Some(b'"') if !block => {
                     self.at += 1;
+                    self.rewritten.end_of_string(self.at);
                     return Ok(());
                 }
                 Some(b'"') if self.byte(1) == Some(b'"') && self.byte(2) == Some(b'"') => {
                     self.at += 3;
                     return Ok(());
                 }
+                Some(b'\\') if !block && self.byte(1) == Some(b'u') => self.escape()?,
                 Some(b'\\') if !block => self.at += 2,
                 Some(b'\\') if self.text.as_bytes().get(self.at + 1..self.at + 4) == Some(b"\"\"\"") => self.at += 4,
                 Some(b'\n' | b'\r') if !block => break,
@@ -149,6 +182,19 @@ impl Lexer<'_> {
         }
         self.at = start;
         Err(self.syntax("a string that does not end"))
+    }
+
+    /// `\u` and what belongs to it.
+    fn escape(&mut self) -> Result<(), RequestError> {
+        let Some(escape) = escape::read(self.text.get(self.at..).unwrap_or_default()) else {
+            return Err(self.syntax("an escape that is no character: write \\uD83C\\uDF89 or \\u{1F389}"));
+        };
+        let end = self.at + escape.length;
+        if !escape.is_plain {
+            self.rewritten.replace(self.at..end, escape.character);
+        }
+        self.at = end;
+        Ok(())
     }
 
     fn location(&self) -> Location {

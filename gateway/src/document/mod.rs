@@ -1,4 +1,4 @@
-//! Documents before the executor sees them: counted by a lexer of our own, parsed once, measured, cached.
+//! Documents before the executor sees them: counted by a lexer of our own, parsed once, measured, validated, cached.
 //!
 //! The executor's parser recurses on nesting and its checks expand fragments without memory, so what would hurt it
 //! is refused here. What is measured:
@@ -6,8 +6,11 @@
 //! - fields after all fragments are expanded, for each operation of the document, used or not;
 //! - depth: levels of fields; introspection (`__schema`, `__type`) counts as one level, and may nest its lists twice;
 //! - cost: 1 for each field, times `first` or `last` of every list around it (a variable's value where it is one).
+//!
+//! What is within its limits is validated against the graph (`docs/adr/0028-validated-once.md`); no execution does so again.
 
 mod conditions;
+mod escape;
 mod lexer;
 mod measure;
 
@@ -24,9 +27,13 @@ use moka::sync::Cache;
 use mullion_schema::error::ErrorCode;
 
 use self::measure::{Measurer, Multipliers};
-use crate::{config::Limits, telemetry::metrics::Metrics, transport::error::RequestError};
+use crate::{
+    config::Limits,
+    telemetry::metrics::Metrics,
+    transport::{engine::Engine, error::RequestError},
+};
 
-/// A parsed document that passed all limits which do not depend on variables.
+/// A valid document that passed all limits which do not depend on variables.
 #[derive(Debug)]
 pub struct Document {
     /// As it was sent.
@@ -35,6 +42,8 @@ pub struct Document {
     pub hash: [u8; 32],
     /// For the executor.
     pub parsed: Arc<ExecutableDocument>,
+    /// Whether its text may be written to the database: not that of a mutation with strings in it, one of which may be a token.
+    pub may_be_stored: bool,
     /// Whether a multiplier of the cost is a variable, so that the cost is known only with the request.
     varies: bool,
 }
@@ -51,9 +60,9 @@ pub enum OperationKind {
 }
 
 /// Parses and checks documents, each text once while the cache holds it.
-#[derive(Debug)]
 pub struct Documents {
     limits: Limits,
+    engine: Arc<dyn Engine>,
     metrics: Arc<Metrics>,
     // The key is the text itself: two texts never share an entry, whatever they hash to.
     cache: Cache<Arc<str>, Arc<Document>>,
@@ -64,7 +73,7 @@ const PARSED_WEIGHT: u64 = 12;
 
 impl Documents {
     /// An empty cache of at most `cache_bytes`.
-    pub fn new(limits: Limits, cache_bytes: u64, metrics: Arc<Metrics>) -> Self {
+    pub fn new(limits: Limits, cache_bytes: u64, metrics: Arc<Metrics>, engine: Arc<dyn Engine>) -> Self {
         let cache = Cache::builder()
             .max_capacity(cache_bytes)
             .weigher(|text: &Arc<str>, _| {
@@ -72,7 +81,7 @@ impl Documents {
                 u32::try_from(bytes.saturating_mul(PARSED_WEIGHT).saturating_add(512)).unwrap_or(u32::MAX)
             })
             .build();
-        Self { limits, metrics, cache }
+        Self { limits, engine, metrics, cache }
     }
 
     /// The parsed document.
@@ -107,8 +116,8 @@ impl Documents {
     }
 
     fn read(&self, text: &str) -> Result<Document, RequestError> {
-        lexer::check(text, &self.limits)?;
-        let mut parsed = parse_query(text).map_err(|error| {
+        let parsable = lexer::check(text, &self.limits)?;
+        let mut parsed = parse_query(&parsable).map_err(|error| {
             let mut refused = RequestError::new(ErrorCode::GraphqlParseFailed, first_line(&error.to_string()));
             for entry in &mut refused.errors {
                 entry.locations = error.positions().map(Into::into).collect();
@@ -124,8 +133,12 @@ impl Documents {
             measurer.saw_variable()
         };
         conditions::lift(&mut parsed);
+        let parsed = Arc::new(parsed);
+        self.engine.validate(&parsed)?;
         let hash = *blake3::hash(text.as_bytes()).as_bytes();
-        Ok(Document { text: text.into(), hash, parsed: Arc::new(parsed), varies })
+        let mutates = parsed.operations.iter().any(|(_, operation)| operation.node.ty == OperationType::Mutation);
+        let may_be_stored = !mutates || !text.contains('"');
+        Ok(Document { text: text.into(), hash, parsed, may_be_stored, varies })
     }
 }
 

@@ -2,14 +2,14 @@
 
 use std::{fmt::Write, sync::Arc};
 
-use async_graphql::Variables;
+use async_graphql::{Value, Variables, parser::types::Selection};
 use mullion_schema::error::ErrorCode;
 
 use super::{Documents, OperationKind};
-use crate::config::Limits;
+use crate::{config::Limits, fake::FakeEngine};
 
 fn documents() -> Documents {
-    Documents::new(Limits::default(), 1_000_000, Arc::default())
+    Documents::new(Limits::default(), 1_000_000, Arc::default(), Arc::new(FakeEngine::default()))
 }
 
 /// Parses, then selects the only operation; the code of the refusal, or nothing.
@@ -214,7 +214,7 @@ fn the_same_text_is_parsed_once() {
 
 #[test]
 fn conditions_on_typename_stand_around_it_where_validation_sees_them() {
-    let graph = mullion_schema::build::build();
+    let validator = mullion_schema::validate::Validator::default();
     for (text, valid) in [
         ("query($a: Boolean!) { __typename @skip(if: $a) }", true),
         ("query($a: Boolean!) { b: __typename @include(if: $a) @skip(if: false) eventCursor }", true),
@@ -225,14 +225,104 @@ fn conditions_on_typename_stand_around_it_where_validation_sees_them() {
         ("{ __typename @nothing }", false),
         ("query($a: Boolean!) { __typename }", false),
     ] {
-        let parsed = documents().parse(text).unwrap().parsed.clone();
-        let mut request = async_graphql::Request::new(text).variables(serde_json::from_str(r#"{"a":true}"#).unwrap());
-        if text.contains("query A") {
-            request = request.operation_name("A");
-        }
-        request.set_parsed_query(parsed.as_ref().clone());
-        let response = futures::executor::block_on(graph.execute(request));
-        let refused = response.errors.iter().any(|error| error.path.is_empty());
-        assert_eq!(!refused, valid, "{text}: {:?}", response.errors);
+        let checked = validator.check(&documents().parse(text).unwrap().parsed);
+        assert_eq!(checked.is_ok(), valid, "{text}: {checked:?}");
+    }
+}
+
+/// The texts that the parser makes of strings in a document.
+fn strings(text: &str) -> Vec<String> {
+    let parsed = documents().parse(text).unwrap().parsed.clone();
+    let (_, operation) = parsed.operations.iter().next().unwrap();
+    let Selection::Field(field) = &operation.node.selection_set.node.items[0].node else { panic!("{text}") };
+    let string = |value: Option<Value>| match value {
+        Some(Value::String(text)) => text,
+        other => panic!("{other:?}"),
+    };
+    field.node.arguments.iter().map(|(_, value)| string(value.node.clone().into_const())).collect()
+}
+
+#[test]
+fn escapes_stand_for_every_character() {
+    for (literal, expected) in [
+        (r#""\ud83c\udf89 party""#, "\u{1f389} party"),
+        (r#""\u{1F389} party""#, "\u{1f389} party"),
+        (r#""\u{0000001f389}""#, "\u{1f389}"),
+        (r#""\uD83C\uDF89\uD83C\uDF89""#, "\u{1f389}\u{1f389}"),
+        (r#""caf\u00e9 \u{e9}""#, "caf\u{e9} \u{e9}"),
+        (r#""\u{22}\u{5C}\u{a}\u{D}\u{9}\u{2028}""#, "\"\\\n\r\t\u{2028}"),
+        (r#""\\ud83c \\u{1}""#, "\\ud83c \\u{1}"),
+        (r#""""\ud83c \u{1F389}""""#, "\\ud83c \\u{1F389}"),
+        ("\"\u{1f389}\"", "\u{1f389}"),
+        (r#""\u{10FFFF}\u{0}""#, "\u{10ffff}\0"),
+    ] {
+        assert_eq!(strings(&format!("{{a(b: {literal}, c: {literal})}}")), [expected, expected], "{literal}");
+    }
+}
+
+#[test]
+fn half_of_a_pair_is_no_character() {
+    for odd in [
+        r"\ud83c",
+        r"\ud83c\u0041",
+        r"\ud83c\ud83c",
+        r"\udf89\ud83c",
+        r"\udf89",
+        r"\u{D83C}",
+        r"\u{D83C}\u{DF89}",
+        r"\u{110000}",
+        r"\u{FFFFFFFFF}",
+        r"\u{}",
+        r"\u{12",
+        r"\u{ 1}",
+        r"\u12",
+        r"\u12g4",
+        r"\u+123",
+        r"\x",
+    ] {
+        assert_eq!(code(&format!("{{a(b: \"{odd}\")}}")), BROKEN, "{odd}");
+        let error = documents().parse(&format!("{{a(\n  b: \"x{odd}\")}}")).unwrap_err();
+        assert_eq!(error.errors[0].locations[0].line, 2, "{odd}");
+    }
+}
+
+#[test]
+fn what_stands_behind_an_escape_keeps_its_place() {
+    let text = "{a(b: \"\\u{1F389}\\ud83c\\udf89\\u{22}\", c: 1) d\n e}";
+    let document = documents().parse(text).unwrap();
+    assert_eq!(&*document.text, text, "the text is as it was sent");
+    let (_, operation) = document.parsed.operations.iter().next().unwrap();
+    let places: Vec<_> =
+        operation.node.selection_set.node.items.iter().map(|item| (item.pos.line, item.pos.column)).collect();
+    let column = text.find("d\n").unwrap() + 1;
+    assert_eq!(places, [(1, 2), (1, column), (2, 2)]);
+}
+
+#[test]
+fn a_field_of_an_object_comes_once() {
+    for (text, valid) in [
+        ("{a(b: {c: 1, d: 2}) e(b: {c: 1})}", true),
+        ("{a(b: {c: {c: 1}, d: [{c: 1}, {c: 2}]})}", true),
+        ("{a(b: {c: 1, c: 2})}", false),
+        ("{a(b: {c: {d: 1}, c: 2})}", false),
+        ("query($v: I = {k: 1, k: 1}) {a}", false),
+        ("{b: a c: a b: a}", true),
+    ] {
+        let expected = (!valid).then_some(ErrorCode::GraphqlValidationFailed);
+        assert_eq!(code(text), expected, "{text}");
+    }
+    let error = documents().parse("{a(b: {c: 1,\n c: 2})}").unwrap_err();
+    assert_eq!((error.errors[0].locations[0].line, error.errors[0].locations[0].column), (2, 2));
+}
+
+#[test]
+fn a_mutation_with_strings_is_not_stored() {
+    for (text, expected) in [
+        ("{a(b: \"c\")}", true),
+        ("mutation($b: I!) {a(b: $b)}", true),
+        ("mutation {a(token: \"c\")}", false),
+        ("query A {b} mutation B {a(token: \"\"\"c\"\"\")}", false),
+    ] {
+        assert_eq!(documents().parse(text).unwrap().may_be_stored, expected, "{text}");
     }
 }

@@ -43,8 +43,8 @@ impl std::ops::Deref for Received {
 
 /// Reads a JSON body. Ask who sends it first: a body costs memory.
 pub async fn read_json(app: &App, headers: &HeaderMap, body: Body) -> Result<Received, Refusal> {
-    if !is_json(headers) || !is_utf8(headers) {
-        let message = "send the body as `Content-Type: application/json` in UTF-8";
+    if !is_json(headers) || !is_utf8(headers) || is_packed(headers) {
+        let message = "send the body as `Content-Type: application/json` in UTF-8, without a `Content-Encoding`";
         return Err((StatusCode::UNSUPPORTED_MEDIA_TYPE, RequestError::bad_input(message)));
     }
     let limit = app.server.max_body_bytes;
@@ -66,9 +66,7 @@ async fn read(body: Body, limit: usize, mut share: Share) -> Result<Received, Re
         }
         Err(Failure::Busy) => {
             let message = "too many bodies arrive at once: try again later";
-            let error =
-                RequestError { retry_after: Some(RETRY_AFTER), ..RequestError::new(ErrorCode::RateLimited, message) };
-            Err((StatusCode::SERVICE_UNAVAILABLE, error))
+            Err((StatusCode::SERVICE_UNAVAILABLE, RequestError::unavailable(message, RETRY_AFTER)))
         }
     }
 }
@@ -114,12 +112,22 @@ fn is_json(headers: &HeaderMap) -> bool {
     media.is_some_and(|media| media.trim().eq_ignore_ascii_case("application/json"))
 }
 
+/// Whether the body is said to be compressed. It is not unpacked: a few bytes may become very many.
+pub fn is_packed(headers: &HeaderMap) -> bool {
+    let encodings = headers.get_all(header::CONTENT_ENCODING).iter();
+    encodings.into_iter().any(|encoding| !encoding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"identity"))
+}
+
+/// What UTF-8 is called, and what is a part of it.
+const UTF8: [&str; 3] = ["utf-8", "utf8", "us-ascii"];
+
 /// Whether the body is not said to be in another charset than UTF-8.
 pub fn is_utf8(headers: &HeaderMap) -> bool {
     let mut parts = content_type(headers).unwrap_or_default().split(';').skip(1);
     parts.all(|part| match part.split_once('=') {
         Some((name, value)) if name.trim().eq_ignore_ascii_case("charset") => {
-            value.trim().trim_matches('"').eq_ignore_ascii_case("utf-8")
+            let value = value.trim().trim_matches('"');
+            UTF8.iter().any(|name| value.eq_ignore_ascii_case(name))
         }
         _ => true,
     })

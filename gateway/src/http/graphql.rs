@@ -13,20 +13,25 @@ use axum::{
     extract::{RawQuery, State},
     response::{IntoResponse, Redirect, Response},
 };
-use futures::{FutureExt, Stream, StreamExt, stream::BoxStream};
+use futures::{FutureExt, StreamExt, stream::BoxStream};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use mullion_schema::error::ErrorCode;
 use tokio::time::timeout;
 
-use super::{App, DATABASE_PATIENCE, body, context::RequestId, negotiate::Media, negotiate::wants_page};
+use super::{
+    App, DATABASE_PATIENCE, body,
+    context::RequestId,
+    negotiate::{Media, Stream, wants_page},
+};
 use crate::{
     document::OperationKind,
     transport::{
+        admission::Admission,
         engine::{Answer, AuthError, Caller, LiveFrame, LiveItem, ParsedOperation},
         error::RequestError,
         multipart,
         params::{Origin, Params},
-        websocket,
+        sse, websocket,
     },
 };
 
@@ -45,18 +50,18 @@ pub async fn post(
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    let Some(media) = Media::accepted(&headers) else { return not_acceptable() };
-    let caller = match authenticate(&app, &headers).await {
+    let Some(accepted) = Accepted::of(&headers) else { return not_acceptable() };
+    let caller = match authenticate(&app, &headers, &id).await {
         Ok(caller) => caller,
-        Err(error) => return media.refused(&error),
+        Err(error) => return accepted.media().refused(&error),
     };
     let params = match body::read_json(&app, &headers, body).await {
-        Ok(body) => Params::from_json(&body).and_then(with_query),
-        Err((status, error)) => return media.with_status(status, &error),
+        Ok(body) => Params::from_json(&body).and_then(Params::with_document),
+        Err((status, error)) => return accepted.media().with_status(status, &error.of_request(&id)),
     };
     match params {
-        Ok(params) => Request { app, id, media, caller }.run(params, &headers, false).await,
-        Err(error) => media.with_status(StatusCode::BAD_REQUEST, &error),
+        Ok(params) => Request { app, id, accepted, caller, is_get: false }.run(params, &headers).await,
+        Err(error) => accepted.media().with_status(StatusCode::BAD_REQUEST, &error),
     }
 }
 
@@ -69,7 +74,7 @@ pub async fn get(
     websocket::Asked(upgrade): websocket::Asked,
 ) -> Response {
     match upgrade {
-        Some(Ok(upgrade)) => return websocket::accept(app, &headers, upgrade),
+        Some(Ok(upgrade)) => return websocket::accept(app, &headers, upgrade, &id),
         Some(Err(refusal)) => return refusal.into_response(),
         None => {}
     }
@@ -79,24 +84,37 @@ pub async fn get(
             None => Redirect::to("/").into_response(),
         };
     }
-    let Some(media) = Media::accepted(&headers) else { return not_acceptable() };
-    let caller = match authenticate(&app, &headers).await {
+    let Some(accepted) = Accepted::of(&headers) else { return not_acceptable() };
+    let caller = match authenticate(&app, &headers, &id).await {
         Ok(caller) => caller,
-        Err(error) => return media.refused(&error),
+        Err(error) => return accepted.media().refused(&error),
     };
-    match Params::from_query_string(query.as_deref().unwrap_or_default()).and_then(with_query) {
-        Ok(params) => Request { app, id, media, caller }.run(params, &headers, true).await,
-        Err(error) => media.with_status(StatusCode::BAD_REQUEST, &error),
+    match Params::from_query_string(query.as_deref().unwrap_or_default()).and_then(Params::with_document) {
+        Ok(params) => Request { app, id, accepted, caller, is_get: true }.run(params, &headers).await,
+        Err(error) => accepted.media().with_status(StatusCode::BAD_REQUEST, &error),
     }
 }
 
-/// A request without a document is not well-formed, whatever media type it asks for.
-fn with_query(params: Params) -> Result<Params, RequestError> {
-    let persisted = params.extensions.as_ref().is_some_and(|extensions| extensions.contains_key("persistedQuery"));
-    if params.query.is_none() && !persisted {
-        return Err(RequestError::bad_input("`query` is missing: send the document in it"));
+/// What a client takes.
+#[derive(Debug, Clone, Copy)]
+struct Accepted {
+    /// For one answer.
+    single: Option<Media>,
+    /// For the answers of a subscription; where `single` is none, an event stream also brings one answer.
+    stream: Option<Stream>,
+}
+
+impl Accepted {
+    /// `None`: nothing that we have.
+    fn of(headers: &HeaderMap) -> Option<Self> {
+        let accepted = Self { single: Media::accepted(headers), stream: Stream::accepted(headers) };
+        (accepted.single.is_some() || accepted.stream.is_some()).then_some(accepted)
     }
-    Ok(params)
+
+    /// Of a refusal: there is always one.
+    fn media(self) -> Media {
+        self.single.unwrap_or(Media::GraphQlResponse)
+    }
 }
 
 /// The key of `Authorization: Bearer KEY`.
@@ -111,50 +129,69 @@ pub(crate) fn strip_bearer(value: &str) -> Option<&str> {
 }
 
 /// The key that a request carries: with another scheme it is no key of ours, not none.
-pub(crate) async fn authenticate(app: &App, headers: &HeaderMap) -> Result<Caller, RequestError> {
+pub(crate) async fn authenticate(app: &App, headers: &HeaderMap, id: &str) -> Result<Caller, RequestError> {
     let given = headers.contains_key(header::AUTHORIZATION);
     let key = bearer(headers).or(given.then_some(""));
     let checked = timeout(DATABASE_PATIENCE, app.engine.authenticate(key)).await;
-    checked.unwrap_or(Err(AuthError::Unavailable)).map_err(RequestError::from)
+    checked.unwrap_or(Err(AuthError::Unavailable)).map_err(|error| RequestError::from(error).of_request(id))
 }
 
 struct Request {
     app: Arc<App>,
     id: Arc<str>,
-    media: Media,
+    accepted: Accepted,
     caller: Caller,
+    is_get: bool,
 }
 
 impl Request {
-    async fn run(self, params: Params, headers: &HeaderMap, is_get: bool) -> Response {
-        let Self { app, id, media, caller } = self;
-        let origin = Origin { request_id: Arc::clone(&id), resume_after: None };
-        let operation = match params.prepare(&app.documents, origin) {
+    async fn run(self, params: Params, headers: &HeaderMap) -> Response {
+        let Self { app, id, accepted, caller, is_get } = self;
+        let media = accepted.media();
+        let has_events = accepted.stream == Some(Stream::Events);
+        let resume_after = match sse::resume_after(headers) {
+            Ok(resume_after) => resume_after.filter(|_| has_events),
+            Err(error) if has_events => return media.with_status(StatusCode::BAD_REQUEST, &error),
+            // Nothing is resumed where nothing streams.
+            Err(_) => None,
+        };
+        let operation = params.find(&app, &caller, Origin { request_id: Arc::clone(&id), resume_after }).await;
+        if has_events && accepted.single.is_none() {
+            return sse::respond(app, &id, caller, operation, is_get).await;
+        }
+        let operation = match operation {
             Ok(operation) => operation,
             Err(error) => return media.refused(&error),
         };
+        let is_stream = operation.kind == OperationKind::Subscription;
+        if is_stream && has_events {
+            return sse::respond(app, &id, caller, Ok(operation), is_get).await;
+        }
         if is_get && operation.kind != OperationKind::Query {
-            let mut response = media.with_status(
-                StatusCode::METHOD_NOT_ALLOWED,
-                &RequestError::bad_input("GET runs queries only: send mutations by POST"),
-            );
-            response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
-            return response;
+            return post_only(media);
         }
-        if operation.kind == OperationKind::Subscription {
-            if multipart::is_accepted(headers) {
-                return multipart::answer(app, caller, operation, media).await;
-            }
-            let message = "subscriptions run over WebSocket at /graphql, as an event stream at /graphql/stream, \
-                or in parts: Accept: multipart/mixed;subscriptionSpec=1.0, application/json";
-            return media.refused(&RequestError::bad_input(message));
-        }
-        match execute(&app, &caller, operation).await {
-            Ok(answer) => media.answer(&answer),
-            Err(error) => media.with_status(StatusCode::GATEWAY_TIMEOUT, &error),
+        match accepted.stream {
+            Some(_) if is_stream => multipart::answer(app, caller, operation, media).await,
+            None if is_stream => media.refused(&RequestError::bad_input(SUBSCRIPTIONS)),
+            _ if accepted.single.is_none() => not_acceptable(),
+            _ => match execute(&app, &caller, operation).await {
+                Ok(answer) => media.answer(&answer),
+                Err(error) => media.with_status(StatusCode::GATEWAY_TIMEOUT, &error),
+            },
         }
     }
 }
+
+fn post_only(media: Media) -> Response {
+    let error = RequestError::bad_input("GET runs queries only: send mutations by POST");
+    let mut response = media.with_status(StatusCode::METHOD_NOT_ALLOWED, &error);
+    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
+    response
+}
+
+/// Where subscriptions run.
+const SUBSCRIPTIONS: &str = "subscriptions run over WebSocket at /graphql, as an event stream (Accept: text/event-stream), \
+    or in parts (Accept: multipart/mixed;subscriptionSpec=1.0, application/json)";
 
 /// Executes within the request's time; an error says that it was over.
 pub(crate) async fn execute(app: &App, caller: &Caller, operation: ParsedOperation) -> Result<Answer, RequestError> {
@@ -185,7 +222,7 @@ pub(crate) async fn subscribe(app: &App, caller: &Caller, operation: ParsedOpera
         tracing::error!(%id, "a subscription panicked");
         Err(RequestError::internal(&id))
     });
-    Ok(Answers { items: Some(begun?), id })
+    Ok(Answers { items: Some(begun?), id, admission: Arc::clone(&app.admission) })
 }
 
 /// What a subscription answers. A panic ends it with an error, and nothing else.
@@ -193,22 +230,32 @@ pub(crate) struct Answers {
     /// `None` after a panic.
     items: Option<BoxStream<'static, LiveItem>>,
     id: Arc<str>,
+    /// Knows when a client whose subscription is interrupted may come again.
+    admission: Arc<Admission>,
 }
 
-impl Stream for Answers {
+impl futures::Stream for Answers {
     type Item = LiveItem;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<LiveItem>> {
         let Some(items) = &mut self.items else { return Poll::Ready(None) };
-        catch_unwind(AssertUnwindSafe(|| items.poll_next_unpin(cx))).unwrap_or_else(|_| {
+        let item = catch_unwind(AssertUnwindSafe(|| items.poll_next_unpin(cx))).unwrap_or_else(|_| {
             self.items = None;
             tracing::error!(id = %self.id, "a subscription panicked");
             Poll::Ready(Some(LiveItem::Frame(LiveFrame::alone(RequestError::internal(&self.id).to_body()))))
-        })
+        });
+        match item {
+            Poll::Ready(Some(LiveItem::Interrupted(error))) => {
+                let error = error.with_request_id(&self.id).with_retry_after(self.admission.come_again_milliseconds());
+                Poll::Ready(Some(LiveItem::Interrupted(error)))
+            }
+            item => item,
+        }
     }
 }
 
 fn not_acceptable() -> Response {
-    let message = "answers are application/json or application/graphql-response+json\n";
+    let message = "an answer is application/json or application/graphql-response+json: accept one of them. \
+        Subscriptions are text/event-stream or multipart/mixed;subscriptionSpec=1.0, or run over WebSocket (graphql-transport-ws)\n";
     (StatusCode::NOT_ACCEPTABLE, message).into_response()
 }

@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header, request, uri::Aut
 use mullion_schema::error::ErrorCode;
 use url::Url;
 
-use super::negotiate::Media;
+use super::negotiate::{Media, Stream};
 use crate::transport::error::RequestError;
 
 /// The rules of one server.
@@ -95,6 +95,7 @@ fn is_guarded(request: &request::Parts) -> bool {
     !reads
         || request.headers.contains_key(header::UPGRADE)
         || path.starts_with("/graphql/stream") && request.method != Method::OPTIONS
+        || Stream::accepted(&request.headers).is_some()
         || path.starts_with("/_sandbox")
 }
 
@@ -169,6 +170,12 @@ mod tests {
             ("GET", "/graphql", &[local, upgrade, ("origin", "https://evil.example")], false),
             ("GET", "/graphql", &[local, upgrade], true),
             ("GET", "/graphql/stream", &[local, ("origin", "https://evil.example")], false),
+            (
+                "GET",
+                "/graphql?query=subscription{a}",
+                &[local, ("origin", "https://evil.example"), ("accept", "text/event-stream")],
+                false,
+            ),
             ("GET", "/_sandbox/stats", &[local, ("origin", "https://evil.example")], false),
             ("GET", "/graphql?query={a}", &[local, ("sec-fetch-site", "cross-site")], false),
             ("GET", "/graphql?query={a}", &[local, ("sec-fetch-site", "same-origin")], true),

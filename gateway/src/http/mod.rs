@@ -34,7 +34,7 @@ use crate::{
     config::{Config, Live, Server},
     document::Documents,
     telemetry::metrics::Metrics,
-    transport::{admission::Admission, engine::Engine, keep_alive::KeepAlive, sse},
+    transport::{admission::Admission, engine::Engine, keep_alive::KeepAlive, persisted::PersistedQueries, sse},
 };
 
 /// How long the database may take for what every request asks of it, its key or its endpoint: Slack gives up after 3 s.
@@ -42,6 +42,10 @@ pub(crate) const DATABASE_PATIENCE: Duration = Duration::from_millis(2500);
 
 /// Where a request's id is told.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Headers that pages may send, whatever is configured.
+const OWN_HEADERS: [HeaderName; 5] =
+    [header::ACCEPT, header::AUTHORIZATION, header::CONTENT_TYPE, HeaderName::from_static("last-event-id"), REQUEST_ID];
 
 /// The console's page and the routes of its assets.
 #[derive(Clone)]
@@ -77,6 +81,7 @@ pub struct App {
     pub(crate) guard: Arc<Guard>,
     pub(crate) console: Option<Console>,
     pub(crate) documents: Documents,
+    pub(crate) persisted: PersistedQueries,
     pub(crate) server: Server,
     pub(crate) live: Live,
     /// Of deliveries.
@@ -99,12 +104,18 @@ impl App {
     pub fn new(config: &Config, parts: Parts) -> Arc<Self> {
         parts.metrics.live.show_limits(&config.live);
         let app = Arc::new(Self {
+            documents: Documents::new(
+                config.limits.clone(),
+                config.cache.document_bytes,
+                Arc::clone(&parts.metrics),
+                Arc::clone(&parts.engine),
+            ),
+            persisted: PersistedQueries::new(&config.persisted),
             engine: parts.engine,
             webhooks: parts.webhooks,
             clock: parts.clock,
             guard: Arc::new(parts.guard),
             console: parts.console,
-            documents: Documents::new(config.limits.clone(), config.cache.document_bytes, Arc::clone(&parts.metrics)),
             admission: Admission::new(&config.live, Arc::clone(&parts.metrics)),
             metrics: parts.metrics,
             server: config.server.clone(),
@@ -162,18 +173,14 @@ pub fn admin_router(app: &Arc<App>) -> Router {
 
 fn cors(app: &Arc<App>) -> CorsLayer {
     let guard = Arc::clone(&app.guard);
+    // The configuration was checked: each is the name of a header.
+    let configured = app.server.allowed_headers.iter().filter_map(|name| name.parse().ok());
     let allowed = AllowOrigin::predicate(move |origin, request| guard.allows_origin(origin, &request.headers));
     CorsLayer::new()
         .allow_origin(allowed)
         .allow_methods([Method::GET, Method::POST])
-        .allow_headers([
-            header::ACCEPT,
-            header::AUTHORIZATION,
-            header::CONTENT_TYPE,
-            HeaderName::from_static("last-event-id"),
-            REQUEST_ID,
-        ])
-        .expose_headers([REQUEST_ID])
+        .allow_headers(OWN_HEADERS.into_iter().chain(configured).collect::<Vec<_>>())
+        .expose_headers([REQUEST_ID, header::RETRY_AFTER])
         .max_age(Duration::from_mins(10))
 }
 

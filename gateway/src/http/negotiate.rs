@@ -85,6 +85,49 @@ impl Media {
     }
 }
 
+/// How the answers of a subscription travel in one response.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stream {
+    /// `text/event-stream`
+    Events,
+    /// `multipart/mixed`
+    Parts,
+}
+
+impl Stream {
+    /// What the client names of the two; a wildcard names neither. What it likes as much as the other is an event stream, unless
+    /// it names the protocol of the parts.
+    pub fn accepted(headers: &HeaderMap) -> Option<Self> {
+        let (mut events, mut parts, mut has_protocol) = (0.0_f32, 0.0_f32, false);
+        let ranges = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+        for range in ranges.flat_map(|value| value.split(',')) {
+            let (kind, parameters) = range.split_once(';').unwrap_or((range, ""));
+            let is_events = kind.trim().eq_ignore_ascii_case("text/event-stream");
+            if !is_events && !kind.trim().eq_ignore_ascii_case("multipart/mixed") {
+                continue;
+            }
+            let parameters = parameters.to_ascii_lowercase().replace(['"', '\'', ' '], "");
+            let weight = parameters.split(';').find_map(|part| part.strip_prefix("q="));
+            let weight = weight.map_or(1.0, |weight| weight.parse().unwrap_or(0.0));
+            let protocol = parameters.split(';').find(|part| part.contains("spec="));
+            if is_events {
+                events = events.max(weight);
+            } else if protocol.is_none_or(|protocol| protocol == "subscriptionspec=1.0") {
+                // Another protocol than that of subscriptions, such as that of `@defer`, is not spoken here.
+                parts = parts.max(weight);
+                has_protocol |= protocol.is_some();
+            }
+        }
+        if events <= 0.0 && parts <= 0.0 {
+            None
+        } else if parts > events || parts >= events && has_protocol {
+            Some(Self::Parts)
+        } else {
+            Some(Self::Events)
+        }
+    }
+}
+
 /// Whether this is a browser that wants a page.
 pub fn wants_page(headers: &HeaderMap) -> bool {
     let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
@@ -115,7 +158,7 @@ fn quality(accept: &str, kind: &str, subtype: &str) -> f32 {
 mod tests {
     use http::{HeaderMap, HeaderValue, header};
 
-    use super::{Media, wants_page};
+    use super::{Media, Stream, wants_page};
 
     #[test]
     fn the_best_media_type_wins() {
@@ -137,6 +180,33 @@ mod tests {
                 headers.insert(header::ACCEPT, HeaderValue::from_static(accept));
             }
             assert_eq!(Media::accepted(&headers), expected, "{accept:?}");
+        }
+    }
+
+    #[test]
+    fn a_stream_is_one_that_was_named() {
+        for (accept, expected) in [
+            ("", None),
+            ("*/*", None),
+            ("application/json", None),
+            ("text/event-stream", Some(Stream::Events)),
+            ("application/json, TEXT/event-stream;q=0.5", Some(Stream::Events)),
+            ("text/event-stream;q=0", None),
+            ("multipart/mixed", Some(Stream::Parts)),
+            ("multipart/mixed;boundary=graphql;subscriptionSpec=1.0,application/json", Some(Stream::Parts)),
+            ("application/json, multipart/mixed; subscriptionSpec=\"1.0\"", Some(Stream::Parts)),
+            ("multipart/mixed;deferSpec=20220824,application/json", None),
+            ("multipart/mixed;subscriptionSpec=2.0", None),
+            (
+                "application/graphql-response+json, application/json, text/event-stream, multipart/mixed",
+                Some(Stream::Events),
+            ),
+            ("text/event-stream, multipart/mixed;subscriptionSpec=1.0", Some(Stream::Parts)),
+            ("text/event-stream, multipart/mixed;subscriptionSpec=1.0;q=0.5", Some(Stream::Events)),
+            ("text/event-stream;q=0.1, multipart/mixed", Some(Stream::Parts)),
+        ] {
+            let headers = HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static(accept))]);
+            assert_eq!(Stream::accepted(&headers), expected, "{accept}");
         }
     }
 

@@ -15,7 +15,7 @@ use tokio::time::timeout;
 
 use super::{
     App, DATABASE_PATIENCE,
-    body::{self, announced_length, collect, is_utf8},
+    body::{self, announced_length, collect, is_packed, is_utf8},
     budget::Share,
     context,
 };
@@ -99,9 +99,10 @@ async fn take(app: &App, (provider, endpoint): (String, String), headers: Header
     let Some(limit) = limit else {
         return (StatusCode::NOT_FOUND, "there is no such webhook endpoint\n").into_response();
     };
-    if !is_utf8(&headers) {
+    if !is_utf8(&headers) || is_packed(&headers) {
         app.metrics.delivery(&provider, "unsupported");
-        return (StatusCode::UNSUPPORTED_MEDIA_TYPE, "send the body in UTF-8\n").into_response();
+        let message = "send the body in UTF-8, without a Content-Encoding\n";
+        return (StatusCode::UNSUPPORTED_MEDIA_TYPE, message).into_response();
     }
     let mut share = Share::none(&app.budget);
     let announced = announced_length(&headers);

@@ -53,6 +53,15 @@ pub struct CacheLabels {
     pub result: &'static str,
 }
 
+/// A word of a provider that the graph shows as `UNKNOWN`, by where it is shown.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct WordLabels {
+    /// `GithubWorkflowRun`
+    pub type_name: &'static str,
+    /// `status`
+    pub field: &'static str,
+}
+
 /// A request over HTTP; the route is its pattern, never its path.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct RequestLabels {
@@ -104,7 +113,7 @@ const DELIVERY_RESULTS: [&str; 23] = [
 ];
 
 /// What may come of a call: an answer, or the kind of a failure.
-const CALL_RESULTS: [&str; 12] = [
+const CALL_RESULTS: [&str; 13] = [
     "ok",
     "not_modified",
     "refused",
@@ -117,6 +126,7 @@ const CALL_RESULTS: [&str; 12] = [
     "timeout",
     "circuit_open",
     "address_refused",
+    "internal",
 ];
 
 /// A gauge of fractions: seconds.
@@ -159,6 +169,8 @@ pub struct Metrics {
     pub circuit_state: Family<IntegrationLabels, Gauge>,
     /// Cache look-ups by result.
     pub cache: Family<CacheLabels, Counter>,
+    /// Words of providers that this version does not know, each time one is shown.
+    pub unknown_words: Family<WordLabels, Counter>,
     /// How long requests take.
     pub request_latency: Family<RequestLabels, Histogram>,
     /// Sockets, subscriptions and their limits.
@@ -192,6 +204,7 @@ impl Default for Metrics {
             quota_remaining: Family::default(),
             circuit_state: Family::default(),
             cache: Family::default(),
+            unknown_words: Family::default(),
             request_latency: Family::new_with_constructor(latency),
             live: LiveMetrics::default(),
             reconcile: ReconcileMetrics::default(),
@@ -222,6 +235,8 @@ impl Metrics {
         let circuit = "Circuit breaker: 0 closed, 1 half open, 2 open";
         registry.register("circuit_state", circuit, self.circuit_state.clone());
         registry.register("cache_lookups", "Cache look-ups by result", self.cache.clone());
+        let words = "Words of providers that this version does not know and that were shown as UNKNOWN";
+        registry.register("unknown_words", words, self.unknown_words.clone());
         let requests = "How long requests take";
         registry.register_with_unit("request", requests, Unit::Seconds, self.request_latency.clone());
         self.live.register(registry);
@@ -242,6 +257,11 @@ impl Metrics {
                 let labels = CallLabels { provider: provider.to_owned(), result: result.to_owned() };
                 drop(metrics.provider_calls.get_or_create(&labels));
                 drop(metrics.provider_latency.get_or_create(&labels));
+            }
+        }
+        for table in mullion_schema::providers::node_types() {
+            for field in table.words() {
+                drop(metrics.unknown_words.get_or_create(&WordLabels { type_name: table.name, field }));
             }
         }
         for transport in ["websocket", "event_stream", "multipart"] {
@@ -287,6 +307,11 @@ impl Metrics {
         let labels = CallLabels { provider: provider.to_owned(), result: result.to_owned() };
         self.provider_calls.get_or_create(&labels).inc();
         self.provider_latency.get_or_create(&labels).observe(took.as_secs_f64());
+    }
+
+    /// Counts a word of a provider that is not known.
+    pub fn unknown_word(&self, type_name: &'static str, field: &'static str) {
+        self.unknown_words.get_or_create(&WordLabels { type_name, field }).inc();
     }
 
     /// The counter of frames to subscribers; a socket keeps it, so that a frame costs one addition.
@@ -352,6 +377,8 @@ mod tests {
             "mullion_provider_calls_total{provider=\"slack\",result=\"timeout\"} 0",
             "mullion_provider_call_seconds_count{provider=\"github\",result=\"ok\"} 0",
             "mullion_cache_lookups_total{cache=\"response\",result=\"hit\"} 0",
+            "mullion_unknown_words_total{type_name=\"GithubWorkflowRun\",field=\"status\"} 0",
+            "mullion_unknown_words_total{type_name=\"GithubIssue\",field=\"state\"} 0",
             "mullion_request_seconds_count{route=\"/graphql\",status=\"200\"} 0",
         ] {
             assert!(text.contains(expected), "{expected} is not in\n{text}");
@@ -361,11 +388,21 @@ mod tests {
     #[test]
     fn every_result_of_a_call_has_its_series() {
         use mullion_resolvers::upstream::UpstreamErrorKind::{
-            AddressRefused, AuthExpired, CircuitOpen, Down, Forbidden, NotFound, RateLimited, Rejected, Timeout,
+            AddressRefused, AuthExpired, CircuitOpen, Down, Forbidden, Internal, NotFound, RateLimited, Rejected,
+            Timeout,
         };
-        for kind in
-            [RateLimited, AuthExpired, Forbidden, NotFound, Rejected, Down, Timeout, CircuitOpen, AddressRefused]
-        {
+        for kind in [
+            RateLimited,
+            AuthExpired,
+            Forbidden,
+            NotFound,
+            Rejected,
+            Down,
+            Timeout,
+            CircuitOpen,
+            AddressRefused,
+            Internal,
+        ] {
             assert!(super::CALL_RESULTS.contains(&<&'static str>::from(kind)), "{kind:?}");
         }
     }

@@ -5,13 +5,14 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use axum::response::{IntoResponse, Response};
-use http::{HeaderValue, StatusCode, header};
+use axum::response::Response;
 use mullion_schema::id::TenantId;
 use parking_lot::Mutex;
 
+use super::error::RequestError;
 use crate::{
     config::Live,
+    http::negotiate::Media,
     telemetry::{
         live::Limit,
         metrics::{Metrics, OpenSocket},
@@ -19,7 +20,7 @@ use crate::{
 };
 
 /// When a client that found no place may ask again.
-const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
+const RETRY_AFTER: u32 = 5;
 /// However few clients there are, they come back over this time.
 const SHORTEST_SPREAD: u64 = 500;
 
@@ -78,11 +79,18 @@ impl Admission {
 
     /// When a client may come back after the process has ended: at random, so that not all come at once.
     pub fn retry_after_milliseconds(&self) -> u64 {
-        let spread = self.spread.get_or_init(|| {
-            let open = u64::try_from(self.open()).unwrap_or(u64::MAX);
-            (open.saturating_mul(1_000) / self.reconnects_per_second.max(1)).max(SHORTEST_SPREAD)
-        });
+        let spread = self.spread.get_or_init(|| self.spread_now());
         rand::random_range(0..=*spread)
+    }
+
+    /// When a client whose subscription is interrupted may come again, while the process goes on: at random, too.
+    pub fn come_again_milliseconds(&self) -> u64 {
+        rand::random_range(0..=self.spread_now())
+    }
+
+    fn spread_now(&self) -> u64 {
+        let open = u64::try_from(self.open()).unwrap_or(u64::MAX);
+        (open.saturating_mul(1_000) / self.reconnects_per_second.max(1)).max(SHORTEST_SPREAD)
     }
 }
 
@@ -115,10 +123,10 @@ impl Drop for Place {
     }
 }
 
-/// The answer to whoever finds no place.
-pub fn full() -> Response {
-    let headers = [(header::RETRY_AFTER, RETRY_AFTER)];
-    (StatusCode::SERVICE_UNAVAILABLE, headers, "too many open sockets: try again later\n").into_response()
+/// The answer to a request that finds no place, whatever it asked for.
+pub fn full(request_id: &str) -> Response {
+    let error = RequestError::unavailable("too many open sockets: try again later", RETRY_AFTER);
+    Media::Json.refused(&error.of_request(request_id))
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use futures::stream::BoxStream;
 use mullion_schema::id::{EventCursor, TenantId};
 use tokio_util::sync::CancellationToken;
 
-use super::error::RequestError;
+use super::{error::RequestError, persisted::DocumentHash};
 use crate::document::{Document, OperationKind};
 
 /// What a caller may do, the least first.
@@ -63,7 +63,7 @@ impl fmt::Debug for Caller {
     }
 }
 
-/// An operation that passed the document's limits: parsed, selected, not yet validated against the graph.
+/// An operation of a valid document within its limits: parsed and selected.
 #[derive(Debug, Clone)]
 pub struct ParsedOperation {
     /// The text, its hash and its parsed form; shared by all requests that send the same text.
@@ -137,6 +137,8 @@ pub enum LiveItem {
     Frame(LiveFrame),
     /// What keep-alives may tell, once everything before it was sent.
     Mark(LiveMark),
+    /// The last one: the subscription cannot go on here for now. The client is told why, and to come again with its cursor.
+    Interrupted(RequestError),
 }
 
 /// Why nobody was let in.
@@ -149,7 +151,7 @@ pub enum AuthError {
     #[error("the API key is not valid")]
     Invalid,
     /// The credential could not be checked; the cause was logged.
-    #[error("the API key could not be checked")]
+    #[error("the API key could not be checked: try again in a few seconds")]
     Unavailable,
 }
 
@@ -158,6 +160,15 @@ pub enum AuthError {
 pub trait Engine: Send + Sync {
     /// Who holds this credential. `bearer` is the key alone, without the scheme.
     async fn authenticate(&self, bearer: Option<&str>) -> Result<Caller, AuthError>;
+
+    /// Whether a document is valid in the graph; asked once for each document.
+    fn validate(&self, document: &Arc<ExecutableDocument>) -> Result<(), RequestError>;
+
+    /// The document that this tenant registered under a hash; `None` when there is none.
+    async fn persisted(&self, caller: &Caller, hash: &DocumentHash) -> Result<Option<Arc<str>>, RequestError>;
+
+    /// Registers a document, whose hash was compared, for all replicas. Whether it was stored: when not, the cause was logged.
+    async fn persist(&self, caller: &Caller, hash: &DocumentHash, text: &str) -> bool;
 
     /// Executes a query or a mutation. May be dropped at the request's timeout: what must finish is spawned.
     async fn execute(&self, caller: &Caller, operation: ParsedOperation) -> Answer;

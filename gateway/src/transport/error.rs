@@ -2,14 +2,11 @@
 
 use bytes::Bytes;
 use http::StatusCode;
-use mullion_schema::error::ErrorCode;
+use mullion_schema::error::{ErrorCode, RETRY_AFTER};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::engine::AuthError;
-
-/// How long, in seconds, until what failed for want of the database may work again.
-const RETRY_AFTER: u32 = 2;
 
 /// The errors of a request that was not executed.
 #[derive(Debug, Clone)]
@@ -72,11 +69,43 @@ impl RequestError {
         Self::new(ErrorCode::InternalServerError, "internal error").with_request_id(request_id)
     }
 
+    /// `SERVICE_UNAVAILABLE`: worth another try after so many seconds.
+    pub fn unavailable(message: impl Into<String>, retry_after: u32) -> Self {
+        Self::new(ErrorCode::ServiceUnavailable, message).worth_another_try(retry_after)
+    }
+
+    /// The same, with the time after which another try makes sense, for the header and in each error.
+    #[must_use]
+    pub fn worth_another_try(mut self, retry_after: u32) -> Self {
+        for entry in &mut self.errors {
+            entry.extensions.insert("retryAfter".to_owned(), retry_after.into());
+        }
+        Self { retry_after: Some(retry_after), ..self }
+    }
+
+    /// The same, with the request's id where the log may tell more: not where the client is at fault.
+    #[must_use]
+    pub fn of_request(self, request_id: &str) -> Self {
+        match self.code {
+            ErrorCode::ServiceUnavailable | ErrorCode::InternalServerError => self.with_request_id(request_id),
+            _ => self,
+        }
+    }
+
     /// The same, with the id of the request in each error.
     #[must_use]
     pub fn with_request_id(mut self, request_id: &str) -> Self {
         for entry in &mut self.errors {
             entry.extensions.insert("requestId".to_owned(), request_id.into());
+        }
+        self
+    }
+
+    /// The same, with the time after which it makes sense to come again in each error.
+    #[must_use]
+    pub fn with_retry_after(mut self, milliseconds: u64) -> Self {
+        for entry in &mut self.errors {
+            entry.extensions.insert("retryAfterMs".to_owned(), milliseconds.into());
         }
         self
     }
@@ -101,7 +130,9 @@ impl RequestError {
             ErrorCode::Unauthenticated => StatusCode::UNAUTHORIZED,
             ErrorCode::Forbidden => StatusCode::FORBIDDEN,
             ErrorCode::RateLimited => StatusCode::TOO_MANY_REQUESTS,
-            _ if self.retry_after.is_some() => StatusCode::SERVICE_UNAVAILABLE,
+            // No failure, but a question back: clients read the body and send the document.
+            ErrorCode::PersistedQueryNotFound | ErrorCode::PersistedQueryNotSupported => StatusCode::OK,
+            ErrorCode::ServiceUnavailable => StatusCode::SERVICE_UNAVAILABLE,
             ErrorCode::InternalServerError => StatusCode::INTERNAL_SERVER_ERROR,
             _ => StatusCode::BAD_REQUEST,
         }
@@ -118,12 +149,10 @@ impl ErrorEntry {
 
 impl From<AuthError> for RequestError {
     fn from(error: AuthError) -> Self {
-        let code = match error {
-            AuthError::Missing | AuthError::Invalid => ErrorCode::Unauthenticated,
-            AuthError::Unavailable => ErrorCode::InternalServerError,
-        };
-        let retry_after = matches!(error, AuthError::Unavailable).then_some(RETRY_AFTER);
-        Self { retry_after, ..Self::new(code, error.to_string()) }
+        match error {
+            AuthError::Missing | AuthError::Invalid => Self::new(ErrorCode::Unauthenticated, error.to_string()),
+            AuthError::Unavailable => Self::unavailable(error.to_string(), RETRY_AFTER),
+        }
     }
 }
 

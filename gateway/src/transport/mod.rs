@@ -6,5 +6,9 @@ pub mod error;
 pub mod keep_alive;
 pub mod multipart;
 pub mod params;
+pub mod persisted;
 pub mod sse;
 pub mod websocket;
+
+#[cfg(test)]
+mod tests;

@@ -11,13 +11,14 @@ use axum::{
 };
 use bytes::{BufMut, Bytes, BytesMut};
 use futures::{StreamExt, future, stream};
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderValue, header};
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::{
     admission::{self, Place},
     engine::{Caller, LiveItem, ParsedOperation},
+    error::RequestError,
 };
 use crate::http::{
     App,
@@ -32,21 +33,11 @@ const HEAD: &[u8] = b"\r\ncontent-type: application/json\r\n\r\n";
 const BOUNDARY: &[u8] = b"\r\n--graphql";
 const CLOSING: &[u8] = b"--\r\n";
 
-/// Whether a client takes a subscription's answers in parts.
-pub fn is_accepted(headers: &HeaderMap) -> bool {
-    let ranges = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    ranges.flat_map(|value| value.split(',')).any(|range| {
-        let mut parts = range.split(';').map(|part| part.trim().to_ascii_lowercase());
-        parts.next().is_some_and(|kind| kind == "multipart/mixed")
-            && parts.any(|parameter| parameter.replace(['"', '\''], "") == "subscriptionspec=1.0")
-    })
-}
-
 /// Answers a subscription in parts.
 pub async fn answer(app: Arc<App>, caller: Caller, operation: ParsedOperation, media: Media) -> Response {
-    let Some(mut place) = app.admission.enter("multipart") else { return admission::full() };
+    let Some(mut place) = app.admission.enter("multipart") else { return admission::full(&operation.request_id) };
     if !place.belongs_to(&caller.tenant) {
-        return admission::full();
+        return admission::full(&operation.request_id);
     }
     let frames = match subscribe(&app, &caller, operation).await {
         Ok(frames) => frames,
@@ -81,12 +72,7 @@ impl Parts {
     /// The next bytes: parts with the boundary behind them, the last one closed.
     async fn next(&mut self) -> Option<Bytes> {
         // Marks are for keep-alives that carry a cursor; these carry nothing.
-        let mut frames = self.frames.as_mut()?.filter_map(|item| {
-            future::ready(match item {
-                LiveItem::Frame(frame) => Some(frame),
-                LiveItem::Mark(_) => None,
-            })
-        });
+        let mut items = self.frames.as_mut()?.filter(|item| future::ready(!matches!(item, LiveItem::Mark(_))));
         tokio::select! {
             () = self.app.shutdown.cancelled() => {
                 self.frames = None;
@@ -97,14 +83,20 @@ impl Parts {
                 self.frames = None;
                 Some(fatal("the API key was revoked", "UNAUTHENTICATED", None))
             }
-            frame = frames.next() => {
-                let Some(frame) = frame else {
+            item = items.next() => match item {
+                Some(LiveItem::Frame(frame)) => {
+                    self.app.metrics.frames("multipart").inc();
+                    Some(part(&[br#"{"payload":"#, &frame.payload, b"}"], BOUNDARY))
+                }
+                Some(LiveItem::Interrupted(error)) => {
                     self.frames = None;
-                    return Some(Bytes::from_static(CLOSING));
-                };
-                self.app.metrics.frames("multipart").inc();
-                Some(part(&[br#"{"payload":"#, &frame.payload, b"}"], BOUNDARY))
-            }
+                    Some(last(&error))
+                }
+                Some(LiveItem::Mark(_)) | None => {
+                    self.frames = None;
+                    Some(Bytes::from_static(CLOSING))
+                }
+            },
             _ = self.heartbeat.tick() => Some(part(&[b"{}"], BOUNDARY)),
         }
     }
@@ -121,7 +113,12 @@ fn part(body: &[&[u8]], boundary: &[u8]) -> Bytes {
     part.freeze()
 }
 
-/// An error that ends the subscription, and the end.
+/// Errors that end the subscription, and the end.
+fn last(error: &RequestError) -> Bytes {
+    part(&[br#"{"payload":null,"errors":"#, &error.to_list(), b"}"], &[BOUNDARY, CLOSING].concat())
+}
+
+/// The same for an error that is not of the operation.
 fn fatal(message: &str, code: &str, retry_after: Option<u64>) -> Bytes {
     let mut extensions = serde_json::json!({ "code": code });
     if let (Some(wait), Some(map)) = (retry_after, extensions.as_object_mut()) {
@@ -133,23 +130,7 @@ fn fatal(message: &str, code: &str, retry_after: Option<u64>) -> Bytes {
 
 #[cfg(test)]
 mod tests {
-    use http::{HeaderMap, HeaderValue, header};
-
-    use super::{fatal, is_accepted, part};
-
-    #[test]
-    fn only_the_subscription_protocol_is_taken_for_it() {
-        for (accept, expected) in [
-            ("multipart/mixed;boundary=graphql;subscriptionSpec=1.0,application/json", true),
-            ("application/json, multipart/mixed; subscriptionSpec=\"1.0\"", true),
-            ("multipart/mixed;deferSpec=20220824,application/json", false),
-            ("multipart/mixed", false),
-            ("application/json", false),
-        ] {
-            let headers = HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static(accept))]);
-            assert_eq!(is_accepted(&headers), expected, "{accept}");
-        }
-    }
+    use super::{fatal, part};
 
     #[test]
     fn each_part_ends_with_the_next_boundary() {

@@ -3,12 +3,18 @@
 use std::sync::Arc;
 
 use async_graphql::Variables;
-use mullion_schema::error::ErrorCode;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::{engine::ParsedOperation, error::RequestError};
-use crate::document::Documents;
+use super::{
+    engine::{Caller, ParsedOperation},
+    error::RequestError,
+    persisted::DocumentHash,
+};
+use crate::{
+    document::{Document, Documents},
+    http::App,
+};
 
 /// What a request sends.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -40,6 +46,7 @@ pub struct Origin {
 impl Params {
     /// Parses a JSON body. The error names the parameter that is wrong.
     pub fn from_json(body: &[u8]) -> Result<Self, RequestError> {
+        let body = without_mark(body);
         let parsed = serde_json::from_slice(body).map_err(|error| explain(body, &error))?;
         // A list would be taken for the parameters in their order.
         if body.trim_ascii_start().first() == Some(&b'{') { Ok(parsed) } else { Err(not_an_object()) }
@@ -60,30 +67,63 @@ impl Params {
         Ok(params)
     }
 
-    /// Parses the document, checks its limits and selects the operation.
-    pub fn prepare(self, documents: &Documents, origin: Origin) -> Result<ParsedOperation, RequestError> {
-        let extensions = self.extensions.unwrap_or_default();
-        let Some(query) = self.query.filter(|query| !query.is_empty() || !extensions.contains_key("persistedQuery"))
-        else {
-            if extensions.contains_key("persistedQuery") {
-                let message = "PersistedQueryNotFound: send the document in `query`";
-                return Err(RequestError::new(ErrorCode::PersistedQueryNotFound, message));
-            }
-            return Err(RequestError::bad_input("`query` is missing: send the document in it"));
+    /// Whether the document is given, or its hash; without either the request is not well-formed.
+    pub fn with_document(self) -> Result<Self, RequestError> {
+        if self.query.is_some() || self.names_persisted() { Ok(self) } else { Err(without_document()) }
+    }
+
+    /// Whether the hash of a persisted query is given.
+    pub fn names_persisted(&self) -> bool {
+        self.extensions
+            .as_ref()
+            .is_some_and(|extensions| extensions.get("persistedQuery").is_some_and(|persisted| !persisted.is_null()))
+    }
+
+    /// Finds the document by its hash where one is given, and prepares the operation.
+    pub async fn find(self, app: &App, caller: &Caller, origin: Origin) -> Result<ParsedOperation, RequestError> {
+        let hash = self.extensions.as_ref().map_or(Ok(None), DocumentHash::given)?;
+        let Some(hash) = hash else { return self.prepare(&app.documents, origin) };
+        let engine = &*app.engine;
+        let document = match self.query.as_deref().filter(|query| !query.is_empty()) {
+            Some(query) => app.persisted.register(&app.documents, (engine, caller), hash, query).await?,
+            None => app.documents.parse(&app.persisted.find(engine, caller, hash).await?)?,
         };
+        self.select(&app.documents, document, origin)
+    }
+
+    /// Parses the document that is given, checks its limits and selects the operation.
+    pub fn prepare(self, documents: &Documents, origin: Origin) -> Result<ParsedOperation, RequestError> {
+        let document = documents.parse(self.query.as_deref().ok_or_else(without_document)?)?;
+        self.select(documents, document, origin)
+    }
+
+    fn select(
+        self,
+        documents: &Documents,
+        document: Arc<Document>,
+        origin: Origin,
+    ) -> Result<ParsedOperation, RequestError> {
         let operation_name = self.operation_name.filter(|name| !name.is_empty());
-        let document = documents.parse(&query)?;
         let kind = documents.select(&document, operation_name.as_deref(), &self.variables)?;
         Ok(ParsedOperation {
             document,
             operation_name,
             kind,
             variables: self.variables,
-            extensions,
+            extensions: self.extensions.unwrap_or_default(),
             request_id: origin.request_id,
             resume_after: origin.resume_after,
         })
     }
+}
+
+fn without_document() -> RequestError {
+    RequestError::bad_input("`query` is missing: send the document in it")
+}
+
+/// A text without the byte order mark that some editors and shells begin it with: JSON allows to pass it by (RFC 8259, 8.1).
+fn without_mark(body: &[u8]) -> &[u8] {
+    body.strip_prefix("\u{feff}".as_bytes()).unwrap_or(body)
 }
 
 fn json_parameter<T: serde::de::DeserializeOwned>(name: &str, text: &str) -> Result<T, RequestError> {

@@ -1,4 +1,5 @@
-//! `/graphql/stream`: operations over Server-Sent Events, one connection each (the graphql-sse protocol, distinct connections).
+//! Operations over Server-Sent Events, one connection each (the graphql-sse protocol, distinct connections): `/graphql/stream`, and
+//! `/graphql` where a client accepts them.
 
 use std::{sync::Arc, time::Duration};
 
@@ -41,13 +42,13 @@ pub async fn post(
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    let caller = match authenticate(&app, &headers).await {
+    let caller = match authenticate(&app, &headers, &id).await {
         Ok(caller) => caller,
         Err(error) => return Media::GraphQlResponse.refused(&error),
     };
     let params = match body::read_json(&app, &headers, body).await {
         Ok(body) => Params::from_json(&body),
-        Err((status, error)) => return Media::Json.with_status(status, &error),
+        Err((status, error)) => return Media::Json.with_status(status, &error.of_request(&id)),
     };
     Request { app, id, caller, is_get: false }.answer(&headers, params).await
 }
@@ -59,7 +60,7 @@ pub async fn get(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Response {
-    let caller = match authenticate(&app, &headers).await {
+    let caller = match authenticate(&app, &headers, &id).await {
         Ok(caller) => caller,
         Err(error) => return Media::GraphQlResponse.refused(&error),
     };
@@ -77,54 +78,61 @@ struct Request {
 impl Request {
     async fn answer(self, headers: &HeaderMap, params: Result<Params, RequestError>) -> Response {
         let Self { app, id, caller, is_get } = self;
-        let params = match params {
-            Ok(params) if params.query.is_some() => params,
-            Ok(_) => return bad_request(&RequestError::bad_input("`query` is missing: send the document in it")),
-            Err(error) => return bad_request(&error),
+        let (params, resume_after) = match (params.and_then(Params::with_document), resume_after(headers)) {
+            (Ok(params), Ok(resume_after)) => (params, resume_after),
+            (Err(error), _) | (_, Err(error)) => return bad_request(&error),
         };
-        let resume_after = match resume_after(headers) {
-            Ok(resume_after) => resume_after,
-            Err(error) => return bad_request(&error),
-        };
-        let Some(mut place) = app.admission.enter("event_stream") else { return admission::full() };
-        if !place.belongs_to(&caller.tenant) {
-            return admission::full();
-        }
-        let frames = match params.prepare(&app.documents, Origin { request_id: id, resume_after }) {
-            Ok(operation) if is_get && operation.kind == OperationKind::Mutation => return post_only(),
-            Ok(operation) => frames(&app, &caller, operation).await,
-            Err(error) => Err(error),
-        };
-        // Errors travel as an event, too: a client that reads events shows them, where it would only see a failed request.
-        let frames = frames.unwrap_or_else(|error| {
-            stream::once(async move { LiveItem::Frame(LiveFrame::alone(error.to_body())) }).boxed()
-        });
-        let every = Duration::from_secs(app.live.event_stream_keep_alive_seconds);
-        let mut keep_alive = tokio::time::interval_at(Instant::now() + every, every);
-        keep_alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let events = Events {
-            frames: Some(frames),
-            mark: None,
-            keep_alive,
-            caller,
-            _token: app.tracker.token(),
-            _place: place,
-            app,
-        };
-        let headers = [
-            (header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8")),
-            (header::CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform")),
-            // For proxies that collect answers before they pass them on.
-            (header::HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),
-        ];
-        let first = stream::once(async { Ok::<_, std::convert::Infallible>(SILENCE) });
-        let rest = stream::unfold(events, |mut events| async move { Some((Ok(events.next().await?), events)) });
-        (headers, Body::from_stream(first.chain(rest))).into_response()
+        let operation = params.find(&app, &caller, Origin { request_id: Arc::clone(&id), resume_after }).await;
+        respond(app, &id, caller, operation, is_get).await
     }
 }
 
+/// Answers an operation, or its refusal, as an event stream.
+pub async fn respond(
+    app: Arc<App>,
+    request_id: &str,
+    caller: Caller,
+    operation: Result<ParsedOperation, RequestError>,
+    is_get: bool,
+) -> Response {
+    let Some(mut place) = app.admission.enter("event_stream") else { return admission::full(request_id) };
+    if !place.belongs_to(&caller.tenant) {
+        return admission::full(request_id);
+    }
+    let frames = match operation {
+        Ok(operation) if is_get && operation.kind == OperationKind::Mutation => return post_only(),
+        Ok(operation) => frames(&app, &caller, operation).await,
+        Err(error) => Err(error),
+    };
+    // Errors travel as an event, too: a client that reads events shows them, where it would only see a failed request.
+    let frames = frames.unwrap_or_else(|error| {
+        stream::once(async move { LiveItem::Frame(LiveFrame::alone(error.to_body())) }).boxed()
+    });
+    let every = Duration::from_secs(app.live.event_stream_keep_alive_seconds);
+    let mut keep_alive = tokio::time::interval_at(Instant::now() + every, every);
+    keep_alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let events = Events {
+        frames: Some(frames),
+        mark: None,
+        keep_alive,
+        caller,
+        _token: app.tracker.token(),
+        _place: place,
+        app,
+    };
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8")),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform")),
+        // For proxies that collect answers before they pass them on.
+        (header::HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),
+    ];
+    let first = stream::once(async { Ok::<_, std::convert::Infallible>(SILENCE) });
+    let rest = stream::unfold(events, |mut events| async move { Some((Ok(events.next().await?), events)) });
+    (headers, Body::from_stream(first.chain(rest))).into_response()
+}
+
 /// `Last-Event-ID`. One that cannot be read is not as good as none: the stream would begin now, and what is between be lost.
-fn resume_after(headers: &HeaderMap) -> Result<Option<String>, RequestError> {
+pub fn resume_after(headers: &HeaderMap) -> Result<Option<String>, RequestError> {
     let Some(value) = headers.get("last-event-id").filter(|value| !value.is_empty()) else { return Ok(None) };
     let cursor =
         value.to_str().map_err(|_| RequestError::bad_input("Last-Event-ID: not a cursor of your event stream"))?;
@@ -191,6 +199,12 @@ impl Events {
                         return Some(COMPLETE);
                     }
                     Some(LiveItem::Mark(mark)) => self.mark = Some(mark.cursor),
+                    // An end without `complete`, as at a shutdown: the client asks again behind its last event.
+                    Some(LiveItem::Interrupted(error)) => {
+                        self.frames = None;
+                        let told = event(&LiveFrame::alone(error.to_body()));
+                        return Some([told, retry(self.app.admission.come_again_milliseconds())].concat().into());
+                    }
                     Some(LiveItem::Frame(frame)) => {
                         self.mark = frame.cursor.clone().filter(|_| frame.through.is_some());
                         self.app.metrics.frames("event_stream").inc();

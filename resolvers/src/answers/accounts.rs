@@ -3,22 +3,24 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use mullion_entities::sealed::Sealed;
 use mullion_schema::{
-    enums::{CircuitState, HealthState, IntegrationStatus, Stage},
+    enums::{CircuitState, HealthState},
     error::{ErrorCode, PortError},
     id::{IntegrationId, NodeReference},
     ports::{
         Accounts, Change, Connected, HealthView, IntegrationChanges, IntegrationView, NewIntegration, Page,
-        PageRequest, Position, ProviderView, QuotaView, Source,
+        PageRequest, ProviderView, QuotaView, Source,
     },
 };
 use url::Url;
 
 use super::{
     Services,
-    accounts_socket::{Sockets, offers_sockets, state_of},
-    accounts_webhooks::Endpoints,
-    failed,
+    accounts_socket::{SOCKET_TOKEN, Sockets, offers_sockets, state_of},
+    accounts_view::{integration_view, position_of, provider_view},
+    accounts_webhooks::{ENDPOINT_SECRETS, Endpoints, first_secret},
+    failed, health,
     rows::ROW_BYTES,
 };
 use crate::{
@@ -28,6 +30,8 @@ use crate::{
     provider::{Account, Provider},
     secret::Secret,
     store::{
+        self,
+        connect::{ConnectionChanges, NewConnection},
         event_socket::SocketState,
         integration::{self, IntegrationDraft, IntegrationStage},
     },
@@ -35,9 +39,6 @@ use crate::{
     upstream::{self, Connection, TokenSource, UpstreamError, UpstreamErrorKind},
     vault::Place,
 };
-
-/// From this share of failed calls on, an integration counts as degraded.
-const DEGRADED_BELOW: f64 = 0.9;
 
 /// Answers for one execution.
 pub struct AccountsAnswer {
@@ -67,12 +68,10 @@ impl AccountsAnswer {
                 views.push(self.view_of(row).await?);
             }
             let value: Arc<[Arc<IntegrationView>]> = views.into();
-            // One without an address is being connected right now: its endpoint is made quietly.
-            let keep = value.iter().all(|view| view.webhook_url.is_some());
             let own = value.iter().map(|view| Tag::own(tenant, "Integration", view.id.as_str()));
             let tags = own.chain([Tag::own_list(tenant, "integrations")]).collect();
             let bytes = value.len() * ROW_BYTES;
-            Ok(NewEntry { noted, tags, value, bytes, keep })
+            Ok(NewEntry { noted, tags, value, bytes, keep: true })
         };
         self.services.rows.integrations.get_or_read(tenant, &(), load).await
     }
@@ -87,6 +86,14 @@ impl AccountsAnswer {
         let default = endpoints.into_iter().find(|endpoint| endpoint.draft.container.is_none());
         let webhook_url = default.and_then(|endpoint| self.services.webhook_url(&endpoint.provider, &endpoint.path));
         Ok(Arc::new(integration_view(row, webhook_url)))
+    }
+
+    /// What was just written, without another look at the database: what was committed is told whatever fails after it.
+    fn written(&self, connected: store::connect::Connected) -> Arc<IntegrationView> {
+        let store::connect::Connected { integration, endpoint } = connected;
+        self.scope.record(Tag::own(&self.scope.tenant, "Integration", integration.id.as_str()));
+        let webhook_url = self.services.webhook_url(&endpoint.provider, &endpoint.path);
+        Arc::new(integration_view(integration, webhook_url))
     }
 
     async fn ready(&self, id: &IntegrationId) -> Result<Arc<Integration>, PortError> {
@@ -167,9 +174,18 @@ impl AccountsAnswer {
         })
     }
 
-    fn seal(&self, id: &IntegrationId, token: &Secret) -> Result<mullion_entities::sealed::Sealed, PortError> {
-        let place = Place { tenant: &self.scope.tenant, integration: id, column: "token" };
+    fn seal(&self, id: &IntegrationId, column: &str, token: &Secret) -> Result<Sealed, PortError> {
+        let place = Place { tenant: &self.scope.tenant, integration: id, column };
         self.services.vault.seal(place, token).map_err(|error| failed("a token could not be sealed", &error))
+    }
+
+    /// Seals what is set, and nothing else.
+    fn sealed(&self, id: &IntegrationId, column: &str, token: Change<Secret>) -> Result<Change<Sealed>, PortError> {
+        Ok(match token {
+            Change::Keep => Change::Keep,
+            Change::Clear => Change::Clear,
+            Change::Set(token) => Change::Set(self.seal(id, column, &token)?),
+        })
     }
 
     async fn announce(&self, change: &crate::store::stream::AppliedChange) {
@@ -192,6 +208,7 @@ impl Accounts for AccountsAnswer {
         let mut rows: Vec<_> =
             rows.into_iter().filter(|row| provider.is_none_or(|provider| row.provider == provider)).collect();
         rows.sort_by_key(position_of);
+        // A count that does not fit is left out, which the graph allows; it cannot come to that.
         let total = i64::try_from(rows.len()).ok();
         let start = page.after.as_ref().map_or(0, |after| rows.partition_point(|row| position_of(row) <= *after));
         let has_next = rows.len() > start + page.first;
@@ -246,17 +263,14 @@ impl Accounts for AccountsAnswer {
         self.scope.note_stale();
         let row = self.row(id).await?.ok_or_else(|| PortError::not_found("the integration"))?;
         let transport = self.services.connector.transport(id);
+        // One that was not used since the start has no readings: its state is UNKNOWN.
         let reading = transport.as_ref().map(|transport| transport.health()).unwrap_or_default();
         let circuit = transport.map_or(upstream::CircuitState::Closed, |transport| transport.circuit());
-        let state = match (circuit, reading.success_rate) {
-            (upstream::CircuitState::Open, _) => HealthState::Down,
-            (upstream::CircuitState::HalfOpen, _) => HealthState::Degraded,
-            (_, None) => HealthState::Unknown,
-            (_, Some(rate)) if rate < DEGRADED_BELOW => HealthState::Degraded,
-            (_, Some(_)) => HealthState::Healthy,
-        };
+        let refused = row.draft.status == integration::IntegrationStatus::NeedsReconnect;
+        let state = health::state_of(circuit, &reading, refused, self.services.clock.now());
         let pulse = self.services.database.pulses(std::slice::from_ref(id)).await.map_err(internal)?.remove(id);
         let rules = self.services.connector.pulse_rules();
+        // It was removed meanwhile where it has no pulse.
         let webhook_state = rules.state(&pulse.unwrap_or_default(), self.services.clock.now());
         let socket = self.services.database.event_socket(&self.scope.tenant, id).await.map_err(internal)?;
         let failed = socket.as_ref().is_some_and(|socket| socket.state == SocketState::Failed);
@@ -282,17 +296,31 @@ impl Accounts for AccountsAnswer {
     }
 
     async fn quota(&self, id: &IntegrationId) -> Result<Vec<QuotaView>, PortError> {
+        // Every call changes it, and no call says so.
+        self.scope.note_stale();
         self.row(id).await?.ok_or_else(|| PortError::not_found("the integration"))?;
         let reading = self.services.connector.transport(id).map(|transport| transport.health()).unwrap_or_default();
+        let mut used = self.services.quota_uses.today(id).await.map_err(internal)?;
+        // What does not fit the graph's Int is not known to clients.
         let int = |value: Option<i64>| value.and_then(|value| i32::try_from(value).ok());
         let views = reading.quotas.into_iter().map(|quota| QuotaView {
             name: quota.bucket.to_owned(),
             limit: int(quota.limit),
             remaining: int(quota.remaining),
             resets_at: quota.resets_at,
-            used_today: quota.limit.zip(quota.remaining).and_then(|(limit, left)| int(Some(limit - left))).unwrap_or(0),
+            used_today: int(used.remove(quota.bucket)).unwrap_or(0),
         });
-        Ok(views.collect())
+        let mut views: Vec<_> = views.collect();
+        // Providers that tell nothing of a quota until it is used up are counted all the same.
+        views.extend(used.into_iter().map(|(name, units)| QuotaView {
+            name,
+            limit: None,
+            remaining: None,
+            resets_at: None,
+            used_today: int(Some(units)).unwrap_or(i32::MAX),
+        }));
+        views.sort_by(|one, other| one.name.cmp(&other.name));
+        Ok(views)
     }
 
     async fn connect(&self, new: NewIntegration) -> Result<Connected, PortError> {
@@ -318,16 +346,25 @@ impl Accounts for AccountsAnswer {
             name: new.name,
             base_url: new.base_url.map(Into::into),
             stage: IntegrationStage::Production,
-            token: Some(self.seal(&id, &token)?),
+            token: Some(self.seal(&id, "token", &token)?),
             ..connected(account, &self.services)
         };
-        let created = self.services.database.create_integration(&self.scope.tenant, &id, descriptor.key, draft).await;
-        let created = created.map_err(internal)?;
-        self.announce(&created.change).await;
         let given = new.webhook_secret.map(|secret| Secret::from(secret.reveal()));
-        let secret = self.services.create_default_endpoint(provider.as_ref(), &created.value, given).await?;
-        self.services.set_socket_token(&created.value, app_token).await?;
-        Ok(Connected { integration: self.view(created.value).await?, webhook_secret: secret })
+        let (secret, generated) = first_secret(provider.as_ref(), given)?;
+        let secret = secret.map(|secret| self.seal(&id, ENDPOINT_SECRETS, &secret)).transpose()?;
+        let socket_token = match app_token {
+            Change::Set(token) => Some(self.seal(&id, SOCKET_TOKEN, &token)?),
+            Change::Keep | Change::Clear => None,
+        };
+        let listens = socket_token.is_some();
+        let new = NewConnection { draft, path: None, secret, socket_token };
+        let made = self.services.database.connect_integration(&self.scope.tenant, &id, descriptor.key, new).await;
+        let made = made.map_err(internal)?;
+        self.announce(&made.change).await;
+        if listens {
+            self.services.sockets.notify_one();
+        }
+        Ok(Connected { integration: self.written(made.value), webhook_secret: generated })
     }
 
     async fn update(&self, id: &IntegrationId, changes: IntegrationChanges) -> Result<Arc<IntegrationView>, PortError> {
@@ -341,7 +378,7 @@ impl Accounts for AccountsAnswer {
             if let Some(token) = changes.token {
                 let token = Secret::from(token.reveal());
                 let account = self.identify(provider.as_ref(), id, &base_url, &token).await?;
-                renewed = Some((self.seal(id, &token)?, connected(account, &self.services)));
+                renewed = Some((self.seal(id, "token", &token)?, connected(account, &self.services)));
             }
             app_token = self.check_app_token(provider.as_ref(), id, &base_url, changes.app_token).await?;
         }
@@ -356,23 +393,29 @@ impl Accounts for AccountsAnswer {
                     IntegrationDraft { name: kept.0, base_url: kept.1, stage: kept.2, token: Some(token), ..account };
             }
         };
+        let secret = match changes.webhook_secret {
+            Change::Keep => Change::Keep,
+            Change::Clear => Change::Clear,
+            Change::Set(secret) => Change::Set(Secret::from(secret.reveal())),
+        };
+        let others = ConnectionChanges {
+            secret: self.sealed(id, ENDPOINT_SECRETS, secret)?,
+            socket_token: self.sealed(id, SOCKET_TOKEN, app_token)?,
+        };
+        let has_socket_token = others.socket_token != Change::Keep;
         let expected = changes.expected_updated_at;
-        let written = self.services.database.update_integration(&self.scope.tenant, id, expected, change).await;
+        let written =
+            self.services.database.change_connection(&self.scope.tenant, id, expected, (change, others)).await;
         let written = written.map_err(internal)?;
         if has_token {
             // A new token starts with a clean slate: no open circuit, no answers that another account was given.
             self.services.connector.forget(id);
         }
-        match changes.webhook_secret {
-            Change::Keep => {}
-            Change::Clear => self.services.set_default_secret(&written.value, None).await?,
-            Change::Set(secret) => {
-                self.services.set_default_secret(&written.value, Some(Secret::from(secret.reveal()))).await?;
-            }
-        }
-        self.services.set_socket_token(&written.value, app_token).await?;
         self.announce(&written.change).await;
-        self.view(written.value).await
+        if has_socket_token {
+            self.services.sockets.notify_one();
+        }
+        Ok(self.written(written.value))
     }
 
     async fn register_webhooks(
@@ -401,7 +444,7 @@ impl Accounts for AccountsAnswer {
 
     async fn disconnect(&self, id: &IntegrationId) -> Result<(), PortError> {
         if let Some(integration) = self.services.engine.directory().get(&self.scope.tenant, id).await? {
-            self.services.unregister_all(&integration).await;
+            self.services.unregister_all(&integration).await?;
         }
         let deleted = self.services.database.delete_integration(&self.scope.tenant, id).await.map_err(internal)?;
         self.services.connector.forget(id);
@@ -424,49 +467,6 @@ fn connected(account: Account, services: &Services) -> IntegrationDraft {
         stage: IntegrationStage::Production,
         token: None,
         expires_at: None,
-    }
-}
-
-fn position_of(row: &integration::Integration) -> Position {
-    Position { sort: row.draft.name.to_lowercase(), native_id: row.id.as_str().to_owned() }
-}
-
-fn provider_view(provider: &dyn Provider) -> ProviderView {
-    let descriptor = provider.descriptor();
-    ProviderView {
-        key: descriptor.key.to_owned(),
-        name: descriptor.name.to_owned(),
-        stage: Stage::Pilot,
-        documentation_url: descriptor.documentation_url.parse().ok(),
-        oauth: descriptor.oauth,
-        webhooks: true,
-        node_types: descriptor.types.iter().map(|node_type| node_type.name.to_owned()).collect(),
-    }
-}
-
-fn integration_view(row: integration::Integration, webhook_url: Option<Url>) -> IntegrationView {
-    IntegrationView {
-        id: row.id,
-        provider: row.provider,
-        name: row.draft.name,
-        account_name: row.draft.account_name,
-        status: match row.draft.status {
-            integration::IntegrationStatus::Pending => IntegrationStatus::Pending,
-            integration::IntegrationStatus::Connected => IntegrationStatus::Connected,
-            integration::IntegrationStatus::NeedsReconnect => IntegrationStatus::NeedsReconnect,
-            integration::IntegrationStatus::Disabled => IntegrationStatus::Disabled,
-        },
-        stage: match row.draft.stage {
-            IntegrationStage::Prototype => Stage::Prototype,
-            IntegrationStage::Pilot => Stage::Pilot,
-            IntegrationStage::Production => Stage::Production,
-            IntegrationStage::Retired => Stage::Retired,
-        },
-        scopes: row.draft.scopes,
-        connected_at: row.draft.connected_at,
-        expires_at: row.draft.expires_at,
-        webhook_url,
-        updated_at: row.updated_at,
     }
 }
 

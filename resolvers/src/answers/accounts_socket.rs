@@ -5,20 +5,14 @@ use mullion_schema::{
     enums,
     error::{ErrorCode, PortError},
     id::{IntegrationId, TenantId},
-    ports,
 };
 
-use super::{Services, failed};
+use super::Services;
 use crate::{
     engine::internal,
     provider::Provider,
-    secret::Secret,
-    store::{
-        event_socket::{EventSocket, SocketState},
-        integration,
-    },
+    store::event_socket::{EventSocket, SocketState},
     upstream::{Connection, UpstreamErrorKind},
-    vault::Place,
 };
 
 /// Where the token for a socket is sealed.
@@ -29,13 +23,6 @@ pub(super) const SOCKET_TOKEN: &str = "socket";
 pub(super) trait Sockets {
     /// Asks the provider whether it would open a socket for a token, before anything is stored.
     async fn check_socket_token(&self, provider: &dyn Provider, api: &Connection) -> Result<(), PortError>;
-
-    /// Stores the token, which the listeners then open a socket with; or takes it away.
-    async fn set_socket_token(
-        &self,
-        row: &integration::Integration,
-        token: ports::Change<Secret>,
-    ) -> Result<(), PortError>;
 
     /// Whether events come over a socket, so that no webhook has to be registered.
     async fn listens(&self, tenant: &TenantId, integration: &IntegrationId) -> Result<bool, PortError>;
@@ -71,27 +58,6 @@ impl Sockets for Services {
                 }
             },
         }
-    }
-
-    async fn set_socket_token(
-        &self,
-        row: &integration::Integration,
-        token: ports::Change<Secret>,
-    ) -> Result<(), PortError> {
-        let written = match token {
-            ports::Change::Keep => return Ok(()),
-            ports::Change::Clear => self.database.remove_socket_token(&row.tenant, &row.id).await,
-            ports::Change::Set(token) => {
-                let place = Place { tenant: &row.tenant, integration: &row.id, column: SOCKET_TOKEN };
-                let sealed = self.vault.seal(place, &token);
-                let sealed = sealed.map_err(|error| failed("a token could not be sealed", &error))?;
-                self.database.set_socket_token(&row.tenant, &row.id, sealed).await
-            }
-        };
-        let change = written.map_err(internal)?.change;
-        self.applier.announce(&row.tenant, &[change]).await;
-        self.sockets.notify_one();
-        Ok(())
     }
 
     async fn listens(&self, tenant: &TenantId, integration: &IntegrationId) -> Result<bool, PortError> {

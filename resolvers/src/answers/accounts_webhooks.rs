@@ -22,6 +22,8 @@ use crate::{
     vault::{Place, Vault},
 };
 
+/// Where the secrets of endpoints are sealed.
+pub(super) const ENDPOINT_SECRETS: &str = "secrets";
 /// Bytes of a secret that is generated here.
 const SECRET_BYTES: usize = 32;
 
@@ -45,7 +47,7 @@ pub fn seal_secret(
 }
 
 fn place<'a>(tenant: &'a TenantId, integration: &'a IntegrationId) -> Place<'a> {
-    Place { tenant, integration, column: "secrets" }
+    Place { tenant, integration, column: ENDPOINT_SECRETS }
 }
 
 /// What accounts do with endpoints.
@@ -53,18 +55,6 @@ fn place<'a>(tenant: &'a TenantId, integration: &'a IntegrationId) -> Place<'a> 
 pub(super) trait Endpoints {
     /// Where providers reach an endpoint, where they can.
     fn webhook_url(&self, provider: &str, path: &str) -> Option<Url>;
-
-    /// Makes the default endpoint of a new integration. The secret, where it was generated here.
-    async fn create_default_endpoint(
-        &self,
-        provider: &dyn Provider,
-        row: &integration::Integration,
-        given: Option<Secret>,
-    ) -> Result<Option<ports::Secret>, PortError>;
-
-    /// Sets or clears the secret of the default endpoint.
-    async fn set_default_secret(&self, row: &integration::Integration, secret: Option<Secret>)
-    -> Result<(), PortError>;
 
     /// Creates webhooks for containers at the provider, in place of those that were registered for them before. The secret, where
     /// it was generated for them just now.
@@ -75,43 +65,17 @@ pub(super) trait Endpoints {
         containers: &[NodeRef],
     ) -> Result<Option<ports::Secret>, PortError>;
 
-    /// Deletes what was registered at the provider, as far as it lets us: a disconnect does not fail for it.
-    async fn unregister_all(&self, integration: &Integration);
+    /// Deletes what was registered at the provider, as far as it lets us: a disconnect does not fail for that. It fails when it is not
+    /// known what was registered.
+    async fn unregister_all(&self, integration: &Integration) -> Result<(), PortError>;
 }
 
 #[async_trait]
 impl Endpoints for Services {
     fn webhook_url(&self, provider: &str, path: &str) -> Option<Url> {
-        self.webhook_base.as_ref()?.join(&format!("webhooks/{provider}/{path}")).ok()
-    }
-
-    async fn create_default_endpoint(
-        &self,
-        provider: &dyn Provider,
-        row: &integration::Integration,
-        given: Option<Secret>,
-    ) -> Result<Option<ports::Secret>, PortError> {
-        let generated = if given.is_none() && provider.generates_secret() { Some(new_secret()?) } else { None };
-        let secret = given.or_else(|| generated.clone());
-        let secrets = secret.map(|secret| seal_secret(&self.vault, &row.tenant, &row.id, &secret)).transpose()?;
-        let draft = EndpointDraft { secrets, ..EndpointDraft::default() };
-        self.database.create_endpoint(&row.tenant, &row.id, None, draft).await.map_err(internal)?;
-        Ok(generated.and_then(|secret| secret.expose_text().map(|text| ports::Secret::new(text.to_owned()))))
-    }
-
-    async fn set_default_secret(
-        &self,
-        row: &integration::Integration,
-        secret: Option<Secret>,
-    ) -> Result<(), PortError> {
-        let endpoint = default_endpoint(self, &row.tenant, &row.id).await?;
-        let secrets = secret.map(|secret| seal_secret(&self.vault, &row.tenant, &row.id, &secret)).transpose()?;
-        let change = |draft: &mut EndpointDraft| {
-            draft.secrets = secrets;
-            true
-        };
-        self.database.update_endpoint(&row.tenant, &endpoint.id, change).await.map_err(internal)?;
-        Ok(())
+        let address = self.webhook_base.as_ref()?.join(&format!("webhooks/{provider}/{path}"));
+        // A path of letters and digits fits any base; it would be shown as an integration that nobody can reach.
+        address.inspect_err(|error| tracing::error!(%error, "the address of a webhook endpoint is no URL")).ok()
     }
 
     async fn register(
@@ -136,7 +100,7 @@ impl Endpoints for Services {
         let known = endpoint_secrets(&self.vault, &endpoint)?.into_iter().next();
         let generated = if known.is_none() { Some(new_secret()?) } else { None };
         if let Some(secret) = &generated {
-            self.set_default_secret(row, Some(secret.clone())).await?;
+            self.set_secret(&endpoint, secret).await?;
         }
         let secret = known.or_else(|| generated.clone()).ok_or_else(PortError::internal)?;
         let target = self.webhook_url(&endpoint.provider, &endpoint.path).ok_or_else(PortError::internal)?;
@@ -152,14 +116,15 @@ impl Endpoints for Services {
             self.database.create_endpoint(&row.tenant, &row.id, None, draft).await.map_err(internal)?;
             self.replace(integration, earlier, &id).await?;
         }
-        Ok(generated.and_then(|secret| secret.expose_text().map(|text| ports::Secret::new(text.to_owned()))))
+        Ok(generated.as_ref().and_then(shown))
     }
 
-    async fn unregister_all(&self, integration: &Integration) {
-        let endpoints = self.database.endpoints(&integration.tenant, &integration.id).await.unwrap_or_default();
+    async fn unregister_all(&self, integration: &Integration) -> Result<(), PortError> {
+        let endpoints = self.database.endpoints(&integration.tenant, &integration.id).await.map_err(internal)?;
         for external_id in endpoints.iter().filter_map(|endpoint| endpoint.draft.external_id.as_deref()) {
             unregister(integration, external_id).await;
         }
+        Ok(())
     }
 }
 
@@ -185,6 +150,16 @@ impl Services {
         let own = endpoints.iter().find(|endpoint| endpoint.draft.container.as_deref() == Some(container));
         let default = || endpoints.iter().find(|endpoint| endpoint.draft.container.is_none());
         own.filter(|_| integration.provider.secret_by_handshake()).or_else(default)
+    }
+
+    async fn set_secret(&self, endpoint: &Endpoint, secret: &Secret) -> Result<(), PortError> {
+        let sealed = seal_secret(&self.vault, &endpoint.tenant, &endpoint.integration, secret)?;
+        let change = |draft: &mut EndpointDraft| {
+            draft.secrets = Some(sealed);
+            true
+        };
+        self.database.update_endpoint(&endpoint.tenant, &endpoint.id, change).await.map_err(internal)?;
+        Ok(())
     }
 
     /// Each such webhook has an endpoint of its own, whose secret comes by a handshake while the creating call is open.
@@ -286,7 +261,30 @@ async fn default_endpoint(
 ) -> Result<Endpoint, PortError> {
     let endpoints = services.database.endpoints(tenant, integration).await.map_err(internal)?;
     let default = endpoints.into_iter().find(|endpoint| endpoint.draft.container.is_none());
-    default.ok_or_else(|| PortError::not_found("the integration's endpoint"))
+    default.ok_or_else(|| {
+        let message = "the integration has no webhook endpoint: updateIntegration gives it one";
+        PortError::new(ErrorCode::NotFound, message)
+    })
+}
+
+/// The secret of a new integration's default endpoint: the one that was given, or one that is generated, which is then shown once.
+pub(super) fn first_secret(
+    provider: &dyn Provider,
+    given: Option<Secret>,
+) -> Result<(Option<Secret>, Option<ports::Secret>), PortError> {
+    match given {
+        None if provider.generates_secret() => {
+            let generated = new_secret()?;
+            let told = shown(&generated);
+            Ok((Some(generated), told))
+        }
+        given => Ok((given, None)),
+    }
+}
+
+/// A generated secret, for its owner; it is text.
+fn shown(secret: &Secret) -> Option<ports::Secret> {
+    secret.expose_text().map(|text| ports::Secret::new(text.to_owned()))
 }
 
 fn new_secret() -> Result<Secret, PortError> {

@@ -1,18 +1,19 @@
-//! The activity log: what happened, newest first, and the head of the stream.
+//! The activity log: what happened, newest first, put into words when it is read; and the head of the stream.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use async_trait::async_trait;
 use mullion_schema::{
     error::PortError,
-    id::{ActivityId, EventCursor, NodeReference, TenantId},
+    id::{ActivityId, EventCursor, NodeKey, NodeReference, TenantId},
     ports::{ActivityLog, ActivitySource, ActivityView, Page, PageRequest, Position},
 };
 
-use super::{Cursors, Services, rows::ROW_BYTES};
+use super::{Services, rows::ROW_BYTES};
 use crate::{
     cache::kept::NewEntry,
     engine::{Scope, internal},
+    sentence::{Detail, Names, SentenceParts},
     store::activity::{Activity, ActivityFilter},
     tag::Tag,
 };
@@ -23,8 +24,54 @@ pub struct ActivityAnswer {
     pub(super) scope: Arc<Scope>,
 }
 
-/// A stored activity as the graph shows it.
-pub fn activity_view(cursors: &Cursors, tenant: &TenantId, activity: &Activity) -> ActivityView {
+/// Stored activities as the graph shows them, worded with the names that are known here; no provider is asked. With the tags of the
+/// nodes that they name.
+pub async fn activity_views<'a>(
+    services: &Services,
+    tenant: &TenantId,
+    activities: impl IntoIterator<Item = &'a Activity>,
+) -> Result<(Vec<Arc<ActivityView>>, Vec<Tag>), PortError> {
+    let activities: Vec<&Activity> = activities.into_iter().collect();
+    let mut named: Vec<NodeKey> = activities.iter().flat_map(|activity| named_nodes(activity)).collect();
+    named.sort_unstable();
+    named.dedup();
+    let known = services.engine.shelf.nodes(tenant, &named).await?;
+    let mut names: HashMap<&str, Vec<(String, _)>> = HashMap::new();
+    for (key, node) in named.iter().zip(known) {
+        let Some(node) = node else { continue };
+        let reference = format!("{}:{}", key.type_name, key.native_id);
+        names.entry(key.integration.as_str()).or_default().push((reference, Arc::clone(&node.body)));
+    }
+    let names: HashMap<&str, Names> =
+        names.into_iter().map(|(integration, bodies)| (integration, bodies.into_iter().collect())).collect();
+    let nobody = Names::default();
+    let views = activities.into_iter().map(|activity| {
+        let names = names.get(activity.integration.as_str()).unwrap_or(&nobody);
+        Arc::new(activity_view(services, tenant, activity, names))
+    });
+    let views = views.collect();
+    Ok((views, named.iter().map(|key| Tag::node(tenant, key)).collect()))
+}
+
+/// The nodes that an activity's sentence names.
+pub fn named_nodes(activity: &Activity) -> impl Iterator<Item = NodeKey> + '_ {
+    activity.details.iter().flatten().filter_map(|(_, detail)| {
+        let Detail::Node { node, .. } = detail else { return None };
+        let (type_name, native_id) = node.split_once(':')?;
+        let known = mullion_schema::providers::node_type(type_name)?;
+        Some(NodeKey::new(&activity.integration, known.name, native_id))
+    })
+}
+
+/// The sentence of an activity: worded anew from its parts, or as it was written where there are none.
+fn sentence(services: &Services, activity: &Activity, names: &Names) -> String {
+    let provider = services.providers.get(activity.provider.as_str());
+    let Some((details, provider)) = activity.details.as_ref().zip(provider) else { return activity.summary.clone() };
+    provider.sentence(&SentenceParts { kind: &activity.kind, details, occurred_at: activity.occurred_at, names })
+}
+
+/// A stored activity as the graph shows it, with these names.
+pub fn activity_view(services: &Services, tenant: &TenantId, activity: &Activity, names: &Names) -> ActivityView {
     let node = |reference: &Option<String>| {
         let (type_name, native_id) = reference.as_deref()?.split_once(':')?;
         Some(NodeReference {
@@ -35,16 +82,23 @@ pub fn activity_view(cursors: &Cursors, tenant: &TenantId, activity: &Activity) 
     };
     ActivityView {
         id: activity.id.as_str().into(),
-        cursor: cursors.encode(tenant, activity.position),
+        cursor: services.cursors.encode(tenant, activity.position),
         provider: activity.provider.clone(),
         integration: Some(activity.integration.clone()),
         kind: activity.kind.clone(),
         actor: node(&activity.actor),
         subject: node(&activity.subject),
-        summary: activity.summary.clone(),
+        summary: sentence(services, activity, names),
         occurred_at: activity.occurred_at,
         received_at: activity.received_at,
     }
+}
+
+/// A page of activities, with the tags of what it was worded from.
+#[derive(Debug)]
+pub(super) struct ActivityPage {
+    page: Page<Arc<ActivityView>>,
+    tags: Arc<[Tag]>,
 }
 
 /// The graph's filter as the store's.
@@ -78,24 +132,27 @@ impl ActivityLog for ActivityAnswer {
             let mut found = self.services.database.activities(tenant, &key.0, before, limit).await.map_err(internal)?;
             let has_next = found.len() > page.first;
             found.truncate(page.first);
-            let items: Vec<_> = found
-                .iter()
-                .map(|activity| {
-                    let position = Position { sort: activity.position.to_string(), native_id: activity.id.clone() };
-                    (position, Arc::new(activity_view(&self.services.cursors, tenant, activity)))
-                })
-                .collect();
-            let (tags, bytes) = (vec![Tag::own_list(tenant, "activity")], items.len() * ROW_BYTES);
-            Ok(NewEntry { noted, tags, value: Arc::new(Page { items, has_next, total: None }), bytes, keep: true })
+            let (views, mut tags) = activity_views(&self.services, tenant, &found).await?;
+            let position =
+                |activity: Activity| Position { sort: activity.position.to_string(), native_id: activity.id };
+            let items: Vec<_> = found.into_iter().map(position).zip(views).collect();
+            let bytes = items.len() * ROW_BYTES;
+            tags.push(Tag::own_list(tenant, "activity"));
+            let page = Page { items, has_next, total: None };
+            let value = Arc::new(ActivityPage { page, tags: tags.clone().into() });
+            Ok(NewEntry { noted, tags, value, bytes, keep: true })
         };
-        let page = self.services.rows.activities.get_or_read(tenant, &key, load).await?;
-        Ok(Page::clone(&page))
+        let kept = self.services.rows.activities.get_or_read(tenant, &key, load).await?;
+        self.scope.record_group(&kept.tags);
+        Ok(Page::clone(&kept.page))
     }
 
     async fn activity(&self, id: &ActivityId) -> Result<Option<Arc<ActivityView>>, PortError> {
         let tenant = &self.scope.tenant;
         let found = self.services.database.activity(tenant, id.as_str()).await.map_err(internal)?;
-        Ok(found.map(|activity| Arc::new(activity_view(&self.services.cursors, tenant, &activity))))
+        let (views, tags) = activity_views(&self.services, tenant, &found).await?;
+        self.scope.record_all(tags);
+        Ok(views.into_iter().next())
     }
 
     async fn head(&self) -> Result<EventCursor, PortError> {

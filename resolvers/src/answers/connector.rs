@@ -14,7 +14,7 @@ use mullion_schema::{
 use parking_lot::Mutex;
 use url::Url;
 
-use super::{Providers, accounts_socket::SOCKET_TOKEN};
+use super::{Providers, accounts_socket::SOCKET_TOKEN, failed};
 use crate::{
     clock::Clock,
     engine::{
@@ -76,11 +76,12 @@ impl Connector {
         id: &IntegrationId,
     ) -> Result<Option<(Arc<dyn Provider>, Connection)>, StoreError> {
         let Some(row) = self.database.integration(tenant, id).await? else { return Ok(None) };
-        let Some(base_url) = self.base_url(&row) else { return Ok(None) };
         let Some(provider) = self.providers.get(row.provider.as_str()).filter(|known| known.listener().is_some())
         else {
             return Ok(None);
         };
+        // Logged: to what has no address, nothing can be opened.
+        let Ok(base_url) = base_url(&row, provider.as_ref()) else { return Ok(None) };
         let tokens = Arc::new(SocketToken(self.stored_token(tenant, id)));
         let key = provider.descriptor().key;
         let transport = self.upstream.transport(key, id.clone(), base_url.clone(), tokens);
@@ -114,11 +115,6 @@ impl Connector {
         }
     }
 
-    fn base_url(&self, row: &store::integration::Integration) -> Option<Url> {
-        let provider = self.providers.get(row.provider.as_str())?;
-        row.draft.base_url.as_deref().unwrap_or(provider.descriptor().default_base_url).parse().ok()
-    }
-
     fn connection(
         &self,
         row: &store::integration::Integration,
@@ -136,11 +132,16 @@ impl Connector {
         }
     }
 
-    fn integration(&self, row: &store::integration::Integration, pulse: Pulse) -> Option<Integration> {
-        let provider = Arc::clone(self.providers.get(row.provider.as_str())?);
-        let base_url = self.base_url(row)?;
+    /// `None` where its provider is not in this build.
+    fn integration(
+        &self,
+        row: &store::integration::Integration,
+        pulse: Pulse,
+    ) -> Result<Option<Integration>, PortError> {
+        let Some(provider) = self.providers.get(row.provider.as_str()).cloned() else { return Ok(None) };
+        let base_url = base_url(row, provider.as_ref())?;
         let transport = self.transport_for(provider.descriptor().key, (&row.tenant, &row.id), &base_url);
-        Some(Integration {
+        Ok(Some(Integration {
             tenant: row.tenant.clone(),
             id: row.id.clone(),
             provider,
@@ -149,8 +150,14 @@ impl Connector {
             refused: AtomicBool::new(row.draft.status == IntegrationStatus::NeedsReconnect),
             pulse: Mutex::new(pulse),
             rules: self.rules,
-        })
+        }))
     }
+}
+
+/// The root of the API that an integration uses.
+fn base_url(row: &store::integration::Integration, provider: &dyn Provider) -> Result<Url, PortError> {
+    let base_url = row.draft.base_url.as_deref().unwrap_or(provider.descriptor().default_base_url);
+    base_url.parse().map_err(|error| failed("a stored base URL is no URL", &error))
 }
 
 #[async_trait]
@@ -158,7 +165,8 @@ impl Connect for Connector {
     async fn connect(&self, tenant: &TenantId, id: &IntegrationId) -> Result<Option<Arc<Integration>>, PortError> {
         let Some(row) = self.database.integration(tenant, id).await.map_err(internal)? else { return Ok(None) };
         let pulse = self.database.pulses(std::slice::from_ref(id)).await.map_err(internal)?.remove(id);
-        Ok(self.integration(&row, pulse.unwrap_or_default()).map(Arc::new))
+        // An integration without a row about its webhooks was not heard of yet.
+        Ok(self.integration(&row, pulse.unwrap_or_default())?.map(Arc::new))
     }
 
     async fn ids(&self, tenant: &TenantId) -> Result<Vec<IntegrationId>, PortError> {

@@ -2,12 +2,14 @@
 
 mod accounts;
 mod accounts_socket;
+mod accounts_view;
 mod accounts_webhooks;
 mod activity;
 mod boards;
 mod connector;
 mod cursors;
 mod deliveries;
+mod health;
 mod quotas;
 mod rows;
 
@@ -15,7 +17,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use mullion_schema::{
     error::PortError,
-    ports::{Ports, ViewerView},
+    ports::{Ports, UnknownWords, ViewerView},
 };
 use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
@@ -24,12 +26,12 @@ use url::Url;
 pub use self::{
     accounts::AccountsAnswer,
     accounts_webhooks::{endpoint_secrets, seal_secret},
-    activity::{ActivityAnswer, activity_view, filter_of},
+    activity::{ActivityAnswer, activity_view, activity_views, filter_of, named_nodes},
     boards::BoardsAnswer,
     connector::Connector,
     cursors::Cursors,
     deliveries::DeliveriesAnswer,
-    quotas::SharedQuotas,
+    quotas::{QuotaUses, SharedQuotas},
     rows::Rows,
 };
 use crate::{
@@ -76,6 +78,10 @@ pub struct Services {
     pub wake: Wake,
     /// Tells the listeners that a token for a socket was given or taken away.
     pub sockets: Arc<Notify>,
+    /// Counts what is used of the providers' quotas.
+    pub quota_uses: Arc<QuotaUses>,
+    /// Counts words of providers that the graph does not know.
+    pub unknown_words: Arc<dyn UnknownWords>,
     /// Where tasks run.
     pub tasks: TaskTracker,
 }
@@ -91,6 +97,7 @@ impl Services {
             activity: Arc::new(ActivityAnswer { services: Arc::clone(self), scope: Arc::clone(scope) }),
             deliveries: Arc::new(DeliveriesAnswer { services: Arc::clone(self), scope: Arc::clone(scope) }),
             work: session,
+            unknown_words: Arc::clone(&self.unknown_words),
             viewer: Arc::clone(viewer),
         }
     }
@@ -101,3 +108,6 @@ pub(crate) fn failed(what: &'static str, error: &(dyn std::error::Error + 'stati
     tracing::error!(error, "{what}");
     PortError::internal()
 }
+
+#[cfg(test)]
+mod tests;

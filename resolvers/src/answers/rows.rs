@@ -2,8 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use mullion_schema::ports::{ActivityView, DashboardView, IntegrationView, Page, WidgetView};
+use mullion_schema::ports::{DashboardView, IntegrationView, WidgetView};
 
+use super::activity::ActivityPage;
 use crate::{
     cache::{epochs::Epochs, kept::Kept},
     store::activity::ActivityFilter,
@@ -44,7 +45,7 @@ pub struct Rows {
     pub(super) widgets: Kept<WidgetsKey, Arc<[Arc<WidgetView>]>>,
     /// All of a tenant, oldest first.
     pub(super) integrations: Kept<(), Arc<[Arc<IntegrationView>]>>,
-    pub(super) activities: Kept<ActivitiesKey, Arc<Page<Arc<ActivityView>>>>,
+    pub(super) activities: Kept<ActivitiesKey, Arc<ActivityPage>>,
 }
 
 impl Rows {

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use mullion_schema::id::TenantId;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -34,12 +35,14 @@ pub struct Follower {
 impl Follower {
     /// Runs until `stop` fires.
     pub async fn run(self, stop: CancellationToken) {
-        let mut looked = Instant::now();
+        let (mut looked, mut behind) = (Instant::now(), false);
         loop {
-            let pause = if self.bus.is_connected() { self.looks.connected } else { self.looks.alone };
+            // No hint comes a second time for a stream that could not be read: it is looked at again soon.
+            let soon = behind || !self.bus.is_connected();
+            let pause = if soon { self.looks.alone } else { self.looks.connected };
             tokio::select! {
                 hint = self.bus.hear() => match hint {
-                    Hint::Head { tenant, head } => self.announcer.follow(&tenant, head).await,
+                    Hint::Head { tenant, head } => behind |= !self.follow(&tenant, head).await,
                     Hint::Inbox => self.wake.heard(),
                 },
                 () = tokio::time::sleep(pause.min(self.looks.alone)) => {}
@@ -47,20 +50,38 @@ impl Follower {
             }
             // Hints about one tenant must not keep the others from being looked at.
             if looked.elapsed() >= pause {
-                self.look().await;
+                behind = !self.look().await;
                 looked = Instant::now();
             }
         }
     }
 
-    async fn look(&self) {
-        match self.database.heads().await {
-            Ok(heads) => {
-                for (tenant, head) in heads {
-                    self.announcer.follow(&tenant, head).await;
-                }
+    /// Looks at all streams; whether all could be read.
+    async fn look(&self) -> bool {
+        let heads = match self.database.heads().await {
+            Ok(heads) => heads,
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "the heads of the streams could not be read");
+                return false;
             }
-            Err(error) => tracing::warn!(%error, "the heads of the streams could not be read"),
+        };
+        let mut all = true;
+        for (tenant, head) in heads {
+            all &= self.follow(&tenant, head).await;
         }
+        all
+    }
+
+    /// Follows a stream; whether it could be read.
+    async fn follow(&self, tenant: &TenantId, head: i64) -> bool {
+        let followed = self.announcer.follow(tenant, head).await;
+        followed
+            .inspect_err(|error| {
+                tracing::error!(
+                    error = error as &dyn std::error::Error,
+                    "the stream could not be read; it is tried again"
+                );
+            })
+            .is_ok()
     }
 }

@@ -89,12 +89,14 @@ impl Nats {
     }
 
     async fn listen(self: Arc<Self>, send: mpsc::Sender<Hint>, stop: CancellationToken) {
+        // It fails only once the client is closed, at the end of the process.
         let Ok(mut messages) = self.client.subscribe(format!("{}.*", self.prefix)).await else { return };
         loop {
             tokio::select! {
                 message = messages.next() => {
                     let Some(message) = message else { return };
                     if let Some(hint) = hint_of(&message.subject, &message.payload) {
+                        // Hints may be lost: the heads are looked at without them, too.
                         let _ = send.try_send(hint);
                     }
                 }

@@ -1,6 +1,6 @@
 //! The one way into the store for what providers tell: apply in one transaction, then epochs, caches, live operations, in that order.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering};
 
 use chrono::{DateTime, Utc};
 use futures::{FutureExt as _, future::BoxFuture};
@@ -102,7 +102,8 @@ impl Sink for Applier {
             batch.changes.push(change);
             self.apply(&integration, batch).await.map(drop).map_err(|error| {
                 tracing::error!(error = &error as &dyn std::error::Error, "what was fetched could not be stored");
-                UpstreamError::new(UpstreamErrorKind::Down, "what was fetched could not be stored")
+                // No fault of the provider's.
+                UpstreamError::new(UpstreamErrorKind::Internal, "what was fetched could not be stored")
             })
         }
         .boxed()
@@ -124,7 +125,14 @@ impl Sink for Applier {
             let change = |draft: &mut IntegrationDraft| draft.status = status;
             match database.update_integration(&integration.tenant, &integration.id, None, change).await {
                 Ok(written) => self.announce(&integration.tenant, std::slice::from_ref(&written.change)).await,
-                Err(error) => tracing::error!(%error, "an integration's state could not be written"),
+                Err(error) => {
+                    // As if the provider had not said it: the next answer says it again.
+                    integration.refused.store(!refused, Ordering::Relaxed);
+                    tracing::error!(
+                        error = &error as &dyn std::error::Error,
+                        "an integration's state could not be written"
+                    );
+                }
             }
         }
         .boxed()

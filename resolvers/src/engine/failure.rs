@@ -26,6 +26,10 @@ pub(crate) fn port_error(integration: &Integration, error: &UpstreamError) -> Po
         ),
         UpstreamErrorKind::NotFound => (ErrorCode::NotFound, format!("{name} does not know this")),
         UpstreamErrorKind::Rejected => (ErrorCode::ProviderError, format!("{name} refused the request")),
+        UpstreamErrorKind::CursorExpired => (
+            ErrorCode::ProviderError,
+            format!("{name} no longer accepts the place in the list; read the list again from its start"),
+        ),
         UpstreamErrorKind::Down => (ErrorCode::ProviderUnavailable, format!("{name} does not answer as it should")),
         UpstreamErrorKind::Timeout => (ErrorCode::ProviderUnavailable, format!("{name} did not answer in time")),
         UpstreamErrorKind::CircuitOpen => {

@@ -10,7 +10,10 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
-use futures::{FutureExt as _, future::BoxFuture};
+use futures::{
+    FutureExt as _,
+    future::{BoxFuture, Shared},
+};
 use mullion_schema::{
     id::IntegrationId,
     ports::{Filter, Lookup},
@@ -36,6 +39,9 @@ const REMEMBERED: usize = 4096;
 
 /// A fetch's outcome; the nodes are in the store already.
 pub(crate) type Outcome = Result<Arc<Fetched>, UpstreamError>;
+
+/// A fetch that goes on whether or not anybody waits for it.
+pub(super) type Waiting = Shared<BoxFuture<'static, Outcome>>;
 
 /// Writes what was fetched, before anyone is told.
 pub(crate) trait Sink: Send + Sync {
@@ -129,14 +135,9 @@ impl Fetcher {
 
     /// Fetches one thing, or joins a fetch that brings it: one that runs, or one that finished after `noted`. It is begun by this
     /// call, not by the first poll.
-    pub(crate) fn fetch(
-        self: &Arc<Self>,
-        integration: &Arc<Integration>,
-        want: FetchWant,
-        noted: Moment,
-    ) -> impl Future<Output = Outcome> + Send + use<> {
+    pub(crate) fn fetch(self: &Arc<Self>, integration: &Arc<Integration>, want: FetchWant, noted: Moment) -> Waiting {
         let outcome = self.join(integration, want, noted);
-        async move { outcome.value().await.unwrap_or_else(|Abandoned| Err(broken())) }
+        async move { outcome.value().await.unwrap_or_else(|Abandoned| Err(broken())) }.boxed().shared()
     }
 
     fn join(self: &Arc<Self>, integration: &Arc<Integration>, want: FetchWant, noted: Moment) -> Follow<Outcome> {
@@ -249,11 +250,8 @@ impl Fetcher {
         let (sent_at, count) = (integration.connection.clock.now(), wants.len());
         let results = integration.provider.fetch(&integration.connection, wants.clone()).await;
         let mut fetched = Vec::new();
-        let mut outcomes: Vec<Outcome> = wants
-            .into_iter()
-            .zip(results)
-            .map(|(want, result)| result.map(|brought| slim(want, brought, &mut fetched)))
-            .collect();
+        let mut outcomes: Vec<Outcome> =
+            wants.into_iter().zip(results).map(|(want, result)| slim(want, result?, &mut fetched)).collect();
         outcomes.resize_with(count, || {
             Err(UpstreamError::new(UpstreamErrorKind::Down, "the provider's adapter gave too few answers"))
         });
@@ -299,10 +297,11 @@ fn broken() -> UpstreamError {
 }
 
 /// What waiters need of a fetch: its nodes go to the sink, only the references stay in memory.
-fn slim(want: FetchWant, brought: Fetched, fetched: &mut Vec<(FetchWant, Fetched)>) -> Arc<Fetched> {
+fn slim(want: FetchWant, mut brought: Fetched, fetched: &mut Vec<(FetchWant, Fetched)>) -> Outcome {
+    let failure = brought.failure.take();
     let slim = Fetched { found: brought.found.clone(), ..Fetched::default() };
     fetched.push((want, brought));
-    Arc::new(slim)
+    failure.map_or_else(|| Ok(Arc::new(slim)), Err)
 }
 
 fn split(want: &FetchWant) -> (Subject, BTreeSet<&'static str>, Vec<(&'static str, Filter)>) {

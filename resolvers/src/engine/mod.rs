@@ -8,6 +8,7 @@ mod failure;
 mod fetcher;
 pub mod integrations;
 mod listing;
+mod patience;
 mod read_lists;
 mod read_nodes;
 mod readers;
@@ -27,7 +28,7 @@ use mullion_schema::{error::PortError, id::TenantId};
 
 use self::fetcher::Fetcher;
 pub use self::{
-    announcer::Announcer, apply::Applier, claims::Claims, directory::Directory, scope::Scope, shelf::Shelf,
+    announcer::Announcer, apply::Applier, claims::Claims, directory::Directory, scope::Late, scope::Scope, shelf::Shelf,
 };
 pub(crate) use self::{failure::port_error, shelf::internal};
 use crate::{cache::epochs::Epochs, clock::Clock};
@@ -40,6 +41,8 @@ pub struct Engine {
     pub(crate) epochs: Arc<Epochs>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) tasks: TaskTracker,
+    /// How long a fetch is waited for where an older value is known.
+    patience: std::time::Duration,
 }
 
 impl Engine {
@@ -52,7 +55,7 @@ impl Engine {
         (clock, tasks): (Arc<dyn Clock>, TaskTracker),
     ) -> Self {
         let fetcher = Fetcher::new(applier, claims, tasks.clone());
-        Self { shelf, directory, fetcher, epochs, clock, tasks }
+        Self { shelf, directory, fetcher, epochs, clock, tasks, patience: patience::PATIENCE }
     }
 
     /// The integrations.

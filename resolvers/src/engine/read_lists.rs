@@ -16,6 +16,7 @@ use mullion_schema::{
 use super::{
     Engine, Scope,
     failure::port_error,
+    fetcher::Moment,
     integrations::Integration,
     listing::{Item, Known, Listing, MOST, placed},
     read_nodes::{NodeWant, Trust, node_type},
@@ -26,15 +27,20 @@ use crate::{
     provider::{FetchWant, Keeping, PageWant},
     store::{self, list::Window, node::StoredNode},
     tag::Tag,
-    upstream::UpstreamError,
+    upstream::{UpstreamError, UpstreamErrorKind},
 };
 
 /// How many provider pages one read may fetch: 1,000 items. What lies beyond is reached by paging on.
 const PAGES_PER_READ: usize = 10;
+/// The same while nothing of the page was found yet: it lies far behind what was read, or the list had to be read again.
+const PAGES_TO_REACH: usize = 30;
 /// The fields that lists are filtered by.
 const FILTERED: [&str; 6] = ["state", "conclusion", "branch", "labels", "assignees", "completed"];
 /// How many members are looked at in one go.
 const CHUNK: usize = 200;
+
+/// An item of a list, or why it could not be read.
+type Read = Result<Arc<NodeView>, PortError>;
 
 /// A part of a list, and how it was come by.
 #[derive(Debug, Clone, Default)]
@@ -46,6 +52,8 @@ pub(crate) struct Listed {
     pub(crate) refreshed_at: Option<DateTime<Utc>>,
     /// The provider could not be asked: what is here is the last known.
     pub(crate) failure: Option<PortError>,
+    /// Items of the page are missing because of the failure.
+    pub(crate) is_cut: bool,
 }
 
 impl Engine {
@@ -73,10 +81,17 @@ impl Engine {
             query,
             list: store::list::list_ref(&query.list),
             failure: None,
+            lost: None,
+            is_cut: false,
             pages: 0,
+            restarted: false,
             reading,
         };
-        reader.read().await
+        let listed = reader.read().await;
+        if reader.failure.is_some() || reader.lost.is_some() {
+            scope.note_stale();
+        }
+        listed
     }
 }
 
@@ -86,8 +101,15 @@ struct ListReader<'a> {
     integration: Arc<Integration>,
     query: &'a ListQuery,
     list: ListRef,
+    /// Why the list could not be read.
     failure: Option<UpstreamError>,
+    /// Why an item of it could not be read.
+    lost: Option<PortError>,
+    /// Items of the page are missing.
+    is_cut: bool,
     pages: usize,
+    /// Whether the list was read again from its start because its cursor had expired.
+    restarted: bool,
     /// While the store is looked into.
     reading: Option<Reading>,
 }
@@ -107,26 +129,26 @@ impl ListReader<'_> {
         if fresh {
             self.reading = None;
         } else {
-            self.fetch(None, noted).await;
+            self.fetch(None, noted, listing.is_some()).await;
             if self.failure.is_none() {
                 listing = self.listing().await?;
             }
+        }
+        if let Some(error) = self.failure.as_ref().filter(|_| listing.is_none()) {
+            // It was never read. Which of the items that are known by other ways come first, only the provider could tell.
+            return Err(port_error(&self.integration, error));
         }
         if let Some(listed) = listing.as_ref().and_then(|listing| self.at_hand(listing)) {
             return Ok(listed);
         }
         let window = listing.map(|listing| listing.window.clone());
-        let listed = match (self.integration.keeping(&self.query.list), &window) {
+        let listed = match (self.integration.keeping(&self.query.list), window) {
             (Keeping::Opaque, Some(window)) => self.read_opaque(window).await?,
-            (Keeping::Window, _) => self.read_window(window.clone()).await?,
+            (Keeping::Window, window) => self.read_window(window).await?,
             (Keeping::Opaque, None) => Listed::default(),
         };
-        match &self.failure {
-            // Nothing was ever read and nothing is known: the failure is the answer.
-            Some(error) if window.is_none() && listed.items.is_empty() => Err(port_error(&self.integration, error)),
-            Some(error) => Ok(Listed { failure: Some(port_error(&self.integration, error)), ..listed }),
-            None => Ok(listed),
-        }
+        let failure = self.failure.as_ref().map(|error| port_error(&self.integration, error));
+        Ok(Listed { failure: failure.or_else(|| self.lost.clone()), is_cut: self.is_cut, ..listed })
     }
 
     async fn listing(&self) -> Result<Option<Arc<Listing>>, PortError> {
@@ -153,18 +175,22 @@ impl ListReader<'_> {
         };
         self.scope.record_all(items.iter().map(|(_, known)| known.tag.clone()));
         let items = items.into_iter().map(|(position, known)| (position, Arc::clone(&known.view))).collect();
-        Some(Listed { items, has_next, total, refreshed_at: Some(listing.window.fetched_at), failure: None })
+        Some(Listed { items, has_next, total, refreshed_at: Some(listing.window.fetched_at), ..Listed::default() })
     }
 
     fn opaque_at_hand<'l>(&self, listing: &'l Listing) -> Option<(Vec<(Position, &'l Known)>, bool)> {
         let start = self.opaque_start();
+        let goes_on = !listing.window.exhausted;
+        if goes_on && listing.items.len() < start + self.query.first {
+            return None;
+        }
         let fresh = listing.fresh(&self.integration, &self.query.fields);
         let page = listing.items.iter().zip(fresh.iter()).skip(start).take(self.query.first);
         let trust = self.engine.trust(self.scope, &self.integration);
         let known: Option<Vec<&Known>> = page.map(|(item, fresh)| usable(trust, item, *fresh)).collect();
         let known = known?.into_iter().filter(|known| !known.is_gone()).enumerate();
         let items = known.map(|(index, known)| (opaque_position(start + index, &known.view.key.native_id), known));
-        Some((items.collect(), listing.items.len() > start + self.query.first))
+        Some((items.collect(), goes_on || listing.items.len() > start + self.query.first))
     }
 
     fn window_at_hand<'l>(&self, listing: &'l Listing) -> Option<(Vec<(Position, &'l Known)>, bool)> {
@@ -177,7 +203,7 @@ impl ListReader<'_> {
         let mut covered = true;
         let trust = self.engine.trust(self.scope, &self.integration);
         for ((item, fresh), matches) in listing.items.iter().zip(fresh.iter()).zip(matching).skip(start) {
-            covered = self.covers(Some(window), &item.position);
+            covered = covers(Some(window), &item.position);
             if !covered || items.len() > self.query.first {
                 break;
             }
@@ -205,39 +231,58 @@ impl ListReader<'_> {
         window.is_some_and(|window| self.scope.trusts(&self.integration, window, self.engine.clock.now()))
     }
 
-    async fn fetch(&mut self, cursor: Option<String>, noted: super::fetcher::Moment) {
+    /// Fetches a page. `known`: something is known that can be shown instead.
+    async fn fetch(&mut self, cursor: Option<String>, noted: Moment, known: bool) {
         self.pages += 1;
         let page = PageWant { list: self.list.clone(), filter: self.query.list.filter.clone(), cursor };
         let fetch = self.engine.fetcher.fetch(&self.integration, FetchWant::Page(page), noted);
         self.reading = None;
-        self.scope.give_turn_back();
-        if let Err(error) = fetch.await {
-            self.scope.note_stale();
-            self.failure = Some(error);
+        self.failure = self.engine.wait(self.scope, &self.integration, fetch, known).await.err();
+    }
+
+    /// Fetches the next page; the list from its start, where the provider no longer accepts the cursor.
+    async fn read_on(&mut self, next: String) {
+        let noted = self.engine.fetcher.moment(&self.integration.id);
+        self.fetch(Some(next), noted, false).await;
+        let expired = self.failure.as_ref().is_some_and(|error| error.kind == UpstreamErrorKind::CursorExpired);
+        if expired && !self.restarted {
+            self.restarted = true;
+            let noted = self.engine.fetcher.moment(&self.integration.id);
+            self.fetch(None, noted, false).await;
         }
+    }
+
+    /// The cursor to read on with, where the page needs it and the provider can be asked.
+    fn next(&self, window: Option<&Window>, found: usize) -> Option<String> {
+        let most = if found == 0 { PAGES_TO_REACH } else { PAGES_PER_READ };
+        let more = self.failure.is_none() && found < self.query.first && self.pages < most;
+        window.filter(|_| more)?.next.clone()
     }
 
     fn stale_because(&self) -> Option<StaleReason> {
         self.failure.as_ref().and_then(|error| error.kind.stale_reason())
     }
 
-    async fn read_opaque(&self, window: &Window) -> Result<Listed, PortError> {
+    async fn read_opaque(&mut self, mut window: Window) -> Result<Listed, PortError> {
         let start = self.opaque_start();
-        let ids = node_refs(&self.integration, window);
+        let mut ids = node_refs(&self.integration, &window);
+        while let Some(next) = self.next(Some(&window), ids.len().saturating_sub(start)) {
+            self.read_on(next).await;
+            let Some(read) = self.window().await? else { break };
+            window = read;
+            ids = node_refs(&self.integration, &window);
+        }
         let count = ids.len();
+        self.is_cut |= self.failure.is_some() && !window.exhausted && count < start + self.query.first;
         let ids: Vec<NodeRef> = ids.into_iter().skip(start).take(self.query.first).collect();
-        let views = self.views(ids).await?;
-        let items = views
-            .into_iter()
-            .enumerate()
-            .map(|(index, (node, view))| (opaque_position(start + index, &node.native_id), view))
-            .collect();
+        let views = self.views(ids).await?.into_iter().enumerate();
+        let page = views.map(|(index, (node, view))| (opaque_position(start + index, &node.native_id), view));
         Ok(Listed {
-            items,
-            has_next: count > start + self.query.first,
+            items: self.shown(page),
+            has_next: !window.exhausted || count > start + self.query.first,
             total: window.total,
             refreshed_at: Some(window.fetched_at),
-            failure: None,
+            ..Listed::default()
         })
     }
 
@@ -248,59 +293,44 @@ impl ListReader<'_> {
     /// Walks the window's members in order until the page is full, reading more pages where the window ends too early.
     async fn read_window(&mut self, mut window: Option<Window>) -> Result<Listed, PortError> {
         let mut after = self.query.after.clone();
-        let mut items: Vec<(Position, Arc<NodeView>)> = Vec::new();
+        let mut items: Vec<(Position, Read)> = Vec::new();
         loop {
             let members =
                 self.engine.shelf.members(&self.scope.tenant, &self.query.list, after.as_ref(), CHUNK).await?;
             let walked_all = members.len() < CHUNK;
-            let covered: Vec<(Position, NodeRef)> = members
-                .into_iter()
-                .filter(|member| self.covers(window.as_ref(), &member.position))
-                .filter_map(|member| placed(&self.integration, member))
-                .collect();
+            let mut covered = members;
+            covered.retain(|member| covers(window.as_ref(), &member.position));
             let left_window = covered.len() < CHUNK;
-            after = covered.last().map(|(position, _)| position.clone()).or(after);
-            items.extend(self.matching(covered).await?);
-            let full = items.len() > self.query.first;
-            let complete =
-                walked_all && (self.failure.is_some() || window.as_ref().is_none_or(|window| window.exhausted));
-            if full || complete {
+            after = covered.last().map(|member| member.position.clone()).or(after);
+            let covered = covered.into_iter().filter_map(|member| placed(&self.integration, member));
+            items.extend(self.matching(covered.collect()).await?);
+            let complete = walked_all && window.as_ref().is_none_or(|window| window.exhausted);
+            if complete || items.len() > self.query.first {
                 break;
             }
             if left_window {
-                // The window ends here, the list does not: read on, unless the provider cannot or enough was read. A page that
-                // is just full needs no more either: that the list goes on is known.
-                let next = window.as_ref().and_then(|window| window.next.clone());
-                let enough = items.len() >= self.query.first || self.pages >= PAGES_PER_READ;
-                if self.failure.is_some() || next.is_none() || enough {
-                    break;
-                }
-                let noted = self.engine.fetcher.moment(&self.integration.id);
-                self.fetch(next, noted).await;
+                // The window ends here, the list does not. A page that is just full needs no more: that the list goes on is known.
+                let Some(next) = self.next(window.as_ref(), items.len()) else { break };
+                self.read_on(next).await;
                 window = self.window().await?;
             }
         }
-        let has_next = items.len() > self.query.first
-            || window
-                .as_ref()
-                .is_some_and(|window| !window.exhausted && self.failure.is_none() && window.next.is_some());
+        let goes_on = window.as_ref().is_some_and(|window| !window.exhausted);
+        self.is_cut |= self.failure.is_some() && goes_on && items.len() < self.query.first;
+        let has_next = goes_on || items.len() > self.query.first;
         items.truncate(self.query.first);
-        let total = self.total(window.as_ref()).await?;
-        Ok(Listed { items, has_next, total, refreshed_at: window.map(|window| window.fetched_at), failure: None })
-    }
-
-    /// Whether a member lies in the part of the list that was read. When the provider cannot be asked, all that is known counts.
-    fn covers(&self, window: Option<&Window>, position: &Position) -> bool {
-        match window {
-            None => true,
-            Some(_) if self.failure.is_some() => true,
-            Some(window) => {
-                window.exhausted || window.boundary.as_ref().is_some_and(|boundary| position.sort <= *boundary)
-            }
+        let items = self.shown(items);
+        if items.is_empty() && goes_on && self.failure.is_none() && self.lost.is_none() {
+            // A page without items has no cursor to go on with.
+            self.lost = Some(too_far(&self.integration));
+            self.is_cut = true;
         }
+        let total = self.total(window.as_ref()).await?;
+        let refreshed_at = window.map(|window| window.fetched_at);
+        Ok(Listed { items, has_next, total, refreshed_at, ..Listed::default() })
     }
 
-    async fn matching(&self, members: Vec<(Position, NodeRef)>) -> Result<Vec<(Position, Arc<NodeView>)>, PortError> {
+    async fn matching(&self, members: Vec<(Position, NodeRef)>) -> Result<Vec<(Position, Read)>, PortError> {
         let positions: BTreeMap<NodeRef, Position> =
             members.iter().map(|(position, node)| (node.clone(), position.clone())).collect();
         let keys: Vec<NodeKey> = members.iter().map(|(_, node)| self.key_of(node)).collect();
@@ -308,8 +338,8 @@ impl ListReader<'_> {
         let views = self.views(members.into_iter().map(|(_, node)| node).collect()).await?;
         Ok(views
             .into_iter()
-            .filter(|(_, view)| self.matches(&view.body))
-            .filter_map(|(node, view)| Some((positions.get(&node)?.clone(), view)))
+            .filter(|(_, read)| read.as_ref().map_or(true, |view| self.matches(&view.body)))
+            .filter_map(|(node, read)| Some((positions.get(&node)?.clone(), read)))
             .collect())
     }
 
@@ -340,30 +370,49 @@ impl ListReader<'_> {
             || self.integration.provider.matches(&self.list, &self.query.list.filter, body)
     }
 
-    /// Loads items, in order; those that are gone or failed are left out.
-    async fn views(&self, nodes: Vec<NodeRef>) -> Result<Vec<(NodeRef, Arc<NodeView>)>, PortError> {
+    /// Loads items, in order. Those that are gone are left out.
+    async fn views(&self, nodes: Vec<NodeRef>) -> Result<Vec<(NodeRef, Read)>, PortError> {
         let wants: Vec<NodeWant> = nodes.iter().map(|node| (self.key_of(node), self.query.fields.clone())).collect();
         let mut loaded = self.engine.load_nodes(self.scope, wants.clone()).await;
+        let stale_because = self.stale_because();
         let mut views = Vec::with_capacity(nodes.len());
         for (node, want) in nodes.into_iter().zip(wants) {
-            match loaded.remove(&want) {
+            let read = match loaded.remove(&want) {
                 Some(Ok(Some(mut view))) => {
-                    self.scope.record(Tag::node(&self.scope.tenant, &view.key));
-                    if let Some(reason) = self.stale_because() {
-                        let fresh = view.freshness;
-                        Arc::make_mut(&mut view).freshness = mullion_schema::view::FreshnessView {
-                            source: mullion_schema::view::FreshnessSource::Stale,
-                            stale_because: Some(reason),
-                            ..fresh
-                        };
+                    if let Some(reason) = stale_because {
+                        Arc::make_mut(&mut view).freshness.outdate(reason);
                     }
-                    views.push((node, view));
+                    Ok(view)
                 }
-                Some(Err(error)) => return Err(error),
-                Some(Ok(None)) | None => {}
-            }
+                // Not the provider failed but something here, which the next item would meet too.
+                Some(Err(error)) if error.provider.is_none() => return Err(error),
+                Some(Err(error)) => Err(error),
+                Some(Ok(None)) | None => continue,
+            };
+            self.scope.record(Tag::node(&self.scope.tenant, &want.0));
+            views.push((node, read));
         }
         Ok(views)
+    }
+
+    /// The items of a page. Where one of them could not be read, it says so and the page is cut.
+    fn shown(&mut self, page: impl IntoIterator<Item = (Position, Read)>) -> Vec<(Position, Arc<NodeView>)> {
+        let mut items = Vec::new();
+        for (position, read) in page {
+            match read {
+                Ok(view) => {
+                    if let Some(failure) = &view.failure {
+                        self.lost.get_or_insert_with(|| PortError::clone(failure));
+                    }
+                    items.push((position, view));
+                }
+                Err(error) => {
+                    self.lost.get_or_insert(error);
+                    self.is_cut = true;
+                }
+            }
+        }
+        items
     }
 
     /// How many there are in all: counted where all are known, else what the provider said.
@@ -388,6 +437,22 @@ impl ListReader<'_> {
         let count = stored.iter().flatten().filter(|node| !node.is_deleted() && self.matches(&node.body)).count();
         Ok(i64::try_from(count).ok())
     }
+}
+
+/// The page lies so far behind what was read that it was not reached. What was read stays, so that the next try gets further.
+fn too_far(integration: &Integration) -> PortError {
+    let error = UpstreamError::new(UpstreamErrorKind::Down, "the page lies too far behind what was read");
+    PortError {
+        message: "the list was read a part of the way to this page; try again to go on".into(),
+        ..port_error(integration, &error)
+    }
+}
+
+/// Whether a member lies in the part of the list that was read.
+fn covers(window: Option<&Window>, position: &Position) -> bool {
+    window.is_none_or(|window| {
+        window.exhausted || window.boundary.as_ref().is_some_and(|boundary| position.sort <= *boundary)
+    })
 }
 
 /// The node of an item, if it answers as it is.

@@ -6,7 +6,7 @@ use std::{
 };
 
 use chrono::{DateTime, Duration, Utc};
-use futures::future::join_all;
+use futures::future::{OptionFuture, join_all};
 use mullion_schema::{
     error::PortError,
     fields::FieldSet,
@@ -15,12 +15,12 @@ use mullion_schema::{
     view::{FreshnessSource, FreshnessView, NodeView, StaleReason},
 };
 
-use super::{Engine, Scope, failure::port_error, integrations::Integration, readers::Reading};
+use super::{Engine, Scope, failure::port_error, fetcher::Moment, integrations::Integration, readers::Reading};
 use crate::{
     change::NodeRef,
     provider::FetchWant,
     store::{merge::Source, node::StoredNode},
-    upstream::UpstreamError,
+    upstream::{UpstreamError, UpstreamErrorKind},
 };
 
 /// What came of one key: the node, `None` when nobody knows it, or the failure that left nothing to show.
@@ -28,9 +28,6 @@ pub(crate) type Loaded = Result<Option<Arc<NodeView>>, PortError>;
 
 /// One node that is wanted, with the GraphQL fields selected on it.
 pub(crate) type NodeWant = (NodeKey, FieldSet);
-
-/// A node, with the body keys that the provider is asked for.
-type Asked = (NodeKey, BTreeSet<&'static str>);
 
 /// How far a stored node answers a want.
 enum Answer {
@@ -82,43 +79,57 @@ impl Engine {
     ) -> Vec<(NodeWant, Loaded)> {
         let noted = self.fetcher.moment(&integration.id);
         let keys: Vec<NodeKey> = wants.iter().map(|(key, _)| key.clone()).collect();
-        let (stored, asks) = match self.look(scope, integration, &wants, &keys).await {
+        let (mut stored, answers) = match self.look(scope, integration, &wants, &keys).await {
             Ok(found) => found,
             Err(error) => return wants.into_iter().map(|want| (want, Err(error.clone()))).collect(),
         };
-        let asked: Vec<_> = asks
-            .into_iter()
-            .map(|(key, asks)| {
-                let node = NodeRef::new(key.type_name, Arc::clone(&key.native_id));
-                let fetch = self.fetcher.fetch(integration, FetchWant::Node { node, asks }, noted);
-                async move { (key, fetch.await) }
-            })
-            .collect();
+        let asked = wants.iter().zip(&stored).zip(answers).map(|((want, stored), answer)| match answer {
+            Answer::Whole => None,
+            Answer::Ask(asks) => Some(self.ask(scope, integration, (want, stored.as_deref(), asks), noted)),
+        });
+        let asked: Vec<_> = asked.map(OptionFuture::from).collect();
         drop(reading);
-        if !asked.is_empty() {
-            scope.give_turn_back();
-        }
-        let outcomes: HashMap<NodeKey, Result<(), UpstreamError>> =
-            join_all(asked).await.into_iter().map(|(key, outcome)| (key, outcome.map(drop))).collect();
-        let stored = if outcomes.is_empty() {
-            stored
-        } else {
-            match self.shelf.nodes(&scope.tenant, &keys).await {
+        let outcomes = join_all(asked).await;
+        if outcomes.iter().any(Option::is_some) {
+            stored = match self.shelf.nodes(&scope.tenant, &keys).await {
                 Ok(stored) => stored,
                 Err(error) => return wants.into_iter().map(|want| (want, Err(error.clone()))).collect(),
-            }
-        };
-        if outcomes.values().any(Result::is_err) {
-            scope.note_stale();
+            };
         }
-        wants
-            .into_iter()
-            .zip(stored)
-            .map(|(want, stored)| {
-                let answer = answer(integration, &want.0, stored, outcomes.get(&want.0));
-                (want, answer)
-            })
-            .collect()
+        let answers = wants.into_iter().zip(stored).zip(outcomes).map(|((want, stored), mut outcome)| {
+            if outcome.as_ref().is_some_and(Result::is_err) {
+                let judged = self.judge(scope, integration, (&want.0, &want.1), stored.as_deref());
+                if matches!(judged, Answer::Whole) {
+                    // It came all the same: while others of this batch were waited for, or by a webhook.
+                    outcome = Some(Ok(()));
+                } else {
+                    scope.note_stale();
+                }
+            }
+            let answer = answer(integration, &want.0, stored, outcome.as_ref());
+            (want, answer)
+        });
+        answers.collect()
+    }
+
+    /// Begins to fetch what is missing of a node, and waits for it.
+    fn ask<'a>(
+        &'a self,
+        scope: &'a Scope,
+        integration: &'a Arc<Integration>,
+        ((key, fields), stored, asks): (&'a NodeWant, Option<&StoredNode>, BTreeSet<&'static str>),
+        noted: Moment,
+    ) -> impl Future<Output = Result<(), UpstreamError>> + use<'a> {
+        let node = NodeRef::new(key.type_name, Arc::clone(&key.native_id));
+        let fetch = self.fetcher.fetch(integration, FetchWant::Node { node, asks: asks.clone() }, noted);
+        let needs = node_type(integration, key.type_name).map(|node_type| node_type.needs(fields));
+        let known = stored.filter(|stored| is_something(stored)).zip(needs);
+        let known = known.is_some_and(|(stored, needs)| stored.knows(needs));
+        async move {
+            self.wait(scope, integration, fetch, known).await?;
+            scope.note_asked(key, &asks);
+            Ok(())
+        }
     }
 
     /// What is stored of these nodes, and what must be asked for. Where other replicas fetch too, what is in memory is no reason to
@@ -129,36 +140,33 @@ impl Engine {
         integration: &Integration,
         wants: &[NodeWant],
         keys: &[NodeKey],
-    ) -> Result<(Vec<Option<Arc<StoredNode>>>, Vec<Asked>), PortError> {
-        let asks = |stored: &[Option<Arc<StoredNode>>]| -> Vec<Asked> {
-            let judged = wants.iter().zip(stored).map(|((key, fields), stored)| {
-                (key, self.judge(scope, integration, (key.type_name, fields), stored.as_deref()))
-            });
-            judged
-                .filter_map(|(key, answer)| match answer {
-                    Answer::Ask(asks) => Some((key.clone(), asks)),
-                    Answer::Whole => None,
-                })
+    ) -> Result<(Vec<Option<Arc<StoredNode>>>, Vec<Answer>), PortError> {
+        let judge = |stored: &[Option<Arc<StoredNode>>]| -> Vec<Answer> {
+            let wants = wants.iter().zip(stored);
+            wants
+                .map(|((key, fields), stored)| self.judge(scope, integration, (key, fields), stored.as_deref()))
                 .collect()
         };
         let stored = self.shelf.nodes(&scope.tenant, keys).await?;
-        let asked = asks(&stored);
-        if asked.is_empty() || !self.fetcher.is_shared() {
-            return Ok((stored, asked));
+        let answers = judge(&stored);
+        let is_asked = |answer: &Answer| matches!(answer, Answer::Ask(_));
+        if !self.fetcher.is_shared() || !answers.iter().any(is_asked) {
+            return Ok((stored, answers));
         }
-        for (key, _) in &asked {
+        for (key, _) in keys.iter().zip(&answers).filter(|(_, answer)| is_asked(answer)) {
             self.shelf.cache().forget(&scope.tenant, key);
         }
         let stored = self.shelf.nodes(&scope.tenant, keys).await?;
-        let asked = asks(&stored);
-        Ok((stored, asked))
+        let answers = judge(&stored);
+        Ok((stored, answers))
     }
 
     /// A node that is in memory and answers all that is wanted of it.
     pub(crate) fn node_at_hand(&self, scope: &Scope, key: &NodeKey, fields: &FieldSet) -> Option<Arc<NodeView>> {
         let integration = self.directory.at_hand(&scope.tenant, &key.integration)?;
         let stored = self.shelf.node_at_hand(&scope.tenant, key)?;
-        match self.judge(scope, &integration, (key.type_name, fields), Some(&stored)) {
+        match self.judge(scope, &integration, (key, fields), Some(&stored)) {
+            // Without an outcome there is no failure, and a node that is gone is none.
             Answer::Whole => answer(&integration, key, Some(stored), None).ok().flatten(),
             Answer::Ask(_) => None,
         }
@@ -168,33 +176,28 @@ impl Engine {
         &self,
         scope: &Scope,
         integration: &Integration,
-        (type_name, fields): (&str, &FieldSet),
+        (key, fields): (&NodeKey, &FieldSet),
         stored: Option<&StoredNode>,
     ) -> Answer {
-        let Some(node_type) = node_type(integration, type_name) else { return Answer::Whole };
+        let Some(node_type) = node_type(integration, key.type_name) else { return Answer::Whole };
         let Some(stored) = stored else { return Answer::Ask(node_type.asks(fields)) };
-        if self.is_enough(scope, integration, stored, || stored.is_fresh(node_type.needs(fields))) {
+        let needs = || node_type.needs(fields);
+        // What the provider left out although this execution has asked for it, it does not have.
+        let has_asked = || {
+            let missing = needs().filter(|key| !stored.body.contains_key(*key));
+            !stored.is_stale() && scope.has_asked(key, missing)
+        };
+        if self.trust(scope, integration).suffices(stored, || stored.is_fresh(needs()) || has_asked()) {
             Answer::Whole
         } else {
             Answer::Ask(node_type.asks(fields))
         }
     }
 
-    /// Whether a stored node answers as it is; `fresh` says whether all that is wanted is known and not out of date.
-    pub(super) fn is_enough(
-        &self,
-        scope: &Scope,
-        integration: &Integration,
-        stored: &StoredNode,
-        fresh: impl FnOnce() -> bool,
-    ) -> bool {
-        self.trust(scope, integration).suffices(stored, fresh)
-    }
-
     /// How far what is stored of an integration is trusted at this moment.
     pub(super) fn trust(&self, scope: &Scope, integration: &Integration) -> Trust {
         let now = self.clock.now();
-        Trust { now, longest: scope.trust(integration, now), started_at: scope.started_at }
+        Trust { now, longest: scope.trust(integration, now) }
     }
 }
 
@@ -203,7 +206,6 @@ impl Engine {
 pub(super) struct Trust {
     now: DateTime<Utc>,
     longest: Duration,
-    started_at: DateTime<Utc>,
 }
 
 impl Trust {
@@ -213,16 +215,18 @@ impl Trust {
         if stored.is_deleted() || stored.is_unknown() {
             return true;
         }
-        let fetched_at = stored.fetched_at();
-        // What a fetch of this execution did not bring although it was asked for, the provider does not have.
-        let asked_just_now = || fetched_at >= self.started_at && !stored.is_stale();
-        self.now - fetched_at <= self.longest && (fresh() || asked_just_now())
+        self.now - stored.fetched_at() <= self.longest && fresh()
     }
 }
 
 /// The node type of a provider by its GraphQL name.
 pub(crate) fn node_type(integration: &Integration, name: &str) -> Option<&'static NodeType> {
     integration.provider.descriptor().types.iter().copied().find(|node_type| node_type.name == name)
+}
+
+/// Whether there is something to show: it was not deleted, and not merely asked for in vain.
+fn is_something(stored: &StoredNode) -> bool {
+    !stored.is_deleted() && !stored.body.is_empty()
 }
 
 fn answer(
@@ -232,15 +236,15 @@ fn answer(
     outcome: Option<&Result<(), UpstreamError>>,
 ) -> Loaded {
     let failure = outcome.and_then(|outcome| outcome.as_ref().err());
-    match (stored.filter(|stored| !stored.is_deleted() && !stored.body.is_empty()), failure) {
-        (Some(stored), failure) => {
-            let stale_because = failure.and_then(|error| error.kind.stale_reason());
-            Ok(Some(Arc::new(view(key, &stored, outcome.is_some(), stale_because))))
+    // Only this failure is an answer: there is no such thing.
+    let failure = failure.filter(|error| error.kind != UpstreamErrorKind::NotFound);
+    match (stored.filter(|stored| is_something(stored)), failure) {
+        (Some(stored), Some(error)) => {
+            let view = view(key, &stored, false, error.kind.stale_reason());
+            Ok(Some(Arc::new(NodeView { failure: Some(Arc::new(port_error(integration, error))), ..view })))
         }
-        (None, Some(error)) => match error.kind.stale_reason() {
-            Some(_) => Err(port_error(integration, error)),
-            None => Ok(None),
-        },
+        (Some(stored), None) => Ok(Some(Arc::new(view(key, &stored, outcome.is_some(), None)))),
+        (None, Some(error)) => Err(port_error(integration, error)),
         (None, None) => Ok(None),
     }
 }
@@ -252,15 +256,16 @@ pub(crate) fn view(
     fetched_now: bool,
     stale_because: Option<StaleReason>,
 ) -> NodeView {
-    let source = match (stale_because, stored.source() == Source::Webhook, fetched_now) {
-        (Some(_), _, _) => FreshnessSource::Stale,
-        (None, true, _) => FreshnessSource::Webhook,
-        (None, false, true) => FreshnessSource::Provider,
-        (None, false, false) => FreshnessSource::Cache,
+    let source = match (stored.source(), fetched_now) {
+        _ if stale_because.is_some() => FreshnessSource::Stale,
+        (Source::Webhook, _) => FreshnessSource::Webhook,
+        (Source::Provider, true) => FreshnessSource::Provider,
+        (Source::Provider, false) => FreshnessSource::Cache,
     };
     NodeView {
         key: key.clone(),
         body: Arc::clone(&stored.body),
         freshness: FreshnessView { fetched_at: stored.fetched_at(), source, stale_because },
+        failure: None,
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{
     any::Any,
-    collections::HashSet,
+    collections::{BTreeSet, HashMap, HashSet},
     sync::{
         Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
@@ -11,11 +11,18 @@ use std::{
 
 use chrono::{DateTime, Duration, Utc};
 use foldhash::fast::RandomState;
-use mullion_schema::id::TenantId;
+use futures::{
+    FutureExt as _,
+    future::{BoxFuture, Shared, join_all},
+};
+use mullion_schema::id::{IntegrationId, NodeKey, TenantId};
 use parking_lot::Mutex;
 
-use super::integrations::Integration;
+use super::{fetcher::Waiting, integrations::Integration};
 use crate::{store::list::Window, tag::Tag};
+
+/// Ends with the fetches that an execution did not wait for.
+pub type Late = Shared<BoxFuture<'static, ()>>;
 
 /// One execution.
 #[derive(Debug)]
@@ -30,10 +37,19 @@ pub struct Scope {
     /// Tags that belong together and were touched together: those of a whole list, of which a document may ask again and again.
     groups: Mutex<Vec<Arc<[Tag]>>>,
     stale: AtomicBool,
+    failed: AtomicBool,
     read: AtomicBool,
     noted: OnceLock<i64>,
     /// What is held while it runs, and not while it waits for a provider.
     turn: Mutex<Option<Box<dyn Any + Send>>>,
+    /// Body keys that providers were asked for and have answered, by node.
+    asked: Mutex<HashMap<NodeKey, BTreeSet<&'static str>>>,
+    /// It waits for every fetch to its end.
+    waits: bool,
+    /// Integrations that it has already waited for as long as it may.
+    overdue: Mutex<HashSet<IntegrationId>>,
+    /// Fetches that it did not wait for.
+    late: Mutex<Vec<Waiting>>,
     /// Nothing is answered from lists in memory.
     #[cfg(test)]
     slow: bool,
@@ -49,12 +65,23 @@ impl Scope {
             tags: Mutex::default(),
             groups: Mutex::default(),
             stale: AtomicBool::new(false),
+            failed: AtomicBool::new(false),
             read: AtomicBool::new(false),
             noted: OnceLock::new(),
             turn: Mutex::default(),
+            asked: Mutex::default(),
+            waits: false,
+            overdue: Mutex::default(),
+            late: Mutex::default(),
             #[cfg(test)]
             slow: false,
         }
+    }
+
+    /// The same for an execution that waits for every fetch to its end, although an older value is known.
+    #[must_use]
+    pub fn waiting(self) -> Self {
+        Self { waits: true, ..self }
     }
 
     /// The same, from the store page by page.
@@ -135,6 +162,54 @@ impl Scope {
         drop(turn);
     }
 
+    /// Notes that a provider has answered for these body keys of a node.
+    pub(super) fn note_asked(&self, key: &NodeKey, asks: &BTreeSet<&'static str>) {
+        self.asked.lock().entry(key.clone()).or_default().extend(asks);
+    }
+
+    /// Whether a provider has answered for all of these body keys of a node in this execution: what it left out, it does not have.
+    pub(super) fn has_asked(&self, key: &NodeKey, mut keys: impl Iterator<Item = &'static str>) -> bool {
+        let asked = self.asked.lock();
+        asked.get(key).is_some_and(|asked| keys.all(|key| asked.contains(key)))
+    }
+
+    /// How long it waits for a fetch where an older value is known; `None`: to its end. An integration is waited for once, however
+    /// many fetches the execution needs one after another.
+    pub(super) fn patience(
+        &self,
+        integration: &IntegrationId,
+        patience: std::time::Duration,
+    ) -> Option<std::time::Duration> {
+        if self.waits {
+            return None;
+        }
+        Some(if self.overdue.lock().contains(integration) { std::time::Duration::ZERO } else { patience })
+    }
+
+    /// Notes a fetch that it did not wait for.
+    pub(super) fn note_late(&self, integration: &IntegrationId, fetch: Waiting) {
+        self.note_stale();
+        self.overdue.lock().insert(integration.clone());
+        self.late.lock().push(fetch);
+    }
+
+    /// Ends when all fetches have ended that it did not wait for; `None`: it waited for all.
+    pub fn late(&self) -> Option<Late> {
+        let late = std::mem::take(&mut *self.late.lock());
+        (!late.is_empty()).then(|| join_all(late).map(drop).boxed().shared())
+    }
+
+    /// Notes that something could not be read here, through no fault of a provider: the answer says so, and is not to be kept.
+    pub fn note_failed(&self) {
+        self.failed.store(true, Ordering::Relaxed);
+        self.note_stale();
+    }
+
+    /// Whether something could not be read here.
+    pub fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::Relaxed)
+    }
+
     /// Notes that it began to read of an integration.
     pub(super) fn note_read(&self) {
         self.read.store(true, Ordering::Relaxed);
@@ -154,5 +229,31 @@ impl Scope {
     pub fn trust(&self, integration: &Integration, now: DateTime<Utc>) -> Duration {
         let trust = integration.trust(now);
         self.max_age.map_or(trust, |max_age| max_age.min(trust))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{future::pending, time::Duration};
+
+    use chrono::DateTime;
+    use futures::FutureExt as _;
+    use mullion_schema::id::IntegrationId;
+
+    use super::Scope;
+
+    #[test]
+    fn an_execution_waits_for_a_provider_once_however_much_it_needs_of_it() {
+        const PATIENCE: Duration = Duration::from_secs(1);
+        let (hangs, other) = (IntegrationId::from("hangs"), IntegrationId::from("other"));
+        let scope = || Scope::new("acme".into(), DateTime::UNIX_EPOCH, None);
+        let (impatient, waiting) = (scope(), scope().waiting());
+        assert_eq!(impatient.patience(&hangs, PATIENCE), Some(PATIENCE));
+        assert!(impatient.late().is_none());
+        impatient.note_late(&hangs, pending().boxed().shared());
+        assert_eq!(impatient.patience(&hangs, PATIENCE), Some(Duration::ZERO));
+        assert_eq!(impatient.patience(&other, PATIENCE), Some(PATIENCE));
+        assert!(impatient.is_stale() && impatient.late().is_some());
+        assert_eq!(waiting.patience(&hangs, PATIENCE), None);
     }
 }

@@ -8,8 +8,8 @@ use mullion_schema::{
     error::PortError,
     fields::FieldSet,
     id::{IntegrationId, NodeKey},
-    ports::{List, ListPage, ListQuery, Lookup, Nodes, Want},
-    view::NodeView,
+    ports::{Filter, List, ListPage, ListQuery, Lookup, Nodes, Want},
+    view::{NodeView, StaleReason},
 };
 use parking_lot::Mutex;
 
@@ -17,14 +17,15 @@ use super::{
     Engine, Scope,
     failure::port_error,
     integrations::Integration,
-    read_lists::node_refs,
+    listing::{MOST, placed},
+    read_lists::{Listed, node_refs},
     read_nodes::{Loaded, NodeWant},
     readers::Reading,
 };
 use crate::{
     change::{ListRef, NodeRef},
     loaders::Batcher,
-    provider::{FetchWant, FetchedPage, PageWant},
+    provider::{FetchWant, FetchedPage, Keeping, PageWant},
     tag::Tag,
 };
 
@@ -85,20 +86,37 @@ impl Nodes for Session {
     }
 
     async fn find(&self, lookup: Lookup, want: Want) -> Result<Option<Arc<NodeView>>, PortError> {
-        let Some(key) = self.engine.resolve(&self.scope, &lookup, &want).await? else { return Ok(None) };
-        self.load(key, want.fields).await
+        let Some(found) = self.engine.resolve(&self.scope, &lookup, &want).await? else { return Ok(None) };
+        let mut view = self.load(found.key, want.fields).await?;
+        if let (Some(view), Some(reason)) = (&mut view, found.stale_because) {
+            // However new the node is: whether the name still stands for it is not known.
+            Arc::make_mut(view).freshness.outdate(reason);
+        }
+        Ok(view)
     }
 
     async fn list(&self, query: ListQuery) -> Result<ListPage, PortError> {
-        let listed = self.engine.read_list(&self.scope, &query).await?;
-        Ok(ListPage { items: listed.items, has_next: listed.has_next, total: listed.total })
+        let Listed { items, has_next, total, failure, is_cut, .. } = self.engine.read_list(&self.scope, &query).await?;
+        let failure = match failure {
+            Some(error) if is_cut && items.is_empty() => return Err(error),
+            // Where nothing is missing, the items say themselves that they are old.
+            failure => failure.filter(|_| is_cut || items.is_empty()),
+        };
+        Ok(ListPage { items, has_next, total, failure })
     }
+}
+
+/// What a name stands for.
+struct Found {
+    key: NodeKey,
+    /// Why that is only what is known here: the provider could not be asked.
+    stale_because: Option<StaleReason>,
 }
 
 impl Engine {
     /// Finds which node a name stands for: from what was looked up before, else at the provider, together with the lists of it
     /// that the document goes on to read.
-    async fn resolve(&self, scope: &Scope, lookup: &Lookup, want: &Want) -> Result<Option<NodeKey>, PortError> {
+    async fn resolve(&self, scope: &Scope, lookup: &Lookup, want: &Want) -> Result<Option<Found>, PortError> {
         let Some(integration) = self.directory.get(&scope.tenant, &lookup.integration).await? else { return Ok(None) };
         let list = lookup_list(lookup);
         scope.record(Tag::list(&scope.tenant, &list));
@@ -111,31 +129,76 @@ impl Engine {
             known = self.looked_up(scope, &integration, &list).await?;
         }
         if let Some(found) = known {
-            return Ok(found);
+            return Ok(found.map(|key| Found { key, stale_because: None }));
         }
         let asks = super::read_nodes::node_type(&integration, lookup.type_name)
             .map(|node_type| node_type.asks(&want.fields))
             .unwrap_or_default();
-        let fetch = FetchWant::Lookup { lookup: lookup.clone(), asks, lists: want.lists.clone() };
+        let fetch = FetchWant::Lookup { lookup: lookup.clone(), asks: asks.clone(), lists: want.lists.clone() };
         let fetch = self.fetcher.fetch(&integration, fetch, noted);
         drop(reading);
-        scope.give_turn_back();
-        match fetch.await {
-            Ok(fetched) => Ok(fetched
-                .found
-                .as_ref()
-                .map(|node| NodeKey::new(&integration.id, node.type_name, Arc::clone(&node.native_id)))),
-            Err(error) => {
-                // The last known answer is better than none.
-                let known = self.shelf.window(&scope.tenant, &list).await?;
-                let known = known.and_then(|window| node_refs(&integration, &window).into_iter().next());
-                match (known, error.kind.stale_reason()) {
-                    (Some(node), Some(_)) => Ok(Some(NodeKey::new(&integration.id, node.type_name, node.native_id))),
-                    (_, Some(_)) => Err(port_error(&integration, &error)),
-                    (_, None) => Ok(None),
-                }
+        let outcome = match self.in_time(scope, &integration, &fetch).await {
+            Some(outcome) => outcome,
+            None if self.last_found(&integration, lookup, &list).await?.is_some() => {
+                Self::leave(scope, &integration, fetch)
             }
+            None => fetch.await,
+        };
+        let key_of = |node: &NodeRef| NodeKey::new(&integration.id, node.type_name, Arc::clone(&node.native_id));
+        let error = match outcome {
+            Ok(fetched) => {
+                let key = fetched.found.as_ref().map(key_of);
+                if let Some(key) = &key {
+                    scope.note_asked(key, &asks);
+                }
+                return Ok(key.map(|key| Found { key, stale_because: None }));
+            }
+            Err(error) => error,
+        };
+        scope.note_stale();
+        // There is no such thing, says the provider.
+        let Some(reason) = error.kind.stale_reason() else { return Ok(None) };
+        match self.last_found(&integration, lookup, &list).await? {
+            Some(node) => Ok(Some(Found { key: key_of(&node), stale_because: Some(reason) })),
+            None => Err(port_error(&integration, &error)),
         }
+    }
+
+    /// What a name stands for as far as it is known without asking: what was found when it was last looked up, or what has this name
+    /// in the list that such things stand in.
+    async fn last_found(
+        &self,
+        integration: &Integration,
+        lookup: &Lookup,
+        list: &List,
+    ) -> Result<Option<NodeRef>, PortError> {
+        let found = self.listing(integration, list, 1).await?;
+        if let Some(node) = found.and_then(|listing| Some(listing.items.first()?.node.clone())) {
+            return Ok(Some(node));
+        }
+        let Some(ListRef { parent, name }) = integration.provider.listed_in(lookup) else { return Ok(None) };
+        let parent = parent.map(|parent| (parent.type_name, parent.native_id));
+        let list = List { integration: integration.id.clone(), parent, name, filter: Filter::new() };
+        let tenant = &integration.tenant;
+        let nodes: Vec<NodeRef> = match integration.keeping(&list) {
+            Keeping::Opaque => {
+                let window = self.shelf.window(tenant, &list).await?;
+                window.map(|window| node_refs(integration, &window)).unwrap_or_default()
+            }
+            Keeping::Window => {
+                let members = self.shelf.members(tenant, &list, None, MOST).await?;
+                members.into_iter().filter_map(|member| Some(placed(integration, member)?.1)).collect()
+            }
+        };
+        let key_of = |node: &NodeRef| NodeKey::new(&integration.id, node.type_name, Arc::clone(&node.native_id));
+        let stored = self.shelf.nodes(tenant, &nodes.iter().map(key_of).collect::<Vec<_>>()).await?;
+        let named = nodes.into_iter().zip(stored).filter_map(|(node, stored)| {
+            let body = &stored.filter(|stored| !stored.is_deleted())?.body;
+            let is_archived = body.get("isArchived").and_then(serde_json::Value::as_bool).unwrap_or_default();
+            integration.provider.is_named(lookup, body).then_some((is_archived, node))
+        });
+        // A name that was given again stands for the one that is in use.
+        Ok(named.min_by_key(|(is_archived, _)| *is_archived).map(|(_, node)| node))
     }
 }
 

@@ -228,7 +228,7 @@ pub(crate) fn internal(error: StoreError) -> PortError {
         }
         error => {
             tracing::error!(error = &error as &dyn std::error::Error, "the store failed");
-            PortError::internal()
+            if error.is_unavailable() { PortError::unavailable() } else { PortError::internal() }
         }
     }
 }

@@ -22,7 +22,8 @@ pub(super) struct Whole {
 }
 
 impl Engine {
-    /// A list with its filter, where all of it is kept here and it was read lately. `None`: it is to be read page by page.
+    /// A list with its filter, where all of it is kept here and it was read lately. `None`: it is to be read page by page; also
+    /// where the store failed, which that reading meets as well and reports.
     pub(super) async fn whole_list(&self, scope: &Scope, query: &ListQuery) -> Option<Whole> {
         let list = &query.list;
         let integration = self.directory.get(&scope.tenant, &list.integration).await.ok()??;

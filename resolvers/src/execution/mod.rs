@@ -17,6 +17,7 @@ use mullion_schema::{
     error::{self, ErrorCode, PortError},
     id::{EventCursor, TenantId},
     ports::{Live, LivePlan, ViewerView},
+    validate::Validator,
 };
 
 pub use self::turns::LiveLimits;
@@ -55,7 +56,7 @@ impl Caller {
     }
 }
 
-/// An operation that passed the limits of documents.
+/// An operation of a document that is within the limits of documents and that [`Executor::validate`] has accepted.
 #[derive(Debug, Clone)]
 pub struct Operation {
     /// The document's text.
@@ -92,7 +93,7 @@ pub enum Executed {
     Answer {
         /// The response.
         bytes: Bytes,
-        /// Whether one of its errors is internal: the id of the request belongs to it.
+        /// Whether one of its errors is internal, or worth another try: the id of the request belongs to it.
         internal: bool,
     },
     /// It did not run: it does not fit the graph, or its variables do not fit it.
@@ -126,6 +127,7 @@ pub struct Executor {
     services: Arc<Services>,
     graph: Graph,
     live: LiveGraph,
+    validator: Validator,
     inputs: Inputs,
     responses: ResponseCache,
     turns: Turns,
@@ -154,6 +156,7 @@ impl Executor {
             services,
             graph: mullion_schema::build::build(),
             live: mullion_schema::build::build_live(),
+            validator: Validator::default(),
             inputs: Inputs::default(),
             responses: ResponseCache::new(limits.response_bytes),
             turns: Turns::new(limits.executions, limits.patience),
@@ -165,6 +168,11 @@ impl Executor {
     /// The services.
     pub fn services(&self) -> &Arc<Services> {
         &self.services
+    }
+
+    /// Whether a document is valid. Once for each document: executions do not ask again.
+    pub fn validate(&self, document: &Arc<ExecutableDocument>) -> Result<(), Vec<ServerError>> {
+        self.validator.check(document)
     }
 
     /// Executes a query: from the response cache where it is current, once for all who ask the same at the same time.
@@ -275,7 +283,7 @@ impl Executor {
 
     /// The operation with its variables as they are after coercion.
     fn checked(&self, operation: Operation) -> Result<Operation, Vec<ServerError>> {
-        let variables = self.inputs.check(&operation.document, operation.name.as_deref(), &operation.variables)?;
+        let variables = self.inputs.variables(&operation.document, operation.name.as_deref(), &operation.variables)?;
         Ok(Operation { variables, ..operation })
     }
 
@@ -293,7 +301,9 @@ impl Executor {
         let services = &self.services;
         // Batches of fetches wait for it, not for what a mutation has to do at providers.
         let arriving = (kind == QUERY).then(|| services.engine.arriving(caller.tenant()));
-        let scope = Arc::new(Scope::new(caller.tenant().clone(), services.clock.now(), None));
+        let scope = Scope::new(caller.tenant().clone(), services.clock.now(), None);
+        // After a mutation, above all one that refreshes, people want to see what is, and not what was.
+        let scope = Arc::new(if kind == QUERY { scope } else { scope.waiting() });
         // Before anything is read: what changes meanwhile makes the answer one that is not kept.
         let noted = match services.engine.head(caller.tenant()).await {
             Ok(noted) => noted,
@@ -360,7 +370,8 @@ fn answer(response: &Response) -> Executed {
 
 fn is_internal(error: &ServerError) -> bool {
     let code = error.extensions.as_ref().and_then(|extensions| extensions.get("code"));
-    matches!(code, Some(Value::String(code)) if *code == ErrorCode::InternalServerError.to_string())
+    let Some(Value::String(code)) = code else { return false };
+    matches!(code.parse(), Ok(ErrorCode::InternalServerError | ErrorCode::ServiceUnavailable))
 }
 
 /// A response as bytes.
@@ -377,7 +388,11 @@ fn unserializable(error: &serde_json::Error) -> Bytes {
 
 #[cfg(test)]
 mod tests {
+    mod failing;
+    mod failures;
     mod once;
+    mod queries;
+    mod stage;
     mod woken;
 
     use async_graphql::{PathSegment, Response, ServerError, Value, value};
@@ -403,6 +418,7 @@ mod tests {
             (mentioned.clone(), &[], false),
             (mentioned, &["NOT_FOUND"], false),
             (value!({ "widget": null }), &["NOT_FOUND", "INTERNAL_SERVER_ERROR"], true),
+            (value!({ "widget": null }), &["SERVICE_UNAVAILABLE"], true),
         ] {
             let Executed::Answer { internal, .. } = answer(&response(data, codes)) else { panic!("refused") };
             assert_eq!(internal, expected, "{codes:?}");

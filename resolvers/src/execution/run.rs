@@ -2,11 +2,11 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use async_graphql::Response;
+use async_graphql::{Response, ServerError, Value};
 use async_trait::async_trait;
 use chrono::Duration;
 use mullion_schema::{
-    error::PortError,
+    error::{ErrorCode, PortError},
     id::{DashboardId, EventCursor, NodeKey, TenantId, WidgetId},
     ports::{ActivitySource, ActivityView, Boards as _, Live, LiveInput, LivePlan, WatchedId},
 };
@@ -17,9 +17,10 @@ use super::{
     serialized, server_error,
 };
 use crate::{
-    answers::{BoardsAnswer, activity_view, filter_of},
-    engine::Scope,
-    live::{Rendered, Run},
+    answers::{BoardsAnswer, activity_view, activity_views, filter_of},
+    engine::{Scope, internal},
+    live::{Rendered, Run, Unreadable},
+    sentence::Names,
     store::{StoreError, activity::Activity, stream::AppliedChange},
     tag::Tag,
 };
@@ -66,6 +67,18 @@ fn sharing_key(caller: &Caller, operation: &Operation, plan: &LivePlan) -> Strin
     format!("{}\n{name}\n{variables}\n{}", caller.permission_set(&operation.document), operation.text)
 }
 
+/// The cause was logged where it happened: of the port's error nothing is left to tell.
+fn unreadable(_: PortError) -> Unreadable {
+    Unreadable
+}
+
+/// Whether the fault is not the provider's and not the client's: then the same execution may succeed a moment later.
+fn is_failure_here(error: &ServerError) -> bool {
+    let code = error.extensions.as_ref().and_then(|extensions| extensions.get("code"));
+    let here = [ErrorCode::InternalServerError, ErrorCode::ServiceUnavailable];
+    matches!(code, Some(Value::String(code)) if here.iter().any(|known| code.as_str() == <&'static str>::from(*known)))
+}
+
 #[async_trait]
 impl Run for LiveRun {
     fn sharing_key(&self) -> Arc<str> {
@@ -76,9 +89,9 @@ impl Run for LiveRun {
         self.caller.tenant()
     }
 
-    async fn render(&self, input: LiveInput, max_age: Option<Duration>) -> Rendered {
+    async fn render(&self, input: LiveInput, max_age: Option<Duration>) -> Result<Rendered, Unreadable> {
         let services = &self.executor.services;
-        let noted = self.head().await;
+        let noted = self.head().await?;
         let scope = Arc::new(Scope::new(self.tenant().clone(), services.clock.now(), max_age));
         let cursor = input.cursor.clone();
         let live = Live::Render(Arc::new(input));
@@ -90,77 +103,90 @@ impl Run for LiveRun {
             tracing::error!(%error, "a live execution broke off");
             Response::from_errors(vec![server_error(PortError::internal())])
         });
+        let failed = scope.has_failed() || response.errors.iter().any(is_failure_here);
         let digest = digest(&response, &self.incidental);
         let response = response.extension("cursor", cursor.as_str().into());
-        Rendered { payload: serialized(&response), digest, tags: scope.tags().into_iter().collect(), noted }
+        let tags = scope.tags().into_iter().collect();
+        let (stale, late) = (scope.is_stale(), scope.late());
+        Ok(Rendered { payload: serialized(&response), digest, tags, noted, failed, stale, late })
     }
 
     fn is_current(&self, noted: i64, tags: &HashSet<Tag>) -> bool {
         self.executor.services.engine.epochs().is_current(self.tenant(), noted, tags)
     }
 
-    async fn widgets(&self, dashboard: &DashboardId) -> Option<Vec<WidgetId>> {
+    async fn widgets(&self, dashboard: &DashboardId) -> Result<Option<Vec<WidgetId>>, Unreadable> {
         let boards = self.boards();
-        boards.dashboard(dashboard).await.ok()??;
-        let widgets = boards.widgets(dashboard).await.ok()?;
-        Some(widgets.into_iter().map(|widget| widget.id.clone()).collect())
+        if boards.dashboard(dashboard).await.map_err(unreadable)?.is_none() {
+            return Ok(None);
+        }
+        let widgets = boards.widgets(dashboard).await.map_err(unreadable)?;
+        Ok(Some(widgets.into_iter().map(|widget| widget.id.clone()).collect()))
     }
 
-    async fn is_deleted(&self, id: &WatchedId) -> bool {
+    async fn is_deleted(&self, id: &WatchedId) -> Result<bool, Unreadable> {
         let services = &self.executor.services;
         let tenant = self.tenant();
         match id {
             WatchedId::Node(node) => {
-                let Some(known) = mullion_schema::providers::node_type(&node.type_name) else { return false };
+                let Some(known) = mullion_schema::providers::node_type(&node.type_name) else { return Ok(false) };
                 let key = NodeKey::new(&node.integration, known.name, Arc::clone(&node.native_id));
-                services.engine.is_deleted(tenant, &key).await.unwrap_or(false)
+                services.engine.is_deleted(tenant, &key).await.map_err(unreadable)
             }
             WatchedId::Own { type_name, id } => {
                 let boards = self.boards();
                 match type_name.as_str() {
-                    "Widget" => boards.widget(&id.as_str().into()).await.is_ok_and(|widget| widget.is_none()),
-                    "Dashboard" => boards.dashboard(&id.as_str().into()).await.is_ok_and(|board| board.is_none()),
+                    "Widget" => Ok(boards.widget(&id.as_str().into()).await.map_err(unreadable)?.is_none()),
+                    "Dashboard" => Ok(boards.dashboard(&id.as_str().into()).await.map_err(unreadable)?.is_none()),
                     "Integration" => {
                         let row = services.database.integration(tenant, &id.as_str().into()).await;
-                        row.is_ok_and(|row| row.is_none())
+                        Ok(row.map_err(|error| unreadable(internal(error)))?.is_none())
                     }
-                    _ => false,
+                    _ => Ok(false),
                 }
             }
         }
     }
 
-    async fn head(&self) -> i64 {
-        self.executor.services.engine.head(self.tenant()).await.unwrap_or_default()
+    async fn head(&self) -> Result<i64, Unreadable> {
+        self.executor.services.engine.head(self.tenant()).await.map_err(unreadable)
     }
 
-    async fn changes_since(&self, position: i64, limit: u64) -> Option<Vec<AppliedChange>> {
-        self.changes(position, limit).await.unwrap_or_else(|error| {
-            tracing::error!(%error, "the stream could not be read");
-            Some(Vec::new())
-        })
+    async fn changes_since(&self, position: i64, limit: u64) -> Result<Option<Vec<AppliedChange>>, Unreadable> {
+        self.changes(position, limit).await.map_err(|error| unreadable(internal(error)))
     }
 
-    async fn is_silent(&self, tags: &HashSet<Tag>) -> bool {
+    async fn is_silent(&self, tags: &HashSet<Tag>) -> Result<bool, Unreadable> {
         let services = &self.executor.services;
         let now = services.clock.now();
         let ids: HashSet<&str> = tags.iter().filter_map(Tag::integration).collect();
         for id in ids {
-            if let Ok(Some(integration)) = services.engine.directory().get(self.tenant(), &id.into()).await
-                && integration.is_silent(now)
-            {
-                return true;
+            let integration = services.engine.directory().get(self.tenant(), &id.into()).await.map_err(unreadable)?;
+            if integration.is_some_and(|integration| integration.is_silent(now)) {
+                return Ok(true);
             }
         }
-        false
+        Ok(false)
+    }
+
+    async fn reach_store(&self) -> Result<(), Unreadable> {
+        self.executor.services.database.ping().await.map_err(|error| unreadable(internal(error)))
     }
 
     fn cursor(&self, position: i64) -> EventCursor {
         self.executor.services.cursors.encode(self.tenant(), position)
     }
 
-    fn activity(&self, activity: &Activity) -> Arc<ActivityView> {
-        Arc::new(activity_view(&self.executor.services.cursors, self.tenant(), activity))
+    async fn activities(&self, activities: &[Arc<Activity>]) -> Vec<Arc<ActivityView>> {
+        let (services, tenant) = (&self.executor.services, self.tenant());
+        match activity_views(services, tenant, activities.iter().map(Arc::as_ref)).await {
+            Ok((views, _)) => views,
+            // The store's failure is logged where it was seen. A sentence without the names is as true, and nobody misses the event.
+            Err(_) => {
+                let nobody = Names::default();
+                activities.iter().map(|activity| Arc::new(activity_view(services, tenant, activity, &nobody))).collect()
+            }
+        }
     }
 
     fn admits(&self, filter: &ActivitySource, activity: &Activity) -> bool {

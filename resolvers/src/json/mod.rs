@@ -21,9 +21,15 @@ pub(crate) fn list<'a>(value: &'a Value, key: &str) -> &'a [Value] {
     value.get(key).and_then(Value::as_array).map_or(&[], Vec::as_slice)
 }
 
+/// The text of a document, without the byte order mark that some senders begin it with (RFC 8259, 8.1, allows to pass it by).
+fn text_of(document: &[u8]) -> Option<&str> {
+    let text = std::str::from_utf8(document).ok()?;
+    Some(text.strip_prefix('\u{feff}').unwrap_or(text))
+}
+
 /// Whether this is a JSON object in UTF-8, by the grammar.
 pub(crate) fn is_object(document: &[u8]) -> bool {
-    let Ok(text) = std::str::from_utf8(document) else { return false };
+    let Some(text) = text_of(document) else { return false };
     text.trim_start().starts_with('{') && serde_json::from_str::<IgnoredAny>(text).is_ok()
 }
 
@@ -43,7 +49,7 @@ pub(crate) fn read_members(document: &[u8], wanted: fn(&str) -> bool) -> Option<
 
 fn read(document: &[u8], wanted: fn(&str) -> bool) -> Option<Value> {
     // Of a text that is known to be one, its parts are not looked at again.
-    let mut deserializer = serde_json::Deserializer::from_str(std::str::from_utf8(document).ok()?);
+    let mut deserializer = serde_json::Deserializer::from_str(text_of(document)?);
     let value = lean::Lean(wanted).deserialize(&mut deserializer).ok()?;
     deserializer.end().ok().map(|()| value)
 }
@@ -72,6 +78,12 @@ mod tests {
         let read = read_object(deep.as_bytes()).unwrap();
         assert_eq!(read["b"], 2);
         assert!(read["a"][0][0][0].is_array());
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_passed_by_once() {
+        assert_eq!(read_object("\u{feff}{\"a\":1}".as_bytes()), Some(json!({"a": 1})));
+        assert!(read_object("\u{feff}\u{feff}{\"a\":1}".as_bytes()).is_none());
     }
 
     #[test]

@@ -19,7 +19,7 @@ use tokio::{
     time::Instant,
 };
 
-use super::{End, Frame, Item, Mark, Run, hub::LiveHub};
+use super::{End, Frame, Item, Mark, Retry, Run, Unreadable, hub::LiveHub};
 use crate::store::{activity::Activity, stream::AppliedChange};
 
 /// Rendered activities that are kept: of the newest, and of those that somebody who is further back has asked for.
@@ -31,7 +31,7 @@ const LATELY: i64 = 500;
 /// After so many changes without an activity for anybody (or after the hub's time), subscribers look again, so that their position
 /// does not age out.
 const QUIET: u64 = 256;
-/// How long until a stream that could not be read is tried again.
+/// How long until a stream is read again whose changes another reader has seen and this one does not see yet.
 const AGAIN: Duration = Duration::from_secs(1);
 
 /// The rendered activities of one document and filter.
@@ -46,9 +46,19 @@ pub(super) struct ActivityFeed {
     /// Counts what the hub told.
     heard: AtomicU64,
     news: watch::Sender<()>,
-    ring: Mutex<Option<Ring>>,
+    retry: Retry,
+    reading: Mutex<Reading>,
     /// Of those who are further back than the ring: after a restart all come back with positions of their own.
     rendered: parking_lot::Mutex<Rendered>,
+}
+
+/// The stream as it is read for all subscribers.
+#[derive(Default)]
+struct Reading {
+    ring: Option<Ring>,
+    /// How often in a row it could not be read, and until when it is not tried again.
+    failures: u32,
+    retry_at: Option<Instant>,
 }
 
 struct Ring {
@@ -73,10 +83,14 @@ enum Next {
     /// The position is before what is kept: the stream itself is to be read.
     Behind,
     Expired,
+    /// It could not be read, and is tried again then.
+    Failed(Instant),
+    /// It could not be read for too long.
+    Unavailable,
 }
 
 impl ActivityFeed {
-    pub(super) fn new(run: Arc<dyn Run>, filter: ActivitySource) -> Self {
+    pub(super) fn new(run: Arc<dyn Run>, filter: ActivitySource, retry: Retry) -> Self {
         Self {
             key: run.sharing_key(),
             run,
@@ -85,7 +99,8 @@ impl ActivityFeed {
             woken: parking_lot::Mutex::new(Instant::now()),
             heard: AtomicU64::new(0),
             news: watch::channel(()).0,
-            ring: Mutex::new(None),
+            retry,
+            reading: Mutex::default(),
             rendered: parking_lot::Mutex::default(),
         }
     }
@@ -108,58 +123,91 @@ impl ActivityFeed {
     }
 
     fn admitted<'a>(&self, change: &'a AppliedChange) -> Option<&'a Activity> {
-        change.activity.as_ref().filter(|activity| self.run.admits(&self.filter, activity))
+        let told = change.activity.as_ref().filter(|activity| !activity.pending);
+        told.filter(|activity| self.run.admits(&self.filter, activity))
     }
 
-    /// The next activity after a position.
+    /// The next activity after a position. A read that fails is repeated once for all subscribers, not by each of them.
     async fn next(&self, after: i64) -> Next {
-        let mut ring = self.ring.lock().await;
-        if ring.is_none() {
-            // Whoever comes first may be far back: the others do not wait for what it has to be told.
-            let start = after.max(self.run.head().await - LATELY);
-            *ring = Some(Ring { start, head: start, read_at: None, frames: VecDeque::new() });
+        let mut reading = self.reading.lock().await;
+        let Reading { ring, failures, retry_at } = &mut *reading;
+        if let Some(at) = retry_at.filter(|at| *at > Instant::now()) {
+            let known = ring.as_ref().filter(|ring| after >= ring.start).and_then(|ring| ring.after(after));
+            let given_up = self.retry.pause(*failures).is_none();
+            return known.unwrap_or(if given_up { Next::Unavailable } else { Next::Failed(at) });
         }
-        let Some(ring) = ring.as_mut() else { return Next::Nothing(after) };
+        let last_try = self.retry.pause(*failures + 1).is_none();
+        if let Ok(next) = self.read_on(ring, after, last_try).await {
+            (*failures, *retry_at) = (0, None);
+            return next;
+        }
+        *failures = failures.saturating_add(1);
+        let at = Instant::now() + self.retry.pause(*failures).unwrap_or(self.retry.longest);
+        *retry_at = Some(at);
+        if last_try { Next::Unavailable } else { Next::Failed(at) }
+    }
+
+    /// Reads the stream until there is an activity after a position, or nothing more.
+    async fn read_on(&self, ring: &mut Option<Ring>, after: i64, last_try: bool) -> Result<Next, Unreadable> {
+        let ring = match ring {
+            Some(ring) => ring,
+            none => {
+                // The first subscriber may be far back: the others do not wait for its backlog.
+                let start = after.max(self.run.head().await? - LATELY);
+                none.insert(Ring { start, head: start, read_at: None, frames: VecDeque::new() })
+            }
+        };
         loop {
             if after < ring.start {
-                return Next::Behind;
+                return Ok(Next::Behind);
             }
             if let Some(next) = ring.after(after) {
-                return next;
+                return Ok(next);
             }
             let heard = self.heard.load(Ordering::Acquire);
             if ring.read_at == Some(heard) {
-                return Next::Nothing(ring.head.max(after));
+                return Ok(Next::Nothing(ring.head.max(after)));
             }
-            let Some(changes) = self.run.changes_since(ring.head, CHUNK).await else { return Next::Expired };
+            let Some(changes) = self.run.changes_since(ring.head, CHUNK).await? else { return Ok(Next::Expired) };
             let is_full = (changes.len() as u64) >= CHUNK;
-            // One that was not full was the last; but a stream that cannot be read looks the same as one without anything new.
-            ring.read_at = (!changes.is_empty() && !is_full).then_some(heard);
-            self.take_in(ring, changes).await;
+            self.take_in(ring, changes, last_try).await?;
+            // One that was not full was the last.
+            ring.read_at = (!is_full).then_some(heard);
             if !is_full && after >= ring.start {
-                return ring.after(after).unwrap_or(Next::Nothing(ring.head.max(after)));
+                return Ok(ring.after(after).unwrap_or(Next::Nothing(ring.head.max(after))));
             }
         }
     }
 
-    /// Takes what the stream brought into the ring.
-    async fn take_in(&self, ring: &mut Ring, changes: Vec<AppliedChange>) {
+    /// Takes what the stream brought into the ring, up to what cannot be rendered.
+    async fn take_in(&self, ring: &mut Ring, changes: Vec<AppliedChange>, last_try: bool) -> Result<(), Unreadable> {
         for change in changes {
-            ring.head = change.position;
             if let Some(activity) = self.admitted(&change) {
-                let frame = self.render(activity, change.position).await;
-                ring.frames.push_back((change.position, frame));
+                let input = self.input(activity, change.position);
+                let cursor = input.cursor.clone();
+                let rendered = self.run.render(input, None).await?;
+                match (rendered.failed, last_try) {
+                    (false, _) => {}
+                    // Once for all, with the stream.
+                    (true, false) => return Err(Unreadable),
+                    // The answer says of what it could not read that it could not, and the fault is elsewhere.
+                    (true, true) => self.run.reach_store().await?,
+                }
+                let through = Some(change.position);
+                ring.frames.push_back((change.position, Frame { payload: rendered.payload, cursor, through }));
                 if ring.frames.len() > KEPT
                     && let Some((dropped, _)) = ring.frames.pop_front()
                 {
                     ring.start = dropped;
                 }
             }
+            ring.head = change.position;
         }
+        Ok(())
     }
 
     /// The rendered form of an activity that somebody far back wants; once for all who want it at the same time.
-    async fn render_shared(&self, activity: &Activity, position: i64) -> Frame {
+    async fn render_shared(&self, activity: &Activity, position: i64) -> Result<Frame, Unreadable> {
         let cell = {
             let mut rendered = self.rendered.lock();
             let rendered = &mut *rendered;
@@ -175,22 +223,25 @@ impl ActivityFeed {
             }
             cell
         };
-        cell.get_or_init(|| self.render(activity, position)).await.clone()
+        let render = || async {
+            let input = self.input(activity, position).await;
+            let rendered = self.retry.render(&*self.run, &input).await?;
+            Ok(Frame { payload: rendered.payload, cursor: input.cursor, through: Some(position) })
+        };
+        cell.get_or_try_init(render).await.cloned()
     }
 
-    async fn render(&self, activity: &Activity, position: i64) -> Frame {
-        let cursor = self.run.cursor(position);
-        let input = LiveInput {
-            cursor: cursor.clone(),
+    async fn input(&self, activity: &Activity, position: i64) -> LiveInput {
+        LiveInput {
+            cursor: self.run.cursor(position),
             reason: UpdateReason::Changed,
             widget: None,
             node: None,
             deleted: false,
-            activity: Some(self.run.activity(activity)),
+            complete: None,
+            activity: self.run.activities(&[Arc::new(activity.clone())]).await.into_iter().next(),
             causes: Vec::new(),
-        };
-        let rendered = self.run.render(input, None).await;
-        Frame { payload: rendered.payload, cursor, through: Some(position) }
+        }
     }
 }
 
@@ -207,12 +258,12 @@ pub(super) struct Feeds(HashMap<Arc<str>, Weak<ActivityFeed>>);
 
 impl Feeds {
     /// The feed of all who ask the same.
-    pub(super) fn feed(&mut self, run: &Arc<dyn Run>, filter: ActivitySource) -> Arc<ActivityFeed> {
+    pub(super) fn feed(&mut self, run: &Arc<dyn Run>, filter: ActivitySource, retry: Retry) -> Arc<ActivityFeed> {
         let key = run.sharing_key();
         if let Some(feed) = self.0.get(&key).and_then(Weak::upgrade) {
             return feed;
         }
-        let feed = Arc::new(ActivityFeed::new(Arc::clone(run), filter));
+        let feed = Arc::new(ActivityFeed::new(Arc::clone(run), filter, retry));
         self.0.insert(key, Arc::downgrade(&feed));
         feed
     }
@@ -252,7 +303,7 @@ pub(super) struct ActivitySubscriber {
     told: bool,
     /// Where the subscriber is further back than the ring: what it has read of the stream and not sent yet.
     backlog: VecDeque<AppliedChange>,
-    expired: bool,
+    ended: bool,
 }
 
 /// Holds a feed; the last one to go takes it out of the hub.
@@ -275,7 +326,7 @@ impl ActivitySubscriber {
     pub(super) fn new(hub: Arc<LiveHub>, feed: Arc<ActivityFeed>, after: Option<i64>) -> Self {
         let news = feed.news.subscribe();
         let follows = Follows { hub, feed: Some(feed) };
-        Self { follows, news, position: after, told: false, backlog: VecDeque::new(), expired: false }
+        Self { follows, news, position: after, told: false, backlog: VecDeque::new(), ended: false }
     }
 
     pub(super) fn into_stream(self) -> impl Stream<Item = Result<Item, End>> + Send {
@@ -286,52 +337,73 @@ impl ActivitySubscriber {
     }
 
     async fn next(&mut self) -> Option<Result<Item, End>> {
-        if self.expired {
+        if self.ended {
             return None;
         }
-        let feed = Arc::clone(self.follows.feed.as_ref()?);
+        let item = self.item().await;
+        self.ended = !matches!(item, Ok(Some(_)));
+        item.transpose()
+    }
+
+    /// The next item; `None`: the feed is gone.
+    async fn item(&mut self) -> Result<Option<Item>, End> {
+        let Some(feed) = self.follows.feed.clone() else { return Ok(None) };
         let mut position = match self.position {
             Some(position) => position,
-            None => feed.run.head().await,
+            None => feed.retry.read(|| feed.run.head()).await?,
         };
         loop {
             while let Some(change) = self.backlog.pop_front() {
                 position = change.position;
                 if let Some(activity) = feed.admitted(&change) {
-                    self.position = Some(position);
-                    self.told = true;
-                    return Some(Ok(Item::Frame(feed.render_shared(activity, position).await)));
+                    let frame = feed.render_shared(activity, position).await?;
+                    return Ok(Some(self.tell(position, frame)));
                 }
             }
             // Seen before the stream is read: what comes later wakes us.
             self.news.borrow_and_update();
             match feed.next(position).await {
-                Next::Frame(at, frame) => {
-                    self.position = Some(at);
-                    self.told = true;
-                    return Some(Ok(Item::Frame(frame)));
-                }
+                Next::Frame(at, frame) => return Ok(Some(self.tell(at, frame))),
                 Next::Nothing(at) if at > position => position = at,
                 Next::Nothing(_) => {
                     self.position = Some(position);
                     if !std::mem::replace(&mut self.told, true) {
-                        return Some(Ok(Item::Mark(Mark { position, cursor: feed.run.cursor(position) })));
+                        return Ok(Some(mark(&feed, position)));
                     }
-                    self.news.changed().await.ok()?;
+                    if self.news.changed().await.is_err() {
+                        return Ok(None);
+                    }
                     self.told = false;
                 }
-                Next::Behind => match feed.run.changes_since(position, CHUNK).await {
-                    None => return Some(self.expire()),
-                    Some(changes) if changes.is_empty() => tokio::time::sleep(AGAIN).await,
-                    Some(changes) => self.backlog = changes.into(),
-                },
-                Next::Expired => return Some(self.expire()),
+                Next::Behind => {
+                    let changes = feed.retry.read(|| feed.run.changes_since(position, CHUNK)).await?;
+                    let changes = changes.ok_or(End::CursorExpired)?;
+                    let Some(last) = changes.last() else {
+                        tokio::time::sleep(AGAIN).await;
+                        continue;
+                    };
+                    if !changes.iter().any(|change| feed.admitted(change).is_some()) {
+                        // However far back it is, what was looked through is not looked through again when it comes back.
+                        self.position = Some(last.position);
+                        return Ok(Some(mark(&feed, last.position)));
+                    }
+                    self.backlog = changes.into();
+                }
+                Next::Failed(at) => tokio::time::sleep_until(at).await,
+                Next::Expired => return Err(End::CursorExpired),
+                Next::Unavailable => return Err(End::Unavailable),
             }
         }
     }
 
-    fn expire(&mut self) -> Result<Item, End> {
-        self.expired = true;
-        Err(End::CursorExpired)
+    fn tell(&mut self, position: i64, frame: Frame) -> Item {
+        self.position = Some(position);
+        self.told = true;
+        Item::Frame(frame)
     }
+}
+
+/// Tells that there is nothing up to a position.
+fn mark(feed: &ActivityFeed, position: i64) -> Item {
+    Item::Mark(Mark { position, cursor: feed.run.cursor(position) })
 }

@@ -1,6 +1,10 @@
 //! The hub: takes in every change of the stream, and finds and wakes the live operations that it touches.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use futures::StreamExt as _;
 use mullion_schema::{
@@ -11,10 +15,11 @@ use mullion_schema::{
 use parking_lot::Mutex;
 
 use super::{
-    Frames, Run, Subscribe,
+    Frames, Retry, Run, Subscribe,
     activities::{ActivitySubscriber, Feeds},
     index::TagIndex,
     operation::{Operation, Watched},
+    pending::PendingTenants,
     position_of,
     subscription::Subscriber,
 };
@@ -23,10 +28,28 @@ use crate::{background::Background, store::stream::AppliedChange, tag::Tag};
 /// All live operations of this process.
 pub struct LiveHub {
     state: Mutex<State>,
-    tasks: Background,
+    pub(super) tasks: Background,
+    pub(super) rules: LiveRules,
+    pending: PendingTenants,
+}
+
+/// How live operations are run.
+#[derive(Debug, Clone, Copy)]
+pub struct LiveRules {
     /// How often values of integrations whose webhooks are silent are read again, while somebody watches; and how often those who
     /// are told nothing are told how far that goes.
-    pub(super) reread: std::time::Duration,
+    pub reread: Duration,
+    /// Over how many changes a widget, a dashboard or nodes are resumed. Beyond, all of their state is told: it is as true, and
+    /// costs no more than a first subscription.
+    pub replayed: i64,
+    /// How a read that failed is repeated.
+    pub retry: Retry,
+}
+
+impl Default for LiveRules {
+    fn default() -> Self {
+        Self { reread: Duration::from_mins(1), replayed: 10_000, retry: Retry::default() }
+    }
 }
 
 #[derive(Default)]
@@ -40,10 +63,23 @@ struct State {
     published: HashMap<TenantId, i64>,
 }
 
+impl State {
+    fn retire(&mut self, operation: &Operation) {
+        if self.by_key.get(&operation.key) == Some(&operation.number) {
+            self.by_key.remove(&operation.key);
+        }
+    }
+}
+
 impl LiveHub {
     /// A hub whose operations run in `tasks`.
-    pub fn new(tasks: impl Into<Background>, reread: std::time::Duration) -> Arc<Self> {
-        Arc::new(Self { state: Mutex::default(), tasks: tasks.into(), reread })
+    pub fn new(tasks: impl Into<Background>, rules: LiveRules) -> Arc<Self> {
+        Arc::new(Self { state: Mutex::default(), tasks: tasks.into(), rules, pending: PendingTenants::default() })
+    }
+
+    /// A live operation, while it runs.
+    pub(super) fn operation(&self, number: u64) -> Option<Arc<Operation>> {
+        self.state.lock().operations.get(&number).cloned()
     }
 
     /// How many live operations there are.
@@ -63,16 +99,23 @@ impl LiveHub {
     /// Takes in changes. The epochs have been advanced before: whoever registers tags from now on sees it there.
     pub fn publish(&self, tenant: &TenantId, changes: &[AppliedChange]) {
         let mut state = self.state.lock();
+        let mut pending = false;
         for change in changes {
+            pending |= change.activity.as_ref().is_some_and(|activity| activity.pending);
+            let mut cause = None;
             for (operation, slot) in state.index.watching(&change.tags) {
                 if let Some(operation) = state.operations.get(&operation) {
-                    let cause = change.activity.as_ref().map(|activity| operation.run.activity(activity));
+                    let activity = || change.activity.clone().map(Arc::new);
+                    let cause = cause.get_or_insert_with(activity).clone();
                     operation.mark(slot, reason(tenant, operation, slot, change), cause);
                 }
             }
         }
+        if pending {
+            self.pending.add(tenant.clone());
+        }
         if let Some(feeds) = state.feeds.get(tenant) {
-            feeds.hear(changes, self.reread);
+            feeds.hear(changes, self.rules.reread);
         }
         if let Some(last) = changes.last() {
             state.published.insert(tenant.clone(), last.position);
@@ -101,6 +144,18 @@ impl LiveHub {
         self.state.lock().index.integrations().map(|(whose, count)| (whose.clone(), count)).collect()
     }
 
+    /// The tenants of which activities wait for the names in their sentences.
+    pub fn pending(&self) -> &PendingTenants {
+        &self.pending
+    }
+
+    /// Whether anybody here is told the tenant's activities.
+    pub fn tells_activities(&self, tenant: &TenantId) -> bool {
+        let state = self.state.lock();
+        let listed = Tag::own_list(tenant, "activity");
+        state.feeds.contains_key(tenant) || !state.index.watching(&[listed]).is_empty()
+    }
+
     /// The tenants whose activities are followed.
     pub fn followed(&self) -> Vec<TenantId> {
         self.state.lock().feeds.keys().cloned().collect()
@@ -124,7 +179,11 @@ impl LiveHub {
         let Subscribe { run, plan, after } = subscribe;
         match plan {
             LivePlan::Activity { filter, .. } => {
-                let feed = self.state.lock().feeds.entry(run.tenant().clone()).or_default().feed(&run, filter);
+                let feed = self.state.lock().feeds.entry(run.tenant().clone()).or_default().feed(
+                    &run,
+                    filter,
+                    self.rules.retry,
+                );
                 ActivitySubscriber::new(Arc::clone(self), feed, after.map(position_of)).into_stream().boxed()
             }
             LivePlan::Widget { id, throttle_ms, .. } => self.watch(&run, Watched::Widget(id), throttle_ms, after),
@@ -139,7 +198,7 @@ impl LiveHub {
         let known = state.by_key.get(&key).and_then(|number| state.operations.get(number)).cloned();
         let operation = known.unwrap_or_else(|| {
             state.next += 1;
-            let throttle = std::time::Duration::from_millis(throttle_ms.into());
+            let throttle = Duration::from_millis(throttle_ms.into());
             let operation = Operation::new(state.next, key.clone(), Arc::clone(run), watched, throttle);
             state.by_key.insert(key, operation.number);
             state.operations.insert(operation.number, Arc::clone(&operation));
@@ -159,12 +218,15 @@ impl LiveHub {
             return;
         }
         state.operations.remove(&operation.number);
-        if state.by_key.get(&operation.key) == Some(&operation.number) {
-            state.by_key.remove(&operation.key);
-        }
+        state.retire(operation);
         for (slot, tags) in operation.stop() {
-            state.index.replace((operation.number, slot), &tags, &std::collections::HashSet::new());
+            state.index.replace((operation.number, slot), &tags, &HashSet::new());
         }
+    }
+
+    /// An operation tells nothing any more: who subscribes from now on gets another one.
+    pub(super) fn retire(&self, operation: &Operation) {
+        self.state.lock().retire(operation);
     }
 
     /// Registers what a slot's newest answer was read from. False when the operation has ended meanwhile.
@@ -172,8 +234,8 @@ impl LiveHub {
         &self,
         operation: &Operation,
         slot: u32,
-        before: &std::collections::HashSet<Tag>,
-        tags: &std::collections::HashSet<Tag>,
+        before: &HashSet<Tag>,
+        tags: &HashSet<Tag>,
     ) -> bool {
         let mut state = self.state.lock();
         if !state.operations.contains_key(&operation.number) {

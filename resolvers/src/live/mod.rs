@@ -8,6 +8,8 @@ mod hub;
 mod index;
 mod news;
 mod operation;
+mod pending;
+mod retry;
 mod slot;
 mod subscription;
 #[cfg(test)]
@@ -24,8 +26,13 @@ use mullion_schema::{
     ports::{ActivitySource, ActivityView, LiveInput, LivePlan, WatchedId},
 };
 
-pub use self::hub::LiveHub;
+pub use self::{
+    hub::{LiveHub, LiveRules},
+    pending::PendingTenants,
+    retry::Retry,
+};
 use crate::{
+    engine::Late,
     store::{activity::Activity, stream::AppliedChange},
     tag::Tag,
 };
@@ -42,10 +49,10 @@ pub struct Frame {
 }
 
 impl Frame {
-    /// The same with another cursor, which is no mark; in the payload, too, where nothing else can hold that text.
-    fn retold(&self, cursor: EventCursor) -> Self {
+    /// The same with another cursor and mark; in the payload, too, where nothing else can hold that text.
+    fn retold(&self, cursor: EventCursor, through: Option<i64>) -> Self {
         let payload = String::from_utf8_lossy(&self.payload).replace(self.cursor.as_str(), cursor.as_str());
-        Self { payload: payload.into(), cursor, through: None }
+        Self { payload: payload.into(), cursor, through }
     }
 }
 
@@ -99,7 +106,19 @@ pub struct Rendered {
     pub tags: HashSet<Tag>,
     /// The head that was noted before it was read.
     pub noted: i64,
+    /// Whether something in it could not be read here. The answer says so, at a path or in a widget's problems; another execution
+    /// may read it.
+    pub failed: bool,
+    /// It shows something that is not current: it is worth another try.
+    pub stale: bool,
+    /// Ends with the fetches that it did not wait for.
+    pub late: Option<Late>,
 }
+
+/// The store could not be read: nothing follows from that about what is in it. The cause was logged where the read failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the store could not be read")]
+pub struct Unreadable;
 
 /// Why a subscription ends by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,6 +127,14 @@ pub enum End {
     Completed,
     /// The position to resume after is older than what is kept.
     CursorExpired,
+    /// The store could not be read for too long. Everything up to the last cursor was told: the client comes again with that.
+    Unavailable,
+}
+
+impl From<Unreadable> for End {
+    fn from(_: Unreadable) -> Self {
+        Self::Unavailable
+    }
 }
 
 /// A subscriber's stream: frames and marks, then perhaps why it ended. A stream without an end was dropped with the process.
@@ -124,31 +151,34 @@ pub trait Run: Send + Sync {
     fn tenant(&self) -> &TenantId;
 
     /// Executes the document for an event. Values older than `max_age` are read again.
-    async fn render(&self, input: LiveInput, max_age: Option<Duration>) -> Rendered;
+    async fn render(&self, input: LiveInput, max_age: Option<Duration>) -> Result<Rendered, Unreadable>;
 
     /// Whether what was read at a head under these tags is still current.
     fn is_current(&self, noted: i64, tags: &HashSet<Tag>) -> bool;
 
     /// The widgets of a dashboard as they are now; `None` when there is no such dashboard (any more).
-    async fn widgets(&self, dashboard: &DashboardId) -> Option<Vec<WidgetId>>;
+    async fn widgets(&self, dashboard: &DashboardId) -> Result<Option<Vec<WidgetId>>, Unreadable>;
 
     /// Whether a node or a row is gone.
-    async fn is_deleted(&self, id: &WatchedId) -> bool;
+    async fn is_deleted(&self, id: &WatchedId) -> Result<bool, Unreadable>;
 
     /// The tenant's head now.
-    async fn head(&self) -> i64;
+    async fn head(&self) -> Result<i64, Unreadable>;
 
     /// The changes after a position, in order, at most `limit`; `None` when the position is older than what is kept.
-    async fn changes_since(&self, position: i64, limit: u64) -> Option<Vec<AppliedChange>>;
+    async fn changes_since(&self, position: i64, limit: u64) -> Result<Option<Vec<AppliedChange>>, Unreadable>;
 
     /// Whether a value read under these tags comes from an integration whose webhooks are silent.
-    async fn is_silent(&self, tags: &HashSet<Tag>) -> bool;
+    async fn is_silent(&self, tags: &HashSet<Tag>) -> Result<bool, Unreadable>;
+
+    /// Whether the store can be read at all.
+    async fn reach_store(&self) -> Result<(), Unreadable>;
 
     /// A position as clients may hold it.
     fn cursor(&self, position: i64) -> EventCursor;
 
-    /// An activity as the graph shows it.
-    fn activity(&self, activity: &Activity) -> Arc<ActivityView>;
+    /// Activities as the graph shows them, with the names that are known now. Once for each frame, however many wait for it.
+    async fn activities(&self, activities: &[Arc<Activity>]) -> Vec<Arc<ActivityView>>;
 
     /// Whether an activity passes a filter.
     fn admits(&self, filter: &ActivitySource, activity: &Activity) -> bool;

@@ -3,14 +3,11 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use mullion_schema::{
-    enums::UpdateReason,
-    id::WidgetId,
-    ports::{ActivityView, WatchedId},
-};
+use mullion_schema::{enums::UpdateReason, id::WidgetId, ports::WatchedId};
+use tokio::time::Instant;
 
-use super::{Frame, Rendered};
-use crate::tag::Tag;
+use super::{Frame, Rendered, Unreadable};
+use crate::{store::activity::Activity, tag::Tag};
 
 /// At most this many causes are shown, the newest.
 const CAUSES: usize = 20;
@@ -27,14 +24,14 @@ pub(super) enum Subject {
 pub(super) struct Dirt {
     pub(super) reason: Option<UpdateReason>,
     /// Newest first.
-    pub(super) causes: Vec<Arc<ActivityView>>,
+    pub(super) causes: Vec<Arc<Activity>>,
     /// It is to be read again because nobody tells what changes.
     pub(super) reread: bool,
 }
 
 impl Dirt {
     /// Adds one more change.
-    pub(super) fn add(&mut self, reason: UpdateReason, cause: Option<Arc<ActivityView>>) {
+    pub(super) fn add(&mut self, reason: UpdateReason, cause: Option<Arc<Activity>>) {
         // What a person did to the widget itself says more than what a provider reported.
         if self.reason.is_none_or(|known| rank(reason) > rank(known)) {
             self.reason = Some(reason);
@@ -43,6 +40,18 @@ impl Dirt {
             self.causes.insert(0, cause);
             self.causes.truncate(CAUSES);
         }
+    }
+
+    /// The same with what came after it.
+    pub(super) fn then(mut self, later: Option<Self>) -> Self {
+        let Some(later) = later else { return self };
+        if let Some(reason) = later.reason {
+            self.add(reason, None);
+        }
+        self.causes.splice(0..0, later.causes);
+        self.causes.truncate(CAUSES);
+        self.reread |= later.reread;
+        self
     }
 }
 
@@ -57,6 +66,7 @@ fn rank(reason: UpdateReason) -> u8 {
 
 /// A slot's state, under the operation's lock.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about the newest answer")]
 pub(super) struct Slot {
     pub(super) number: u32,
     pub(super) subject: Subject,
@@ -71,10 +81,22 @@ pub(super) struct Slot {
     pub(super) snapshot: Option<(u64, Frame)>,
     pub(super) tags: HashSet<Tag>,
     pub(super) dirt: Option<Dirt>,
+    /// The newest answer shows something that is not current.
+    pub(super) stale: bool,
     /// The newest answer is sent whatever was seen before.
     pub(super) told: bool,
     /// It is gone; `frame` says so.
     pub(super) removed: bool,
+    /// The newest answer says of something that it could not be read.
+    pub(super) failed: bool,
+    /// How often in a row an answer failed here.
+    pub(super) failures: u32,
+    /// It failed, is to be run again, and not before this.
+    pub(super) retry_at: Option<Instant>,
+    /// The answer that failed was told: when it is looked whether there is a better one.
+    pub(super) mend_at: Option<Instant>,
+    /// Somebody was given an answer that failed: the next one is told even where it is as before.
+    pub(super) retell: bool,
 }
 
 impl Slot {
@@ -89,9 +111,38 @@ impl Slot {
             snapshot: None,
             tags: HashSet::new(),
             dirt: None,
+            stale: false,
             told: false,
             removed: false,
+            failed: false,
+            failures: 0,
+            retry_at: None,
+            mend_at: None,
+            retell: false,
         }
+    }
+
+    /// Takes in an answer of the operation's run with this number.
+    pub(super) fn take_in(
+        &mut self,
+        run: u64,
+        frame: Frame,
+        first: bool,
+        (reason, gone, rendered): (UpdateReason, bool, &Rendered),
+    ) {
+        // A person's change of the widget itself is told even where nothing that was selected differs.
+        let told = matches!(reason, UpdateReason::Configured | UpdateReason::Refreshed) || (gone && !self.removed);
+        if self.digest != Some(rendered.digest) || told || self.retell {
+            self.version += 1;
+            self.run = run;
+            self.digest = Some(rendered.digest);
+            self.snapshot = first.then(|| (self.version, frame.clone()));
+            self.frame = (!first).then_some(frame);
+            self.told = told;
+        }
+        self.retell = false;
+        self.failed = rendered.failed;
+        self.removed = gone;
     }
 }
 
@@ -130,18 +181,38 @@ impl SeenSlots {
 }
 
 /// Why a slot is rendered.
+#[derive(Clone)]
 pub(super) struct Cause {
     pub(super) reason: UpdateReason,
-    pub(super) causes: Vec<Arc<ActivityView>>,
+    pub(super) causes: Vec<Arc<Activity>>,
     pub(super) max_age: Option<chrono::Duration>,
 }
 
 /// What running a slot came to.
 pub(super) struct Ran {
     pub(super) number: u32,
+    /// Why it was run, for the case that it has to be run again.
+    pub(super) dirt: Dirt,
+    /// How often it had failed in a row before.
+    pub(super) failures: u32,
+    pub(super) answer: Result<Answered, Unreadable>,
+}
+
+/// A slot's answer.
+pub(super) struct Answered {
     pub(super) reason: UpdateReason,
     pub(super) gone: bool,
     pub(super) registered: bool,
     pub(super) frame: Frame,
     pub(super) rendered: Rendered,
+}
+
+impl Ran {
+    /// Whether something could not be read.
+    pub(super) fn failed(&self) -> bool {
+        match &self.answer {
+            Ok(answered) => answered.rendered.failed,
+            Err(Unreadable) => true,
+        }
+    }
 }

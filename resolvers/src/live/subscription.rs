@@ -8,10 +8,10 @@ use std::{
 };
 
 use futures::{FutureExt as _, Stream, future::BoxFuture};
-use mullion_schema::{enums::UpdateReason, id::WidgetId};
+use mullion_schema::id::WidgetId;
 
 use super::{
-    End, Item,
+    End, Item, Retry, Unreadable,
     hub::LiveHub,
     news::Place,
     operation::{Operation, Watched},
@@ -23,6 +23,16 @@ use crate::tag::Tag;
 
 /// Changes read in one go when a subscriber resumes.
 const CHUNK: u64 = 1_000;
+
+/// The changes after the position to resume after.
+enum Since {
+    /// These tags changed.
+    Changed(HashSet<Tag>),
+    /// More than is worth reading.
+    TooMuch,
+    /// The position is older than what is kept.
+    Expired,
+}
 
 /// What a subscriber is told: first where it begins, then what is new.
 ///
@@ -102,7 +112,9 @@ impl Subscriber {
     pub(super) fn into_stream(mut self) -> Subscription {
         let begin = async move {
             self.operation.ready().await;
-            self.begin().await;
+            if let Err(end) = self.begin().await {
+                self.end(end);
+            }
             self
         };
         Subscription::Beginning(begin.boxed())
@@ -132,8 +144,8 @@ impl Subscriber {
 
     /// Takes the newest answer of each slot that has a newer one than was seen.
     fn take_news(&mut self) {
-        if self.operation.take_news(&mut self.seen, self.told, &mut self.queue) {
-            self.end(End::Completed);
+        if let Some(end) = self.operation.take_news(&mut self.seen, self.told, &mut self.queue) {
+            self.end(end);
         }
     }
 
@@ -143,52 +155,62 @@ impl Subscriber {
     }
 
     /// The current state, or what changed since the position to resume after.
-    async fn begin(&mut self) {
+    async fn begin(&mut self) -> Result<(), End> {
+        if let Some(end @ End::Unavailable) = self.operation.ended() {
+            return Err(end);
+        }
         // Noted before the answers are looked at. Who comes back is told nothing older than what it came with.
         let reached = self.operation.reached(&self.hub);
         let through = reached.max(self.after.map_or(0, position_of));
-        let again = self.after.is_some_and(|after| after < 0);
-        let changed = match self.after.filter(|_| !again) {
-            None => None,
-            Some(after) => self.changed_since(after).await,
-        };
         let snapshots = !matches!(self.operation.watched, Watched::Nodes(_));
-        match changed {
-            Some(changed) => self.resume(&changed, through).await,
-            None if snapshots || again => self.resume_all().await,
-            None if self.after.is_some() => {
-                self.end(End::CursorExpired);
-                return;
-            }
+        let mut complete = true;
+        match self.after {
+            None if snapshots => self.resume_all().await?,
             None => self.operation.skip_news(&mut self.seen),
+            Some(after) if after < 0 => self.resume_all().await?,
+            Some(after) => match self.changed_since(after, through).await? {
+                Since::Changed(changed) => {
+                    complete = false;
+                    self.resume(&changed, through).await?;
+                }
+                Since::Expired if !snapshots => return Err(End::CursorExpired),
+                Since::TooMuch | Since::Expired => self.resume_all().await?,
+            },
         }
         let end = if snapshots {
-            Item::Frame(self.operation.snapshot_end(through).await)
+            Item::Frame(self.operation.snapshot_end(through, complete, self.retry()).await?)
         } else {
             Item::Mark(self.operation.mark_at(through))
         };
         self.queue.push(Ok(end));
+        Ok(())
     }
 
-    async fn resume_all(&mut self) {
+    fn retry(&self) -> &Retry {
+        &self.hub.rules.retry
+    }
+
+    async fn resume_all(&mut self) -> Result<(), Unreadable> {
         for (slot, _) in self.operation.live_slots() {
-            self.push_snapshot(slot).await;
+            self.push_snapshot(slot).await?;
         }
+        Ok(())
     }
 
-    async fn resume(&mut self, changed: &HashSet<Tag>, through: i64) {
+    async fn resume(&mut self, changed: &HashSet<Tag>, through: i64) -> Result<(), Unreadable> {
         self.operation.skip_news(&mut self.seen);
         for (slot, tags) in self.operation.live_slots() {
             if !tags.is_disjoint(changed) {
-                self.push_snapshot(slot).await;
+                self.push_snapshot(slot).await?;
             }
         }
         if !self.operation.structure().is_disjoint(changed) {
             for widget in self.removed_widgets(changed) {
-                let frame = self.operation.render_aside(UpdateReason::Removed, Some(widget), unfinished(through)).await;
+                let frame = self.operation.removed(widget, unfinished(through), self.retry()).await?;
                 self.queue.push(Ok(Item::Frame(frame)));
             }
         }
+        Ok(())
     }
 
     /// Widgets that changed and are not on the dashboard: removed since, or another dashboard's, which no client of this one minds.
@@ -200,21 +222,30 @@ impl Subscriber {
         widgets.filter(|widget| !here.contains(widget)).collect()
     }
 
-    async fn push_snapshot(&mut self, slot: u32) {
-        if let Some((seen, frame)) = self.operation.snapshot(slot).await {
+    async fn push_snapshot(&mut self, slot: u32) -> Result<(), Unreadable> {
+        if let Some((seen, frame)) = self.operation.snapshot(&self.hub, slot).await? {
             *self.seen.of(slot) = seen;
             self.queue.push(Ok(Item::Frame(frame)));
         }
+        Ok(())
     }
 
-    /// The tags that changed after a position; `None` when it is older than what is kept.
-    async fn changed_since(&self, after: i64) -> Option<HashSet<Tag>> {
-        let mut tags = HashSet::new();
-        let mut position = after;
+    /// The tags that changed after a position, while everything up to `through` is in the answers.
+    async fn changed_since(&self, after: i64, through: i64) -> Result<Since, Unreadable> {
+        let run = &self.operation.run;
+        let most = self.hub.rules.replayed;
+        let is_too_much = |position: i64| position.saturating_sub(after) > most;
+        // One is enough to learn whether the position is still kept.
+        let limit = if is_too_much(through) { 1 } else { CHUNK };
+        let (mut tags, mut position) = (HashSet::new(), after);
         loop {
-            let changes = self.operation.run.changes_since(position, CHUNK).await?;
-            let Some(last) = changes.last() else { return Some(tags) };
+            let changes = self.retry().read(|| run.changes_since(position, limit)).await?;
+            let Some(changes) = changes else { return Ok(Since::Expired) };
+            let Some(last) = changes.last() else { return Ok(Since::Changed(tags)) };
             position = last.position;
+            if is_too_much(position.max(through)) {
+                return Ok(Since::TooMuch);
+            }
             tags.extend(changes.into_iter().flat_map(|change| change.tags));
         }
     }

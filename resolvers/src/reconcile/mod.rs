@@ -151,8 +151,11 @@ impl Reconciler {
                 presence_at = Some(now);
             }
             if this.rules.unwatched.is_some() && looked_at.is_none_or(|at| now - at >= span(ALL)) {
-                unwatched = this.services.database.connected_integrations().await.unwrap_or_default();
-                looked_at = Some(now);
+                match this.services.database.connected_integrations().await {
+                    Ok(connected) => (unwatched, looked_at) = (connected, Some(now)),
+                    // Those that were found last stay; it is tried again with the next turn.
+                    Err(error) => tracing::debug!(%error, "it could not be read which integrations there are"),
+                }
             }
             let busy: HashSet<Whose> = running.values().cloned().collect();
             let free = ROUNDS.saturating_sub(running.len());
@@ -183,7 +186,11 @@ impl Reconciler {
         if let Err(error) = database.free_leases("reconcile").await {
             tracing::debug!(%error, "the leases of an earlier process could not be ended: they run out");
         }
-        let among_others = database.other_workers(&self.around.worker).await.unwrap_or(false);
+        let among_others = database.other_workers(&self.around.worker).await.unwrap_or_else(|error| {
+            // Where it cannot be told, it counts as alone: what is suspect without a reason is only read again.
+            tracing::debug!(%error, "it could not be read whether other processes run");
+            false
+        });
         if !among_others && let Err(error) = database.suspect_all(&self.ours).await {
             tracing::warn!(error = &error as &dyn std::error::Error, "it could not be noted that there was a gap");
             self.around.gaps.note(None);
@@ -218,7 +225,14 @@ impl Reconciler {
     pub(super) async fn take_pulses(&self) {
         let ready = self.services.engine.directory().ready();
         let ids: Vec<IntegrationId> = ready.iter().map(|integration| integration.id.clone()).collect();
-        let Ok(pulses) = self.services.database.pulses(&ids).await else { return };
+        let pulses = match self.services.database.pulses(&ids).await {
+            Ok(pulses) => pulses,
+            Err(error) => {
+                // The pulses in memory stay; they are read again in a moment.
+                tracing::debug!(%error, "it could not be read how the webhooks do");
+                return;
+            }
+        };
         for integration in ready {
             let Some(pulse) = pulses.get(&integration.id) else { continue };
             if integration.take_pulse(*pulse) {
@@ -233,7 +247,9 @@ impl Reconciler {
         if database.is_sqlite() {
             return;
         }
-        let here: Vec<IntegrationId> = self.watched().await.into_keys().map(|(_, id)| id).collect();
+        // Without an answer nothing is told: others would take what is watched here for unwatched.
+        let Some(watched) = self.watched().await else { return };
+        let here: Vec<IntegrationId> = watched.into_keys().map(|(_, id)| id).collect();
         if let Err(error) = database.note_presence(&self.name, &here).await {
             tracing::debug!(%error, "it could not be noted what is watched");
         }
@@ -251,7 +267,8 @@ impl Reconciler {
         busy: &HashSet<Whose>,
         free: usize,
     ) -> Vec<(Arc<Integration>, Turn)> {
-        let watched = self.watched().await;
+        // Without an answer nothing is begun, and nothing forgotten of what was begun before.
+        let Some(watched) = self.watched().await else { return Vec::new() };
         // What is watched at another replica and not here is left to that one, which knows of what.
         let present = self.present.lock().clone();
         let nobodys = unwatched.iter().filter(|(_, id)| !present.contains(id));
@@ -259,6 +276,7 @@ impl Reconciler {
         let (mut integrations, mut standings) = (HashMap::new(), HashMap::new());
         for whose in all.iter().copied().filter(|whose| !busy.contains(*whose)) {
             let directory = self.services.engine.directory();
+            // One that cannot be read now has its turn later; the cause was logged.
             let Ok(Some(integration)) = directory.get(&whose.0, &whose.1).await else { continue };
             let pulse: Pulse = *integration.pulse.lock();
             let standing = Standing {
@@ -277,16 +295,18 @@ impl Reconciler {
         turns.into_iter().filter_map(|turn| Some((integrations.remove(&turn.whose)?, turn))).collect()
     }
 
-    /// What somebody watches: by integration, and how many tags of it.
-    async fn watched(&self) -> HashMap<Whose, usize> {
+    /// The integrations that somebody watches, and how many tags of each. `None`: they cannot be read.
+    async fn watched(&self) -> Option<HashMap<Whose, usize>> {
         let mut watched: HashMap<Whose, usize> = self.around.watch.watched().into_iter().collect();
         for tenant in self.around.watch.followed() {
-            let Ok(rows) = self.services.database.integrations(&tenant).await else { continue };
+            let rows = self.services.database.integrations(&tenant).await;
+            let rows = rows.inspect_err(|error| tracing::debug!(%error, "a tenant's integrations could not be read"));
+            let Ok(rows) = rows else { return None };
             for row in rows {
                 watched.entry((tenant.clone(), row.id)).or_insert(0);
             }
         }
-        watched
+        Some(watched)
     }
 
     /// Whether calls to a provider are paused, because it did not answer.

@@ -25,7 +25,9 @@ const ENDPOINTS: &[(&str, &str, &str)] = &[
     (
         "POST",
         "/_sandbox/faults",
-        "adds a fault: {provider, kind, path?, times?, latencyMs?, retryAfter?}; the kind `drop` loses webhooks",
+        "adds a fault: {provider, kind, path?, body?, furtherPages?, times?, latencyMs?, retryAfter?, code?}; kind is latency, hang \
+         (until the faults are cleared), rate_limit, server_error, bad_gateway, timeout, unauthorized, forbidden, malformed, error \
+         (with the provider's code: RESOURCE_LIMITS_EXCEEDED, missing_scope, 402), invalid_page_token, or drop, which loses webhooks",
     ),
     ("DELETE", "/_sandbox/faults", "ends all faults (also POST /_sandbox/faults/reset)"),
     ("GET", "/_sandbox/deliveries", "the last 200 webhooks that were sent"),

@@ -14,7 +14,7 @@ use super::{
     ActError, Acted, ApiRequest, ApiResponse, CallOutcome, HandshakeAnswer, Sandbox,
     control::Refusal,
     delivery::{Courier, DeliveryLog, DeliveryQueue, Sender, Sent},
-    faults::Faults,
+    faults::{Called, Effect, Faults},
     journal::{Entry, Journal, OpenedJournal},
     replay::{record_answer, record_call, replay},
     socket::Opening,
@@ -112,7 +112,7 @@ impl SandboxHost {
         };
         let (method, path, now) = (request.method(), request.uri().path(), self.clock.now());
         hosted.stats.count(method, path);
-        if let Some(rejection) = self.faults.strike(hosted.sandbox.provider(), method, path).rejection {
+        if let Some(rejection) = self.strike(hosted, &request).rejection {
             return Opening::Refused(hosted.sandbox.rejection(now, &request, rejection));
         }
         hosted.sandbox.converse(now, &request).unwrap_or_else(nothing)
@@ -143,17 +143,43 @@ impl SandboxHost {
     async fn call(&self, hosted: &Hosted, request: ApiRequest) -> ApiResponse {
         let (method, path) = (request.method(), request.uri().path());
         hosted.stats.count(method, path);
-        let effect = self.faults.strike(hosted.sandbox.provider(), method, path);
+        let effect = self.strike(hosted, &request);
+        if let Some(mut release) = effect.release {
+            let _ = self.token.run_until_cancelled(release.changed()).await;
+        }
         if !effect.delay.is_zero() {
             let _ = self.token.run_until_cancelled(tokio::time::sleep(effect.delay)).await;
         }
         if effect.timed_out {
             return Refusal::new(StatusCode::GATEWAY_TIMEOUT, "TIMEOUT", "the provider did not answer").into_response();
         }
+        if effect.bad_gateway {
+            return bad_gateway();
+        }
         let now = self.clock.now();
         if let Some(rejection) = effect.rejection {
             return hosted.sandbox.rejection(now, &request, rejection);
         }
+        let mut response = self.answer(hosted, now, request).await;
+        if effect.malformed {
+            let half = response.body().len() / 2;
+            response.body_mut().truncate(half);
+            response.headers_mut().remove(http::header::CONTENT_LENGTH);
+        }
+        response
+    }
+
+    fn strike(&self, hosted: &Hosted, request: &ApiRequest) -> Effect {
+        self.faults.strike(&Called {
+            provider: hosted.sandbox.provider(),
+            method: request.method(),
+            path: request.uri().path(),
+            body: request.body(),
+            is_further_page: &|| hosted.sandbox.is_further_page(request),
+        })
+    }
+
+    async fn answer(&self, hosted: &Hosted, now: DateTime<Utc>, request: ApiRequest) -> ApiResponse {
         if !hosted.sandbox.writes(&request) {
             let outcome = hosted.sandbox.call(now, request).await;
             hosted.queue.push(outcome.webhooks, AFTER_THE_ANSWER);
@@ -227,6 +253,16 @@ impl Hosted {
             tracing::error!(provider = self.sandbox.provider(), %error, "sandbox journal not written");
         }
     }
+}
+
+/// The answer of a proxy that does not reach the provider behind it.
+fn bad_gateway() -> ApiResponse {
+    let page = "<!DOCTYPE html><html><head><title>502</title></head><body><h1>Bad gateway</h1></body></html>";
+    let mut response = Response::new(Bytes::from_static(page.as_bytes()));
+    *response.status_mut() = StatusCode::BAD_GATEWAY;
+    let html = http::HeaderValue::from_static("text/html; charset=utf-8");
+    response.headers_mut().insert(http::header::CONTENT_TYPE, html);
+    response
 }
 
 /// Gives a handshake's answer back to the call that caused it.

@@ -58,6 +58,12 @@ pub trait Sandbox: Send + Sync {
     /// How the provider says "too many requests" or "internal error" on this path, headers included.
     fn rejection(&self, now: DateTime<Utc>, request: &ApiRequest, rejection: Rejection) -> ApiResponse;
 
+    /// Whether a call asks for a page behind the first.
+    fn is_further_page(&self, request: &ApiRequest) -> bool {
+        let query = request.uri().query().unwrap_or_default();
+        query.split('&').any(|pair| ["cursor=", "offset=", "page="].iter().any(|name| pair.starts_with(name)))
+    }
+
     /// Adds a webhook subscription to everything in the world (dev mode and tests; as if set up in the provider's web pages).
     /// It is not journalled and comes after the replay, so it must not use up an id that an act would get.
     fn add_webhook(&self, url: &str, secret: &str);
@@ -132,7 +138,7 @@ pub enum ActError {
 }
 
 /// A refusal that a fault asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Rejection {
     /// Over the rate limit; `retry_after` in seconds.
     RateLimited {
@@ -143,6 +149,15 @@ pub enum Rejection {
     ServerError,
     /// The token is not (or no longer) accepted.
     Unauthorized,
+    /// The token is accepted, but not for this.
+    Forbidden,
+    /// The token of a further page is not accepted.
+    InvalidPageToken,
+    /// An error of the provider's own.
+    Error {
+        /// As the provider names it: see [`faults::FaultKind::Error`].
+        code: String,
+    },
 }
 
 impl CallOutcome {

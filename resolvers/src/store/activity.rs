@@ -4,11 +4,13 @@ use chrono::{DateTime, Utc};
 use mullion_entities::{change, change_container};
 use mullion_schema::id::{IntegrationId, TenantId};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait};
+use serde::{Deserialize, Serialize};
 
 use super::{Database, StoreError, transaction::from_micros};
+use crate::sentence::Details;
 
 /// An activity.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Activity {
     /// Its id.
     pub id: String,
@@ -24,14 +26,18 @@ pub struct Activity {
     pub actor: Option<String>,
     /// What it was done to: `Type:nativeId`.
     pub subject: Option<String>,
-    /// One readable line.
+    /// One line as it was worded when it was written: shown where there are no details.
     pub summary: String,
+    /// What the line is worded from when it is read; `None`: it was written before there were any.
+    pub details: Option<Details>,
     /// What it belongs to: `Type:nativeId` each.
     pub containers: Vec<String>,
     /// When, by the provider's clock.
     pub occurred_at: DateTime<Utc>,
     /// When it came in.
     pub received_at: DateTime<Utc>,
+    /// It waits for the names in its sentence: `position` is that of the change it came with, and nobody is told of it yet.
+    pub pending: bool,
 }
 
 /// Which activities are wanted. `None`: any; empty: none.
@@ -117,6 +123,7 @@ pub(super) fn activity_of(row: change::Model) -> Result<Option<Activity>, StoreE
     let containers = row.containers.as_deref().unwrap_or("[]");
     let containers = serde_json::from_str(containers)
         .map_err(|source| StoreError::Corrupt { what: "containers of an activity", source })?;
+    let details = row.details.as_deref().map(serde_json::from_str).transpose();
     Ok(Some(Activity {
         id,
         position: row.position,
@@ -126,8 +133,10 @@ pub(super) fn activity_of(row: change::Model) -> Result<Option<Activity>, StoreE
         actor: row.actor,
         subject: row.subject,
         summary: row.summary.unwrap_or_default(),
+        details: details.map_err(|source| StoreError::Corrupt { what: "details of an activity", source })?,
         containers,
         occurred_at: from_micros(row.occurred_at.unwrap_or_default()),
         received_at: from_micros(row.received_at.unwrap_or_default()),
+        pending: false,
     }))
 }

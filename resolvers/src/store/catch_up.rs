@@ -11,12 +11,16 @@ use mullion_schema::id::{IntegrationId, TenantId};
 use sea_orm::{
     ActiveValue::Set,
     ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect, QueryTrait, Statement,
-    sea_query::{Expr, OnConflict, Query},
+    sea_query::{Expr, OnConflict},
 };
 use serde_json::Value;
 
 use super::{
-    Database, StoreError, integration::IntegrationStatus, node::CHUNK, session::Session, text::index_text,
+    Database, StoreError,
+    integration::{IntegrationStatus, present, present_by_id},
+    node::CHUNK,
+    session::Session,
+    text::index_text,
     transaction::from_micros,
 };
 
@@ -147,7 +151,7 @@ impl Database {
         let now = self.now().timestamp_micros();
         let when = |is: fn(&Round) -> bool| round.as_ref().is_some_and(is).then_some(now);
         let transaction = self.begin().await?;
-        if integration::Entity::find_by_id(id.as_str()).one(&transaction).await?.is_none() {
+        if present_by_id(id).one(&transaction).await?.is_none() {
             return Ok(());
         }
         let row = catch_up::ActiveModel {
@@ -204,7 +208,7 @@ impl Database {
     /// Keeps where a container was read up to. Nothing is kept of an integration that is gone by now.
     pub async fn keep_mark(&self, id: &IntegrationId, mark: &Mark) -> Result<(), StoreError> {
         let transaction = self.begin().await?;
-        if integration::Entity::find_by_id(id.as_str()).one(&transaction).await?.is_none() {
+        if present_by_id(id).one(&transaction).await?.is_none() {
             return Ok(());
         }
         let row = catch_up::ActiveModel {
@@ -257,7 +261,7 @@ impl Database {
 
     /// All integrations that can be used, of all tenants.
     pub async fn connected_integrations(&self) -> Result<Vec<(TenantId, IntegrationId)>, StoreError> {
-        let rows = integration::Entity::find()
+        let rows = present()
             .select_only()
             .column(integration::Column::Tenant)
             .column(integration::Column::Id)
@@ -303,7 +307,7 @@ impl Database {
 fn suspecting(which: &str) -> String {
     format!(
         "INSERT INTO catch_up (integration, subject, suspect_at, wanted_at, failures) \
-         SELECT id, '{WHOLE}', $1, 0, 0 FROM integration WHERE {which} \
+         SELECT id, '{WHOLE}', $1, 0, 0 FROM integration WHERE removed_at IS NULL AND {which} \
          ON CONFLICT (integration, subject) DO UPDATE SET suspect_at = excluded.suspect_at"
     )
 }
@@ -367,18 +371,10 @@ pub(super) async fn note_unheard(
 ) -> Result<(), StoreError> {
     let sql = format!(
         "INSERT INTO catch_up (integration, subject, wanted_at, failures, unheard_at) \
-         SELECT id, '{WHOLE}', 0, 0, $1 FROM integration WHERE id = $2 \
+         SELECT id, '{WHOLE}', 0, 0, $1 FROM integration WHERE id = $2 AND removed_at IS NULL \
          ON CONFLICT (integration, subject) DO UPDATE SET unheard_at = excluded.unheard_at"
     );
     let values = [now.timestamp_micros().into(), id.as_str().into()];
     connection.execute_raw(Statement::from_sql_and_values(connection.get_database_backend(), sql, values)).await?;
-    Ok(())
-}
-
-/// Forgets all of an integration.
-pub(super) async fn forget(connection: &impl ConnectionTrait, id: &IntegrationId) -> Result<(), StoreError> {
-    let mut delete = Query::delete();
-    delete.from_table(catch_up::Entity).and_where(catch_up::Column::Integration.eq(id.as_str()));
-    connection.execute(&delete).await?;
     Ok(())
 }

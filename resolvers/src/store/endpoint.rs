@@ -3,11 +3,21 @@
 use std::sync::atomic::Ordering;
 
 use chrono::{DateTime, Utc};
-use mullion_entities::{endpoint, integration, sealed::Sealed};
+use mullion_entities::{endpoint, sealed::Sealed};
 use mullion_schema::id::{IntegrationId, TenantId};
-use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder};
+use sea_orm::{
+    ActiveModelTrait,
+    ActiveValue::Set,
+    ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
+    sea_query::{Expr, SimpleExpr},
+};
 
-use super::{Database, StoreError, text::clean, transaction::from_micros};
+use super::{
+    Database, StoreError,
+    integration::{Integration, integration_of, row_in},
+    text::clean,
+    transaction::from_micros,
+};
 
 /// A webhook endpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,20 +60,30 @@ impl Database {
         path: Option<&str>,
         draft: EndpointDraft,
     ) -> Result<Endpoint, StoreError> {
+        let transaction = self.begin_for(tenant).await?;
+        let owner = integration_of(row_in(&transaction, tenant, integration).await?)?;
+        let made = self.insert_endpoint(&transaction, &owner, path.map(str::to_owned), draft).await?;
+        transaction.commit().await?;
+        self.note_endpoint_change();
+        Ok(made)
+    }
+
+    /// Makes the row, in a transaction that may do more.
+    pub(super) async fn insert_endpoint(
+        &self,
+        connection: &impl ConnectionTrait,
+        owner: &Integration,
+        path: Option<String>,
+        draft: EndpointDraft,
+    ) -> Result<Endpoint, StoreError> {
         let mut random = [0; 16];
         getrandom::fill(&mut random).map_err(|_| StoreError::Random)?;
-        let transaction = self.begin_for(tenant).await?;
-        let owner = integration::Entity::find_by_id(integration.as_str())
-            .filter(integration::Column::Tenant.eq(tenant.as_str()))
-            .one(&transaction)
-            .await?
-            .ok_or(StoreError::NotFound)?;
         let row = endpoint::Model {
             id: self.new_id()?,
-            path: path.map_or_else(|| hex::encode(random), str::to_owned),
-            tenant: tenant.as_str().to_owned(),
-            integration: integration.as_str().to_owned(),
-            provider: owner.provider,
+            path: path.unwrap_or_else(|| hex::encode(random)),
+            tenant: owner.tenant.as_str().to_owned(),
+            integration: owner.id.as_str().to_owned(),
+            provider: owner.provider.clone(),
             secrets: draft.secrets,
             handshake_pending: draft.handshake_pending,
             external_id: draft.external_id.as_deref().map(clean),
@@ -71,9 +91,7 @@ impl Database {
             created_at: self.now().timestamp_micros(),
         };
         let active = row.clone().into_active_model().reset_all();
-        endpoint::Entity::insert(active).exec_without_returning(&transaction).await?;
-        transaction.commit().await?;
-        self.note_endpoint_change();
+        endpoint::Entity::insert(active).exec_without_returning(connection).await?;
         Ok(endpoint_of(row))
     }
 
@@ -82,6 +100,7 @@ impl Database {
         let row = endpoint::Entity::find()
             .filter(endpoint::Column::Provider.eq(provider))
             .filter(endpoint::Column::Path.eq(clean(path)))
+            .filter(of_a_present_integration())
             .one(&self.0.reader)
             .await?;
         Ok(row.map(endpoint_of))
@@ -92,6 +111,7 @@ impl Database {
         let rows = endpoint::Entity::find()
             .filter(endpoint::Column::Tenant.eq(tenant.as_str()))
             .filter(endpoint::Column::Integration.eq(integration.as_str()))
+            .filter(of_a_present_integration())
             .order_by_asc(endpoint::Column::Id)
             .all(&self.0.reader)
             .await?;
@@ -150,7 +170,12 @@ impl Database {
     }
 }
 
-fn endpoint_of(row: endpoint::Model) -> Endpoint {
+/// An integration that is being removed has no endpoints, whatever rows are left of them.
+fn of_a_present_integration() -> SimpleExpr {
+    Expr::cust("EXISTS (SELECT 1 FROM integration i WHERE i.id = endpoint.integration AND i.removed_at IS NULL)")
+}
+
+pub(super) fn endpoint_of(row: endpoint::Model) -> Endpoint {
     Endpoint {
         id: row.id,
         path: row.path,

@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use mullion_entities::{event_socket, integration, sealed::Sealed};
+use mullion_entities::{event_socket, sealed::Sealed};
 use mullion_schema::id::{IntegrationId, TenantId};
 use sea_orm::{
     ActiveValue::Set,
-    ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
     sea_query::{Expr, OnConflict},
 };
 
-use super::{Database, StoreError, catch_up, lease::Lease, stream::Written, text::clean};
+use super::{Database, StoreError, catch_up, integration::row_in, lease::Lease, stream::Written, text::clean};
 use crate::tag::Tag;
 
 /// How long the hold on a socket lasts that is not renewed: so long after a crash another replica opens it.
@@ -59,9 +59,18 @@ impl Database {
         token: Sealed,
     ) -> Result<Written<()>, StoreError> {
         let transaction = self.begin_for(tenant).await?;
-        let owner = integration::Entity::find_by_id(integration.as_str())
-            .filter(integration::Column::Tenant.eq(tenant.as_str()));
-        owner.one(&transaction).await?.ok_or(StoreError::NotFound)?;
+        row_in(&transaction, tenant, integration).await?;
+        self.put_socket_token(&transaction, (tenant, integration), token).await?;
+        self.finish(tenant, transaction, (), tags(tenant, integration)).await
+    }
+
+    /// The same in a transaction that does more; the integration is there.
+    pub(super) async fn put_socket_token(
+        &self,
+        connection: &impl ConnectionTrait,
+        (tenant, integration): (&TenantId, &IntegrationId),
+        token: Sealed,
+    ) -> Result<(), StoreError> {
         let row = event_socket::ActiveModel {
             integration: Set(integration.as_str().to_owned()),
             tenant: Set(tenant.as_str().to_owned()),
@@ -83,9 +92,9 @@ impl Database {
             event_socket::Column::Revision,
             Expr::cust("CASE WHEN excluded.revision > event_socket.revision THEN excluded.revision ELSE event_socket.revision + 1 END"),
         );
-        catch_up::begin_gap(&transaction, integration).await?;
-        event_socket::Entity::insert(row).on_conflict(instead).exec_without_returning(&transaction).await?;
-        self.finish(tenant, transaction, (), tags(tenant, integration)).await
+        catch_up::begin_gap(connection, integration).await?;
+        event_socket::Entity::insert(row).on_conflict(instead).exec_without_returning(connection).await?;
+        Ok(())
     }
 
     /// Takes the token away, where there is one.
@@ -95,14 +104,24 @@ impl Database {
         integration: &IntegrationId,
     ) -> Result<Written<()>, StoreError> {
         let transaction = self.begin_for(tenant).await?;
+        self.take_socket_token(&transaction, (tenant, integration)).await?;
+        self.finish(tenant, transaction, (), tags(tenant, integration)).await
+    }
+
+    /// The same in a transaction that does more.
+    pub(super) async fn take_socket_token(
+        &self,
+        connection: &impl ConnectionTrait,
+        (tenant, integration): (&TenantId, &IntegrationId),
+    ) -> Result<(), StoreError> {
         let its = event_socket::Entity::find_by_id(integration.as_str())
             .filter(event_socket::Column::Tenant.eq(tenant.as_str()));
-        if its.one(&transaction).await?.is_some() {
-            catch_up::begin_gap(&transaction, integration).await?;
-            catch_up::note_unheard(&transaction, integration, self.now()).await?;
-            event_socket::Entity::delete_by_id(integration.as_str()).exec(&transaction).await?;
+        if its.one(connection).await?.is_some() {
+            catch_up::begin_gap(connection, integration).await?;
+            catch_up::note_unheard(connection, integration, self.now()).await?;
+            event_socket::Entity::delete_by_id(integration.as_str()).exec(connection).await?;
         }
-        self.finish(tenant, transaction, (), tags(tenant, integration)).await
+        Ok(())
     }
 
     /// A socket was closed for good. Where that is because its token was taken away, what came until now is no sign of life.

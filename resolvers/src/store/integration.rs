@@ -1,13 +1,11 @@
 //! Integrations: a tenant's accounts at providers. Tokens come and go sealed; this module cannot open them.
 
 use chrono::{DateTime, Utc};
-use mullion_entities::{
-    claim, delivery, delivery_body, integration, list_window, member, node, presence, quota, sealed::Sealed,
-};
+use mullion_entities::{integration, sealed::Sealed};
 use mullion_schema::id::{IntegrationId, TenantId};
 use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter,
-    QueryOrder, QuerySelect, QueryTrait, sea_query::Expr,
+    QueryOrder, Select, sea_query::Expr,
 };
 use serde_json::{Map, Value};
 
@@ -99,22 +97,8 @@ impl Database {
         provider: &str,
         draft: IntegrationDraft,
     ) -> Result<Written<Integration>, StoreError> {
-        let now = self.now().timestamp_micros();
-        let mut row = integration::ActiveModel {
-            id: Set(id.as_str().to_owned()),
-            tenant: Set(tenant.as_str().to_owned()),
-            provider: Set(provider.to_owned()),
-            last_delivery_at: Set(None),
-            last_error: Set(None),
-            last_error_at: Set(None),
-            created_at: Set(now),
-            updated_at: Set(now),
-            ..Default::default()
-        };
-        set_draft(&mut row, &draft)?;
         let transaction = self.begin_for(tenant).await?;
-        integration::Entity::insert(row).exec_without_returning(&transaction).await?;
-        let value = integration_of(row_in(&transaction, tenant, id).await?)?;
+        let value = insert(&transaction, (tenant, id), provider, (&draft, self.now())).await?;
         self.finish(tenant, transaction, value, tags(tenant, id)).await
     }
 
@@ -127,15 +111,7 @@ impl Database {
         change: impl FnOnce(&mut IntegrationDraft) + Send,
     ) -> Result<Written<Integration>, StoreError> {
         let transaction = self.begin_for(tenant).await?;
-        let row = row_in(&transaction, tenant, id).await?;
-        expect(row.updated_at, expected_updated_at)?;
-        let updated_at = self.changed_at(row.updated_at);
-        let mut draft = integration_of(row.clone())?.draft;
-        change(&mut draft);
-        let mut active = row.into_active_model();
-        set_draft(&mut active, &draft)?;
-        active.updated_at = Set(updated_at);
-        let value = integration_of(active.update(&transaction).await?)?;
+        let value = self.update_in(&transaction, (tenant, id), expected_updated_at, change).await?;
         self.finish(tenant, transaction, value, tags(tenant, id)).await
     }
 
@@ -158,19 +134,23 @@ impl Database {
         Ok(())
     }
 
-    /// Deletes an integration with its token, endpoints, waiting deliveries, nodes and lists. Its activities stay.
-    pub async fn delete_integration(
+    /// The same in a transaction that does more.
+    pub(super) async fn update_in(
         &self,
-        tenant: &TenantId,
-        id: &IntegrationId,
-    ) -> Result<Written<IntegrationId>, StoreError> {
-        let transaction = self.begin_for(tenant).await?;
-        row_in(&transaction, tenant, id).await?;
-        delete_contents(&transaction, tenant, id).await?;
-        integration::Entity::delete_by_id(id.as_str()).exec(&transaction).await?;
-        let written = self.finish(tenant, transaction, id.clone(), tags(tenant, id)).await;
-        self.note_endpoint_change();
-        written
+        connection: &impl ConnectionTrait,
+        (tenant, id): (&TenantId, &IntegrationId),
+        expected_updated_at: Option<DateTime<Utc>>,
+        change: impl FnOnce(&mut IntegrationDraft) + Send,
+    ) -> Result<Integration, StoreError> {
+        let row = row_in(connection, tenant, id).await?;
+        expect(row.updated_at, expected_updated_at)?;
+        let updated_at = self.changed_at(row.updated_at);
+        let mut draft = integration_of(row.clone())?.draft;
+        change(&mut draft);
+        let mut active = row.into_active_model();
+        set_draft(&mut active, &draft)?;
+        active.updated_at = Set(updated_at);
+        integration_of(active.update(connection).await?)
     }
 
     /// One integration.
@@ -184,7 +164,7 @@ impl Database {
 
     /// The integrations of a tenant, oldest first.
     pub async fn integrations(&self, tenant: &TenantId) -> Result<Vec<Integration>, StoreError> {
-        let rows = integration::Entity::find()
+        let rows = present()
             .filter(integration::Column::Tenant.eq(tenant.as_str()))
             .order_by_asc(integration::Column::Id)
             .all(&self.0.reader)
@@ -193,59 +173,51 @@ impl Database {
     }
 }
 
-async fn delete_contents(
-    connection: &impl ConnectionTrait,
-    tenant: &TenantId,
-    id: &IntegrationId,
-) -> Result<(), StoreError> {
-    let (tenant, id) = (tenant.as_str(), id.as_str());
-    let deliveries = delivery::Entity::find().select_only().column(delivery::Column::Id);
-    let deliveries =
-        deliveries.filter(delivery::Column::Tenant.eq(tenant)).filter(delivery::Column::Integration.eq(id));
-    delivery_body::Entity::delete_many()
-        .filter(delivery_body::Column::Id.in_subquery(deliveries.into_query()))
-        .exec(connection)
-        .await?;
-    delivery::Entity::delete_many()
-        .filter(delivery::Column::Tenant.eq(tenant))
-        .filter(delivery::Column::Integration.eq(id))
-        .exec(connection)
-        .await?;
-    node::Entity::delete_many()
-        .filter(node::Column::Tenant.eq(tenant))
-        .filter(node::Column::Integration.eq(id))
-        .exec(connection)
-        .await?;
-    member::Entity::delete_many()
-        .filter(member::Column::Tenant.eq(tenant))
-        .filter(member::Column::Integration.eq(id))
-        .exec(connection)
-        .await?;
-    super::catch_up::forget(connection, &id.into()).await?;
-    list_window::Entity::delete_many()
-        .filter(list_window::Column::Tenant.eq(tenant))
-        .filter(list_window::Column::Integration.eq(id))
-        .exec(connection)
-        .await?;
-    claim::Entity::delete_many().filter(claim::Column::Integration.eq(id)).exec(connection).await?;
-    quota::Entity::delete_many().filter(quota::Column::Integration.eq(id)).exec(connection).await?;
-    presence::Entity::delete_many().filter(presence::Column::Integration.eq(id)).exec(connection).await?;
-    Ok(())
+/// The rows of integrations that are there: those that are being removed are not.
+pub(super) fn present() -> Select<integration::Entity> {
+    integration::Entity::find().filter(integration::Column::RemovedAt.is_null())
 }
 
-fn tags(tenant: &TenantId, id: &IntegrationId) -> Vec<Tag> {
+/// The row with an id, where it is there.
+pub(super) fn present_by_id(id: &IntegrationId) -> Select<integration::Entity> {
+    present().filter(integration::Column::Id.eq(id.as_str()))
+}
+
+/// Makes the row.
+pub(super) async fn insert(
+    connection: &impl ConnectionTrait,
+    (tenant, id): (&TenantId, &IntegrationId),
+    provider: &str,
+    (draft, now): (&IntegrationDraft, DateTime<Utc>),
+) -> Result<Integration, StoreError> {
+    let now = now.timestamp_micros();
+    let mut row = integration::ActiveModel {
+        id: Set(id.as_str().to_owned()),
+        tenant: Set(tenant.as_str().to_owned()),
+        provider: Set(provider.to_owned()),
+        last_delivery_at: Set(None),
+        last_error: Set(None),
+        last_error_at: Set(None),
+        created_at: Set(now),
+        updated_at: Set(now),
+        removed_at: Set(None),
+        ..Default::default()
+    };
+    set_draft(&mut row, draft)?;
+    integration::Entity::insert(row).exec_without_returning(connection).await?;
+    integration_of(row_in(connection, tenant, id).await?)
+}
+
+pub(super) fn tags(tenant: &TenantId, id: &IntegrationId) -> Vec<Tag> {
     vec![Tag::own(tenant, "Integration", id.as_str()), Tag::own_list(tenant, "integrations")]
 }
 
-async fn row_in(
+pub(super) async fn row_in(
     connection: &impl ConnectionTrait,
     tenant: &TenantId,
     id: &IntegrationId,
 ) -> Result<integration::Model, StoreError> {
-    let row = integration::Entity::find_by_id(id.as_str())
-        .filter(integration::Column::Tenant.eq(tenant.as_str()))
-        .one(connection)
-        .await?;
+    let row = present_by_id(id).filter(integration::Column::Tenant.eq(tenant.as_str())).one(connection).await?;
     row.ok_or(StoreError::NotFound)
 }
 
@@ -265,7 +237,7 @@ fn set_draft(row: &mut integration::ActiveModel, draft: &IntegrationDraft) -> Re
     Ok(())
 }
 
-fn integration_of(row: integration::Model) -> Result<Integration, StoreError> {
+pub(super) fn integration_of(row: integration::Model) -> Result<Integration, StoreError> {
     let json = |source| StoreError::Corrupt { what: "facts of an integration", source };
     let draft = IntegrationDraft {
         name: row.name,
@@ -274,6 +246,7 @@ fn integration_of(row: integration::Model) -> Result<Integration, StoreError> {
         account_user: row.account_user,
         scopes: serde_json::from_str(&row.scopes).map_err(json)?,
         facts: serde_json::from_str(&row.facts).map_err(json)?,
+        // What a newer version wrote is not used here.
         status: row.status.parse().unwrap_or(IntegrationStatus::Disabled),
         stage: row.stage.parse().unwrap_or(IntegrationStage::Prototype),
         token: row.token,

@@ -8,11 +8,14 @@ pub mod api_key;
 pub mod apply;
 pub mod catch_up;
 pub mod claim;
+pub mod connect;
 pub mod dashboard;
 mod direct;
 mod durability;
 pub mod endpoint;
 pub mod event_socket;
+#[cfg(test)]
+pub(crate) mod faults;
 pub mod inbox;
 pub mod integration;
 pub mod lease;
@@ -21,9 +24,12 @@ pub mod merge;
 pub mod node;
 mod open;
 mod own;
+pub mod pending;
+pub mod persisted_query;
 pub mod presence;
 pub mod quota;
 mod reader;
+pub mod removal;
 mod session;
 pub mod setting;
 pub mod stream;
@@ -70,6 +76,8 @@ struct Inner {
     own_lease_clock: bool,
     /// What this process calls itself at PostgreSQL.
     process: Arc<str>,
+    #[cfg(test)]
+    faults: Arc<faults::Faults>,
 }
 
 impl std::fmt::Debug for Database {
@@ -130,6 +138,44 @@ impl StoreError {
 }
 
 impl StoreError {
+    /// Whether the same may succeed in a moment: the database is away, restarts, or has too much to do.
+    pub fn is_unavailable(&self) -> bool {
+        let Self::Database(error) = self else { return false };
+        match error {
+            DbErr::Conn(_) | DbErr::ConnectionAcquire(_) => true,
+            DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error)) => passes(error),
+            _ => false,
+        }
+    }
+}
+
+/// Whether a failure of the database passes by itself.
+fn passes(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed => true,
+        sqlx::Error::Database(error) => error.code().is_some_and(|code| is_passing(&code)),
+        _ => false,
+    }
+}
+
+/// Whether a code of the database stands for something that passes: PostgreSQL's has five characters
+/// (<https://www.postgresql.org/docs/current/errcodes-appendix.html>), SQLite's is a number whose last byte is the kind
+/// (<https://www.sqlite.org/rescode.html>).
+fn is_passing(code: &str) -> bool {
+    const SQLITE: [u32; 3] = [5, 6, 13]; // SQLITE_BUSY, SQLITE_LOCKED, SQLITE_FULL
+    // Lost connections, insufficient resources, shutdowns, conflicts of transactions, locks and time limits of transactions.
+    const POSTGRES: [&str; 9] = ["08", "53", "57P", "40001", "40P01", "55P03", "25P03", "25P04", "57014"];
+    if code.len() == 5 {
+        return POSTGRES.iter().any(|class| code.starts_with(class));
+    }
+    code.parse::<u32>().is_ok_and(|code| SQLITE.contains(&(code & 0xff)))
+}
+
+impl StoreError {
     /// Whether no connection could be made in time: the server is not there, or not yet.
     pub fn is_no_connection(&self) -> bool {
         match self {
@@ -162,6 +208,12 @@ impl Database {
         self.0.reader.statements.load(std::sync::atomic::Ordering::Relaxed)
     }
 
+    /// The failures that a test asks for.
+    #[cfg(test)]
+    pub(crate) fn faults(&self) -> &faults::Faults {
+        &self.0.faults
+    }
+
     /// A new id: a ULID, greater than all that this process made before.
     pub fn new_id(&self) -> Result<String, StoreError> {
         let millis = u64::try_from(self.0.clock.now().timestamp_millis()).unwrap_or(0);
@@ -177,4 +229,29 @@ fn random_id(millis: u64) -> Result<Ulid, StoreError> {
     let mut random = [0; 16];
     getrandom::fill(&mut random).map_err(|_| StoreError::Random)?;
     Ok(Ulid::from_parts(millis, u128::from_le_bytes(random)))
+}
+
+#[cfg(test)]
+mod codes {
+    use super::is_passing;
+
+    #[test]
+    fn codes_of_the_databases_say_whether_a_failure_passes() {
+        for (code, expected) in [
+            ("5", true),
+            ("517", true),
+            ("13", true),
+            ("1", false),
+            ("19", false),
+            ("2067", false),
+            ("08006", true),
+            ("53300", true),
+            ("57P01", true),
+            ("40P01", true),
+            ("23505", false),
+            ("42P01", false),
+        ] {
+            assert_eq!(is_passing(code), expected, "{code}");
+        }
+    }
 }

@@ -72,6 +72,8 @@ impl Database {
         let direct = file.clone().filter(|_| !url.contains("vfs="));
         let direct = direct.map(|file| Arc::new(Direct::new(file, options.busy_timeout)));
         let reader = Reader::new(reader, reads);
+        #[cfg(test)]
+        let faults = Arc::clone(&reader.faults);
         Ok(Self(Arc::new(Inner {
             reader,
             writer,
@@ -84,6 +86,8 @@ impl Database {
             endpoint_changes: AtomicU64::new(0),
             own_lease_clock: options.own_lease_clock,
             process,
+            #[cfg(test)]
+            faults,
         })))
     }
 

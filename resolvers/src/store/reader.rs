@@ -17,6 +17,8 @@ pub(super) struct Reader {
     /// How many statements were run.
     #[cfg(test)]
     pub(super) statements: std::sync::atomic::AtomicU64,
+    #[cfg(test)]
+    pub(super) faults: Arc<super::faults::Faults>,
 }
 
 impl Reader {
@@ -28,6 +30,8 @@ impl Reader {
             turns: Arc::new(Semaphore::new(turns)),
             #[cfg(test)]
             statements: std::sync::atomic::AtomicU64::default(),
+            #[cfg(test)]
+            faults: Arc::default(),
         }
     }
 
@@ -65,19 +69,27 @@ impl ConnectionTrait for Reader {
     }
 
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
+        #[cfg(test)]
+        self.faults.check(&statement.sql)?;
         self.run(|pool| async move { pool.execute_raw(statement).await }).await
     }
 
     async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
+        #[cfg(test)]
+        self.faults.check(sql)?;
         let sql = sql.to_owned();
         self.run(|pool| async move { pool.execute_unprepared(&sql).await }).await
     }
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
+        #[cfg(test)]
+        self.faults.check(&statement.sql)?;
         self.run(|pool| async move { pool.query_one_raw(statement).await }).await
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
+        #[cfg(test)]
+        self.faults.check(&statement.sql)?;
         self.run(|pool| async move { pool.query_all_raw(statement).await }).await
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 use mullion_entities::{change, change_container, stream_head};
-use mullion_schema::id::TenantId;
+use mullion_schema::id::{IntegrationId, TenantId};
 use sea_orm::{
     ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Statement,
 };
@@ -13,9 +13,10 @@ use super::{
     Database, StoreError,
     activity::{Activity, activity_of},
     node::CHUNK,
+    pending,
     session::Session,
 };
-use crate::tag::Tag;
+use crate::{change::Act, tag::Tag};
 
 /// Changes that are removed in one transaction.
 const PRUNED_AT_A_TIME: u64 = 200;
@@ -27,7 +28,7 @@ pub struct AppliedChange {
     pub position: i64,
     /// What it outdates.
     pub tags: Vec<Tag>,
-    /// What is told to people, where it is.
+    /// What is told to people, where it is; or will be, where it is pending.
     pub activity: Option<Activity>,
 }
 
@@ -45,8 +46,10 @@ pub struct Written<T> {
 pub(super) struct NewChange {
     pub(super) tags: Vec<Tag>,
     pub(super) activity: Option<Activity>,
-    /// By what it is recognised when it is told a second time.
-    pub(super) told_key: Option<String>,
+    /// By what it is recognised when an integration tells it a second time.
+    pub(super) told_key: Option<(IntegrationId, String)>,
+    /// How its activity joins others while it is pending.
+    pub(super) act: Act,
 }
 
 impl Database {
@@ -75,7 +78,14 @@ impl Database {
             .limit(limit)
             .all(&self.0.reader)
             .await?;
-        rows.into_iter().map(change_of).collect()
+        let kept = rows.iter().filter(|row| row.activity.is_none() && row.told_key.is_some()).map(|row| row.position);
+        let mut pending = pending::of_changes(&self.0.reader, tenant, kept.collect()).await?;
+        let change = |row: change::Model| {
+            let waiting = pending.remove(&row.position);
+            let change = change_of(row)?;
+            Ok(AppliedChange { activity: change.activity.or(waiting), ..change })
+        };
+        rows.into_iter().map(change).collect()
     }
 
     /// The oldest position that a reader may resume after: changes up to it were removed. Whoever holds an older one missed some.
@@ -150,6 +160,7 @@ fn containers_in(rows: &[(i64, i64, Option<String>, Option<String>)]) -> BTreeSe
     let mut names = BTreeSet::new();
     for (_, _, integration, containers) in rows {
         let (Some(integration), Some(containers)) = (integration, containers) else { continue };
+        // Where they cannot be read, rows of an index stay that point to nothing: no answer shows them.
         let containers: Vec<String> = serde_json::from_str(containers).unwrap_or_default();
         names.extend(containers.into_iter().map(|container| format!("{integration}/{container}")));
     }
@@ -174,15 +185,18 @@ pub(super) async fn append(
         return Ok(Vec::new());
     }
     let first = take_positions(connection, tenant, count).await?;
-    let mut keys = changes.iter().map(|change| change.told_key.clone()).collect::<Vec<_>>().into_iter();
+    let mut keys = Vec::with_capacity(changes.len());
+    let mut acts = Vec::with_capacity(changes.len());
     let applied: Vec<AppliedChange> = (first..)
         .zip(changes)
-        .map(|(position, change)| AppliedChange {
-            position,
-            tags: change.tags,
-            activity: change.activity.map(|activity| Activity { position, ..activity }),
+        .map(|(position, change)| {
+            keys.push(change.told_key);
+            acts.push(change.act);
+            let activity = change.activity.map(|activity| Activity { position, ..activity });
+            AppliedChange { position, tags: change.tags, activity }
         })
         .collect();
+    let mut keys = keys.into_iter();
     for chunk in applied.chunks(CHUNK) {
         let rows: Result<Vec<_>, _> =
             chunk.iter().map(|change| row_of((tenant, keys.next().flatten()), now, change)).collect();
@@ -192,6 +206,7 @@ pub(super) async fn append(
     for chunk in containers.chunks(CHUNK) {
         connection.run(change_container::Entity::insert_many(chunk.to_vec()).build(connection.backend())).await?;
     }
+    pending::insert(connection, tenant, now, applied.iter().zip(&acts)).await?;
     Ok(applied)
 }
 
@@ -208,19 +223,22 @@ async fn take_positions(connection: &impl Session, tenant: &TenantId, count: i64
 }
 
 fn row_of(
-    (tenant, told_key): (&TenantId, Option<String>),
+    (tenant, told_key): (&TenantId, Option<(IntegrationId, String)>),
     now: DateTime<Utc>,
     change: &AppliedChange,
 ) -> Result<change::ActiveModel, StoreError> {
     let json = |source| StoreError::Corrupt { what: "tags of a change", source };
-    let activity = change.activity.as_ref();
+    let activity = change.activity.as_ref().filter(|activity| !activity.pending);
+    let details = activity.and_then(|activity| activity.details.as_ref()).map(serde_json::to_string);
+    let (told_by, told_key) = told_key.unzip();
+    let integration = activity.map(|activity| &activity.integration).or(told_by.as_ref());
     let containers = activity.map(|activity| serde_json::to_string(&activity.containers)).transpose().map_err(json)?;
     Ok(change::ActiveModel {
         tenant: Set(tenant.as_str().to_owned()),
         position: Set(change.position),
         tags: Set(serde_json::to_string(&change.tags).map_err(json)?),
         activity: Set(activity.map(|activity| activity.id.clone())),
-        integration: Set(activity.map(|activity| activity.integration.as_str().to_owned())),
+        integration: Set(integration.map(|integration| integration.as_str().to_owned())),
         provider: Set(activity.map(|activity| activity.provider.clone())),
         kind: Set(activity.map(|activity| activity.kind.clone())),
         actor: Set(activity.and_then(|activity| activity.actor.clone())),
@@ -231,11 +249,12 @@ fn row_of(
         received_at: Set(activity.map(|activity| activity.received_at.timestamp_micros())),
         told_key: Set(told_key),
         created_at: Set(now.timestamp_micros()),
+        details: Set(details.transpose().map_err(json)?),
     })
 }
 
 fn container_rows(tenant: &TenantId, change: &AppliedChange) -> Vec<change_container::ActiveModel> {
-    let Some(activity) = &change.activity else { return Vec::new() };
+    let Some(activity) = change.activity.as_ref().filter(|activity| !activity.pending) else { return Vec::new() };
     let mut containers = activity.containers.clone();
     containers.sort_unstable();
     containers.dedup();

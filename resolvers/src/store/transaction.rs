@@ -19,6 +19,8 @@ use super::{
 impl Database {
     /// Begins a transaction that writes rows of nobody's stream.
     pub(super) async fn begin(&self) -> Result<DatabaseTransaction, StoreError> {
+        #[cfg(test)]
+        self.0.faults.check("BEGIN")?;
         let options = TransactionOptions {
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
             ..TransactionOptions::default()
@@ -57,6 +59,8 @@ impl Database {
         direct: Arc<Direct>,
         work: impl AsyncFnOnce(&Self, &DirectTransaction<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
+        #[cfg(test)]
+        self.0.faults.check("BEGIN")?;
         // Whoever holds the connection that writes may write.
         let turn = self.0.writer.get_sqlite_connection_pool().acquire().await.map_err(|error| match error {
             sqlx::Error::PoolTimedOut => DbErr::ConnectionAcquire(ConnAcquireErr::Timeout),
@@ -70,6 +74,8 @@ impl Database {
             // What waits here for another writer would wait for ever.
             let done = work(&database, &transaction).now_or_never();
             let done = done.ok_or_else(|| broken_off(&"it waited for something else"))??;
+            #[cfg(test)]
+            database.0.faults.check("COMMIT")?;
             transaction.commit()?;
             Ok(done)
         });

@@ -22,6 +22,12 @@ pub trait QuotaBoard: Send + Sync {
     async fn look(&self, integration: &IntegrationId, bucket: &'static str) -> Option<QuotaReading>;
 }
 
+/// Counts what is used of quotas. Does not wait.
+pub trait UsageLog: Send + Sync {
+    /// So much was used through an integration, now.
+    fn used(&self, integration: &IntegrationId, bucket: &'static str, units: i64);
+}
+
 /// One integration's way to the board: asks and tells no more often than is of use.
 pub(super) struct Notices {
     board: Option<Arc<dyn QuotaBoard>>,

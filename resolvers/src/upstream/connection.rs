@@ -9,7 +9,7 @@ use http::{HeaderMap, Method, StatusCode};
 use mullion_schema::id::{IntegrationId, TenantId};
 use url::Url;
 
-use super::error::UpstreamError;
+use super::error::{UpstreamError, UpstreamErrorKind};
 use crate::clock::Clock;
 
 /// What a provider's client calls through. Cheap to clone.
@@ -56,7 +56,15 @@ pub struct UpstreamRequest {
     pub operation: &'static str,
     /// The quota that it draws on, as [`QuotaReading::bucket`] names it; mostly the same.
     pub bucket: &'static str,
+    /// How much of that quota it uses, as far as is known before it is answered.
+    pub units: i64,
+    /// Finds the failure inside an answer with a successful status.
+    pub failure_in: FailureIn,
 }
+
+/// Says how an answer with a successful status failed all the same; `None`: it did not. Some APIs report their failures under 200,
+/// and without this, calls that failed would count as good ones and would not be repeated.
+pub type FailureIn = fn(&UpstreamResponse) -> Option<UpstreamErrorKind>;
 
 impl UpstreamRequest {
     /// A repeatable GET.
@@ -70,6 +78,8 @@ impl UpstreamRequest {
             revalidate: false,
             operation,
             bucket: operation,
+            units: 1,
+            failure_in: |_| None,
         }
     }
 
@@ -87,6 +97,20 @@ impl UpstreamRequest {
     #[must_use]
     pub fn repeatable(mut self) -> Self {
         self.repeatable = true;
+        self
+    }
+
+    /// Uses so much of its quota.
+    #[must_use]
+    pub fn using(mut self, units: i64) -> Self {
+        self.units = units;
+        self
+    }
+
+    /// Looks for failures inside answers with a successful status.
+    #[must_use]
+    pub fn failing_by(mut self, failure_in: FailureIn) -> Self {
+        self.failure_in = failure_in;
         self
     }
 
@@ -116,12 +140,23 @@ pub struct UpstreamResponse {
     pub body: Bytes,
 }
 
+/// A [`FailureIn`] for APIs that answer in JSON: a page of a proxy, or an answer that was cut off. A glance at both ends must do.
+pub fn not_json(response: &UpstreamResponse) -> Option<UpstreamErrorKind> {
+    let body = response.body.trim_ascii();
+    let whole =
+        matches!((body.first(), body.last()), (None, None) | (Some(b'{'), Some(b'}')) | (Some(b'['), Some(b']')));
+    (!whole).then_some(UpstreamErrorKind::Down)
+}
+
 /// How requests reach a provider.
 #[async_trait]
 pub trait Transport: Send + Sync {
     /// Sends a request. Network failures, timeouts, 5xx after retries and an open circuit are errors; every other status is an
     /// answer, which the provider's client maps.
     async fn send(&self, request: UpstreamRequest) -> Result<UpstreamResponse, UpstreamError>;
+
+    /// Counts what a call used of a quota beyond [`UpstreamRequest::units`], as its answer told.
+    fn used(&self, _bucket: &'static str, _units: i64) {}
 
     /// Records what the provider said of a quota. While it is used up, requests that draw on it are refused here.
     fn quota(&self, quota: QuotaReading);

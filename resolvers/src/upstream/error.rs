@@ -5,7 +5,7 @@ use std::time::Duration;
 use mullion_schema::view::StaleReason;
 
 /// A failed call, or a failed part of one.
-#[derive(Debug, Clone, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{kind:?}: {message}")]
 pub struct UpstreamError {
     /// What callers decide on.
@@ -30,6 +30,8 @@ pub enum UpstreamErrorKind {
     NotFound,
     /// The provider refused the request as malformed: our mistake or the caller's argument.
     Rejected,
+    /// The provider no longer accepts the cursor of a page: the list has to be read again from its start.
+    CursorExpired,
     /// It answered with a server error, with something that is not its API, or not at all.
     Down,
     /// It did not answer in time.
@@ -57,16 +59,18 @@ impl UpstreamError {
 }
 
 impl UpstreamErrorKind {
-    /// Why a last known value is served instead; `None`: the failure is an answer, not an outage.
+    /// Why a last known value is served instead. `None` only where the provider answered that there is no such thing: every other
+    /// failure leaves open what the answer would have been, so that it must never pass for an absent value.
     pub fn stale_reason(self) -> Option<StaleReason> {
         match self {
             Self::RateLimited => Some(StaleReason::RateLimited),
             Self::AuthExpired => Some(StaleReason::AuthExpired),
-            // Of these, too, all that can be said is that the provider could not be asked.
+            // The last two mean that the provider was not asked. A client can do no more about them than about an outage.
             Self::Down | Self::AddressRefused | Self::Internal => Some(StaleReason::ProviderDown),
             Self::Timeout => Some(StaleReason::Timeout),
             Self::CircuitOpen => Some(StaleReason::CircuitOpen),
-            Self::Forbidden | Self::NotFound | Self::Rejected => None,
+            Self::Forbidden | Self::Rejected | Self::CursorExpired => Some(StaleReason::Refused),
+            Self::NotFound => None,
         }
     }
 

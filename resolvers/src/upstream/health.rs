@@ -9,7 +9,11 @@ use chrono::{DateTime, Utc};
 use mullion_schema::id::IntegrationId;
 use parking_lot::Mutex;
 
-use super::{breaker::CircuitState, connection::QuotaReading};
+use super::{
+    breaker::CircuitState,
+    connection::QuotaReading,
+    error::{UpstreamError, UpstreamErrorKind},
+};
 
 /// Calls that the window remembers.
 const WINDOW: usize = 100;
@@ -68,8 +72,19 @@ pub struct HealthReading {
     pub last_error_at: Option<DateTime<Utc>>,
     /// When a call last went well.
     pub last_success_at: Option<DateTime<Utc>>,
+    /// How the calls since then failed; `None`: the last call went well, or there was none.
+    pub failing: Option<Failing>,
     /// Quotas by bucket.
     pub quotas: Vec<QuotaReading>,
+}
+
+/// Failures since the last call that went well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Failing {
+    /// The last one.
+    pub kind: UpstreamErrorKind,
+    /// How many in a row.
+    pub times: u32,
 }
 
 /// The window.
@@ -81,20 +96,25 @@ struct Inner {
     calls: VecDeque<(bool, Duration)>,
     last_error: Option<(DateTime<Utc>, String)>,
     last_success_at: Option<DateTime<Utc>>,
+    failing: Option<Failing>,
     quotas: BTreeMap<&'static str, QuotaReading>,
 }
 
 impl Health {
-    pub(super) fn record(&self, now: DateTime<Utc>, took: Duration, failure: Option<String>) {
+    pub(super) fn record(&self, now: DateTime<Utc>, took: Duration, failure: Option<&UpstreamError>) {
         let mut inner = self.0.lock();
         if inner.calls.len() == WINDOW {
             inner.calls.pop_front();
         }
         inner.calls.push_back((failure.is_none(), took));
-        match failure {
-            Some(message) => inner.last_error = Some((now, message)),
-            None => inner.last_success_at = Some(now),
-        }
+        let Some(failure) = failure else {
+            inner.last_success_at = Some(now);
+            inner.failing = None;
+            return;
+        };
+        inner.last_error = Some((now, failure.to_string()));
+        let times = inner.failing.map_or(0, |failing| failing.times).saturating_add(1);
+        inner.failing = Some(Failing { kind: failure.kind, times });
     }
 
     pub(super) fn quota(&self, quota: QuotaReading) {
@@ -133,6 +153,7 @@ impl Health {
             last_error: inner.last_error.as_ref().map(|(_, message)| message.clone()),
             last_error_at: inner.last_error.as_ref().map(|(at, _)| *at),
             last_success_at: inner.last_success_at,
+            failing: inner.failing,
             quotas: inner.quotas.values().cloned().collect(),
         }
     }
@@ -155,7 +176,7 @@ mod tests {
 
     use chrono::DateTime;
 
-    use super::Health;
+    use super::{Failing, Health, UpstreamError, UpstreamErrorKind};
 
     #[test]
     fn the_window_tells_rates_and_percentiles_of_the_last_hundred_calls() {
@@ -163,15 +184,18 @@ mod tests {
         assert_eq!(health.reading().success_rate, None);
         let now = DateTime::UNIX_EPOCH;
         for _ in 0..50 {
-            health.record(now, Duration::from_secs(9), Some("old".into()));
+            health.record(now, Duration::from_secs(9), Some(&UpstreamError::new(UpstreamErrorKind::Timeout, "old")));
         }
+        assert_eq!(health.reading().failing, Some(Failing { kind: UpstreamErrorKind::Timeout, times: 50 }));
+        let last = UpstreamError::new(UpstreamErrorKind::Down, "last");
         for n in 1..=100_u64 {
-            health.record(now, Duration::from_millis(n), (n == 100).then(|| "last".to_owned()));
+            health.record(now, Duration::from_millis(n), (n == 100).then_some(&last));
         }
         let reading = health.reading();
         assert_eq!((reading.calls, reading.success_rate), (100, Some(0.99)));
         assert_eq!(reading.p50, Some(Duration::from_millis(50)));
         assert_eq!(reading.p95, Some(Duration::from_millis(95)));
-        assert_eq!(reading.last_error.as_deref(), Some("last"));
+        assert_eq!(reading.last_error.as_deref(), Some("Down: last"));
+        assert_eq!(reading.failing, Some(Failing { kind: UpstreamErrorKind::Down, times: 1 }));
     }
 }

@@ -13,7 +13,7 @@ use tokio::{
 use url::Url;
 
 use super::{
-    board::{Notices, QuotaBoard},
+    board::{Notices, QuotaBoard, UsageLog},
     breaker::{Breaker, CircuitState},
     clients::{Clients, told},
     connection::{QuotaReading, Transport, UpstreamRequest, UpstreamResponse},
@@ -60,6 +60,7 @@ pub(super) struct Shared {
     pub(super) jitter: Jitter,
     pub(super) limits: Limits,
     pub(super) board: Option<Arc<dyn QuotaBoard>>,
+    pub(super) usage: Option<Arc<dyn UsageLog>>,
 }
 
 /// Sends the requests of one integration.
@@ -132,28 +133,38 @@ impl HttpTransport {
         };
         match &outcome {
             Ok(response) if response.status.is_server_error() => permit.failed(),
+            // A failure inside a good status does not count: the provider is there, and it is often one heavy query that fails.
             Ok(_) => permit.succeeded(),
             Err(error) if error.kind.is_retryable() => permit.failed(),
             Err(_) => drop(permit),
         }
-        self.report(request.operation, &outcome, started.elapsed());
+        self.report(request, &outcome, started.elapsed());
+        self.count(request, &outcome);
         outcome
     }
 
-    fn report(&self, operation: &'static str, outcome: &Result<UpstreamResponse, UpstreamError>, took: Duration) {
-        let (result, failure) = match outcome {
-            Err(error) => (error.kind.into(), Some(error.to_string())),
-            Ok(response) => match response.status {
-                StatusCode::NOT_MODIFIED => ("not_modified", None),
-                StatusCode::TOO_MANY_REQUESTS => ("rate_limited", Some("the quota is used up".to_owned())),
-                StatusCode::UNAUTHORIZED => ("auth_expired", Some("the credential is not accepted".to_owned())),
-                status if status.is_server_error() => ("down", Some(format!("the provider answered {status}"))),
-                status if status.is_client_error() => ("refused", None),
-                _ => ("ok", None),
-            },
+    /// Counts what a call used. One that never reached the provider used nothing, nor one that it turned away, nor one whose answer
+    /// had not changed (<https://docs.github.com/en/rest/using-the-rest-api/best-practices-for-using-the-rest-api>).
+    fn count(&self, request: &UpstreamRequest, outcome: &Result<UpstreamResponse, UpstreamError>) {
+        let used = match outcome {
+            Ok(response) => !matches!(response.status, StatusCode::NOT_MODIFIED | StatusCode::TOO_MANY_REQUESTS),
+            Err(error) => error.kind == UpstreamErrorKind::Timeout,
         };
-        self.health.record(self.shared.clock.now(), took, failure);
-        let (provider, integration) = (self.provider, &self.integration);
+        if used {
+            self.used(request.bucket, request.units);
+        }
+    }
+
+    fn report(&self, request: &UpstreamRequest, outcome: &Result<UpstreamResponse, UpstreamError>, took: Duration) {
+        let failure = failure(request, outcome);
+        let result = match (&failure, outcome) {
+            (Some(failure), _) => failure.kind.into(),
+            (None, Ok(response)) if response.status == StatusCode::NOT_MODIFIED => "not_modified",
+            (None, Ok(response)) if response.status.is_client_error() => "refused",
+            (None, _) => "ok",
+        };
+        self.health.record(self.shared.clock.now(), took, failure.as_ref());
+        let (provider, integration, operation) = (self.provider, &self.integration, request.operation);
         self.shared.observer.call(&CallReport { provider, integration, operation, result, took });
         self.shared.observer.circuit(provider, integration, self.breaker.state());
     }
@@ -213,7 +224,7 @@ impl HttpTransport {
             let deadline = *deadline.get_or_insert_with(|| Instant::now() + timeout);
             let outcome = self.attempt(request, kept, deadline).await;
             drop(turn);
-            let asked = match wants_retry(&outcome, self.shared.clock.as_ref()) {
+            let asked = match wants_retry(request, &outcome, self.shared.clock.as_ref()) {
                 Again::Not => return settled(outcome),
                 Again::Soon => None,
                 Again::After(asked) => Some(asked),
@@ -228,9 +239,40 @@ impl HttpTransport {
     }
 }
 
+/// The failure of an attempt. `None`: it went well, or the provider refused this one thing, which says nothing about its health.
+fn failure(request: &UpstreamRequest, outcome: &Result<UpstreamResponse, UpstreamError>) -> Option<UpstreamError> {
+    let (kind, message) = match outcome {
+        Err(error) => return Some(error.clone()),
+        Ok(response) => match response.status {
+            StatusCode::TOO_MANY_REQUESTS => (UpstreamErrorKind::RateLimited, "the quota is used up".to_owned()),
+            StatusCode::UNAUTHORIZED => (UpstreamErrorKind::AuthExpired, "the credential is not accepted".to_owned()),
+            status if status.is_server_error() => (UpstreamErrorKind::Down, format!("the provider answered {status}")),
+            status if status.is_success() => match (request.failure_in)(response)? {
+                UpstreamErrorKind::RateLimited => (UpstreamErrorKind::RateLimited, "the quota is used up".to_owned()),
+                UpstreamErrorKind::AuthExpired => {
+                    (UpstreamErrorKind::AuthExpired, "the credential is not accepted".to_owned())
+                }
+                kind => (kind, "the provider answered with an error".to_owned()),
+            },
+            _ => return None,
+        },
+    };
+    Some(UpstreamError::new(kind, message))
+}
+
 /// Whether the outcome may be better next time, and what wait the provider asked for.
-fn wants_retry(outcome: &Result<UpstreamResponse, UpstreamError>, clock: &dyn Clock) -> Again {
+fn wants_retry(
+    request: &UpstreamRequest,
+    outcome: &Result<UpstreamResponse, UpstreamError>,
+    clock: &dyn Clock,
+) -> Again {
     match outcome {
+        Ok(response)
+            if response.status.is_success()
+                && (request.failure_in)(response).is_some_and(UpstreamErrorKind::is_retryable) =>
+        {
+            Again::Soon
+        }
         Ok(response) if is_transient(response.status) => match retry_after(&response.headers, clock.now()) {
             Some(asked) => Again::After(asked),
             None => Again::Soon,
@@ -282,9 +324,18 @@ impl Transport for HttpTransport {
         match kept {
             Some(kept) if response.status == StatusCode::NOT_MODIFIED => Ok(kept.renewed(&response.headers)),
             _ => {
-                self.shared.etags.keep(key, &response);
+                // A broken answer must not come back with the next 304.
+                if (request.failure_in)(&response).is_none() {
+                    self.shared.etags.keep(key, &response);
+                }
                 Ok(response)
             }
+        }
+    }
+
+    fn used(&self, bucket: &'static str, units: i64) {
+        if let Some(usage) = &self.shared.usage {
+            usage.used(&self.integration, bucket, units);
         }
     }
 

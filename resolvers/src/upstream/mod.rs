@@ -19,14 +19,14 @@ use std::{fmt, sync::Arc};
 use mullion_schema::id::IntegrationId;
 use url::Url;
 
-pub use board::QuotaBoard;
+pub use board::{QuotaBoard, UsageLog};
 pub use breaker::{Breaker, CircuitState, Permit};
 pub use clients::install_crypto_provider;
-pub use connection::{Connection, QuotaReading, Transport, UpstreamRequest, UpstreamResponse};
+pub use connection::{Connection, FailureIn, QuotaReading, Transport, UpstreamRequest, UpstreamResponse, not_json};
 pub use error::{UpstreamError, UpstreamErrorKind};
 pub use etags::EtagStore;
 pub use guard::{AddressGuard, GuardClass, is_public};
-pub use health::{CallReport, HealthReading, NoObserver, Observer};
+pub use health::{CallReport, Failing, HealthReading, NoObserver, Observer};
 pub use http::{HttpTransport, Limits, TokenSource};
 pub use retry::{Jitter, retry_after};
 pub use socket::{Heard, Socket};
@@ -56,13 +56,29 @@ impl Upstream {
         jitter: Jitter,
     ) -> Self {
         let (clients, etags) = (clients::Clients::new(), EtagStore::new(ETAG_BYTES));
-        Self(Arc::new(http::Shared { guard, clients, etags, clock, observer, jitter, limits, board: None }))
+        Self(Arc::new(http::Shared {
+            guard,
+            clients,
+            etags,
+            clock,
+            observer,
+            jitter,
+            limits,
+            board: None,
+            usage: None,
+        }))
     }
 
     /// The same, for one of several replicas: they tell each other of quotas.
     #[must_use]
     pub fn with_board(self, board: Arc<dyn QuotaBoard>) -> Self {
         Self(Arc::new(http::Shared { board: Some(board), ..(*self.0).clone() }))
+    }
+
+    /// The same, with somebody who counts what is used of quotas.
+    #[must_use]
+    pub fn with_usage_log(self, usage: Arc<dyn UsageLog>) -> Self {
+        Self(Arc::new(http::Shared { usage: Some(usage), ..(*self.0).clone() }))
     }
 
     /// The transport of one integration: keep it as long as the integration, for its breaker, limiter and health live in it.

@@ -10,6 +10,7 @@ use std::{
 
 use async_trait::async_trait;
 use chrono::DateTime;
+use mullion_schema::id::IntegrationId;
 use parking_lot::Mutex;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -19,7 +20,7 @@ use url::Url;
 
 use super::{
     AddressGuard, CircuitState, HttpTransport, Jitter, Limits, NoObserver, QuotaReading, TokenSource, Transport,
-    Upstream, UpstreamError, UpstreamErrorKind, UpstreamRequest,
+    Upstream, UpstreamError, UpstreamErrorKind, UpstreamRequest, UpstreamResponse, UsageLog,
 };
 use crate::{clock::FixedClock, secret::Secret};
 
@@ -130,13 +131,18 @@ async fn what_may_be_repeated_is_repeated_and_nothing_else() {
         (&["503|Retry-After: 0|", "200|ok"], true, 2, Ok(200)),
         (&["503|Retry-After: 60|", "200|ok"], true, 1, Err(UpstreamErrorKind::Down)),
         (&["503|", "200|ok"], false, 1, Err(UpstreamErrorKind::Down)),
-        (&["500|", "200|ok"], true, 1, Err(UpstreamErrorKind::Down)),
+        (&["500|", "200|ok"], true, 2, Ok(200)),
+        (&["500|", "200|ok"], false, 1, Err(UpstreamErrorKind::Down)),
+        (&["501|", "200|ok"], true, 1, Err(UpstreamErrorKind::Down)),
+        (&["200|oops", "200|ok"], true, 2, Ok(200)),
+        (&["200|oops", "200|ok"], false, 1, Ok(200)),
         (&["429|Retry-After: 1|", "200|ok"], true, 1, Ok(429)),
         (&["404|{}"], true, 1, Ok(404)),
     ];
     for (answers, repeatable, calls, expected) in cases {
         let server = Server::answering(answers).await;
-        let mut request = server.get("x");
+        let oops = |response: &UpstreamResponse| (&response.body[..] == b"oops").then_some(UpstreamErrorKind::Down);
+        let mut request = server.get("x").failing_by(oops);
         request.repeatable = *repeatable;
         let outcome = transport(&server).send(request).await;
         assert_eq!(outcome.map(|r| r.status.as_u16()).map_err(|e| e.kind), *expected, "{answers:?}");
@@ -244,6 +250,34 @@ async fn while_a_quota_is_known_to_be_used_up_nothing_that_draws_on_it_leaves() 
         transport.quota(unclear.clone());
         assert!(transport.send(server.get("x")).await.is_ok(), "{unclear:?}");
     }
+}
+
+/// The uses, in order.
+#[derive(Default)]
+struct Uses(Mutex<Vec<(&'static str, i64)>>);
+
+impl UsageLog for Uses {
+    fn used(&self, _: &IntegrationId, bucket: &'static str, units: i64) {
+        self.0.lock().push((bucket, units));
+    }
+}
+
+#[tokio::test]
+async fn every_call_that_the_provider_took_on_is_counted() {
+    let answers = &["200|ok", "502|", "304|", "429|", "404|{}"];
+    let server = Server::answering(answers).await;
+    let (clock, uses) = (FixedClock::at(DateTime::UNIX_EPOCH), Arc::new(Uses::default()));
+    let guard = AddressGuard::new(["127.0.0.1"]);
+    let upstream = Upstream::new(guard, Limits::default(), Arc::new(clock), Arc::new(NoObserver), Jitter::fixed(0.0));
+    let upstream = upstream.with_usage_log(Arc::clone(&uses) as _);
+    let transport = upstream.transport("acme", "i1".into(), server.url.clone(), Arc::new(Token));
+    for units in [4, 1, 1, 1, 1] {
+        let mut request = server.get("x").using(units);
+        request.repeatable = false;
+        let _whatever_came = transport.send(request).await;
+    }
+    transport.used("graphql", 3);
+    assert_eq!(*uses.0.lock(), [("core", 4), ("core", 1), ("core", 1), ("graphql", 3)]);
 }
 
 #[tokio::test]

@@ -149,10 +149,19 @@ pub fn delivery_id(field: &str, id: &ID) -> Result<DeliveryId, PortError> {
 /// Keys of providers, each of which there is.
 pub fn provider_keys(field: &str, keys: &[String]) -> Result<Vec<String>, PortError> {
     let keys = texts(field, keys)?;
-    let is_unknown = |key: &String| !providers::PROVIDERS.iter().any(|provider| provider.key == key);
-    let Some(index) = keys.iter().position(is_unknown) else { return Ok(keys) };
+    for (index, key) in keys.iter().enumerate() {
+        provider_key(&format!("{field}[{index}]"), key)?;
+    }
+    Ok(keys)
+}
+
+/// The key of a provider that this build has.
+pub fn provider_key(field: &str, key: &str) -> Result<(), PortError> {
+    if providers::PROVIDERS.iter().any(|provider| provider.key == key) {
+        return Ok(());
+    }
     let known: Vec<&str> = providers::PROVIDERS.iter().map(|provider| provider.key).collect();
-    bad(&format!("{field}[{index}]"), &format!("there is no such provider; there are {}", known.join(", ")))
+    bad(field, &format!("there is no such provider; there are {}", known.join(", ")))
 }
 
 /// What becomes of ids that can name nothing that fits.

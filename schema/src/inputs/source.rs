@@ -2,9 +2,9 @@
 
 use async_graphql::{ID, InputObject, OneofObject};
 
-use super::check::{Unknown, at_most, integration_ids, node_ids, texts, title};
+use super::check::{Unknown, at_most, integration_ids, node_ids, provider_keys, texts, title};
 use crate::{
-    enums::{MetricKind, OrderDirection, PullRequestState, WorkItemOrderField, WorkItemState, WorkItemType},
+    enums::{MetricKind, OrderDirection, PullRequestState, UNKNOWN, WorkItemOrderField, WorkItemState, WorkItemType},
     error::PortError,
     id::NodeReference,
     ports::{self, ActivitySource, Source},
@@ -18,7 +18,7 @@ const DEFAULT_WINDOW: Duration = Duration(7 * 86_400);
 /// Narrows work items: every condition that is given must hold. An empty list matches nothing.
 #[derive(Debug, Clone, Default, InputObject)]
 pub struct WorkItemFilter {
-    /// Only of these providers: `github`, `asana`.
+    /// Only of these providers: `github`, `asana`. One that does not exist is `BAD_USER_INPUT`.
     pub providers: Option<Vec<String>>,
     /// Only of these kinds; left out: issues and tasks.
     pub types: Option<Vec<WorkItemType>>,
@@ -30,11 +30,12 @@ pub struct WorkItemFilter {
     pub assigned_to_me: Option<bool>,
     /// Only in one of these repositories or projects.
     pub container_ids: Option<Vec<ID>>,
-    /// Only with one of these labels.
+    /// Only with one of these labels. The whole name is compared, without regard to upper and lower case.
     pub labels: Option<Vec<String>>,
-    /// Only what is due before this day.
+    /// Only what is due before this day; what has no due date is left out. An issue is due when its milestone is.
     pub due_before: Option<Date>,
-    /// Only what has this in its title or description.
+    /// Only what has this text anywhere in its title or in its description, also as a part of a word. Upper and lower case are the
+    /// same; spaces count, those at both ends do not.
     pub text: Option<String>,
 }
 
@@ -62,7 +63,7 @@ impl From<WorkItemOrder> for ports::WorkItemOrder {
 /// Narrows activities: every condition that is given must hold. An empty list matches nothing.
 #[derive(Debug, Clone, Default, InputObject)]
 pub struct ActivityFilter {
-    /// Only of these providers: `github`.
+    /// Only of these providers: `github`. One that does not exist is `BAD_USER_INPUT`.
     pub providers: Option<Vec<String>>,
     /// Only of these integrations.
     pub integration_ids: Option<Vec<ID>>,
@@ -147,7 +148,7 @@ impl WorkItemFilter {
         let assignees = self.assignee_ids.map(|ids| node_ids(&at("assigneeIds"), &ids, &["Person"], unknown));
         let containers = self.container_ids.map(|ids| node_ids(&at("containerIds"), &ids, &["Container"], unknown));
         Ok(ports::WorkItemFilter {
-            providers: optional("providers", self.providers).transpose()?,
+            providers: self.providers.map(|keys| provider_keys(&at("providers"), &keys)).transpose()?,
             types: self.types,
             states: self.states,
             assignees: assignees.transpose()?,
@@ -168,7 +169,7 @@ impl ActivityFilter {
         let integrations = self.integration_ids.map(|ids| integration_ids(&at("integrationIds"), &ids, unknown));
         let containers = self.container_ids.map(|ids| node_ids(&at("containerIds"), &ids, &["Container"], unknown));
         Ok(ActivitySource {
-            providers: optional("providers", self.providers).transpose()?,
+            providers: self.providers.map(|keys| provider_keys(&at("providers"), &keys)).transpose()?,
             integrations: integrations.transpose()?,
             kinds: optional("kinds", self.kinds).transpose()?,
             containers: containers.transpose()?,
@@ -200,7 +201,12 @@ impl WidgetSourceInput {
                 let path = format!("{path}.pullRequests");
                 let authors =
                     input.author_ids.map(|ids| node_ids(&format!("{path}.authorIds"), &ids, &["Person"], unknown));
-                at_most(&format!("{path}.states"), input.states.as_deref().unwrap_or_default())?;
+                let states = format!("{path}.states");
+                at_most(&states, input.states.as_deref().unwrap_or_default())?;
+                if input.states.as_ref().is_some_and(|asked| asked.contains(&PullRequestState::Unknown)) {
+                    let message = format!("{states}: {UNKNOWN} is only answered, it cannot be asked for");
+                    return Err(PortError::bad_input(message));
+                }
                 Source::PullRequests(ports::PullRequestsSource {
                     containers: some_containers(&path, &input.container_ids)?,
                     states: input.states,

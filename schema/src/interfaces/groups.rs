@@ -13,6 +13,7 @@ use crate::{
         integration::{Integration, integration_of},
         provider::Provider,
     },
+    view::NodeView,
 };
 
 pub(super) const ASSIGNEES: &str = "Who is to do it. Null when that could not be loaded.";
@@ -58,6 +59,8 @@ pub struct WorkItemWords {
     pub key: Derive,
     /// Its state over all providers.
     pub state: Derive,
+    /// Whether the provider's word for it is unknown to this version.
+    pub unknown_state: fn(&NodeView) -> bool,
     /// The provider's own word for it.
     pub state_name: Derive,
     /// The field `assignees`.
@@ -67,7 +70,14 @@ pub struct WorkItemWords {
 impl WorkItemWords {
     /// The usual `assignees`: an array of references under that key.
     pub const fn new(key: Derive, state: Derive, state_name: Derive) -> Self {
-        Self { key, state, state_name, assignees: Field::nodes::<Person>("assignees", ASSIGNEES) }
+        let assignees = Field::nodes::<Person>("assignees", ASSIGNEES);
+        Self { key, state, unknown_state: |_| false, state_name, assignees }
+    }
+
+    /// With a test for words of the provider that this version does not know.
+    #[must_use]
+    pub const fn unknown_if(self, unknown_state: fn(&NodeView) -> bool) -> Self {
+        Self { unknown_state, ..self }
     }
 }
 
@@ -77,6 +87,7 @@ pub const fn work_item(words: WorkItemWords) -> [Field; 9] {
         Field::derived::<String>("key", "What people call it by: acme/web#12, or Asana's gid.", words.key).required(),
         Field::text("bodyText", "Its description as plain text."),
         Field::derived::<WorkItemState>("state", "Where it stands, in words common to all providers.", words.state)
+            .unknown_if(words.unknown_state)
             .required(),
         Field::derived::<String>(
             "stateName",
@@ -86,7 +97,10 @@ pub const fn work_item(words: WorkItemWords) -> [Field; 9] {
         .required(),
         words.assignees,
         Field::records::<Label>("labels", "Its labels or tags.").required(),
-        Field::date("dueOn", "The day it is due."),
+        Field::date(
+            "dueOn",
+            "The day it is due: an issue or a pull request on that of its milestone, a task on its own.",
+        ),
         Field::int("commentCount", "How many comments it has; null where the provider does not say."),
         Field::time("closedAt", "When it was closed, completed or merged."),
     ]

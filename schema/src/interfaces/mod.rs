@@ -25,6 +25,7 @@ const UNREAD: Derive = Derive::new(|_| None, &[]);
 const UNREAD_WORDS: WorkItemWords = WorkItemWords {
     key: UNREAD,
     state: UNREAD,
+    unknown_state: |_| false,
     state_name: UNREAD,
     assignees: Field::nodes::<Person>("assignees", groups::ASSIGNEES),
 };

@@ -35,6 +35,8 @@ pub struct LiveInput {
     pub node: Option<WatchedId>,
     /// Whether that node is gone.
     pub deleted: bool,
+    /// At `SNAPSHOT_END`: whether everything that is there was told before it, and not only what changed.
+    pub complete: Option<bool>,
     /// The activity (`activity`).
     pub activity: Option<Arc<ActivityView>>,
     /// What led to it, newest first; at most 20 are shown.

@@ -49,6 +49,22 @@ pub struct Ports {
     pub deliveries: Arc<dyn Deliveries>,
     /// Lists that draw on several providers, and metrics.
     pub work: Arc<dyn Work>,
+    /// Counts words of providers that this version does not know.
+    pub unknown_words: Arc<dyn UnknownWords>,
     /// Who asks.
     pub viewer: Arc<ViewerView>,
+}
+
+/// Hears of words of providers that this version does not know, so that somebody can teach them to the next one.
+pub trait UnknownWords: Send + Sync {
+    /// One was shown at this field of this type, as `UNKNOWN` or as the documented value that stands for it.
+    fn shown(&self, type_name: &'static str, field: &'static str);
+}
+
+/// Counts nothing.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct IgnoreUnknownWords;
+
+impl UnknownWords for IgnoreUnknownWords {
+    fn shown(&self, _: &'static str, _: &'static str) {}
 }

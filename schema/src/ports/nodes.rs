@@ -45,6 +45,9 @@ pub struct ListPage {
     pub has_next: bool,
     /// How many there are in all, where the provider says so or all are known.
     pub total: Option<i64>,
+    /// The provider could not be asked, and the items do not say so: some of the page are missing, or there are none. An error at
+    /// the list's path, beside what is known.
+    pub failure: Option<PortError>,
 }
 
 /// A request for a page.

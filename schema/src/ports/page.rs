@@ -29,6 +29,8 @@ pub struct PageRequest {
     pub after: Option<Position>,
     /// Fields selected on the items; empty for our own rows and where only the count or the state is wanted.
     pub fields: FieldSet,
+    /// Whether `totalCount` is selected: where no provider tells it, everything has to be read and counted.
+    pub total: bool,
 }
 
 /// A change of a value that may be empty: absent in the input, null, or a new value.

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use async_graphql::{SelectionField, ServerResult, Value};
 
 use super::{Field, TypeInfo};
-use crate::ports::Filter;
+use crate::{enums::UNKNOWN, ports::Filter};
 
 /// An argument of a field.
 #[derive(Debug, Clone, Copy)]
@@ -25,8 +25,9 @@ pub enum FilterRule {
     None,
     /// A condition of this name.
     Named(&'static str),
-    /// A condition of this name when true; false is as if absent.
-    WhenTrue(&'static str),
+    /// A condition of this name that only what is not so passes, unless the argument is true: `includeArchived` leaves archived
+    /// items out where it is false or absent.
+    UnlessIncluded(&'static str),
 }
 
 /// The values of arguments that were given; null is as if absent.
@@ -55,15 +56,25 @@ impl Arguments {
         }
     }
 
+    /// The argument that asks for a word that is not known: neither we nor the provider could say what is meant.
+    pub(crate) fn unknown(&self) -> Option<&str> {
+        let is_unknown = |value: &Value| matches!(value, Value::Enum(name) if name == UNKNOWN);
+        let asks = |value: &Value| match value {
+            Value::List(values) => values.iter().any(is_unknown),
+            single => is_unknown(single),
+        };
+        self.0.iter().find(|(_, value)| asks(value)).map(|(name, _)| name.as_str())
+    }
+
     /// The canonical filter of a list field.
     pub(crate) fn filter(&self, field: &Field) -> Filter {
         let conditions = field.args.iter().filter_map(|arg| {
-            let value = self.0.get(arg.name)?;
+            let value = self.0.get(arg.name);
             let (name, values) = match arg.rule {
                 FilterRule::None => return None,
-                FilterRule::Named(name) => (name, texts_of(value)),
-                FilterRule::WhenTrue(name) => {
-                    (name, if *value == Value::Boolean(true) { vec!["true".to_owned()] } else { Vec::new() })
+                FilterRule::Named(name) => (name, texts_of(value?)),
+                FilterRule::UnlessIncluded(name) => {
+                    (name, if value == Some(&Value::Boolean(true)) { Vec::new() } else { vec!["false".to_owned()] })
                 }
             };
             (!values.is_empty()).then_some((name, values))

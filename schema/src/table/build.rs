@@ -1,7 +1,5 @@
 //! The vocabulary of the tables: one function for each kind of field, and what can be said of it besides.
 
-use std::str::FromStr;
-
 use async_graphql::{InputType, Name, OutputType, Value, resolver_utils::EnumType};
 
 use super::{
@@ -11,6 +9,7 @@ use super::{
     row::{answer_record, answer_records},
 };
 use crate::{
+    enums::{ProviderEnum, UNKNOWN},
     many::Many,
     scalars::{Date, Time, WebUrl, is_of_the_web},
     types::connection::{Connection, Item},
@@ -48,6 +47,8 @@ impl Field {
             args: &[],
             list: None,
             find: None,
+            is_unknown: None,
+            is_word: false,
             answer,
         }
     }
@@ -98,12 +99,14 @@ impl Field {
         })
     }
 
-    /// A value of an enum. A value that this build does not know is as if absent.
-    pub const fn value<E: EnumType + OutputType + FromStr>(name: &'static str, doc: &'static str) -> Self {
-        Self::stored(name, doc, <E as OutputType>::create_type_info, |view, key| {
-            let text = view.text(key)?;
-            E::from_str(&text).ok().map(|_| Value::Enum(Name::new(text)))
-        })
+    /// A value of an enum. A word that this version does not know is `UNKNOWN`.
+    pub const fn value<E: EnumType + OutputType + ProviderEnum>(name: &'static str, doc: &'static str) -> Self {
+        let field = Self::stored(name, doc, <E as OutputType>::create_type_info, |view, key| {
+            let text = view.get(key)?.as_str()?;
+            let known = E::from_str(text).is_ok();
+            Some(Value::Enum(Name::new(if known { text } else { UNKNOWN })))
+        });
+        Self { is_word: true, ..field }
     }
 
     /// A value that is derived from the body.
@@ -158,6 +161,12 @@ impl Field {
     /// A field of our own making.
     pub(crate) const fn ask(name: &'static str, doc: &'static str, ty: TypeInfo, answer: Answerer) -> Self {
         Self::new(name, doc, ty, Answer::Ask(answer))
+    }
+
+    /// It is derived from a word that may be unknown to this version.
+    #[must_use]
+    pub const fn unknown_if(self, is_unknown: fn(&NodeView) -> bool) -> Self {
+        Self { is_unknown: Some(is_unknown), is_word: true, ..self }
     }
 
     /// It is never null: its keys belong into the type's `always`.

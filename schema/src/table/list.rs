@@ -9,9 +9,12 @@ use super::{
     Arguments, Call, FromView,
     load::{ports, resolve, server_error},
     row::nowhere,
+    showable,
 };
 use crate::{
     cursor::Origin,
+    enums::UNKNOWN,
+    error::{ErrorCode, PortError},
     fields::FieldSet,
     many::Many,
     ports::{List, ListPage, ListQuery, PageRequest},
@@ -38,10 +41,27 @@ fn origin(call: Call<'_>, arguments: &Arguments) -> Origin {
 
 async fn page(call: Call<'_>, arguments: &Arguments, page: PageRequest) -> ServerResult<ListPage> {
     let Some(name) = call.field.list else { return Ok(ListPage::default()) };
-    let PageRequest { first, after, fields } = page;
+    let PageRequest { first, after, fields, .. } = page;
     let query = ListQuery { list: list_of(call, name, arguments), first, after, fields };
     let ports = ports(call.ctx).map_err(|error| server_error(call.ctx, error))?;
-    ports.nodes.list(query).await.map_err(|error| server_error(call.ctx, error))
+    if let Some(name) = arguments.unknown() {
+        let error = PortError::bad_input(format!("{name}: {UNKNOWN} is only answered, it cannot be asked for"));
+        return Err(server_error(call.ctx, error));
+    }
+    let mut found = ports.nodes.list(query).await.map_err(|error| server_error(call.ctx, error))?;
+    let (items, errors) = showable(found.items);
+    found.items = items;
+    for error in errors {
+        call.ctx.add_error(call.ctx.set_error_path(server_error(call.ctx, error)));
+    }
+    Ok(found)
+}
+
+/// Adds an error at the list's path. What is known of the list is answered beside it.
+fn note_failure(call: Call<'_>, failure: Option<PortError>) {
+    if let Some(failure) = failure {
+        call.ctx.add_error(call.ctx.set_error_path(server_error(call.ctx, failure)));
+    }
 }
 
 pub(super) fn answer_list<T: FromView + Item>(call: Call<'_>) -> BoxFuture<'_, ServerResult<Value>> {
@@ -55,6 +75,7 @@ pub(super) fn answer_list<T: FromView + Item>(call: Call<'_>) -> BoxFuture<'_, S
         request.fields = FieldSet::of_connection(call.ctx);
         let has_previous = request.after.is_some();
         let found = page(call, &arguments, request).await?;
+        note_failure(call, found.failure);
         let items = found.items.into_iter().filter_map(|(at, view)| Some((at, T::from_view(view)?)));
         let connection = Connection::new(origin, items.collect(), found.has_next, has_previous, found.total);
         resolve(call.ctx, &connection).await
@@ -67,14 +88,19 @@ pub(super) fn answer_whole_list<T: FromView>(call: Call<'_>) -> BoxFuture<'_, Se
         let mut nodes: Vec<T> = Vec::new();
         let mut after = None;
         for _ in 0..WHOLE_PAGES {
-            let request = PageRequest { first: 100, after, fields: FieldSet::selected(call.ctx) };
+            let request = PageRequest { first: 100, after, fields: FieldSet::selected(call.ctx), total: false };
             let found = page(call, &arguments, request).await?;
+            let is_last = !found.has_next || found.failure.is_some();
+            note_failure(call, found.failure);
             after = Some(found.items.last().map_or_else(nowhere, |(at, _)| at.clone()));
             nodes.extend(found.items.into_iter().filter_map(|(_, view)| T::from_view(view)));
-            if !found.has_next {
-                break;
+            if is_last {
+                return resolve(call.ctx, &Many(nodes)).await;
             }
         }
+        let message = format!("the list has more than the {} items that are read of it", nodes.len());
+        let error = server_error(call.ctx, PortError::new(ErrorCode::Incomplete, message));
+        call.ctx.add_error(call.ctx.set_error_path(error));
         resolve(call.ctx, &Many(nodes)).await
     })
 }

@@ -49,6 +49,9 @@ fn want_below(field: SelectionField<'_>, table: &NodeType) -> Want {
     for selected in field.selection_set() {
         let Some(child) = table.field(selected.name()) else { continue };
         let (Some(list), Ok(arguments)) = (child.list, Arguments::of(selected)) else { continue };
+        if arguments.unknown().is_some() {
+            continue;
+        }
         let entry = (list, arguments.filter(child));
         if !lists.contains(&entry) {
             lists.push(entry);

@@ -34,6 +34,7 @@ mod list;
 mod load;
 mod meta;
 mod row;
+mod showable;
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -47,6 +48,7 @@ pub use load::{Found, load, server_error};
 pub(crate) use load::{ports, resolve as resolve_value};
 pub use meta::fields_meta;
 pub use row::{Kind, Row, make};
+pub use showable::showable;
 
 use crate::{fields::FieldSet, view::NodeView};
 
@@ -126,6 +128,21 @@ impl NodeType {
         }
     }
 
+    /// Fields that show a provider's words as values of an enum.
+    pub fn words(&self) -> impl Iterator<Item = &'static str> {
+        self.all().filter(|field| field.is_word).map(|field| field.name)
+    }
+
+    /// The first field that can never be null and has no value: a node without it cannot be shown.
+    pub fn missing(&self, view: &NodeView) -> Option<&'static str> {
+        let lacks = |field: &&Field| match field.answer {
+            _ if field.nullable => false,
+            Answer::Key(_) | Answer::Ask(_) => field.key.is_some_and(|key| view.get(key).is_none()),
+            Answer::Derived(read) => !field.needs.is_empty() && read(view).is_none(),
+        };
+        self.all().find(lacks).map(|field| field.name)
+    }
+
     /// Whether it implements an interface.
     pub fn implements(&self, interface: &str) -> bool {
         self.interfaces.contains(&interface)
@@ -153,6 +170,10 @@ pub struct Field {
     pub(crate) list: Option<&'static str>,
     /// How it finds something by name.
     pub(crate) find: Option<Finder>,
+    /// Whether the provider's word behind a derived value is unknown to this version.
+    pub(crate) is_unknown: Option<fn(&NodeView) -> bool>,
+    /// It shows a provider's word as a value of an enum.
+    pub(crate) is_word: bool,
     pub(crate) answer: Answer,
 }
 

@@ -10,8 +10,12 @@ use async_graphql::{
 };
 use futures::future::BoxFuture;
 
-use super::{Answer, AnyObject, Call, NodeType, load::server_error, meta::object_meta};
-use crate::{many::Many, ports::Position, types::connection::Item, view::NodeView};
+use super::{
+    Answer, AnyObject, Call, Field, NodeType,
+    load::{ports, server_error},
+    meta::object_meta,
+};
+use crate::{enums::UNKNOWN, error::PortError, many::Many, ports::Position, types::connection::Item, view::NodeView};
 
 /// A type that has a table.
 pub trait Kind: Send + Sync + 'static {
@@ -88,17 +92,31 @@ async fn resolve_field(
             }
         },
     };
-    match read {
-        None if !field.nullable => {
-            let missing = view.required::<()>(field.key.unwrap_or(field.name), None);
-            Err(at_path(ctx, missing.err().map_or_else(|| unknown(ctx), |error| server_error(ctx, error))))
-        }
-        read => Ok(Some(read.unwrap_or(Value::Null))),
+    let unknown_word = matches!(&read, Some(Value::Enum(name)) if name == UNKNOWN);
+    if (unknown_word || field.is_unknown.is_some_and(|is_unknown| is_unknown(view)))
+        && let Ok(ports) = ports(ctx)
+    {
+        ports.unknown_words.shown(table.name, field.name);
     }
+    if let Some(value) = read {
+        return Ok(Some(value));
+    }
+    match (not_fetched(field, view), field.nullable) {
+        (Some(error), true) => ctx.add_error(at_path(ctx, server_error(ctx, error))),
+        (None, true) => {}
+        (error, false) => {
+            let missing = || view.required::<()>(field.key.unwrap_or(field.name), None).err();
+            let error = error.or_else(missing).unwrap_or_else(PortError::internal);
+            return Err(at_path(ctx, server_error(ctx, error)));
+        }
+    }
+    Ok(Some(Value::Null))
 }
 
-fn unknown(ctx: &Context<'_>) -> ServerError {
-    server_error(ctx, crate::error::PortError::internal())
+/// Why a field has no value, where the provider was asked for it and did not answer.
+fn not_fetched(field: &Field, view: &NodeView) -> Option<PortError> {
+    let failure = view.failure.as_ref()?;
+    field.needed().any(|key| !view.body.contains_key(key)).then(|| PortError::clone(failure))
 }
 
 /// The path of the field that failed; one that is already there is that of a field further down.
@@ -114,7 +132,13 @@ pub(super) fn answer_records<K: Kind>(call: Call<'_>) -> BoxFuture<'_, ServerRes
         let rows: Many<Row<K>> = items
             .iter()
             .filter_map(serde_json::Value::as_object)
-            .map(|body| Row::new(Arc::new(NodeView { body: Arc::new(body.clone()), ..NodeView::clone(call.view) })))
+            .map(|body| {
+                Row::new(Arc::new(NodeView {
+                    body: Arc::new(body.clone()),
+                    failure: None,
+                    ..NodeView::clone(call.view)
+                }))
+            })
             .collect();
         OutputType::resolve(&rows, &call.ctx.with_selection_set(&call.ctx.item.node.selection_set), call.ctx.item).await
     })

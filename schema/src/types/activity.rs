@@ -46,7 +46,8 @@ impl Activity {
         GlobalId::own("Activity", self.0.id.as_str()).encode().into()
     }
 
-    /// Its position in the stream of everything that happens.
+    /// Its position in the stream of everything that happens. As a cause of an update it may be that of the update itself, where the
+    /// activity is told a moment later.
     async fn cursor(&self) -> EventCursor {
         self.0.cursor.clone()
     }
@@ -81,7 +82,8 @@ impl Activity {
         referred(ctx, self.0.subject.as_ref()).await
     }
 
-    /// What happened, in one line for people.
+    /// What happened, in one line for people: `Ada Lovelace closed ‘Fix the login’ in acme/web`. It is worded anew whenever it is
+    /// read, with the names that people and things have then, as far as they are known here.
     async fn summary(&self) -> &str {
         &self.0.summary
     }

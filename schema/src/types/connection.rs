@@ -78,7 +78,7 @@ impl<T: Item> Connection<T> {
         &self.page_info
     }
 
-    /// How many items the whole list has; null where the provider does not say.
+    /// How many items the whole list has; null where that is not known: the provider does not say, or a part could not be read.
     async fn total_count(&self) -> Option<i32> {
         self.total_count
     }
@@ -141,12 +141,14 @@ impl WorkItemConnection {
         &self.page.page_info
     }
 
-    /// How many items the whole list has; null where a provider does not say.
+    /// How many items the whole list has, as many as paging gives: an item that is in several projects, or that several
+    /// integrations show, counts once. Null where that is not known: a part could not be read, or there is more than can be
+    /// counted; `problems` says which.
     async fn total_count(&self) -> Option<i32> {
         self.page.total_count
     }
 
-    /// Integrations whose items are missing or old, and why.
+    /// Integrations whose items are missing, old or not all counted, and why.
     async fn problems(&self) -> Many<&WidgetProblem> {
         self.problems.iter().collect()
     }

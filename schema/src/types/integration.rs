@@ -161,7 +161,8 @@ pub struct QuotaBucket {
     remaining: Option<i32>,
     /// When it is full again.
     resets_at: Option<Time>,
-    /// How much of it was used today.
+    /// How much of it was used through this integration today (UTC), as it was counted here: calls, or points where the provider counts
+    /// points. Other programs' use of the same account is not in it.
     used_today: i32,
 }
 

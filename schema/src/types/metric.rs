@@ -56,17 +56,18 @@ impl Metric {
         self.load.value.unit.as_deref()
     }
 
-    /// The value over the window; null where nothing could be measured.
+    /// The value over the window; null where nothing could be measured. Where not everything could be read, it is that of a part,
+    /// and the widget's `problems` say so.
     async fn value(&self) -> Option<f64> {
         self.load.value.value
     }
 
-    /// The value over the window before.
+    /// The value over the window before; null where not all of that window is known.
     async fn previous(&self) -> Option<f64> {
         self.load.value.previous
     }
 
-    /// The values over time, oldest first.
+    /// The values over time, oldest first; empty where not all of the window is known. The last point is now.
     async fn series(
         &self,
         #[graphql(desc = "Only this many of the newest points: 1 to 1000.")] last: Option<i32>,

@@ -11,7 +11,11 @@ use crate::fake::{Fake, run_as};
 
 fn check(document: &str, variables: Value) -> Result<Variables, Vec<ServerError>> {
     let parsed = parse_query(document).expect("a document");
-    Inputs::default().check(&parsed, None, &Variables::from_json(variables))
+    let inputs = Inputs::default();
+    match inputs.literals(&parsed) {
+        wrong if wrong.is_empty() => inputs.variables(&parsed, None, &Variables::from_json(variables)),
+        wrong => Err(wrong),
+    }
 }
 
 fn code(error: &ServerError) -> String {
@@ -91,6 +95,14 @@ const WRONG_LITERALS: &[(&str, &str)] = &[
     ),
     ("{ github { repository(owner: 5, name: \"b\") { id } } }", "owner: "),
     ("subscription { activity(after: 5) { id } }", "after: "),
+    ("{ workItems(filter: {states: [\"TODO\"]}) { totalCount } }", "filter.states[0]: "),
+    ("{ workItems(orderBy: {field: \"DUE_ON\", direction: ASC}) { totalCount } }", "orderBy.field: "),
+    ("query($x: WorkItemState = \"TODO\") { workItems(filter: {states: [$x]}) { totalCount } }", "the default of $x: "),
+    (
+        "query($x: [WorkItemState!] = \"TODO\") { workItems(filter: {states: $x}) { totalCount } }",
+        "the default of $x: ",
+    ),
+    ("{ dashboards(first: 5.0) { totalCount } }", "first: "),
 ];
 
 #[test]

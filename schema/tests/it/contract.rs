@@ -9,8 +9,17 @@ use async_graphql::parser::{
 use mullion_schema::build::{federation_sdl, sdl};
 use serde_json::{Map, Value, json};
 
+/// The SDL without the description of the schema itself, which the library's parser does not know yet.
+pub(crate) fn undescribed(sdl: &str) -> String {
+    let mut parts: Vec<&str> = sdl.split("\"\"\"\n").collect();
+    let schema = parts.pop().expect("the schema");
+    assert!(schema.starts_with("schema {"), "{schema}");
+    parts.pop();
+    parts.join("\"\"\"\n") + schema
+}
+
 fn types() -> BTreeMap<String, TypeDefinition> {
-    let document = parse_schema(sdl()).expect("the SDL parses");
+    let document = parse_schema(undescribed(&sdl())).expect("the SDL parses");
     let definitions = document.definitions.into_iter().filter_map(|definition| match definition {
         TypeSystemDefinition::Type(ty) => Some((ty.node.name.node.to_string(), ty.node)),
         _ => None,

@@ -79,6 +79,27 @@ const CASES: &[Case] = &[
         data: r#"{"workItems":{"nodes":[{"key":"acme/web#12","who":null,"title":"Broken"},{"key":"T1","who":[],"title":"Write it"}]}}"#,
         path: r#"["workItems","nodes",0,"who"]"#,
     },
+    Case {
+        name: "the rest of a list, beside what is known of it",
+        fails: "rest of issues",
+        document: "{ github { repository(owner: \"a\", name: \"b\") { all: issues { nodes { title } pageInfo { hasNextPage } } name } } }",
+        data: r#"{"github":{"repository":{"all":{"nodes":[{"title":"Broken"}],"pageInfo":{"hasNextPage":true}},"name":"web"}}}"#,
+        path: r#"["github","repository","all"]"#,
+    },
+    Case {
+        name: "a field that could not be fetched, beside others that are known",
+        fails: "fields of GithubRepository:R1",
+        document: "{ github { repository(owner: \"a\", name: \"b\") { name openIssueCount stargazerCount } } }",
+        data: r#"{"github":{"repository":{"name":"web","openIssueCount":null,"stargazerCount":7}}}"#,
+        path: r#"["github","repository","openIssueCount"]"#,
+    },
+    Case {
+        name: "a node that it is not known of whether there is one",
+        fails: "fields of GithubRepository:R1",
+        document: "{ github { repository(owner: \"a\", name: \"b\") { name latestRelease { tagName } owner { login } } } }",
+        data: r#"{"github":{"repository":{"name":"web","latestRelease":null,"owner":{"login":"ada"}}}}"#,
+        path: r#"["github","repository","latestRelease"]"#,
+    },
 ];
 
 #[test]

@@ -94,14 +94,18 @@ impl Fake {
     }
 
     fn ask(&self, what: String) -> Result<(), PortError> {
-        let fails = self.failing.iter().any(|failing| what.starts_with(failing.as_str()));
+        let failure = self.failure(&what);
         self.asked.lock().expect("no panic").push(what);
-        if !fails {
-            return Ok(());
+        failure.map_or(Ok(()), Err)
+    }
+
+    fn failure(&self, what: &str) -> Option<PortError> {
+        if !self.failing.iter().any(|failing| what.starts_with(failing.as_str())) {
+            return None;
         }
         let context = ProviderContext { provider: "github", integration: "gh".into(), retry_after: Some(30) };
         let error = PortError::new(ErrorCode::ProviderUnavailable, "GitHub does not answer");
-        Err(PortError { provider: Some(context), ..error })
+        Some(PortError { provider: Some(context), ..error })
     }
 
     pub(crate) fn asked(&self) -> Vec<String> {
@@ -116,6 +120,7 @@ impl Fake {
             key: NodeKey::new(&"gh".into(), table.name, native_id),
             body: Arc::new(body),
             freshness: FreshnessView { fetched_at: time(), source: FreshnessSource::Cache, stale_because: None },
+            failure: self.failure(&format!("fields of {reference}")).map(Arc::new),
         }))
     }
 
@@ -192,7 +197,12 @@ impl Nodes for Fake {
 
     async fn list(&self, query: ListQuery) -> Result<ListPage, PortError> {
         self.ask(format!("list {} of {:?} filter {:?}", query.list.name, query.list.parent, query.list.filter))?;
-        Ok(ListPage { items: self.items(query.list.name), has_next: true, total: None })
+        Ok(ListPage {
+            items: self.items(query.list.name),
+            has_next: true,
+            total: None,
+            failure: self.failure(&format!("rest of {}", query.list.name)),
+        })
     }
 }
 
@@ -460,6 +470,7 @@ pub(crate) fn ports(fake: &Arc<Fake>, role: Role) -> Ports {
         activity: Arc::clone(fake) as _,
         deliveries: Arc::clone(fake) as _,
         work: Arc::clone(fake) as _,
+        unknown_words: Arc::clone(fake) as _,
         viewer: Arc::new(viewer),
     }
 }

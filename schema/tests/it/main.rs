@@ -11,3 +11,5 @@ mod fake;
 mod inputs;
 mod live;
 mod names;
+mod validate;
+mod words;

@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::fake::{Fake, error, node_id, own_id, run, run_as};
 
 #[test]
-fn unknown_and_foreign_ids_are_null_and_malformed_ones_refused() {
+fn node_is_null_for_unknown_foreign_and_malformed_ids_and_ids_of_other_types() {
     let fake = Arc::new(Fake::new());
     for (id, typename) in [
         (node_id("GithubIssue:I1"), json!("GithubIssue")),
@@ -22,6 +22,11 @@ fn unknown_and_foreign_ids_are_null_and_malformed_ones_refused() {
         (own_id("Activity", "a1"), json!("Activity")),
         (own_id("Provider", "github"), json!(null)),
         (own_id("Teapot", "1"), json!(null)),
+        (String::new(), json!(null)),
+        ("abc".to_owned(), json!(null)),
+        ("12".to_owned(), json!(null)),
+        ("bad id".to_owned(), json!(null)),
+        ("A".repeat(3000), json!(null)),
     ] {
         let response =
             run_as(&fake, Role::Viewer, "query($id: ID!) { node(id: $id) { __typename id } }", json!({"id": id}));
@@ -32,10 +37,54 @@ fn unknown_and_foreign_ids_are_null_and_malformed_ones_refused() {
             assert_eq!(node["id"], id);
         }
     }
+    // A field that takes the id of one type says what is wrong with a text that is none.
     for id in ["", "x", "12", "bad id", &"A".repeat(3000)] {
-        let (code, message) = error(&fake, Role::Viewer, "query($id: ID!) { node(id: $id) { id } }", json!({"id": id}));
+        let document = "query($id: ID!) { dashboard(id: $id) { id } }";
+        let (code, message) = error(&fake, Role::Viewer, document, json!({"id": id}));
         assert_eq!((code.as_str(), message.as_str()), ("BAD_USER_INPUT", "id: not an id of this graph"));
     }
+}
+
+#[test]
+fn nodes_is_null_where_node_is() {
+    let fake = Arc::new(Fake::new());
+    let ids = [node_id("GithubIssue:nope"), own_id("Dashboard", "d1"), "abc".to_owned(), own_id("Provider", "github")];
+    let response =
+        run_as(&fake, Role::Viewer, "query($ids: [ID!]!) { nodes(ids: $ids) { __typename } }", json!({"ids": ids}));
+    assert!(response.errors.is_empty(), "{:?}", response.errors);
+    let expected = json!({ "nodes": [null, { "__typename": "Dashboard" }, null, null] });
+    assert_eq!(response.data.into_json().expect("JSON"), expected);
+}
+
+#[test]
+fn introspection_and_the_schema_language_say_what_the_graph_is() {
+    let fake = Arc::new(Fake::new());
+    let sdl = mullion_schema::build::sdl();
+    let written = sdl.rsplit("\"\"\"\n").nth(1).expect("a description before `schema`").trim().to_owned();
+    assert!(written.contains("one live graph"), "{written}");
+    async_graphql::parser::parse_schema(crate::contract::undescribed(&sdl)).expect("the SDL parses");
+    for (document, expected) in [
+        ("{ __schema { description } }", json!({ "__schema": { "description": written } })),
+        (
+            "{ a: __schema { b: description queryType { description: name } } }",
+            json!({ "a": { "b": written, "queryType": { "description": "Query" } } }),
+        ),
+        (
+            "{ ...A } fragment A on Query { __schema { ... { description } } }",
+            json!({ "__schema": { "description": written } }),
+        ),
+        (
+            "{ __schema { description @skip(if: true) queryType { name } } }",
+            json!({ "__schema": { "queryType": { "name": "Query" } } }),
+        ),
+        ("{ __type(name: \"ID\") { name } }", json!({ "__type": { "name": "ID" } })),
+    ] {
+        let response = run_as(&fake, Role::Viewer, document, json!({}));
+        assert!(response.errors.is_empty(), "{:?}", response.errors);
+        assert_eq!(response.data.into_json().expect("JSON"), expected, "{document}");
+    }
+    let circle = "{ ...A } fragment A on Query { __schema { description } ...A }";
+    assert!(!run_as(&fake, Role::Viewer, circle, json!({})).errors.is_empty());
 }
 
 #[test]

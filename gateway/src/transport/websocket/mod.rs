@@ -48,8 +48,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Asked {
 }
 
 /// Answers the upgrade, and serves the socket in one task.
-pub fn accept(app: Arc<App>, headers: &HeaderMap, upgrade: Upgrade) -> Response {
-    let Some(place) = app.admission.enter("websocket") else { return admission::full() };
+pub fn accept(app: Arc<App>, headers: &HeaderMap, upgrade: Upgrade, request_id: &str) -> Response {
+    let Some(place) = app.admission.enter("websocket") else { return admission::full(request_id) };
     let key = bearer(headers).map(str::to_owned);
     let spoken = upgrade.spoken;
     let (response, connection) = upgrade.accept();

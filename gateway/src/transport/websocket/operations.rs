@@ -48,6 +48,7 @@ impl From<LiveItem> for Event {
     fn from(item: LiveItem) -> Self {
         match item {
             LiveItem::Mark(mark) => Self::Mark(mark),
+            LiveItem::Interrupted(error) => Self::Error(error.to_list()),
             LiveItem::Frame(frame) => {
                 let through = frame.through.zip(frame.cursor);
                 Self::Next(frame.payload, through.map(|(position, cursor)| LiveMark { position, cursor }))
@@ -58,6 +59,8 @@ impl From<LiveItem> for Event {
 
 /// Where an operation's events come from.
 pub(super) enum Source {
+    /// Its document is asked for by its hash.
+    Finding(BoxFuture<'static, Result<Source, RequestError>>),
     /// A subscription that begins.
     Subscribing(BoxFuture<'static, Result<Answers, RequestError>>),
     Subscribed(Answers),
@@ -72,6 +75,10 @@ impl Source {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
         loop {
             return Poll::Ready(match self {
+                Self::Finding(find) => {
+                    *self = ready!(find.as_mut().poll(cx)).unwrap_or_else(Self::Refused);
+                    continue;
+                }
                 Self::Subscribing(begin) => match ready!(begin.as_mut().poll(cx)) {
                     Ok(answers) => {
                         *self = Self::Subscribed(answers);
@@ -93,8 +100,9 @@ impl Source {
         }
     }
 
-    fn is_subscription(&self) -> bool {
-        matches!(self, Self::Subscribing(_) | Self::Subscribed(_))
+    /// Whether it is a subscription, or may turn out to be one.
+    fn may_subscribe(&self) -> bool {
+        matches!(self, Self::Finding(_) | Self::Subscribing(_) | Self::Subscribed(_))
     }
 }
 
@@ -158,7 +166,7 @@ impl Operations {
             let part = nudges::operation(self.begun);
             (part, self.nudges.waker(part))
         });
-        let (beginning, reach) = (Beginning::of(&id), source.is_subscription().then(Reach::default));
+        let (beginning, reach) = (Beginning::of(&id), source.may_subscribe().then(Reach::default));
         // Most sockets never have a second one.
         self.running.reserve_exact(usize::from(self.running.is_empty()));
         self.running.push(Running { id, beginning, source, reach, nudge, due: true });
@@ -193,6 +201,9 @@ impl Operations {
                 continue;
             };
             self.next = at + 1;
+            if !running.source.may_subscribe() {
+                running.reach = None;
+            }
             return Some(running.take(event).unwrap_or_else(|last| self.end(at, last)));
         }
         None

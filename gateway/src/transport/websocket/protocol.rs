@@ -171,7 +171,7 @@ impl Protocol {
             return Action::Close(Close::invalid("A subscribe message needs a payload"));
         };
         let params = match Params::from_json(payload.get().as_bytes()) {
-            Ok(params) if params.query.is_some() => params,
+            Ok(params) if params.query.is_some() || params.names_persisted() => params,
             Ok(_) => return Action::Close(Close::invalid("payload.query is missing")),
             Err(error) => {
                 let reason = error.errors.into_iter().next().map_or_else(String::new, |entry| entry.message);

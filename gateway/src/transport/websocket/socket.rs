@@ -9,11 +9,11 @@ use std::{
 };
 
 use futures::FutureExt;
-use mullion_schema::id::EventCursor;
+use mullion_schema::{error::ErrorCode, id::EventCursor};
 use prometheus_client::metrics::counter::Counter;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    time::Instant,
+    time::{Instant, timeout},
 };
 
 use super::{
@@ -31,14 +31,14 @@ use super::{
 use crate::{
     document::OperationKind,
     http::{
-        App,
+        App, DATABASE_PATIENCE,
         context::new_id,
         graphql::{execute, strip_bearer, subscribe},
     },
     telemetry::live::Limit,
     transport::{
         admission::Place,
-        engine::{AuthError, Caller},
+        engine::{AuthError, Caller, ParsedOperation},
         error::RequestError,
         keep_alive::Tick,
         params::{Origin, Params},
@@ -203,7 +203,10 @@ impl Socket {
                 self.reply(outbox, message::ack())
             }
             Err(AuthError::Unavailable) => {
-                Err(End::Close(Close::new(code::TRY_AGAIN, "Try again later: the key could not be checked")))
+                let (id, code) = (new_id(&*self.app.clock), ErrorCode::ServiceUnavailable);
+                tracing::warn!(%id, "a socket was closed because its API key could not be checked");
+                let reason = format!("Try again later: the key could not be checked ({code}, request {id})");
+                Err(End::Close(Close::new(code::TRY_AGAIN, reason)))
             }
             Err(error) => Err(End::Close(Close::new(code::FORBIDDEN, format!("Forbidden: {error}")))),
         }
@@ -297,20 +300,26 @@ impl Socket {
             Some(value) => Some(strip_bearer(&value).unwrap_or_default().to_owned()),
             None => self.key.take(),
         };
-        self.signals.ask(async move { engine.authenticate(key.as_deref()).await }.boxed());
+        let asked = async move {
+            let checked = timeout(DATABASE_PATIENCE, engine.authenticate(key.as_deref())).await;
+            checked.unwrap_or(Err(AuthError::Unavailable))
+        };
+        self.signals.ask(asked.boxed());
     }
 
     fn open(&self, params: Params) -> Result<Source, RequestError> {
         let request_id = new_id(&*self.app.clock);
         let Some(caller) = self.caller.clone() else { return Err(RequestError::internal(&request_id)) };
-        let origin = Origin { request_id, resume_after: None };
-        let operation = params.prepare(&self.app.documents, origin)?;
-        let app = Arc::clone(&self.app);
-        Ok(if operation.kind == OperationKind::Subscription {
-            Source::Subscribing(async move { subscribe(&app, &caller, operation).await }.boxed())
-        } else {
-            Source::Executing(async move { execute(&app, &caller, operation).await }.boxed())
-        })
+        let (app, origin) = (Arc::clone(&self.app), Origin { request_id, resume_after: None });
+        if params.names_persisted() {
+            let find = async move {
+                let operation = params.find(&app, &caller, origin).await?;
+                Ok(begin(app, caller, operation))
+            };
+            return Ok(Source::Finding(find.boxed()));
+        }
+        let operation = params.prepare(&app.documents, origin)?;
+        Ok(begin(app, caller, operation))
     }
 
     fn say(&mut self, outbox: &mut Outbox, said: Said) {
@@ -346,6 +355,14 @@ impl Socket {
         }
         let cursor = marks::least(self.operations.reaches());
         self.reply(outbox, message::ping(cursor.map(EventCursor::as_str)))
+    }
+}
+
+fn begin(app: Arc<App>, caller: Caller, operation: ParsedOperation) -> Source {
+    if operation.kind == OperationKind::Subscription {
+        Source::Subscribing(async move { subscribe(&app, &caller, operation).await }.boxed())
+    } else {
+        Source::Executing(async move { execute(&app, &caller, operation).await }.boxed())
     }
 }
 

@@ -52,21 +52,26 @@ impl Announcer {
         let Some(last) = changes.last().map(|change| change.position) else { return };
         self.bus.tell(Hint::Head { tenant: tenant.clone(), head: last });
         self.take_in(tenant, changes.iter().cloned());
-        self.follow(tenant, last).await;
+        if let Err(error) = self.follow(tenant, last).await {
+            // The changes in front of these are committed, and nobody knows what they outdate: so everything is looked at again.
+            // Otherwise whoever wrote these would read what was there before.
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "the stream could not be read: nothing in memory counts"
+            );
+            self.lose_track(tenant, last);
+        }
     }
 
-    /// Brings this process up to `head`, from the log. A tenant that nobody asked for here is not followed.
-    pub async fn follow(&self, tenant: &TenantId, head: i64) {
+    /// Brings this process up to `head`, from the log. A tenant that nobody asked for here is not followed. On an error the caller
+    /// tries again: what is in memory may be outdated until then.
+    pub async fn follow(&self, tenant: &TenantId, head: i64) -> Result<(), StoreError> {
         while let Some(known) = self.epochs.head(tenant).filter(|known| *known < head) {
-            match self.read_on(tenant, known).await {
-                Ok(true) => {}
-                Ok(false) => return,
-                Err(error) => {
-                    tracing::error!(%error, "the stream could not be read; it is tried again");
-                    return;
-                }
+            if !self.read_on(tenant, known).await? {
+                break;
             }
         }
+        Ok(())
     }
 
     /// Reads what comes after `known`; false when there is nothing.
@@ -112,7 +117,13 @@ impl Announcer {
     }
 
     fn lose_track(&self, tenant: &TenantId, head: i64) {
-        let _in_order = self.early.lock();
+        let mut early = self.early.lock();
+        if let Some(waiting) = early.get_mut(tenant) {
+            waiting.retain(|position, _| *position > head);
+            if waiting.is_empty() {
+                early.remove(tenant);
+            }
+        }
         self.epochs.forget(tenant, head);
         self.hub.lose_track(tenant, head);
     }

@@ -11,8 +11,9 @@ use crate::{
     bus::{Bus, Hint},
     cache::epochs::Epochs,
     change::Change,
-    live::LiveHub,
+    live::{LiveHub, LiveRules},
     store::{
+        faults::Which,
         stream::AppliedChange,
         tests::{
             bench::{Bench, issue},
@@ -26,6 +27,7 @@ on_both_databases!(
     changes_are_announced_in_order_whatever_order_they_come_in,
     another_process_follows_the_log,
     a_process_that_was_away_for_longer_than_the_log_trusts_nothing,
+    changes_in_front_that_cannot_be_read_outdate_everything,
 );
 
 /// Keeps what is told.
@@ -57,7 +59,7 @@ struct Process {
 impl Process {
     fn of(bench: &Bench) -> Self {
         let (epochs, told) = (Arc::new(Epochs::default()), Arc::new(Told::default()));
-        let hub = LiveHub::new(TaskTracker::new(), std::time::Duration::from_mins(1));
+        let hub = LiveHub::new(TaskTracker::new(), LiveRules::default());
         let bus = Arc::clone(&told) as Arc<dyn Bus>;
         let announcer = Announcer::new(bench.db.clone(), Arc::clone(&epochs), hub, bus);
         Self { epochs, told, announcer }
@@ -111,14 +113,14 @@ async fn another_process_follows_the_log(bench: Bench) {
     let (tenant, head) = (bench.tenant.clone(), noted + 2);
     assert_eq!(hint, Hint::Head { tenant: tenant.clone(), head });
     assert!(reads.is_current(&bench, noted, &changes[0]), "nobody has told it yet");
-    reads.announcer.follow(&tenant, head).await;
+    reads.announcer.follow(&tenant, head).await.unwrap();
     assert_eq!(reads.epochs.head(&bench.tenant), Some(noted + 2));
     assert!(!reads.is_current(&bench, noted, &changes[0]) && !reads.is_current(&bench, noted, &changes[1]));
     assert!(reads.told.0.lock().is_empty(), "what was heard is not told on");
     // A hint that promises more than there is brings nothing, and ends.
-    reads.announcer.follow(&tenant, head + 50).await;
+    reads.announcer.follow(&tenant, head + 50).await.unwrap();
     assert_eq!(reads.epochs.head(&bench.tenant), Some(noted + 2));
-    idle.announcer.follow(&tenant, head).await;
+    idle.announcer.follow(&tenant, head).await.unwrap();
     assert_eq!(idle.epochs.head(&bench.tenant), None, "nobody asked for this tenant there");
 }
 
@@ -129,9 +131,28 @@ async fn a_process_that_was_away_for_longer_than_the_log_trusts_nothing(bench: B
     changes(&bench, &["1", "2"]).await;
     bench.db.prune_changes(&bench.tenant, bench.tick(), i64::MAX).await.unwrap();
     let kept = changes(&bench, &["3"]).await;
-    away.announcer.follow(&bench.tenant, noted + 3).await;
+    away.announcer.follow(&bench.tenant, noted + 3).await.unwrap();
     assert_eq!(away.epochs.head(&bench.tenant), Some(noted + 3));
     let quiet = Tag::own(&bench.tenant, "Widget", "of which nothing is known");
     assert!(!away.epochs.is_current(&bench.tenant, noted, [&quiet]));
     assert!(away.epochs.is_current(&bench.tenant, noted + 3, &kept[0].tags));
+}
+
+async fn changes_in_front_that_cannot_be_read_outdate_everything(bench: Bench) {
+    let process = Process::of(&bench);
+    process.announcer.start(&bench.tenant).await.unwrap();
+    let first = process.epochs.head(&bench.tenant).unwrap();
+    let changes = changes(&bench, &["1", "2"]).await;
+    let [one, two] = changes.as_slice() else { panic!("two issues, but {changes:?}") };
+    let quiet = Tag::own(&bench.tenant, "Widget", "of which nothing is known");
+    bench.db.faults().fail(Which::Touching("change"), 1);
+    process.announcer.announce(&bench.tenant, std::slice::from_ref(two)).await;
+    assert_eq!(bench.db.faults().stop(), 1);
+    assert_eq!(process.epochs.head(&bench.tenant), Some(first + 2));
+    for tag in one.tags.iter().chain([&quiet]) {
+        assert!(!process.epochs.is_current(&bench.tenant, first, [tag]), "{tag:?} was read before");
+        assert!(process.epochs.is_current(&bench.tenant, first + 2, [tag]));
+    }
+    process.announcer.announce(&bench.tenant, std::slice::from_ref(one)).await;
+    assert_eq!(process.epochs.head(&bench.tenant), Some(first + 2));
 }

@@ -11,8 +11,9 @@ use mullion_schema::{
 use serde_json::{Value, json};
 use tokio_util::task::TaskTracker;
 
+use super::scripted::Scripted;
 use crate::{
-    answers::{Connector, Cursors, Providers, Rows, Services},
+    answers::{Connector, Cursors, Providers, QuotaUses, Rows, Services},
     bus::Alone,
     cache::{epochs::Epochs, nodes::NodeCache},
     change::{Change, ListRef, NodeRef, NodeWrite, Version},
@@ -20,7 +21,7 @@ use crate::{
         Announcer, Applier, Claims, Directory, Engine, Shelf,
         integrations::{Integration, PulseRules},
     },
-    live::LiveHub,
+    live::{LiveHub, LiveRules, Retry},
     provider::{FetchedPage, PageWant},
     store::{
         apply::{Batch, Source},
@@ -31,9 +32,14 @@ use crate::{
     webhook::Wake,
 };
 
+/// How long a fetch is waited for where an older value is known.
+pub(crate) const PATIENCE: Duration = Duration::from_millis(20);
+
 /// Services, and the account.
 pub(crate) struct World {
     pub(crate) store: Bench,
+    /// What the account's fetches come to.
+    pub(crate) upstream: Arc<Scripted>,
     pub(crate) services: Arc<Services>,
     pub(crate) tenant: TenantId,
     pub(crate) account: IntegrationId,
@@ -41,11 +47,21 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) async fn new() -> Self {
-        let store = Bench::sqlite().await;
+        Self::over(Bench::sqlite().await).await
+    }
+
+    /// The same over a database of either kind.
+    pub(crate) async fn over(store: Bench) -> Self {
         let (tenant, account) = (store.tenant.clone(), IntegrationId::from("hub"));
         store.db.create_integration(&tenant, &account, "github", draft("GitHub")).await.unwrap();
-        let services = services(&store);
-        Self { store, services, tenant, account }
+        let upstream = Arc::new(Scripted::new(Arc::clone(&crate::providers::all()["github"])));
+        let services = services(&store, with_scripted(&upstream));
+        Self { store, upstream, services, tenant, account }
+    }
+
+    /// Another process over the same database, with nothing in memory.
+    pub(crate) fn restarted(self) -> Self {
+        Self { services: services(&self.store, with_scripted(&self.upstream)), ..self }
     }
 
     pub(crate) async fn integration(&self) -> Arc<Integration> {
@@ -86,16 +102,34 @@ impl World {
     }
 }
 
-fn services(store: &Bench) -> Arc<Services> {
+/// The providers, with what the case says in the place of GitHub's API.
+fn with_scripted(upstream: &Arc<Scripted>) -> Arc<Providers> {
+    let mut providers = crate::providers::all();
+    providers.insert("github", Arc::clone(upstream) as _);
+    Arc::new(providers)
+}
+
+/// The services of one more process over the same database.
+pub(crate) fn services(store: &Bench, providers: Arc<Providers>) -> Arc<Services> {
+    services_over(store, providers, (AddressGuard::default(), Limits::default()))
+}
+
+/// Services that call providers within these limits.
+pub(crate) fn services_over(
+    store: &Bench,
+    providers: Arc<Providers>,
+    (guard, limits): (AddressGuard, Limits),
+) -> Arc<Services> {
     let (database, clock, tasks) = (store.db.clone(), Arc::new(store.clock.clone()), TaskTracker::new());
     let vault = Vault::new([STANDARD.encode([7; 32]).as_str()]).unwrap();
-    let providers: Arc<Providers> = Arc::new(crate::providers::all());
-    let guard = AddressGuard::default();
-    let upstream =
-        Upstream::new(guard, Limits::default(), Arc::clone(&clock) as _, Arc::new(NoObserver), Jitter::fixed(0.0));
+    let quota_uses = Arc::new(QuotaUses::new(database.clone(), tasks.clone(), Arc::clone(&clock) as _));
+    let upstream = Upstream::new(guard, limits, Arc::clone(&clock) as _, Arc::new(NoObserver), Jitter::fixed(0.0));
+    let upstream = upstream.with_usage_log(Arc::clone(&quota_uses) as _);
     let epochs = Arc::new(Epochs::default());
     let shelf = Arc::new(Shelf::new(database.clone(), NodeCache::new(64 << 20), Arc::clone(&epochs)));
-    let hub = LiveHub::new(tasks.clone(), Duration::from_hours(1));
+    let retry = Retry { first: Duration::from_millis(1), longest: Duration::from_millis(4), ..Retry::default() };
+    let rules = LiveRules { reread: Duration::from_hours(1), retry, ..LiveRules::default() };
+    let hub = LiveHub::new(tasks.clone(), rules);
     let rules = (Arc::clone(&clock) as _, PulseRules::default());
     let connector =
         Arc::new(Connector::new(database.clone(), vault.clone(), Arc::clone(&providers), upstream.clone(), rules));
@@ -104,7 +138,8 @@ fn services(store: &Bench) -> Arc<Services> {
     let applier = Arc::new(Applier::new(Arc::clone(&shelf), Arc::new(announcer)));
     let rows = Rows::new(&epochs);
     let applying = (Arc::clone(&applier), Claims::alone());
-    let engine = Arc::new(Engine::new(shelf, directory, applying, epochs, (Arc::clone(&clock) as _, tasks.clone())));
+    let engine = Engine::new(shelf, directory, applying, epochs, (Arc::clone(&clock) as _, tasks.clone()));
+    let engine = Arc::new(engine.with_patience(PATIENCE));
     Arc::new(Services {
         database,
         cursors: Cursors::new(&vault),
@@ -120,6 +155,8 @@ fn services(store: &Bench) -> Arc<Services> {
         webhook_base: None,
         wake: Wake::new(Arc::new(Alone)),
         sockets: Arc::default(),
+        quota_uses,
+        unknown_words: Arc::new(mullion_schema::ports::IgnoreUnknownWords),
         tasks,
     })
 }

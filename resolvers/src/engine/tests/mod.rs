@@ -1,6 +1,11 @@
-//! The engine over a store that holds an account of GitHub, which cannot be asked: there is no token.
+//! The engine over a store that holds an account of GitHub, whose fetches come to what the case says.
 
 pub(crate) mod bench;
+mod failing;
+mod failures;
+mod numbers;
 mod pages;
 mod panics;
+mod patience;
+pub(crate) mod scripted;
 mod turns;

@@ -288,7 +288,7 @@ proptest! {
                     prop_assert!(stale || world.reads() == before, "it was not read from memory: {:?}", query);
                 } else {
                     let source = world.source(asked);
-                    let mut page = PageRequest { first: 100, after: None, fields: fields(asked) };
+                    let mut page = PageRequest { first: 100, fields: fields(asked), ..PageRequest::default() };
                     let all = world.feed(&source, page.clone(), true).await;
                     page.first = asked.first;
                     page.after = down(&all, asked.after);

@@ -73,6 +73,28 @@ impl<'a> WorkFilter<'a> {
         (any(&[WorkItemState::Todo, WorkItemState::InProgress]), any(&[WorkItemState::Done, WorkItemState::Canceled]))
     }
 
+    /// Whether items in any state pass.
+    pub(super) fn takes_all_states(&self) -> bool {
+        let takes = |state| self.source.states.as_ref().is_none_or(|states| states.contains(&state));
+        [WorkItemState::Todo, WorkItemState::InProgress, WorkItemState::Done, WorkItemState::Canceled]
+            .into_iter()
+            .all(takes)
+    }
+
+    /// Whether nothing but being open or closed decides, so that a provider's list of open or of closed items holds just those
+    /// that pass.
+    pub(super) fn is_only_of_states(&self) -> bool {
+        let takes = |state| self.source.states.as_ref().is_none_or(|states| states.contains(&state));
+        let WorkItemFilter { assignees, assigned_to_me, labels, due_before, text, .. } = self.source;
+        takes(WorkItemState::Todo) == takes(WorkItemState::InProgress)
+            && takes(WorkItemState::Done) == takes(WorkItemState::Canceled)
+            && assignees.is_none()
+            && assigned_to_me.is_none()
+            && labels.is_none()
+            && due_before.is_none()
+            && text.is_none()
+    }
+
     /// Whether an item passes.
     pub(super) fn admits(&self, integration: &Integration, view: &NodeView, facts: &Facts) -> bool {
         self.admits_state(view, facts)

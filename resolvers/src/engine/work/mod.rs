@@ -2,9 +2,13 @@
 //!
 //! A container that fails is a problem of the answer, not its end: the others are shown, and the widget says what is missing.
 
+mod containers;
+mod distinct;
 mod feed;
 mod filter;
+mod history;
 mod metric;
+mod reading;
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -23,29 +27,55 @@ use mullion_schema::{
 
 pub(super) use self::filter::Facts;
 use self::{
-    feed::{Feed, Order},
+    distinct::Hosts,
+    feed::{Extent, Feed, Order},
     filter::WorkFilter,
 };
 use super::session::Session;
 
-/// How many items of one container are looked at for an answer that needs all of them (counts, metrics, foreign orders).
+/// How many items of one list are looked at for an answer that needs all of them (counts, metrics, foreign orders). Where there
+/// are more, the answer says so.
 const DEEP: usize = 1_000;
 
 /// Items of several containers, not yet paged.
-#[derive(Default)]
 pub(super) struct Gathered {
     pub(super) items: Vec<(Position, Arc<NodeView>)>,
     pub(super) has_more: bool,
+    /// How many there are in all, those that were not read included; `None`: that is not known.
     pub(super) total: Option<i64>,
+    /// All that happened since is among the items; the earliest time: all that ever did, the latest: nothing is certain.
+    pub(super) known_from: DateTime<Utc>,
     pub(super) problems: Vec<Problem>,
+    /// What was not read although nothing failed. What is shown may be true all the same.
+    pub(super) notes: Vec<Problem>,
     pub(super) refreshed_at: Option<DateTime<Utc>>,
     /// Something shown is not current.
     pub(super) stale: bool,
     /// A container belongs to a provider that this build does not have.
     pub(super) unsupported: bool,
+    /// The same item may have been read more than once.
+    pub(super) overlaps: bool,
+    hosts: Hosts,
 }
 
 impl Gathered {
+    /// No containers yet, so that nothing is missing.
+    pub(super) fn nothing() -> Self {
+        Self {
+            items: Vec::new(),
+            has_more: false,
+            total: Some(0),
+            known_from: DateTime::<Utc>::MIN_UTC,
+            problems: Vec::new(),
+            notes: Vec::new(),
+            refreshed_at: None,
+            stale: false,
+            unsupported: false,
+            overlaps: false,
+            hosts: Hosts::new(),
+        }
+    }
+
     /// Adds what a container gave.
     pub(super) fn join(&mut self, other: Self) {
         self.items.extend(other.items);
@@ -54,19 +84,43 @@ impl Gathered {
             (Some(a), Some(b)) => Some(a + b),
             _ => None,
         };
+        self.known_from = self.known_from.max(other.known_from);
         self.problems.extend(other.problems);
+        self.notes.extend(other.notes);
         self.refreshed_at = match (self.refreshed_at, other.refreshed_at) {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),
         };
         self.stale |= other.stale;
         self.unsupported |= other.unsupported;
+        self.overlaps |= other.overlaps;
+        self.hosts.extend(other.hosts);
+    }
+
+    /// Notes a failure: something is missing or old.
+    pub(super) fn fail(&mut self, problem: Problem) {
+        self.problems.push(problem);
+        self.total = None;
+        self.known_from = DateTime::<Utc>::MAX_UTC;
+    }
+
+    /// Notes that there is more than was read.
+    pub(super) fn cut(&mut self, note: Problem) {
+        self.notes.push(note);
+        self.has_more = true;
+        self.total = None;
+        self.known_from = DateTime::<Utc>::MAX_UTC;
+    }
+
+    /// What was not read makes what is shown wrong.
+    fn notes_are_problems(&mut self) {
+        self.problems.append(&mut self.notes);
     }
 
     /// The page after a position.
     fn page(mut self, page: &PageRequest) -> Load<WorkPage> {
+        self.distinct();
         self.items.sort_by(|(a, _), (b, _)| a.cmp(b));
-        self.items.dedup_by(|(a, _), (b, _)| a == b);
         let start =
             page.after.as_ref().map_or(0, |after| self.items.partition_point(|(position, _)| position <= after));
         let rest = self.items.len() - start;
@@ -78,13 +132,6 @@ impl Gathered {
 
     /// A value with what a widget says of itself.
     fn load<T>(mut self, value: T, empty: bool) -> Load<T> {
-        let mut known = Vec::new();
-        self.problems.retain(|problem| {
-            let name = (problem.code, problem.integration.clone());
-            let new = !known.contains(&name);
-            known.push(name);
-            new
-        });
         let reconnect = self.problems.iter().any(|problem| problem.code == ErrorCode::ProviderAuthExpired);
         let state = match (self.problems.is_empty(), empty) {
             _ if self.unsupported && empty => WidgetState::Unsupported,
@@ -94,7 +141,14 @@ impl Gathered {
             (false, true) => WidgetState::Failed,
             (false, false) => WidgetState::Stale,
         };
-        Load { value, state, problems: self.problems, refreshed_at: self.refreshed_at }
+        let mut problems: Vec<Problem> = Vec::new();
+        for problem in self.problems.drain(..).chain(self.notes) {
+            let is_same = |known: &Problem| known.code == problem.code && known.integration == problem.integration;
+            if !problems.iter().any(is_same) {
+                problems.push(problem);
+            }
+        }
+        Load { value, state, problems, refreshed_at: self.refreshed_at }
     }
 }
 
@@ -136,14 +190,15 @@ impl Work for Session {
         let filter = WorkFilter::new(&source.filter);
         let mut fields = page.fields.clone();
         fields.extend(&filter.fields());
-        let feed = Feed { session: self, order: order_of(source), fields, enough: Some(&page) };
-        Ok(feed.work_items(&filter).await?.page(&page))
+        let feed = Feed { session: self, order: order_of(source), fields, extent: Extent::Page(&page) };
+        Ok(self.checked(feed.work_items(&filter).await?.page(&page)))
     }
 
     async fn counts_by_state(&self, source: &WorkItemsSource) -> Result<Load<BTreeMap<WorkItemState, i32>>, PortError> {
         let filter = WorkFilter::new(&source.filter);
-        let feed = Feed { session: self, order: order_of(source), fields: filter.fields(), enough: None };
-        let gathered = feed.work_items(&filter).await?;
+        let feed = Feed { session: self, order: order_of(source), fields: filter.fields(), extent: Extent::All };
+        let mut gathered = feed.work_items(&filter).await?;
+        gathered.distinct();
         let mut counts = BTreeMap::new();
         for (_, view) in &gathered.items {
             if let Some(state) = filter::state_of(view) {
@@ -151,27 +206,38 @@ impl Work for Session {
             }
         }
         let empty = gathered.items.is_empty();
-        Ok(gathered.load(counts, empty))
+        Ok(self.checked(gathered.load(counts, empty)))
     }
 
     async fn pull_requests(&self, source: &PullRequestsSource, page: PageRequest) -> Result<Load<WorkPage>, PortError> {
         let fields = with(&page.fields, &["author"]);
-        let feed = Feed { session: self, order: NEWEST, fields, enough: Some(&page) };
-        Ok(feed.pull_requests(source).await?.page(&page))
+        let feed = Feed { session: self, order: NEWEST, fields, extent: Extent::Page(&page) };
+        Ok(self.checked(feed.pull_requests(source).await?.page(&page)))
     }
 
     async fn builds(&self, source: &BuildsSource, page: PageRequest) -> Result<Load<WorkPage>, PortError> {
-        let feed = Feed { session: self, order: NEWEST, fields: page.fields.clone(), enough: Some(&page) };
-        Ok(feed.builds(source).await?.page(&page))
+        let feed = Feed { session: self, order: NEWEST, fields: page.fields.clone(), extent: Extent::Page(&page) };
+        Ok(self.checked(feed.builds(source).await?.page(&page)))
     }
 
     async fn messages(&self, source: &MessagesSource, page: PageRequest) -> Result<Load<WorkPage>, PortError> {
-        let feed = Feed { session: self, order: NEWEST, fields: page.fields.clone(), enough: Some(&page) };
-        Ok(feed.messages(&source.containers).await?.page(&page))
+        let feed = Feed { session: self, order: NEWEST, fields: page.fields.clone(), extent: Extent::Page(&page) };
+        Ok(self.checked(feed.messages(&source.containers).await?.page(&page)))
     }
 
     async fn metric(&self, source: &MetricSource) -> Result<Load<MetricValue>, PortError> {
-        metric::measure(self, source).await
+        metric::measure(self, source).await.map(|load| self.checked(load))
+    }
+}
+
+impl Session {
+    /// An answer one of whose problems is a fault of ours says so, but must neither be kept nor be the last word.
+    fn checked<T>(&self, load: Load<T>) -> Load<T> {
+        let ours = [ErrorCode::InternalServerError, ErrorCode::ServiceUnavailable];
+        if load.problems.iter().any(|problem| ours.contains(&problem.code)) {
+            self.scope().note_failed();
+        }
+        load
     }
 }
 

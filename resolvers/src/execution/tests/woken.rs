@@ -26,7 +26,7 @@ use crate::{
     live::{Frames, Item},
 };
 
-struct Unseen;
+pub(super) struct Unseen;
 
 impl Observe for Unseen {
     fn executed(&self, _: &'static str) {}

@@ -1,50 +1,79 @@
 //! How a live operation runs: woken by changes, its dirty slots side by side, and what comes of a run taken in all at once.
+//!
+//! A slot whose answer failed here stays dirty and is run again after a pause; until then the operation's position stays where it
+//! was. A read that fails for too long ends the operation: its subscribers come again with their cursors.
 
 use std::{collections::HashSet, sync::Arc};
 
 use futures::future::join_all;
 use mullion_schema::{enums::UpdateReason, ports::WatchedId};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 
 use super::{Operation, STRUCTURE, Watched};
 use crate::{
+    engine::Late,
     live::{
+        End, Unreadable,
         hub::LiveHub,
-        slot::{Cause, Dirt, Ran, Slot, Subject},
+        slot::{Answered, Cause, Dirt, Ran, Slot, Subject},
         unfinished,
     },
     tag::Tag,
 };
 
+/// How far a run brings the position.
+struct Reach {
+    /// Where everything is told once all that is dirty was run.
+    noted: i64,
+    /// Where it was before.
+    before: i64,
+    /// Whether something that is dirty is not run yet.
+    waits: bool,
+}
+
 impl Operation {
     /// Runs the operation until its last subscriber left.
     pub(in crate::live) async fn drive(self: Arc<Self>, hub: Arc<LiveHub>) {
+        if self.run_on(&hub).await.is_err() {
+            tracing::error!("a live operation ends, since the store could not be read: its subscribers come again");
+            hub.retire(&self);
+            self.interrupt();
+        }
+    }
+
+    async fn run_on(&self, hub: &LiveHub) -> Result<(), Unreadable> {
         // The head first: where nothing was published after it was read, nothing up to it is to come.
-        let head = self.run.head().await;
+        let head = hub.rules.retry.read(|| self.run.head()).await?;
         self.state.lock().through = hub.published(self.run.tenant()).unwrap_or(head);
-        self.restructure(&hub, true).await;
-        self.run_slots(&hub, None, true).await;
-        self.ready.send_replace(true);
-        let mut reread_at = Instant::now() + hub.reread;
+        hub.rules.retry.read(|| self.restructure(hub, true)).await?;
         loop {
+            self.run_slots(hub, None, true).await?;
+            let waits = self.state.lock().slots.iter().filter_map(|slot| slot.retry_at).min();
+            let Some(at) = waits else { break };
+            sleep_until(at).await;
+        }
+        self.ready.send_replace(true);
+        let mut reread_at = Instant::now() + hub.rules.reread;
+        loop {
+            let next = self.next_retry().map_or(reread_at, |at| at.min(reread_at));
             tokio::select! {
                 () = self.wake.notified() => {}
-                () = tokio::time::sleep_until(reread_at) => {}
-                () = self.stopped.cancelled() => return,
+                () = sleep_until(next) => {}
+                () = self.stopped.cancelled() => return Ok(()),
             }
             // However busy it is kept by others: what comes without webhooks has a time of its own.
             let ticks = Instant::now() >= reread_at;
             if ticks {
-                self.mark_silent().await;
-                reread_at = Instant::now() + hub.reread;
+                hub.rules.retry.read(|| self.mark_silent()).await?;
+                reread_at = Instant::now() + hub.rules.reread;
             }
             // Before the dirt is looked at: what is published afterwards makes some.
             let noted = hub.published(self.run.tenant());
             let dirty = self.begin_run();
             if dirty {
-                self.restructure(&hub, false).await;
+                hub.rules.retry.read(|| self.restructure(hub, false)).await?;
             }
-            let ran = self.run_slots(&hub, noted, false).await;
+            let ran = self.run_slots(hub, noted, false).await?;
             if ticks {
                 self.announce();
             }
@@ -52,7 +81,7 @@ impl Operation {
                 // The first change was sent at once; what comes within the window is told together at its end.
                 tokio::select! {
                     () = tokio::time::sleep(self.throttle) => {}
-                    () = self.stopped.cancelled() => return,
+                    () = self.stopped.cancelled() => return Ok(()),
                 }
             }
         }
@@ -65,8 +94,13 @@ impl Operation {
         std::mem::take(&mut state.structure_dirty)
     }
 
-    /// Brings the slots in line with what is watched.
-    async fn restructure(&self, hub: &LiveHub, first: bool) {
+    /// When the next slot that failed is to be run again, before it is told or after.
+    fn next_retry(&self) -> Option<Instant> {
+        self.state.lock().slots.iter().flat_map(|slot| [slot.retry_at, slot.mend_at]).flatten().min()
+    }
+
+    /// Brings the slots in line with what is watched. Where that cannot be read, they stay as they are.
+    async fn restructure(&self, hub: &LiveHub, first: bool) -> Result<(), Unreadable> {
         let subjects: Option<Vec<Subject>> = match &self.watched {
             Watched::Widget(id) => first.then(|| vec![Subject::Widget(id.clone())]),
             Watched::Nodes(ids) => first.then(|| ids.iter().cloned().map(Subject::Node).collect()),
@@ -74,10 +108,11 @@ impl Operation {
                 let tags = HashSet::from([Tag::own(self.run.tenant(), "Dashboard", id.as_str())]);
                 let before = std::mem::replace(&mut self.state.lock().structure, tags.clone());
                 hub.register(self, STRUCTURE, &before, &tags);
-                Some(self.run.widgets(id).await.unwrap_or_default().into_iter().map(Subject::Widget).collect())
+                // A dashboard that is gone has no widgets.
+                Some(self.run.widgets(id).await?.unwrap_or_default().into_iter().map(Subject::Widget).collect())
             }
         };
-        let Some(subjects) = subjects else { return };
+        let Some(subjects) = subjects else { return Ok(()) };
         let mut state = self.state.lock();
         for slot in &mut state.slots {
             if !slot.removed && !subjects.contains(&slot.subject) {
@@ -92,46 +127,84 @@ impl Operation {
                 state.slots.push(slot);
             }
         }
+        Ok(())
     }
 
-    /// Marks what comes from integrations without webhooks, to be read again.
-    async fn mark_silent(&self) {
+    /// Marks what comes from integrations without webhooks, to be read again, and what could not be read, to be tried again.
+    async fn mark_silent(&self) -> Result<(), Unreadable> {
         for (number, tags) in self.live_slots() {
-            if self.run.is_silent(&tags).await {
-                let mut state = self.state.lock();
-                if let Some(slot) = state.slots.iter_mut().find(|slot| slot.number == number) {
-                    slot.dirt.get_or_insert_default().reread = true;
-                }
+            let silent = self.run.is_silent(&tags).await?;
+            let mut state = self.state.lock();
+            if let Some(slot) = state.slots.iter_mut().find(|slot| slot.number == number && (silent || slot.stale)) {
+                slot.dirt.get_or_insert_default().reread |= silent;
             }
         }
+        Ok(())
+    }
+
+    /// Runs a slot again when the fetches have ended that its answer was not waiting for. What they bring may be what was shown, so
+    /// that no change tells of it, and yet the answer is no longer stale.
+    pub(super) fn run_after(&self, hub: &LiveHub, number: u32, late: Late) {
+        let Some(operation) = hub.operation(self.number) else { return };
+        hub.tasks.spawn(async move {
+            tokio::select! {
+                () = late => operation.mark(number, UpdateReason::Changed, None),
+                () = operation.stopped.cancelled() => {}
+            }
+        });
     }
 
     /// Runs every slot that is dirty, side by side, after what was published up to `noted`. Whether anything ran.
-    async fn run_slots(&self, hub: &LiveHub, noted: Option<i64>, first: bool) -> bool {
-        let (dirty, noted, before) = {
-            let mut state = self.state.lock();
-            let slots = state.slots.iter_mut();
-            let dirty = slots.filter_map(|slot| Some((slot.number, slot.subject.clone(), slot.dirt.take()?)));
-            let dirty: Vec<(u32, Subject, Dirt)> = dirty.collect();
-            (dirty, state.through.max(noted.unwrap_or_default()), state.through)
-        };
+    async fn run_slots(&self, hub: &LiveHub, noted: Option<i64>, first: bool) -> Result<bool, Unreadable> {
+        let (dirty, reach) = self.take_dirt(noted);
         // Who has seen the last of them has seen all; the others' positions are those before the run.
         let last = dirty.len();
-        let runs = dirty.into_iter().zip(1..).map(|(run, count)| async move {
-            let at = match (first, count == last) {
-                (true, _) => unfinished(noted),
-                (false, true) => noted,
-                (false, false) => before,
+        let runs = dirty.into_iter().zip(1..).map(|(run, count)| {
+            let at = match (first, count == last && !reach.waits) {
+                (true, _) => unfinished(reach.noted),
+                (false, true) => reach.noted,
+                (false, false) => reach.before,
             };
-            self.run_slot(hub, run, at, first).await
+            self.run_slot(hub, run, at, first)
         });
         let ran = join_all(runs).await;
         let any = !ran.is_empty();
-        self.take_in(ran, noted, first);
+        self.check_failures(hub, &ran).await?;
+        self.take_in(hub, ran, &reach, first);
         if any {
             self.news.tell();
         }
-        any
+        Ok(any)
+    }
+
+    /// Takes what is to be run now.
+    fn take_dirt(&self, noted: Option<i64>) -> (Vec<(u32, Subject, Dirt)>, Reach) {
+        let (now, mut waits, mut dirty) = (Instant::now(), false, Vec::new());
+        let mut state = self.state.lock();
+        for slot in &mut state.slots {
+            if slot.mend_at.take_if(|at| *at <= now).is_some() {
+                slot.dirt.get_or_insert_default();
+            }
+            slot.retry_at.take_if(|at| *at <= now);
+            if slot.retry_at.is_some() {
+                waits = true;
+            } else if let Some(dirt) = slot.dirt.take() {
+                dirty.push((slot.number, slot.subject.clone(), dirt));
+            }
+        }
+        let before = state.through;
+        (dirty, Reach { noted: before.max(noted.unwrap_or_default()), before, waits })
+    }
+
+    /// An answer that failed too often is told as it is, marked by its errors, if the store can be reached. Otherwise nothing true
+    /// can be told.
+    async fn check_failures(&self, hub: &LiveHub, ran: &[Ran]) -> Result<(), Unreadable> {
+        let given_up = |ran: &&Ran| ran.failed() && hub.rules.retry.pause(ran.failures + 1).is_none();
+        let mut given_up = ran.iter().filter(given_up).peekable();
+        if given_up.peek().is_some() {
+            self.run.reach_store().await?;
+        }
+        if given_up.any(|ran| ran.answer.is_err()) { Err(Unreadable) } else { Ok(()) }
     }
 
     async fn run_slot(
@@ -141,10 +214,22 @@ impl Operation {
         at: i64,
         first: bool,
     ) -> Ran {
-        let gone = match &subject {
+        let before = self.state.lock().slots.iter().find(|slot| slot.number == number).map(|slot| slot.failures);
+        let answer = self.answer(hub, (number, &subject, &dirt), at, first).await;
+        Ran { number, dirt, failures: before.unwrap_or_default(), answer }
+    }
+
+    async fn answer(
+        &self,
+        hub: &LiveHub,
+        (number, subject, dirt): (u32, &Subject, &Dirt),
+        at: i64,
+        first: bool,
+    ) -> Result<Answered, Unreadable> {
+        let gone = match subject {
             Subject::Widget(id) => {
                 let id = WatchedId::Own { type_name: "Widget".into(), id: id.as_str().into() };
-                self.run.is_deleted(&id).await
+                self.run.is_deleted(&id).await?
             }
             Subject::Node(_) => false,
         };
@@ -153,43 +238,65 @@ impl Operation {
             (true, false) => UpdateReason::Snapshot,
             (false, false) => dirt.reason.unwrap_or(UpdateReason::Changed),
         };
-        let max_age = dirt.reread.then(|| chrono::Duration::from_std(hub.reread).unwrap_or_default());
-        let cause = Cause { reason, causes: dirt.causes, max_age };
-        let (frame, rendered) = self.render(&subject, cause, at).await;
+        let max_age = dirt.reread.then(|| chrono::Duration::from_std(hub.rules.reread).unwrap_or_default());
+        let cause = Cause { reason, causes: dirt.causes.clone(), max_age };
+        let (frame, mut rendered) = self.render(subject, cause, at).await?;
         let before = self.tags_of(number);
+        if rendered.failed {
+            // It did not come to all that it shows: what it was read from before still counts.
+            rendered.tags.extend(before.iter().cloned());
+        }
         let registered = hub.register(self, number, &before, &rendered.tags);
         if let Some(slot) = self.state.lock().slots.iter_mut().find(|slot| slot.number == number) {
             slot.tags.clone_from(&rendered.tags);
+            slot.stale = rendered.stale;
         }
-        Ran { number, reason, gone, registered, frame, rendered }
+        if let Some(late) = rendered.late.clone() {
+            self.run_after(hub, number, late);
+        }
+        Ok(Answered { reason, gone, registered, frame, rendered })
     }
 
     /// Takes in what ran, all at once: who takes news sees all of a run or nothing of it.
-    fn take_in(&self, ran: Vec<Ran>, through: i64, first: bool) {
+    fn take_in(&self, hub: &LiveHub, ran: Vec<Ran>, reach: &Reach, first: bool) {
         let mut state = self.state.lock();
         state.runs += 1;
         let run = state.runs;
-        for Ran { number, reason, gone, registered, frame, rendered } in ran {
-            let Some(slot) = state.slots.iter_mut().find(|slot| slot.number == number) else { continue };
-            // What somebody did to the widget itself is told even where nothing that was selected differs.
-            let told = matches!(reason, UpdateReason::Configured | UpdateReason::Refreshed) || (gone && !slot.removed);
-            if slot.digest != Some(rendered.digest) || told {
-                slot.version += 1;
-                slot.run = run;
-                slot.digest = Some(rendered.digest);
-                slot.snapshot = first.then(|| (slot.version, frame.clone()));
-                slot.frame = (!first).then_some(frame);
-                slot.told = told;
+        let fails = |ran: &Ran| ran.failed() && hub.rules.retry.pause(ran.failures + 1).is_some();
+        let complete = !reach.waits && !ran.iter().any(fails);
+        for ran in ran {
+            let Some(slot) = state.slots.iter_mut().find(|slot| slot.number == ran.number) else { continue };
+            let failures = if ran.failed() { ran.failures + 1 } else { 0 };
+            slot.failures = failures;
+            let pause = (failures > 0).then(|| hub.rules.retry.pause(failures)).flatten();
+            let answered = match (ran.answer, pause) {
+                (Ok(answered), None) => answered,
+                (_, pause) => {
+                    slot.retry_at = Some(Instant::now() + pause.unwrap_or_default());
+                    slot.dirt = Some(ran.dirt.then(slot.dirt.take()));
+                    continue;
+                }
+            };
+            let Answered { reason, gone, registered, mut frame, rendered } = answered;
+            if !complete && frame.through == Some(reach.noted) && reach.noted > reach.before {
+                // Another slot of the run is not told yet.
+                frame = frame.retold(self.run.cursor(reach.before), Some(reach.before));
             }
-            slot.removed = gone;
+            slot.take_in(run, frame, first, (reason, gone, &rendered));
+            let later = hub.rules.retry.later(failures).min(hub.rules.reread);
+            slot.mend_at = rendered.failed.then(|| Instant::now() + later);
             if registered && !self.run.is_current(rendered.noted, &rendered.tags) {
                 // It changed between the execution and the registration: the hub could not tell us.
                 slot.dirt.get_or_insert_default().add(UpdateReason::Changed, None);
                 self.wake.notify_one();
             }
-            state.ended |= gone && matches!(self.watched, Watched::Widget(_));
+            if gone && matches!(self.watched, Watched::Widget(_)) {
+                state.ended = Some(End::Completed);
+            }
         }
-        state.through = state.through.max(through);
+        if complete {
+            state.through = state.through.max(reach.noted);
+        }
         state.settled = true;
     }
 }

@@ -8,21 +8,21 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 use mullion_schema::{
     enums::UpdateReason,
     id::{DashboardId, IntegrationId, WidgetId},
-    ports::{ActivityView, LiveInput, WatchedId},
+    ports::{LiveInput, WatchedId},
 };
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Frame, Item, Mark, Rendered, Run,
+    End, Frame, Item, Mark, Rendered, Retry, Run, Unreadable,
     hub::LiveHub,
     news::News,
     slot::{Cause, SeenSlot, SeenSlots, Slot, Subject},
     subscription::Queue,
     unfinished,
 };
-use crate::tag::Tag;
+use crate::{store::activity::Activity, tag::Tag};
 
 /// The slot number under which a dashboard's own row is watched: which widgets it has.
 const STRUCTURE: u32 = u32::MAX;
@@ -49,8 +49,8 @@ pub(super) struct Operation {
     stopped: CancellationToken,
     /// One snapshot is made at a time; the others who come in wait for it and share it.
     snapshots: tokio::sync::Mutex<()>,
-    /// What tells that the snapshots are all, at a position: the same for all who come in at that.
-    snapshot_end: tokio::sync::Mutex<Option<(i64, Frame)>>,
+    /// The end of the snapshots at a position, complete or not: the same for all subscribers who begin there.
+    snapshot_end: tokio::sync::Mutex<Option<((i64, bool), Frame)>>,
 }
 
 #[derive(Default)]
@@ -59,7 +59,7 @@ struct State {
     subscribers: usize,
     structure: HashSet<Tag>,
     structure_dirty: bool,
-    ended: bool,
+    ended: Option<End>,
     /// Up to where every change is in the answers; and whether none is being made.
     through: i64,
     settled: bool,
@@ -106,7 +106,7 @@ impl Operation {
     }
 
     /// Something that a slot shows has changed.
-    pub(super) fn mark(&self, slot: u32, reason: UpdateReason, cause: Option<Arc<ActivityView>>) {
+    pub(super) fn mark(&self, slot: u32, reason: UpdateReason, cause: Option<Arc<Activity>>) {
         let mut state = self.state.lock();
         if slot == STRUCTURE {
             state.structure_dirty = true;
@@ -152,13 +152,13 @@ impl Operation {
     /// Waits until the first run is done.
     pub(super) async fn ready(&self) {
         let mut ready = self.ready.subscribe();
-        // The sender lives in self: the wait cannot fail.
+        // The sender lives in self, so the wait cannot fail.
         let _ = ready.wait_for(|ready| *ready).await;
     }
 
     /// Takes the answers that are newer than what was seen, in the order of their runs; or, without any, how far that goes, where
-    /// it is beyond what was told. Whether the operation has ended.
-    pub(super) fn take_news(&self, seen: &mut SeenSlots, told: Option<i64>, queue: &mut Queue) -> bool {
+    /// it is beyond what was told. And why the operation has ended, if it has.
+    pub(super) fn take_news(&self, seen: &mut SeenSlots, told: Option<i64>, queue: &mut Queue) -> Option<End> {
         let state = self.state.lock();
         if let [slot] = state.slots.as_slice() {
             // Nearly all have one slot, and thousands take it at once.
@@ -193,7 +193,8 @@ impl Operation {
         for (frame, count) in newer.into_iter().filter_map(|slot| slot.frame.as_ref()).zip(1..) {
             // What another slot told in the same run may have been replaced by what is told after this.
             let early = skipped && count < last;
-            let frame = if early { frame.retold(self.run.cursor(unfinished(state.through))) } else { frame.clone() };
+            let frame =
+                if early { frame.retold(self.run.cursor(unfinished(state.through)), None) } else { frame.clone() };
             queue.push(Ok(Item::Frame(frame)));
         }
     }
@@ -217,54 +218,93 @@ impl Operation {
     }
 
     /// A slot's current state as it is told to those who come in.
-    pub(super) async fn snapshot(&self, number: u32) -> Option<(SeenSlot, Frame)> {
+    pub(super) async fn snapshot(&self, hub: &LiveHub, number: u32) -> Result<Option<(SeenSlot, Frame)>, Unreadable> {
         let _one = self.snapshots.lock().await;
-        let (subject, version, digest, cached, through) = {
+        let (subject, version, digest, cached, through, retry) = {
             let state = self.state.lock();
-            let slot = state.slots.iter().find(|slot| slot.number == number && !slot.removed)?;
+            let Some(slot) = state.slots.iter().find(|slot| slot.number == number && !slot.removed) else {
+                return Ok(None);
+            };
             let cached = slot.snapshot.clone().filter(|(version, _)| *version == slot.version);
-            (slot.subject.clone(), slot.version, slot.digest, cached, state.through)
+            // The operation itself has given up on this one: it is not tried for longer here.
+            let retry = hub.rules.retry;
+            let retry = if slot.failed { Retry { attempts: 1, ..retry } } else { retry };
+            (slot.subject.clone(), slot.version, slot.digest, cached, state.through, retry)
         };
         if let Some((version, frame)) = cached {
-            return Some((SeenSlot { version, digest }, frame));
+            return Ok(Some((SeenSlot { version, digest }, frame)));
         }
         let cause = Cause { reason: UpdateReason::Snapshot, causes: Vec::new(), max_age: None };
-        let (frame, rendered) = self.render(&subject, cause, unfinished(through)).await;
-        let mut state = self.state.lock();
-        if let Some(slot) = state.slots.iter_mut().find(|slot| slot.number == number)
-            && slot.version == version
-            && slot.digest == Some(rendered.digest)
-        {
-            slot.snapshot = Some((version, frame.clone()));
+        let input = retry.read(|| self.input(&subject, cause.clone(), unfinished(through))).await?;
+        let rendered = retry.render(&*self.run, &input).await?;
+        let frame = Frame { payload: rendered.payload.clone(), cursor: input.cursor, through: None };
+        if let Some(slot) = self.state.lock().slots.iter_mut().find(|slot| slot.number == number) {
+            if rendered.stale && slot.digest != Some(rendered.digest) {
+                // Others were shown what is current. Whoever comes in is told when this is current too.
+                slot.stale = true;
+                slot.retell = true;
+            }
+            if rendered.failed && !slot.failed {
+                slot.retell = true;
+                slot.dirt.get_or_insert_default();
+                self.wake.notify_one();
+            } else if slot.version == version && slot.digest == Some(rendered.digest) {
+                slot.snapshot = Some((version, frame.clone()));
+            }
         }
-        Some((SeenSlot { version, digest: Some(rendered.digest) }, frame))
+        if let Some(late) = rendered.late {
+            self.run_after(hub, number, late);
+        }
+        Ok(Some((SeenSlot { version, digest: Some(rendered.digest) }, frame)))
     }
 
-    /// What tells that the snapshots are all, after which everything up to a position was told.
-    pub(super) async fn snapshot_end(&self, at: i64) -> Frame {
+    /// The end of the snapshots: everything up to a position was told with it. `complete`: the snapshots were of everything.
+    pub(super) async fn snapshot_end(&self, at: i64, complete: bool, retry: &Retry) -> Result<Frame, Unreadable> {
         let mut known = self.snapshot_end.lock().await;
-        if let Some((_, frame)) = known.as_ref().filter(|(known, _)| *known == at) {
-            return frame.clone();
+        if let Some((_, frame)) = known.as_ref().filter(|(known, _)| *known == (at, complete)) {
+            return Ok(frame.clone());
         }
-        let frame = self.render_aside(UpdateReason::SnapshotEnd, None, at).await;
-        *known = Some((at, frame.clone()));
-        frame
+        let input = LiveInput { complete: Some(complete), ..self.aside(UpdateReason::SnapshotEnd, at) };
+        let frame = self.render_aside(input, at, retry).await?;
+        *known = Some(((at, complete), frame.clone()));
+        Ok(frame)
     }
 
-    /// Renders an answer that is about no slot (the end of the snapshots) or about one that is not here any more.
-    pub(super) async fn render_aside(&self, reason: UpdateReason, widget: Option<WidgetId>, at: i64) -> Frame {
-        let cursor = self.run.cursor(at);
-        let input = LiveInput {
-            cursor: cursor.clone(),
+    /// Tells that a widget is not here any more.
+    pub(super) async fn removed(&self, widget: WidgetId, at: i64, retry: &Retry) -> Result<Frame, Unreadable> {
+        let input = LiveInput { widget: Some(widget), ..self.aside(UpdateReason::Removed, at) };
+        self.render_aside(input, at, retry).await
+    }
+
+    /// An answer that is about no slot.
+    fn aside(&self, reason: UpdateReason, at: i64) -> LiveInput {
+        LiveInput {
+            cursor: self.run.cursor(at),
             reason,
-            widget,
+            widget: None,
             node: None,
             deleted: false,
+            complete: None,
             activity: None,
             causes: Vec::new(),
-        };
-        let rendered = self.run.render(input, None).await;
-        Frame { payload: rendered.payload, cursor, through: (at >= 0).then_some(at) }
+        }
+    }
+
+    async fn render_aside(&self, input: LiveInput, at: i64, retry: &Retry) -> Result<Frame, Unreadable> {
+        let rendered = retry.render(&*self.run, &input).await?;
+        Ok(Frame { payload: rendered.payload, cursor: input.cursor, through: (at >= 0).then_some(at) })
+    }
+
+    /// Ends the operation: what it would tell cannot be read.
+    fn interrupt(&self) {
+        self.state.lock().ended = Some(End::Unavailable);
+        self.ready.send_replace(true);
+        self.news.tell();
+    }
+
+    /// Why it has ended, if it has.
+    pub(super) fn ended(&self) -> Option<End> {
+        self.state.lock().ended
     }
 
     /// Up to where every change is in the answers.
@@ -300,25 +340,33 @@ impl Operation {
         state.slots.iter().find(|slot| slot.number == number).map(|slot| slot.tags.clone()).unwrap_or_default()
     }
 
-    /// Renders a slot's answer, which tells everything up to a position that was noted before.
-    async fn render(&self, subject: &Subject, cause: Cause, at: i64) -> (Frame, Rendered) {
-        let Cause { reason, causes, max_age } = cause;
-        let cursor = self.run.cursor(at);
+    /// The input of a slot's answer that tells everything up to a position.
+    async fn input(&self, subject: &Subject, cause: Cause, at: i64) -> Result<LiveInput, Unreadable> {
+        let Cause { reason, causes, .. } = cause;
         let (widget, node) = match subject {
             Subject::Widget(id) => (Some(id.clone()), None),
             Subject::Node(id) => (None, Some(id.clone())),
         };
         let deleted = match &node {
-            Some(id) => self.run.is_deleted(id).await,
+            Some(id) => self.run.is_deleted(id).await?,
             None => false,
         };
-        let input = LiveInput { cursor: cursor.clone(), reason, widget, node, deleted, activity: None, causes };
-        let mut rendered = self.run.render(input, max_age).await;
+        let cursor = self.run.cursor(at);
+        let causes = if causes.is_empty() { Vec::new() } else { self.run.activities(&causes).await };
+        Ok(LiveInput { cursor, reason, widget, node, deleted, complete: None, activity: None, causes })
+    }
+
+    /// Renders a slot's answer, which tells everything up to a position that was noted before.
+    async fn render(&self, subject: &Subject, cause: Cause, at: i64) -> Result<(Frame, Rendered), Unreadable> {
+        let max_age = cause.max_age;
+        let input = self.input(subject, cause, at).await?;
+        let cursor = input.cursor.clone();
+        let mut rendered = self.run.render(input, max_age).await?;
         let tenant = self.run.tenant();
         if let Subject::Widget(id) = subject {
             rendered.tags.insert(Tag::own(tenant, "Widget", id.as_str()));
             rendered.tags.insert(Tag::own(tenant, "Refresh", id.as_str()));
         }
-        (Frame { payload: rendered.payload.clone(), cursor, through: (at >= 0).then_some(at) }, rendered)
+        Ok((Frame { payload: rendered.payload.clone(), cursor, through: (at >= 0).then_some(at) }, rendered))
     }
 }

@@ -2,9 +2,9 @@
 
 use std::{sync::atomic::Ordering, time::Duration};
 
-use futures::FutureExt as _;
+use futures::{FutureExt as _, StreamExt as _};
 
-use super::{Frames, World, hub, next};
+use super::{Frames, Item, World, hub, next};
 
 #[tokio::test]
 async fn followers_get_every_activity_once_and_in_order_wherever_they_start() {
@@ -105,4 +105,20 @@ async fn what_passes_no_filter_wakes_nobody_for_long() {
     assert_eq!(hub.operations(), 1);
     drop(frames);
     assert_eq!(hub.operations(), 0);
+}
+
+#[tokio::test]
+async fn who_looks_through_what_is_not_for_it_is_told_how_far_it_has_come() {
+    let (world, hub) = (World::new(), hub());
+    for number in 0..3_000 {
+        world.happen(&hub, if number == 2_999 { "wanted" } else { "other" });
+    }
+    let mut newest = world.follow(&hub, Some(3_000));
+    assert_eq!(newest.next().await.unwrap().unwrap().through(), Some(3_000));
+    let mut behind = world.follow(&hub, Some(0));
+    for expected in [500, 1_000, 1_500, 2_000, 2_500] {
+        let item = behind.next().await.unwrap().unwrap();
+        assert!(matches!(&item, Item::Mark(mark) if mark.position == expected), "{item:?}");
+    }
+    assert_eq!(next(&mut behind).await.1, "3000");
 }

@@ -1,13 +1,18 @@
 //! Marks: what keep-alives tell is never ahead of what was told.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use futures::{FutureExt as _, StreamExt as _};
 use mullion_schema::ports::{LivePlan, WatchedId};
 use proptest::prelude::*;
 use tokio_util::task::TaskTracker;
 
-use super::{Frame, Frames, Item, LiveHub, Run, Subscribe, World, hub, next, texts};
+use super::{
+    Frame, Frames, Item, LiveHub, LiveRules, Retry, Run, Subscribe, World, hub, hub_that_rereads, next, texts,
+};
 
 const CELLS: usize = 4;
 
@@ -59,7 +64,7 @@ async fn a_follower_that_is_behind_is_told_no_mark_before_the_last_of_its_backlo
 
 #[tokio::test]
 async fn who_watches_what_stays_the_same_is_told_how_far_that_goes() {
-    let (world, hub) = (World::new(), LiveHub::new(TaskTracker::new(), Duration::from_millis(5)));
+    let (world, hub) = (World::new(), hub_that_rereads(Duration::from_millis(5)));
     let mut frames = world.subscribe(&hub, None);
     texts(&mut frames, 2).await;
     // Nothing that it shows.
@@ -74,7 +79,7 @@ async fn who_watches_what_stays_the_same_is_told_how_far_that_goes() {
 #[test]
 fn a_frame_that_is_told_with_another_cursor_holds_that() {
     let payload = br#"{"data":{"nodeUpdated":{"cursor":"old"}},"extensions":{"cursor":"old"}}"#.as_slice().into();
-    let frame = Frame { payload, cursor: "old".into(), through: Some(1) }.retold("new".into());
+    let frame = Frame { payload, cursor: "old".into(), through: Some(1) }.retold("new".into(), None);
     let payload = br#"{"data":{"nodeUpdated":{"cursor":"new"}},"extensions":{"cursor":"new"}}"#.as_slice().into();
     assert_eq!(frame, Frame { payload, cursor: "new".into(), through: None });
 }
@@ -112,21 +117,24 @@ fn watch_cells(world: &Arc<World>, hub: &Arc<LiveHub>) -> Frames {
 }
 
 proptest! {
-    /// Each value is set once, so that it tells when it was set.
+    /// Each value is set once, so that it tells when it was set. Some executions fail, and are done again.
     #[test]
     fn nothing_is_said_to_be_told_before_it_was(
-        steps in prop::collection::vec((0usize..CELLS, 0usize..6), 1..40),
+        steps in prop::collection::vec((0usize..CELLS, 0usize..7), 1..40),
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         runtime.block_on(async {
-            let (world, hub) = (World::new(), LiveHub::new(TaskTracker::new(), Duration::from_micros(1)));
+            let moment = Duration::from_micros(1);
+            let retry = Retry { first: moment, longest: moment, attempts: u32::MAX };
+            let rules = LiveRules { reread: moment, retry, ..LiveRules::default() };
+            let (world, hub) = (World::new(), LiveHub::new(TaskTracker::new(), rules));
             *world.cells.lock() = vec![0; CELLS];
             let mut told = Told { seen: vec![0; CELLS], history: vec![vec![0; CELLS]] };
             let mut frames = watch_cells(&world, &hub);
             told.hear(&frames.next().await.unwrap().unwrap())?;
             for (number, (cell, what)) in steps.into_iter().enumerate() {
                 match what {
-                    // It reads some of what is there; it reads all; something runs; else something changes.
+                    // It reads some of what is there; it reads all; something runs; executions fail; else something changes.
                     0 => if let Some(item) = frames.next().now_or_never() {
                         told.hear(&item.unwrap().unwrap())?;
                     },
@@ -134,6 +142,9 @@ proptest! {
                         told.hear(&item)?;
                     },
                     2 => tokio::task::yield_now().await,
+                    3 => {
+                        world.failing.fetch_add(1 + cell, Ordering::SeqCst);
+                    }
                     _ => {
                         let mut cells = told.history.last().unwrap().clone();
                         cells[cell] = number + 1;

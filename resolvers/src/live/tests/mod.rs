@@ -14,7 +14,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use futures::StreamExt as _;
+use futures::{FutureExt as _, StreamExt as _};
 use mullion_schema::{
     id::{DashboardId, EventCursor, TenantId, WidgetId},
     ports::{ActivitySource, ActivityView, LiveInput, LivePlan, WatchedId},
@@ -23,9 +23,10 @@ use parking_lot::Mutex;
 use proptest::prelude::*;
 use tokio_util::task::TaskTracker;
 
-use super::{Frame, Frames, Item, LiveHub, Rendered, Run, Subscribe};
+use super::{Frame, Frames, Item, LiveHub, LiveRules, Rendered, Retry, Run, Subscribe, Unreadable};
 use crate::{
     cache::epochs::Epochs,
+    engine::Late,
     store::{activity::Activity, stream::AppliedChange},
     tag::Tag,
 };
@@ -36,18 +37,24 @@ struct World {
     epochs: Epochs,
     shown: Mutex<String>,
     executions: AtomicUsize,
+    /// So many executions fail before another one succeeds.
+    failing: AtomicUsize,
     /// Executions that asked for values of some freshness.
     rereads: AtomicUsize,
     silent: bool,
     log: Mutex<Vec<AppliedChange>>,
     /// Happens in the middle of the next executions, one in each, after it has read.
     meanwhile: Mutex<VecDeque<Box<dyn FnOnce() + Send>>>,
+    /// The fetches that the next executions do not wait for.
+    late: Mutex<VecDeque<Late>>,
     /// Where it is not empty: the first tells which of the others is shown.
     cells: Mutex<Vec<usize>>,
     /// Renderings of activities, and of what tells that the snapshots are all.
     asides: AtomicUsize,
     /// How often the stream was read; held, nothing is read of its beginning.
     reads: AtomicUsize,
+    /// How many changes each of them asked for at most.
+    limits: Mutex<Vec<u64>>,
     beginning: tokio::sync::Mutex<()>,
 }
 
@@ -63,13 +70,16 @@ impl World {
             epochs: Epochs::default(),
             shown: Mutex::new("first".into()),
             executions: AtomicUsize::new(0),
+            failing: AtomicUsize::new(0),
             rereads: AtomicUsize::new(0),
             silent,
             log: Mutex::default(),
             meanwhile: Mutex::default(),
+            late: Mutex::default(),
             cells: Mutex::default(),
             asides: AtomicUsize::new(0),
             reads: AtomicUsize::new(0),
+            limits: Mutex::default(),
             beginning: tokio::sync::Mutex::default(),
         };
         world.epochs.start(&world.tenant, 0);
@@ -103,9 +113,11 @@ impl World {
             actor: None,
             subject: None,
             summary: String::new(),
+            details: None,
             containers: Vec::new(),
             occurred_at: chrono::DateTime::UNIX_EPOCH,
             received_at: chrono::DateTime::UNIX_EPOCH,
+            pending: false,
         };
         self.publish(hub, Tag::own(&self.tenant, "Nothing", "1"), Some(activity));
     }
@@ -165,14 +177,20 @@ impl Run for World {
         &self.tenant
     }
 
-    async fn render(&self, input: LiveInput, max_age: Option<chrono::Duration>) -> Rendered {
+    async fn render(&self, input: LiveInput, max_age: Option<chrono::Duration>) -> Result<Rendered, Unreadable> {
+        let is_slot = input.widget.is_some() || input.node.is_some();
+        let one_less = |left: usize| left.checked_sub(1);
+        if is_slot && self.failing.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less).is_ok() {
+            tokio::task::yield_now().await;
+            return Err(Unreadable);
+        }
         self.rereads.fetch_add(usize::from(max_age.is_some()), Ordering::SeqCst);
-        let noted = self.head().await;
+        let noted = self.head().await?;
         let (mut shown, tags) = match &input.node {
             Some(WatchedId::Own { id, .. }) => self.cell(id),
             _ => self.read(),
         };
-        if input.widget.is_some() || input.node.is_some() {
+        if is_slot {
             self.executions.fetch_add(1, Ordering::SeqCst);
             let meanwhile = self.meanwhile.lock().pop_front();
             if let Some(happen) = meanwhile {
@@ -185,55 +203,64 @@ impl Run for World {
         }
         let digest = *blake3::hash(shown.as_bytes()).as_bytes();
         let payload = format!("{} {shown}", <&'static str>::from(input.reason)).into();
-        Rendered { payload, digest, tags, noted }
+        let late = self.late.lock().pop_front();
+        Ok(Rendered { payload, digest, tags, noted, failed: false, stale: late.is_some(), late })
     }
 
     fn is_current(&self, noted: i64, tags: &HashSet<Tag>) -> bool {
         self.epochs.is_current(&self.tenant, noted, tags)
     }
 
-    async fn widgets(&self, _: &DashboardId) -> Option<Vec<WidgetId>> {
-        None
+    async fn widgets(&self, _: &DashboardId) -> Result<Option<Vec<WidgetId>>, Unreadable> {
+        Ok(None)
     }
 
-    async fn is_deleted(&self, _: &WatchedId) -> bool {
-        false
+    async fn is_deleted(&self, _: &WatchedId) -> Result<bool, Unreadable> {
+        Ok(false)
     }
 
-    async fn head(&self) -> i64 {
-        self.epochs.head(&self.tenant).unwrap_or_default()
+    async fn head(&self) -> Result<i64, Unreadable> {
+        Ok(self.epochs.head(&self.tenant).unwrap_or_default())
     }
 
-    async fn changes_since(&self, position: i64, limit: u64) -> Option<Vec<AppliedChange>> {
+    async fn changes_since(&self, position: i64, limit: u64) -> Result<Option<Vec<AppliedChange>>, Unreadable> {
         self.reads.fetch_add(1, Ordering::SeqCst);
+        self.limits.lock().push(limit);
         if position == 0 {
             drop(self.beginning.lock().await);
         }
         let limit = usize::try_from(limit).unwrap();
-        Some(self.log.lock().iter().filter(|change| change.position > position).take(limit).cloned().collect())
+        Ok(Some(self.log.lock().iter().filter(|change| change.position > position).take(limit).cloned().collect()))
     }
 
-    async fn is_silent(&self, _: &HashSet<Tag>) -> bool {
-        self.silent
+    async fn is_silent(&self, _: &HashSet<Tag>) -> Result<bool, Unreadable> {
+        Ok(self.silent)
+    }
+
+    async fn reach_store(&self) -> Result<(), Unreadable> {
+        Ok(())
     }
 
     fn cursor(&self, position: i64) -> EventCursor {
         position.to_string().into()
     }
 
-    fn activity(&self, activity: &Activity) -> Arc<ActivityView> {
-        Arc::new(ActivityView {
-            id: activity.id.as_str().into(),
-            cursor: self.cursor(activity.position),
-            provider: activity.provider.clone(),
-            integration: None,
-            kind: activity.kind.clone(),
-            actor: None,
-            subject: None,
-            summary: String::new(),
-            occurred_at: activity.occurred_at,
-            received_at: activity.received_at,
-        })
+    async fn activities(&self, activities: &[Arc<Activity>]) -> Vec<Arc<ActivityView>> {
+        let view = |activity: &Arc<Activity>| {
+            Arc::new(ActivityView {
+                id: activity.id.as_str().into(),
+                cursor: self.cursor(activity.position),
+                provider: activity.provider.clone(),
+                integration: None,
+                kind: activity.kind.clone(),
+                actor: None,
+                subject: None,
+                summary: String::new(),
+                occurred_at: activity.occurred_at,
+                received_at: activity.received_at,
+            })
+        };
+        activities.iter().map(view).collect()
     }
 
     fn admits(&self, filter: &ActivitySource, activity: &Activity) -> bool {
@@ -242,7 +269,11 @@ impl Run for World {
 }
 
 fn hub() -> Arc<LiveHub> {
-    LiveHub::new(TaskTracker::new(), Duration::from_hours(1))
+    hub_that_rereads(Duration::from_hours(1))
+}
+
+fn hub_that_rereads(reread: Duration) -> Arc<LiveHub> {
+    LiveHub::new(TaskTracker::new(), LiveRules { reread, ..LiveRules::default() })
 }
 
 async fn next(frames: &mut Frames) -> (String, String) {
@@ -284,6 +315,36 @@ async fn a_change_between_execution_and_registration_is_not_missed() {
 }
 
 #[tokio::test]
+async fn an_answer_is_made_again_when_the_fetch_ends_that_it_did_not_wait_for() {
+    let (world, hub) = (World::new(), hub());
+    let (fetched, fetch) = tokio::sync::oneshot::channel::<()>();
+    world.late.lock().push_back(fetch.map(drop).boxed().shared());
+    let mut frames = world.subscribe(&hub, None);
+    assert_eq!(texts(&mut frames, 2).await, ["SNAPSHOT first", "SNAPSHOT_END -"]);
+    // Nothing tells of it: the fetch has brought what was known.
+    "no longer stale".clone_into(&mut world.shown.lock());
+    fetched.send(()).unwrap();
+    assert_eq!(next(&mut frames).await.0, "CHANGED no longer stale");
+}
+
+#[tokio::test]
+async fn who_comes_in_and_is_shown_something_stale_is_told_when_it_no_longer_is() {
+    let (world, hub) = (World::new(), hub());
+    let mut first = world.subscribe(&hub, None);
+    texts(&mut first, 2).await;
+    world.change(&hub, "current");
+    next(&mut first).await;
+    let (fetched, fetch) = tokio::sync::oneshot::channel::<()>();
+    world.late.lock().push_back(fetch.map(drop).boxed().shared());
+    "stale".clone_into(&mut world.shown.lock());
+    let mut second = world.subscribe(&hub, None);
+    assert_eq!(texts(&mut second, 2).await, ["SNAPSHOT stale", "SNAPSHOT_END -"]);
+    "current".clone_into(&mut world.shown.lock());
+    fetched.send(()).unwrap();
+    assert_eq!(next(&mut second).await.0, "CHANGED current");
+}
+
+#[tokio::test]
 async fn what_differs_in_nothing_is_not_sent() {
     let (world, hub) = (World::new(), hub());
     let mut frames = world.subscribe(&hub, None);
@@ -319,7 +380,7 @@ async fn ten_thousand_who_ask_the_same_share_one_execution_for_each_change() {
 
 #[tokio::test]
 async fn what_is_silent_is_read_again_however_busy_the_rest_is() {
-    let (world, hub) = (World::over(true), LiveHub::new(TaskTracker::new(), Duration::from_millis(50)));
+    let (world, hub) = (World::over(true), hub_that_rereads(Duration::from_millis(50)));
     let mut frames = world.subscribe(&hub, None);
     texts(&mut frames, 2).await;
     // Woken again as soon as it is done, it would never come to sleep for as long as that.
@@ -346,6 +407,26 @@ async fn who_resumes_gets_what_changed_since_and_nothing_else() {
     assert_eq!(texts(&mut up_to_date, 1).await, ["SNAPSHOT_END -"]);
     let mut behind = world.subscribe(&hub, Some(0));
     assert_eq!(texts(&mut behind, 2).await, ["SNAPSHOT second", "SNAPSHOT_END -"]);
+}
+
+#[tokio::test]
+async fn who_resumes_over_more_changes_than_are_replayed_gets_the_state_and_reads_no_more_than_one() {
+    let world = World::new();
+    let rules = LiveRules { replayed: 100, ..LiveRules::default() };
+    let hub = LiveHub::new(TaskTracker::new(), rules);
+    let mut frames = world.subscribe(&hub, None);
+    texts(&mut frames, 2).await;
+    for _ in 0..100 {
+        world.happen(&hub, "other");
+    }
+    let mut few = world.subscribe(&hub, Some(0));
+    assert_eq!(texts(&mut few, 1).await, ["SNAPSHOT_END -"], "nothing that it shows has changed");
+    world.happen(&hub, "other");
+    let limits = std::mem::take(&mut *world.limits.lock());
+    assert!(limits.iter().all(|limit| *limit > 1), "{limits:?}");
+    let mut many = world.subscribe(&hub, Some(0));
+    assert_eq!(texts(&mut many, 2).await, ["SNAPSHOT first", "SNAPSHOT_END -"]);
+    assert_eq!(*world.limits.lock(), [1], "only whether the position is still kept");
 }
 
 #[tokio::test]

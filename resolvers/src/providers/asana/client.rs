@@ -11,7 +11,9 @@ use super::{
     error::{no_api, of_status},
     values::{list, object, text},
 };
-use crate::upstream::{Connection, QuotaReading, UpstreamError, UpstreamErrorKind, UpstreamRequest, UpstreamResponse};
+use crate::upstream::{
+    Connection, QuotaReading, UpstreamError, UpstreamErrorKind, UpstreamRequest, UpstreamResponse, not_json,
+};
 
 /// All calls draw on one quota.
 const REQUESTS: &str = "requests";
@@ -86,7 +88,7 @@ pub(super) async fn one(api: &Connection, get: &Get) -> Result<Value, UpstreamEr
 /// Reads a page of events. Where Asana does not know the token, the answer has no `data`, but a new token.
 pub(super) async fn events(api: &Connection, get: &Get) -> Result<Value, UpstreamError> {
     let request = UpstreamRequest::get(get.url(&api.base_url)?, get.operation);
-    let response = api.send(request.drawing_on(REQUESTS)).await?;
+    let response = api.send(request.drawing_on(REQUESTS).failing_by(not_json)).await?;
     if response.status == super::catch_up::NEW_TOKEN {
         return serde_json::from_slice(&response.body).map_err(|_| no_api());
     }
@@ -120,7 +122,9 @@ async fn batch(api: &Connection, gets: &[Get]) -> Result<Vec<Value>, UpstreamErr
     let actions: Vec<Value> = gets.iter().map(Get::action).collect();
     let body = json!({ "data": { "actions": actions } }).to_string();
     let url = url_of(&api.base_url, ["batch"])?;
-    let mut body = sent(api, UpstreamRequest::post_json(url, body.into(), "batch").repeatable()).await?;
+    // It only reads. The network sees one call, the quota each of its parts.
+    let request = UpstreamRequest::post_json(url, body.into(), "batch").repeatable();
+    let mut body = sent(api, request.using(i64::try_from(gets.len()).unwrap_or(1))).await?;
     match body.get_mut("data").map(Value::take) {
         Some(Value::Array(answers)) => Ok(answers),
         _ => Err(no_api()),
@@ -158,7 +162,11 @@ pub(super) async fn listed(api: &Connection, get: Get, from: Option<String>) -> 
         let mut body = sent(api, UpstreamRequest::get(page.url(&api.base_url)?, page.operation)).await?;
         let Some(Value::Array(records)) = body.get_mut("data").map(Value::take) else { return Err(no_api()) };
         found.records.extend(records);
-        found.next = object(&body, "next_page").and_then(|next| text(next, "offset")).map(str::to_owned);
+        // A further page that cannot be asked for must not pass for the end.
+        found.next = match object(&body, "next_page") {
+            Some(next) => Some(text(next, "offset").ok_or_else(no_api)?.to_owned()),
+            None => None,
+        };
         if found.next.is_none() {
             break;
         }
@@ -181,7 +189,7 @@ pub(super) async fn write(
 
 /// Sends a call. Statuses that are no success are errors.
 async fn sent(api: &Connection, request: UpstreamRequest) -> Result<Value, UpstreamError> {
-    let response = api.send(request.drawing_on(REQUESTS)).await?;
+    let response = api.send(request.drawing_on(REQUESTS).failing_by(not_json)).await?;
     read(api, &response)
 }
 

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     change::{ListRef, NodeRef},
-    provider::{ContainerLists, Keeping, ListType, WorkItemLists},
+    provider::{ContainerLists, CopiedFields, Keeping, ListType, WorkItemLists},
     sort_key::{newest_first, oldest_first},
 };
 
@@ -38,10 +38,29 @@ pub(super) const FILTERS: &[&str] = &[COMPLETED, WORKSPACE_FILTER];
 pub(super) const CONTAINERS: &[ContainerLists] = &[ContainerLists {
     container: PROJECT,
     all: PROJECTS,
-    work_items: Some(WorkItemLists { list: TASKS, item_type: "TASK", open: None, closed: None, newest_first: None }),
+    work_items: Some(WorkItemLists {
+        list: TASKS,
+        item_type: "TASK",
+        open: None,
+        closed: None,
+        newest_first: None,
+        in_several: true,
+    }),
     pull_requests: None,
     builds: None,
+    days_of_a_build: 0,
     messages: None,
+}];
+
+/// The state of a task is the name of its section.
+pub(super) const COPIED: &[CopiedFields] = &[CopiedFields {
+    source: SECTION,
+    keys: &["name"],
+    lists: &[TASKS],
+    reference: "section",
+    copy: |section, _, _| {
+        section.get("name").map(|name| ("sectionName".to_owned(), name.clone())).into_iter().collect()
+    },
 }];
 
 /// A section's place as it stands in its body: texts of one width.

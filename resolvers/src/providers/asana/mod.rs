@@ -16,6 +16,7 @@ mod plan;
 pub mod sandbox;
 mod values;
 mod webhook;
+mod words;
 
 #[cfg(test)]
 mod tests;
@@ -34,6 +35,7 @@ use crate::{
     },
     recovery::{CaughtUp, Known, Since, WebhookCondition},
     secret::Secret,
+    sentence::{Details, SentenceParts},
     upstream::{Connection, UpstreamError},
 };
 
@@ -53,6 +55,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     lists: lists::LISTS,
     filters: lists::FILTERS,
     counts: &[],
+    copied: lists::COPIED,
 };
 
 /// Asana.
@@ -91,6 +94,18 @@ impl Provider for Asana {
 
     fn interpret(&self, delivery: &StoredDelivery) -> Interpretation {
         interpret::interpret(delivery)
+    }
+
+    fn sentence(&self, parts: &SentenceParts<'_>) -> String {
+        words::sentence(parts)
+    }
+
+    fn names_come_later(&self) -> bool {
+        true
+    }
+
+    fn settled(&self, parts: &SentenceParts<'_>) -> Details {
+        words::settled(parts)
     }
 
     async fn register_webhook(

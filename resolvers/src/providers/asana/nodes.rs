@@ -63,7 +63,7 @@ pub(super) async fn viewer(api: &Connection, plan: NodePlan, asked_at: DateTime<
     let outcome = client::one(api, &get).await.map(|record| {
         let mut records = Records::new(asked_at);
         let found = records.take(USER, &record, Body::new()).map(|(node, _)| node);
-        Fetched { found, writes: records.writes, pages: Vec::new() }
+        Fetched { found, writes: records.writes, ..Fetched::default() }
     });
     shared(plan.wants, outcome)
 }
@@ -85,7 +85,7 @@ fn calls(node: &NodeRef, plan: &NodePlan) -> Vec<(NodeRef, Part, Get)> {
 
 fn outcome(node: &NodeRef, answers: Vec<Answer>, asked_at: DateTime<Utc>) -> Outcome {
     let mut records = Records::new(asked_at);
-    let mut found = None;
+    let (mut found, mut failure) = (None, None);
     for (part, answer) in answers {
         match answer {
             Ok(counts) if part == Part::Counts => {
@@ -94,15 +94,22 @@ fn outcome(node: &NodeRef, answers: Vec<Answer>, asked_at: DateTime<Utc>) -> Out
             }
             Ok(record) => found = records.take(node.type_name, &record, Body::new()).map(|(node, _)| node),
             Err(error) if error.kind == UpstreamErrorKind::NotFound => return Ok(Fetched::default()),
-            Err(error) => return Err(error),
+            Err(error) => failure = Some(error),
         }
     }
-    Ok(Fetched { found, writes: records.writes, pages: Vec::new() })
+    match failure {
+        Some(error) if found.is_none() => Err(error),
+        failure => Ok(Fetched { found, writes: records.writes, failure, ..Fetched::default() }),
+    }
 }
 
 /// The first want gets the nodes, the others the same outcome without writing again.
 fn shared(wants: Vec<usize>, outcome: Outcome) -> Vec<(usize, Outcome)> {
-    let again = outcome.as_ref().map(|fetched| Fetched { found: fetched.found.clone(), ..Fetched::default() });
+    let again = outcome.as_ref().map(|fetched| Fetched {
+        found: fetched.found.clone(),
+        failure: fetched.failure.clone(),
+        ..Fetched::default()
+    });
     let again = again.map_err(Clone::clone);
     let mut first = Some(outcome);
     wants.into_iter().map(|want| (want, first.take().unwrap_or_else(|| again.clone()))).collect()
@@ -118,12 +125,13 @@ async fn listed_users(
     let mut done = Vec::new();
     for workspace in known_workspaces(api) {
         let get = Get::new(kind.path, &[kind.path]).query("workspace", workspace).fields(kind.card());
+        // After a failure they are asked for one by one, and that failure is told.
         let Ok(listed) = client::listed(api, get, None).await else { continue };
         for record in &listed.records {
             let Some(plan) = values::node(USER, record).and_then(|node| nodes.remove(&node)) else { continue };
             let mut records = Records::new(asked_at);
             let found = records.take(USER, record, Body::new()).map(|(node, _)| node);
-            done.extend(shared(plan.wants, Ok(Fetched { found, writes: records.writes, pages: Vec::new() })));
+            done.extend(shared(plan.wants, Ok(Fetched { found, writes: records.writes, ..Fetched::default() })));
         }
         if !nodes.keys().any(|node| node.type_name == USER) {
             break;

@@ -60,7 +60,7 @@ fn answers(wants: Vec<(usize, PageWant)>, read: Result<Read, UpstreamError>) -> 
         let total = whole.then(|| i64::try_from(items.len()).unwrap_or(i64::MAX));
         let page = FetchedPage { want, items, next: read.next.clone(), total };
         let writes = writes.take().unwrap_or_default();
-        (index, Ok(Fetched { found: None, writes, pages: vec![page] }))
+        (index, Ok(Fetched { found: None, writes, pages: vec![page], ..Fetched::default() }))
     };
     wants.into_iter().map(answer).collect()
 }

@@ -10,10 +10,14 @@ use super::{
     error,
     wire::{Answer, RateLimit},
 };
-use crate::upstream::{Connection, QuotaReading, UpstreamError, UpstreamErrorKind, UpstreamRequest, UpstreamResponse};
+use crate::upstream::{
+    Connection, QuotaReading, UpstreamError, UpstreamErrorKind, UpstreamRequest, UpstreamResponse, not_json,
+};
 
 const GRAPHQL: &str = "graphql";
 const CORE: &str = "core";
+/// A repository that was renamed and then transferred redirects once for each.
+const MOST_REDIRECTIONS: usize = 3;
 
 /// Runs a GraphQL query. Errors at parts of the answer are in the answer.
 pub(super) async fn graphql(
@@ -22,14 +26,18 @@ pub(super) async fn graphql(
     variables: Map<String, Value>,
 ) -> Result<Answer, UpstreamError> {
     let body = json!({ "query": document, "variables": variables }).to_string();
-    let request = UpstreamRequest::post_json(graphql_url(&api.base_url), body.into(), GRAPHQL).repeatable();
+    // It only reads, so it may be sent again although it is posted.
+    let request = UpstreamRequest::post_json(graphql_url(&api.base_url), body.into(), GRAPHQL)
+        .repeatable()
+        .failing_by(error::in_answer);
     let response = api.send(request).await?;
     if response.status != StatusCode::OK {
         return Err(error::of_status(&response, api.clock.now()));
     }
     let answer: Answer = parse(&response.body)?;
-    if let Some(reading) = rate_limit(&answer) {
+    if let Some((reading, cost)) = rate_limit(&answer) {
         api.transport.quota(reading);
+        api.transport.used(GRAPHQL, cost - 1);
     }
     if let Some(limited) = error::of_limit(&answer.errors, &response.headers, api.clock.now()) {
         let wait = limited.retry_after.and_then(|wait| chrono::Duration::from_std(wait).ok());
@@ -40,22 +48,23 @@ pub(super) async fn graphql(
             return Err(limited);
         }
     }
-    match answer.errors.first() {
-        Some(problem) if answer.data.is_null() => Err(error::of_problem(problem)
-            .unwrap_or_else(|| UpstreamError::new(UpstreamErrorKind::NotFound, "GitHub does not know this"))),
-        None if answer.data.is_null() => Err(no_api()),
-        _ => Ok(answer),
+    if answer.data.is_object() {
+        return Ok(answer);
     }
+    // Every query asks for its quota too, so that no data at all is never an answer to what was asked.
+    Err(answer.errors.iter().find_map(error::of_problem).unwrap_or_else(no_api))
 }
 
-fn rate_limit(answer: &Answer) -> Option<QuotaReading> {
+/// The quota, and what the call used of it.
+fn rate_limit(answer: &Answer) -> Option<(QuotaReading, i64)> {
     let limit: RateLimit = serde_json::from_value(answer.data.get("rateLimit")?.clone()).ok()?;
-    Some(QuotaReading {
+    let reading = QuotaReading {
         bucket: GRAPHQL,
         limit: Some(limit.limit),
         remaining: Some(limit.remaining),
         resets_at: Some(limit.reset_at),
-    })
+    };
+    Some((reading, limit.cost))
 }
 
 /// A GET of the REST API.
@@ -64,7 +73,7 @@ pub(super) fn get(api: &Connection, path: &[&str], query: &[(&str, &str)]) -> Re
     if !query.is_empty() {
         url.query_pairs_mut().extend_pairs(query);
     }
-    Ok(UpstreamRequest { headers: rest_headers(), ..UpstreamRequest::get(url, CORE) })
+    Ok(UpstreamRequest { headers: rest_headers(), ..UpstreamRequest::get(url, CORE).failing_by(not_json) })
 }
 
 /// A writing call of the REST API.
@@ -80,12 +89,33 @@ pub(super) fn write(
 }
 
 /// Sends a REST call and records the quota. Statuses that are no success are errors.
-pub(super) async fn rest(api: &Connection, request: UpstreamRequest) -> Result<UpstreamResponse, UpstreamError> {
-    let response = api.send(request).await?;
-    if let Some(reading) = quota_of(&response.headers, CORE) {
-        api.transport.quota(reading);
+///
+/// Paths name repositories, and a repository that was renamed or transferred answers by a redirection, which is to be followed with the
+/// same method: <https://docs.github.com/en/rest/using-the-rest-api/best-practices-for-using-the-rest-api#follow-redirects>.
+pub(super) async fn rest(api: &Connection, mut request: UpstreamRequest) -> Result<UpstreamResponse, UpstreamError> {
+    let mut redirections = 0;
+    loop {
+        let response = api.send(request.clone()).await?;
+        if let Some(reading) = quota_of(&response.headers, CORE) {
+            api.transport.quota(reading);
+        }
+        if response.status.is_success() {
+            return Ok(response);
+        }
+        match moved_to(&request.url, &response).filter(|_| redirections < MOST_REDIRECTIONS) {
+            Some(url) => request.url = url,
+            None => return Err(error::of_status(&response, api.clock.now())),
+        }
+        redirections += 1;
     }
-    if response.status.is_success() { Ok(response) } else { Err(error::of_status(&response, api.clock.now())) }
+}
+
+/// The address that a redirection leads to. The token goes to no other host.
+fn moved_to(from: &Url, response: &UpstreamResponse) -> Option<Url> {
+    let redirects = matches!(response.status.as_u16(), 301 | 302 | 307 | 308);
+    let location = response.headers.get(header::LOCATION).filter(|_| redirects)?;
+    let to = from.join(location.to_str().ok()?).ok()?;
+    (to.origin() == from.origin()).then_some(to)
 }
 
 /// Where the next page is: the parameter of this name in `Link: <https://…?page=3>; rel="next"`.

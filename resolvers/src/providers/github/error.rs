@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use http::{HeaderMap, StatusCode};
+use serde_json::Value;
 
-use super::wire::Problem;
+use super::wire::{Answer, Problem};
 use crate::upstream::{UpstreamError, UpstreamErrorKind as Kind, UpstreamResponse, retry_after};
 
 /// GitHub asks to wait a minute where it does not say how long.
@@ -54,20 +55,55 @@ pub(super) fn of_limit(problems: &[Problem], headers: &HeaderMap, now: DateTime<
     limited.then(|| rate_limited(headers, now))
 }
 
-/// An error at a part of an answer. `None`: the thing is not there, which is an answer.
+/// An error at a part of an answer. `None`: the thing is not there, which is an answer. No other error means that.
 pub(super) fn of_problem(problem: &Problem) -> Option<UpstreamError> {
+    let kind_text = problem.kind.as_deref().unwrap_or("untyped");
     let (kind, message) = match problem.kind.as_deref() {
         Some("NOT_FOUND") => return None,
+        Some("INVALID_CURSOR_ARGUMENTS") => (Kind::CursorExpired, "GitHub does not accept the page's cursor"),
         Some("FORBIDDEN" | "INSUFFICIENT_SCOPES" | "UNAUTHORIZED" | "SAML_FAILURE") => {
             (Kind::Forbidden, "the token may not read this at GitHub")
         }
         Some("RATE_LIMITED" | "RATE_LIMIT") => (Kind::RateLimited, "GitHub's rate limit is used up"),
+        _ if is_internal(problem) => (Kind::Down, "GitHub could not answer the query"),
+        // The query was too much for now. The parts that it did bring are kept.
+        Some("RESOURCE_LIMITS_EXCEEDED") => (Kind::Down, "GitHub gave up the query over its resource limits"),
         Some(_) => (Kind::Rejected, "GitHub refused the query"),
         None if problem.path.is_empty() => (Kind::Rejected, "GitHub refused the query"),
         None => (Kind::Down, "GitHub could not answer a part of the query"),
     };
-    let kind_text = problem.kind.as_deref().unwrap_or("untyped");
     Some(UpstreamError::new(kind, format!("{message} ({kind_text})")))
+}
+
+/// How GitHub's own failures and timeouts begin. They come with status 200, often without a type and without a path.
+const INTERNAL_TEXTS: [&str; 3] =
+    ["Something went wrong while executing", "We couldn't respond to your request in time", "Timeout on validation"];
+
+/// Whether GitHub failed, so that the same query may be answered a moment later.
+fn is_internal(problem: &Problem) -> bool {
+    let typed = matches!(problem.kind.as_deref(), Some("INTERNAL" | "SERVICE_UNAVAILABLE" | "TIMEOUT"));
+    typed || INTERNAL_TEXTS.iter().any(|text| problem.message.starts_with(text))
+}
+
+/// Answers that hold data are larger than that: they are worth keeping, and are not parsed twice.
+const SMALL: usize = 64 << 10;
+
+/// The failure of a whole GraphQL answer that came with status 200: it is no JSON, or there is nothing in it but errors. A part that
+/// failed beside others that did not is no failure of the call.
+pub(super) fn in_answer(response: &UpstreamResponse) -> Option<Kind> {
+    if response.body.len() > SMALL {
+        return None;
+    }
+    let Ok(answer) = serde_json::from_slice::<Answer>(&response.body) else { return Some(Kind::Down) };
+    let empty = match &answer.data {
+        Value::Object(members) => members.iter().all(|(name, value)| name == "rateLimit" || value.is_null()),
+        _ => true,
+    };
+    let first = answer.errors.iter().find_map(of_problem);
+    match first {
+        Some(error) => empty.then_some(error.kind),
+        None => (answer.data.is_null() && answer.errors.is_empty()).then_some(Kind::Down),
+    }
 }
 
 #[cfg(test)]
@@ -78,8 +114,60 @@ mod tests {
     use chrono::DateTime;
     use http::{HeaderMap, HeaderName, HeaderValue};
 
-    use super::{Kind, of_status};
+    use super::{Kind, Problem, in_answer, of_problem, of_status};
     use crate::upstream::UpstreamResponse;
+
+    fn response(body: &str) -> UpstreamResponse {
+        let body = Bytes::copy_from_slice(body.as_bytes());
+        UpstreamResponse { status: http::StatusCode::OK, headers: HeaderMap::new(), body }
+    }
+
+    #[test]
+    fn no_error_but_not_found_means_that_there_is_no_such_thing() {
+        let wrong = "Something went wrong while executing your query on 2026-11-30T12:00:00Z.";
+        let slow = "We couldn't respond to your request in time. Sorry about that.";
+        for (kind, message, path, expected) in [
+            (Some("NOT_FOUND"), "Could not resolve", &["a0"][..], None),
+            (Some("FORBIDDEN"), "Resource protected by organization SAML enforcement.", &["a0"], Some(Kind::Forbidden)),
+            (Some("INSUFFICIENT_SCOPES"), "Your token", &[], Some(Kind::Forbidden)),
+            (Some("INTERNAL"), "Something went wrong", &["a0"], Some(Kind::Down)),
+            (
+                Some("RESOURCE_LIMITS_EXCEEDED"),
+                "Resource limits for this query exceeded.",
+                &["a0", "x"],
+                Some(Kind::Down),
+            ),
+            (Some("RATE_LIMITED"), "API rate limit exceeded", &[], Some(Kind::RateLimited)),
+            (Some("A_TYPE_OF_NEXT_YEAR"), "No", &["a0"], Some(Kind::Rejected)),
+            (None, wrong, &[], Some(Kind::Down)),
+            (None, slow, &[], Some(Kind::Down)),
+            (None, "Variable $x is missing", &[], Some(Kind::Rejected)),
+            (None, "No value", &["a0"], Some(Kind::Down)),
+        ] {
+            let path = path.iter().map(|step| (*step).into()).collect();
+            let problem = Problem { kind: kind.map(str::to_owned), message: message.to_owned(), path };
+            assert_eq!(of_problem(&problem).map(|error| error.kind), expected, "{kind:?} {message}");
+        }
+    }
+
+    #[test]
+    fn an_answer_of_nothing_but_errors_is_a_failed_call() {
+        let wrong = r#"{"message": "Something went wrong while executing your query."}"#;
+        for (body, expected) in [
+            (format!(r#"{{"data": null, "errors": [{wrong}]}}"#), Some(Kind::Down)),
+            (format!(r#"{{"errors": [{wrong}]}}"#), Some(Kind::Down)),
+            (r#"{"data":{"a0":null},"errors":[{"type":"INTERNAL","path":["a0"]}]}"#.into(), Some(Kind::Down)),
+            (r#"{"data":{"a0":null},"errors":[{"type":"NOT_FOUND","path":["a0"]}]}"#.into(), None),
+            (r#"{"data":{"a0":{},"a1":null},"errors":[{"type":"INTERNAL","path":["a1"]}]}"#.into(), None),
+            (r#"{"data":null,"errors":[{"type":"RATE_LIMITED"}]}"#.into(), Some(Kind::RateLimited)),
+            (r#"{"data":{"a0":null}}"#.into(), None),
+            ("{}".into(), Some(Kind::Down)),
+            ("<html>".into(), Some(Kind::Down)),
+            (r#"{"data":{"a0":{"id":"#.into(), Some(Kind::Down)),
+        ] {
+            assert_eq!(in_answer(&response(&body)), expected, "{body}");
+        }
+    }
 
     type Row<'a> = (u16, &'a [(&'static str, &'static str)], &'static str, Kind, Option<u64>);
 

@@ -76,6 +76,7 @@ async fn call(github: &Github, api: &Connection, batch: Vec<(Piece, Vec<Part>)>,
     for (index, (_, parts)) in batch.into_iter().enumerate() {
         let alias = documents::alias(index);
         if parts.is_empty() {
+            tick.failed = tick.failed.or_else(|| answers::failure(&answer, &alias));
             github.learn_names(api, &answers::writes(&answer, &alias, reading));
             tick.places
                 .extend(answers::runs(&answer, &alias).into_iter().map(|(run, name, number)| (run, (name, number))));

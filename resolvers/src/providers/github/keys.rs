@@ -91,7 +91,16 @@ fn reviewers(connection: &Value) -> Value {
 }
 
 const REPOSITORY_OF: &str = "repository{id nameWithOwner}";
-const ASSIGNEES: &str = concat!("assignees(first:20){nodes{", user!(), "}}");
+/// Everyone who is assigned. GitHub's `assignees` lists people only: a coding agent that webhooks name would be lost at the next
+/// reading (<https://docs.github.com/en/graphql/reference/interfaces#assignable>).
+const ASSIGNEES: &str = concat!(
+    "assignedActors(first:20){nodes{...on User{",
+    user!(),
+    "}...on Organization{",
+    user!(),
+    "}...on Bot{__typename id login avatarUrl url createdAt updatedAt}...on Mannequin{__typename id login avatarUrl url \
+     createdAt updatedAt}}}"
+);
 const LABELS: &str = "labels(first:50){nodes{name color}}";
 const MILESTONE: &str = "milestone{title dueOn}";
 const AUTHOR: &str = concat!("author{", person!(), "}");
@@ -113,8 +122,8 @@ macro_rules! work_item_keys {
             moment("updatedAt"),
             moment("closedAt"),
             author(),
-            key("assignees", ASSIGNEES, "assignees", references),
-            key("assigneeLogins", ASSIGNEES, "assignees", |connection| {
+            key("assignees", ASSIGNEES, "assignedActors", references),
+            key("assigneeLogins", ASSIGNEES, "assignedActors", |connection| {
                 let logins = list(connection, "nodes").iter().filter_map(|user| user.get("login")?.as_str());
                 sorted(logins.map(str::to_lowercase))
             }),

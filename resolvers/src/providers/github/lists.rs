@@ -1,6 +1,9 @@
 //! GitHub's lists: how they are asked for, which nodes belong to them, and in what order.
 
-use mullion_schema::{ports::Filter, view::Body};
+use mullion_schema::{
+    ports::{Filter, Lookup},
+    view::Body,
+};
 use serde_json::Value;
 
 use super::{
@@ -12,7 +15,7 @@ use super::{
 };
 use crate::{
     change::{ListRef, NodeRef},
-    provider::{ContainerLists, Count, Keeping, ListType, WorkItemLists},
+    provider::{ContainerLists, CopiedFields, Count, Keeping, ListType, WorkItemLists},
     sort_key::{newest_first, oldest_first},
 };
 
@@ -41,6 +44,56 @@ pub(super) const COUNTS: &[Count] = &[
     Count { parent: REPOSITORY, key: "openPullRequestCount", list: PULL_REQUESTS, filter: ("states", "OPEN") },
 ];
 
+/// The items of a repository carry its name and lie below its address, and so do the comments on them.
+pub(super) const COPIED: &[CopiedFields] = &[
+    CopiedFields {
+        source: REPOSITORY,
+        keys: &["nameWithOwner", "url"],
+        lists: &[ISSUES, PULL_REQUESTS, RELEASES, WORKFLOW_RUNS],
+        reference: "repository",
+        copy: |repository, _, item| {
+            let name = repository.get("nameWithOwner").map(|name| ("repositoryName".to_owned(), name.clone()));
+            name.into_iter().chain(address(repository, item)).collect()
+        },
+    },
+    CopiedFields {
+        source: ISSUE,
+        keys: &["url"],
+        lists: &[COMMENTS],
+        reference: "subject",
+        copy: |issue, _, comment| address(issue, comment).into_iter().collect(),
+    },
+    CopiedFields {
+        source: PULL_REQUEST,
+        keys: &["url"],
+        lists: &[COMMENTS],
+        reference: "subject",
+        copy: |pull_request, _, comment| address(pull_request, comment).into_iter().collect(),
+    },
+];
+
+/// The address of an item below that of what it belongs to.
+fn address(source: &Body, item: &Body) -> Option<(String, Value)> {
+    let (source, item) = (source.get("url")?.as_str()?, item.get("url")?.as_str()?);
+    Some(("url".to_owned(), moved(source, item)?.into()))
+}
+
+/// An address with its beginning replaced by another of as many segments; `None`: it has fewer.
+fn moved(beginning: &str, address: &str) -> Option<String> {
+    let depth = beginning.matches('/').count();
+    let mut slashes = 0;
+    let end = address.char_indices().find(|(_, letter)| match letter {
+        '/' => {
+            slashes += 1;
+            slashes > depth
+        }
+        '#' | '?' => slashes == depth,
+        _ => false,
+    });
+    let rest = end.map_or("", |(end, _)| address.get(end..).unwrap_or_default());
+    (slashes >= depth).then(|| format!("{beginning}{rest}"))
+}
+
 /// The lists that the cross-provider widgets read.
 pub(super) const CONTAINERS: &[ContainerLists] = &[ContainerLists {
     container: REPOSITORY,
@@ -51,9 +104,13 @@ pub(super) const CONTAINERS: &[ContainerLists] = &[ContainerLists {
         open: Some(("states", "OPEN")),
         closed: Some(("states", "CLOSED")),
         newest_first: Some("updatedAt"),
+        in_several: false,
     }),
     pull_requests: Some((PULL_REQUESTS, "states")),
     builds: Some((WORKFLOW_RUNS, "branch")),
+    // A run is cancelled after 35 days, and one that is run again keeps its time of creation for 30 more:
+    // https://docs.github.com/actions/reference/limits
+    days_of_a_build: 65,
     messages: None,
 }];
 
@@ -93,6 +150,30 @@ pub(super) fn connection(list: &str, filter: &Filter, prefix: &str) -> Option<Co
         _ => return None,
     };
     Some(Connection { field, item, variables })
+}
+
+/// The list in which what is looked up stands too.
+pub(super) fn of_lookup(lookup: &Lookup) -> Option<ListRef> {
+    let name = match lookup.name {
+        "repository" => return Some(ListRef { parent: None, name: REPOSITORIES }),
+        "issue" => ISSUES,
+        "pullRequest" => PULL_REQUESTS,
+        _ => return None,
+    };
+    let repository = lookup.arguments.get("repository")?;
+    let id = repository.strip_prefix(REPOSITORY).and_then(|id| id.strip_prefix(':')).unwrap_or(repository);
+    Some(ListRef { parent: Some(NodeRef::new(REPOSITORY, id)), name })
+}
+
+/// Whether an item of that list is what is looked up.
+pub(super) fn is_named(lookup: &Lookup, body: &Body) -> bool {
+    let argument = |name: &str| lookup.arguments.get(name).map(String::as_str);
+    if let (Some(owner), Some(name)) = (argument("owner"), argument("name")) {
+        let known = body.get("nameWithOwner").and_then(Value::as_str);
+        return known.is_some_and(|known| known.eq_ignore_ascii_case(&format!("{owner}/{name}")));
+    }
+    let number = argument("number").and_then(|number| number.parse::<i64>().ok());
+    number.is_some() && body.get("number").and_then(Value::as_i64) == number
 }
 
 /// The windows that a node belongs to, with its sort key.
@@ -153,10 +234,10 @@ fn passes(argument: &str, values: &[String], body: &Body) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use mullion_schema::view::Body;
+    use mullion_schema::{ports::Lookup, view::Body};
     use serde_json::{Value, json};
 
-    use super::{matches, memberships};
+    use super::{is_named, matches, memberships, moved, of_lookup};
     use crate::change::NodeRef;
 
     fn body(value: Value) -> Body {
@@ -189,6 +270,24 @@ mod tests {
     }
 
     #[test]
+    fn addresses_move_with_what_they_lie_below() {
+        let (old, new) = ("https://github.example/acme/web", "https://github.example/other/website");
+        for (beginning, address, expected) in [
+            (new, format!("{old}/issues/7"), Some(format!("{new}/issues/7"))),
+            (new, format!("{old}/actions/runs/7?x=1"), Some(format!("{new}/actions/runs/7?x=1"))),
+            (new, old.to_owned(), Some(new.to_owned())),
+            (
+                &format!("{new}/issues/7"),
+                format!("{old}/issues/7#issuecomment-1"),
+                Some(format!("{new}/issues/7#issuecomment-1")),
+            ),
+            (new, "https://github.example".to_owned(), None),
+        ] {
+            assert_eq!(moved(beginning, &address), expected, "{address}");
+        }
+    }
+
+    #[test]
     fn a_filter_passes_what_github_would_pass() {
         let issue =
             body(json!({"issueState": "OPEN", "labels": [{"name": "Bug", "color": "f00"}], "assigneeLogins": ["ann"]}));
@@ -204,5 +303,27 @@ mod tests {
             let named = filter.iter().map(|(name, values)| (*name, values.iter().map(|&v| v.to_owned()).collect()));
             assert_eq!(matches(&named.collect(), &issue), passes, "{filter:?}");
         }
+    }
+
+    #[test]
+    fn what_is_looked_up_stands_in_a_list_under_the_same_name() {
+        let lookup = |name, arguments: &[(&'static str, &str)]| Lookup {
+            integration: "i".into(),
+            name,
+            type_name: "Any",
+            arguments: arguments.iter().map(|(name, value)| (*name, (*value).to_owned())).collect(),
+        };
+        let repository = lookup("repository", &[("owner", "Acme"), ("name", "WEB")]);
+        assert_eq!(of_lookup(&repository).expect("a list").name, "repositories");
+        assert!(is_named(&repository, &body(json!({"nameWithOwner": "acme/web"}))));
+        assert!(!is_named(&repository, &body(json!({"nameWithOwner": "acme/website"}))));
+        assert!(!is_named(&repository, &body(json!({}))));
+        for id in ["R", "GithubRepository:R"] {
+            let issue = lookup("issue", &[("repository", id), ("number", "12")]);
+            let list = of_lookup(&issue).expect("a list");
+            assert_eq!((list.parent, list.name), (Some(NodeRef::new("GithubRepository", "R")), "issues"));
+            assert!(is_named(&issue, &body(json!({"number": 12}))) && !is_named(&issue, &body(json!({"number": 1}))));
+        }
+        assert_eq!(of_lookup(&lookup("viewer", &[])), None);
     }
 }

@@ -19,6 +19,7 @@ pub mod sandbox;
 mod values;
 mod webhook;
 mod wire;
+mod words;
 
 #[cfg(test)]
 mod tests;
@@ -28,7 +29,11 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use moka::sync::Cache;
-use mullion_schema::{id::IntegrationId, ports::Filter, view::Body};
+use mullion_schema::{
+    id::IntegrationId,
+    ports::{Filter, Lookup},
+    view::Body,
+};
 
 use crate::{
     change::{Interpretation, ListRef, NodeRef},
@@ -38,6 +43,7 @@ use crate::{
     },
     recovery::{CaughtUp, Known, Since, WebhookCondition},
     secret::Secret,
+    sentence::SentenceParts,
     upstream::{Connection, UpstreamError},
 };
 
@@ -55,6 +61,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     lists: lists::LISTS,
     filters: lists::FILTERS,
     counts: lists::COUNTS,
+    copied: lists::COPIED,
 };
 
 /// GitHub, and GitHub Enterprise Server by base URL.
@@ -92,6 +99,14 @@ impl Provider for Github {
         lists::matches(filter, body)
     }
 
+    fn listed_in(&self, lookup: &Lookup) -> Option<ListRef> {
+        lists::of_lookup(lookup)
+    }
+
+    fn is_named(&self, lookup: &Lookup, body: &Body) -> bool {
+        lists::is_named(lookup, body)
+    }
+
     fn receive(&self, request: &WebhookRequest, endpoint: &EndpointSecrets) -> Reception {
         webhook::receive(request, endpoint)
     }
@@ -102,6 +117,10 @@ impl Provider for Github {
 
     fn interpret(&self, delivery: &StoredDelivery) -> Interpretation {
         interpret::interpret(delivery)
+    }
+
+    fn sentence(&self, parts: &SentenceParts<'_>) -> String {
+        words::sentence(parts)
     }
 
     async fn register_webhook(

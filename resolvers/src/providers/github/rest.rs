@@ -57,8 +57,8 @@ pub(super) fn user(value: &Value) -> Option<NodeWrite> {
     let mut body = Body::from_iter([("login".to_owned(), login.into())]);
     copy(&mut body, value, &[("avatarUrl", "avatar_url"), ("url", "html_url")], Value::clone);
     copy(&mut body, value, &[("kind", "type")], |kind| match upper(kind) {
-        Value::String(kind) if ["USER", "ORGANIZATION", "BOT", "MANNEQUIN"].contains(&kind.as_str()) => kind.into(),
-        _ => "USER".into(),
+        Value::Null => "USER".into(),
+        kind => kind,
     });
     Some(NodeWrite::core(node, Version::default(), body))
 }

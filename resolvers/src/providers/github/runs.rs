@@ -47,7 +47,7 @@ pub(super) async fn page(api: &Connection, repository: &str, want: PageWant) -> 
     };
     let mut writes = rest::people(&answer);
     writes.extend(runs.iter().filter_map(|run| rest::workflow_run(run, None)));
-    Ok(Fetched { found: None, writes, pages: vec![page] })
+    Ok(Fetched { found: None, writes, pages: vec![page], ..Fetched::default() })
 }
 
 /// A page of a repository's runs, and where the next one is.
@@ -59,7 +59,11 @@ async fn listed(
     let (owner, name) = split(repository)?;
     let request = client::get(api, &["repos", owner, name, "actions", "runs"], query)?.revalidate();
     let response = client::rest(api, request).await?;
-    Ok((client::parse(&response.body)?, client::next(&response.headers, "page")))
+    let answer: Value = client::parse(&response.body)?;
+    if !answer.get("workflow_runs").is_some_and(Value::is_array) {
+        return Err(UpstreamError::new(UpstreamErrorKind::Down, "GitHub's answer has no runs"));
+    }
+    Ok((answer, client::next(&response.headers, "page")))
 }
 
 /// Several runs of a repository. Those that a page of the newest brings take no call of their own; it is gone on to the next page
@@ -114,5 +118,5 @@ async fn run(api: &Connection, repository: &str, number: i64, node: NodeRef) -> 
 fn found(run: &Value, node: NodeRef) -> Fetched {
     let mut writes = rest::people(run);
     writes.extend(rest::workflow_run(run, None).map(|write| NodeWrite { node: node.clone(), ..write }));
-    Fetched { found: Some(node), writes, pages: Vec::new() }
+    Fetched { found: Some(node), writes, ..Fetched::default() }
 }

@@ -30,23 +30,34 @@ pub(super) struct Problem {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct RateLimit {
+    /// The points that this call used: one at least.
+    #[serde(default = "one")]
+    pub(super) cost: i64,
     pub(super) limit: i64,
     pub(super) remaining: i64,
     pub(super) reset_at: DateTime<Utc>,
 }
 
+fn one() -> i64 {
+    1
+}
+
 /// A page's position.
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(super) struct PageInfo {
+    #[serde(default)]
     end_cursor: Option<String>,
     has_next_page: bool,
 }
 
 impl PageInfo {
-    /// The cursor of the next page.
-    pub(super) fn next(self) -> Option<String> {
-        self.end_cursor.filter(|_| self.has_next_page)
+    /// The cursor of the next page; an error where there is one that cannot be asked for.
+    pub(super) fn next(self) -> Result<Option<String>, ()> {
+        match (self.has_next_page, self.end_cursor) {
+            (true, None) => Err(()),
+            (has_next, cursor) => Ok(cursor.filter(|_| has_next)),
+        }
     }
 }
 

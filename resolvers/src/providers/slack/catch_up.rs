@@ -175,6 +175,11 @@ impl Reader<'_> {
         ts_of(value, key).is_some_and(|at| self.mark.is_none_or(|mark| at > mark))
     }
 
+    /// Slack tells the time of an edit in whole seconds. An edit that was told already is known by its key.
+    fn is_edited_since(&self, edited: &Value) -> bool {
+        ts_of(edited, "ts").is_some_and(|at| self.mark.is_none_or(|mark| at.timestamp() >= mark.timestamp()))
+    }
+
     /// The newest stamp of a page's messages.
     fn newest_of(&self, page: &Value) -> Option<String> {
         newest(list(page, "messages").iter().map(|message| (message, "ts")), self.api.clock.now() + AHEAD)
@@ -285,13 +290,14 @@ impl Reader<'_> {
             self.found.push(Untold { key: said_key(self.channel, ts), event });
             return;
         }
-        let Some(edited) = object(message, "edited").filter(|edited| self.is_new(edited, "ts")) else { return };
-        if let Some(at) = text(edited, "ts").filter(|_| !flag(message, "hidden")) {
+        let Some(edited) = object(message, "edited").filter(|edited| self.is_edited_since(edited)) else { return };
+        let edit = text(edited, "ts").zip(edited_key(self.channel, message));
+        if let Some((at, key)) = edit.filter(|_| !flag(message, "hidden")) {
             let event = json!({
                 "type": "message", "subtype": "message_changed", "hidden": true, "channel": self.channel,
                 "ts": at, "event_ts": at, "message": message,
             });
-            self.found.push(Untold { key: edited_key(self.channel, ts, at), event });
+            self.found.push(Untold { key, event });
         }
     }
 }

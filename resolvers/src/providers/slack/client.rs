@@ -7,7 +7,7 @@ use url::Url;
 
 use super::{
     error,
-    values::{flag, list, text},
+    values::{flag, text},
 };
 use crate::upstream::{Connection, QuotaReading, UpstreamError, UpstreamErrorKind, UpstreamRequest};
 
@@ -50,7 +50,7 @@ async fn send(
     method: &'static str,
     request: UpstreamRequest,
 ) -> Result<(Value, HeaderMap), UpstreamError> {
-    let response = api.send(request).await?;
+    let response = api.send(request.failing_by(error::in_answer)).await?;
     let now = api.clock.now();
     let outcome = if response.status.is_success() {
         match serde_json::from_slice::<Value>(&response.body) {
@@ -85,7 +85,7 @@ pub(super) async fn all(
             arguments.push(("cursor", cursor));
         }
         let answer = call(api, method, &arguments).await?;
-        items.extend_from_slice(list(&answer, key));
+        items.extend_from_slice(listed(&answer, key)?);
         let next = next_cursor(&answer);
         if next.is_none() || next == cursor {
             return Ok(items);
@@ -93,6 +93,23 @@ pub(super) async fn all(
         cursor = next;
     }
     Err(UpstreamError::new(UpstreamErrorKind::Down, format!("{method}: the pages do not end")))
+}
+
+/// The items of an answer. One without the list is broken, not empty.
+pub(super) fn listed<'a>(answer: &'a Value, key: &str) -> Result<&'a [Value], UpstreamError> {
+    match answer.get(key) {
+        Some(Value::Array(items)) => Ok(items),
+        _ => Err(UpstreamError::new(UpstreamErrorKind::Down, format!("Slack's answer has no {key}"))),
+    }
+}
+
+/// Whether a page says where the next one is, if there is one: else it would pass for the last.
+pub(super) fn check_page(answer: &Value, key: &str) -> Result<(), UpstreamError> {
+    listed(answer, key)?;
+    if flag(answer, "has_more") && next_cursor(answer).is_none() {
+        return Err(UpstreamError::new(UpstreamErrorKind::Down, "Slack does not say where the next page is"));
+    }
+    Ok(())
 }
 
 /// The cursor of the page after an answer.

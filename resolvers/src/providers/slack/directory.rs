@@ -169,7 +169,7 @@ async fn told(
 }
 
 fn found(write: &NodeWrite) -> Fetched {
-    Fetched { found: Some(write.node.clone()), writes: vec![write.clone()], pages: Vec::new() }
+    Fetched { found: Some(write.node.clone()), writes: vec![write.clone()], ..Fetched::default() }
 }
 
 impl Directory {

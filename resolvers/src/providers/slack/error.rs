@@ -44,8 +44,27 @@ fn rate_limited(headers: &HeaderMap, method: &str, now: DateTime<Utc>) -> Upstre
     UpstreamError::new(Kind::RateLimited, format!("{method}: Slack's rate limit is used up")).retry_after(wait)
 }
 
+/// The failure inside an answer with status 200: Slack tells every failure that way. Good answers are known by how they begin.
+pub(super) fn in_answer(response: &UpstreamResponse) -> Option<Kind> {
+    if response.body.starts_with(b"{\"ok\":true") && response.body.ends_with(b"}") {
+        return None;
+    }
+    let Ok(answer) = serde_json::from_slice::<Value>(&response.body) else { return Some(Kind::Down) };
+    if answer.get("ok") == Some(&Value::Bool(true)) {
+        return None;
+    }
+    let Some(code) = text(&answer, "error") else { return Some(Kind::Down) };
+    match kind_of(code) {
+        // One thing is refused, as by a status below 500.
+        Kind::NotFound | Kind::Forbidden | Kind::Rejected | Kind::CursorExpired => None,
+        kind => Some(kind),
+    }
+}
+
+/// A code that is not known here is a failure: only codes that say so mean that there is no such thing.
 fn kind_of(code: &str) -> Kind {
     match code {
+        "ratelimited" | "rate_limited" => Kind::RateLimited,
         "invalid_auth" | "not_authed" | "token_revoked" | "token_expired" | "account_inactive" | "user_removed" => {
             Kind::AuthExpired
         }
@@ -62,10 +81,19 @@ fn kind_of(code: &str) -> Kind {
         | "team_access_not_granted"
         | "two_factor_setup_required"
         | "method_not_supported_for_channel_type" => Kind::Forbidden,
-        "user_not_visible" | "channel_deleted" => Kind::NotFound,
+        "user_not_visible"
+        | "channel_deleted"
+        | "channel_not_found"
+        | "user_not_found"
+        | "users_not_found"
+        | "message_not_found"
+        | "thread_not_found"
+        | "file_not_found"
+        | "bot_not_found"
+        | "usergroup_not_found" => Kind::NotFound,
         "internal_error" | "fatal_error" | "service_unavailable" | "team_added_to_org" | "unknown" => Kind::Down,
         "request_timeout" => Kind::Timeout,
-        code if code.ends_with("_not_found") => Kind::NotFound,
+        "invalid_cursor" => Kind::CursorExpired,
         _ => Kind::Rejected,
     }
 }
@@ -85,7 +113,7 @@ mod tests {
     use http::{HeaderMap, HeaderName, HeaderValue};
     use serde_json::json;
 
-    use super::{Kind, of_answer, of_status};
+    use super::{Kind, in_answer, of_answer, of_status};
     use crate::upstream::UpstreamResponse;
 
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
@@ -93,6 +121,24 @@ mod tests {
             (HeaderName::from_static(name), HeaderValue::from_static(value))
         };
         pairs.iter().map(pair).collect()
+    }
+
+    #[test]
+    fn a_failure_inside_a_good_status_counts_as_one() {
+        for (body, expected) in [
+            (r#"{"ok":true,"members":[]}"#, None),
+            (r#"{ "ok": true }"#, None),
+            (r#"{"ok":true,"members":["#, Some(Kind::Down)),
+            (r#"{"ok":false,"error":"internal_error"}"#, Some(Kind::Down)),
+            (r#"{"ok":false,"error":"invalid_auth"}"#, Some(Kind::AuthExpired)),
+            (r#"{"ok":false,"error":"ratelimited"}"#, Some(Kind::RateLimited)),
+            (r#"{"ok":false,"error":"missing_scope"}"#, None),
+            ("<html>", Some(Kind::Down)),
+        ] {
+            let body = Bytes::copy_from_slice(body.as_bytes());
+            let response = UpstreamResponse { status: http::StatusCode::OK, headers: HeaderMap::new(), body };
+            assert_eq!(in_answer(&response), expected, "{:?}", response.body);
+        }
     }
 
     #[test]
@@ -110,7 +156,11 @@ mod tests {
             ("not_in_channel", Kind::Forbidden),
             ("ratelimited", Kind::RateLimited),
             ("internal_error", Kind::Down),
-            ("invalid_cursor", Kind::Rejected),
+            ("invalid_cursor", Kind::CursorExpired),
+            ("org_login_required", Kind::Forbidden),
+            ("enterprise_is_restricted", Kind::Forbidden),
+            ("an_error_of_next_year", Kind::Rejected),
+            ("good_mood_not_found", Kind::Rejected),
         ] {
             let error = of_answer(&json!({ "ok": false, "error": code }), &HeaderMap::new(), "users.list", now);
             assert_eq!(error.kind, kind, "{code}");

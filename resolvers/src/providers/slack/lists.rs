@@ -1,6 +1,9 @@
 //! Slack's lists: which nodes belong to them, in what order, and what passes a filter.
 
-use mullion_schema::{ports::Filter, view::Body};
+use mullion_schema::{
+    ports::{Filter, Lookup},
+    view::Body,
+};
 use serde_json::Value;
 
 use super::{
@@ -31,8 +34,20 @@ pub(super) const CONTAINERS: &[ContainerLists] = &[ContainerLists {
     work_items: None,
     pull_requests: None,
     builds: None,
+    days_of_a_build: 0,
     messages: Some(MESSAGES),
 }];
+
+/// The list in which what is looked up stands too.
+pub(super) fn of_lookup(lookup: &Lookup) -> Option<ListRef> {
+    (lookup.type_name == CHANNEL).then_some(ListRef { parent: None, name: CHANNELS })
+}
+
+/// Whether a channel is what is looked up.
+pub(super) fn is_named(lookup: &Lookup, body: &Body) -> bool {
+    let name = lookup.arguments.get("name").map(|name| name.trim_start_matches('#').to_lowercase());
+    name.is_some() && body.get("name").and_then(Value::as_str) == name.as_deref()
+}
 
 /// The windows that a node belongs to, with its sort key.
 pub(super) fn memberships(node: &NodeRef, body: &Body) -> Vec<(ListRef, String)> {
@@ -70,13 +85,13 @@ fn message(node: &NodeRef, body: &Body) -> Vec<(ListRef, String)> {
     places
 }
 
-/// Whether an item of a list's window passes a filter: archived channels only where they are asked for.
+/// Whether an item of a list's window passes a filter: `archived: false` leaves archived channels out.
 pub(super) fn matches(list: &ListRef, filter: &Filter, body: &Body) -> bool {
     if list.parent.is_some() || list.name != CHANNELS {
         return true;
     }
-    let archived_too = filter.get("archived").is_some_and(|values| values.iter().any(|value| value == "true"));
-    archived_too || body.get("isArchived") != Some(&Value::Bool(true))
+    let leaves_out = filter.get("archived").is_some_and(|values| values.iter().any(|value| value == "false"));
+    !(leaves_out && body.get("isArchived") == Some(&Value::Bool(true)))
 }
 
 #[cfg(test)]
@@ -130,15 +145,14 @@ mod tests {
     }
 
     #[test]
-    fn archived_channels_are_listed_only_when_asked_for() {
+    fn archived_channels_are_left_out_where_the_filter_says_so() {
         let channels = ListRef { parent: None, name: CHANNELS };
-        let all = Filter::from([("archived", vec!["true".to_owned()])]);
+        let in_use = Filter::from([("archived", vec!["false".to_owned()])]);
         for (archived, filter, passes) in [
             (false, Filter::new(), true),
-            (true, Filter::new(), false),
-            (true, all.clone(), true),
-            (false, all, true),
-            (true, Filter::from([("archived", vec!["false".to_owned()])]), false),
+            (true, Filter::new(), true),
+            (false, in_use.clone(), true),
+            (true, in_use, false),
         ] {
             assert_eq!(matches(&channels, &filter, &body(&json!({ "isArchived": archived }))), passes, "{filter:?}");
         }

@@ -58,6 +58,7 @@ async fn history(api: &Connection, place: Place<'_>, channel: &str, want: PageWa
     arguments.extend(want.cursor.as_deref().map(|cursor| ("cursor", cursor)));
     let asked_at = api.clock.now();
     let answer = client::call(api, HISTORY, &arguments).await?;
+    client::check_page(&answer, "messages")?;
     Ok(newest(&answer, place, channel, (want, asked_at)))
 }
 
@@ -71,7 +72,7 @@ pub(super) fn newest(
     let read = read(answer, place, channel, Telling { at: Some(asked_at), whole: true });
     let items = items(&read, |_| true);
     let page = FetchedPage { want, items, next: next(answer), total: None };
-    Fetched { found: None, writes: read, pages: vec![page] }
+    Fetched { found: None, writes: read, pages: vec![page], ..Fetched::default() }
 }
 
 async fn replies(api: &Connection, place: Place<'_>, (channel, root): (&str, &str), want: PageWant) -> Outcome {
@@ -81,16 +82,17 @@ async fn replies(api: &Connection, place: Place<'_>, (channel, root): (&str, &st
     let answer = match client::call(api, REPLIES_CALL, &arguments).await {
         // A message that was never replied to, or is gone.
         Err(error) if error.kind == UpstreamErrorKind::NotFound && error.message.contains("thread_not_found") => {
-            Value::Null
+            serde_json::json!({ "messages": [] })
         }
         answer => answer?,
     };
+    client::check_page(&answer, "messages")?;
     let read = read(&answer, place, channel, asked);
     // The message that began the thread comes along.
     let parent = names::message(place.team, channel, root);
     let items = items(&read, |node| *node != parent);
     let page = FetchedPage { want, items, next: next(&answer), total: None };
-    Ok(Fetched { found: None, writes: read, pages: vec![page] })
+    Ok(Fetched { found: None, writes: read, pages: vec![page], ..Fetched::default() })
 }
 
 /// Single messages of one channel: those that lie within one page of each other come in one call.
@@ -128,6 +130,7 @@ async fn find(
             Err(error) if error.kind == UpstreamErrorKind::NotFound => return Ok(()),
             answer => answer?,
         };
+        client::listed(&answer, "messages")?;
         let read = read(&answer, place, channel, asked);
         take(read, place, channel, wanted, outcomes);
         // The page reaches down to its oldest message: what is not in it is a reply, or gone.
@@ -143,7 +146,10 @@ async fn find(
         let named = [("channel", channel), ("ts", &ts), ("oldest", &ts), ("latest", &ts), ("inclusive", "true")];
         let asked = telling(api);
         match client::call(api, REPLIES_CALL, &named).await {
-            Ok(answer) => take(read(&answer, place, channel, asked), place, channel, wanted, outcomes),
+            Ok(answer) => {
+                client::listed(&answer, "messages")?;
+                take(read(&answer, place, channel, asked), place, channel, wanted, outcomes);
+            }
             Err(error) if error.kind == UpstreamErrorKind::NotFound => {}
             Err(error) => return Err(error),
         }
@@ -162,7 +168,7 @@ fn take(
     wanted.retain(|ts, wants| {
         let Some(write) = by_node.get(&names::message(place.team, channel, ts)) else { return true };
         let found = Some(write.node.clone()).filter(|_| write.deleted.is_none());
-        let fetched = Fetched { found, writes: vec![write.clone()], pages: Vec::new() };
+        let fetched = Fetched { found, writes: vec![write.clone()], ..Fetched::default() };
         outcomes.extend(wants.drain(..).map(|(index, _)| (index, Ok(fetched.clone()))));
         false
     });

@@ -8,6 +8,7 @@ mod error;
 mod fetch;
 mod interpret;
 mod lists;
+mod message_text;
 mod messages;
 mod names;
 mod normalize;
@@ -15,6 +16,7 @@ pub mod sandbox;
 mod socket_mode;
 mod values;
 mod webhook;
+mod words;
 
 #[cfg(test)]
 mod tests;
@@ -24,7 +26,11 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use moka::sync::Cache;
-use mullion_schema::{id::IntegrationId, ports::Filter, view::Body};
+use mullion_schema::{
+    id::IntegrationId,
+    ports::{Filter, Lookup},
+    view::Body,
+};
 
 use self::directory::{Key, Kind, Slot};
 use crate::{
@@ -36,6 +42,7 @@ use crate::{
     },
     recovery::{CaughtUp, Known, Since},
     secret::Secret,
+    sentence::SentenceParts,
     upstream::{Connection, UpstreamError},
 };
 
@@ -56,6 +63,7 @@ static DESCRIPTOR: Descriptor = Descriptor {
     lists: lists::LISTS,
     filters: lists::FILTERS,
     counts: &[],
+    copied: &[],
 };
 
 /// Slack's Web API and Events API.
@@ -111,6 +119,14 @@ impl Provider for Slack {
         lists::matches(list, filter, body)
     }
 
+    fn listed_in(&self, lookup: &Lookup) -> Option<ListRef> {
+        lists::of_lookup(lookup)
+    }
+
+    fn is_named(&self, lookup: &Lookup, body: &Body) -> bool {
+        lists::is_named(lookup, body)
+    }
+
     fn receive(&self, request: &WebhookRequest, endpoint: &EndpointSecrets) -> Reception {
         webhook::receive(request, endpoint)
     }
@@ -121,6 +137,10 @@ impl Provider for Slack {
 
     fn interpret(&self, delivery: &StoredDelivery) -> Interpretation {
         interpret::interpret(delivery)
+    }
+
+    fn sentence(&self, parts: &SentenceParts<'_>) -> String {
+        words::sentence(parts)
     }
 
     /// Slack has no call for it: the address is entered in the app's settings.

@@ -1,10 +1,11 @@
 //! Slack's users, channels, messages and workspaces as node writes: the same for answers and for events.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use mullion_schema::view::Body;
 use serde_json::{Value, json};
 
 use super::{
+    message_text::message_text,
     names::{self, CHANNEL, LINK, MEMBERS, REACTIONS, THREAD, USER, WORKSPACE},
     values::{flag, list, millis, object, seconds, stamp, text, text_or_null, ts_of},
 };
@@ -37,6 +38,20 @@ pub(super) struct Telling {
     pub(super) at: Option<DateTime<Utc>>,
     /// Whether what is not mentioned is not there.
     pub(super) whole: bool,
+}
+
+/// A fetch knows nothing of the last seconds for certain: our clock may be ahead of Slack's.
+const SKEW: TimeDelta = TimeDelta::seconds(10);
+
+impl Telling {
+    /// Slack tells the time of an edit in whole seconds. Of what is known of two edits within one, that is newer which was told later:
+    /// the microseconds since then.
+    fn rank(self, changed: DateTime<Utc>) -> i32 {
+        let Some(at) = self.at else { return 0 };
+        let at = if self.whole { at - SKEW } else { at };
+        let micros = (at - changed).num_microseconds().unwrap_or(i64::MAX).max(0);
+        i32::try_from(micros).unwrap_or(i32::MAX)
+    }
 }
 
 fn body(value: Value) -> Body {
@@ -131,8 +146,8 @@ pub(super) fn message(value: &Value, place: Place<'_>, channel: &str, telling: T
         "createdAt": stamp(Some(sent)),
         "updatedAt": stamp(edited.or(Some(sent))),
     });
-    let version = edited.map_or(sent, |edited| edited.max(sent));
-    let mut write = NodeWrite::core(node, Version::at(version), body(fields));
+    let changed = edited.map_or(sent, |edited| edited.max(sent));
+    let mut write = NodeWrite::core(node, Version::ranked(changed, telling.rank(changed)), body(fields));
     let mut in_thread = body(json!({ "threadTs": thread }));
     let replies = value.get("reply_count").and_then(Value::as_i64);
     if let Some(replies) = replies.or_else(|| (telling.whole || value.get("thread_ts").is_none()).then_some(0)) {
@@ -151,18 +166,6 @@ pub(super) fn message(value: &Value, place: Place<'_>, channel: &str, telling: T
 /// Who wrote a message: apps of old have no user.
 pub(super) fn author(value: &Value) -> Option<&str> {
     text(value, "user").or_else(|| text(object(value, "bot_profile")?, "user_id"))
-}
-
-/// What a message says, also where it says it with attachments, files or blocks only.
-pub(super) fn message_text(value: &Value) -> String {
-    if let Some(text) = text(value, "text") {
-        return text.to_owned();
-    }
-    let attached = list(value, "attachments");
-    let attached = attached.iter().filter_map(|part| text(part, "fallback").or_else(|| text(part, "text")));
-    let files = list(value, "files").iter().filter_map(|file| text(file, "title").or_else(|| text(file, "name")));
-    let blocks = list(value, "blocks").iter().filter_map(|block| text(object(block, "text")?, "text"));
-    attached.chain(files).chain(blocks).collect::<Vec<_>>().join("\n")
 }
 
 fn reactions(value: &Value) -> Value {

@@ -1,6 +1,7 @@
 //! Applies what a delivery or a fetch means, in one transaction: nodes through the version guard, their places in lists, the
 //! windows that were read, and what the tenant's stream says about it.
 
+mod copies;
 mod counts;
 mod group;
 mod members;
@@ -29,16 +30,19 @@ pub use super::merge::Source;
 use super::{
     Database, StoreError, catch_up,
     inbox::{APPLIED, waits},
+    integration::present_by_id,
     lease::Lease,
     merge::Origin,
     node::{StoredNode, stored},
+    pending,
     session::Session,
     stream::{AppliedChange, append, head_in},
     text::index_text,
 };
 use crate::{
     change::{Change, ListRef, NodeRef},
-    provider::{Count, FetchedPage, Keeping, Provider},
+    provider::{CopiedFields, Count, FetchedPage, Keeping, Provider},
+    sentence::SentenceParts,
 };
 
 /// What the store must know of a provider to keep its lists.
@@ -61,8 +65,17 @@ pub trait Rules: Send + Sync {
     /// Numbers in bodies that items of lists move.
     fn counts(&self) -> &'static [Count];
 
+    /// Fields that items copy from what they belong to.
+    fn copied(&self) -> &'static [CopiedFields];
+
     /// Whether nodes of a type are containers, as activities name them.
     fn is_container(&self, type_name: &str) -> bool;
+
+    /// An activity in words.
+    fn sentence(&self, parts: &SentenceParts<'_>) -> String;
+
+    /// Whether activities wait for the names in their sentences.
+    fn names_come_later(&self) -> bool;
 }
 
 impl<P: Provider + ?Sized> Rules for Arc<P> {
@@ -92,8 +105,20 @@ impl<P: Provider + ?Sized> Rules for Arc<P> {
         self.descriptor().counts
     }
 
+    fn copied(&self) -> &'static [CopiedFields] {
+        self.descriptor().copied
+    }
+
     fn is_container(&self, type_name: &str) -> bool {
         self.containers().iter().any(|known| known.container == type_name)
+    }
+
+    fn sentence(&self, parts: &SentenceParts<'_>) -> String {
+        self.as_ref().sentence(parts)
+    }
+
+    fn names_come_later(&self) -> bool {
+        self.as_ref().names_come_later()
     }
 }
 
@@ -255,6 +280,7 @@ impl Database {
     ) -> Result<(), StoreError> {
         let mut work = nodes::Work::load(transaction, place, batch).await?;
         work.merge(place, batch);
+        copies::follow(transaction, place, &mut work, batch).await?;
         let mut moves = members::recompute(transaction, place, &work, batch).await?;
         let mut windows = pages::Windows::load(transaction, place, &moves, batch).await?;
         let recounted = counts::recount(transaction, place, &mut work, &mut windows).await?;
@@ -262,7 +288,8 @@ impl Database {
         members::add_lists_of_stale(transaction, place, &work, &mut moves).await?;
         work.save(transaction, place).await?;
         let news = news::News { provider: place.provider, work: &work, moves: &moves, windows: &windows, told: &told };
-        let changes = news::changes(place, &batch.changes, &news, || self.new_id())?;
+        let mut changes = news::changes(place, &batch.changes, &news, || self.new_id())?;
+        pending::join(transaction, (place.tenant, place.integration), &mut changes).await?;
         applied.changes = append(transaction, place.tenant, self.now(), changes).await?;
         applied.head = match applied.changes.last() {
             Some(last) => last.position,
@@ -279,7 +306,7 @@ async fn provider_of(
     tenant: &TenantId,
     integration: &IntegrationId,
 ) -> Result<String, StoreError> {
-    let provider = integration::Entity::find_by_id(integration.as_str())
+    let provider = present_by_id(integration)
         .select_only()
         .column(integration::Column::Provider)
         .filter(integration::Column::Tenant.eq(tenant.as_str()))
@@ -287,18 +314,25 @@ async fn provider_of(
     connection.texts(provider).await?.into_iter().flatten().next().ok_or(StoreError::NotFound)
 }
 
-/// Takes activities away that people were told of already, as another delivery or by catching up.
+/// Takes activities away that people were told of already, as another delivery or by catching up, and those that add nothing to what
+/// people were told.
 async fn forget_told(connection: &impl Session, place: &Place<'_>, batch: &mut Batch) -> Result<(), StoreError> {
-    let key_of = |change: &Change| change.activity.as_ref().and_then(|activity| activity.key.clone());
-    let keys: Vec<String> = batch.changes.iter().filter_map(key_of).collect();
+    let activities = batch.changes.iter().filter_map(|change| change.activity.as_ref());
+    let keys: Vec<String> =
+        activities.flat_map(|activity| activity.key.iter().chain(&activity.unless)).cloned().collect();
     if keys.is_empty() {
         return Ok(());
     }
     let mut told = catch_up::told(connection, (place.tenant, place.integration), &keys).await?;
     for change in &mut batch.changes {
-        // Of two in one batch, the first is told.
-        if key_of(change).is_some_and(|key| !told.insert(index_text(&key))) {
+        let Some(activity) = &change.activity else { continue };
+        let key = activity.key.as_deref().map(index_text);
+        let adds_nothing = activity.key.iter().chain(&activity.unless).any(|key| told.contains(&index_text(key)));
+        if adds_nothing {
             change.activity = None;
+        } else {
+            // Of two in one batch, the first is told.
+            told.extend(key);
         }
     }
     Ok(())

@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     change::{ActivityDraft, Change, NodeRef},
+    sentence::{Detail, Details, Names, SentenceParts},
     store::{
         StoreError,
         activity::Activity,
@@ -61,12 +62,14 @@ pub(super) fn changes(
             let received_at = place.origin_of(index).at;
             let activity =
                 draft.map(|draft| activity(place, (news.provider, received_at), about(draft), new_id())).transpose()?;
-            if activity.is_some() {
+            if activity.as_ref().is_some_and(|activity| !activity.pending) {
                 tags.insert(Tag::own_list(place.tenant, "activity"));
             }
-            if !tags.is_empty() {
-                let told_key = draft.and_then(|draft| draft.key.as_deref()).map(index_text);
-                told.push(NewChange { tags: tags.into_iter().collect(), activity, told_key });
+            if !tags.is_empty() || activity.is_some() {
+                let key = draft.and_then(|draft| draft.key.as_deref()).map(index_text);
+                let told_key = key.map(|key| (place.integration.clone(), key));
+                let act = draft.map(|draft| draft.act.clone()).unwrap_or_default();
+                told.push(NewChange { tags: tags.into_iter().collect(), activity, told_key, act });
             }
         } else {
             besides.extend(tags);
@@ -125,19 +128,33 @@ fn activity(
     id: Result<String, StoreError>,
 ) -> Result<Activity, StoreError> {
     let text = |node: &NodeRef| clean(&node.to_string());
+    let details: Details = draft.details.iter().map(|(name, detail)| (name.clone(), cleaned(detail))).collect();
+    let (kind, occurred_at) = (clean(&draft.kind), truncated(draft.occurred_at));
+    // Older versions of the gateway read the line, not its parts.
+    let nobody = Names::default();
+    let summary = place.rules.sentence(&SentenceParts { kind: &kind, details: &details, occurred_at, names: &nobody });
     Ok(Activity {
         id: id?,
         position: 0,
         integration: place.integration.clone(),
         provider: provider.to_owned(),
-        kind: clean(&draft.kind),
+        kind,
         actor: draft.actor.as_ref().map(text),
         subject: draft.subject.as_ref().map(text),
-        summary: clean(&draft.summary),
+        summary: clean(&summary),
+        details: Some(details),
         containers: containers.iter().map(|node| index_text(&node.to_string())).collect(),
-        occurred_at: truncated(draft.occurred_at),
+        occurred_at,
         received_at: truncated(received_at),
+        pending: place.rules.names_come_later(),
     })
+}
+
+fn cleaned(detail: &Detail) -> Detail {
+    match detail {
+        Detail::Text(text) => Detail::Text(clean(text)),
+        Detail::Node { node, given } => Detail::Node { node: clean(node), given: given.as_deref().map(clean) },
+    }
 }
 
 /// As precise as it will be read back.

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use mullion_schema::view::Body;
+
 use super::{
     Batch, Place,
     counts::{Step, Turn, moved},
@@ -127,6 +129,23 @@ impl Work {
         // An answer to what was asked before this is older.
         stamp.version = stamp.version.max(Version::at(place.origin.at));
         self.put(change, node, Merged { state, outcome, became_stale: step == Step::Unknown });
+    }
+
+    /// Sets fields that a node copies from another, and says whether any was another. They keep their versions: newer ones replace
+    /// them as they would have before.
+    pub(super) fn copy(&mut self, change: usize, node: &NodeRef, fields: Body) -> bool {
+        let Some(mut state) = self.states.get(node).cloned() else { return false };
+        let mut outcome = Outcome::Confirmed;
+        for (key, value) in fields {
+            if let Some(known) = state.body.get_mut(&key).filter(|known| **known != value) {
+                *known = value;
+                outcome = Outcome::Changed;
+            }
+        }
+        if outcome == Outcome::Changed {
+            self.put(change, node, Merged { state, outcome, became_stale: false });
+        }
+        outcome == Outcome::Changed
     }
 
     fn put(&mut self, index: usize, node: &NodeRef, merged: Merged) {

@@ -152,6 +152,7 @@ fn window_after(
 /// Whether the first page of a list in the provider's own order shows what was known before.
 fn starts_alike(before: &list_window::Model, after: &list_window::Model) -> bool {
     let items = |window: &list_window::Model| -> Vec<String> {
+        // Items that cannot be read count as changed, which is never wrong.
         window.opaque.as_deref().and_then(|items| serde_json::from_str(items).ok()).unwrap_or_default()
     };
     let (before, after) = (items(before), items(after));

@@ -15,7 +15,8 @@ use serde_json::{Value, json};
 use crate::{
     change::{Change, ListRef, NodeRef, NodeWrite, Version},
     clock::{Clock, FixedClock},
-    provider::{Count, FetchedPage, Keeping, PageWant},
+    provider::{CopiedFields, Count, FetchedPage, Keeping, PageWant},
+    sentence::{Detail, Details, SentenceParts},
     store::{
         Database, OpenOptions, StoreError,
         apply::{Applied, Batch, Rules, Source},
@@ -223,10 +224,28 @@ pub(crate) fn page(cursor: Option<&str>, ids: &[&str], next: Option<&str>) -> Fe
     }
 }
 
+/// An issue copies the name of its repository.
+const COPIED: &[CopiedFields] = &[CopiedFields {
+    source: "FakeRepo",
+    keys: &["name"],
+    lists: &["issues"],
+    reference: "repo",
+    copy: |repo, _, _| repo.get("name").map(|name| ("repoName".to_owned(), name.clone())).into_iter().collect(),
+}];
+
+/// The parts of a sentence of one text.
+pub(crate) fn saying(text: impl Into<Detail>) -> Details {
+    Details::from([("text".to_owned(), text.into())])
+}
+
 /// Issues stand in their repository's list; searches are in the provider's own order.
 pub(crate) struct FakeRules;
 
 impl Rules for FakeRules {
+    fn copied(&self) -> &'static [CopiedFields] {
+        COPIED
+    }
+
     fn memberships(&self, node: &NodeRef, body: &Body) -> Vec<(ListRef, String)> {
         let sort = body.get("sort").and_then(Value::as_str).filter(|_| node.type_name == "FakeIssue");
         sort.map(|sort| (issues_ref(), sort.to_owned())).into_iter().collect()
@@ -256,5 +275,13 @@ impl Rules for FakeRules {
 
     fn is_container(&self, type_name: &str) -> bool {
         type_name == "FakeRepo"
+    }
+
+    fn sentence(&self, parts: &SentenceParts<'_>) -> String {
+        parts.or("text", "")
+    }
+
+    fn names_come_later(&self) -> bool {
+        false
     }
 }

@@ -128,6 +128,19 @@ async fn what_is_heard_of_in_two_ways_is_told_once(bench: Bench) {
     assert_eq!(activities(vec![keyed("a"), keyed("b"), keyed("a")]).await, 2);
     assert_eq!(activities(vec![keyed("b")]).await, 0);
     assert_eq!(activities(vec![keyed("c"), told("task.added", "R1")]).await, 2, "without a key it is told");
+    let adding_nothing = |key: &str, unless: &str| {
+        let mut change = keyed(key);
+        if let Some(activity) = &mut change.activity {
+            activity.unless = vec![unless.into()];
+        }
+        change
+    };
+    assert_eq!(
+        activities(vec![adding_nothing("started", "done"), keyed("done")]).await,
+        2,
+        "the later one adds something"
+    );
+    assert_eq!(activities(vec![adding_nothing("late", "done")]).await, 0);
     let keys = ["a", "b", "c", "d"].map(str::to_owned);
     let untold = bench.db.untold(&bench.tenant, &bench.integration, &keys).await.unwrap();
     assert_eq!(untold, HashSet::from(["d".to_owned()]));

@@ -1,17 +1,22 @@
 //! Claims, quotas and presence: what replicas tell each other through the database.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::Duration;
 
 use super::{bench::Bench, on_both_databases};
-use crate::{clock::Clock as _, store::presence::PRESENT, upstream::QuotaReading};
+use crate::{
+    clock::Clock as _,
+    store::{presence::PRESENT, quota::Use},
+    upstream::QuotaReading,
+};
 
 on_both_databases!(
     of_those_who_claim_a_fetch_one_gets_it,
     who_comes_just_after_a_fetch_is_told_of_it_and_later_fetches_anew,
     the_claim_of_a_dead_owner_runs_out,
     what_a_quota_was_told_to_be_is_known_to_all,
+    what_was_used_of_a_quota_is_added_up_for_the_newest_day,
     presence_counts_while_it_is_repeated,
 );
 
@@ -76,6 +81,19 @@ async fn what_a_quota_was_told_to_be_is_known_to_all(bench: Bench) {
     }
     assert_eq!(bench.db.quota(&bench.integration, "graphql").await.unwrap(), None);
     assert_eq!(bench.db.quota(&bench.other_integration, "core").await.unwrap(), None);
+}
+
+async fn what_was_used_of_a_quota_is_added_up_for_the_newest_day(bench: Bench) {
+    let used = |bucket, day, units| Use { integration: bench.integration.clone(), bucket, day, units };
+    let map = |entries: &[(&str, i64)]| -> BTreeMap<String, i64> {
+        entries.iter().map(|(bucket, units)| ((*bucket).to_owned(), *units)).collect()
+    };
+    bench.db.add_quota_use(&[used("core", 7, 2), used("graphql", 7, 5)]).await.unwrap();
+    bench.db.add_quota_use(&[used("core", 7, 3), used("core", 6, 90)]).await.unwrap();
+    assert_eq!(bench.db.quota_use(&bench.integration, 7).await.unwrap(), map(&[("core", 5), ("graphql", 5)]));
+    bench.db.add_quota_use(&[used("core", 8, 1)]).await.unwrap();
+    assert_eq!(bench.db.quota_use(&bench.integration, 8).await.unwrap(), map(&[("core", 1)]));
+    assert_eq!(bench.db.quota_use(&bench.other_integration, 8).await.unwrap(), map(&[]));
 }
 
 async fn presence_counts_while_it_is_repeated(bench: Bench) {

@@ -3,6 +3,7 @@
 pub(crate) mod bench;
 mod catch_up;
 mod claims;
+mod connecting;
 mod counts;
 mod durability;
 mod event_sockets;
@@ -12,7 +13,10 @@ mod leases;
 mod lists;
 mod nodes;
 mod own;
+mod pending;
+mod persisted_queries;
 mod pool;
+mod removals;
 mod retention;
 mod stream;
 mod together;

@@ -9,7 +9,7 @@ use super::{
     on_both_databases,
 };
 use crate::{
-    change::{Change, NodeWrite, Version},
+    change::{Change, NodeRef, NodeWrite, Version},
     clock::Clock,
     store::{StoreError, apply::Batch},
     tag::Tag,
@@ -26,6 +26,7 @@ on_both_databases!(
     a_first_fill_says_nothing_and_a_later_difference_does,
     foreign_tenants_see_and_change_nothing,
     texts_that_postgres_refuses_are_stored,
+    a_renamed_repository_renames_what_its_issues_copied,
 );
 
 async fn a_written_node_reads_back(bench: Bench) {
@@ -42,6 +43,28 @@ async fn a_written_node_reads_back(bench: Bench) {
     assert_eq!(applied.changes.len(), 1);
     assert!(tags.iter().all(|tag| applied.changes[0].tags.contains(tag)), "{:?}", applied.changes);
     assert_eq!(bench.node(&issue_ref("2")).await.map(|node| node.key), None);
+}
+
+async fn a_renamed_repository_renames_what_its_issues_copied(bench: Bench) {
+    let repo = |at, name: &str| {
+        let fields = body(json!({ "name": name }));
+        NodeWrite::core(NodeRef::new("FakeRepo", "R1"), Version { at, rank: 0 }, fields)
+    };
+    let issue = |id: &str, at, name: &str| {
+        let fields = json!({ "sort": id, "state": "OPEN", "repo": "FakeRepo:R1", "repoName": name });
+        NodeWrite::core(issue_ref(id), Version { at, rank: 0 }, body(fields))
+    };
+    let name_of = async |id: &str| bench.node(&issue_ref(id)).await.unwrap().body["repoName"].clone();
+    bench.deliver(written(vec![repo(1, "web"), issue("1", 1, "web"), issue("2", 1, "web")])).await;
+    let renamed = bench.deliver(written(vec![repo(5, "website")])).await;
+    assert_eq!((name_of("1").await, name_of("2").await), (json!("website"), json!("website")));
+    let told = Tag::of_node(&bench.tenant, &bench.integration, "FakeIssue", "2");
+    assert!(renamed.changes[0].tags.contains(&told), "whoever shows an issue is told: {:?}", renamed.changes);
+    // An event from before the rename comes late. It is newer than what is known of the issue, but not of the repository.
+    bench.deliver(written(vec![repo(3, "web"), issue("1", 4, "web")])).await;
+    assert_eq!(name_of("1").await, json!("website"));
+    bench.deliver(written(vec![repo(6, "site"), issue("1", 6, "site")])).await;
+    assert_eq!((name_of("1").await, name_of("2").await), (json!("site"), json!("site")));
 }
 
 async fn absent_fields_are_kept_and_older_writes_lose(bench: Bench) {

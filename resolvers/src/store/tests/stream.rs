@@ -9,7 +9,7 @@ use chrono::Duration;
 use mullion_schema::id::IntegrationId;
 
 use super::{
-    bench::{Bench, FakeRules, issue, issue_ref, start, written},
+    bench::{Bench, FakeRules, issue, issue_ref, saying, start, written},
     on_both_databases,
 };
 use crate::{
@@ -102,13 +102,13 @@ async fn an_activity_whose_event_names_no_container_belongs_where_its_subject_st
 
 pub(crate) fn told(kind: &str, container: &str) -> Change {
     let activity = ActivityDraft {
-        key: None,
         kind: kind.into(),
         actor: Some(NodeRef::new("FakeUser", "U1")),
         subject: Some(issue_ref("1")),
-        summary: format!("{kind}\u{0} happened"),
+        details: saying(format!("{kind}\u{0} happened")),
         occurred_at: start(),
         containers: vec![NodeRef::new("FakeRepo", container), NodeRef::new("FakeRepo", container)],
+        ..ActivityDraft::default()
     };
     Change { activity: Some(activity), ..Change::default() }
 }

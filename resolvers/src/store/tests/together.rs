@@ -10,7 +10,7 @@ use proptest::{
 };
 
 use super::{
-    bench::{Bench, FakeRules, issue, issue_ref},
+    bench::{Bench, FakeRules, issue, issue_ref, saying},
     inbox::{about, delivery},
     on_both_databases,
 };
@@ -46,13 +46,11 @@ fn change(bench: &Bench, (id, version, sort, open): Said) -> Change {
         None => NodeWrite::tombstone(issue_ref(&id), Version { at: version, rank: 0 }),
     };
     let activity = ActivityDraft {
-        key: None,
         kind: "issues.edited".into(),
-        actor: None,
         subject: Some(issue_ref(&id)),
-        summary: format!("{version} {sort} {open:?}"),
+        details: saying(format!("{version} {sort} {open:?}")),
         occurred_at: crate::clock::Clock::now(&bench.clock),
-        containers: Vec::new(),
+        ..ActivityDraft::default()
     };
     Change { writes: vec![write], activity: Some(activity), ..Change::default() }
 }

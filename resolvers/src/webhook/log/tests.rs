@@ -23,7 +23,8 @@ use super::{
 };
 use crate::{
     change::{ListRef, NodeRef},
-    provider::{Count, Keeping},
+    provider::{CopiedFields, Count, Keeping},
+    sentence::SentenceParts,
     store::{
         apply::{Applied, Batch, Rules},
         inbox::{APPLIED, Inserted, Meant, RECEIVED, WaitingDelivery, list::DeliveryFilter, row::DeliveryRow},
@@ -126,6 +127,10 @@ enum Wrong {
 struct Broken;
 
 impl Rules for Broken {
+    fn copied(&self) -> &'static [CopiedFields] {
+        &[]
+    }
+
     fn memberships(&self, _: &NodeRef, _: &Body) -> Vec<(ListRef, String)> {
         panic!("on purpose")
     }
@@ -151,6 +156,14 @@ impl Rules for Broken {
     }
 
     fn is_container(&self, _: &str) -> bool {
+        false
+    }
+
+    fn sentence(&self, _: &SentenceParts<'_>) -> String {
+        String::new()
+    }
+
+    fn names_come_later(&self) -> bool {
         false
     }
 }

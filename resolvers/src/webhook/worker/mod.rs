@@ -282,6 +282,7 @@ impl Worker {
                 break;
             }
             group.retain(|taken| !held_back.holds(&taken.delivery));
+            // Where the group fails together, each delivery is tried on its own below, and its failure noted there.
             if group.len() > 1
                 && let Ok(Ok(done)) = AssertUnwindSafe(self.work.apply(&group)).catch_unwind().await
             {

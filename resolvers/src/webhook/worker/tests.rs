@@ -30,7 +30,7 @@ use crate::{
         inbox::{PARKED, RECEIVED, WaitingDelivery, list::DeliveryFilter},
         lease::Held,
         tests::{
-            bench::{Bench, FakeRules, issue, issue_ref, outage},
+            bench::{Bench, FakeRules, issue, issue_ref, outage, saying},
             inbox::{about, delivery},
             on_both_databases,
         },
@@ -108,13 +108,11 @@ impl FakeWork {
         let change = Change {
             writes: vec![issue(id, version.parse().unwrap(), "a", version)],
             activity: Some(ActivityDraft {
-                key: None,
                 kind: "issues.edited".into(),
-                actor: None,
                 subject: Some(issue_ref(id)),
-                summary: body.clone(),
+                details: saying(body.clone()),
                 occurred_at: delivery.delivery.received_at,
-                containers: Vec::new(),
+                ..ActivityDraft::default()
             }),
             ..Change::default()
         };

@@ -51,6 +51,8 @@ const WORDS: WorkItemWords = WorkItemWords {
         |view| task_state(view).map(|state| Value::Enum(Name::new(<&'static str>::from(state)))),
         &["completed", "sectionName"],
     ),
+    // Sections have whatever names people give them.
+    unknown_state: |_| false,
     state_name: Derive::new(state_name, &["completed", "sectionName"]),
     assignees: Field::nodes::<Person>("assignees", "Who is to do it. Null when that could not be loaded.")
         .key("assignee"),

@@ -2,6 +2,8 @@
 
 use async_graphql::Enum;
 
+use crate::enums::provider_enums;
+
 /// Whether an issue is open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 pub enum GithubIssueState {
@@ -34,4 +36,8 @@ pub enum GithubUserKind {
     Bot,
     /// A stand-in for somebody whose account could not be found when their work was imported.
     Mannequin,
+    /// GitHub has a word for it that this version does not know. It is only answered, never asked for.
+    Unknown,
 }
+
+provider_enums!(GithubUserKind);

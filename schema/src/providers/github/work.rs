@@ -43,16 +43,22 @@ fn lower(view: &NodeView, key: &str) -> Option<Value> {
     view.text(key).map(|state| Value::from(state.to_lowercase()))
 }
 
+fn is_none_of(view: &NodeView, key: &str, words: &[&str]) -> bool {
+    view.get(key).and_then(serde_json::Value::as_str).is_some_and(|word| !words.contains(&word))
+}
+
 const ISSUE_WORDS: WorkItemWords = WorkItemWords::new(
     KEY,
     Derive::new(|view| issue_state(view).map(word), &["issueState", "stateReason"]),
     Derive::new(|view| lower(view, "issueState"), &["issueState"]),
-);
+)
+.unknown_if(|view| is_none_of(view, "issueState", &["OPEN", "CLOSED"]));
 const PULL_REQUEST_WORDS: WorkItemWords = WorkItemWords::new(
     KEY,
     Derive::new(|view| pull_request_state(view).map(word), &["pullRequestState", "isDraft"]),
     Derive::new(|view| lower(view, "pullRequestState"), &["pullRequestState"]),
-);
+)
+.unknown_if(|view| is_none_of(view, "pullRequestState", &["OPEN", "CLOSED", "MERGED"]));
 
 table! {
     /// An issue.

@@ -34,8 +34,8 @@ const CHANNELS: &[Arg] = &[
     AFTER,
     Arg::new::<Option<bool>>(
         "includeArchived",
-        "Whether archived channels are listed too; left out: they are not.",
-        FilterRule::WhenTrue("archived"),
+        "Whether archived channels are listed too. False or absent: they are left out.",
+        FilterRule::UnlessIncluded("archived"),
     ),
 ];
 const CHANNEL: &[Arg] = &[

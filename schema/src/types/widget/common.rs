@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_graphql::{Context, ID, Object, SimpleObject};
 
-use super::load::{Hints, Loaded, Loads, problems, state};
+use super::load::{Counts, Hints, Loaded, Loads, problems, state};
 use crate::{
     enums::{Stage, WidgetState},
     error::PortError,
@@ -21,7 +21,7 @@ use crate::{
 pub struct WidgetCommon {
     pub(super) view: Arc<WidgetView>,
     hints: Arc<Hints>,
-    loads: Arc<Loads>,
+    pub(super) loads: Arc<Loads>,
 }
 
 impl WidgetCommon {
@@ -36,6 +36,11 @@ impl WidgetCommon {
 
     async fn telling(&self, ctx: &Context<'_>) -> Result<Loaded, PortError> {
         self.loads.telling(ports(ctx)?, &self.view.source, &self.hints).await
+    }
+
+    async fn telling_counts(&self, ctx: &Context<'_>) -> Option<Counts> {
+        // Without ports, the page's load has failed too, and says so.
+        self.loads.telling_counts(ports(ctx).ok()?, &self.view.source, &self.hints).await
     }
 
     async fn feeding(&self, ctx: &Context<'_>) -> Result<Vec<Integration>, PortError> {
@@ -87,12 +92,14 @@ impl WidgetCommon {
 
     /// Whether what it shows is current.
     async fn state(&self, ctx: &Context<'_>) -> WidgetState {
-        state(&self.telling(ctx).await)
+        let loaded = self.telling(ctx).await;
+        state(&loaded, self.telling_counts(ctx).await.as_ref())
     }
 
     /// What is missing or old, and why.
     async fn problems(&self, ctx: &Context<'_>) -> Many<WidgetProblem> {
-        problems(self.telling(ctx).await).into_iter().map(WidgetProblem).collect()
+        let loaded = self.telling(ctx).await;
+        problems(loaded, self.telling_counts(ctx).await.as_ref()).into_iter().map(WidgetProblem).collect()
     }
 
     /// When all that it shows was last known to be current.

@@ -10,7 +10,7 @@ use crate::{
     cursor::Origin,
     enums::WorkItemState,
     error::PortError,
-    fields::FieldSet,
+    fields::{FieldSet, selects_total},
     interfaces::{Build, Message, PullRequest, WorkItem},
     many::Many,
     ports::{Load, PageRequest, Source, WorkPage},
@@ -34,7 +34,7 @@ fn request(
     after: Option<&str>,
 ) -> Result<PageRequest, PortError> {
     let request = origin(widget).page_request(first, after)?;
-    Ok(PageRequest { fields: FieldSet::of_connection(ctx), ..request })
+    Ok(PageRequest { fields: FieldSet::of_connection(ctx), total: selects_total(ctx.field()), ..request })
 }
 
 /// A page of nodes as a connection; nodes of another type than the widget shows are left out.
@@ -91,14 +91,15 @@ impl WorkItemsWidget {
         })
     }
 
-    /// How many there are in each state.
+    /// How many there are in each state, each item once. Where not all could be read and counted, these are the numbers of a part,
+    /// and `problems` says so.
     async fn counts_by_state(&self, ctx: &Context<'_>) -> Option<Result<Many<WorkItemCount>, PortError>> {
         let Source::WorkItems(source) = self.0.view.source.as_ref() else { return None };
         let ports = match ports(ctx) {
             Ok(ports) => ports,
             Err(error) => return Some(Err(error)),
         };
-        Some(ports.work.counts_by_state(source).await.map(|load| counts(&load.value)))
+        Some(self.0.loads.counts(ports, source).await.map(|load| counts(&load.value)))
     }
 }
 

@@ -10,35 +10,39 @@ use futures::lock::Mutex;
 
 use crate::{
     cursor::page_ahead,
-    enums::WidgetState,
+    enums::{WidgetState, WorkItemState},
     error::{ErrorCode, PortError},
-    fields::FieldSet,
-    ports::{ActivityView, Load, MetricValue, Page, PageRequest, Ports, Problem, Source, WorkPage},
-    table::Arguments,
+    fields::{FieldSet, selects_total},
+    ports::{ActivityView, Load, MetricValue, Page, PageRequest, Ports, Problem, Source, WorkItemsSource, WorkPage},
+    table::{Arguments, showable},
 };
 
 /// Data fields by widget kind.
 const DATA_FIELDS: [&str; 5] = ["items", "pullRequests", "builds", "messages", "activity"];
 
-/// Which page each data field asks for, seen from above the widgets.
+/// What is selected, seen from above the widgets: which page each data field asks for, and whether there are counts.
 #[derive(Debug, Default)]
-pub struct Hints(BTreeMap<&'static str, PageRequest>);
+pub struct Hints {
+    pages: BTreeMap<&'static str, PageRequest>,
+    counts: bool,
+}
 
 impl Hints {
     /// Reads what is selected below the field that gives the widget.
     pub fn of(ctx: &Context<'_>) -> Self {
-        let mut hints = BTreeMap::new();
+        let mut hints = Self::default();
         for selected in ctx.field().selection_set() {
+            hints.counts |= selected.name() == "countsByState";
             let Some(name) = DATA_FIELDS.into_iter().find(|name| *name == selected.name()) else { continue };
             if let Some(request) = request_of(selected) {
-                hints.entry(name).or_insert(request);
+                hints.pages.entry(name).or_insert(request);
             }
         }
-        Self(hints)
+        hints
     }
 
     fn page(&self, field: &str) -> PageRequest {
-        let request = self.0.get(field).cloned();
+        let request = self.pages.get(field).cloned();
         request.unwrap_or_else(|| PageRequest { first: crate::cursor::DEFAULT_FIRST, ..PageRequest::default() })
     }
 }
@@ -48,6 +52,7 @@ fn request_of(field: SelectionField<'_>) -> Option<PageRequest> {
     let first = arguments.int("first").map(|first| i32::try_from(first).unwrap_or(i32::MAX));
     let mut request = page_ahead(first, arguments.text("after").as_deref())?;
     request.fields = FieldSet::of_connection_below(field);
+    request.total = selects_total(field);
     Some(request)
 }
 
@@ -64,20 +69,45 @@ pub(super) enum Loaded {
 
 type Entry = (PageRequest, Result<Loaded, PortError>);
 
+/// How many items are in each state, and how that was come by.
+pub(super) type Counts = Arc<Load<BTreeMap<WorkItemState, i32>>>;
+
 /// The loads of one widget object.
 #[derive(Default)]
-pub(super) struct Loads(Mutex<Vec<Entry>>);
+pub(super) struct Loads {
+    pages: Mutex<Vec<Entry>>,
+    counts: Mutex<Option<Result<Counts, PortError>>>,
+}
 
 impl Loads {
     /// The load for a page, made once.
     pub(super) async fn get(&self, ports: &Ports, source: &Source, request: PageRequest) -> Result<Loaded, PortError> {
-        let mut entries = self.0.lock().await;
+        let mut entries = self.pages.lock().await;
         if let Some((_, loaded)) = entries.iter().find(|(known, _)| *known == request) {
             return loaded.clone();
         }
         let loaded = load(ports, source, request.clone()).await;
         entries.push((request, loaded.clone()));
         loaded
+    }
+
+    /// How many items there are in each state, counted once.
+    pub(super) async fn counts(&self, ports: &Ports, source: &WorkItemsSource) -> Result<Counts, PortError> {
+        let mut counted = self.counts.lock().await;
+        if let Some(counted) = &*counted {
+            return counted.clone();
+        }
+        let counts = ports.work.counts_by_state(source).await.map(Arc::new);
+        counted.insert(counts).clone()
+    }
+
+    /// The same where they are selected: they look at more items than a page, so that more may be wrong with them. Their own failure
+    /// is an error where they stand.
+    pub(super) async fn telling_counts(&self, ports: &Ports, source: &Source, hints: &Hints) -> Option<Counts> {
+        match source {
+            Source::WorkItems(source) if hints.counts => self.counts(ports, source).await.ok(),
+            _ => None,
+        }
     }
 
     /// The load that says how the widget is.
@@ -103,16 +133,42 @@ async fn load(ports: &Ports, source: &Source, request: PageRequest) -> Result<Lo
         Source::Messages(source) => work.messages(source, request).await,
         Source::Activity(source) => {
             // The log gives whole activities, whatever is selected of them.
-            let request = PageRequest { fields: FieldSet::default(), ..request };
+            let request = PageRequest { fields: FieldSet::default(), total: false, ..request };
             return ports.activity.page(source, request).await.map(|page| Loaded::Activity(Arc::new(page)));
         }
         Source::Metric(source) => return work.metric(source).await.map(|load| Loaded::Metric(Arc::new(load))),
     };
-    page.map(|load| Loaded::Work(Arc::new(load)))
+    page.map(|load| Loaded::Work(Arc::new(shown(load))))
 }
 
-/// What a widget says of itself after a load.
-pub(super) fn state(loaded: &Result<Loaded, PortError>) -> WidgetState {
+/// A page without the nodes that cannot be shown: it says that they are missing.
+pub fn shown(mut load: Load<WorkPage>) -> Load<WorkPage> {
+    let (items, errors) = showable(load.value.items);
+    load.value.items = items;
+    if !errors.is_empty() {
+        load.state = match load.state {
+            WidgetState::Ready | WidgetState::Empty if load.value.items.is_empty() => WidgetState::Failed,
+            WidgetState::Ready | WidgetState::Empty => WidgetState::Stale,
+            state => state,
+        };
+        load.problems.extend(errors.into_iter().map(problem));
+    }
+    load
+}
+
+fn problem(error: PortError) -> Problem {
+    let integration = error.provider.map(|context| context.integration);
+    Problem { code: error.code, message: error.message, integration, retry_after: None }
+}
+
+/// What a widget says of itself after its loads.
+pub(super) fn state(loaded: &Result<Loaded, PortError>, counts: Option<&Counts>) -> WidgetState {
+    let is_good = |state| matches!(state, WidgetState::Ready | WidgetState::Empty);
+    let state = page_state(loaded);
+    counts.map(|load| load.state).filter(|counts| is_good(state) && !is_good(*counts)).unwrap_or(state)
+}
+
+fn page_state(loaded: &Result<Loaded, PortError>) -> WidgetState {
     match loaded {
         Ok(Loaded::Work(load)) => load.state,
         Ok(Loaded::Metric(load)) => load.state,
@@ -124,14 +180,22 @@ pub(super) fn state(loaded: &Result<Loaded, PortError>) -> WidgetState {
 }
 
 /// What is wrong with it. A load that failed as a whole is one problem.
-pub(super) fn problems(loaded: Result<Loaded, PortError>) -> Vec<Problem> {
+pub(super) fn problems(loaded: Result<Loaded, PortError>, counts: Option<&Counts>) -> Vec<Problem> {
+    let mut problems = page_problems(loaded);
+    for problem in counts.iter().flat_map(|load| &load.problems) {
+        let is_same = |known: &Problem| known.code == problem.code && known.integration == problem.integration;
+        if !problems.iter().any(is_same) {
+            problems.push(problem.clone());
+        }
+    }
+    problems
+}
+
+fn page_problems(loaded: Result<Loaded, PortError>) -> Vec<Problem> {
     match loaded {
         Ok(Loaded::Work(load)) => load.problems.clone(),
         Ok(Loaded::Metric(load)) => load.problems.clone(),
         Ok(Loaded::Activity(_)) => Vec::new(),
-        Err(error) => {
-            let integration = error.provider.map(|context| context.integration);
-            vec![Problem { code: error.code, message: error.message, integration, retry_after: None }]
-        }
+        Err(error) => vec![problem(error)],
     }
 }

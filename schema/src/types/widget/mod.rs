@@ -11,7 +11,7 @@ pub use kinds::{
     ActivityWidget, BuildsWidget, MessagesWidget, MetricWidget, PullRequestsWidget, WorkItemCount, WorkItemsWidget,
 };
 pub use kinds::{connection as node_connection, work_item_connection};
-pub use load::Hints;
+pub use load::{Hints, shown};
 
 use async_graphql::OutputType;
 

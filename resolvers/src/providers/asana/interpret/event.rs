@@ -4,10 +4,13 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use super::super::{
-    names::{CORE, PROJECT, SECTION, TASK, USER, WORKSPACE},
+    names::{COMPLETED, CORE, PROJECT, SECTION, TASK, USER, WORKSPACE},
     values::{node, object, text, time, written},
 };
-use crate::change::{ActivityDraft, Aspect, Change, ListRef, NodeRef, NodeWrite, Version};
+use crate::{
+    change::{Act, ActivityDraft, Aspect, Change, ListRef, NodeRef, NodeWrite, Version},
+    sentence::{ACTOR, Detail, Details},
+};
 
 /// Longer words are none of Asana's.
 const WORD: usize = 40;
@@ -88,9 +91,15 @@ impl<'a> Event<'a> {
         self.parent().filter(|parent| parent.type_name == type_name)
     }
 
-    /// Which field changed, in words.
-    pub(super) fn field(&self) -> Option<String> {
-        Some(word(object(self.document, "change")?, "field")?.replace('_', " "))
+    /// Which field changed.
+    pub(super) fn field(&self) -> Option<&'a str> {
+        word(object(self.document, "change")?, "field")
+    }
+
+    /// The person that a field was set to.
+    pub(super) fn new_person(&self) -> Option<NodeRef> {
+        let value = object(object(self.document, "change")?, "new_value")?;
+        node(USER, value).filter(|_| word(value, "resource_type") == Some("user"))
     }
 
     /// When it happened, by Asana's clock.
@@ -111,39 +120,53 @@ impl<'a> Event<'a> {
         NodeWrite { node: node.clone(), aspects: vec![aspect], deleted: None }
     }
 
-    /// `was added to a project`.
-    pub(super) fn happened(&self) -> String {
-        let parent = self.parent().map(|parent| match parent.type_name {
-            PROJECT => "a project",
-            SECTION => "a section",
-            TASK => "a task",
-            _ => "a workspace",
-        });
-        match (self.action, parent, self.field()) {
-            ("added", Some(parent), _) => format!("was added to {parent}"),
-            ("removed", Some(parent), _) => format!("was removed from {parent}"),
-            ("undeleted", ..) => "was restored".to_owned(),
-            ("changed", _, Some(field)) => format!("changed: {field}"),
-            ("changed", ..) => "changed".to_owned(),
-            (action, ..) => format!("was {action}"),
-        }
-    }
-
-    /// Tells the change to people.
-    pub(super) fn told(&self, mut change: Change, subject: NodeRef, what: &str) -> Change {
+    /// Tells the change to people: a sentence with these parts, and the acts that it may be part of.
+    pub(super) fn told(&self, mut change: Change, subject: NodeRef, parts: Vec<(String, Detail)>, act: Act) -> Change {
         let parent = self.parent().filter(|parent| *parent != subject);
         let projects = [Some(subject.clone()), parent].into_iter().flatten();
+        let actor = object(self.document, "user").and_then(|user| node(USER, user));
+        let mut details: Details = parts.into_iter().collect();
+        details.extend(actor.iter().map(|actor| (ACTOR.to_owned(), Detail::node(actor))));
+        let by = actor.as_ref().map_or("", |actor| &actor.native_id);
+        let names = act.names.iter().map(|name| format!("{name}|{}|{by}", subject.native_id)).collect();
         change.activity = Some(ActivityDraft {
             key: Some(key_of(self.document)),
             kind: kind_of(self.document),
-            actor: object(self.document, "user").and_then(|user| node(USER, user)),
-            summary: format!("{what} {}", self.happened()),
+            actor,
+            details,
             occurred_at: self.at(),
             containers: projects.filter(|node| node.type_name == PROJECT).collect(),
+            act: Act { names, partial: act.partial },
             subject: Some(subject),
+            ..ActivityDraft::default()
         });
         change
     }
+
+    /// The fields that changed, as parts: several are one edit. Whether a thing is completed is an act of its own.
+    pub(super) fn edited(&self) -> (Vec<(String, Detail)>, Act) {
+        let Some(field) = self.field().filter(|_| self.is(&["changed"])) else { return (Vec::new(), Act::default()) };
+        let mut parts = vec![(format!("{FIELD}{field}"), field.into())];
+        parts.extend(self.new_person().map(|person| (field.to_owned(), Detail::node(&person))));
+        let name = if field == COMPLETED { COMPLETED } else { EDITED };
+        (parts, act(&[name]))
+    }
+}
+
+/// How parts begin that tell a field of.
+pub(in super::super) const FIELD: &str = "field:";
+
+/// The act of editing a thing.
+pub(super) const EDITED: &str = "edited";
+
+/// An act that its events tell whole.
+pub(super) fn act(names: &[&str]) -> Act {
+    Act { names: names.iter().map(|name| (*name).to_owned()).collect(), partial: false }
+}
+
+/// A node as a part of a sentence.
+pub(super) fn part(name: &str, node: &NodeRef) -> (String, Detail) {
+    (name.to_owned(), Detail::node(node))
 }
 
 /// A list that hangs on a node.

@@ -10,7 +10,7 @@ mod tasks;
 use serde_json::Value;
 
 use event::Event;
-pub(super) use event::{key_of, kind_of};
+pub(super) use event::{FIELD, key_of, kind_of};
 
 use super::webhook::HEARTBEAT;
 use crate::{

@@ -2,9 +2,9 @@
 
 use super::{
     super::names::{PROJECT, PROJECTS, SECTION, SECTIONS, TASKS, USER, WORKSPACE, WORKSPACES},
-    event::{Event, list_of},
+    event::{Event, list_of, part},
 };
-use crate::change::{Change, ListRef};
+use crate::change::{Act, Change, ListRef, NodeRef};
 
 pub(super) fn project(event: &Event<'_>) -> Option<Change> {
     let project = event.resource(PROJECT)?;
@@ -18,7 +18,14 @@ pub(super) fn project(event: &Event<'_>) -> Option<Change> {
     if !event.is(&["changed"]) {
         change.stale_lists.push(ListRef { parent: None, name: PROJECTS });
     }
-    Some(event.told(change, project, "A project"))
+    Some(told(event, change, project, "project"))
+}
+
+/// Tells of a thing that may have been edited.
+fn told(event: &Event<'_>, change: Change, thing: NodeRef, name: &str) -> Change {
+    let (mut parts, act) = event.edited();
+    parts.push(part(name, &thing));
+    event.told(change, thing, parts, act)
 }
 
 pub(super) fn section(event: &Event<'_>) -> Option<Change> {
@@ -31,23 +38,30 @@ pub(super) fn section(event: &Event<'_>) -> Option<Change> {
         // Tasks tell the name of the section that they stand in.
         change.stale_lists.push(list_of(section.clone(), TASKS));
     }
-    Some(event.told(change, section, "A section"))
+    let mut change = told(event, change, section, "section");
+    let project = event.parent_of(PROJECT).map(|project| part("project", &project));
+    if let Some(activity) = &mut change.activity {
+        activity.details.extend(project);
+    }
+    Some(change)
 }
 
 pub(super) fn workspace(event: &Event<'_>) -> Option<Change> {
     let workspace = event.resource(WORKSPACE)?;
     let stale_lists = vec![ListRef { parent: None, name: WORKSPACES }];
     let change = Change { stale: vec![workspace.clone()], stale_lists, ..Change::default() };
-    Some(event.told(change, workspace, "A workspace"))
+    Some(told(event, change, workspace, "workspace"))
 }
 
 pub(super) fn user(event: &Event<'_>) -> Option<Change> {
     let user = event.resource(USER)?;
-    Some(event.told(Change { stale: vec![user.clone()], ..Change::default() }, user, "A user"))
+    Some(told(event, Change { stale: vec![user.clone()], ..Change::default() }, user, "user"))
 }
 
 /// A project shows its latest status.
 pub(super) fn status(event: &Event<'_>) -> Option<Change> {
     let project = event.parent_of(PROJECT)?;
-    Some(event.told(Change { stale: vec![project.clone()], ..Change::default() }, project, "A status update"))
+    let change = Change { stale: vec![project.clone()], ..Change::default() };
+    let parts = vec![part("project", &project)];
+    Some(event.told(change, project, parts, Act::default()))
 }

@@ -2,9 +2,12 @@
 
 use super::{
     super::names::{COMMENT, COMMENTS, PROJECT, SECTION, TASK, TASKS},
-    event::{Event, list_of},
+    event::{EDITED, Event, act, list_of, part},
 };
-use crate::change::Change;
+use crate::{
+    change::{Act, Change, NodeRef},
+    sentence::Detail,
+};
 
 pub(super) fn task(event: &Event<'_>) -> Option<Change> {
     let task = event.resource(TASK)?;
@@ -27,8 +30,31 @@ pub(super) fn task(event: &Event<'_>) -> Option<Change> {
             _ => {}
         }
     }
-    Some(event.told(change, task, "A task"))
+    let (mut parts, act) = match event.parent() {
+        Some(parent) => placed(event, &parent),
+        None => event.edited(),
+    };
+    parts.push(part("task", &task));
+    Some(event.told(change, task, parts, act))
 }
+
+/// Where a task was put or taken from. Asana tells of each place in an event of its own: a task that is made is put into a project and
+/// into a section, one that is moved is taken from one section and put into another; what is made may be edited at once.
+fn placed(event: &Event<'_>, parent: &NodeRef) -> (Vec<(String, Detail)>, Act) {
+    let (came, went) = (event.is(&["added"]), event.is(&["removed"]));
+    match parent.type_name {
+        PROJECT if came => (vec![part("project", parent)], act(&[PLACED, EDITED])),
+        PROJECT if went => (vec![part("left", parent)], act(&[PLACED])),
+        SECTION if came => (vec![part("to", parent)], act(&[PLACED])),
+        SECTION if went => (vec![part("from", parent)], Act { partial: true, ..act(&[PLACED]) }),
+        TASK if came => (vec![part("parent", parent)], act(&[PLACED, EDITED])),
+        TASK if went => (vec![part("from", parent)], act(&[PLACED])),
+        _ => event.edited(),
+    }
+}
+
+/// The act of putting a task somewhere.
+const PLACED: &str = "placed";
 
 /// Comments, and what Asana notes of a task by itself: the latter is not told to people, but the task is not as it was.
 pub(super) fn story(event: &Event<'_>) -> Option<Change> {
@@ -47,6 +73,7 @@ pub(super) fn story(event: &Event<'_>) -> Option<Change> {
     } else {
         change.stale.push(story.clone());
     }
+    let parts = task.iter().map(|task| part("task", task)).collect();
     let subject = task.filter(|_| gone).unwrap_or(story);
-    Some(event.told(change, subject, "A comment"))
+    Some(event.told(change, subject, parts, Act::default()))
 }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 use serde_json::{Map, Value, json};
 
-use crate::sandbox::{ApiResponse, Rejection};
+use crate::sandbox::{ApiRequest, ApiResponse, Rejection};
 
 const HELP: &str = "For more information on API status codes and how to handle them, read the docs on errors: \
                     https://developers.asana.com/docs/errors";
@@ -96,9 +96,27 @@ pub(super) fn respond(outcome: Result<Reply, ApiError>) -> ApiResponse {
     response
 }
 
+/// A status with its complaint: of the call, or of each part of a batch.
+fn failed(request: &ApiRequest, code: &str) -> ApiResponse {
+    let status = code.parse::<u16>().ok().and_then(|status| StatusCode::from_u16(status).ok());
+    let status = status.unwrap_or(StatusCode::BAD_REQUEST);
+    let error = ApiError::new(status, status.canonical_reason().unwrap_or("Failed"));
+    let batch = (request.uri().path() == "/batch").then(|| serde_json::from_slice::<Value>(request.body()).ok());
+    let Some(batch) = batch.flatten() else { return respond(Err(error)) };
+    let actions = batch.pointer("/data/actions").and_then(Value::as_array).map_or(0, Vec::len);
+    let part = json!({ "status_code": status.as_u16(), "headers": {}, "body": error.body });
+    respond(Ok(Reply::ok(Value::Array(vec![part; actions]))))
+}
+
 /// How Asana refuses.
-pub(super) fn refuse(rejection: Rejection) -> ApiResponse {
+pub(super) fn refuse(request: &ApiRequest, rejection: Rejection) -> ApiResponse {
     match rejection {
+        Rejection::Forbidden => respond(Err(ApiError::new(StatusCode::FORBIDDEN, "Forbidden"))),
+        Rejection::InvalidPageToken => {
+            let message = "offset: Your pagination token has expired.";
+            respond(Err(ApiError::new(StatusCode::BAD_REQUEST, message)))
+        }
+        Rejection::Error { code } => failed(request, &code),
         Rejection::RateLimited { retry_after } => {
             let message = "You have made too many requests recently. Please, be chill.";
             let mut response = respond(Err(ApiError::new(StatusCode::TOO_MANY_REQUESTS, message)));

@@ -103,8 +103,8 @@ impl Sandbox for AsanaSandbox {
         gentle::act(&self.world.lock(), n)
     }
 
-    fn rejection(&self, _now: DateTime<Utc>, _request: &ApiRequest, rejection: Rejection) -> ApiResponse {
-        answer::refuse(rejection)
+    fn rejection(&self, _now: DateTime<Utc>, request: &ApiRequest, rejection: Rejection) -> ApiResponse {
+        answer::refuse(request, rejection)
     }
 
     fn add_webhook(&self, url: &str, secret: &str) {

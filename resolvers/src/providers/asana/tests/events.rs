@@ -10,6 +10,7 @@ use crate::{
     change::{Change, Interpretation, ListRef, NodeRef},
     provider::{Provider as _, StoredDelivery},
     providers::asana::Asana,
+    sentence::{Names, SentenceParts},
 };
 
 const TABLE: &str = include_str!("../fixtures/interpretations.json");
@@ -52,7 +53,7 @@ fn told(change: &Change) -> Expected {
         kind: activity.map(|activity| activity.kind.clone()),
         subject: activity.and_then(|activity| activity.subject.as_ref()).map(text),
         actor: activity.and_then(|activity| activity.actor.as_ref()).map(text),
-        summary: activity.map(|activity| activity.summary.clone()),
+        summary: activity.map(|activity| SentenceParts::worded(&Asana, activity, &Names::default())),
         containers: activity.into_iter().flat_map(|activity| &activity.containers).map(text).collect(),
         stale: change.stale.iter().map(text).collect(),
         stale_lists: change.stale_lists.iter().map(list_text).collect(),

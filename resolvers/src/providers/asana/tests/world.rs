@@ -54,7 +54,7 @@ impl Transport for InProcess {
             call = call.header("content-type", *content_type);
         }
         let call = call.body(request.body.map_or_else(Bytes::new, |(_, body)| body)).expect("a request");
-        let refuse = *self.refuse.lock();
+        let refuse = self.refuse.lock().clone();
         let response = match refuse {
             Some(rejection) => self.sandbox.rejection(self.clock.now(), &call, rejection),
             None => self.call(call).await.response,

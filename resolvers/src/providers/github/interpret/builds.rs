@@ -12,7 +12,7 @@ use super::{
         rest,
         values::{list, object, text, time},
     },
-    event::{Event, shortened, write},
+    event::{Event, id, once, said, write},
 };
 use crate::change::{Change, NodeRef};
 
@@ -20,12 +20,48 @@ pub(super) fn workflow_run(event: &Event<'_>) -> Option<Change> {
     let run = event.part("workflow_run")?;
     let mut change = event.change();
     let subject = write(&mut change, rest::workflow_run(run, event.repository())?);
-    let title = text(run, "display_title").or_else(|| text(run, "name")).unwrap_or("a workflow");
-    let outcome = text(run, "conclusion").or_else(|| text(run, "status")).unwrap_or("unknown").replace('_', " ");
-    let number = run.get("run_number").and_then(Value::as_i64).unwrap_or_default();
-    let summary = format!("{} run #{number} in {}: {outcome}", shortened(title), event.repository_name());
-    Some(event.told(change, Some(subject), &summary, time(run, "updated_at")))
+    let number = run.get("run_number").and_then(Value::as_i64);
+    let parts = [said("name", run, "name"), said("branch", run, "head_branch"), said("conclusion", run, "conclusion")];
+    let parts = parts.into_iter().flatten().chain(number.map(|number| ("number", number.to_string().into())));
+    let told = event.told(change, Some(subject), time(run, "updated_at"), parts);
+    let attempt = run.get("run_attempt").and_then(Value::as_i64).unwrap_or(1);
+    let build = id(run).map(|id| format!("run:{id}:{attempt}"));
+    Some(concluding(told, build, text(run, "conclusion")))
 }
+
+/// A build is told when it begins, and again with each conclusion that it comes to. That it is still running adds nothing.
+fn concluding(told: Change, build: Option<String>, conclusion: Option<&str>) -> Change {
+    let Some(build) = build else { return told };
+    let concluded = |conclusion: &str| format!("{build}:{conclusion}");
+    match conclusion {
+        Some(known) if CONCLUSIONS.contains(&known) => once(told, Some(concluded(known)), Vec::new()),
+        Some(_) => once(told, Some(concluded(OTHER)), Vec::new()),
+        None => {
+            let unless = CONCLUSIONS.into_iter().chain([OTHER]).map(concluded).collect();
+            once(told, Some(build), unless)
+        }
+    }
+}
+
+/// All that a run, a check, a suite or a commit status can come to today.
+const CONCLUSIONS: [&str; 10] = [
+    "success",
+    "failure",
+    "neutral",
+    "cancelled",
+    "skipped",
+    "timed_out",
+    "action_required",
+    "stale",
+    "startup_failure",
+    "error",
+];
+
+/// What is none of them.
+const OTHER: &str = "other";
+
+/// GitHub's own builds: each of their jobs is a check, and each run a suite.
+const ACTIONS: &str = "github-actions";
 
 /// Check runs and check suites: they change the summed-up checks of pull requests, which the payload does not tell.
 pub(super) fn check(event: &Event<'_>, part: &str) -> Option<Change> {
@@ -39,12 +75,21 @@ pub(super) fn check(event: &Event<'_>, part: &str) -> Option<Change> {
     }
     let subject = known.first().cloned().or_else(|| event.repository_node());
     change.stale = known;
-    let app = object(check, "app").and_then(|app| text(app, "name"));
-    let name = text(check, "name").or(app).unwrap_or("checks");
-    let outcome = text(check, "conclusion").or_else(|| text(check, "status")).unwrap_or("unknown").replace('_', " ");
-    let summary = format!("{} in {}: {outcome}", shortened(name), event.repository_name());
+    let app = object(check, "app");
+    // The run's own events tell of it.
+    if app.and_then(|app| text(app, "slug")) == Some(ACTIONS) {
+        return Some(change);
+    }
+    let name = said("name", check, "name").or_else(|| said("name", app?, "name"));
+    let parts = [name, said("branch", suite, "head_branch"), said("conclusion", check, "conclusion")];
     let at = ["updated_at", "completed_at", "started_at"].into_iter().find_map(|key| time(check, key));
-    Some(event.told(change, subject, &summary, at))
+    let told = event.told(change, subject, at, parts.into_iter().flatten());
+    let build = id(check).map(|id| format!("{part}:{id}"));
+    match event.action {
+        // Somebody asks for it again, or for something that only the check's app knows.
+        Some("rerequested" | "requested_action") => Some(told),
+        _ => Some(concluding(told, build, text(check, "conclusion"))),
+    }
 }
 
 /// A commit status names a commit only, and the branches that it is on.
@@ -56,9 +101,12 @@ pub(super) fn status(event: &Event<'_>) -> Option<Change> {
     if branches.peek().is_none() || branches.any(|branch| may_have_pull_requests(event, Some(branch))) {
         change.stale_lists.extend(event.list(PULL_REQUESTS));
     }
-    let context = shortened(text(event.payload, "context").unwrap_or("status"));
-    let summary = format!("{context} in {}: {state}", event.repository_name());
-    Some(event.told(change, Some(repository), &summary, time(event.payload, "updated_at")))
+    let branch = list(event.payload, "branches").first().and_then(|branch| said("branch", branch, "name"));
+    let conclusion = Some(state).filter(|state| *state != "pending");
+    let parts = [said("name", event.payload, "context"), branch, conclusion.map(|state| ("conclusion", state.into()))];
+    let told = event.told(change, Some(repository), time(event.payload, "updated_at"), parts.into_iter().flatten());
+    let commit = text(event.payload, "sha").zip(text(event.payload, "context"));
+    Some(concluding(told, commit.map(|(sha, context)| format!("status:{sha}:{context}")), conclusion))
 }
 
 /// What is built on the default branch itself belongs to no pull request.

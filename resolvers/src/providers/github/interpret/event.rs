@@ -1,17 +1,20 @@
 //! An event under interpretation: its parts, and the change that grows out of it.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 
 use super::super::{
     names::{REPOSITORY, USER},
     rest,
-    values::{login, object, text},
+    values::{login, object, text, time},
 };
-use crate::change::{ActivityDraft, Change, ListRef, NodeRef, NodeWrite};
+use crate::{
+    change::{ActivityDraft, Change, ListRef, NodeRef, NodeWrite},
+    sentence::{ACTOR, Detail, Details},
+};
 
-/// Longer titles are cut in summaries.
-const TITLE: usize = 120;
+/// What is given to a thing at once when it is made comes in deliveries of its own, no later than this.
+const AT_ONCE: TimeDelta = TimeDelta::seconds(2);
 
 /// A payload with what all payloads have in common.
 pub(super) struct Event<'a> {
@@ -46,24 +49,9 @@ impl<'a> Event<'a> {
         rest::node(REPOSITORY, self.repository()?)
     }
 
-    /// `acme/web`.
-    pub(super) fn repository_name(&self) -> &'a str {
-        self.repository().and_then(|repository| text(repository, "full_name")).unwrap_or("a repository")
-    }
-
     /// A list of the repository.
     pub(super) fn list(&self, name: &'static str) -> Option<ListRef> {
         Some(ListRef { parent: Some(self.repository_node()?), name })
-    }
-
-    /// Who did it, for summaries.
-    pub(super) fn who(&self) -> &'a str {
-        self.part("sender").and_then(login).unwrap_or("someone")
-    }
-
-    /// The action as a past tense, or another word where the action is none.
-    pub(super) fn verb(&self) -> String {
-        self.action.unwrap_or(self.name).replace('_', " ")
     }
 
     /// A change with everyone who is mentioned, and the repository.
@@ -73,50 +61,68 @@ impl<'a> Event<'a> {
         Change { writes, ..Change::default() }
     }
 
-    /// Tells the change to people.
+    /// Tells the change to people, with the parts of its sentence beside those that all have: who did it, and where.
     pub(super) fn told(
         &self,
         mut change: Change,
         subject: Option<NodeRef>,
-        summary: &str,
         at: Option<DateTime<Utc>>,
+        parts: impl IntoIterator<Item = (&'static str, Detail)>,
     ) -> Change {
         let kind = match self.action {
             Some(action) => format!("{}.{action}", self.name),
             None => self.name.to_owned(),
         };
+        let sender = self.part("sender");
+        let place = self.repository().and_then(|repository| text(repository, "full_name"));
+        let mut details: Details = parts.into_iter().map(|(name, detail)| (name.to_owned(), detail)).collect();
+        details.extend(sender.and_then(person).map(|person| (ACTOR.to_owned(), person)));
+        details.extend(place.map(|place| ("in".to_owned(), place.into())));
         change.activity = Some(ActivityDraft {
-            key: None,
             kind,
-            actor: self.part("sender").and_then(|sender| rest::node(USER, sender)),
+            actor: sender.and_then(|sender| rest::node(USER, sender)),
             subject,
-            summary: one_line(summary),
+            details,
             occurred_at: at.unwrap_or(self.received_at),
             containers: self.repository_node().into_iter().collect(),
+            ..ActivityDraft::default()
         });
         change
     }
-}
 
-/// `acme/web#12: Title`.
-pub(super) fn titled(repository: &str, item: &Value) -> String {
-    let title = text(item, "title").unwrap_or("untitled");
-    match item.get("number").and_then(Value::as_i64) {
-        Some(number) => format!("{repository}#{number}: {}", shortened(title)),
-        None => format!("{repository}: {}", shortened(title)),
+    /// Whether an issue or a pull request gets what this event tells as it is opened, by the one who opens it.
+    pub(super) fn is_opening(&self, item: &Value) -> bool {
+        let by = |value: Option<&Value>| value.and_then(|value| value.get("id")?.as_i64());
+        let opener = by(object(item, "user"));
+        let times = time(item, "created_at").zip(time(item, "updated_at"));
+        opener.is_some()
+            && opener == by(self.part("sender"))
+            && times.is_some_and(|(created, updated)| updated - created <= AT_ONCE)
     }
 }
 
-/// A text of people, cut.
-pub(super) fn shortened(text: &str) -> String {
-    match text.char_indices().nth(TITLE) {
-        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default().trim_end()),
-        None => text.to_owned(),
-    }
+/// Somebody, by the login as long as no other name is known.
+pub(super) fn person(value: &Value) -> Option<Detail> {
+    let login = login(value)?;
+    Some(rest::node(USER, value).map_or_else(|| login.into(), |node| Detail::named(&node, login)))
 }
 
-fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
+/// A text of an object as a part of a sentence.
+pub(super) fn said(part: &'static str, value: &Value, key: &str) -> Option<(&'static str, Detail)> {
+    Some((part, text(value, key)?.into()))
+}
+
+/// The activity is told only if none of this key was; and not after those to which it adds nothing. Without a key it always is.
+pub(super) fn once(mut change: Change, key: Option<String>, unless: Vec<String>) -> Change {
+    if let (Some(activity), Some(_)) = (&mut change.activity, &key) {
+        (activity.key, activity.unless) = (key, unless);
+    }
+    change
+}
+
+/// GitHub's id of an object, for keys.
+pub(super) fn id(value: &Value) -> Option<&str> {
+    text(value, "node_id")
 }
 
 /// Adds a write, last: what it refers to was written before.

@@ -4,9 +4,9 @@ use super::{
     super::{
         names::{REPOSITORY, USER},
         rest,
-        values::{list, login, object},
+        values::{list, object},
     },
-    event::Event,
+    event::{Event, person},
     repositories::all,
 };
 use crate::change::{Change, NodeRef};
@@ -24,15 +24,8 @@ pub(super) fn installation(event: &Event<'_>) -> Option<Change> {
     }
     let account = object(installation, "account");
     let subject = account.and_then(|account| rest::node(USER, account));
-    let at = account.and_then(login).unwrap_or("an account");
-    let did = match event.action {
-        Some("created") => "installed the app at",
-        Some("deleted") => "removed the app from",
-        Some("suspend") => "suspended the app at",
-        Some("unsuspend") => "resumed the app at",
-        _ => "changed the app's permissions at",
-    };
-    Some(event.told(change, subject, &format!("{} {did} {at}", event.who()), None))
+    let parts = account.and_then(person).map(|account| ("account", account));
+    Some(event.told(change, subject, None, parts))
 }
 
 pub(super) fn repositories(event: &Event<'_>) -> Option<Change> {
@@ -44,12 +37,9 @@ pub(super) fn repositories(event: &Event<'_>) -> Option<Change> {
     change.stale.extend(removed.iter().filter_map(|repository| rest::node(REPOSITORY, repository)));
     let account = object(installation, "account");
     let subject = account.and_then(|account| rest::node(USER, account));
-    let account = account.and_then(login).unwrap_or("an account");
-    let summary = match (added.len(), removed.len()) {
-        (0, gone) => format!("{} took {gone} repositories of {account} from the app", event.who()),
-        (new, _) => format!("{} gave {new} repositories of {account} to the app", event.who()),
-    };
-    let mut change = event.told(change, subject, &summary, None);
+    let account = account.and_then(person).map(|account| ("account", account));
+    let counts = [("added", added.len().to_string().into()), ("removed", removed.len().to_string().into())];
+    let mut change = event.told(change, subject, None, counts.into_iter().chain(account));
     let containers = added.iter().chain(removed).filter_map(|repository| rest::node(REPOSITORY, repository));
     let containers: Vec<NodeRef> = containers.collect();
     if let Some(activity) = &mut change.activity {

@@ -1,14 +1,19 @@
 //! Issues, their comments, labels and milestones.
 
+use serde_json::Value;
+
 use super::{
     super::{
-        names::{ISSUES, PULL_REQUEST, PULL_REQUESTS},
+        names::{ISSUES, PULL_REQUESTS},
         rest,
-        values::{object, text, time},
+        values::{object, time},
     },
-    event::{Event, shortened, titled, write},
+    event::{Event, id, once, person, said, write},
 };
-use crate::change::{Change, NodeWrite};
+use crate::{
+    change::{Change, NodeWrite},
+    sentence::Detail,
+};
 
 pub(super) fn issue(event: &Event<'_>) -> Option<Change> {
     let issue = event.part("issue")?;
@@ -30,45 +35,50 @@ pub(super) fn issue(event: &Event<'_>) -> Option<Change> {
         change.writes.extend(home.and_then(rest::repository));
         change.writes.extend(rest::issue(moved, home));
     }
-    let summary = format!("{} {}", event.who(), did(event, &titled(event.repository_name(), issue)));
-    Some(event.told(change, Some(subject), &summary, at))
+    let told = event.told(change, Some(subject), at, parts(event, issue));
+    Some(opening(event, issue, told))
 }
 
-/// What was done to an issue or a pull request, in words.
-pub(super) fn did(event: &Event<'_>, item: &str) -> String {
-    let named = |part: &str, key: &str| event.part(part).and_then(|part| text(part, key)).map(shortened);
-    let label = || named("label", "name").unwrap_or_else(|| "a label".to_owned());
-    let assignee = || named("assignee", "login").unwrap_or_else(|| "someone".to_owned());
-    let milestone = || named("milestone", "title").unwrap_or_else(|| "a milestone".to_owned());
-    match event.action {
-        Some("labeled") => format!("labeled {item} with “{}”", label()),
-        Some("unlabeled") => format!("took the label “{}” off {item}", label()),
-        Some("assigned") => format!("assigned {item} to {}", assignee()),
-        Some("unassigned") => format!("took {item} off {}", assignee()),
-        Some("milestoned") => format!("put {item} into “{}”", milestone()),
-        Some("demilestoned") => format!("took {item} out of “{}”", milestone()),
-        _ => format!("{} {item}", event.verb()),
+/// What sentences about an issue or a pull request name.
+pub(super) fn parts(event: &Event<'_>, item: &Value) -> Vec<(&'static str, Detail)> {
+    let named = |part: &'static str, key: &str| said(part, event.part(part)?, key);
+    let assignee = event.part("assignee").and_then(person).map(|person| ("assignee", person));
+    [said("title", item, "title"), named("label", "name"), named("milestone", "title"), assignee]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+/// What an issue or a pull request is given as it is opened adds nothing to that it was opened.
+pub(super) fn opening(event: &Event<'_>, item: &Value, told: Change) -> Change {
+    let Some(opened) = id(item).map(|id| format!("opened:{id}")) else { return told };
+    if event.is(&["opened"]) {
+        return once(told, Some(opened), Vec::new());
     }
+    if !event.is(&["labeled", "assigned", "milestoned", "review_requested"]) || !event.is_opening(item) {
+        return told;
+    }
+    let given = ["label", "assignee", "milestone", "requested_reviewer", "requested_team"];
+    let given = given.into_iter().find_map(|part| event.part(part).and_then(id));
+    let key = given.zip(event.action).map(|(given, action)| format!("{opened}:{action}:{given}"));
+    once(told, key, vec![opened])
 }
 
 pub(super) fn comment(event: &Event<'_>) -> Option<Change> {
     let (issue, comment) = (event.part("issue")?, event.part("comment")?);
     let brought = rest::issue(issue, event.repository())?;
     let mut change = event.change();
-    let on = if brought.node.type_name == PULL_REQUEST { "pull request" } else { "issue" };
     let item = write(&mut change, brought);
     let brought = rest::comment(comment, &item, event.is(&["edited"]))?;
-    let (subject, did) = if event.is(&["deleted"]) {
+    let subject = if event.is(&["deleted"]) {
         let gone = NodeWrite::tombstone(brought.node, rest::gone(comment, event.received_at));
         change.writes.push(gone);
-        (item, "deleted a comment on")
+        item
     } else {
-        let did = if event.is(&["edited"]) { "edited a comment on" } else { "commented on" };
-        (write(&mut change, brought), did)
+        write(&mut change, brought)
     };
     let at = time(comment, "updated_at").filter(|_| !event.is(&["deleted"]));
-    let summary = format!("{} {did} {on} {}", event.who(), titled(event.repository_name(), issue));
-    Some(event.told(change, Some(subject), &summary, at))
+    Some(event.told(change, Some(subject), at, said("title", issue, "title")))
 }
 
 /// Labels are part of the items that carry them, and the payload does not say which those are.
@@ -80,9 +90,7 @@ pub(super) fn label(event: &Event<'_>) -> Option<Change> {
         change.stale_lists.extend(event.list(ISSUES));
         change.stale_lists.extend(event.list(PULL_REQUESTS));
     }
-    let name = shortened(text(label, "name").unwrap_or("unnamed"));
-    let summary = format!("{} {} the label “{name}” in {}", event.who(), event.verb(), event.repository_name());
-    Some(event.told(change, Some(repository), &summary, None))
+    Some(event.told(change, Some(repository), None, said("label", label, "name")))
 }
 
 pub(super) fn milestone(event: &Event<'_>) -> Option<Change> {
@@ -93,7 +101,6 @@ pub(super) fn milestone(event: &Event<'_>) -> Option<Change> {
         change.stale_lists.extend(event.list(ISSUES));
         change.stale_lists.extend(event.list(PULL_REQUESTS));
     }
-    let title = shortened(text(milestone, "title").unwrap_or("untitled"));
-    let summary = format!("{} {} the milestone “{title}” in {}", event.who(), event.verb(), event.repository_name());
-    Some(event.told(change, Some(repository), &summary, time(milestone, "updated_at")))
+    let at = time(milestone, "updated_at");
+    Some(event.told(change, Some(repository), at, said("milestone", milestone, "title")))
 }

@@ -7,18 +7,21 @@ use super::{
         rest,
         values::{text, time},
     },
-    event::{Event, titled, write},
-    issues::did,
+    event::{Event, id, once, person, said, write},
+    issues::{opening, parts},
 };
-use crate::change::{Change, NodeRef, NodeWrite};
+use crate::{
+    change::{Change, NodeRef, NodeWrite},
+    sentence::Detail,
+};
 
 /// The pull request of any event that carries one, written.
 fn brought(event: &Event<'_>, change: &mut Change) -> Option<NodeRef> {
     Some(write(change, rest::pull_request(event.part("pull_request")?, event.repository())?))
 }
 
-fn title(event: &Event<'_>) -> String {
-    titled(event.repository_name(), event.part("pull_request").unwrap_or(&Value::Null))
+fn title(event: &Event<'_>) -> Option<(&'static str, Detail)> {
+    said("title", event.part("pull_request")?, "title")
 }
 
 pub(super) fn pull_request(event: &Event<'_>) -> Option<Change> {
@@ -34,18 +37,33 @@ pub(super) fn pull_request(event: &Event<'_>) -> Option<Change> {
     if event.is(&["synchronize", "reopened"]) {
         change.stale.push(subject.clone());
     }
-    let title = title(event);
-    let did = match event.action {
-        Some("closed") if merged => format!("merged {title}"),
-        Some("synchronize") => format!("pushed to {title}"),
-        Some("ready_for_review") => format!("marked {title} as ready for review"),
-        Some("converted_to_draft") => format!("made {title} a draft"),
-        Some("review_requested") => format!("requested a review of {title}"),
-        Some("review_request_removed") => format!("withdrew a request for review of {title}"),
-        _ => did(event, &title),
-    };
-    let summary = format!("{} {did}", event.who());
-    Some(event.told(change, Some(subject), &summary, time(pull_request, "updated_at")))
+    let mut parts = parts(event, pull_request);
+    let team = || said("reviewer", event.part("requested_team")?, "name");
+    let reviewer = event.part("requested_reviewer").and_then(person).map(|person| ("reviewer", person));
+    parts.extend(reviewer.or_else(team));
+    parts.extend(merged.then(|| ("merged", "yes".into())));
+    let told = event.told(change, Some(subject), time(pull_request, "updated_at"), parts);
+    Some(match event.action {
+        Some("closed") if merged => once(told, merged_key(event, text(pull_request, "merge_commit_sha")), Vec::new()),
+        Some("synchronize") => once(told, pushed_to(event, pull_request), Vec::new()),
+        _ => opening(event, pull_request, told),
+    })
+}
+
+/// What makes a merge the same, and tells the push to the base branch that comes with it.
+pub(super) fn merged_key(event: &Event<'_>, commit: Option<&str>) -> Option<String> {
+    Some(format!("merged:{}:{}", id(event.repository()?)?, commit?))
+}
+
+/// A push to the branch of a pull request is told of twice: as such, and by the pull request.
+fn pushed_to(event: &Event<'_>, pull_request: &Value) -> Option<String> {
+    let branch = text(pull_request.get("head")?, "ref")?;
+    pushed_key(&format!("refs/heads/{branch}"), text(event.payload, "before"), text(event.payload, "after"))
+}
+
+/// What makes a push the same.
+pub(super) fn pushed_key(name: &str, before: Option<&str>, after: Option<&str>) -> Option<String> {
+    Some(format!("pushed:{name}:{}:{}", before?, after?))
 }
 
 pub(super) fn review(event: &Event<'_>) -> Option<Change> {
@@ -57,15 +75,24 @@ pub(super) fn review(event: &Event<'_>) -> Option<Change> {
     if state != "commented" || !event.is(&["submitted", "edited"]) {
         change.stale.push(subject.clone());
     }
-    let did = match (event.action, state.as_str()) {
-        (Some("submitted"), "approved") => "approved",
-        (Some("submitted"), "changes_requested") => "requested changes in",
-        (Some("submitted"), _) => "reviewed",
-        (Some("dismissed"), _) => "dismissed a review of",
-        _ => "edited a review of",
+    let remarks = state == "commented";
+    let parts = title(event).into_iter().chain([("state", state.into())]);
+    let told = event.told(change, Some(subject), time(review, "submitted_at"), parts);
+    let Some(number) = review.get("id").and_then(Value::as_i64).filter(|_| event.is(&["submitted"])) else {
+        return Some(told);
     };
-    let summary = format!("{} {did} {}", event.who(), title(event));
-    Some(event.told(change, Some(subject), &summary, time(review, "submitted_at")))
+    // Remarks alone were told with their first comment, if that came before.
+    let unless = if remarks { vec![commented_key(number)] } else { Vec::new() };
+    Some(once(told, Some(reviewed_key(number)), unless))
+}
+
+fn reviewed_key(review: i64) -> String {
+    format!("review:{review}")
+}
+
+/// The comments of a review are submitted together.
+fn commented_key(review: i64) -> String {
+    format!("review:{review}:comment")
 }
 
 pub(super) fn review_comment(event: &Event<'_>) -> Option<Change> {
@@ -80,18 +107,16 @@ pub(super) fn review_comment(event: &Event<'_>) -> Option<Change> {
     } else {
         write(&mut change, brought)
     };
-    let did = match event.action {
-        Some("deleted") => "deleted a comment on the changes of",
-        Some("edited") => "edited a comment on the changes of",
-        _ => "commented on the changes of",
-    };
-    let summary = format!("{} {did} {}", event.who(), title(event));
-    Some(event.told(change, Some(subject), &summary, time(comment, "updated_at").filter(|_| !deleted)))
+    let told = event.told(change, Some(subject), time(comment, "updated_at").filter(|_| !deleted), title(event));
+    let review = comment.get("pull_request_review_id").and_then(Value::as_i64);
+    Some(match review.filter(|_| event.is(&["created"])) {
+        Some(review) => once(told, Some(commented_key(review)), vec![reviewed_key(review)]),
+        None => told,
+    })
 }
 
 pub(super) fn thread(event: &Event<'_>) -> Option<Change> {
     let mut change = event.change();
     let subject = brought(event, &mut change)?;
-    let summary = format!("{} {} a thread of {}", event.who(), event.verb(), title(event));
-    Some(event.told(change, Some(subject), &summary, None))
+    Some(event.told(change, Some(subject), None, title(event)))
 }

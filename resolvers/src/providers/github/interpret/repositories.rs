@@ -8,9 +8,13 @@ use super::{
         rest,
         values::{list, text, time},
     },
-    event::{Event, shortened, write},
+    event::{Event, id, once, said, write},
+    pulls::{merged_key, pushed_key},
 };
-use crate::change::{Change, ListRef, NodeWrite};
+use crate::{
+    change::{Change, ListRef, NodeWrite},
+    sentence::Detail,
+};
 
 /// The account's list of repositories.
 pub(super) fn all() -> ListRef {
@@ -23,25 +27,36 @@ pub(super) fn push(event: &Event<'_>) -> Option<Change> {
     let branch = name.strip_prefix("refs/heads/").or_else(|| name.strip_prefix("refs/tags/")).unwrap_or(name);
     let flag = |key: &str| event.payload.get(key) == Some(&Value::Bool(true));
     let commits = list(event.payload, "commits").len();
-    let did = match (flag("deleted"), flag("forced"), commits) {
-        (true, ..) => "deleted".to_owned(),
-        (_, true, _) => "force-pushed to".to_owned(),
-        (.., 0) => "pushed".to_owned(),
-        (.., 1) => "pushed 1 commit to".to_owned(),
-        (.., many) => format!("pushed {many} commits to"),
-    };
-    let summary = format!("{} {did} {branch} in {}", event.who(), event.repository_name());
+    let (created, deleted) = (flag("created"), flag("deleted"));
+    let how = [("created", created), ("deleted", deleted), ("forced", flag("forced"))];
+    let how = how.into_iter().filter(|(_, is)| *is).map(|(how, _)| (how, Detail::from("yes")));
+    let tag = if name.starts_with("refs/tags/") { "tag" } else { "branch" };
+    let parts = [("ref", branch.into()), ("type", tag.into()), ("commits", commits.to_string().into())];
     let at = event.repository().and_then(|repository| time(repository, "pushed_at"));
-    Some(event.told(event.change(), Some(repository), &summary, at))
+    let told = event.told(event.change(), Some(repository), at, parts.into_iter().chain(how));
+    let after = text(event.payload, "after");
+    let unless = merged_key(event, after).into_iter().collect();
+    // That a branch was made or deleted has an event of its own, too.
+    let come_or_gone = (created && commits == 0) || deleted;
+    let key = if come_or_gone { ref_key(event, tag, branch) } else { None };
+    Some(once(told, key.or_else(|| pushed_key(name, text(event.payload, "before"), after)), unless))
+}
+
+/// What makes the coming or going of a branch the same: the push that did it.
+fn ref_key(event: &Event<'_>, tag: &str, name: &str) -> Option<String> {
+    let repository = event.repository()?;
+    let pushed = repository.get("pushed_at")?;
+    let at = pushed.as_i64().or_else(|| Some(time(repository, "pushed_at")?.timestamp()))?;
+    Some(format!("{tag}:{}:{name}:{at}", id(repository)?))
 }
 
 /// Branches and tags that come or go.
 pub(super) fn git_ref(event: &Event<'_>) -> Option<Change> {
     let repository = event.repository_node()?;
-    let kind = text(event.payload, "ref_type").unwrap_or("branch");
-    let name = shortened(text(event.payload, "ref").unwrap_or("unknown"));
-    let summary = format!("{} {}d the {kind} {name} in {}", event.who(), event.name, event.repository_name());
-    Some(event.told(event.change(), Some(repository), &summary, None))
+    let (kind, name) = (text(event.payload, "ref_type").unwrap_or("branch"), text(event.payload, "ref"));
+    let parts = [("type", kind.into())].into_iter().chain(name.map(|name| ("ref", name.into())));
+    let told = event.told(event.change(), Some(repository), None, parts);
+    Some(once(told, name.and_then(|name| ref_key(event, kind, name)), Vec::new()))
 }
 
 pub(super) fn release(event: &Event<'_>) -> Option<Change> {
@@ -58,11 +73,14 @@ pub(super) fn release(event: &Event<'_>) -> Option<Change> {
     if release.get("draft") != Some(&Value::Bool(true)) || deleted {
         change.stale.extend(event.repository_node());
     }
-    let name = text(release, "name").or_else(|| text(release, "tag_name")).unwrap_or("unnamed");
-    let summary =
-        format!("{} {} the release {} of {}", event.who(), event.verb(), shortened(name), event.repository_name());
+    let name = said("name", release, "name").or_else(|| said("name", release, "tag_name"));
     let at = time(release, "updated_at").or_else(|| time(release, "published_at")).filter(|_| !deleted);
-    Some(event.told(change, Some(subject), &summary, at))
+    let told = event.told(change, Some(subject), at, name);
+    // Of one that is published at once, three events tell.
+    let draft = release.get("draft") == Some(&Value::Bool(true));
+    let published = event.is(&["published", "released", "prereleased"]) || (event.is(&["created"]) && !draft);
+    let key = id(release).filter(|_| published).map(|id| format!("published:{id}"));
+    Some(once(told, key, Vec::new()))
 }
 
 pub(super) fn repository(event: &Event<'_>) -> Option<Change> {
@@ -77,10 +95,11 @@ pub(super) fn repository(event: &Event<'_>) -> Option<Change> {
     if !event.is(&["edited"]) {
         change.stale_lists.push(all());
     }
-    let verb = if event.name == "public" { "publicized".to_owned() } else { event.verb() };
-    let summary = format!("{} {verb} {}", event.who(), event.repository_name());
     let at = time(value, "updated_at").filter(|_| !event.is(&["deleted"]));
-    Some(event.told(change, Some(node), &summary, at))
+    let told = event.told(change, Some(node), at, None);
+    let public = event.name == "public" || event.is(&["publicized"]);
+    let updated = id(value).zip(text(value, "updated_at")).filter(|_| public);
+    Some(once(told, updated.map(|(id, updated)| format!("public:{id}:{updated}")), Vec::new()))
 }
 
 /// Stars and forks change the counts, which come along.
@@ -90,13 +109,13 @@ pub(super) fn counted(event: &Event<'_>) -> Option<Change> {
     let at = time(event.payload, "starred_at");
     let mut change = Change { writes: rest::people(event.payload), ..Change::default() };
     change.writes.extend(rest::counted_repository(value, at.unwrap_or(event.received_at)));
-    let did = match (event.name, event.action) {
-        ("fork", _) => "forked",
-        ("star", Some("deleted")) => "took a star from",
-        _ => "starred",
-    };
-    let summary = format!("{} {did} {}", event.who(), event.repository_name());
-    Some(event.told(change, Some(node), &summary, at))
+    let told = event.told(change, Some(node), at, None);
+    // Under its old name, `watch`, a star is told a second time.
+    let count = value.get("stargazers_count").and_then(Value::as_i64);
+    let starred = event.name == "watch" || (event.name == "star" && event.is(&["created"]));
+    let who = id(value).zip(event.part("sender").and_then(id)).filter(|_| starred);
+    let key = who.zip(count).map(|((id, sender), count)| format!("starred:{id}:{sender}:{count}"));
+    Some(once(told, key, Vec::new()))
 }
 
 /// Teams come without a time of change: what is known of them is read again.
@@ -110,12 +129,12 @@ pub(super) fn team(event: &Event<'_>) -> Option<Change> {
         change.writes.extend(rest::team(value));
         change.stale.push(node.clone());
     }
-    let name = shortened(text(value, "name").unwrap_or("unnamed"));
-    let did = match event.action {
-        Some("added_to_repository") | None => format!("gave {} to the team {name}", event.repository_name()),
-        Some("removed_from_repository") => format!("took {} from the team {name}", event.repository_name()),
-        Some(_) => format!("{} the team {name}", event.verb()),
-    };
-    let summary = format!("{} {did}", event.who());
-    Some(event.told(change, Some(node), &summary, None))
+    let told = event.told(change, Some(node), None, said("team", value, "name"));
+    let gave = event.action.is_none() || event.is(&["added_to_repository"]);
+    let repository = event.repository().filter(|_| gave);
+    // `team` and `team_add` tell of it.
+    let key = repository.and_then(|repository| {
+        Some(format!("team:{}:{}:{}", id(value)?, id(repository)?, text(repository, "updated_at")?))
+    });
+    Some(once(told, key, Vec::new()))
 }

@@ -6,6 +6,7 @@ mod graphql;
 mod hooks;
 mod ids;
 mod limits;
+mod refusals;
 mod rest;
 mod search;
 mod shapes;
@@ -26,7 +27,6 @@ use sha2::{Digest, Sha256};
 use self::{
     limits::{Limits, Quota, Resource},
     rest::{Call, reply::Reply},
-    shapes::shape,
     world::World,
 };
 use crate::sandbox::{ActError, Acted, ApiRequest, ApiResponse, CallOutcome, Rejection, Sandbox};
@@ -87,7 +87,7 @@ impl GithubSandbox {
         let mut quota = self.take(now, Resource::Graphql, prepared.cost);
         quota.nodes = prepared.nodes;
         if quota.exceeded {
-            return self.respond(&Reply::ok(over_limit()), &quota);
+            return self.respond(&Reply::ok(refusals::over_limit()), &quota);
         }
         let world = Arc::clone(&self.state.lock().world);
         let answer = self.graphql.answer(&world, &prepared, quota);
@@ -200,32 +200,19 @@ impl Sandbox for GithubSandbox {
         let now = now.trunc_subsecs(0);
         let is_graphql = request.uri().path().trim_end_matches('/') == "/graphql";
         let mut quota = self.take(now, if is_graphql { Resource::Graphql } else { Resource::Core }, 0);
-        match rejection {
-            Rejection::RateLimited { retry_after } => {
-                let wait = chrono::Duration::seconds(i64::try_from(retry_after).unwrap_or(60));
-                (quota.remaining, quota.used, quota.reset) = (0, quota.limit, now + wait);
-                let reply = if is_graphql {
-                    Reply::ok(over_limit())
-                } else {
-                    Reply::problem(StatusCode::TOO_MANY_REQUESTS, "API rate limit exceeded for user ID 1150000037.")
-                };
-                let mut response = self.respond(&reply, &quota);
-                response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(retry_after));
-                response
-            }
-            Rejection::ServerError => {
-                let message = "Something went wrong while executing your query. This may be the result of a timeout, or it could be a GitHub bug.";
-                let body = if is_graphql {
-                    json!({ "data": null, "errors": [{ "message": message }] })
-                } else {
-                    shape! { "message": "Server Error" }
-                };
-                self.respond(&Reply::with(StatusCode::INTERNAL_SERVER_ERROR, body), &quota)
-            }
-            Rejection::Unauthorized => {
-                self.respond(&Reply::problem(StatusCode::UNAUTHORIZED, "Bad credentials"), &quota)
-            }
+        let body = if is_graphql { Some(request.body().as_ref()) } else { None };
+        if let Rejection::RateLimited { retry_after } = rejection {
+            let wait = chrono::Duration::seconds(i64::try_from(retry_after).unwrap_or(60));
+            (quota.remaining, quota.used, quota.reset) = (0, quota.limit, now + wait);
+            let mut response = self.respond(&refusals::reply(&rejection, body), &quota);
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(retry_after));
+            return response;
         }
+        self.respond(&refusals::reply(&rejection, body), &quota)
+    }
+
+    fn is_further_page(&self, request: &ApiRequest) -> bool {
+        refusals::is_further_page(request)
     }
 
     fn recorded(&self) -> Value {
@@ -254,11 +241,6 @@ impl Sandbox for GithubSandbox {
     }
 }
 
-/// What GraphQL answers over the limit, with status 200.
-fn over_limit() -> Value {
-    json!({ "errors": [{ "type": "RATE_LIMITED", "message": "API rate limit exceeded for user ID 1150000037." }] })
-}
-
 fn is_known(if_none_match: Option<&str>, headers: &HeaderMap) -> bool {
     let Some(etag) = headers.get(header::ETAG).and_then(|value| value.to_str().ok()) else { return false };
     let strong = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
@@ -277,6 +259,7 @@ fn respond(reply: &Reply, quota: &Quota) -> ApiResponse {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, max-age=60, s-maxage=60"));
     }
     headers.extend(reply.link.clone().map(|link| (header::LINK, link)));
+    headers.extend(reply.location.clone().map(|location| (header::LOCATION, location)));
     headers.insert("x-github-media-type", HeaderValue::from_static("github.v3; format=json"));
     headers.insert("x-github-api-version-selected", HeaderValue::from_static("2022-11-28"));
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));

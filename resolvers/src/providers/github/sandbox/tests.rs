@@ -262,9 +262,12 @@ fn refusals_have_githubs_form() {
         ("/graphql", Rejection::RateLimited { retry_after: 3 }, 200),
         ("/user", Rejection::ServerError, 500),
         ("/graphql", Rejection::Unauthorized, 401),
+        ("/graphql", Rejection::Forbidden, 403),
+        ("/user", Rejection::Error { code: "FORBIDDEN".into() }, 403),
+        ("/graphql", Rejection::Error { code: "INTERNAL".into() }, 200),
     ] {
         let request = http::Request::builder().uri(path).body(Bytes::new()).unwrap();
-        let response = sandbox.rejection(base(), &request, rejection);
+        let response = sandbox.rejection(base(), &request, rejection.clone());
         assert_eq!(response.status().as_u16(), status, "{path} {rejection:?}");
         if let Rejection::RateLimited { .. } = rejection {
             assert_eq!(header_of(response.headers(), "retry-after"), "3");

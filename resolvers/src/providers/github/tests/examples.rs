@@ -12,6 +12,7 @@ use crate::{
     change::{Change, Interpretation, NodeRef, Version},
     provider::{Provider as _, StoredDelivery},
     providers::github::{Github, names},
+    sentence::{Names, SentenceParts},
 };
 
 const TABLE: &str = include_str!("../fixtures/interpretations.json");
@@ -74,10 +75,11 @@ fn row(index: usize, event: &str, payload: &Value) -> Value {
         Interpretation::Ignored(reason) => row["ignored"] = reason.into(),
         Interpretation::Changes(changes) => {
             let [change] = changes.as_slice() else { panic!("{event}: one change") };
-            let activity = change.activity.as_ref().expect("every use of an event is told");
-            row["kind"] = activity.kind.clone().into();
-            row["subject"] = activity.subject.as_ref().map(NodeRef::to_string).into();
-            row["summary"] = activity.summary.clone().into();
+            if let Some(activity) = &change.activity {
+                row["kind"] = activity.kind.clone().into();
+                row["subject"] = activity.subject.as_ref().map(NodeRef::to_string).into();
+                row["summary"] = SentenceParts::worded(&Github::default(), activity, &Names::default()).into();
+            }
             row["tags"] = tags(change).into_iter().collect();
         }
     }

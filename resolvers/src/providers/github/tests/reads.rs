@@ -10,7 +10,7 @@ use super::fake::Fake;
 use crate::{
     change::{ListRef, NodeRef},
     provider::{FetchWant, Fetched, PageWant, Provider as _},
-    providers::github::Github,
+    providers::github::{Github, client},
     upstream::{UpstreamError, UpstreamErrorKind},
 };
 
@@ -190,6 +190,62 @@ async fn parts_that_fail_leave_the_others_alone() {
 }
 
 #[tokio::test]
+async fn what_fails_inside_a_part_is_told_and_the_rest_of_it_is_kept() {
+    let pull_request = json!({"__typename": "PullRequest", "id": "PR_1", "title": "t", "statusCheckRollup": null, "updatedAt": "2026-01-01T00:00:00Z"});
+    let (_, connection) = Fake::saying(json!({
+        "data": {"a0": [pull_request]},
+        "errors": [{"type": "INTERNAL", "path": ["a0", 0, "statusCheckRollup", "state"], "message": "Something went wrong"},
+            {"type": "INTERNAL", "path": ["a0", 0, "statusCheckRollup"], "message": "Something went wrong"}],
+    }));
+    let fetched = fetch(&connection, vec![node("GithubPullRequest", "PR_1", &["title", "checks"])]).await.remove(0);
+    let fetched = fetched.expect("fetched");
+    assert!(fetched.found.is_some());
+    assert_eq!(fetched.failure.map(|error| error.kind), Some(UpstreamErrorKind::Down));
+    let known: Vec<&String> = fetched.writes[0].aspects.iter().flat_map(|aspect| aspect.fields.keys()).collect();
+    assert_eq!(known, ["title", "updatedAt"], "the checks are unknown, not none");
+}
+
+#[tokio::test]
+async fn a_page_that_is_not_whole_is_no_page() {
+    let issue = json!({"__typename": "Issue", "id": "I_1", "title": "t", "updatedAt": "2026-01-01T00:00:00Z"});
+    let list = |nodes: Value, has_next: bool| {
+        let info = json!({ "hasNextPage": has_next, "endCursor": null });
+        json!([{ "__typename": "Repository", "id": "R_1", "list": { "totalCount": 2, "pageInfo": info, "nodes": nodes } }])
+    };
+    let error = |kind: &str| json!([{ "type": kind, "path": ["a0", 0, "list", "nodes", 1], "message": "no" }]);
+    for (answer, errors, expected) in [
+        (list(json!([issue, null]), false), error("INTERNAL"), Err(UpstreamErrorKind::Down)),
+        (list(json!([issue, null]), false), error("FORBIDDEN"), Ok(1)),
+        (list(json!([issue]), true), json!([]), Err(UpstreamErrorKind::Down)),
+        (list(json!(null), false), json!([]), Err(UpstreamErrorKind::Down)),
+        (
+            json!([{ "__typename": "Repository", "id": "R_1", "list": null }]),
+            error("FORBIDDEN"),
+            Err(UpstreamErrorKind::Forbidden),
+        ),
+    ] {
+        let (_, connection) = Fake::saying(json!({ "data": { "a0": answer }, "errors": errors }));
+        let want = FetchWant::Page(page(Some(("GithubRepository", "R_1")), "issues", &[]));
+        let fetched = fetch(&connection, vec![want]).await.remove(0);
+        let outcome = fetched.map_err(|error| error.kind).and_then(|fetched| match fetched.failure {
+            Some(error) => {
+                assert!(fetched.pages.is_empty() && !fetched.writes.is_empty());
+                Err(error.kind)
+            }
+            None => Ok(fetched.pages[0].items.len()),
+        });
+        assert_eq!(outcome, expected, "{errors}");
+    }
+}
+
+#[tokio::test]
+async fn a_part_that_the_answer_lacks_is_not_absent() {
+    let (_, connection) = Fake::saying(json!({ "data": { "rateLimit": null } }));
+    let error = fetch(&connection, vec![node("GithubIssue", "I_1", &["title"])]).await.remove(0).expect_err("lost");
+    assert_eq!(error.kind, UpstreamErrorKind::Down);
+}
+
+#[tokio::test]
 async fn the_limit_is_an_error_although_the_status_is_200() {
     let body = json!({"errors": [{"type": "RATE_LIMITED", "message": "API rate limit exceeded"}]});
     let (fake, connection) = Fake::answering(move |_, _| {
@@ -319,6 +375,26 @@ async fn quota_that_is_used_up_for_a_list_of_runs_is_told_of_each_and_no_more_is
         assert_eq!(outcome.expect_err("limited").kind, UpstreamErrorKind::RateLimited);
     }
     assert_eq!(fake.lines().len(), 2);
+}
+
+#[tokio::test]
+async fn a_renamed_repository_is_followed_to_its_new_address_and_a_token_goes_to_no_other_host() {
+    let moved = "https://api.github.com/repositories/7/actions/runs?per_page=100";
+    for (location, calls) in [(moved, 2), ("https://evil.example/repositories/7/actions/runs", 1), ("http://[", 1)] {
+        let (fake, connection) = Fake::answering(move |request, _| match request.url.path() {
+            "/repos/acme/web/actions/runs" => {
+                (301, vec![("location", location)], json!({ "message": "Moved Permanently" }))
+            }
+            _ => (200, Vec::new(), json!({ "total_count": 0, "workflow_runs": [] })),
+        });
+        let request = client::get(&connection, &["repos", "acme", "web", "actions", "runs"], &[]).expect("a request");
+        let answer = client::rest(&connection, request).await;
+        assert_eq!((answer.is_ok(), fake.lines().len()), (calls == 2, calls), "{location}");
+    }
+    let (fake, connection) = Fake::answering(move |_, _| (307, vec![("location", "/repos/acme/web")], json!({})));
+    let request = client::get(&connection, &["repos", "acme", "web"], &[]).expect("a request");
+    assert!(client::rest(&connection, request).await.is_err());
+    assert_eq!(fake.lines().len(), 4, "a circle ends");
 }
 
 #[tokio::test]

@@ -2,14 +2,15 @@
 
 use serde_json::json;
 
-use super::event::{self, Event, writing};
+use super::event::{self, CHANNEL_PART, Event, writing};
 use crate::{
     change::{Change, ListRef, NodeRef, NodeWrite},
     providers::slack::{
         names::{CHANNEL, CHANNELS, MESSAGES},
         normalize,
-        values::{excerpt, flag, object, seconds, stamp, text},
+        values::{flag, object, seconds, stamp, text},
     },
+    sentence::Detail,
 };
 
 pub(super) fn created(event: &Event<'_>) -> Option<Change> {
@@ -25,27 +26,26 @@ pub(super) fn created(event: &Event<'_>) -> Option<Change> {
         "createdAt": stamp(seconds(channel, "created").or(Some(event.at))),
     });
     let write = normalize::channel_link(event.write(node.clone(), &fields), event.place(), id);
-    Some(event.told(writing(write), Some(node), format!("Channel created: #{}", excerpt(name))))
+    Some(event.told(writing(write), Some(node), None))
 }
 
 pub(super) fn renamed(event: &Event<'_>) -> Option<Change> {
     let channel = object(event.value, "channel")?;
     let (node, name) = (NodeRef::new(CHANNEL, text(channel, "id")?), text(channel, "name")?);
     let write = event.write(node.clone(), &json!({ "name": name }));
-    Some(event.told(writing(write), Some(node), format!("Channel renamed: #{}", excerpt(name))))
+    Some(event.told(writing(write), Some(node), [("name", name.into())]))
 }
 
 pub(super) fn archived(event: &Event<'_>, is: bool) -> Option<Change> {
     let node = event.channel()?;
     let write = event.write(node.clone(), &event::archived(is));
-    let summary = if is { "Channel archived" } else { "Channel brought back from the archive" };
-    Some(event.told(writing(write), Some(node), summary.to_owned()))
+    Some(event.told(writing(write), Some(node), None))
 }
 
 pub(super) fn deleted(event: &Event<'_>) -> Option<Change> {
     let node = event.channel()?;
     let write = NodeWrite::tombstone(node.clone(), event.gone());
-    Some(event.told(writing(write), Some(node), "Channel deleted".to_owned()))
+    Some(event.told(writing(write), Some(node), None))
 }
 
 /// What became of the channel, Slack does not say.
@@ -53,13 +53,7 @@ pub(super) fn unclear(event: &Event<'_>) -> Option<Change> {
     let node = event.channel()?;
     let lists = vec![ListRef { parent: None, name: CHANNELS }];
     let change = Change { stale: vec![node.clone()], stale_lists: lists, ..Change::default() };
-    let summary = match event.name {
-        "channel_left" | "group_left" => "The app's user left the channel",
-        "channel_shared" => "Channel shared with another workspace",
-        "channel_unshared" => "Channel no longer shared with another workspace",
-        _ => "Channel made private",
-    };
-    Some(event.told(change, Some(node), summary.to_owned()))
+    Some(event.told(change, Some(node), None))
 }
 
 /// A channel goes on under another id.
@@ -67,7 +61,9 @@ pub(super) fn id_changed(event: &Event<'_>) -> Option<Change> {
     let (old, new) = (event.text("old_channel_id")?, event.text("new_channel_id")?);
     let mut change = writing(NodeWrite::tombstone(NodeRef::new(CHANNEL, old), event.gone()));
     change.stale_lists.push(ListRef { parent: None, name: CHANNELS });
-    Some(event.told(change, Some(NodeRef::new(CHANNEL, new)), "Channel goes on under another id".to_owned()))
+    let new = NodeRef::new(CHANNEL, new);
+    let parts = [(CHANNEL_PART, Detail::node(&new))];
+    Some(event.told(change, Some(new), parts))
 }
 
 /// Many messages changed at once.
@@ -75,7 +71,7 @@ pub(super) fn history_changed(event: &Event<'_>) -> Option<Change> {
     let node = event.channel()?;
     let lists = vec![ListRef { parent: Some(node.clone()), name: MESSAGES }];
     let change = Change { stale_lists: lists, ..Change::default() };
-    Some(event.told(change, Some(node), "Many messages of the channel changed".to_owned()))
+    Some(event.told(change, Some(node), None))
 }
 
 /// How many people are in the channel now is not told. Where it is the app's own user, other channels may be seen now.
@@ -85,7 +81,5 @@ pub(super) fn member(event: &Event<'_>) -> Option<Change> {
     if event.is_about_me() {
         change.stale_lists.push(ListRef { parent: None, name: CHANNELS });
     }
-    let summary =
-        if event.name == "member_joined_channel" { "Somebody joined the channel" } else { "Somebody left the channel" };
-    Some(event.told(change, Some(node), summary.to_owned()))
+    Some(event.told(change, Some(node), None))
 }

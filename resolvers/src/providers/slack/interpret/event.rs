@@ -9,7 +9,10 @@ use super::super::{
     values::{list, object, seconds, text, ts_of},
     webhook::event_name,
 };
-use crate::change::{ActivityDraft, Change, NodeRef, NodeWrite, Version};
+use crate::{
+    change::{ActivityDraft, Change, NodeRef, NodeWrite, Version},
+    sentence::{ACTOR, Detail, Details},
+};
 
 /// An event with what all events have in common.
 pub(super) struct Event<'a> {
@@ -91,24 +94,49 @@ impl<'a> Event<'a> {
         NodeWrite::core(node, self.version(), fields)
     }
 
-    /// Tells the change to people.
-    pub(super) fn told(&self, mut change: Change, subject: Option<NodeRef>, summary: String) -> Change {
+    /// Tells the change to people, with the parts of its sentence beside those that all have: who did it, and in which channel.
+    pub(super) fn told(
+        &self,
+        mut change: Change,
+        subject: Option<NodeRef>,
+        parts: impl IntoIterator<Item = (&'static str, Detail)>,
+    ) -> Change {
         let actor = text(self.value, "actor_id").or_else(|| author(self.value)).or_else(|| {
             let inner = object(self.value, "message").or_else(|| object(self.value, "channel"))?;
             author(inner).or_else(|| text(inner, "creator"))
         });
+        let actor = actor.map(|id| NodeRef::new(USER, id));
+        let mut details: Details = parts.into_iter().map(|(name, detail)| (name.to_owned(), detail)).collect();
+        let named = actor.as_ref().map(Detail::node).or_else(|| self.app().map(Detail::from));
+        details.extend(named.map(|actor| (ACTOR.to_owned(), actor)));
+        details.extend(self.channel().map(|channel| (CHANNEL_PART.to_owned(), self.called(&channel))));
         change.activity = Some(ActivityDraft {
-            key: None,
             kind: self.kind.clone(),
-            actor: actor.map(|id| NodeRef::new(USER, id)),
+            actor,
             subject,
-            summary,
+            details,
             occurred_at: self.at,
             containers: self.channel().into_iter().collect(),
+            ..ActivityDraft::default()
         });
         change
     }
+
+    /// The name under which an app writes that acts as no user.
+    fn app(&self) -> Option<&'a str> {
+        let message = object(self.value, "message").unwrap_or(self.value);
+        text(message, "username").or_else(|| text(object(message, "bot_profile")?, "name"))
+    }
+
+    /// A channel by its present name; by the one that the event tells while no other is known.
+    fn called(&self, channel: &NodeRef) -> Detail {
+        let told = object(self.value, "channel").and_then(|channel| text(channel, "name"));
+        told.map_or_else(|| Detail::node(channel), |name| Detail::named(channel, name))
+    }
 }
+
+/// The part of a sentence that names the channel.
+pub(in super::super) const CHANNEL_PART: &str = "channel";
 
 /// A change of one write.
 pub(super) fn writing(write: NodeWrite) -> Change {

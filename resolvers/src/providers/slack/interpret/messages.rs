@@ -4,16 +4,21 @@ use serde_json::{Value, json};
 
 use super::{
     LACKING, Outcome,
-    event::{Event, archived, writing},
+    event::{CHANNEL_PART, Event, archived, writing},
 };
 use crate::{
     change::{Change, NodeRef, NodeWrite},
     providers::slack::{
+        message_text::{is_edit, message_text},
         names,
-        normalize::{self, Telling, message_text},
+        normalize::{self, Telling},
         values::{excerpt, flag, object, text},
     },
+    sentence::Detail,
 };
+
+/// The part of a sentence that says what was written.
+pub(in super::super) const TEXT: &str = "text";
 
 const DIRECT: &str = "direct messages are not in the graph";
 
@@ -37,10 +42,12 @@ pub(super) fn message(event: &Event<'_>) -> Outcome {
     }
 }
 
-/// The same message comes as a message event too, where the app gets those.
+/// The same message comes as a message event too, where the app gets those: people are told of the first of them.
 pub(super) fn mention(event: &Event<'_>) -> Outcome {
     let (change, message) = written(event).ok_or(LACKING)?;
-    Ok(event.told(change, Some(message), format!("Mention: {}", saying(event.value))))
+    let told = event.told(change, Some(message), saying(event.value));
+    let said = event.channel_id().zip(event.text("ts")).ok_or(LACKING)?;
+    Ok(once(told, said_key(said.0, said.1)))
 }
 
 /// The message as it was just written.
@@ -62,12 +69,9 @@ fn root(message: &Value, event: &Event<'_>) -> Option<NodeRef> {
 
 fn said(event: &Event<'_>) -> Option<Change> {
     let (change, message) = written(event)?;
-    let what = match (event.text("thread_ts").filter(|root| event.text("ts") != Some(root)), event.subtype) {
-        (Some(_), _) => "New reply",
-        (None, Some("me_message")) => "Action",
-        (None, _) => "New message",
-    };
-    let told = event.told(change, Some(message), format!("{what}: {}", saying(event.value)));
+    let reply = event.text("thread_ts").filter(|root| event.text("ts") != Some(root));
+    let parts = saying(event.value).into_iter().chain(reply.map(|_| ("reply", "yes".into())));
+    let told = event.told(change, Some(message), parts);
     Some(once(told, said_key(event.channel_id()?, event.text("ts")?)))
 }
 
@@ -76,9 +80,12 @@ pub(in super::super) fn said_key(channel: &str, ts: &str) -> String {
     format!("said:{channel}:{ts}")
 }
 
-/// What makes an edit of a message the same.
-pub(in super::super) fn edited_key(channel: &str, ts: &str, edited: &str) -> String {
-    format!("edited:{channel}:{ts}:{edited}")
+/// What makes an edit of a message the same: its time, which Slack tells in whole seconds, and the text that it left. `None`: the
+/// message does not say that it was edited.
+pub(in super::super) fn edited_key(channel: &str, message: &Value) -> Option<String> {
+    let (ts, edited) = text(message, "ts").zip(text(object(message, "edited")?, "ts"))?;
+    let said = blake3::hash(message_text(message).as_bytes()).to_hex();
+    Some(format!("edited:{channel}:{ts}:{edited}:{}", said.get(..16).unwrap_or_default()))
 }
 
 /// People are told of it once.
@@ -104,12 +111,13 @@ fn note(event: &Event<'_>) -> Option<Change> {
         "channel_archive" | "group_archive" => Some(archived(true)),
         "channel_unarchive" | "group_unarchive" => Some(archived(false)),
         "channel_convert_to_private" => Some(json!({ "isPrivate": true })),
+        "channel_convert_to_public" => Some(json!({ "isPrivate": false })),
         _ => None,
     };
     change.writes.extend(fields.map(|fields| event.write(channel.clone(), &fields)));
-    let summary = match event.subtype? {
-        "channel_topic" | "group_topic" => told_note("Topic", event.text("topic")),
-        "channel_purpose" | "group_purpose" => told_note("Purpose", event.text("purpose")),
+    let told = match event.subtype? {
+        "channel_topic" | "group_topic" => event.text("topic"),
+        "channel_purpose" | "group_purpose" => event.text("purpose"),
         // Each of these has an event of its own, which is told.
         "channel_join" | "group_join" | "channel_leave" | "group_leave" => {
             change.stale.push(channel);
@@ -118,18 +126,10 @@ fn note(event: &Event<'_>) -> Option<Change> {
         "channel_name" | "group_name" | "channel_archive" | "group_archive" | "channel_unarchive"
         | "group_unarchive" => return Some(change),
         _ => {
-            let summary = format!("New message: {}", saying(event.value));
-            return Some(event.told(change, Some(message), summary));
+            return Some(event.told(change, Some(message), saying(event.value)));
         }
     };
-    Some(event.told(change, Some(channel), summary))
-}
-
-fn told_note(what: &str, text: Option<&str>) -> String {
-    match text {
-        Some(text) => format!("{what} set: {}", excerpt(text)),
-        None => format!("{what} cleared"),
-    }
+    Some(event.told(change, Some(channel), told.map(|text| (TEXT, excerpt(text).into()))))
 }
 
 fn changed(event: &Event<'_>) -> Option<Change> {
@@ -140,12 +140,14 @@ fn changed(event: &Event<'_>) -> Option<Change> {
         return Some(forgotten(event, write.node, object(event.value, "previous_message")));
     }
     let node = write.node.clone();
-    let told = event.told(writing(write), Some(node), format!("Edited message: {}", saying(message)));
-    let edited = object(message, "edited").and_then(|edited| text(edited, "ts"));
-    match edited.zip(text(message, "ts")) {
-        Some((edited, ts)) => Some(once(told, edited_key(event.channel_id()?, ts, edited))),
-        None => Some(told),
+    if !is_edit(message, object(event.value, "previous_message")) {
+        return Some(writing(write));
     }
+    let told = event.told(writing(write), Some(node), saying(message));
+    Some(match edited_key(event.channel_id()?, message) {
+        Some(key) => once(told, key),
+        None => told,
+    })
 }
 
 fn deleted(event: &Event<'_>) -> Option<Change> {
@@ -159,11 +161,7 @@ fn deleted(event: &Event<'_>) -> Option<Change> {
 fn forgotten(event: &Event<'_>, node: NodeRef, previous: Option<&Value>) -> Change {
     let mut change = writing(NodeWrite::tombstone(node.clone(), event.gone()));
     change.stale.extend(previous.and_then(|previous| root(previous, event)));
-    let summary = match previous.map(message_text).filter(|text| !text.is_empty()) {
-        Some(text) => format!("Deleted message: {}", excerpt(&text)),
-        None => "Deleted message".to_owned(),
-    };
-    event.told(change, Some(node), summary)
+    event.told(change, Some(node), previous.and_then(saying))
 }
 
 /// A thread grew: the message that began it comes along.
@@ -189,16 +187,18 @@ pub(super) fn reaction(event: &Event<'_>) -> Outcome {
     }
     let message = names::message(event.team, channel, ts);
     let change = Change { stale: vec![message.clone()], ..Change::default() };
-    let did = if event.name == "reaction_added" { "added" } else { "removed" };
-    let name = event.text("reaction").unwrap_or("unknown");
-    let mut change = event.told(change, Some(message), format!("Reaction {did}: :{}:", excerpt(name)));
+    let channel = NodeRef::new(names::CHANNEL, channel);
+    let name = event.text("reaction").map(|name| ("reaction", excerpt(name).into()));
+    let parts = [(CHANNEL_PART, Detail::node(&channel))].into_iter().chain(name);
+    let mut change = event.told(change, Some(message), parts);
     if let Some(activity) = &mut change.activity {
-        activity.containers = vec![NodeRef::new(names::CHANNEL, channel)];
+        activity.containers = vec![channel];
     }
     Ok(change)
 }
 
-fn saying(message: &Value) -> String {
+/// What a message says, as a part of a sentence.
+fn saying(message: &Value) -> Option<(&'static str, Detail)> {
     let text = excerpt(&message_text(message));
-    if text.is_empty() { "(no text)".to_owned() } else { text }
+    (!text.is_empty()).then(|| (TEXT, text.into()))
 }

@@ -8,7 +8,10 @@ mod people;
 use serde_json::Value;
 
 use self::event::Event;
-pub(super) use self::messages::{edited_key, said_key};
+pub(super) use self::{
+    event::CHANNEL_PART,
+    messages::{TEXT, edited_key, said_key},
+};
 use super::{
     names::{CHANNELS, USERS},
     values::text,
@@ -92,15 +95,7 @@ fn without_event(envelope: &Value, delivery: &StoredDelivery) -> Outcome {
 fn rate_limited(envelope: &Value, delivery: &StoredDelivery) -> Change {
     let at = super::values::seconds(envelope, "minute_rate_limited").unwrap_or(delivery.received_at);
     let stale_lists = [CHANNELS, USERS].map(|name| ListRef { parent: None, name });
-    let activity = ActivityDraft {
-        key: None,
-        kind: "app_rate_limited".to_owned(),
-        actor: None,
-        subject: None,
-        summary: "Slack held events back: there were too many in an hour".to_owned(),
-        occurred_at: at,
-        containers: Vec::new(),
-    };
+    let activity = ActivityDraft { kind: "app_rate_limited".to_owned(), occurred_at: at, ..ActivityDraft::default() };
     Change { stale_lists: stale_lists.into(), activity: Some(activity), ..Change::default() }
 }
 

@@ -1,15 +1,16 @@
 //! People, the workspace, and the app's access to it.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::event::{Event, writing};
 use crate::{
     change::{Change, NodeRef},
     providers::slack::{
-        names::{USER, WORKSPACE},
+        names::WORKSPACE,
         normalize,
-        values::{excerpt, object, text},
+        values::{object, text},
     },
+    sentence::{ACTOR, Detail},
 };
 
 /// A user, whole.
@@ -18,44 +19,41 @@ pub(super) fn user(event: &Event<'_>) -> Option<Change> {
     let write = normalize::user(value, event.place(), event.at)?;
     let node = write.node.clone();
     let name = write.aspects.iter().find_map(|aspect| aspect.fields.get("displayName")?.as_str());
-    let name = excerpt(name.unwrap_or("Somebody"));
-    let summary = match event.name {
-        "team_join" => format!("{name} joined the workspace"),
-        "user_status_changed" => format!("{name} changed their status"),
-        _ => format!("{name} changed their profile"),
-    };
+    let parts = name.map(|name| (ACTOR, Detail::named(&node, name)));
+    let key = event_key(value);
     let change = writing(write);
     // Whether somebody is in a call is not in the graph; the user comes along all the same.
     if event.name == "user_huddle_changed" {
         return Some(change);
     }
-    let mut change = event.told(change, Some(node.clone()), summary);
+    let mut change = event.told(change, Some(node.clone()), parts);
     if let Some(activity) = &mut change.activity {
-        activity.actor = Some(NodeRef::new(USER, text(value, "id")?));
+        activity.actor = Some(node);
+        activity.key = key.filter(|_| event.name != "team_join");
     }
     Some(change)
+}
+
+/// Of one change of a user several events tell: of the user, of the profile, of the status.
+fn event_key(user: &Value) -> Option<String> {
+    Some(format!("user:{}:{}", text(user, "id")?, user.get("updated")?.as_i64()?))
 }
 
 /// The workspace has another name or address.
 pub(super) fn workspace(event: &Event<'_>) -> Option<Change> {
     let node = NodeRef::new(WORKSPACE, Some(event.team).filter(|team| !team.is_empty())?);
-    let (fields, summary) = if event.name == "team_rename" {
+    let (fields, name) = if event.name == "team_rename" {
         let name = event.text("name")?;
-        (json!({ "name": name }), format!("Workspace renamed: {}", excerpt(name)))
+        (json!({ "name": name }), name)
     } else {
         let domain = event.text("domain")?;
-        let summary = format!("Workspace moved to {}", excerpt(event.text("url").unwrap_or(domain)));
         let url = event.text("url").map_or_else(|| format!("https://{domain}.slack.com"), str::to_owned);
-        (json!({ "domain": domain, "url": url }), summary)
+        (json!({ "domain": domain, "url": url }), event.text("url").unwrap_or(domain))
     };
-    Some(event.told(writing(event.write(node.clone(), &fields)), Some(node), summary))
+    Some(event.told(writing(event.write(node.clone(), &fields)), Some(node), [("name", name.into())]))
 }
 
 /// The app lost its access. Nothing is known to have changed; the next read tells that the token is not accepted.
 pub(super) fn access_ended(event: &Event<'_>) -> Change {
-    let summary = match event.name {
-        "app_uninstalled" => "The app was removed from the workspace",
-        _ => "Tokens of the app were revoked",
-    };
-    event.told(Change::default(), None, summary.to_owned())
+    event.told(Change::default(), None, None)
 }

@@ -60,7 +60,7 @@ impl World {
         let at = Ts::at(now);
         let message = self.message_mut(place)?;
         text.clone_into(&mut message.text);
-        message.edited = Some((message.user.clone(), at));
+        message.edited = Some((message.user.clone(), at.whole_seconds()));
         let message = self.shown(place)?;
         self.emit_hidden(
             now,

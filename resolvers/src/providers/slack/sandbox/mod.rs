@@ -171,6 +171,9 @@ impl Sandbox for SlackSandbox {
             Rejection::RateLimited { retry_after } => request::rate_limited(retry_after, number),
             Rejection::ServerError => request::internal_error(number),
             Rejection::Unauthorized => request::respond(Err("invalid_auth".into()), number),
+            Rejection::Forbidden => request::refused(number),
+            Rejection::InvalidPageToken => request::respond(Err("invalid_cursor".into()), number),
+            Rejection::Error { code } => request::failed(&code, number),
         }
     }
 

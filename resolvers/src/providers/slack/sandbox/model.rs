@@ -45,6 +45,11 @@ impl Ts {
     pub(super) fn at(now: DateTime<Utc>) -> Self {
         Self(u64::try_from(now.timestamp_micros()).unwrap_or_default())
     }
+
+    /// Slack tells when a message was edited in whole seconds.
+    pub(super) fn whole_seconds(self) -> Self {
+        Self(self.0 - self.0 % 1_000_000)
+    }
 }
 
 /// A time zone as Slack tells it: name, label, seconds east of UTC.

@@ -177,6 +177,21 @@ pub(super) fn internal_error(number: u64) -> ApiResponse {
     envelope(StatusCode::INTERNAL_SERVER_ERROR, &json!({ "ok": false, "error": "internal_error" }), number)
 }
 
+/// Slack's 403, which is of its edge and not of the method.
+pub(super) fn refused(number: u64) -> ApiResponse {
+    envelope(StatusCode::FORBIDDEN, &json!({ "ok": false, "error": "access_denied" }), number)
+}
+
+/// An error of a method, which comes with status 200.
+pub(super) fn failed(error: &str, number: u64) -> ApiResponse {
+    let mut body = json!({ "ok": false, "error": error });
+    if error == "missing_scope" {
+        body["needed"] = "channels:read,groups:read".into();
+        body["provided"] = "chat:write".into();
+    }
+    envelope(StatusCode::OK, &body, number)
+}
+
 /// A socket's ticket that is none, or none any more.
 pub(super) fn forbidden(number: u64) -> ApiResponse {
     envelope(StatusCode::FORBIDDEN, &json!({ "ok": false, "error": "invalid_ticket" }), number)

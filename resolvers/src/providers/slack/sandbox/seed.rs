@@ -189,7 +189,7 @@ impl Seeding {
         let user = authors.choose(&mut self.rng).cloned().unwrap_or_default();
         let text = self.text(lines, people);
         let later = Ts(ts.0 + self.rng.random_range(10_000_000_u64..600_000_000));
-        let edited = self.rng.random_bool(0.07).then(|| (user.clone(), later));
+        let edited = self.rng.random_bool(0.07).then(|| (user.clone(), later.whole_seconds()));
         let mut message = Message { user, text, edited, ..Message::default() };
         if self.rng.random_bool(0.22) {
             for _ in 0..self.rng.random_range(1..4) {

@@ -13,6 +13,7 @@ use crate::{
     change::{Change, Interpretation, ListRef, NodeRef, Version},
     provider::{Provider as _, StoredDelivery},
     providers::slack::{Slack, names},
+    sentence::{Names, SentenceParts},
 };
 
 const TABLE: &str = include_str!("../fixtures/interpretations.json");
@@ -85,7 +86,7 @@ fn interpreted(row: &Value) -> Value {
             told["tags"] = tags(change).into_iter().collect();
             if let Some(activity) = &change.activity {
                 told["kind"] = activity.kind.clone().into();
-                told["summary"] = activity.summary.clone().into();
+                told["summary"] = SentenceParts::worded(&Slack::default(), activity, &Names::default()).into();
                 told["actor"] = activity.actor.as_ref().map(NodeRef::to_string).into();
                 told["subject"] = activity.subject.as_ref().map(NodeRef::to_string).into();
                 told["containers"] = activity.containers.iter().map(NodeRef::to_string).collect();

@@ -54,7 +54,10 @@ async fn all_users_and_channels_of_a_tick_are_one_call_each() {
     let (fake, api) = Fake::new();
     let mut wants: Vec<FetchWant> = ids.iter().map(|id| node(names::USER, id)).collect();
     wants.push(page(None, names::USERS, None));
-    wants.extend([page(None, names::CHANNELS, None), lookup("channel", &[("name", "General")])]);
+    let list = ListRef { parent: None, name: names::CHANNELS };
+    let in_use = Filter::from([("archived", vec!["false".to_owned()])]);
+    wants.push(FetchWant::Page(PageWant { list, filter: in_use, cursor: None }));
+    wants.push(lookup("channel", &[("name", "General")]));
     wants.push(node(names::CHANNEL, &channel("engineering").native_id));
     let answers = Slack::default().fetch(&api, wants).await;
     assert_eq!(fake.methods(), ["conversations.list", "users.list"]);

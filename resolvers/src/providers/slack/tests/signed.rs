@@ -8,6 +8,7 @@ use crate::{
     provider::{EndpointSecrets, Provider as _, Reception, StoredDelivery, WebhookRequest},
     providers::slack::Slack,
     sandbox::Sandbox as _,
+    sentence::{Names, SentenceParts},
     upstream::Connection,
 };
 
@@ -68,6 +69,7 @@ async fn every_act_of_the_sandbox_changes_something_and_agrees_with_the_api() {
     }
     let changes = acted(&fake, "post_message", &json!({ "channel": "general", "text": "Hello", "user": "gracelin" }));
     let activity = changes[0].activity.as_ref().expect("an activity");
-    assert_eq!((activity.kind.as_str(), activity.summary.as_str()), ("message", "New message: Hello"));
+    let sentence = SentenceParts::worded(&Slack::default(), activity, &Names::default());
+    assert_eq!((activity.kind.as_str(), sentence.as_str()), ("message", "Somebody wrote in a channel: ‘Hello’"));
     assert_eq!(activity.subject.as_ref(), Some(&changes[0].writes[0].node));
 }

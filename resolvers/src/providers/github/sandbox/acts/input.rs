@@ -77,7 +77,8 @@ impl<'a> Input<'a> {
     pub(super) fn repo(&self) -> Result<usize> {
         let Some(name) = self.text("repository")? else { return Ok(0) };
         let (owner, short) = name.split_once('/').unwrap_or((&self.world.actor(self.world.org).login, name));
-        self.world.repo_named(owner, short).ok_or_else(|| ActError::NotFound(format!("the repository {name}")))
+        let found = self.world.repo_named(owner, short).or_else(|| self.world.repo_formerly_named(owner, short));
+        found.ok_or_else(|| ActError::NotFound(format!("the repository {name}")))
     }
 
     /// Who does it: `sender`, `author` or `actor`, else the viewer's neighbour, so that it is somebody else's doing.

@@ -52,6 +52,7 @@ pub(crate) fn all() -> Vec<(&'static str, Value)> {
         ("edit_repository", on(json!({ "description": "The web application, second edition" }))),
         ("disable_webhook", on(json!({ "url": "https://example.com/hooks" }))),
         ("delete_webhook", on(json!({ "url": "https://example.com/hooks" }))),
+        ("rename_repository", on(json!({ "name": "website" }))),
     ]
 }
 
@@ -83,6 +84,7 @@ pub(crate) fn act(world: &mut World, now: Time, action: &str, input: &Value) -> 
         "publish_release" => repository::publish_release(&mut act)?,
         "star" => repository::star(&mut act)?,
         "edit_repository" => repository::edit(&mut act)?,
+        "rename_repository" => repository::rename(&mut act)?,
         "disable_webhook" => repository::lose_webhooks(&mut act, false)?,
         "delete_webhook" => repository::lose_webhooks(&mut act, true)?,
         other => return Err(ActError::Unknown(other.to_owned())),

@@ -85,6 +85,29 @@ pub(super) fn edit(act: &mut Act<'_>) -> Result<Value> {
     told(act)
 }
 
+/// The old name leads to the repository until another one takes it.
+pub(super) fn rename(act: &mut Act<'_>) -> Result<Value> {
+    let name = match act.ask().text("name")? {
+        Some(name) if name.is_empty() || name.contains('/') => {
+            return Err(ActError::BadInput("name: expected the new name, without the owner".to_owned()));
+        }
+        Some(name) => name.to_owned(),
+        None => format!("{}-renamed", act.repo()?.name),
+    };
+    let owner = act.world.actor(act.repo()?.owner).login.clone();
+    if act.world.repo_named(&owner, &name).is_some() {
+        return Err(ActError::BadInput(format!("name: the repository {owner}/{name} exists already")));
+    }
+    let (now, before) = (act.now, act.repo()?.full_name(act.world));
+    let repo = act.repo_mut()?;
+    let from = std::mem::replace(&mut repo.name, name);
+    repo.former_names.push(before);
+    repo.updated = now;
+    let changes = shape! { "repository": shape! { "name": shape! { "from": from } } };
+    act.emit("repository", Some("renamed"), shape! { "changes": changes })?;
+    told(act)
+}
+
 /// GitHub gives up webhooks of the repository, or somebody deletes them: all, or those whose address has `url` in it.
 pub(super) fn lose_webhooks(act: &mut Act<'_>, delete: bool) -> Result<Value> {
     let url = act.ask().text("url")?.unwrap_or_default().to_owned();

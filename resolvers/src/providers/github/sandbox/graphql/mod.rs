@@ -14,7 +14,10 @@ mod tests;
 mod validate;
 mod values;
 
-use async_graphql::parser::{parse_query, types::ExecutableDocument};
+use async_graphql::parser::{
+    parse_query,
+    types::{ExecutableDocument, Selection},
+};
 use serde_json::{Map, Value, json};
 
 use self::{definitions::Definitions, errors::FieldError, execute::Execution};
@@ -126,6 +129,20 @@ impl Api {
             shape! { "data": data, "errors": errors }
         }
     }
+}
+
+/// The keys at the top of the answer to a request's body, without the quota.
+pub(super) fn top_keys(body: &[u8]) -> Vec<String> {
+    let query =
+        serde_json::from_slice::<Value>(body).ok().and_then(|body| Some(body.get("query")?.as_str()?.to_owned()));
+    let Some(Ok(document)) = query.map(parse_query) else { return Vec::new() };
+    let Some((_, operation)) = document.operations.iter().next() else { return Vec::new() };
+    let selections = operation.node.selection_set.node.items.iter();
+    let keys = selections.filter_map(|selection| match &selection.node {
+        Selection::Field(field) => Some(field.node.response_key().node.to_string()),
+        Selection::FragmentSpread(_) | Selection::InlineFragment(_) => None,
+    });
+    keys.filter(|key| key != "rateLimit").collect()
 }
 
 fn selected(request: &Request) -> Option<&async_graphql::parser::types::OperationDefinition> {

@@ -43,7 +43,7 @@ fn deliveries(world: &World, call: &Call, hook: &Hook) -> Reply {
         http::HeaderValue::from_str(&next).ok()
     });
     let body = page.into_iter().map(|one| delivery(hook, one, false)).collect();
-    Reply { status: http::StatusCode::OK, body, link }
+    Reply { link, ..Reply::ok(body) }
 }
 
 fn delivery(hook: &Hook, delivery: &Delivery, whole: bool) -> Value {

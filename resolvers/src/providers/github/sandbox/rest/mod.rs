@@ -76,7 +76,7 @@ pub(crate) fn read(world: &World, call: &Call) -> Reply {
         ["user" | "users" | "orgs", ..] => people::read(world, call, &segments),
         ["repos", owner, name, rest @ ..] => match world.repo_named(owner, name) {
             Some(at) => repository::read(world, call, at, rest),
-            None => Reply::not_found(),
+            None => moved(world, call, (owner, name), rest),
         },
         ["repositories", id, rest @ ..] => match world.repos.iter().position(|repo| repo.id.to_string() == *id) {
             Some(at) => repository::read(world, call, at, rest),
@@ -86,11 +86,27 @@ pub(crate) fn read(world: &World, call: &Call) -> Reply {
     }
 }
 
+/// What an old name of a repository is answered with.
+fn moved(world: &World, call: &Call, (owner, name): (&str, &str), rest: &[&str]) -> Reply {
+    let Some(repo) = world.repo_formerly_named(owner, name).and_then(|at| world.repos.get(at)) else {
+        return Reply::not_found();
+    };
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    query.extend_pairs(&call.query);
+    let path = std::iter::once(repo.id.to_string()).chain(rest.iter().map(|part| (*part).to_owned()));
+    let path = path.collect::<Vec<_>>().join("/");
+    Reply::moved(&format!("{}/repositories/{path}?{}", world.api_root, query.finish()))
+}
+
 /// Answers a writing call.
 pub(crate) fn write(world: &mut World, call: &Call, webhooks: &mut Vec<OutgoingWebhook>) -> Reply {
     let segments: Vec<&str> = call.segments.iter().map(String::as_str).collect();
     match segments.as_slice() {
         ["repos", owner, name, rest @ ..] => match world.repo_named(owner, name) {
+            Some(at) => writes::write(world, call, (at, rest), webhooks),
+            None => moved(world, call, (owner, name), rest),
+        },
+        ["repositories", id, rest @ ..] => match world.repos.iter().position(|repo| repo.id.to_string() == *id) {
             Some(at) => writes::write(world, call, (at, rest), webhooks),
             None => Reply::not_found(),
         },

@@ -13,11 +13,13 @@ pub(crate) struct Reply {
     /// Null for none.
     pub(crate) body: Value,
     pub(crate) link: Option<HeaderValue>,
+    /// Where a redirection leads to.
+    pub(crate) location: Option<HeaderValue>,
 }
 
 impl Reply {
     pub(crate) fn with(status: StatusCode, body: Value) -> Self {
-        Self { status, body, link: None }
+        Self { status, body, link: None, location: None }
     }
 
     pub(crate) fn ok(body: Value) -> Self {
@@ -35,6 +37,12 @@ impl Reply {
     pub(crate) fn problem(status: StatusCode, message: &str) -> Self {
         let body = shape! { "message": message, "documentation_url": DOCS, "status": status.as_str() };
         Self::with(status, body)
+    }
+
+    /// 301, to where the thing is found by its number.
+    pub(crate) fn moved(address: &str) -> Self {
+        let body = shape! { "message": "Moved Permanently", "url": address, "documentation_url": DOCS };
+        Self { location: HeaderValue::from_str(address).ok(), ..Self::with(StatusCode::MOVED_PERMANENTLY, body) }
     }
 
     pub(crate) fn not_found() -> Self {
@@ -60,7 +68,7 @@ impl Reply {
     /// A page of a list. Only the things on the page are put into their form.
     pub(crate) fn list<T>(world: &World, call: &Call, all: Vec<T>, form: impl Fn(T) -> Value) -> Self {
         let (items, link) = page(world, call, all);
-        Self { status: StatusCode::OK, body: items.into_iter().map(form).collect(), link }
+        Self { link, ..Self::ok(items.into_iter().map(form).collect()) }
     }
 
     /// A page of a list that comes in an object with its total.
@@ -74,7 +82,7 @@ impl Reply {
         if let Value::Object(body) = &mut body {
             body.insert(name.to_owned(), items.into_iter().map(form).collect());
         }
-        Self { status: StatusCode::OK, body, link }
+        Self { link, ..Self::ok(body) }
     }
 }
 

@@ -115,6 +115,13 @@ impl World {
         })
     }
 
+    /// The repository that had this name before it was renamed.
+    pub(crate) fn repo_formerly_named(&self, owner: &str, name: &str) -> Option<usize> {
+        let full_name = format!("{owner}/{name}");
+        let had = |repo: &Repo| repo.former_names.iter().any(|former| former.eq_ignore_ascii_case(&full_name));
+        self.repos.iter().position(had)
+    }
+
     pub(crate) fn item(&self, repo: usize, number: u64) -> Option<(&Repo, &Item)> {
         let repo = self.repos.get(repo)?;
         Some((repo, repo.items.get(&number)?))

@@ -236,6 +236,8 @@ pub(crate) struct Repo {
     pub(crate) id: u64,
     pub(crate) owner: usize,
     pub(crate) name: String,
+    /// Names that it had before, in full: they still lead to it.
+    pub(crate) former_names: Vec<String>,
     pub(crate) description: String,
     pub(crate) language: &'static str,
     pub(crate) color: &'static str,

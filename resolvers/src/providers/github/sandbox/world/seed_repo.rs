@@ -64,6 +64,7 @@ fn empty(world: &mut World, plan: &RepoPlan, dice: &mut Dice, (created, base): (
         id: world.next_id() / 3,
         owner: world.org,
         name: plan.name.to_owned(),
+        former_names: Vec::new(),
         description: plan.description.to_owned(),
         language: plan.language,
         color: plan.color,

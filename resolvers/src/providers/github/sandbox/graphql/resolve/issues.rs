@@ -8,7 +8,7 @@ use crate::providers::github::sandbox::{
     shapes::issues as shape,
     world::{
         Key, World,
-        model::{Item, Repo},
+        model::{ActorKind, Item, Repo},
     },
 };
 
@@ -96,7 +96,12 @@ pub(super) fn item(world: &World, (at, number): (usize, u64), (name, arguments):
             let position = |id: &u64| repo.labels.iter().position(|label| label.id == *id);
             Out::keys(item.labels.iter().filter_map(position).map(|label| Key::Label(at, label)))
         }
-        "assignees" => Out::keys(item.assignees.iter().map(|who| Key::Actor(*who))),
+        "assignedActors" => Out::keys(item.assignees.iter().map(|who| Key::Actor(*who))),
+        // People only: a bot that is assigned is not in this connection.
+        "assignees" => {
+            let people = item.assignees.iter().filter(|who| world.actor(**who).kind == ActorKind::User);
+            Out::keys(people.map(|who| Key::Actor(*who)))
+        }
         "participants" => {
             let mut who = vec![item.author];
             who.extend(item.comments.iter().map(|comment| comment.author));

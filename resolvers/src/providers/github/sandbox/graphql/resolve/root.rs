@@ -28,7 +28,8 @@ pub(super) fn query(execution: &Execution<'_>, name: &str, arguments: &Arguments
         }
         "repository" => {
             let (owner, name) = (arguments.text("owner").unwrap_or(""), arguments.text("name").unwrap_or(""));
-            match world.repo_named(owner, name) {
+            // `followRenames` is on unless a query says otherwise.
+            match world.repo_named(owner, name).or_else(|| world.repo_formerly_named(owner, name)) {
                 Some(at) => Out::key(Key::Repo(at)),
                 None => Out::Error(FieldError::not_found(format!(
                     "Could not resolve to a Repository with the name '{owner}/{name}'."

@@ -1,5 +1,7 @@
 //! `graphql-transport-ws` on a real port: messages, close codes, bad frames, shutdown.
 
+mod persisted;
+
 use std::time::Duration;
 
 use futures::{SinkExt, StreamExt};
@@ -119,6 +121,21 @@ async fn refused_operations_get_an_error_and_their_id_back() {
         assert_eq!(message["type"], "error");
         assert_eq!(message["payload"][0]["extensions"]["code"], code, "{message}");
     }
+}
+
+#[tokio::test]
+async fn an_interrupted_subscription_ends_with_an_error_and_leaves_the_others_alone() {
+    let gateway = gateway().await;
+    let mut client = Client::ready(&gateway).await;
+    client.subscribe("i", "subscription { interrupted }").await;
+    client.expect(r#"{"id":"i","type":"next""#).await;
+    let told = client.next().await;
+    assert!(told.starts_with(r#"{"id":"i","type":"error","payload":[{"#), "{told}");
+    for expected in ["SERVICE_UNAVAILABLE", "retryAfterMs", "requestId"] {
+        assert!(told.contains(expected), "{told}");
+    }
+    client.subscribe("i", "{hello}").await;
+    client.expect(r#"{"hello":"hello "}"#).await;
 }
 
 #[tokio::test]
@@ -347,6 +364,7 @@ async fn only_so_many_sockets_are_open() {
     let client = Client::ready(&gateway).await;
     let answer = upgrade(&gateway, HANDSHAKE).await;
     assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("retry-after: 5"), "{answer}");
+    assert!(answer.contains("SERVICE_UNAVAILABLE") && answer.contains("requestId"), "{answer}");
     let metrics = gateway.app.metrics.encode();
     assert!(metrics.contains("mullion_live_limit{limit=\"sockets\"} 1\n"), "{metrics}");
     assert!(metrics.contains("mullion_live_limit_hits_total{limit=\"sockets\"} 1\n"), "{metrics}");

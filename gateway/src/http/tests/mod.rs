@@ -1,5 +1,8 @@
 //! The routes, over a stand-in for the engine: statuses, media types, limits, bad input.
 
+mod formats;
+mod persisted;
+
 use std::{sync::atomic::Ordering, time::Duration};
 
 use axum::{body::Body, response::Response};
@@ -84,7 +87,8 @@ async fn bad_requests_get_their_documented_errors() {
         (r#"{"query":"{things(first: \"x\") {name}}"}"#, 200, 400, "GRAPHQL_VALIDATION_FAILED"),
         (r#"{"query":"{hello}","operationName":"A"}"#, 200, 400, "BAD_USER_INPUT"),
         (r#"{"query":"subscription {count}"}"#, 200, 400, "BAD_USER_INPUT"),
-        (r#"{"extensions":{"persistedQuery":{}}}"#, 200, 400, "PERSISTED_QUERY_NOT_FOUND"),
+        (r#"{"extensions":{"persistedQuery":null}}"#, 400, 400, "BAD_USER_INPUT"),
+        (r#"{"extensions":{"persistedQuery":{}}}"#, 200, 400, "BAD_USER_INPUT"),
         (&deep, 200, 400, "OPERATION_TOO_COMPLEX"),
         (&big, 413, 413, "OPERATION_TOO_COMPLEX"),
     ];
@@ -105,6 +109,8 @@ async fn only_json_in_utf8_is_taken() {
     for (content_type, expected) in [
         (Some("application/json"), 200),
         (Some("application/json; charset=UTF-8"), 200),
+        (Some("application/json; charset=utf8"), 200),
+        (Some("application/json; charset=\"Us-Ascii\""), 200),
         (Some("application/json; charset=latin1"), 415),
         (Some("text/plain"), 415),
         (Some("application/x-www-form-urlencoded"), 415),
@@ -245,6 +251,26 @@ async fn a_quiet_stream_carries_the_cursor_and_ends_at_shutdown() {
 }
 
 #[tokio::test]
+async fn an_interrupted_stream_says_so_and_asks_to_come_again_behind_the_last_event() {
+    let gateway = gateway().await;
+    let (_, body) = get(&gateway, "/graphql/stream?query=subscription%7Binterrupted%7D").await;
+    let (before, said) = body.split_once("data: {\"errors\"").unwrap();
+    assert!(before.ends_with("id: 1\nevent: next\ndata: {\"data\":{\"count\":1}}\n\nevent: next\n"), "{body}");
+    assert!(said.contains("SERVICE_UNAVAILABLE") && said.contains("retryAfterMs"), "{body}");
+    assert!(said.contains("\n\nretry: ") && !body.contains("complete"), "an EventSource would not come again: {body}");
+}
+
+#[tokio::test]
+async fn an_interrupted_subscription_in_parts_ends_with_why_and_when_to_come_again() {
+    let gateway = gateway().await;
+    let body = r#"{"query":"subscription { interrupted }"}"#;
+    let (_, body) = post(&gateway, "multipart/mixed;subscriptionSpec=1.0, application/json", body).await;
+    let (_, last) = body.split_once(r#"{"payload":null,"errors":[{"#).unwrap_or_else(|| panic!("{body}"));
+    assert!(last.contains("SERVICE_UNAVAILABLE") && last.contains("retryAfterMs"), "{body}");
+    assert!(last.ends_with("\r\n--graphql--\r\n"), "{body}");
+}
+
+#[tokio::test]
 async fn a_last_event_id_that_is_no_text_is_refused_and_does_not_begin_now() {
     let gateway = gateway().await;
     for (id, expected) in [(&b"1"[..], 200), (b"", 200), (b"\xc3\xa9", 400), (b"\xff", 400)] {
@@ -311,7 +337,9 @@ async fn bodies_that_arrive_share_a_budget_and_give_it_back() {
         let response = send(&gateway, request, body).await;
         assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE, "{path}");
         assert_eq!(response.headers()[header::RETRY_AFTER], "5");
-        assert_eq!(code(&read(response).await.1), "RATE_LIMITED");
+        let body = read(response).await.1;
+        assert_eq!(code(&body), "SERVICE_UNAVAILABLE");
+        assert!(body.contains(r#""requestId":""#), "{body}");
     }
     sender.unbounded_send(Ok(bytes::Bytes::from_static(br#""{hello}"}"#))).unwrap();
     drop(sender);
@@ -337,9 +365,15 @@ async fn webhooks_are_taken_within_their_limits() {
     }
     // The budget was given back each time.
     assert_eq!(read(send(&gateway, Request::post("/webhooks/github/e"), "12345678").await).await.1, "12345678");
-    for (content_type, expected) in [("application/json; charset=utf-16", 415), ("text/plain; charset=UTF-8", 202)] {
-        let request = Request::post("/webhooks/github/e").header(header::CONTENT_TYPE, content_type);
-        assert_eq!(send(&gateway, request, "1").await.status().as_u16(), expected, "{content_type}");
+    for (name, value, expected) in [
+        (header::CONTENT_TYPE, "application/json; charset=utf-16", 415),
+        (header::CONTENT_TYPE, "text/plain; charset=UTF-8", 202),
+        (header::CONTENT_TYPE, "application/json; charset=utf8", 202),
+        (header::CONTENT_ENCODING, "gzip", 415),
+        (header::CONTENT_ENCODING, "identity", 202),
+    ] {
+        let request = Request::post("/webhooks/github/e").header(name, value);
+        assert_eq!(send(&gateway, request, "1").await.status().as_u16(), expected, "{value}");
     }
     let tunnel = Request::post("/webhooks/github/e").header(header::ORIGIN, "https://evil.example");
     assert_eq!(send(&gateway, tunnel, "1").await.status(), StatusCode::ACCEPTED);

@@ -1,0 +1,149 @@
+//! What the cases begin with: a process over a store that holds a dashboard and a repository, and the acts that change it.
+
+use std::{sync::Arc, time::Duration};
+
+use async_graphql::{Variables, parser::parse_query};
+use mullion_schema::{
+    id::GlobalId,
+    ports::{Role, ViewerView},
+};
+use serde_json::{Value, json};
+
+use super::woken::Unseen;
+use crate::{
+    change::{ActivityDraft, Change, NodeRef},
+    clock::Clock as _,
+    engine::tests::bench::{World, all_of, issue, issues_of},
+    execution::{Caller, Executed, Executor, Limits, LiveLimits, Operation},
+    store::apply::{Batch, Source},
+};
+
+/// The codes of what failed here.
+pub(super) const OURS: [&str; 2] = ["INTERNAL_SERVER_ERROR", "SERVICE_UNAVAILABLE"];
+/// The issue that widgets show.
+pub(super) const ISSUE: &str = "issue";
+
+/// An empty dashboard, and a repository of which everything is known.
+pub(super) struct Stage {
+    pub(super) world: World,
+    pub(super) dashboard: String,
+}
+
+impl Stage {
+    pub(super) async fn new() -> Self {
+        let process = Process::over(World::new().await);
+        let made = process
+            .mutate(
+                "mutation ($input: CreateDashboardInput!) { createDashboard(input: $input) { dashboard { id } } }",
+                json!({ "name": "Wall" }),
+            )
+            .await;
+        let dashboard = made["createDashboard"]["dashboard"]["id"].as_str().unwrap().to_owned();
+        Self { world: process.world, dashboard }
+    }
+
+    /// Fills the repository with one issue, of which all lists are known to their end.
+    pub(super) async fn fill(&self, id: &str) {
+        let now = self.world.store.tick();
+        let pages = [(None, true), (Some("OPEN"), true), (Some("CLOSED"), false)].map(|(state, holds)| {
+            let filter = state.map(|state| ("states", vec![state.to_owned()])).into_iter().collect();
+            all_of(issues_of("R1"), filter, holds.then(|| NodeRef::new("GithubIssue", id)).into_iter().collect())
+        });
+        self.world.fetched(vec![issue("R1", id, now, json!({ "title": "begin" }))], pages.to_vec()).await;
+    }
+}
+
+/// One process over a store.
+pub(super) struct Process {
+    pub(super) world: World,
+    pub(super) executor: Arc<Executor>,
+    pub(super) caller: Caller,
+}
+
+impl Process {
+    pub(super) fn over(world: World) -> Self {
+        let live = LiveLimits { tenant: 16, all: 16 };
+        let limits = Limits { response_bytes: 1 << 20, executions: 16, live, patience: Duration::from_mins(1) };
+        let executor = Executor::new(Arc::clone(&world.services), limits, Arc::new(Unseen));
+        let viewer = ViewerView {
+            id: "ann".into(),
+            name: "Ann".into(),
+            role: Role::Admin,
+            tenant: world.tenant.clone(),
+            tenant_name: "Acme".into(),
+        };
+        Self { world, executor, caller: Caller { viewer: Arc::new(viewer) } }
+    }
+
+    pub(super) fn global(&self, type_name: &str, id: &str) -> String {
+        let integration = self.world.account.clone();
+        GlobalId::Node { integration, type_name: type_name.into(), native_id: id.into() }.encode()
+    }
+
+    /// Runs a mutation until it succeeds. One that was carried out although it said that it failed finds nothing left to do.
+    pub(super) async fn mutate(&self, text: &str, input: Value) -> Value {
+        loop {
+            let operation = operation(text, json!({ "input": input }));
+            let Executed::Answer { bytes, .. } = self.executor.mutation(&self.caller, operation).await else {
+                continue;
+            };
+            let mut answer: Value = serde_json::from_slice(&bytes).unwrap();
+            let failed = answer["errors"][0]["extensions"]["code"].as_str().map(str::to_owned);
+            match failed.as_deref() {
+                None | Some("NOT_FOUND") => return answer["data"].take(),
+                Some(code) => assert!(OURS.contains(&code), "{code}"),
+            }
+        }
+    }
+
+    /// A widget on the dashboard, over the issue.
+    pub(super) async fn add_widget(&self, dashboard: &str, title: &str) -> String {
+        let containers = [self.global("GithubRepository", "R1")];
+        let source = json!({ "workItems": { "filter": { "containerIds": containers, "states": ["TODO"] } } });
+        let text = "mutation ($input: AddWidgetInput!) { addWidget(input: $input) { widget { id } } }";
+        let input = json!({ "dashboardId": dashboard, "title": title, "source": source });
+        let made = self.mutate(text, input).await;
+        made["addWidget"]["widget"]["id"].as_str().unwrap().to_owned()
+    }
+
+    /// Has a delivery applied, as its worker does: until it is.
+    pub(super) async fn deliver(&self, change: Change) {
+        loop {
+            let mut batch = Batch::of_fetch(self.world.store.tick());
+            batch.source = Source::Webhook;
+            batch.changes = vec![change.clone()];
+            let Ok(Some(integration)) =
+                self.world.services.engine.directory().get(&self.world.tenant, &self.world.account).await
+            else {
+                continue;
+            };
+            if self.world.services.applier.apply(&integration, batch).await.is_ok() {
+                return;
+            }
+        }
+    }
+
+    /// The issue has another title.
+    pub(super) async fn retitle(&self, id: &str, title: &str) {
+        let write = issue("R1", id, self.world.store.tick(), json!({ "title": title }));
+        self.deliver(Change { writes: vec![write], ..Change::default() }).await;
+    }
+
+    pub(super) async fn happen(&self, summary: &str) {
+        let activity = ActivityDraft {
+            kind: "push".to_owned(),
+            actor: None,
+            subject: None,
+            summary: summary.to_owned(),
+            occurred_at: self.world.store.clock.now(),
+            containers: Vec::new(),
+            key: Some(summary.to_owned()),
+        };
+        self.deliver(Change { activity: Some(activity), ..Change::default() }).await;
+    }
+}
+
+pub(super) fn operation(text: &str, variables: Value) -> Operation {
+    let document = Arc::new(parse_query(text).unwrap());
+    Operation { text: text.into(), document, name: None, variables: Variables::from_json(variables) }
+}

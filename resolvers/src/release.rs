@@ -1,0 +1,168 @@
+//! Releases activities that wait for the names in their sentences: when what they caused to be read has brought the names, or when they
+//! have waited long enough. Every replica that sees one tries; the store lets one of them succeed.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+    time::Duration,
+};
+
+use mullion_schema::{
+    fields::FieldSet,
+    id::{IntegrationId, NodeKey, TenantId},
+};
+use parking_lot::Mutex;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    answers::{Services, named_nodes},
+    engine::Scope,
+    sentence::{Names, SentenceParts},
+    store::{StoreError, activity::Activity, pending::PendingActivity},
+};
+
+/// How often it is looked for activities that a process left behind which is no longer there.
+const LOOK: Duration = Duration::from_secs(5);
+/// How long until the store is tried again after it failed.
+const AGAIN: Duration = Duration::from_secs(1);
+/// The fields under which the graph shows names.
+const NAMES: [&str; 3] = ["displayName", "name", "title"];
+
+/// Releases the activities of all tenants.
+pub struct Releaser {
+    services: Arc<Services>,
+    /// The tenants that a task is at work for, and whether it is to look again before it ends.
+    busy: Mutex<HashMap<TenantId, bool>>,
+}
+
+impl Releaser {
+    /// A releaser.
+    pub fn new(services: Arc<Services>) -> Arc<Self> {
+        Arc::new(Self { services, busy: Mutex::default() })
+    }
+
+    /// Runs until it is stopped. What waits then is released by whoever comes next.
+    pub async fn run(self: Arc<Self>, stop: CancellationToken) {
+        let pending = self.services.hub.pending();
+        loop {
+            match self.services.database.tenants_with_pending_activities().await {
+                Ok(tenants) => tenants.into_iter().for_each(|tenant| self.begin(tenant, &stop)),
+                Err(error) => tracing::warn!(%error, "activities that wait could not be looked for"),
+            }
+            let look = tokio::time::sleep(LOOK);
+            tokio::pin!(look);
+            loop {
+                tokio::select! {
+                    tenants = pending.take() => tenants.into_iter().for_each(|tenant| self.begin(tenant, &stop)),
+                    () = &mut look => break,
+                    () = stop.cancelled() => return,
+                }
+            }
+        }
+    }
+
+    /// Starts a task for a tenant, or has the one that runs look again.
+    fn begin(self: &Arc<Self>, tenant: TenantId, stop: &CancellationToken) {
+        if let Some(again) = self.busy.lock().get_mut(&tenant) {
+            *again = true;
+            return;
+        }
+        self.busy.lock().insert(tenant.clone(), false);
+        let (releaser, stop) = (Arc::clone(self), stop.clone());
+        self.services.tasks.spawn(async move {
+            let work =
+                async { while releaser.release_all(&tenant).await.is_err() || releaser.is_to_look_again(&tenant) {} };
+            tokio::select! {
+                () = work => {}
+                () = stop.cancelled() => {}
+            }
+        });
+    }
+
+    /// Whether more was seen since the last look. If not, the task is over.
+    fn is_to_look_again(&self, tenant: &TenantId) -> bool {
+        let mut busy = self.busy.lock();
+        let again = busy.get_mut(tenant).is_some_and(std::mem::take);
+        if !again {
+            busy.remove(tenant);
+        }
+        again
+    }
+
+    /// Releases what waits of a tenant, in order, until nothing does.
+    async fn release_all(&self, tenant: &TenantId) -> Result<(), StoreError> {
+        let done = self.release_each(tenant).await;
+        if let Err(error) = &done {
+            tracing::warn!(error = error as &dyn std::error::Error, "activities wait longer: the store failed");
+            tokio::time::sleep(AGAIN).await;
+        }
+        done
+    }
+
+    async fn release_each(&self, tenant: &TenantId) -> Result<(), StoreError> {
+        let services = &self.services;
+        loop {
+            let waiting = services.database.pending_activities(tenant).await?;
+            let Some(first) = waiting.first() else { return Ok(()) };
+            // What is overdue has no time left.
+            let left = (first.due_at - services.clock.now()).to_std().unwrap_or_default();
+            let named = services.hub.tells_activities(tenant)
+                && tokio::time::timeout(left, self.read_names(tenant, &waiting)).await.is_ok();
+            let mut through = named.then(|| named_through(&waiting)).flatten();
+            if through.is_none() {
+                let left = (first.due_at - services.clock.now()).to_std().unwrap_or_default();
+                tokio::time::sleep(left).await;
+                let now = services.clock.now();
+                let due = waiting.iter().take_while(|activity| activity.due_at <= now);
+                through = due.last().map(|activity| activity.position);
+            }
+            let Some(through) = through else { continue };
+            services.applier.start(tenant).await?;
+            let names = if named { self.fresh_names(tenant, &waiting).await } else { HashMap::new() };
+            let settle = |activity: &mut Activity| settle(services, activity, &names);
+            let released = services.database.release_activities(tenant, through, settle).await?;
+            services.applier.announce(tenant, &released).await;
+        }
+    }
+
+    /// What is known of the nodes that the sentences name and is not out of date.
+    async fn fresh_names(&self, tenant: &TenantId, waiting: &[PendingActivity]) -> HashMap<IntegrationId, Names> {
+        let keys: Vec<NodeKey> = waiting.iter().flat_map(|pending| named_nodes(&pending.activity)).collect();
+        // Without them the sentences say less.
+        let nodes = self.services.engine.shelf.nodes(tenant, &keys).await.unwrap_or_default();
+        let mut bodies: HashMap<IntegrationId, Vec<_>> = HashMap::new();
+        for node in nodes.into_iter().flatten().filter(|node| !node.is_stale()) {
+            let reference = format!("{}:{}", node.key.type_name, node.key.native_id);
+            bodies.entry(node.key.integration.clone()).or_default().push((reference, Arc::clone(&node.body)));
+        }
+        bodies.into_iter().map(|(integration, bodies)| (integration, bodies.into_iter().collect())).collect()
+    }
+
+    /// Has the nodes read that the sentences name, together with what others want of the same integration now.
+    async fn read_names(&self, tenant: &TenantId, waiting: &[PendingActivity]) {
+        let services = &self.services;
+        let scope = Scope::new(tenant.clone(), services.clock.now(), None);
+        let fields: FieldSet = NAMES.into_iter().collect();
+        let keys: BTreeSet<_> = waiting.iter().flat_map(|pending| named_nodes(&pending.activity)).collect();
+        // What cannot be read is left out of the sentence.
+        services.engine.load_nodes(&scope, keys.into_iter().map(|key| (key, fields.clone())).collect()).await;
+    }
+}
+
+/// Adds what holds now, as far as it was read since it happened.
+fn settle(services: &Services, activity: &mut Activity, names: &HashMap<IntegrationId, Names>) {
+    let provider = services.providers.get(activity.provider.as_str());
+    let Some(((details, provider), names)) =
+        activity.details.as_ref().zip(provider).zip(names.get(&activity.integration))
+    else {
+        return;
+    };
+    let parts = SentenceParts { kind: &activity.kind, details, occurred_at: activity.occurred_at, names };
+    let settled = provider.settled(&parts);
+    activity.details.get_or_insert_default().extend(settled);
+}
+
+/// Up to where everything is told whole, so that nothing is worth waiting for.
+fn named_through(waiting: &[PendingActivity]) -> Option<i64> {
+    waiting.iter().take_while(|activity| !activity.partial).last().map(|activity| activity.position)
+}

@@ -1,0 +1,91 @@
+// Activities as people read them: one line for each act, which names who and what. Asana's events bring ids only; their activities wait
+// for the names, and nobody else's do.
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { createClient } from 'graphql-ws';
+import { WebSocket } from 'ws';
+import { collect } from './graphs.mjs';
+import { data, startDev, until } from './harness.mjs';
+
+const ACTIVITY = 'subscription ($after: EventCursor) { activity(after: $after) { id cursor kind summary provider { key } } }';
+
+let dev;
+let client;
+let live;
+let project;
+let sections;
+let task;
+
+const follow = (after) => collect(client.iterate({ query: ACTIVITY, variables: { after } }));
+const lines = (provider) => live.items.map(({ data: { activity } }) => activity).filter((activity) => activity.provider.key === provider);
+const told = (summary) => live.find(({ data: { activity } }) => summary.test(activity.summary), `a sentence like ${summary}`);
+
+before(async () => {
+  dev = await startDev();
+  client = createClient({ url: dev.socketUrl, webSocketImpl: WebSocket, retryAttempts: 0 });
+  project = data(await dev.query('{ asana { projects(first: 1) { nodes { id nativeId name sections(first: 10) { nodes { nativeId name } } } } } }')).asana.projects.nodes[0];
+  sections = project.sections.nodes;
+  live = follow(data(await dev.query('{ eventCursor }')).eventCursor);
+});
+after(async () => {
+  await live?.stop();
+  await client?.dispose();
+  await dev?.stop();
+});
+
+describe('what people read', { timeout: 60_000 }, () => {
+  test('of a task that is made, moved and completed is one line each, with names and no ids', async () => {
+    ({ task } = (await dev.act('asana', 'create_task', { project: project.nativeId, section: sections[0].nativeId, name: 'Migrate the help center' })).result);
+    await told(new RegExp(`created ‘Migrate the help center’ in ${project.name}$`));
+    await dev.act('asana', 'move_task', { task, section: sections[1].nativeId });
+    await told(new RegExp(`moved ‘Migrate the help center’ to ${sections[1].name}$`));
+    await dev.act('asana', 'complete_task', { task });
+    await told(/completed ‘Migrate the help center’$/);
+    const all = lines('asana');
+    assert.equal(all.length, 3, JSON.stringify(all));
+    for (const { summary } of all) {
+      assert.match(summary, /^\p{Lu}\p{L}+ /u, 'a display name');
+      assert.doesNotMatch(summary, /\d{5}|Somebody/);
+    }
+  });
+
+  test('of GitHub and Slack comes at once while Asana hangs; Asana’s comes after two seconds, behind it, and without an id', async () => {
+    await dev.fault({ provider: 'asana', kind: 'timeout' });
+    await dev.act('asana', 'create_task', { project: project.nativeId, name: 'Never read' });
+    const { result } = await dev.act('github', 'open_issue', { repository: 'acme/web', title: 'Fix the login' });
+    assert.ok(result);
+    await dev.act('slack', 'post_message', { channel: 'general', text: 'Ship it' });
+    await told(/ opened ‘Fix the login’ in acme\/web$/);
+    await told(/ in #general: ‘Ship it’$/);
+    const late = await told(/(added|created) a task (to|in) /);
+    assert.doesNotMatch(late.data.activity.summary, /\d{5}/);
+    await dev.clearFaults();
+    const [asana] = lines('asana').slice(-1);
+    const position = (wanted) => live.items.findIndex(({ data: { activity } }) => activity.id === wanted.id);
+    const github = lines('github').at(-1);
+    assert.ok(position(asana) > position(github), 'nobody waited for it');
+    // Resuming anywhere gives exactly the rest, in the same order.
+    const seen = live.items.map(({ data: { activity } }) => activity);
+    for (const from of [0, 2, seen.length - 2]) {
+      const resumed = follow(seen[from].cursor);
+      await resumed.find(({ data: { activity } }) => activity.id === seen.at(-1).id, 'the last one');
+      assert.deepEqual(resumed.items.map(({ data: { activity } }) => activity.id), seen.slice(from + 1).map(({ id }) => id));
+      await resumed.stop();
+    }
+  });
+
+  test('of a build is that it began and how it ended', async () => {
+    await dev.act('github', 'workflow_run', { repository: 'acme/web' });
+    const builds = () => lines('github').filter(({ kind }) => kind.startsWith('workflow_run')).map(({ summary }) => summary);
+    await until(() => builds().length > 0, 'the build');
+    for (const summary of builds()) assert.match(summary, /^Build .+ (started|succeeded|failed|was cancelled)/);
+    assert.equal(builds().filter((summary) => summary.includes('started')).length <= 1, true, builds().join(', '));
+  });
+
+  test('is worded anew when a name changes', async () => {
+    const summaries = async () => data(await dev.query('{ activity(first: 50) { nodes { summary } } }')).activity.nodes.map(({ summary }) => summary);
+    await dev.act('asana', 'rename_task', { task, name: 'Move the help center' });
+    await told(/changed the name of ‘Move the help center’$/);
+    await until(async () => (await summaries()).some((summary) => summary.includes('completed ‘Move the help center’')), async () => (await summaries()).join('\n'));
+  });
+});
