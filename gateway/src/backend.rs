@@ -216,11 +216,16 @@ pub fn build(config: &Config, database: Database, made: Ingredients) -> anyhow::
     })
 }
 
+/// So many tenants may have as many live runs at a time as one may.
+const LIVE_TENANTS: usize = 4;
+
 /// How much may be executed.
 fn executions(config: &Config) -> execution::Limits {
+    let of_tenant = config.limits.max_concurrent_live_executions;
     execution::Limits {
         response_bytes: config.cache.response_bytes,
         executions: config.limits.max_concurrent_executions,
+        live: execution::LiveLimits { tenant: of_tenant, all: of_tenant.saturating_mul(LIVE_TENANTS) },
         // Who comes to it later would have too little time left, and would not be told why.
         patience: Duration::from_secs(config.server.request_timeout_seconds) / 2,
     }

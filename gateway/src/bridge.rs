@@ -326,9 +326,7 @@ impl Counters {
 
 impl Observe for Counters {
     fn executed(&self, kind: &'static str) {
-        if kind == "live" {
-            self.metrics.execution(kind);
-        }
+        self.metrics.execution(kind);
     }
 
     fn looked_up(&self, result: &'static str) {

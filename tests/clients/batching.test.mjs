@@ -33,6 +33,12 @@ async function calls(dev) {
   };
 }
 
+/** How many queries were executed: not answered from memory, and not shared with another that was under way. */
+async function executions(dev) {
+  const text = await (await fetch(`${dev.url}/metrics`)).text();
+  return Number(/^mullion_executions_total\{kind="query"\} (\d+)/m.exec(text)[1]);
+}
+
 /** How many containers the widgets of a type read. */
 async function containers(dev, type) {
   const answer = data(await dev.query(`{ dashboard(slug: "team") { widgets { __typename source {
@@ -84,7 +90,9 @@ describe('provider calls', () => {
       one = await calls(dev);
     });
     await cold(async (dev) => {
+      const before = await executions(dev);
       const answers = await Promise.all(Array.from({ length: 50 }, () => dev.query(DASHBOARD, { first: 20 })));
+      assert.equal(await executions(dev) - before, 1, 'the first after a start are executed once too');
       for (const answer of answers) data(answer);
       const made = await calls(dev);
       assert.ok(made.total <= one.total, JSON.stringify({ one: one.paths, fifty: made.paths }, null, 1));

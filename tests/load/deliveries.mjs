@@ -27,7 +27,7 @@ export async function measureDeliveries(program, { count, rate }) {
 }
 
 /** The work-items widget, and the GitHub issues on its first page. */
-async function target(program) {
+export async function target(program) {
   const { data } = await program.query(`{ dashboard(slug: "team") { widgets { id __typename ... on WorkItemsWidget { ${ITEMS} } } } }`);
   const widget = data.dashboard.widgets.find(({ __typename }) => __typename === 'WorkItemsWidget');
   const keys = widget.items.nodes.filter(({ __typename }) => __typename === 'GithubIssue').map(({ key }) => key);

@@ -21,8 +21,8 @@ export function spread(samples) {
   return [['p50', 0.5], ['p90', 0.9], ['p99', 0.99], ['max', 1]].map(([name, share]) => `${name} ${milliseconds(percentile(samples, share))}`).join(', ');
 }
 
-/** Rows of `[what, result, remark]` as one Markdown table. */
-export function table(rows) {
+/** Rows under a head as one Markdown table. */
+export function table(rows, head = ['What', 'Result', 'Remark']) {
   const line = (cells) => `| ${cells.map((cell) => String(cell ?? '').replaceAll('|', '\\|')).join(' | ')} |`;
-  return [line(['What', 'Result', 'Remark']), '|---|---|---|', ...rows.map(line)].join('\n');
+  return [line(head), `|${'---|'.repeat(head.length)}`, ...rows.map(line)].join('\n');
 }

@@ -15,12 +15,12 @@ const running = new Set();
 process.on('exit', () => { for (const child of running) child.kill('SIGKILL'); });
 
 /** `mullion dev --traffic off` on free ports; its data is in `folder`, its log in a file there, so that nobody has to read it meanwhile. */
-export async function startProgram(folder = temporaryFolder()) {
+export async function startProgram(folder = temporaryFolder(), { binary = BINARY, settings = {} } = {}) {
   const [port, sandboxPort] = await freePorts(2);
   const logFile = join(folder, 'load.log');
   const log = openSync(logFile, 'a');
   const begin = performance.now();
-  const child = spawn(BINARY, ['dev', '--traffic', 'off', '--data', join(folder, 'data'), '--port', String(port), '--sandbox-port', String(sandboxPort)], { stdio: ['ignore', log, log], env: ENVIRONMENT });
+  const child = spawn(binary, ['dev', '--traffic', 'off', '--data', join(folder, 'data'), '--port', String(port), '--sandbox-port', String(sandboxPort)], { stdio: ['ignore', log, log], env: { ...ENVIRONMENT, ...settings } });
   closeSync(log);
   running.add(child);
   const ended = new Promise((done) => child.once('close', done).once('error', done)).then(() => running.delete(child));

@@ -14,7 +14,7 @@ const THREADS = Math.max(1, Math.min(4, Math.floor(availableParallelism() / 2)))
 /** How far apart the numbers begin with which threads and rounds ask, so that none asks what another asked. */
 const APART = 20_000;
 /** The query of the six widgets, as a wall asks it. */
-const QUERY = post({ query: DASHBOARD, variables: { first: 20 } });
+export const QUERY = post({ query: DASHBOARD, variables: { first: 20 } });
 
 /** Asks the dashboard until it is warm, and gives the length of its answer. */
 export async function warmUp(program) {
@@ -33,8 +33,7 @@ export async function warmUp(program) {
 /** The rows of the table: `rounds` of `seconds` for each side. */
 export async function measureThroughput(program, { length, rounds, seconds }) {
   const other = await staticResponse(program, length);
-  const workerData = { connections: CONNECTIONS / THREADS, seconds };
-  const workers = Array.from({ length: THREADS }, () => new Worker(new URL('hammer.mjs', import.meta.url), { workerData }));
+  const workers = startWorkers(seconds);
   const sides = {
     same: { port: program.port, bytes: QUERY, rounds: [] },
     executed: { port: program.port, rounds: [] },
@@ -54,7 +53,14 @@ export async function measureThroughput(program, { length, rounds, seconds }) {
   return rows(sides, { other, calls, told: `${rounds} rounds of ${seconds} s in turn, ${CONNECTIONS} keep-alive connections` });
 }
 
-async function round(program, { workers, side: { port, bytes }, number, least }) {
+/** The threads that send for so many seconds in each round. */
+export function startWorkers(seconds) {
+  const workerData = { connections: CONNECTIONS / THREADS, seconds };
+  return Array.from({ length: THREADS }, () => new Worker(new URL('hammer.mjs', import.meta.url), { workerData }));
+}
+
+/** One round of a side, and what it took of the program's processor time. */
+export async function round(program, { workers, side: { port, bytes }, number, least }) {
   const before = program.cpu();
   const counts = await Promise.all(workers.map(async (worker, index) => {
     worker.postMessage({ port, bytes, least, from: (number * workers.length + index) * APART });

@@ -19,5 +19,7 @@ section! {
         max_cost: u64 = 200_000;
         /// Queries and mutations of one tenant that are executed at a time; others wait their turn (at most half of `server.request_timeout_seconds`, then they are refused with `RATE_LIMITED`), cached answers and live updates do not.
         max_concurrent_executions: usize = 16;
+        /// Live updates of one tenant that are executed at a time, and four times as many of all tenants together; others wait their turn, those of several tenants in rotation. One that waits for a provider does not count.
+        max_concurrent_live_executions: usize = 16;
     }
 }

@@ -97,6 +97,7 @@ impl Config {
             ("server.header_timeout_seconds", self.server.header_timeout_seconds),
             ("server.request_timeout_seconds", self.server.request_timeout_seconds),
             ("limits.max_concurrent_executions", self.limits.max_concurrent_executions as u64),
+            ("limits.max_concurrent_live_executions", self.limits.max_concurrent_live_executions as u64),
             ("live.init_timeout_milliseconds", self.live.init_timeout_milliseconds),
             ("live.ping_seconds", self.live.ping_seconds),
             ("live.event_stream_keep_alive_seconds", self.live.event_stream_keep_alive_seconds),

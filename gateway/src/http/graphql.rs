@@ -195,7 +195,6 @@ const SUBSCRIPTIONS: &str = "subscriptions run over WebSocket at /graphql, as an
 
 /// Executes within the request's time; an error says that it was over.
 pub(crate) async fn execute(app: &App, caller: &Caller, operation: ParsedOperation) -> Result<Answer, RequestError> {
-    app.metrics.execution(if operation.kind == OperationKind::Query { "query" } else { "mutation" });
     let id = Arc::clone(&operation.request_id);
     let time = app.request_timeout();
     let execution = AssertUnwindSafe(app.engine.execute(caller, operation)).catch_unwind();

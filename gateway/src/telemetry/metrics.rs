@@ -224,7 +224,8 @@ impl Metrics {
         self.register_inbox();
         let registry = &mut self.registry;
         registry.register("live_operations", "Distinct live operations", self.live_operations.clone());
-        registry.register("executions", "Executions by kind", self.executions.clone());
+        let executions = "Executions by kind; an answer that was in memory or is shared is none, and a subscription's runs are `live`";
+        registry.register("executions", executions, self.executions.clone());
         registry.register("frames", "Frames sent to subscribers", self.frames.clone());
         registry.register("open_sockets", "Open WebSockets and event streams", self.open_sockets.clone());
         registry.register("provider_calls", "Calls to providers by result", self.provider_calls.clone());

@@ -24,6 +24,7 @@ use super::{
     rows::ROW_BYTES,
 };
 use crate::{
+    cache::kept::NewEntry,
     change::NodeRef,
     engine::{Scope, integrations::Integration, internal},
     provider::{Account, Provider},
@@ -58,22 +59,21 @@ impl AccountsAnswer {
 
     /// All of the tenant, oldest first, from memory where they are there. Whoever shows one records it.
     async fn views(&self) -> Result<Arc<[Arc<IntegrationView>]>, PortError> {
-        let (tenant, kept) = (&self.scope.tenant, &self.services.rows.integrations);
+        let tenant = &self.scope.tenant;
         self.scope.record(Tag::own_list(tenant, "integrations"));
-        let _turn = match kept.get_or_turn(tenant, &()).await {
-            Ok(views) => return Ok(views),
-            Err(turn) => turn,
+        let load = async || {
+            let noted = self.services.engine.head(tenant).await?;
+            let mut views = Vec::new();
+            for row in self.rows().await? {
+                views.push(self.view_of(row).await?);
+            }
+            let value: Arc<[Arc<IntegrationView>]> = views.into();
+            let own = value.iter().map(|view| Tag::own(tenant, "Integration", view.id.as_str()));
+            let tags = own.chain([Tag::own_list(tenant, "integrations")]).collect();
+            let bytes = value.len() * ROW_BYTES;
+            Ok(NewEntry { noted, tags, value, bytes, keep: true })
         };
-        let noted = self.services.engine.head(tenant).await?;
-        let mut views = Vec::new();
-        for row in self.rows().await? {
-            views.push(self.view_of(row).await?);
-        }
-        let views: Arc<[_]> = views.into();
-        let own = views.iter().map(|view| Tag::own(tenant, "Integration", view.id.as_str()));
-        let tags = own.chain([Tag::own_list(tenant, "integrations")]).collect();
-        kept.put(tenant, (), (noted, tags), (Arc::clone(&views), views.len() * ROW_BYTES));
-        Ok(views)
+        self.services.rows.integrations.get_or_read(tenant, &(), load).await
     }
 
     async fn view(&self, row: integration::Integration) -> Result<Arc<IntegrationView>, PortError> {

@@ -11,6 +11,7 @@ use mullion_schema::{
 
 use super::{Services, rows::ROW_BYTES};
 use crate::{
+    cache::kept::NewEntry,
     engine::{Scope, internal},
     sentence::{Detail, Names, SentenceParts},
     store::activity::{Activity, ActivityFilter},
@@ -125,30 +126,25 @@ impl ActivityLog for ActivityAnswer {
             }
         };
         let key = (filter_of(filter), before, page.first);
-        let kept = &self.services.rows.activities;
-        let _turn = match kept.get_or_turn(tenant, &key).await {
-            Ok(kept) => {
-                self.scope.record_group(&kept.tags);
-                return Ok(Page::clone(&kept.page));
-            }
-            Err(turn) => turn,
+        let load = async || {
+            let noted = self.services.engine.head(tenant).await?;
+            let limit = page.first as u64 + 1;
+            let mut found = self.services.database.activities(tenant, &key.0, before, limit).await.map_err(internal)?;
+            let has_next = found.len() > page.first;
+            found.truncate(page.first);
+            let (views, mut tags) = activity_views(&self.services, tenant, &found).await?;
+            let position =
+                |activity: Activity| Position { sort: activity.position.to_string(), native_id: activity.id };
+            let items: Vec<_> = found.into_iter().map(position).zip(views).collect();
+            let bytes = items.len() * ROW_BYTES;
+            tags.push(Tag::own_list(tenant, "activity"));
+            let page = Page { items, has_next, total: None };
+            let value = Arc::new(ActivityPage { page, tags: tags.clone().into() });
+            Ok(NewEntry { noted, tags, value, bytes, keep: true })
         };
-        let noted = self.services.engine.head(tenant).await?;
-        let limit = page.first as u64 + 1;
-        let mut found = self.services.database.activities(tenant, &key.0, before, limit).await.map_err(internal)?;
-        let has_next = found.len() > page.first;
-        found.truncate(page.first);
-        let (views, mut tags) = activity_views(&self.services, tenant, &found).await?;
-        let positions =
-            found.into_iter().map(|activity| Position { sort: activity.position.to_string(), native_id: activity.id });
-        let items: Vec<_> = positions.zip(views).collect();
-        let bytes = items.len() * ROW_BYTES;
-        let page = Page { items, has_next, total: None };
-        tags.push(Tag::own_list(tenant, "activity"));
-        let page = Arc::new(ActivityPage { page, tags: tags.clone().into() });
-        self.scope.record_group(&page.tags);
-        kept.put(tenant, key, (noted, tags), (Arc::clone(&page), bytes));
-        Ok(Page::clone(&page.page))
+        let kept = self.services.rows.activities.get_or_read(tenant, &key, load).await?;
+        self.scope.record_group(&kept.tags);
+        Ok(Page::clone(&kept.page))
     }
 
     async fn activity(&self, id: &ActivityId) -> Result<Option<Arc<ActivityView>>, PortError> {

@@ -19,6 +19,7 @@ use super::{
     rows::{DashboardKey, ROW_BYTES, WidgetsKey},
 };
 use crate::{
+    cache::kept::NewEntry,
     change::{self, ListRef, NodeRef},
     engine::{Scope, internal},
     provider::ContainerLists,
@@ -49,10 +50,9 @@ impl BoardsAnswer {
         written.value
     }
 
-    fn saw_dashboard(&self, dashboard: Option<Dashboard>) -> Option<Arc<DashboardView>> {
-        let dashboard = dashboard?;
+    fn saw_dashboard(&self, dashboard: Dashboard) -> Arc<DashboardView> {
         self.scope.record(Tag::own(&self.scope.tenant, "Dashboard", &dashboard.id));
-        Some(Arc::new(dashboard_view(dashboard)))
+        Arc::new(dashboard_view(dashboard))
     }
 
     /// A dashboard from memory, else as `read` gives it.
@@ -61,19 +61,18 @@ impl BoardsAnswer {
         key: DashboardKey,
         read: impl AsyncFnOnce() -> Result<Option<Dashboard>, StoreError>,
     ) -> Result<Option<Arc<DashboardView>>, PortError> {
-        let (tenant, kept) = (&self.scope.tenant, &self.services.rows.dashboards);
-        let _turn = match kept.get_or_turn(tenant, &key).await {
-            Ok(view) => {
-                self.scope.record(Tag::own(tenant, "Dashboard", view.id.as_str()));
-                return Ok(Some(view));
-            }
-            Err(turn) => turn,
+        let tenant = &self.scope.tenant;
+        let tag = |view: &Arc<DashboardView>| Tag::own(tenant, "Dashboard", view.id.as_str());
+        let load = async || {
+            let noted = self.services.engine.head(tenant).await?;
+            let value = read().await.map_err(internal)?.map(|row| Arc::new(dashboard_view(row)));
+            // A dashboard that is not there may be created: that changes the list.
+            let tags = value.iter().map(tag).chain([Tag::own_list(tenant, "dashboards")]).collect();
+            Ok(NewEntry { noted, tags, value, bytes: ROW_BYTES, keep: true })
         };
-        let noted = self.services.engine.head(tenant).await?;
-        let Some(view) = self.saw_dashboard(read().await.map_err(internal)?) else { return Ok(None) };
-        let tags = vec![Tag::own(tenant, "Dashboard", view.id.as_str()), Tag::own_list(tenant, "dashboards")];
-        kept.put(tenant, key, (noted, tags), (Arc::clone(&view), ROW_BYTES));
-        Ok(Some(view))
+        let view = self.services.rows.dashboards.get_or_read(tenant, &key, load).await?;
+        self.scope.record_all(view.iter().map(tag));
+        Ok(view)
     }
 
     /// Widgets from memory, else as `read` gives them. They change with their own tags, and with that of what was asked for.
@@ -82,19 +81,16 @@ impl BoardsAnswer {
         (key, own): (WidgetsKey, Tag),
         read: impl AsyncFnOnce() -> Result<Vec<Widget>, StoreError>,
     ) -> Result<Arc<[Arc<WidgetView>]>, PortError> {
-        let (tenant, kept) = (&self.scope.tenant, &self.services.rows.widgets);
+        let tenant = &self.scope.tenant;
         let tag = |view: &Arc<WidgetView>| Tag::own(tenant, "Widget", view.id.as_str());
-        let views = match kept.get_or_turn(tenant, &key).await {
-            Ok(views) => views,
-            Err(_turn) => {
-                let noted = self.services.engine.head(tenant).await?;
-                let rows = read().await.map_err(internal)?.into_iter();
-                let views: Arc<[_]> = rows.map(|row| widget_view(row).map(Arc::new)).collect::<Result<_, _>>()?;
-                let tags = views.iter().map(tag).chain([own]).collect();
-                kept.put(tenant, key, (noted, tags), (Arc::clone(&views), views.len() * ROW_BYTES));
-                views
-            }
+        let load = async || {
+            let noted = self.services.engine.head(tenant).await?;
+            let rows = read().await.map_err(internal)?.into_iter();
+            let value: Arc<[_]> = rows.map(|row| widget_view(row).map(Arc::new)).collect::<Result<_, _>>()?;
+            let (tags, bytes) = (value.iter().map(tag).chain([own]).collect(), value.len() * ROW_BYTES);
+            Ok(NewEntry { noted, tags, value, bytes, keep: true })
         };
+        let views = self.services.rows.widgets.get_or_read(tenant, &key, load).await?;
         self.scope.record_all(views.iter().map(tag));
         Ok(views)
     }
@@ -188,9 +184,9 @@ impl Boards for BoardsAnswer {
         let mut rows = self.services.database.dashboards(&self.scope.tenant, after, limit).await.map_err(internal)?;
         let has_next = rows.len() > page.first;
         rows.truncate(page.first);
-        let items = rows.into_iter().filter_map(|row| {
+        let items = rows.into_iter().map(|row| {
             let position = Position { sort: row.id.clone(), native_id: row.id.clone() };
-            Some((position, self.saw_dashboard(Some(row))?))
+            (position, self.saw_dashboard(row))
         });
         Ok(Page { items: items.collect(), has_next, total: None })
     }

@@ -40,7 +40,8 @@ pub(super) type ActivitiesKey = (ActivityFilter, Option<i64>, usize);
 
 /// The rows that are kept.
 pub struct Rows {
-    pub(super) dashboards: Kept<DashboardKey, Arc<DashboardView>>,
+    /// `None`: there is no such dashboard.
+    pub(super) dashboards: Kept<DashboardKey, Option<Arc<DashboardView>>>,
     pub(super) widgets: Kept<WidgetsKey, Arc<[Arc<WidgetView>]>>,
     /// All of a tenant, oldest first.
     pub(super) integrations: Kept<(), Arc<[Arc<IntegrationView>]>>,

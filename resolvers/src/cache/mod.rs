@@ -3,4 +3,4 @@
 pub mod epochs;
 pub mod kept;
 pub mod nodes;
-pub mod turns;
+pub mod single_flight;

@@ -1,7 +1,11 @@
 //! Fetches from providers: all that is wanted in one tick in one batch, and each thing once however many executions want it.
+//!
+//! The runs are those of `cache::single_flight`, in a table of its own (docs/adr/0023): a run is joined by callers who ask for less
+//! than it brings, not only by equal ones, and by those who looked into the store before it finished.
 
 use std::{
     collections::{BTreeSet, HashMap},
+    panic::AssertUnwindSafe,
     sync::{Arc, atomic::Ordering},
 };
 
@@ -15,7 +19,6 @@ use mullion_schema::{
     ports::{Filter, Lookup},
 };
 use parking_lot::Mutex;
-use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
 
 use super::{
@@ -24,6 +27,7 @@ use super::{
     readers::Readers,
 };
 use crate::{
+    cache::single_flight::{Abandoned, Follow, Lead, flight},
     change::NodeRef,
     provider::{FetchWant, Fetched, PageWant},
     upstream::{UpstreamError, UpstreamErrorKind},
@@ -70,7 +74,7 @@ enum Subject {
 struct Running {
     asks: BTreeSet<&'static str>,
     lists: Vec<(&'static str, Filter)>,
-    outcome: Waiting,
+    outcome: Follow<Outcome>,
     /// Which batch it runs in.
     batch: u64,
     /// The moment it finished, as a count of finished batches.
@@ -99,7 +103,7 @@ struct Pending {
     want: FetchWant,
     /// What it is called among replicas, where there are any.
     name: String,
-    waiter: oneshot::Sender<Outcome>,
+    waiter: Lead<Outcome>,
 }
 
 /// The same, fetched by another replica since then.
@@ -129,36 +133,31 @@ impl Fetcher {
         Moment(self.lanes.lock().get(integration).map_or(0, |lane| lane.batches_finished))
     }
 
-    /// Fetches one thing, or joins a fetch that brings it: one that runs, or one that finished after `noted`.
+    /// Fetches one thing, or joins a fetch that brings it: one that runs, or one that finished after `noted`. It is begun by this
+    /// call, not by the first poll.
     pub(crate) fn fetch(self: &Arc<Self>, integration: &Arc<Integration>, want: FetchWant, noted: Moment) -> Waiting {
+        let outcome = self.join(integration, want, noted);
+        async move { outcome.value().await.unwrap_or_else(|Abandoned| Err(broken())) }.boxed().shared()
+    }
+
+    fn join(self: &Arc<Self>, integration: &Arc<Integration>, want: FetchWant, noted: Moment) -> Follow<Outcome> {
         let mut lanes = self.lanes.lock();
         let lane = lanes.entry(integration.id.clone()).or_default();
         let (subject, asks, lists) = split(&want);
-        let joined = lane.known.get(&subject).and_then(|runs| {
-            runs.iter().find(|run| {
-                run.finished.is_none_or(|finished| finished > noted.0)
-                    && run.asks.is_superset(&asks)
-                    && lists.iter().all(|list| run.lists.contains(list))
-            })
+        let runs = lane.known.entry(subject).or_default();
+        runs.retain(|run| !run.outcome.is_abandoned());
+        let joined = runs.iter().find(|run| {
+            run.finished.is_none_or(|finished| finished > noted.0)
+                && run.asks.is_superset(&asks)
+                && lists.iter().all(|list| run.lists.contains(list))
         });
         if let Some(run) = joined {
             return run.outcome.clone();
         }
-        let (done, outcome) = oneshot::channel();
-        let outcome: Waiting = async move {
-            outcome.await.unwrap_or_else(|_| Err(UpstreamError::new(UpstreamErrorKind::Down, "the fetch was given up")))
-        }
-        .boxed()
-        .shared();
-        lane.known.entry(subject).or_default().push(Running {
-            asks,
-            lists,
-            outcome: outcome.clone(),
-            batch: lane.batches_started,
-            finished: None,
-        });
+        let (waiter, outcome) = flight();
+        runs.push(Running { asks, lists, outcome: outcome.clone(), batch: lane.batches_started, finished: None });
         let name = if self.claims.are_shared() { name_of(&want) } else { String::new() };
-        lane.pending.push(Pending { want, name, waiter: done });
+        lane.pending.push(Pending { want, name, waiter });
         if lane.pending.len() == 1 {
             let (fetcher, integration) = (Arc::clone(self), Arc::clone(integration));
             self.tasks.spawn(async move { fetcher.run_batch(integration).await });
@@ -216,7 +215,7 @@ impl Fetcher {
         self.sink.doubt(integration, &wants);
         self.finish(&integration.id, batch, &wants.iter().map(|want| split(want).0).collect::<Vec<_>>());
         for (pending, fetched) in brought {
-            let _ = pending.waiter.send(Ok(Arc::new(fetched)));
+            pending.waiter.finish(Ok(Arc::new(fetched)));
         }
         self.run(integration, batch, missing).await;
     }
@@ -230,12 +229,30 @@ impl Fetcher {
         let (wants, answered): (Vec<_>, Vec<_>) = pending.into_iter().map(split_up).unzip();
         let (names, waiters): (Vec<String>, Vec<_>) = answered.into_iter().unzip();
         let subjects: Vec<Subject> = wants.iter().map(|want| split(want).0).collect();
-        let sent_at = integration.connection.clock.now();
+        // A panic in the adapter, or in what stores its answers, ends these fetches only. The next ones begin anew.
+        let asking = AssertUnwindSafe(self.ask_and_store(integration, wants)).catch_unwind().await;
+        let mut outcomes = asking.unwrap_or_else(|_| {
+            tracing::error!(integration = %integration.id, "a fetch panicked");
+            Vec::new()
+        });
+        outcomes.resize_with(waiters.len(), || Err(broken()));
+        self.claims.finish(&integration.id, &names).await;
+        self.note_credential(integration, &outcomes).await;
+        self.finish(&integration.id, batch, &subjects);
+        for (waiter, outcome) in waiters.into_iter().zip(outcomes) {
+            // Even if nobody waits any longer: the store has it all the same.
+            waiter.finish(outcome);
+        }
+    }
+
+    /// Asks the provider and stores what came: an outcome for each want, in order.
+    async fn ask_and_store(&self, integration: &Arc<Integration>, wants: Vec<FetchWant>) -> Vec<Outcome> {
+        let (sent_at, count) = (integration.connection.clock.now(), wants.len());
         let results = integration.provider.fetch(&integration.connection, wants.clone()).await;
         let mut fetched = Vec::new();
         let mut outcomes: Vec<Outcome> =
             wants.into_iter().zip(results).map(|(want, result)| slim(want, result?, &mut fetched)).collect();
-        outcomes.resize_with(waiters.len(), || {
+        outcomes.resize_with(count, || {
             Err(UpstreamError::new(UpstreamErrorKind::Down, "the provider's adapter gave too few answers"))
         });
         if !fetched.is_empty()
@@ -243,13 +260,7 @@ impl Fetcher {
         {
             outcomes.iter_mut().filter(|outcome| outcome.is_ok()).for_each(|outcome| *outcome = Err(error.clone()));
         }
-        self.claims.finish(&integration.id, &names).await;
-        self.note_credential(integration, &outcomes).await;
-        self.finish(&integration.id, batch, &subjects);
-        for (waiter, outcome) in waiters.into_iter().zip(outcomes) {
-            // Whoever wanted it may be gone; the store has it all the same.
-            let _ = waiter.send(outcome);
-        }
+        outcomes
     }
 
     async fn note_credential(&self, integration: &Arc<Integration>, outcomes: &[Outcome]) {
@@ -273,10 +284,16 @@ impl Fetcher {
             runs.retain(|run| run.finished.is_none_or(|finished| finished == now));
         }
         if lane.known.len() > REMEMBERED {
-            lane.known.values_mut().for_each(|runs| runs.retain(|run| run.finished.is_none()));
+            let goes_on = |run: &Running| run.finished.is_none() && !run.outcome.is_abandoned();
+            lane.known.values_mut().for_each(|runs| runs.retain(goes_on));
             lane.known.retain(|_, runs| !runs.is_empty());
         }
     }
+}
+
+/// A fetch that panicked or whose task was ended: our fault, not the provider's.
+fn broken() -> UpstreamError {
+    UpstreamError::new(UpstreamErrorKind::Internal, "the fetch broke off")
 }
 
 /// What waiters need of a fetch: its nodes go to the sink, only the references stay in memory.

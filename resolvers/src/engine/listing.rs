@@ -27,7 +27,11 @@ use super::{
     work::Facts,
 };
 use crate::{
-    cache::{epochs::Epochs, kept::Kept, turns::Turns},
+    cache::{
+        epochs::{Epochs, Head},
+        kept::{Kept, NewEntry},
+        single_flight::SingleFlight,
+    },
     change::NodeRef,
     provider::Keeping,
     store::{
@@ -173,14 +177,23 @@ impl Listing {
 pub(super) struct Listings {
     kept: Kept<List, Arc<Listing>>,
     fetches: Mutex<HashMap<IntegrationId, u64, RandomState>>,
-    /// What is being read from the store: whoever wants it too waits for whoever began.
-    reading: Turns<(TenantId, List)>,
+    /// What is being read from the store: a change wakes many who show the same list, and one of them reads it.
+    reading: SingleFlight<(TenantId, List), Result<Found, PortError>>,
+}
+
+/// What came of reading a list from the store.
+#[derive(Clone)]
+enum Found {
+    /// It is kept.
+    Listing(Arc<Listing>),
+    /// It was never read at the provider, as far as the store told at a head and after so many fetches.
+    Nothing(Head, u64),
 }
 
 impl Listings {
     /// At most about `bytes`.
     pub(super) fn new(epochs: Arc<Epochs>, bytes: u64) -> Self {
-        Self { kept: Kept::new(epochs, bytes, None), fetches: Mutex::default(), reading: Turns::default() }
+        Self { kept: Kept::new(epochs, bytes, None), fetches: Mutex::default(), reading: SingleFlight::default() }
     }
 
     /// What a fetch brought was written.
@@ -188,7 +201,7 @@ impl Listings {
         *self.fetches.lock().entry(integration.clone()).or_default() += 1;
     }
 
-    fn fetches(&self, integration: &IntegrationId) -> u64 {
+    pub(super) fn fetches(&self, integration: &IntegrationId) -> u64 {
         self.fetches.lock().get(integration).copied().unwrap_or_default()
     }
 
@@ -206,28 +219,39 @@ impl Engine {
         list: &List,
         least: usize,
     ) -> Result<Option<Arc<Listing>>, PortError> {
-        let tenant = &integration.tenant;
-        let listings = self.shelf.listings();
+        let (tenant, listings) = (&integration.tenant, self.shelf.listings());
         let reaches = |listing: &Arc<Listing>| listing.complete || listing.items.len() >= least.min(MOST);
-        if let Some(listing) = listings.get(tenant, list).filter(reaches) {
-            return Ok(Some(listing));
+        let look = || listings.get(tenant, list).filter(reaches).map(|listing| Ok(Found::Listing(listing)));
+        let accepts = |found: &Result<Found, PortError>| match found {
+            // What another read is in memory: whether it is current and reaches far enough is looked at there.
+            Ok(Found::Listing(_)) => false,
+            Ok(Found::Nothing(noted, fetches)) => {
+                let tag = Tag::list(tenant, list);
+                *fetches == listings.fetches(&list.integration) && self.epochs.is_current(tenant, *noted, [&tag])
+            }
+            Err(_) => true,
+        };
+        let read = async || self.read_listing(integration, list, least).await;
+        match listings.reading.share((tenant.clone(), list.clone()), look, accepts, read).await? {
+            Found::Listing(listing) => Ok(Some(listing)),
+            Found::Nothing(..) => Ok(None),
         }
-        // A change wakes many who show the same list: one of them reads it.
-        let _turn = listings.reading.take((tenant.clone(), list.clone())).await;
-        if let Some(listing) = listings.get(tenant, list).filter(reaches) {
-            return Ok(Some(listing));
-        }
+    }
+
+    /// Reads a list from the store, and keeps it.
+    async fn read_listing(&self, integration: &Integration, list: &List, least: usize) -> Result<Found, PortError> {
+        let (tenant, listings) = (&integration.tenant, self.shelf.listings());
         let fetches = listings.fetches(&list.integration);
         let noted = self.shelf.head(tenant).await?;
-        let Some(window) = self.shelf.window(tenant, list).await? else { return Ok(None) };
+        let Some(window) = self.shelf.window(tenant, list).await? else { return Ok(Found::Nothing(noted, fetches)) };
         let (places, complete) = self.places(integration, list, &window, least).await?;
         let items = known(&self.shelf, integration, places).await?;
         let mut tags = vec![Tag::list(tenant, list), Tag::own(tenant, "Integration", list.integration.as_str())];
         tags.extend(items.iter().filter_map(|item| Some(item.known.as_ref()?.tag.clone())));
         let listing = Arc::new(Listing::new((window, items), complete, fetches));
-        let bytes = listing.bytes();
-        listings.kept.put(tenant, list.clone(), (noted, tags), (Arc::clone(&listing), bytes));
-        Ok(Some(listing))
+        let (value, bytes) = (Arc::clone(&listing), listing.bytes());
+        listings.kept.put(tenant, list.clone(), NewEntry { noted, tags, value, bytes, keep: true });
+        Ok(Found::Listing(listing))
     }
 
     /// The places of a list from its start on, and whether these are all.
@@ -287,7 +311,7 @@ mod tests {
 
     use super::{Listing, Listings};
     use crate::{
-        cache::epochs::Epochs,
+        cache::{epochs::Epochs, kept::NewEntry},
         store::{list::Window, tests::bench::start},
         tag::Tag,
     };
@@ -331,7 +355,8 @@ mod tests {
             let fetches = self.listings.fetches(&list.integration);
             let listing = Arc::new(Listing::new((window, Vec::new()), true, fetches));
             let tags = vec![Tag::list(&self.tenant, list)];
-            self.listings.kept.put(&self.tenant, list.clone(), (3, tags), (listing, 0));
+            let entry = NewEntry { noted: 3, tags, value: listing, bytes: 0, keep: true };
+            self.listings.kept.put(&self.tenant, list.clone(), entry);
         }
 
         fn has(&self) -> [bool; 2] {

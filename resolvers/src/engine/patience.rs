@@ -26,6 +26,7 @@ impl Engine {
 
     /// Waits for a fetch. Where an older value is `known`, a fetch that takes too long fails with a timeout for this execution.
     pub(super) async fn wait(&self, scope: &Scope, integration: &Integration, fetch: Waiting, known: bool) -> Outcome {
+        scope.give_turn_back();
         if !known {
             return fetch.await;
         }
@@ -37,6 +38,7 @@ impl Engine {
 
     /// What comes of a fetch; `None` where it takes longer than an execution waits that has something to show instead.
     pub(super) async fn in_time(&self, scope: &Scope, integration: &Integration, fetch: &Waiting) -> Option<Outcome> {
+        scope.give_turn_back();
         match scope.patience(&integration.id, self.patience) {
             Some(patience) => timeout(patience, fetch.clone()).await.ok(),
             None => Some(fetch.clone().await),

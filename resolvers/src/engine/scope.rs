@@ -1,6 +1,7 @@
 //! What one execution carries along: whose it is, how old its answers may be, and the tags it touches.
 
 use std::{
+    any::Any,
     collections::{BTreeSet, HashMap, HashSet},
     sync::{
         Arc, OnceLock,
@@ -39,6 +40,8 @@ pub struct Scope {
     failed: AtomicBool,
     read: AtomicBool,
     noted: OnceLock<i64>,
+    /// What is held while it runs, and not while it waits for a provider.
+    turn: Mutex<Option<Box<dyn Any + Send>>>,
     /// Body keys that providers were asked for and have answered, by node.
     asked: Mutex<HashMap<NodeKey, BTreeSet<&'static str>>>,
     /// It waits for every fetch to its end.
@@ -65,6 +68,7 @@ impl Scope {
             failed: AtomicBool::new(false),
             read: AtomicBool::new(false),
             noted: OnceLock::new(),
+            turn: Mutex::default(),
             asked: Mutex::default(),
             waits: false,
             overdue: Mutex::default(),
@@ -145,6 +149,17 @@ impl Scope {
     /// Whether anything in the answer is not current.
     pub fn is_stale(&self) -> bool {
         self.stale.load(Ordering::Relaxed)
+    }
+
+    /// Holds a turn until the execution gives it back.
+    pub fn hold_turn(&self, turn: impl Any + Send) {
+        *self.turn.lock() = Some(Box::new(turn));
+    }
+
+    /// Gives the turn back: the execution is done, or waits for a provider, which may take long and needs no processor.
+    pub fn give_turn_back(&self) {
+        let turn = self.turn.lock().take();
+        drop(turn);
     }
 
     /// Notes that a provider has answered for these body keys of a node.

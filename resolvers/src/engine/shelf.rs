@@ -1,7 +1,8 @@
 //! Reads of the store through the node cache, with its failures as clients may see them.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
+use foldhash::fast::RandomState;
 use mullion_schema::{
     error::PortError,
     id::{IntegrationId, NodeKey, TenantId},
@@ -10,16 +11,23 @@ use mullion_schema::{
 
 use super::listing::Listings;
 use crate::{
-    cache::{epochs::Epochs, nodes::NodeCache, turns::Turns},
+    cache::{
+        epochs::{Epochs, Head},
+        nodes::NodeCache,
+        single_flight::{Follow, KeyedLead, Part, SingleFlight},
+    },
     store::{
         Database, StoreError,
         list::{Member, Window},
         node::StoredNode,
     },
+    tag::Tag,
 };
 
 /// What is known of a key: `None`, that the store has nothing.
 type Looked = Option<Arc<StoredNode>>;
+
+type Known<'k> = HashMap<&'k NodeKey, Looked, RandomState>;
 
 /// The store behind the node cache.
 pub struct Shelf {
@@ -28,15 +36,27 @@ pub struct Shelf {
     listings: Listings,
     epochs: Arc<Epochs>,
     /// What is being read.
-    reading: Turns<(TenantId, NodeKey)>,
+    reading: SingleFlight<(TenantId, NodeKey), Result<ReadNode, PortError>>,
+    /// The tenants whose heads are being read.
+    heads: SingleFlight<TenantId, Result<Head, PortError>>,
 }
+
+/// What the store had of a key, read after a head was noted and when so many fetches of the integration had been written.
+#[derive(Clone)]
+struct ReadNode {
+    noted: Head,
+    fetches: u64,
+    node: Looked,
+}
+
+type Lead = KeyedLead<(TenantId, NodeKey), Result<ReadNode, PortError>>;
 
 impl Shelf {
     /// A shelf.
     pub fn new(database: Database, nodes: NodeCache, epochs: Arc<Epochs>) -> Self {
         // Lists hold nodes that are mostly in the node cache too.
         let listings = Listings::new(Arc::clone(&epochs), nodes.bytes() / 2);
-        Self { database, nodes, listings, epochs, reading: Turns::default() }
+        Self { database, nodes, listings, epochs, reading: SingleFlight::default(), heads: SingleFlight::default() }
     }
 
     /// Lists in memory.
@@ -76,61 +96,104 @@ impl Shelf {
         if let Some(head) = self.epochs.head(tenant) {
             return Ok(head);
         }
-        let head = self.database.head(tenant).await.map_err(internal)?;
-        self.epochs.start(tenant, head);
-        Ok(self.epochs.head(tenant).unwrap_or(head))
+        let read = async || {
+            let head = self.database.head(tenant).await.map_err(internal)?;
+            self.epochs.start(tenant, head);
+            Ok(self.epochs.head(tenant).unwrap_or(head))
+        };
+        self.heads.share(tenant.clone(), || self.epochs.head(tenant).map(Ok), Result::is_err, read).await
     }
 
-    /// The nodes with these keys, in the order of the keys.
+    /// The nodes with these keys, in the order of the keys. Each is read once for all who want it at the same time.
     pub async fn nodes(&self, tenant: &TenantId, keys: &[NodeKey]) -> Result<Vec<Option<Arc<StoredNode>>>, PortError> {
         self.head(tenant).await?;
         let mut found: Vec<Option<Looked>> = keys.iter().map(|key| self.nodes.get(tenant, key, &self.epochs)).collect();
-        let mut missing: Vec<&NodeKey> =
-            keys.iter().zip(&found).filter_map(|(key, found)| found.is_none().then_some(key)).collect();
-        if !missing.is_empty() {
-            // All in the same order, so that no two wait for each other.
+        while found.iter().any(Option::is_none) {
+            let mut missing: Vec<&NodeKey> =
+                keys.iter().zip(&found).filter_map(|(key, found)| found.is_none().then_some(key)).collect();
             missing.sort_unstable();
             missing.dedup();
-            let mut turns = Vec::with_capacity(missing.len());
-            for key in missing {
-                turns.push(self.reading.take((tenant.clone(), key.clone())).await);
+            let known = self.read_missing(tenant, missing).await?;
+            for (key, slot) in keys.iter().zip(found.iter_mut()).filter(|(_, slot)| slot.is_none()) {
+                *slot = known.get(key).cloned();
             }
-            self.read_missing(tenant, keys, &mut found).await?;
         }
         Ok(found.into_iter().map(Option::flatten).collect())
     }
 
-    /// Reads what is missing and nobody has read in the meantime.
-    async fn read_missing(
+    /// What could be learnt of these nodes by reading them, or by waiting for others who do. The rest has changed meanwhile, or
+    /// nobody reads it any more.
+    async fn read_missing<'k>(&self, tenant: &TenantId, missing: Vec<&'k NodeKey>) -> Result<Known<'k>, PortError> {
+        let (mut known, mut leads, mut follows) = (Known::default(), Vec::new(), Vec::new());
+        for key in missing {
+            match self.reading.enter((tenant.clone(), key.clone())) {
+                Part::Lead(lead) => leads.push((key, lead)),
+                Part::Follow(follow) => follows.push((key, follow)),
+            }
+        }
+        // First what others may wait for: while it leads, it waits for nothing but the store.
+        self.read(tenant, leads, &mut known).await?;
+        for (key, follow) in follows {
+            let shared = self.followed(tenant, key, follow).await?;
+            if let Some(node) = shared.or_else(|| self.nodes.get(tenant, key, &self.epochs)) {
+                known.insert(key, node);
+            }
+        }
+        Ok(known)
+    }
+
+    /// Reads nodes for all who want them, unless another run has brought them since they were looked for.
+    async fn read<'k>(
         &self,
         tenant: &TenantId,
-        keys: &[NodeKey],
-        found: &mut [Option<Looked>],
+        leads: Vec<(&'k NodeKey, Lead)>,
+        known: &mut Known<'k>,
     ) -> Result<(), PortError> {
-        // Noted before anything is read: what is written meanwhile makes the entries stale, not wrong.
-        let noted = self.head(tenant).await?;
-        let mut missing = Vec::new();
-        for (key, slot) in keys.iter().zip(found.iter_mut()).filter(|(_, slot)| slot.is_none()) {
-            *slot = self.nodes.get(tenant, key, &self.epochs);
-            if slot.is_none() {
-                missing.push(key.clone());
+        let mut missing = Vec::with_capacity(leads.len());
+        for (key, lead) in leads {
+            match self.nodes.get(tenant, key, &self.epochs) {
+                // Those who follow look into memory again.
+                Some(node) => drop(known.insert(key, node)),
+                None => missing.push((key, lead)),
             }
         }
         if missing.is_empty() {
             return Ok(());
         }
-        let read = self.database.nodes(tenant, &missing).await.map_err(internal)?;
-        let mut read = missing.into_iter().zip(read).map(|(key, node)| {
+        let fetches: Vec<u64> = missing.iter().map(|(key, _)| self.listings.fetches(&key.integration)).collect();
+        // Noted before anything is read: what is written meanwhile makes the entries stale, not wrong.
+        let noted = self.head(tenant).await?;
+        let keys: Vec<NodeKey> = missing.iter().map(|(key, _)| (*key).clone()).collect();
+        let nodes = match self.database.nodes(tenant, &keys).await.map_err(internal) {
+            Ok(nodes) => nodes,
+            Err(error) => {
+                missing.into_iter().for_each(|(_, lead)| lead.finish(Err(error.clone())));
+                return Err(error);
+            }
+        };
+        for (((key, lead), node), fetches) in missing.into_iter().zip(nodes).zip(fetches) {
             let node = node.map(Arc::new);
             if node.is_some() {
-                self.nodes.put(tenant, &key, noted, node.clone());
+                self.nodes.put(tenant, key, noted, node.clone());
             }
-            node
-        });
-        for slot in found.iter_mut().filter(|slot| slot.is_none()) {
-            *slot = read.next();
+            known.insert(key, node.clone());
+            lead.finish(Ok(ReadNode { noted, fetches, node }));
         }
         Ok(())
+    }
+
+    /// What another run read of a key, if it is still so: a fetch may write a node without telling of a change.
+    async fn followed(
+        &self,
+        tenant: &TenantId,
+        key: &NodeKey,
+        follow: Follow<Result<ReadNode, PortError>>,
+    ) -> Result<Option<Looked>, PortError> {
+        // An abandoned run is no error: somebody else reads the node.
+        let Ok(read) = follow.value().await else { return Ok(None) };
+        let ReadNode { noted, fetches, node } = read?;
+        let current = self.epochs.is_current(tenant, noted, [&Tag::node(tenant, key)]);
+        Ok((current && fetches == self.listings.fetches(&key.integration)).then_some(node))
     }
 
     /// How far a list with its filter was read.

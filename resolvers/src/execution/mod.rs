@@ -6,10 +6,11 @@ mod run;
 mod sharing;
 mod turns;
 
-use std::{sync::Arc, time::Duration};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use async_graphql::{Pos, Request, Response, ServerError, Value, Variables, parser::types::ExecutableDocument};
 use bytes::Bytes;
+use futures::FutureExt as _;
 use mullion_schema::{
     build::{Graph, LiveGraph},
     coerce::Inputs,
@@ -19,9 +20,15 @@ use mullion_schema::{
     validate::Validator,
 };
 
-use self::{response_cache::ResponseCache, run::LiveRun, turns::Turns};
+pub use self::turns::LiveLimits;
+use self::{
+    response_cache::{Begun, Lead, ResponseCache},
+    run::LiveRun,
+    turns::{LiveTurns, Turns},
+};
 use crate::{
     answers::Services,
+    cache::single_flight::{Abandoned, Part},
     engine::Scope,
     live::{Frames, Subscribe},
     tag::Tag,
@@ -95,7 +102,7 @@ pub enum Executed {
 
 /// Hears of executions, for metrics.
 pub trait Observe: Send + Sync {
-    /// A `query`, a `mutation` or a `live` run was executed.
+    /// A `query`, a `mutation` or a `live` run was executed; an answer that was in memory or is shared is no execution.
     fn executed(&self, kind: &'static str);
 
     /// An answer was looked up in the response cache: `hit` or `miss`.
@@ -107,8 +114,10 @@ pub trait Observe: Send + Sync {
 pub struct Limits {
     /// What answers may take in memory, about.
     pub response_bytes: u64,
-    /// How many executions of one tenant run at a time; live operations are not counted.
+    /// How many queries and mutations of one tenant run at a time.
     pub executions: usize,
+    /// How many live runs.
+    pub live: LiveLimits,
     /// How long one waits for its turn: less than anybody waits for its answer, so that it can be told.
     pub patience: Duration,
 }
@@ -122,6 +131,7 @@ pub struct Executor {
     inputs: Inputs,
     responses: ResponseCache,
     turns: Turns,
+    live_turns: LiveTurns,
     observe: Arc<dyn Observe>,
 }
 
@@ -133,11 +143,6 @@ struct Ran {
 }
 
 impl Ran {
-    fn broken_off(error: &tokio::task::JoinError) -> Self {
-        tracing::error!(%error, "an execution broke off");
-        Self::refused(PortError::internal())
-    }
-
     fn refused(error: PortError) -> Self {
         let answer = Executed::Refused(vec![server_error(error)]);
         Self { answer, tags: Vec::new(), noted: 0, reusable: false }
@@ -155,6 +160,7 @@ impl Executor {
             inputs: Inputs::default(),
             responses: ResponseCache::new(limits.response_bytes),
             turns: Turns::new(limits.executions, limits.patience),
+            live_turns: LiveTurns::new(limits.live),
             observe,
         })
     }
@@ -183,11 +189,48 @@ impl Executor {
             Ok(operation) => operation,
             Err(errors) => return Executed::Refused(errors),
         };
-        let (executor, asked_by) = (Arc::clone(self), caller.clone());
-        // In a task: whoever goes away leaves it to finish, for the caches and for those who share it.
-        let run = self.services.tasks.spawn(async move { executor.run(&asked_by, operation.request(), QUERY).await });
-        let run = async move { run.await.unwrap_or_else(|error| Ran::broken_off(&error)) };
-        self.responses.share(tenant, key, epochs, run).await
+        // Begins the tenant's epochs: without a head, nothing could be told to be the same.
+        if let Err(error) = self.services.engine.head(tenant).await {
+            return Executed::Refused(vec![server_error(error)]);
+        }
+        let begun = Begun::default();
+        let running = match self.responses.enter(tenant, (Arc::clone(&key), begun.clone()), epochs) {
+            Part::Follow(running) => running,
+            Part::Lead(lead) => {
+                let running = lead.follow();
+                self.lead(caller, operation, (key, begun, lead));
+                running
+            }
+        };
+        match running.value().await {
+            Ok(ran) => ran.answer.clone(),
+            // Its task was ended: the process stops.
+            Err(Abandoned) => Executed::Refused(vec![server_error(PortError::internal())]),
+        }
+    }
+
+    /// Executes a query for all who ask the same, in a task: whoever goes away leaves it to finish, for the cache and for those who
+    /// share it.
+    fn lead(self: &Arc<Self>, caller: &Caller, operation: Operation, (key, begun, lead): (Arc<str>, Begun, Lead)) {
+        // One that was under way a moment ago may have ended between the look into the cache and here.
+        if let Some(bytes) = self.responses.get(caller.tenant(), &key, self.services.engine.epochs()) {
+            let answer = Executed::Answer { bytes, internal: false };
+            return lead.finish(Arc::new(Ran { answer, tags: Vec::new(), noted: 0, reusable: false }));
+        }
+        let (executor, caller) = (Arc::clone(self), caller.clone());
+        self.services.tasks.spawn(async move {
+            let run = async {
+                begun.begin(caller.tenant(), executor.services.engine.epochs());
+                executor.run(&caller, operation.request(), QUERY).await
+            };
+            let ran = AssertUnwindSafe(executor.in_turn(&caller, run)).catch_unwind().await.unwrap_or_else(|_| {
+                tracing::error!("an execution panicked");
+                Ran::refused(PortError::internal())
+            });
+            // Before those who wait are told: nobody comes in between and executes it again.
+            executor.responses.keep(key, &ran);
+            lead.finish(Arc::new(ran));
+        });
     }
 
     /// Executes a mutation. It is finished even when the caller goes away.
@@ -197,7 +240,10 @@ impl Executor {
             Err(errors) => return Executed::Refused(errors),
         };
         let (executor, caller) = (Arc::clone(self), caller.clone());
-        let run = async move { executor.run(&caller, operation.request(), "mutation").await.answer };
+        let run = async move {
+            let run = executor.run(&caller, operation.request(), "mutation");
+            executor.in_turn(&caller, run).await.answer
+        };
         self.services.tasks.spawn(run).await.unwrap_or_else(|error| {
             tracing::error!(%error, "a mutation broke off");
             Executed::Refused(vec![server_error(PortError::internal())])
@@ -241,11 +287,16 @@ impl Executor {
         Ok(Operation { variables, ..operation })
     }
 
-    async fn run(&self, caller: &Caller, request: Request, kind: &'static str) -> Ran {
+    /// Executes when it is the tenant's turn.
+    async fn in_turn(&self, caller: &Caller, run: impl Future<Output = Ran>) -> Ran {
         let Some(_turn) = self.turns.take(caller.tenant()).await else {
             let message = "too many operations run at the same time: try again later";
             return Ran::refused(PortError::new(ErrorCode::RateLimited, message));
         };
+        run.await
+    }
+
+    async fn run(&self, caller: &Caller, request: Request, kind: &'static str) -> Ran {
         self.observe.executed(kind);
         let services = &self.services;
         // Batches of fetches wait for it, not for what a mutation has to do at providers.
@@ -269,12 +320,15 @@ impl Executor {
         Ran { answer: answer(&response), tags: scope.tags(), noted, reusable }
     }
 
-    /// Executes a live document for one event.
+    /// Executes a live document for one event, when it is the tenant's turn. It has the turn until it is done or waits for a provider:
+    /// one that does not answer holds up nobody who needs nothing of it.
     async fn run_live(&self, caller: &Caller, request: Request, live: Live, scope: &Arc<Scope>) -> Response {
+        scope.hold_turn(self.live_turns.take(caller.tenant()).await);
         self.observe.executed("live");
         let arriving = self.services.engine.arriving(caller.tenant());
         let ports = self.services.ports(&caller.viewer, scope);
         let mut response = arriving.run(scope, self.live.execute(request.data(live).data(ports))).await;
+        scope.give_turn_back();
         give_codes(&mut response);
         response
     }
@@ -336,6 +390,7 @@ fn unserializable(error: &serde_json::Error) -> Bytes {
 mod tests {
     mod failing;
     mod failures;
+    mod once;
     mod queries;
     mod stage;
     mod woken;

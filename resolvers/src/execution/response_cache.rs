@@ -1,19 +1,18 @@
 //! The response cache: serialized answers by permission set, document, operation name and variables, current while none of the
 //! tags they were read from has a later epoch; and one execution for all who ask the same at the same time.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use bytes::Bytes;
-use futures::{
-    FutureExt as _,
-    future::{BoxFuture, Shared},
-};
 use mullion_schema::id::TenantId;
 use parking_lot::Mutex;
 
 use super::{Executed, Ran};
 use crate::{
-    cache::epochs::{Epochs, Head},
+    cache::{
+        epochs::{Epochs, Head},
+        single_flight::{KeyedLead, Part, SingleFlight},
+    },
     tag::Tag,
 };
 
@@ -27,12 +26,31 @@ struct Entry {
     answer: Bytes,
 }
 
-type Running = Shared<BoxFuture<'static, Arc<Ran>>>;
-
-/// Answers in memory.
+/// Answers in memory, and the executions that make them.
 pub(super) struct ResponseCache {
     entries: moka::sync::Cache<Arc<str>, Entry>,
-    running: Mutex<HashMap<Arc<str>, (Head, Running)>>,
+    running: SingleFlight<Arc<str>, Arc<Ran>, Begun>,
+}
+
+/// The head at which an execution began; none while it waits for its turn.
+#[derive(Clone, Default)]
+pub(super) struct Begun(Arc<Mutex<Option<Head>>>);
+
+/// The duty to execute for all who ask the same.
+pub(super) type Lead = KeyedLead<Arc<str>, Arc<Ran>, Begun>;
+
+impl Begun {
+    /// The execution reads from here on. Asked for under the lock: whoever joined before did so at this head or an earlier one.
+    pub(super) fn begin(&self, tenant: &TenantId, epochs: &Epochs) {
+        let mut begun = self.0.lock();
+        *begun = epochs.head(tenant);
+    }
+
+    /// Whether nothing changed since it began: it gives what an execution that begins now would.
+    fn is_current(&self, tenant: &TenantId, epochs: &Epochs) -> bool {
+        let begun = self.0.lock();
+        begun.is_none_or(|begun| Some(begun) == epochs.head(tenant))
+    }
 }
 
 impl ResponseCache {
@@ -45,7 +63,7 @@ impl ResponseCache {
             .max_capacity(bytes)
             .time_to_live(KEPT)
             .build();
-        Self { entries, running: Mutex::default() }
+        Self { entries, running: SingleFlight::default() }
     }
 
     /// The answer, where it is cached and current.
@@ -54,36 +72,27 @@ impl ResponseCache {
         epochs.is_current(tenant, entry.noted, entry.tags.iter()).then_some(entry.answer)
     }
 
-    /// Runs an execution, or joins one that was begun at the present head: nothing changed since, so it gives the same.
-    pub(super) async fn share(
+    /// The duty to execute, or an execution to wait for: one that waits for its turn, or that began at the present head.
+    pub(super) fn enter(
         &self,
         tenant: &TenantId,
-        key: Arc<str>,
+        (key, begun): (Arc<str>, Begun),
         epochs: &Epochs,
-        run: impl Future<Output = Ran> + Send + 'static,
-    ) -> Executed {
-        let head = epochs.head(tenant).unwrap_or(-1);
-        let running = {
-            let mut all = self.running.lock();
-            if let Some((_, running)) = all.get(&key).filter(|(begun, _)| *begun == head) {
-                running.clone()
-            } else {
-                let running: Running = run.map(Arc::new).boxed().shared();
-                all.insert(Arc::clone(&key), (head, running.clone()));
-                running
-            }
-        };
-        let ran = running.clone().await;
-        let mut all = self.running.lock();
-        // Whoever began it may have gone away: the first to see the end puts it away.
-        if all.get(&key).is_some_and(|(_, known)| known.ptr_eq(&running)) {
-            all.remove(&key);
-            drop(all);
-            if let (Executed::Answer { bytes, .. }, true) = (&ran.answer, ran.reusable) {
-                let tags = ran.tags.iter().cloned().collect();
-                self.entries.insert(key, Entry { noted: ran.noted, tags, answer: bytes.clone() });
-            }
+    ) -> Part<Arc<str>, Arc<Ran>, Begun> {
+        self.running.enter_if(key, begun, |begun| begun.is_current(tenant, epochs))
+    }
+
+    /// Keeps an answer that may be given again.
+    pub(super) fn keep(&self, key: Arc<str>, ran: &Ran) {
+        if let (Executed::Answer { bytes, .. }, true) = (&ran.answer, ran.reusable) {
+            let tags = ran.tags.iter().cloned().collect();
+            self.entries.insert(key, Entry { noted: ran.noted, tags, answer: bytes.clone() });
         }
-        ran.answer.clone()
+    }
+
+    /// How many executions are under way or wait for their turn.
+    #[cfg(test)]
+    pub(super) fn running(&self) -> usize {
+        self.running.len()
     }
 }

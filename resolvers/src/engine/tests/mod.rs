@@ -5,5 +5,7 @@ mod failing;
 mod failures;
 mod numbers;
 mod pages;
+mod panics;
 mod patience;
 pub(crate) mod scripted;
+mod turns;

@@ -14,7 +14,7 @@ use crate::{
     change::{Act, ActivityDraft, Change, NodeRef},
     clock::Clock as _,
     engine::tests::bench::{World, all_of, issue, issues_of},
-    execution::{Caller, Executed, Executor, Limits, Operation},
+    execution::{Caller, Executed, Executor, Limits, LiveLimits, Operation},
     store::{
         apply::{Batch, Source},
         tests::bench::saying,
@@ -65,7 +65,8 @@ pub(super) struct Process {
 
 impl Process {
     pub(super) fn over(world: World) -> Self {
-        let limits = Limits { response_bytes: 1 << 20, executions: 16, patience: Duration::from_mins(1) };
+        let live = LiveLimits { tenant: 16, all: 16 };
+        let limits = Limits { response_bytes: 1 << 20, executions: 16, live, patience: Duration::from_mins(1) };
         let executor = Executor::new(Arc::clone(&world.services), limits, Arc::new(Unseen));
         let viewer = ViewerView {
             id: "ann".into(),

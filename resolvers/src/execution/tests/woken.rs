@@ -22,7 +22,7 @@ use crate::{
     change::{Change, NodeRef, NodeWrite, Version},
     clock::Clock as _,
     engine::tests::bench::{World, all_of, issue, issues_of},
-    execution::{Caller, Executed, Executor, Limits, Observe, Operation},
+    execution::{Caller, Executed, Executor, Limits, LiveLimits, Observe, Operation},
     live::{Frames, Item},
 };
 
@@ -49,7 +49,8 @@ const ISSUES: usize = 10;
 impl Wall {
     async fn new() -> Self {
         let world = World::new().await;
-        let limits = Limits { response_bytes: 1 << 20, executions: 16, patience: Duration::from_mins(1) };
+        let live = LiveLimits { tenant: 16, all: 16 };
+        let limits = Limits { response_bytes: 1 << 20, executions: 16, live, patience: Duration::from_mins(1) };
         let executor = Executor::new(Arc::clone(&world.services), limits, Arc::new(Unseen));
         let viewer = ViewerView {
             id: "ann".into(),

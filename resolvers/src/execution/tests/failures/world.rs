@@ -26,7 +26,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     engine::tests::bench::services_over,
-    execution::{Caller, Executed, Executor, Limits as Executions, Observe, Operation},
+    execution::{Caller, Executed, Executor, Limits as Executions, LiveLimits, Observe, Operation},
     sandbox::{
         OutgoingWebhook,
         delivery::Courier,
@@ -94,7 +94,8 @@ impl World {
         let limits = Limits { timeout: TIMEOUT, ..Limits::default() };
         let services =
             services_over(&store, Arc::new(crate::providers::all()), (AddressGuard::new(["127.0.0.1"]), limits));
-        let executions = Executions { response_bytes: 1 << 20, executions: 16, patience: Duration::from_mins(1) };
+        let live = LiveLimits { tenant: 16, all: 16 };
+        let executions = Executions { response_bytes: 1 << 20, executions: 16, live, patience: Duration::from_mins(1) };
         let executor = Executor::new(services, executions, Arc::new(Unseen));
         Self { store, provider, executor, host, base_url, accounts: AtomicUsize::new(0) }
     }
