@@ -30,8 +30,8 @@ mod m0022_add_missed_to_catch_up;
 mod m0023_add_source_to_delivery;
 mod m0024_create_pending_activity;
 mod m0025_create_persisted_query;
-mod m0027_create_quota_use;
-mod m0028_add_removed_at_to_integration;
+mod m0026_create_quota_use;
+mod m0027_add_removed_at_to_integration;
 
 /// Runs the migrations.
 #[derive(Debug)]
@@ -66,8 +66,8 @@ impl MigratorTrait for Migrator {
             Box::new(m0023_add_source_to_delivery::Migration),
             Box::new(m0024_create_pending_activity::Migration),
             Box::new(m0025_create_persisted_query::Migration),
-            Box::new(m0027_create_quota_use::Migration),
-            Box::new(m0028_add_removed_at_to_integration::Migration),
+            Box::new(m0026_create_quota_use::Migration),
+            Box::new(m0027_add_removed_at_to_integration::Migration),
         ]
     }
 }

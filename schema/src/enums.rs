@@ -56,7 +56,7 @@ graph_enum! {
 }
 graph_enum! {
     /// The state of a piece of work, over all providers. Draft pull requests and tasks in a "doing" section are in progress. A state
-    /// that the provider names by a word that this version does not know is `TODO`; `stateName` has the word.
+    /// that the provider names by a word that this version does not know counts as open and not begun; `stateName` has the word.
     WorkItemState {
         /// Open, nobody has begun.
         Todo,

@@ -104,7 +104,7 @@ describe('an answer', () => {
       ['query ($first: Int) { dashboards(first: $first) { totalCount } eventCursor }', { first: 4294967296 }, 'BAD_USER_INPUT'],
       ['query ($f: WorkItemFilter) { workItems(filter: $f) { totalCount } eventCursor }', { f: { dueBefore: 'secret-value' } }, 'BAD_USER_INPUT'],
       ['query ($f: WorkItemFilter) { workItems(filter: $f) { totalCount } eventCursor }', { f: 'secret-value' }, 'BAD_USER_INPUT'],
-      ['query ($s: WorkItemState, $f: Date) { workItems(filter: { states: [$s], dueBefore: $f }) { totalCount } eventCursor }', { f: 'secret-value' }, 'BAD_USER_INPUT'],
+      ['query ($s: [WorkItemState!], $f: Date) { workItems(filter: { states: $s, dueBefore: $f }) { totalCount } eventCursor }', { f: 'secret-value' }, 'BAD_USER_INPUT'],
       ['{ workItems(filter: { dueBefore: "secret-value" }) { totalCount } eventCursor }', {}, 'GRAPHQL_VALIDATION_FAILED'],
       ['{ workItems(filter: "secret-value") { totalCount } eventCursor }', {}, 'GRAPHQL_VALIDATION_FAILED'],
       ['{ dashboards(first: 4294967296) { totalCount } eventCursor }', {}, 'GRAPHQL_VALIDATION_FAILED'],

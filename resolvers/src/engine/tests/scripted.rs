@@ -125,7 +125,7 @@ impl Provider for Scripted {
     }
 
     fn sentence(&self, parts: &SentenceParts<'_>) -> String {
-        self.inner.sentence(parts)
+        parts.get("text").unwrap_or_else(|| self.inner.sentence(parts))
     }
 
     async fn register_webhook(

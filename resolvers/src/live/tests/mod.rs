@@ -2,6 +2,7 @@
 //! and the registration of its tags.
 
 mod followers;
+mod late;
 mod marks;
 
 use std::{
@@ -14,7 +15,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use futures::{FutureExt as _, StreamExt as _};
+use futures::StreamExt as _;
 use mullion_schema::{
     id::{DashboardId, EventCursor, TenantId, WidgetId},
     ports::{ActivitySource, ActivityView, LiveInput, LivePlan, WatchedId},
@@ -312,36 +313,6 @@ async fn a_change_between_execution_and_registration_is_not_missed() {
     let seen = async { while !next(&mut frames).await.0.ends_with("second") {} };
     tokio::time::timeout(Duration::from_secs(20), seen).await.expect("the change was missed");
     assert!(world.executions() >= 2, "the first execution was not the last");
-}
-
-#[tokio::test]
-async fn an_answer_is_made_again_when_the_fetch_ends_that_it_did_not_wait_for() {
-    let (world, hub) = (World::new(), hub());
-    let (fetched, fetch) = tokio::sync::oneshot::channel::<()>();
-    world.late.lock().push_back(fetch.map(drop).boxed().shared());
-    let mut frames = world.subscribe(&hub, None);
-    assert_eq!(texts(&mut frames, 2).await, ["SNAPSHOT first", "SNAPSHOT_END -"]);
-    // Nothing tells of it: the fetch has brought what was known.
-    "no longer stale".clone_into(&mut world.shown.lock());
-    fetched.send(()).unwrap();
-    assert_eq!(next(&mut frames).await.0, "CHANGED no longer stale");
-}
-
-#[tokio::test]
-async fn who_comes_in_and_is_shown_something_stale_is_told_when_it_no_longer_is() {
-    let (world, hub) = (World::new(), hub());
-    let mut first = world.subscribe(&hub, None);
-    texts(&mut first, 2).await;
-    world.change(&hub, "current");
-    next(&mut first).await;
-    let (fetched, fetch) = tokio::sync::oneshot::channel::<()>();
-    world.late.lock().push_back(fetch.map(drop).boxed().shared());
-    "stale".clone_into(&mut world.shown.lock());
-    let mut second = world.subscribe(&hub, None);
-    assert_eq!(texts(&mut second, 2).await, ["SNAPSHOT stale", "SNAPSHOT_END -"]);
-    "current".clone_into(&mut world.shown.lock());
-    fetched.send(()).unwrap();
-    assert_eq!(next(&mut second).await.0, "CHANGED current");
 }
 
 #[tokio::test]

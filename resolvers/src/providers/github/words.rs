@@ -384,6 +384,6 @@ mod tests {
             assert_eq!(worded(kind, &with(parts, &common), &names), expected);
         }
         let closed = with(json!({}), &common);
-        assert_eq!(worded("issues.closed", &closed, &names), "‘Fix the login’ was closed in acme/web");
+        assert_eq!(worded("issues.closed", &closed, &names), "‘Fix the login’ in acme/web was closed");
     }
 }

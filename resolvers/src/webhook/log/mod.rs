@@ -7,6 +7,8 @@
 
 mod ahead;
 mod append;
+#[cfg(test)]
+mod broken;
 mod record;
 mod segments;
 #[cfg(test)]

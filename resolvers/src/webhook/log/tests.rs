@@ -3,11 +3,7 @@
 use std::{collections::BTreeSet, fs, io::ErrorKind, sync::Arc};
 
 use async_trait::async_trait;
-use mullion_schema::{
-    id::{IntegrationId, TenantId},
-    ports::Filter,
-    view::Body,
-};
+use mullion_schema::id::{IntegrationId, TenantId};
 use parking_lot::Mutex;
 use proptest::{
     prelude::*,
@@ -19,12 +15,10 @@ use tokio::task::JoinHandle;
 
 use super::{
     Interpreter, Log,
+    broken::Broken,
     record::{self, Record, Unread},
 };
 use crate::{
-    change::{ListRef, NodeRef},
-    provider::{CopiedFields, Count, Keeping},
-    sentence::SentenceParts,
     store::{
         apply::{Applied, Batch, Rules},
         inbox::{APPLIED, Inserted, Meant, RECEIVED, WaitingDelivery, list::DeliveryFilter, row::DeliveryRow},
@@ -121,51 +115,6 @@ enum Wrong {
     PanicsAfterwards,
     LeavesOut,
     NamesNobody,
-}
-
-/// Rules that break off.
-struct Broken;
-
-impl Rules for Broken {
-    fn copied(&self) -> &'static [CopiedFields] {
-        &[]
-    }
-
-    fn memberships(&self, _: &NodeRef, _: &Body) -> Vec<(ListRef, String)> {
-        panic!("on purpose")
-    }
-
-    fn matches(&self, _: &ListRef, _: &Filter, _: &Body) -> bool {
-        false
-    }
-
-    fn keeping(&self, _: &ListRef) -> Keeping {
-        Keeping::Window
-    }
-
-    fn type_name(&self, _: &str) -> Option<&'static str> {
-        None
-    }
-
-    fn filter_name(&self, _: &str) -> Option<&'static str> {
-        None
-    }
-
-    fn counts(&self) -> &'static [Count] {
-        &[]
-    }
-
-    fn is_container(&self, _: &str) -> bool {
-        false
-    }
-
-    fn sentence(&self, _: &SentenceParts<'_>) -> String {
-        String::new()
-    }
-
-    fn names_come_later(&self) -> bool {
-        false
-    }
 }
 
 impl FakeInterpreter {

@@ -53,7 +53,7 @@ pub(super) enum Parts {
 
 impl Graph {
     pub(super) fn read() -> Self {
-        let document = parse_schema(mullion_schema::build::sdl()).unwrap();
+        let document = parse_schema(undescribed(&mullion_schema::build::sdl())).unwrap();
         let types = document.definitions.into_iter().filter_map(|definition| match definition {
             TypeSystemDefinition::Type(definition) => Some((definition.node.name.node.to_string(), definition.node)),
             _ => None,
@@ -148,4 +148,12 @@ fn name_of(ty: &Type) -> &str {
         BaseType::Named(name) => name,
         BaseType::List(inner) => name_of(inner),
     }
+}
+
+/// The SDL without the description of the schema itself, which the library's parser does not know.
+fn undescribed(sdl: &str) -> String {
+    let mut parts: Vec<&str> = sdl.split("\"\"\"\n").collect();
+    let schema = parts.pop().unwrap();
+    parts.pop();
+    parts.join("\"\"\"\n") + schema
 }
