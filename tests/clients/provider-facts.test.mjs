@@ -49,7 +49,7 @@ describe('a renamed repository', () => {
 
 describe('a bot that is assigned', () => {
   test('is still there after the issue was read again', async () => {
-    const { github: { repository } } = await ask('{ github { repository(owner: "acme", name: "web") { issues(first: 1, states: [OPEN]) { nodes { id number } } } } }');
+    const { github: { repository } } = await ask('{ github { repository(owner: "acme", name: "web") { id issues(first: 1, states: [OPEN]) { nodes { id number } } } } }');
     const [issue] = repository.issues.nodes;
     const assignees = async () => (await ask('query ($id: ID!) { node(id: $id) { ... on GithubIssue { assignees { displayName isBot } } } }', { id: issue.id })).node.assignees;
     const hasBot = async () => (await assignees()).some(({ displayName, isBot }) => displayName === 'dependabot' && isBot);
@@ -69,13 +69,13 @@ describe('a bot that is assigned', () => {
 
 describe('a renamed section', () => {
   test('is the state of its tasks under its new name', async () => {
-    const { asana } = await ask('{ asana { projects(first: 1) { nodes { sections(first: 10) { nodes { nativeId name tasks(first: 1) { nodes { id stateName } } } } } } } }');
-    const section = asana.projects.nodes[0].sections.nodes.find(({ name, tasks }) => tasks.nodes[0]?.stateName === name);
+    const { asana } = await ask('{ asana { projects(first: 1) { nodes { sections { nativeId name tasks(first: 1) { nodes { id stateName } } } } } } }');
+    const section = asana.projects.nodes[0].sections.find(({ name, tasks }) => tasks.nodes[0]?.stateName === name);
     assert.ok(section, 'no section has an open task');
     await dev.act('asana', 'rename_section', { section: section.nativeId, name: 'Under review' });
     const [{ id }] = section.tasks.nodes;
     await until(async () => {
-      await ask('{ asana { projects(first: 1) { nodes { sections(first: 10) { nodes { name } } } } } }');
+      await ask('{ asana { projects(first: 1) { nodes { sections { name } } } } }');
       return (await ask('query ($id: ID!) { node(id: $id) { ... on AsanaTask { stateName } } }', { id })).node.stateName === 'Under review';
     }, 'the task keeps the old name of its section');
   });

@@ -91,7 +91,7 @@ function watch(replica, document, variables) {
   return Object.assign(live, { end: async () => { await live.stop(); await client.dispose(); } });
 }
 const watchWidget = (replica) => watch(replica, `subscription ($id: ID!) { widgetUpdated(id: $id, throttleMs: 0) { reason widget { ${ITEMS} } } }`, { id: widget });
-const watchActivity = (replica, after) => watch(replica, 'subscription ($after: String) { activity(after: $after) { id kind cursor subject { title } } }', { after });
+const watchActivity = (replica, after) => watch(replica, 'subscription ($after: EventCursor) { activity(after: $after) { id kind cursor subject { title } } }', { after });
 const shows = (title) => (item) => item.data.widgetUpdated.widget?.items?.nodes.some((node) => node.title === title);
 
 /** Sends edits, one after the other, at replicas in turn, while `meanwhile` happens; every activity comes exactly once at `seen`. */

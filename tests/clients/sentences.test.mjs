@@ -23,8 +23,8 @@ const told = (summary) => live.find(({ data: { activity } }) => summary.test(act
 before(async () => {
   dev = await startDev();
   client = createClient({ url: dev.socketUrl, webSocketImpl: WebSocket, retryAttempts: 0 });
-  project = data(await dev.query('{ asana { projects(first: 1) { nodes { id nativeId name sections(first: 10) { nodes { nativeId name } } } } } }')).asana.projects.nodes[0];
-  sections = project.sections.nodes;
+  project = data(await dev.query('{ asana { projects(first: 1) { nodes { id nativeId name sections { nativeId name } } } } }')).asana.projects.nodes[0];
+  sections = project.sections;
   live = follow(data(await dev.query('{ eventCursor }')).eventCursor);
 });
 after(async () => {

@@ -12,7 +12,7 @@ import { data, startSandbox, startServe, until } from './harness.mjs';
 const quiet = { debug() {}, info() {}, warn() {}, error() {}, setLevel() {}, getLevel: () => 'error', setName() {} };
 const CONNECT = 'mutation ($input: ConnectIntegrationInput!) { connectIntegration(input: $input) { integration { id webhookUrl } webhookSecret } }';
 const UPDATE = 'mutation ($input: UpdateIntegrationInput!) { updateIntegration(input: $input) { integration { id } } }';
-const ACTIVITY = 'subscription ($after: String) { activity(after: $after) { id kind summary } }';
+const ACTIVITY = 'subscription ($after: EventCursor) { activity(after: $after) { id kind summary } }';
 
 /** A TCP way to a server on which what clients send can be held back. */
 async function startWay(port) {

@@ -1,5 +1,7 @@
 //! Calls to GitHub's two APIs: addresses, headers, quota, errors.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use chrono::DateTime;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
@@ -7,7 +9,7 @@ use serde_json::{Map, Value, json};
 use url::Url;
 
 use super::{
-    error,
+    error, keys,
     wire::{Answer, RateLimit},
 };
 use crate::upstream::{
@@ -25,6 +27,11 @@ pub(super) async fn graphql(
     document: &str,
     variables: Map<String, Value>,
 ) -> Result<Answer, UpstreamError> {
+    let document = if is_enterprise_server(&api.base_url) {
+        Cow::from(document.replace(keys::ASSIGNEES, keys::ASSIGNED_PEOPLE))
+    } else {
+        Cow::from(document)
+    };
     let body = json!({ "query": document, "variables": variables }).to_string();
     // It only reads, so it may be sent again although it is posted.
     let request = UpstreamRequest::post_json(graphql_url(&api.base_url), body.into(), GRAPHQL)
@@ -157,6 +164,11 @@ fn graphql_url(base: &Url) -> Url {
     let mut url = base.clone();
     url.set_path(&format!("{root}/graphql"));
     url
+}
+
+/// Enterprise Servers have their APIs below `/api/v3`; GitHub's own hosts have them at the root.
+fn is_enterprise_server(base: &Url) -> bool {
+    base.path().trim_end_matches('/').ends_with("/api/v3")
 }
 
 fn rest_url(base: &Url, path: &[&str]) -> Result<Url, UpstreamError> {

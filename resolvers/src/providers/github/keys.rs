@@ -91,9 +91,9 @@ fn reviewers(connection: &Value) -> Value {
 }
 
 const REPOSITORY_OF: &str = "repository{id nameWithOwner}";
-/// Everyone who is assigned. GitHub's `assignees` lists people only: a coding agent that webhooks name would be lost at the next
-/// reading (<https://docs.github.com/en/graphql/reference/interfaces#assignable>).
-const ASSIGNEES: &str = concat!(
+/// People and bots that are assigned. GitHub's `assignees` lists people only: a coding agent that webhooks name would be lost at the
+/// next reading (<https://docs.github.com/en/graphql/reference/interfaces#assignable>).
+pub(super) const ASSIGNEES: &str = concat!(
     "assignedActors(first:20){nodes{...on User{",
     user!(),
     "}...on Organization{",
@@ -101,6 +101,8 @@ const ASSIGNEES: &str = concat!(
     "}...on Bot{__typename id login avatarUrl url createdAt updatedAt}...on Mannequin{__typename id login avatarUrl url \
      createdAt updatedAt}}}"
 );
+/// The same for an Enterprise Server, which knows no bots as assignees and refuses a document that asks for them.
+pub(super) const ASSIGNED_PEOPLE: &str = concat!("assignedActors:assignees(first:20){nodes{", user!(), "}}");
 const LABELS: &str = "labels(first:50){nodes{name color}}";
 const MILESTONE: &str = "milestone{title dueOn}";
 const AUTHOR: &str = concat!("author{", person!(), "}");

@@ -398,6 +398,22 @@ async fn a_renamed_repository_is_followed_to_its_new_address_and_a_token_goes_to
 }
 
 #[tokio::test]
+async fn an_enterprise_server_is_asked_for_assigned_people_only() {
+    for (base, bots) in [("https://api.github.com/", true), ("https://ghe.example/api/v3/", false)] {
+        let (fake, mut connection) = Fake::saying(json!({ "data": { "a0": [null] } }));
+        connection.base_url = base.parse().expect("a URL");
+        fetch(
+            &connection,
+            vec![FetchWant::Node { node: NodeRef::new("GithubIssue", "I1"), asks: ["assignees"].into() }],
+        )
+        .await;
+        let documents = fake.documents();
+        assert_eq!(documents[0].contains("...on Bot{"), bots, "{documents:?}");
+        assert_eq!(documents[0].contains("assignedActors:assignees("), !bots, "{documents:?}");
+    }
+}
+
+#[tokio::test]
 async fn many_pages_of_lists_share_a_call_by_shape() {
     let (fake, connection) = Fake::saying(json!({"data": {}}));
     let pages = |name, filter: &[(&'static str, &str)]| -> Vec<FetchWant> {
