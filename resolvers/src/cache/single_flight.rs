@@ -42,7 +42,7 @@ impl<V> Lead<V> {
     }
 }
 
-impl<V: Clone> Follow<V> {
+impl<V: Clone + Send + Sync> Follow<V> {
     /// The value, once it is there.
     pub async fn value(mut self) -> Result<V, Abandoned> {
         // A value that was given stays readable when its lead is gone.
@@ -98,7 +98,7 @@ impl<K: Eq + Hash, V, S> Default for SingleFlight<K, V, S> {
     }
 }
 
-impl<K: Eq + Hash + Clone, V: Clone> SingleFlight<K, V> {
+impl<K: Eq + Hash + Clone, V: Clone + Send + Sync> SingleFlight<K, V> {
     /// The lead of a key, or the run to follow.
     pub fn enter(&self, key: K) -> Part<K, V> {
         self.enter_if(key, (), |()| true)
@@ -106,6 +106,7 @@ impl<K: Eq + Hash + Clone, V: Clone> SingleFlight<K, V> {
 
     /// What `look` finds, else what one caller makes for all. A caller that waited for another's value and does not accept it looks
     /// again, and makes one of its own if nobody else does. An abandoned run is no error: the next caller makes the value.
+    #[expect(clippy::future_not_send, reason = "it is where the closures are; a bound on an async closure's future cannot be written")]
     pub async fn share(
         &self,
         key: K,
@@ -157,7 +158,7 @@ impl<K: Eq + Hash + Clone, V, S> SingleFlight<K, V, S> {
 
     /// How many runs are under way.
     #[cfg(test)]
-    pub fn len(&self) -> usize {
+    pub fn running(&self) -> usize {
         self.0.lock().running.len()
     }
 }
@@ -204,7 +205,8 @@ mod tests {
     }
 
     /// Shares a value under one key, made by `make`, and kept by nobody.
-    async fn share<V: Clone>(flights: &SingleFlight<&'static str, V>, make: impl AsyncFnOnce() -> V) -> V {
+    #[expect(clippy::future_not_send, reason = "the cases run on one thread")]
+    async fn share<V: Clone + Send + Sync>(flights: &SingleFlight<&'static str, V>, make: impl AsyncFnOnce() -> V) -> V {
         flights.share("key", || None, |_| true, make).await
     }
 
@@ -220,7 +222,7 @@ mod tests {
                 })
             };
             assert_eq!(join_all((0..50).map(|_| one())).await, vec![outcome; 50]);
-            assert_eq!((runs.get(), flights.len()), (1, 0));
+            assert_eq!((runs.get(), flights.running()), (1, 0));
             assert_eq!(one().await, outcome, "the next one runs anew");
             assert_eq!(runs.get(), 2);
         }
@@ -233,14 +235,14 @@ mod tests {
         let other = flights.share("other", || None, |_| true, async || 2).now_or_never();
         assert_eq!(other, Some(2));
         drop(first);
-        assert_eq!(flights.len(), 0);
+        assert_eq!(flights.running(), 0);
     }
 
     #[tokio::test]
     async fn a_caller_that_goes_away_while_it_leads_leaves_the_lead_to_one_of_those_who_wait() {
         let flights = SingleFlight::default();
-        let (hold, held) = oneshot::channel::<u32>();
-        let mut first = share(&flights, async || held.await.unwrap_or_default()).boxed_local();
+        let (gate, opened) = oneshot::channel::<u32>();
+        let mut first = share(&flights, async || opened.await.unwrap_or_default()).boxed_local();
         assert!(poll!(&mut first).is_pending());
         let runs = RefCell::new(Vec::new());
         let mut others: Vec<_> = (0..3)
@@ -258,11 +260,11 @@ mod tests {
             assert!(poll!(other).is_pending());
         }
         drop(first);
-        drop(hold);
+        drop(gate);
         let values = join_all(others).await;
         assert_eq!(runs.borrow().len(), 1);
         assert!(values.iter().all(|value| *value == runs.borrow()[0]), "{values:?}");
-        assert_eq!(flights.len(), 0);
+        assert_eq!(flights.running(), 0);
     }
 
     #[tokio::test]
@@ -275,7 +277,7 @@ mod tests {
         drop(second);
         first.finish(1);
         assert_eq!(third.await, 1);
-        assert_eq!(flights.len(), 0);
+        assert_eq!(flights.running(), 0);
     }
 
     #[tokio::test]
@@ -296,7 +298,7 @@ mod tests {
         assert!(follow.is_abandoned());
         assert_eq!(follow.value().await, Err(Abandoned));
         assert_eq!(waiting.await, 2);
-        assert_eq!(flights.len(), 0);
+        assert_eq!(flights.running(), 0);
     }
 
     #[tokio::test]
@@ -320,7 +322,7 @@ mod tests {
         let Part::Follow(of_new) = flights.enter_if("key", 2, |stamp| *stamp == 2) else { panic!("it still runs") };
         new.finish(20);
         assert_eq!(of_new.value().await, Ok(20));
-        assert_eq!(flights.len(), 0);
+        assert_eq!(flights.running(), 0);
     }
 
     #[tokio::test]
