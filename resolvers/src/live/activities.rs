@@ -183,7 +183,7 @@ impl ActivityFeed {
     async fn take_in(&self, ring: &mut Ring, changes: Vec<AppliedChange>, last_try: bool) -> Result<(), Unreadable> {
         for change in changes {
             if let Some(activity) = self.admitted(&change) {
-                let input = self.input(activity, change.position);
+                let input = self.input(activity, change.position).await;
                 let cursor = input.cursor.clone();
                 let rendered = self.run.render(input, None).await?;
                 match (rendered.failed, last_try) {

@@ -26,7 +26,7 @@ const DELIVERIES_AT_A_TIME: u64 = 100;
 const LINGER: Duration = Duration::minutes(5);
 
 /// The tables whose rows belong to an integration, and whether they name the tenant. Activities stay: they are the tenant's history.
-const TABLES: [(&str, bool); 9] = [
+const TABLES: [(&str, bool); 10] = [
     ("endpoint", true),
     ("node", true),
     ("member", true),
@@ -35,6 +35,7 @@ const TABLES: [(&str, bool); 9] = [
     ("claim", false),
     ("quota", false),
     ("quota_use", false),
+    ("pending_activity", true),
     ("presence", false),
 ];
 

@@ -19,6 +19,7 @@ use crate::{
     },
     sandbox::Sandbox,
     secret::Secret,
+    sentence::SentenceParts,
     upstream::{Connection, UpstreamError, UpstreamErrorKind},
 };
 
@@ -121,6 +122,10 @@ impl Provider for Scripted {
 
     fn interpret(&self, delivery: &StoredDelivery) -> Interpretation {
         self.inner.interpret(delivery)
+    }
+
+    fn sentence(&self, parts: &SentenceParts<'_>) -> String {
+        self.inner.sentence(parts)
     }
 
     async fn register_webhook(

@@ -11,11 +11,14 @@ use serde_json::{Value, json};
 
 use super::woken::Unseen;
 use crate::{
-    change::{ActivityDraft, Change, NodeRef},
+    change::{Act, ActivityDraft, Change, NodeRef},
     clock::Clock as _,
     engine::tests::bench::{World, all_of, issue, issues_of},
     execution::{Caller, Executed, Executor, Limits, LiveLimits, Operation},
-    store::apply::{Batch, Source},
+    store::{
+        apply::{Batch, Source},
+        tests::bench::saying,
+    },
 };
 
 /// The codes of what failed here.
@@ -134,7 +137,9 @@ impl Process {
             kind: "push".to_owned(),
             actor: None,
             subject: None,
-            summary: summary.to_owned(),
+            details: saying(summary),
+            unless: Vec::new(),
+            act: Act::default(),
             occurred_at: self.world.store.clock.now(),
             containers: Vec::new(),
             key: Some(summary.to_owned()),

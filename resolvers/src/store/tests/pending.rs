@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     change::{Act, ActivityDraft, Change, ListRef, NodeRef},
-    provider::{Count, Keeping},
+    provider::{CopiedFields, Count, Keeping},
     sentence::{Detail, SentenceParts},
     store::{
         activity::{Activity, ActivityFilter},
@@ -53,6 +53,10 @@ impl Rules for IdsOnly {
 
     fn counts(&self) -> &'static [Count] {
         FakeRules.counts()
+    }
+
+    fn copied(&self) -> &'static [CopiedFields] {
+        FakeRules.copied()
     }
 
     fn is_container(&self, type_name: &str) -> bool {

@@ -27,7 +27,7 @@ on_both_databases!(
 
 /// Rows of each of the large tables.
 const MANY: i64 = 3_000;
-const TABLES: [&str; 10] = [
+const TABLES: [&str; 12] = [
     "endpoint",
     "node",
     "member",
@@ -35,6 +35,8 @@ const TABLES: [&str; 10] = [
     "catch_up",
     "claim",
     "quota",
+    "quota_use",
+    "pending_activity",
     "presence",
     "delivery",
     "delivery_body",
@@ -89,6 +91,12 @@ impl Bench {
                 format!("'{integration}', 'S' || i, 'o', 0, 0"),
             ),
             ("quota", "integration, bucket, told_at", format!("'{integration}', 'B' || i, 0")),
+            ("quota_use", "integration, bucket, day, used", format!("'{integration}', 'B' || i, 0, 1")),
+            (
+                "pending_activity",
+                "tenant, integration, position, due_at, acts, partial, activity",
+                format!("{names}, i, 0, '[]', false, '{{}}'"),
+            ),
             ("presence", "integration, replica, expires_at", format!("'{integration}', 'R' || i, 0")),
             (
                 "delivery",

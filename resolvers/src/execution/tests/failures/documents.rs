@@ -107,7 +107,7 @@ impl Graph {
             _ => {}
         }
         if of.ends_with("Connection") {
-            arguments.push("first: 3".to_owned());
+            arguments.push("first: 2".to_owned());
         }
         let deeper = match parts {
             // A page and its items are one level.

@@ -12,32 +12,28 @@ use serde_json::{Value, json};
 use self::{
     compare::lies,
     documents::{Graph, Parts, examples},
-    world::{Account, World},
+    world::{Account, Answer, World},
 };
 
 /// How deep objects are followed: a repository, its issues, their authors.
 const LEVELS: usize = 3;
 
+/// How often a good answer is asked for: on a busy machine a good call may be late, too.
+const TRIES: usize = 5;
+
 /// The faults, each with what is asked of the stand-in.
-fn faults() -> Vec<(&'static str, Value)> {
-    let fault = |kind: &str| json!({ "kind": kind });
-    let coded = |code: &str| json!({ "kind": "error", "code": code });
-    vec![
-        ("hang", fault("hang")),
-        ("500", fault("server_error")),
-        ("502", fault("bad_gateway")),
-        ("403", fault("forbidden")),
-        ("429", fault("rate_limit")),
-        ("401", fault("unauthorized")),
-        ("malformed body", fault("malformed")),
-        ("no data", coded("SOMETHING_WENT_WRONG")),
-        ("resource limits", coded("RESOURCE_LIMITS_EXCEEDED")),
-        ("missing scope", coded("missing_scope")),
-        ("402", coded("402")),
-        ("409", coded("409")),
-        ("an error of next year", coded("an_error_of_next_year")),
-        ("further pages fail", json!({ "kind": "server_error", "furtherPages": true })),
-    ]
+fn faults(provider: &str) -> Vec<(String, Value)> {
+    let kinds = ["hang", "server_error", "bad_gateway", "forbidden", "rate_limit", "unauthorized", "malformed"];
+    let mut faults: Vec<(String, Value)> =
+        kinds.iter().map(|kind| ((*kind).to_owned(), json!({ "kind": kind }))).collect();
+    let codes: &[&str] = match provider {
+        "github" => &["SOMETHING_WENT_WRONG", "RESOURCE_LIMITS_EXCEEDED", "FORBIDDEN", "A_TYPE_OF_NEXT_YEAR"],
+        "slack" => &["missing_scope", "org_login_required", "an_error_of_next_year"],
+        _ => &["402", "409", "418"],
+    };
+    faults.extend(codes.iter().map(|code| ((*code).to_owned(), json!({ "kind": "error", "code": code }))));
+    faults.push(("further pages fail".into(), json!({ "kind": "server_error", "furtherPages": true })));
+    faults
 }
 
 /// A provider, and all that can be asked of it.
@@ -55,13 +51,13 @@ impl Table {
     async fn of(provider: &'static str) -> Self {
         let (world, graph) = (World::new(provider).await, Graph::read());
         let account = world.account().await;
-        let examples = world.ask(&account, examples(provider)).await;
+        let examples = well(&world, &account, examples(provider)).await;
         assert!(examples.errors.is_empty(), "{examples:?}");
         let root = graph.root(provider);
         let select = |parts| graph.selection(&root, parts, &examples.data).unwrap();
         let (shallow, deep) = (select(Parts::All(1)), select(Parts::All(LEVELS)));
         let account = world.account().await;
-        let good = world.ask(&account, &deep).await;
+        let good = well(&world, &account, &deep).await;
         assert!(good.errors.is_empty(), "{:?}", good.errors);
         for name in graph.asked(&root) {
             assert!(!good.data[&name].is_null(), "{name} has nothing to lose: {deep}");
@@ -79,9 +75,8 @@ impl Table {
     async fn check(&self, account: &Account, (name, when, fault): (&str, &str, &Value)) -> Vec<String> {
         self.fail(fault).await;
         let during = self.world.ask(account, &self.deep).await;
-        self.world.heal().await;
         let mut found = lies(&self.good, &during, self.world.provider);
-        let after = self.world.ask(account, &self.deep).await;
+        let after = well(&self.world, account, &self.deep).await;
         if !after.errors.is_empty() {
             found.push(format!("after it: {:?}", after.errors.first()));
         }
@@ -92,17 +87,32 @@ impl Table {
     /// All faults while nothing is known, while only the roots are, and while all is known and old.
     async fn lies(&self) -> Vec<String> {
         let mut found = Vec::new();
-        for (name, fault) in faults() {
+        for (name, fault) in faults(self.world.provider) {
+            let name = name.as_str();
             let account = self.world.account().await;
             found.extend(self.check(&account, (name, "nothing is known", &fault)).await);
             let account = self.world.account().await;
-            self.world.ask(&account, &self.shallow).await;
+            well(&self.world, &account, &self.shallow).await;
             found.extend(self.check(&account, (name, "the roots are known", &fault)).await);
             self.world.store.clock.advance(Span::days(2));
             found.extend(self.check(&account, (name, "all is known and old", &fault)).await);
         }
         found
     }
+}
+
+/// Asks while nothing fails.
+async fn well(world: &World, account: &Account, selection: &str) -> Answer {
+    world.heal().await;
+    let mut answer = world.ask(account, selection).await;
+    for _ in 1..TRIES {
+        if answer.errors.is_empty() {
+            break;
+        }
+        world.heal().await;
+        answer = world.ask(account, selection).await;
+    }
+    answer
 }
 
 async fn every_answer_is_true_or_marked(provider: &'static str) {

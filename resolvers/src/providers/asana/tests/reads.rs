@@ -291,5 +291,5 @@ fn failures_are_told_apart() {
     assert_eq!(unknown, [UpstreamErrorKind::NotFound, UpstreamErrorKind::NotFound, UpstreamErrorKind::Rejected]);
     let forged = PageWant { list: tasks_of(&project), filter: [].into(), cursor: Some("forged".into()) };
     let error = world.fetch(vec![FetchWant::Page(forged)]).remove(0).expect_err("a failure");
-    assert_eq!(error.kind, UpstreamErrorKind::Rejected);
+    assert_eq!(error.kind, UpstreamErrorKind::CursorExpired);
 }
