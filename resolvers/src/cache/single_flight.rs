@@ -106,7 +106,10 @@ impl<K: Eq + Hash + Clone, V: Clone + Send + Sync> SingleFlight<K, V> {
 
     /// What `look` finds, else what one caller makes for all. A caller that waited for another's value and does not accept it looks
     /// again, and makes one of its own if nobody else does. An abandoned run is no error: the next caller makes the value.
-    #[expect(clippy::future_not_send, reason = "it is where the closures are; a bound on an async closure's future cannot be written")]
+    #[expect(
+        clippy::future_not_send,
+        reason = "it is where the closures are; a bound on an async closure's future cannot be written"
+    )]
     pub async fn share(
         &self,
         key: K,
@@ -164,8 +167,9 @@ impl<K: Eq + Hash + Clone, V, S> SingleFlight<K, V, S> {
 }
 
 impl<K: Eq + Hash, V, S> KeyedLead<K, V, S> {
-    /// Gives the value to all who follow.
+    /// Gives the value to all who follow. The key is free before they are told: a caller that asks again runs anew.
     pub fn finish(self, value: V) {
+        self.withdraw();
         self.lead.0.send_replace(Some(value));
     }
 
@@ -175,13 +179,20 @@ impl<K: Eq + Hash, V, S> KeyedLead<K, V, S> {
     }
 }
 
-impl<K: Eq + Hash, V, S> Drop for KeyedLead<K, V, S> {
-    fn drop(&mut self) {
+impl<K: Eq + Hash, V, S> KeyedLead<K, V, S> {
+    /// Frees the key, unless another run has taken it over.
+    fn withdraw(&self) {
         let mut runs = self.table.lock();
-        // Before the lead itself is dropped: whoever is told that no value will come finds the key free.
         if runs.running.get(&self.key).is_some_and(|running| running.number == self.number) {
             runs.running.remove(&self.key);
         }
+    }
+}
+
+impl<K: Eq + Hash, V, S> Drop for KeyedLead<K, V, S> {
+    fn drop(&mut self) {
+        // Before the lead itself is dropped: those who are told that no value will come find the key free.
+        self.withdraw();
     }
 }
 
@@ -190,6 +201,7 @@ mod tests {
     use std::{
         cell::{Cell, RefCell},
         panic::AssertUnwindSafe,
+        sync::Arc,
     };
 
     use futures::{FutureExt as _, future::join_all, poll};
@@ -206,7 +218,10 @@ mod tests {
 
     /// Shares a value under one key, made by `make`, and kept by nobody.
     #[expect(clippy::future_not_send, reason = "the cases run on one thread")]
-    async fn share<V: Clone + Send + Sync>(flights: &SingleFlight<&'static str, V>, make: impl AsyncFnOnce() -> V) -> V {
+    async fn share<V: Clone + Send + Sync>(
+        flights: &SingleFlight<&'static str, V>,
+        make: impl AsyncFnOnce() -> V,
+    ) -> V {
         flights.share("key", || None, |_| true, make).await
     }
 
@@ -299,6 +314,22 @@ mod tests {
         assert_eq!(follow.value().await, Err(Abandoned));
         assert_eq!(waiting.await, 2);
         assert_eq!(flights.running(), 0);
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn the_key_is_free_when_those_who_wait_are_told() {
+        let flights = Arc::new(SingleFlight::default());
+        for round in 0..5_000 {
+            let first = lead(flights.enter("key"));
+            let (follow, others) = (first.follow(), Arc::clone(&flights));
+            let again = tokio::spawn(async move {
+                follow.value().await.unwrap();
+                matches!(others.enter("key"), Part::Lead(_))
+            });
+            yield_now().await;
+            first.finish(round);
+            assert!(again.await.unwrap(), "round {round}");
+        }
     }
 
     #[tokio::test]
