@@ -106,10 +106,6 @@ impl<K: Eq + Hash + Clone, V: Clone + Send + Sync> SingleFlight<K, V> {
 
     /// What `look` finds, else what one caller makes for all. A caller that waited for another's value and does not accept it looks
     /// again, and makes one of its own if nobody else does. An abandoned run is no error: the next caller makes the value.
-    #[expect(
-        clippy::future_not_send,
-        reason = "it is where the closures are; a bound on an async closure's future cannot be written"
-    )]
     pub async fn share(
         &self,
         key: K,
@@ -217,7 +213,6 @@ mod tests {
     }
 
     /// Shares a value under one key, made by `make`, and kept by nobody.
-    #[expect(clippy::future_not_send, reason = "the cases run on one thread")]
     async fn share<V: Clone + Send + Sync>(
         flights: &SingleFlight<&'static str, V>,
         make: impl AsyncFnOnce() -> V,
