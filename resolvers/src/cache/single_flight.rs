@@ -42,7 +42,7 @@ impl<V> Lead<V> {
     }
 }
 
-impl<V: Clone> Follow<V> {
+impl<V: Clone + Send + Sync> Follow<V> {
     /// The value, once it is there.
     pub async fn value(mut self) -> Result<V, Abandoned> {
         // A value that was given stays readable when its lead is gone.
@@ -98,7 +98,7 @@ impl<K: Eq + Hash, V, S> Default for SingleFlight<K, V, S> {
     }
 }
 
-impl<K: Eq + Hash + Clone, V: Clone> SingleFlight<K, V> {
+impl<K: Eq + Hash + Clone, V: Clone + Send + Sync> SingleFlight<K, V> {
     /// The lead of a key, or the run to follow.
     pub fn enter(&self, key: K) -> Part<K, V> {
         self.enter_if(key, (), |()| true)
@@ -157,14 +157,15 @@ impl<K: Eq + Hash + Clone, V, S> SingleFlight<K, V, S> {
 
     /// How many runs are under way.
     #[cfg(test)]
-    pub fn len(&self) -> usize {
+    pub fn running(&self) -> usize {
         self.0.lock().running.len()
     }
 }
 
 impl<K: Eq + Hash, V, S> KeyedLead<K, V, S> {
-    /// Gives the value to all who follow.
+    /// Gives the value to all who follow. The key is free before they are told: a caller that asks again runs anew.
     pub fn finish(self, value: V) {
+        self.withdraw();
         self.lead.0.send_replace(Some(value));
     }
 
@@ -174,13 +175,20 @@ impl<K: Eq + Hash, V, S> KeyedLead<K, V, S> {
     }
 }
 
-impl<K: Eq + Hash, V, S> Drop for KeyedLead<K, V, S> {
-    fn drop(&mut self) {
+impl<K: Eq + Hash, V, S> KeyedLead<K, V, S> {
+    /// Frees the key, unless another run has taken it over.
+    fn withdraw(&self) {
         let mut runs = self.table.lock();
-        // Before the lead itself is dropped: whoever is told that no value will come finds the key free.
         if runs.running.get(&self.key).is_some_and(|running| running.number == self.number) {
             runs.running.remove(&self.key);
         }
+    }
+}
+
+impl<K: Eq + Hash, V, S> Drop for KeyedLead<K, V, S> {
+    fn drop(&mut self) {
+        // Before the lead itself is dropped: those who are told that no value will come find the key free.
+        self.withdraw();
     }
 }
 
@@ -189,6 +197,7 @@ mod tests {
     use std::{
         cell::{Cell, RefCell},
         panic::AssertUnwindSafe,
+        sync::Arc,
     };
 
     use futures::{FutureExt as _, future::join_all, poll};
@@ -204,7 +213,10 @@ mod tests {
     }
 
     /// Shares a value under one key, made by `make`, and kept by nobody.
-    async fn share<V: Clone>(flights: &SingleFlight<&'static str, V>, make: impl AsyncFnOnce() -> V) -> V {
+    async fn share<V: Clone + Send + Sync>(
+        flights: &SingleFlight<&'static str, V>,
+        make: impl AsyncFnOnce() -> V,
+    ) -> V {
         flights.share("key", || None, |_| true, make).await
     }
 
@@ -220,7 +232,7 @@ mod tests {
                 })
             };
             assert_eq!(join_all((0..50).map(|_| one())).await, vec![outcome; 50]);
-            assert_eq!((runs.get(), flights.len()), (1, 0));
+            assert_eq!((runs.get(), flights.running()), (1, 0));
             assert_eq!(one().await, outcome, "the next one runs anew");
             assert_eq!(runs.get(), 2);
         }
@@ -233,14 +245,14 @@ mod tests {
         let other = flights.share("other", || None, |_| true, async || 2).now_or_never();
         assert_eq!(other, Some(2));
         drop(first);
-        assert_eq!(flights.len(), 0);
+        assert_eq!(flights.running(), 0);
     }
 
     #[tokio::test]
     async fn a_caller_that_goes_away_while_it_leads_leaves_the_lead_to_one_of_those_who_wait() {
         let flights = SingleFlight::default();
-        let (hold, held) = oneshot::channel::<u32>();
-        let mut first = share(&flights, async || held.await.unwrap_or_default()).boxed_local();
+        let (gate, opened) = oneshot::channel::<u32>();
+        let mut first = share(&flights, async || opened.await.unwrap_or_default()).boxed_local();
         assert!(poll!(&mut first).is_pending());
         let runs = RefCell::new(Vec::new());
         let mut others: Vec<_> = (0..3)
@@ -258,11 +270,11 @@ mod tests {
             assert!(poll!(other).is_pending());
         }
         drop(first);
-        drop(hold);
+        drop(gate);
         let values = join_all(others).await;
         assert_eq!(runs.borrow().len(), 1);
         assert!(values.iter().all(|value| *value == runs.borrow()[0]), "{values:?}");
-        assert_eq!(flights.len(), 0);
+        assert_eq!(flights.running(), 0);
     }
 
     #[tokio::test]
@@ -275,7 +287,7 @@ mod tests {
         drop(second);
         first.finish(1);
         assert_eq!(third.await, 1);
-        assert_eq!(flights.len(), 0);
+        assert_eq!(flights.running(), 0);
     }
 
     #[tokio::test]
@@ -296,7 +308,23 @@ mod tests {
         assert!(follow.is_abandoned());
         assert_eq!(follow.value().await, Err(Abandoned));
         assert_eq!(waiting.await, 2);
-        assert_eq!(flights.len(), 0);
+        assert_eq!(flights.running(), 0);
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn the_key_is_free_when_those_who_wait_are_told() {
+        let flights = Arc::new(SingleFlight::default());
+        for round in 0..5_000 {
+            let first = lead(flights.enter("key"));
+            let (follow, others) = (first.follow(), Arc::clone(&flights));
+            let again = tokio::spawn(async move {
+                follow.value().await.unwrap();
+                matches!(others.enter("key"), Part::Lead(_))
+            });
+            yield_now().await;
+            first.finish(round);
+            assert!(again.await.unwrap(), "round {round}");
+        }
     }
 
     #[tokio::test]
@@ -320,7 +348,7 @@ mod tests {
         let Part::Follow(of_new) = flights.enter_if("key", 2, |stamp| *stamp == 2) else { panic!("it still runs") };
         new.finish(20);
         assert_eq!(of_new.value().await, Ok(20));
-        assert_eq!(flights.len(), 0);
+        assert_eq!(flights.running(), 0);
     }
 
     #[tokio::test]

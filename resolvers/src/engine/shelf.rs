@@ -167,7 +167,9 @@ impl Shelf {
         let nodes = match self.database.nodes(tenant, &keys).await.map_err(internal) {
             Ok(nodes) => nodes,
             Err(error) => {
-                missing.into_iter().for_each(|(_, lead)| lead.finish(Err(error.clone())));
+                for (_, lead) in missing {
+                    lead.finish(Err(error.clone()));
+                }
                 return Err(error);
             }
         };

@@ -93,6 +93,6 @@ impl ResponseCache {
     /// How many executions are under way or wait for their turn.
     #[cfg(test)]
     pub(super) fn running(&self) -> usize {
-        self.running.len()
+        self.running.running()
     }
 }

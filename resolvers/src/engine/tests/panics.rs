@@ -64,8 +64,8 @@ fn wants() -> Vec<FetchWant> {
 
 async fn fetch(fetcher: &Arc<Fetcher>, integration: &Arc<Integration>) -> Vec<Result<(), UpstreamErrorKind>> {
     let noted = fetcher.moment(&integration.id);
-    let fetches: Vec<_> = wants().into_iter().map(|want| fetcher.fetch(integration, want, noted)).collect();
-    join_all(fetches).await.into_iter().map(|outcome| outcome.map(drop).map_err(|error| error.kind)).collect()
+    let asked: Vec<_> = wants().into_iter().map(|want| fetcher.fetch(integration, want, noted)).collect();
+    join_all(asked).await.into_iter().map(|outcome| outcome.map(drop).map_err(|error| error.kind)).collect()
 }
 
 /// Whether the claims of these wants are held, as other replicas see it.
