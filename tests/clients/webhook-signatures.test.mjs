@@ -69,7 +69,9 @@ describe('webhooks', () => {
 
   test('that come twice happen once', async () => {
     const index = JSON.parse(readFileSync(new URL('node_modules/@octokit/webhooks-examples/api.github.com/index.json', import.meta.url), 'utf8'));
-    const star = index.find(({ name }) => name === 'star').examples[0];
+    // Another star than the one that an earlier test has told of.
+    const star = structuredClone(index.find(({ name }) => name === 'star').examples[0]);
+    star.repository.stargazers_count += 1;
     const kind = `star.${star.action}`;
     const before = (await activities(kind)).length;
     for (let round = 0; round < 3; round += 1) assert.equal(Math.floor((await github('star', star, { delivery: 'the-same' })).status / 100), 2);
