@@ -439,7 +439,7 @@ impl ListReader<'_> {
     }
 }
 
-/// The page lies so far behind what was read that it was not reached. What was read stays, so that the next try gets further.
+/// The page lies so far behind what was read that it was not reached. The items read stay, so that the next try gets further.
 fn too_far(integration: &Integration) -> PortError {
     let error = UpstreamError::new(UpstreamErrorKind::Down, "the page lies too far behind what was read");
     PortError {

@@ -28,7 +28,7 @@ pub struct AppliedChange {
     pub position: i64,
     /// What it outdates.
     pub tags: Vec<Tag>,
-    /// What is told to people, where it is; or will be, where it is pending.
+    /// The activity, where people are told of it; or will be, where it is pending.
     pub activity: Option<Activity>,
 }
 

@@ -81,7 +81,7 @@ fn node(index: usize) -> NodeRef {
     NodeRef::new("GithubIssue", format!("I{index:04}"))
 }
 
-/// What the provider lists of a repository's issues in a state, last updated first.
+/// The provider's list of a repository's issues in a state, last updated first.
 fn page_of(issues: &[Made], repository: usize, is_open: Option<bool>) -> FetchedPage {
     let belongs =
         |made: &Made| made.repository == repository && is_open.is_none_or(|open| open == made.closed.is_none());

@@ -109,7 +109,7 @@ impl Bench {
         all.into_iter().rev().map(|activity| activity.kind).collect()
     }
 
-    /// What waits: kinds and parts.
+    /// The activities that wait: kinds and parts.
     async fn waiting(&self) -> Vec<(String, String)> {
         let waiting = self.db.pending_activities(&self.tenant).await.unwrap();
         waiting.into_iter().map(|pending| shown(&pending.activity)).collect()

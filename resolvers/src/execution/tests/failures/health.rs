@@ -1,4 +1,4 @@
-//! What an integration says of its calls: how it does, and what it used of its quotas.
+//! An integration's word on its calls: how it does, and how much of its quotas it used.
 
 use chrono::Duration as Span;
 use serde_json::{Value, json};
