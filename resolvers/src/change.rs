@@ -140,7 +140,7 @@ pub struct ActivityDraft {
     pub act: Act,
 }
 
-/// The names and the state that events of one act are joined by. They matter only where activities wait: see `Provider::names_come_later`.
+/// The act that an event is part of. It matters only where activities wait: see `Provider::names_come_later`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Act {
     /// The names of the acts that an event may be part of. It joins one that waits and has a name in common with it, unless the two

@@ -1,7 +1,7 @@
 //! Automatic persisted queries: a client sends the SHA-256 hash of a document instead of the document, and both together once it
 //! was told that the hash is not known. Clients compare the messages of the refusals, word for word.
 //!
-//! Documents are kept by tenant. Only what is valid is registered, and only under its own hash.
+//! Documents are kept by tenant. A document is registered only if it is valid, and only under its own hash.
 
 use std::{fmt, sync::Arc, time::Duration};
 

@@ -88,8 +88,8 @@ impl AccountsAnswer {
         Ok(Arc::new(integration_view(row, webhook_url)))
     }
 
-    /// The integration as it was just written, without another look at the database: a committed write is told whatever
-    /// fails after it.
+    /// The integration as it was just written, without another look at the database: a committed write is told
+    /// whatever fails after it.
     fn written(&self, connected: store::connect::Connected) -> Arc<IntegrationView> {
         let store::connect::Connected { integration, endpoint } = connected;
         self.scope.record(Tag::own(&self.scope.tenant, "Integration", integration.id.as_str()));

@@ -36,7 +36,8 @@ impl Engine {
         }
     }
 
-    /// The outcome of a fetch; `None` where it takes longer than an execution waits that has something to show instead.
+    /// The outcome of a fetch; `None` where it takes longer than an execution waits that has something to show
+    /// instead.
     pub(super) async fn in_time(&self, scope: &Scope, integration: &Integration, fetch: &Waiting) -> Option<Outcome> {
         scope.give_turn_back();
         match scope.patience(&integration.id, self.patience) {

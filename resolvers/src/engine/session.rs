@@ -164,8 +164,8 @@ impl Engine {
         }
     }
 
-    /// The node that a name stands for as far as it is known without asking: the one found when the name was last looked
-    /// up, or the one that has this name in the list that such things stand in.
+    /// The node that a name stands for as far as it is known without asking: the one found when the name was last
+    /// looked up, or the one that has this name in the list that such things stand in.
     async fn last_found(
         &self,
         integration: &Integration,

@@ -122,8 +122,8 @@ impl Shelf {
         Ok(found.into_iter().map(Option::flatten).collect())
     }
 
-    /// These nodes, as far as they could be learnt by reading them, or by waiting for others who do. The rest has changed meanwhile, or
-    /// nobody reads it any more.
+    /// These nodes, as far as they could be learnt by reading them, or by waiting for others who do. The rest has
+    /// changed meanwhile, or nobody reads it any more.
     async fn read_missing<'k>(&self, tenant: &TenantId, missing: Vec<&'k NodeKey>) -> Result<Known<'k>, PortError> {
         let (mut known, mut leads, mut follows) = (Known::default(), Vec::new(), Vec::new());
         for key in missing {
@@ -183,7 +183,8 @@ impl Shelf {
         Ok(())
     }
 
-    /// The node that another run read for a key, if it is still so: a fetch may write a node without telling of a change.
+    /// The node that another run read for a key, if it is still so: a fetch may write a node without telling of a
+    /// change.
     async fn followed(
         &self,
         tenant: &TenantId,

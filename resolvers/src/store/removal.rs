@@ -48,7 +48,7 @@ pub struct Removal {
     pub integration: IntegrationId,
     /// Since when it is hidden.
     since: DateTime<Utc>,
-    /// Which table is next; after the last one come the deliveries.
+    /// The table that is next; after the last one come the deliveries.
     table: usize,
     /// The last delivery that was deleted in this pass.
     after: String,

@@ -301,7 +301,7 @@ async fn an_item_that_could_not_be_read_is_missing_with_an_error_and_the_others_
 }
 
 #[tokio::test]
-async fn what_a_page_does_not_bring_of_its_items_is_asked_for_in_one_batch_and_once() {
+async fn fields_that_a_page_does_not_bring_are_asked_for_in_one_batch_and_once() {
     let world = World::new().await;
     let at = Version::at(world.store.clock.now());
     let cards: Vec<NodeWrite> = ["a", "b"].iter().map(|id| written(&world, id, card(id))).collect();

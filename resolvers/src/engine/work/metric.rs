@@ -91,8 +91,8 @@ fn of_open(mut history: History, window: Window) -> (Gathered, MetricValue) {
     (history.gathered, measured)
 }
 
-/// The metric of all that happened in the window. Where a part of the window is unknown, the value is that of the
-/// other part, and a problem says so.
+/// The metric of all that happened in the window. A window that is not known as a whole gives the value of a
+/// part, and a problem says so.
 fn of_events(kind: MetricKind, mut gathered: Gathered, window: Window) -> (Gathered, MetricValue) {
     gathered.distinct();
     let items: Vec<&NodeView> = gathered.items.iter().map(|(_, view)| &**view).collect();

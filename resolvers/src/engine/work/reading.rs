@@ -44,7 +44,7 @@ impl Stop<'_> {
 impl Feed<'_> {
     fn stop(&self, source: &Source<'_>) -> Stop<'_> {
         match (self.extent, source.newest_first) {
-            // The number of all is the provider's, or has to be counted. No list tells it where others have the same items.
+            // The number of all is the provider's, or has to be counted. No list tells it where lists share items.
             (Extent::Page(page), _) if source.in_order && !source.overlaps && (source.exact || !page.total) => {
                 Stop::Full(page)
             }

@@ -1,4 +1,5 @@
-//! Asana's events as people read them. They bring ids only: the names are those that are known when the sentence is read.
+//! Asana's events as people read them. They bring ids only: the names are those that are known when the sentence
+//! is read.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -22,8 +23,8 @@ pub(super) fn sentence(parts: &SentenceParts<'_>) -> String {
     }
 }
 
-/// The part of a sentence that only holds when it happened: whether a task was completed or reopened. It comes from what
-/// was read since then.
+/// The part of a sentence that only holds when it happened: whether a task was completed or reopened. It comes from
+/// what was read since then.
 pub(super) fn settled(parts: &SentenceParts<'_>) -> Details {
     let completed = parts.body("task").and_then(|task| task.get(COMPLETED)?.as_bool());
     let asked = parts.has(&format!("{FIELD}{COMPLETED}"));

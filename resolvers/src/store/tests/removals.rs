@@ -164,7 +164,7 @@ async fn an_integration_is_hidden_at_once_and_goes_in_bounded_steps(bench: Bench
             break;
         }
     }
-    assert_eq!(rows, others, "what is left is the other integration's");
+    assert_eq!(rows, others, "the rest is the other integration's");
     let activities = db.activities(tenant, &ActivityFilter::default(), None, 10).await.unwrap();
     assert_eq!(activities.len(), 1, "activities stay");
     // The mark stays until nothing that was under way can write any more.

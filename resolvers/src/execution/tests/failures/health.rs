@@ -52,7 +52,7 @@ async fn used(world: &World, account: &Account) -> Option<(i64, i64)> {
 }
 
 #[tokio::test]
-async fn what_is_used_of_a_quota_is_counted_for_each_integration_and_day() {
+async fn the_use_of_a_quota_is_counted_for_each_integration_and_day() {
     let world = World::new("github").await;
     let (one, other) = (world.account().await, world.account().await);
     for selection in [ASKING, "viewer { login }"] {

@@ -36,7 +36,7 @@ pub(super) fn push(event: &Event<'_>) -> Option<Change> {
     let told = event.told(event.change(), Some(repository), at, parts.into_iter().chain(how));
     let after = text(event.payload, "after");
     let unless = merged_key(event, after).into_iter().collect();
-    // That a branch was made or deleted has an event of its own, too.
+    // The making or deletion of a branch has an event of its own, too.
     let come_or_gone = (created && commits == 0) || deleted;
     let key = if come_or_gone { ref_key(event, tag, branch) } else { None };
     Some(once(told, key.or_else(|| pushed_key(name, text(event.payload, "before"), after)), unless))

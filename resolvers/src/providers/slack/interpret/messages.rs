@@ -80,8 +80,8 @@ pub(in super::super) fn said_key(channel: &str, ts: &str) -> String {
     format!("said:{channel}:{ts}")
 }
 
-/// The key that makes an edit of a message the same: its time, which Slack tells in whole seconds, and the text that it
-/// left. `None`: the message does not say that it was edited.
+/// The key that makes an edit of a message the same: its time, which Slack tells in whole seconds, and the text that
+/// it left. `None`: the message does not say that it was edited.
 pub(in super::super) fn edited_key(channel: &str, message: &Value) -> Option<String> {
     let (ts, edited) = text(message, "ts").zip(text(object(message, "edited")?, "ts"))?;
     let said = blake3::hash(message_text(message).as_bytes()).to_hex();
