@@ -38,7 +38,7 @@ pub struct Model {
     pub told_key: Option<String>,
     /// When it was written.
     pub created_at: i64,
-    /// What its sentence is worded from, a JSON object.
+    /// The parts that its sentence is worded from, a JSON object.
     pub details: Option<String>,
 }
 

@@ -6,7 +6,7 @@ use sea_orm::entity::prelude::*;
 #[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "pending_activity")]
 pub struct Model {
-    /// Whose.
+    /// The tenant that it belongs to.
     #[sea_orm(primary_key, auto_increment = false)]
     pub tenant: String,
     /// The position of the change that it came with: the order in which such activities are released.

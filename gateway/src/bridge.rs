@@ -58,7 +58,7 @@ pub struct Bridge {
     credentials: Credentials,
 }
 
-/// What a caller carries for the executor.
+/// The state that a caller carries for the executor.
 struct Inner {
     caller: execution::Caller,
     /// Held as long as the caller is let in, so that it is told when the key is revoked. In `dev` there may be none.

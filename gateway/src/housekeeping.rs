@@ -151,7 +151,7 @@ mod tests {
         assert!(held_by(&other.name).await && !held_by(&one.name).await);
     }
     #[tokio::test]
-    async fn what_is_left_of_a_removed_integration_goes_after_a_restart_too() {
+    async fn the_rest_of_a_removed_integration_goes_after_a_restart_too() {
         let folder = tempfile::tempdir().unwrap();
         let clock = FixedClock::at("2026-11-22T10:00:00Z".parse().unwrap());
         let url = format!("sqlite://{}", folder.path().join("mullion.db").display());
@@ -182,7 +182,7 @@ mod tests {
         let housekeeper = Housekeeper::new(database.clone(), &Config::default()).unwrap();
         let going = CancellationToken::new();
         housekeeper.round(clock.now(), &going).await.unwrap();
-        assert_eq!(database.removals().await.unwrap().len(), 1, "what was under way may still write");
+        assert_eq!(database.removals().await.unwrap().len(), 1, "a task that was under way may still write");
         clock.advance(chrono::Duration::minutes(5));
         housekeeper.round(clock.now(), &going).await.unwrap();
         assert_eq!(database.removals().await.unwrap().len(), 0);

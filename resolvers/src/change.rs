@@ -126,7 +126,7 @@ pub struct ActivityDraft {
     pub actor: Option<NodeRef>,
     /// What it was done to.
     pub subject: Option<NodeRef>,
-    /// What its sentence is worded from when it is read.
+    /// The parts that its sentence is worded from when it is read.
     pub details: Details,
     /// When, by the provider's clock.
     pub occurred_at: DateTime<Utc>,
@@ -140,7 +140,7 @@ pub struct ActivityDraft {
     pub act: Act,
 }
 
-/// What several events of one act have in common. It matters only where activities wait: see `Provider::names_come_later`.
+/// The act that an event is part of. It matters only where activities wait: see `Provider::names_come_later`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Act {
     /// The names of the acts that an event may be part of. It joins one that waits and has a name in common with it, unless the two

@@ -41,7 +41,7 @@ impl Releaser {
         Arc::new(Self { services, busy: Mutex::default() })
     }
 
-    /// Runs until it is stopped. What waits then is released by whoever comes next.
+    /// Runs until it is stopped. The next process releases the activities that wait then.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         let pending = self.services.hub.pending();
         loop {
@@ -104,7 +104,7 @@ impl Releaser {
         loop {
             let waiting = services.database.pending_activities(tenant).await?;
             let Some(first) = waiting.first() else { return Ok(()) };
-            // What is overdue has no time left.
+            // An overdue activity has no time left.
             let left = (first.due_at - services.clock.now()).to_std().unwrap_or_default();
             let named = services.hub.tells_activities(tenant)
                 && tokio::time::timeout(left, self.read_names(tenant, &waiting)).await.is_ok();
@@ -125,7 +125,7 @@ impl Releaser {
         }
     }
 
-    /// What is known of the nodes that the sentences name and is not out of date.
+    /// The bodies of the nodes that the sentences name, as far as they are known and not out of date.
     async fn fresh_names(&self, tenant: &TenantId, waiting: &[PendingActivity]) -> HashMap<IntegrationId, Names> {
         let keys: Vec<NodeKey> = waiting.iter().flat_map(|pending| named_nodes(&pending.activity)).collect();
         // Without them the sentences say less.
@@ -144,7 +144,7 @@ impl Releaser {
         let scope = Scope::new(tenant.clone(), services.clock.now(), None);
         let fields: FieldSet = NAMES.into_iter().collect();
         let keys: BTreeSet<_> = waiting.iter().flat_map(|pending| named_nodes(&pending.activity)).collect();
-        // What cannot be read is left out of the sentence.
+        // A name that cannot be read is left out of the sentence.
         services.engine.load_nodes(&scope, keys.into_iter().map(|key| (key, fields.clone())).collect()).await;
     }
 }

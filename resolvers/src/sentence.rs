@@ -63,7 +63,7 @@ pub type Details = BTreeMap<String, Detail>;
 /// The detail under which the one who did it stands.
 pub const ACTOR: &str = "actor";
 
-/// What is known of the nodes that sentences name, by `Type:nativeId`.
+/// The known bodies of the nodes that sentences name, by `Type:nativeId`.
 #[derive(Debug, Default)]
 pub struct Names(HashMap<String, Arc<Body>>);
 
@@ -88,7 +88,7 @@ impl FromIterator<(String, Arc<Body>)> for Names {
     }
 }
 
-/// What an activity's sentence is worded from.
+/// The parts that an activity's sentence is worded from.
 #[derive(Debug, Clone, Copy)]
 pub struct SentenceParts<'a> {
     /// `pull_request.closed`.
@@ -97,7 +97,7 @@ pub struct SentenceParts<'a> {
     pub details: &'a Details,
     /// When it happened.
     pub occurred_at: DateTime<Utc>,
-    /// What is known of the nodes that it names.
+    /// The known bodies of the nodes that it names.
     pub names: &'a Names,
 }
 
@@ -126,7 +126,7 @@ impl SentenceParts<'_> {
         self.details.contains_key(part)
     }
 
-    /// What is known of the node that a part names.
+    /// The known body of the node that a part names.
     pub fn body(&self, part: &str) -> Option<&Body> {
         match self.details.get(part)? {
             Detail::Node { node, .. } => self.names.body(node),

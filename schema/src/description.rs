@@ -29,7 +29,7 @@ pub(crate) fn asked_in(request: &mut Request) -> Asked {
         return Asked(Vec::new());
     }
     let name = request.operation_name.clone();
-    // What cannot be parsed is not executed.
+    // A document that cannot be parsed is not executed.
     let Ok(document) = request.parsed_query() else { return Asked(Vec::new()) };
     let operation = match &document.operations {
         DocumentOperations::Single(operation) => Some(operation),

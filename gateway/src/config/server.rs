@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use super::section::section;
 
-/// What the tools of pages add to requests: the names of clients, proofs that a preflight was made, traces.
+/// Headers that the tools of pages add to requests: the names of clients, proofs that a preflight was made, traces.
 fn allowed_headers() -> Vec<String> {
     let names = [
         "apollo-require-preflight",

@@ -8,7 +8,7 @@ use std::{borrow::Cow, ops::Range};
 pub(super) struct Escape {
     /// Bytes of the text.
     pub(super) length: usize,
-    /// What it stands for.
+    /// The character that it stands for.
     pub(super) character: char,
     /// Whether it has the form that the parser knows.
     pub(super) is_plain: bool,
@@ -42,8 +42,8 @@ fn unit(text: &str) -> Option<u16> {
     digits.bytes().all(|byte| byte.is_ascii_hexdigit()).then(|| u16::from_str_radix(digits, 16).ok())?
 }
 
-/// A document whose escapes are replaced where the parser does not know them. What a string gets shorter by stands behind it as
-/// spaces, so that all that follows keeps its line and its column.
+/// A document whose escapes are replaced where the parser does not know them. Spaces behind a string make
+/// up for what it lost in length, so that all that follows keeps its line and its column.
 pub(super) struct Rewritten<'a> {
     text: &'a str,
     /// Up to where the text is in `made`.

@@ -24,7 +24,7 @@ enum Bracket {
 
 struct Open<'a> {
     bracket: Bracket,
-    /// Of an object: the names of its fields.
+    /// The names of the fields, where it is an object.
     names: HashSet<&'a str>,
 }
 

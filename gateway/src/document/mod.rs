@@ -7,7 +7,8 @@
 //! - depth: levels of fields; introspection (`__schema`, `__type`) counts as one level, and may nest its lists twice;
 //! - cost: 1 for each field, times `first` or `last` of every list around it (a variable's value where it is one).
 //!
-//! What is within its limits is validated against the graph (`docs/adr/0028-validated-once.md`); no execution does so again.
+//! A document within its limits is validated against the graph (`docs/adr/0028-validated-once.md`); no execution
+//! does so again.
 
 mod conditions;
 mod escape;

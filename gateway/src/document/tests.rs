@@ -287,7 +287,7 @@ fn half_of_a_pair_is_no_character() {
 }
 
 #[test]
-fn what_stands_behind_an_escape_keeps_its_place() {
+fn a_field_behind_an_escape_keeps_its_place() {
     let text = "{a(b: \"\\u{1F389}\\ud83c\\udf89\\u{22}\", c: 1) d\n e}";
     let document = documents().parse(text).unwrap();
     assert_eq!(&*document.text, text, "the text is as it was sent");

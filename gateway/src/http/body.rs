@@ -118,7 +118,7 @@ pub fn is_packed(headers: &HeaderMap) -> bool {
     encodings.into_iter().any(|encoding| !encoding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"identity"))
 }
 
-/// What UTF-8 is called, and what is a part of it.
+/// The names of UTF-8, and of a charset that is a part of it.
 const UTF8: [&str; 3] = ["utf-8", "utf8", "us-ascii"];
 
 /// Whether the body is not said to be in another charset than UTF-8.

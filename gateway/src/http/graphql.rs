@@ -95,7 +95,7 @@ pub async fn get(
     }
 }
 
-/// What a client takes.
+/// The formats that a client takes.
 #[derive(Debug, Clone, Copy)]
 struct Accepted {
     /// For one answer.
@@ -111,7 +111,7 @@ impl Accepted {
         (accepted.single.is_some() || accepted.stream.is_some()).then_some(accepted)
     }
 
-    /// Of a refusal: there is always one.
+    /// The format of a refusal: there is always one.
     fn media(self) -> Media {
         self.single.unwrap_or(Media::GraphQlResponse)
     }

@@ -95,8 +95,8 @@ pub enum Stream {
 }
 
 impl Stream {
-    /// What the client names of the two; a wildcard names neither. What it likes as much as the other is an event stream, unless
-    /// it names the protocol of the parts.
+    /// The one that the client names of the two; a wildcard names neither. Where it likes both alike, it gets an event
+    /// stream, unless it names the protocol of the parts.
     pub fn accepted(headers: &HeaderMap) -> Option<Self> {
         let (mut events, mut parts, mut has_protocol) = (0.0_f32, 0.0_f32, false);
         let ranges = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());

@@ -1,7 +1,7 @@
 //! Automatic persisted queries: a client sends the SHA-256 hash of a document instead of the document, and both together once it
 //! was told that the hash is not known. Clients compare the messages of the refusals, word for word.
 //!
-//! Documents are kept by tenant. Only what is valid is registered, and only under its own hash.
+//! Documents are kept by tenant. A document is registered only if it is valid, and only under its own hash.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -21,7 +21,7 @@ use crate::{
 
 /// How long a document is found in memory before the store is asked for it again, and learns that it is in use.
 const REMEMBERED: Duration = Duration::from_hours(12);
-/// What an entry takes beside its text, about.
+/// The bytes that an entry takes beside its text, about.
 const ENTRY_BYTES: usize = 200;
 /// The extension of a request.
 const EXTENSION: &str = "persistedQuery";
@@ -31,7 +31,7 @@ const EXTENSION: &str = "persistedQuery";
 pub struct DocumentHash([u8; 32]);
 
 impl DocumentHash {
-    /// Of a text.
+    /// The hash of a text.
     pub fn of(text: &str) -> Self {
         Self(Sha256::digest(text.as_bytes()).into())
     }
@@ -101,7 +101,7 @@ impl PersistedQueries {
             return Ok(text);
         }
         let found = engine.persisted(caller, &hash).await?;
-        // What is stored under another hash than its own is not what the client asks for.
+        // A text that is stored under another hash than its own is not the one that the client asks for.
         let Some(text) = found.filter(|text| DocumentHash::of(text) == hash) else {
             return Err(RequestError::new(ErrorCode::PersistedQueryNotFound, "PersistedQueryNotFound"));
         };

@@ -1,4 +1,4 @@
-//! What clients are told, over each transport, when the same request may succeed in a moment.
+//! The answers that clients get, over each transport, when the same request may succeed in a moment.
 
 use axum::{body::Body, response::Response};
 use futures::{SinkExt, StreamExt};

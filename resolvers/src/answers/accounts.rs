@@ -88,7 +88,8 @@ impl AccountsAnswer {
         Ok(Arc::new(integration_view(row, webhook_url)))
     }
 
-    /// What was just written, without another look at the database: what was committed is told whatever fails after it.
+    /// The integration as it was just written, without another look at the database: a committed write is told
+    /// whatever fails after it.
     fn written(&self, connected: store::connect::Connected) -> Arc<IntegrationView> {
         let store::connect::Connected { integration, endpoint } = connected;
         self.scope.record(Tag::own(&self.scope.tenant, "Integration", integration.id.as_str()));
@@ -301,7 +302,7 @@ impl Accounts for AccountsAnswer {
         self.row(id).await?.ok_or_else(|| PortError::not_found("the integration"))?;
         let reading = self.services.connector.transport(id).map(|transport| transport.health()).unwrap_or_default();
         let mut used = self.services.quota_uses.today(id).await.map_err(internal)?;
-        // What does not fit the graph's Int is not known to clients.
+        // A number that does not fit the graph's Int is not known to clients.
         let int = |value: Option<i64>| value.and_then(|value| i32::try_from(value).ok());
         let views = reading.quotas.into_iter().map(|quota| QuotaView {
             name: quota.bucket.to_owned(),

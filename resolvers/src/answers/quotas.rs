@@ -47,7 +47,7 @@ impl QuotaBoard for SharedQuotas {
 /// How long what was used is gathered before it is written: many calls of one burst are one write.
 const GATHERED: Duration = Duration::from_millis(500);
 
-/// Which quota of which integration on which day.
+/// A quota of an integration on a day.
 type Key = (IntegrationId, &'static str, i64);
 
 /// Counts what is used of the quotas, in the database.
@@ -93,7 +93,7 @@ impl UsageLog for QuotaUses {
             let uses = std::mem::take(&mut *gathered.lock()).into_iter();
             let uses = uses.map(|((integration, bucket, day), units)| Use { integration, bucket, day, units });
             if let Err(error) = database.add_quota_use(&uses.collect::<Vec<_>>()).await {
-                tracing::warn!(%error, "what was used of quotas was not counted");
+                tracing::warn!(%error, "the use of quotas was not counted");
             }
         });
     }

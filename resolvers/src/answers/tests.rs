@@ -1,4 +1,4 @@
-//! What the graph is told of integrations: from memory, and when the database fails.
+//! Answers to the graph about integrations: from memory, and when the database fails.
 
 use std::sync::Arc;
 

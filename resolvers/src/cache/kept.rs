@@ -22,17 +22,17 @@ use crate::tag::Tag;
 /// How long anything is kept that is not asked for.
 const IDLE: Duration = Duration::from_mins(10);
 
-/// What was read, for the cache.
+/// A value that was read, for the cache.
 pub struct NewEntry<V> {
     /// The head that was noted before.
     pub noted: Head,
-    /// What it was read under.
+    /// The tags that it was read under.
     pub tags: Vec<Tag>,
     /// The value.
     pub value: V,
     /// How many bytes it takes, about.
     pub bytes: usize,
-    /// Whether it is kept. What is not kept is not shared either: something about it may change without a tag.
+    /// Whether it is kept. A value that is not kept is not shared either: something about it may change without a tag.
     pub keep: bool,
 }
 
@@ -52,7 +52,7 @@ pub struct Kept<K: Eq + Hash, V> {
     reading: SingleFlight<(TenantId, K), Result<Made<V>, PortError>>,
 }
 
-/// What came of reading: the value and whether it was kept.
+/// The result of reading: the value and whether it was kept.
 #[derive(Clone)]
 struct Made<V> {
     entry: Arc<Entry<V>>,

@@ -104,8 +104,9 @@ impl<K: Eq + Hash + Clone, V: Clone + Send + Sync> SingleFlight<K, V> {
         self.enter_if(key, (), |()| true)
     }
 
-    /// What `look` finds, else what one caller makes for all. A caller that waited for another's value and does not accept it looks
-    /// again, and makes one of its own if nobody else does. An abandoned run is no error: the next caller makes the value.
+    /// The value that `look` finds, else the one that a caller makes for all. A caller that waited for another's value
+    /// and does not accept it looks again, and makes one of its own if nobody else does. An abandoned run is no error:
+    /// the next caller makes the value.
     pub async fn share(
         &self,
         key: K,

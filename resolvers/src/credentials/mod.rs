@@ -115,7 +115,7 @@ impl Credentials {
         }
     }
 
-    /// Who holds this key; `None` where it is not accepted.
+    /// The holder of this key; `None` where it is not accepted.
     pub async fn authenticate(&self, presented: &Secret) -> Result<Option<Arc<Credential>>, StoreError> {
         let (hash, now) = (key_hash(presented), self.clock.now());
         let known = self.known.get(&hash).filter(|known| known.is_current(&self.epochs, now));

@@ -101,9 +101,9 @@ impl Sink for Applier {
             }
             batch.changes.push(change);
             self.apply(&integration, batch).await.map(drop).map_err(|error| {
-                tracing::error!(error = &error as &dyn std::error::Error, "what was fetched could not be stored");
+                tracing::error!(error = &error as &dyn std::error::Error, "the fetched data could not be stored");
                 // No fault of the provider's.
-                UpstreamError::new(UpstreamErrorKind::Internal, "what was fetched could not be stored")
+                UpstreamError::new(UpstreamErrorKind::Internal, "the fetched data could not be stored")
             })
         }
         .boxed()

@@ -177,11 +177,12 @@ impl Listing {
 pub(super) struct Listings {
     kept: Kept<List, Arc<Listing>>,
     fetches: Mutex<HashMap<IntegrationId, u64, RandomState>>,
-    /// What is being read from the store: a change wakes many who show the same list, and one of them reads it.
+    /// The reads from the store that are under way: a change wakes many who show the same list, and one of
+    /// them reads it.
     reading: SingleFlight<(TenantId, List), Result<Found, PortError>>,
 }
 
-/// What came of reading a list from the store.
+/// The result of reading a list from the store.
 #[derive(Clone)]
 enum Found {
     /// It is kept.
@@ -223,7 +224,8 @@ impl Engine {
         let reaches = |listing: &Arc<Listing>| listing.complete || listing.items.len() >= least.min(MOST);
         let look = || listings.get(tenant, list).filter(reaches).map(|listing| Ok(Found::Listing(listing)));
         let accepts = |found: &Result<Found, PortError>| match found {
-            // What another read is in memory: whether it is current and reaches far enough is looked at there.
+            // A list that another caller read is in memory: whether it is current and reaches far enough is
+            // looked at there.
             Ok(Found::Listing(_)) => false,
             Ok(Found::Nothing(noted, fetches)) => {
                 let tag = Tag::list(tenant, list);

@@ -1,6 +1,6 @@
 //! How long a fetch is waited for: to its end where nothing is known, and no longer than people like to wait where an older value is.
 //!
-//! The fetch goes on in its own task. What it brings is found by the next reader, and a live operation that was shown the older
+//! The fetch goes on in its own task. The next reader finds its result, and a live operation that was shown the older
 //! value runs again when the fetch ends.
 
 use std::time::Duration;
@@ -36,7 +36,8 @@ impl Engine {
         }
     }
 
-    /// What comes of a fetch; `None` where it takes longer than an execution waits that has something to show instead.
+    /// The outcome of a fetch; `None` where it takes longer than an execution waits that has something to show
+    /// instead.
     pub(super) async fn in_time(&self, scope: &Scope, integration: &Integration, fetch: &Waiting) -> Option<Outcome> {
         scope.give_turn_back();
         match scope.patience(&integration.id, self.patience) {

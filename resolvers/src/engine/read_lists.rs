@@ -135,7 +135,7 @@ impl ListReader<'_> {
             }
         }
         if let Some(error) = self.failure.as_ref().filter(|_| listing.is_none()) {
-            // It was never read. Which of the items that are known by other ways come first, only the provider could tell.
+            // It was never read. Only the provider could tell which of the items known by other ways come first.
             return Err(port_error(&self.integration, error));
         }
         if let Some(listed) = listing.as_ref().and_then(|listing| self.at_hand(listing)) {
@@ -439,7 +439,7 @@ impl ListReader<'_> {
     }
 }
 
-/// The page lies so far behind what was read that it was not reached. What was read stays, so that the next try gets further.
+/// The page lies too far behind the items read to be reached. Those items stay, so that the next try gets further.
 fn too_far(integration: &Integration) -> PortError {
     let error = UpstreamError::new(UpstreamErrorKind::Down, "the page lies too far behind what was read");
     PortError {

@@ -182,7 +182,7 @@ impl Engine {
         let Some(node_type) = node_type(integration, key.type_name) else { return Answer::Whole };
         let Some(stored) = stored else { return Answer::Ask(node_type.asks(fields)) };
         let needs = || node_type.needs(fields);
-        // What the provider left out although this execution has asked for it, it does not have.
+        // The provider does not have a field that it left out although this execution has asked for it.
         let has_asked = || {
             let missing = needs().filter(|key| !stored.body.contains_key(*key));
             !stored.is_stale() && scope.has_asked(key, missing)

@@ -40,7 +40,7 @@ pub struct Scope {
     failed: AtomicBool,
     read: AtomicBool,
     noted: OnceLock<i64>,
-    /// What is held while it runs, and not while it waits for a provider.
+    /// The turn, held while it runs and not while it waits for a provider.
     turn: Mutex<Option<Box<dyn Any + Send>>>,
     /// Body keys that providers were asked for and have answered, by node.
     asked: Mutex<HashMap<NodeKey, BTreeSet<&'static str>>>,

@@ -106,7 +106,7 @@ impl Nodes for Session {
     }
 }
 
-/// What a name stands for.
+/// The node that a name stands for.
 struct Found {
     key: NodeKey,
     /// Why that is only what is known here: the provider could not be asked.
@@ -164,8 +164,8 @@ impl Engine {
         }
     }
 
-    /// What a name stands for as far as it is known without asking: what was found when it was last looked up, or what has this name
-    /// in the list that such things stand in.
+    /// The node that a name stands for as far as it is known without asking: the one found when the name was last
+    /// looked up, or the one that has this name in the list that such things stand in.
     async fn last_found(
         &self,
         integration: &Integration,

@@ -41,7 +41,8 @@ pub struct Shelf {
     heads: SingleFlight<TenantId, Result<Head, PortError>>,
 }
 
-/// What the store had of a key, read after a head was noted and when so many fetches of the integration had been written.
+/// The node that the store had for a key, read after a head was noted and when so many fetches of the integration had
+/// been written.
 #[derive(Clone)]
 struct ReadNode {
     noted: Head,
@@ -121,8 +122,8 @@ impl Shelf {
         Ok(found.into_iter().map(Option::flatten).collect())
     }
 
-    /// What could be learnt of these nodes by reading them, or by waiting for others who do. The rest has changed meanwhile, or
-    /// nobody reads it any more.
+    /// These nodes, as far as they could be learnt by reading them, or by waiting for others who do. The rest has
+    /// changed meanwhile, or nobody reads it any more.
     async fn read_missing<'k>(&self, tenant: &TenantId, missing: Vec<&'k NodeKey>) -> Result<Known<'k>, PortError> {
         let (mut known, mut leads, mut follows) = (Known::default(), Vec::new(), Vec::new());
         for key in missing {
@@ -184,7 +185,8 @@ impl Shelf {
         Ok(())
     }
 
-    /// What another run read of a key, if it is still so: a fetch may write a node without telling of a change.
+    /// The node that another run read for a key, if it is still so: a fetch may write a node without telling of a
+    /// change.
     async fn followed(
         &self,
         tenant: &TenantId,

@@ -57,9 +57,9 @@ impl Queue {
 /// How many live runs are executed at a time.
 #[derive(Debug, Clone, Copy)]
 pub struct LiveLimits {
-    /// Of one tenant.
+    /// Those of one tenant.
     pub tenant: usize,
-    /// Of all tenants together.
+    /// Those of all tenants together.
     pub all: usize,
 }
 
@@ -68,7 +68,7 @@ pub struct LiveLimits {
 pub(super) struct LiveTurns(Arc<LiveQueues>);
 
 struct LiveQueues {
-    /// Of one tenant at a time.
+    /// The most runs of one tenant at a time.
     most: usize,
     state: Mutex<LiveState>,
 }

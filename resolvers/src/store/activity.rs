@@ -28,7 +28,7 @@ pub struct Activity {
     pub subject: Option<String>,
     /// One line as it was worded when it was written: shown where there are no details.
     pub summary: String,
-    /// What the line is worded from when it is read; `None`: it was written before there were any.
+    /// The parts that the line is worded from when it is read; `None`: it was written before there were any.
     pub details: Option<Details>,
     /// What it belongs to: `Type:nativeId` each.
     pub containers: Vec<String>,

@@ -20,7 +20,7 @@ const PREFIX: &str = "mln_";
 /// How many characters of a key are kept to recognise it by: 48 of its 256 bits.
 const KEPT: usize = 12;
 
-/// What a key is looked up by.
+/// The hash that a key is looked up by.
 pub type KeyHash = [u8; 32];
 
 /// An API key, without the key.
@@ -55,7 +55,7 @@ pub struct AcceptedKey {
     pub head: i64,
 }
 
-/// What a key that is presented is looked up by.
+/// The hash that a presented key is looked up by.
 pub fn key_hash(presented: &Secret) -> KeyHash {
     Sha256::digest(presented.expose()).into()
 }

@@ -16,7 +16,7 @@ use super::{
     stream::Written,
 };
 
-/// What a new integration is made of.
+/// The parts that a new integration is made of.
 #[derive(Debug)]
 pub struct NewConnection {
     /// The integration.
@@ -29,7 +29,7 @@ pub struct NewConnection {
     pub socket_token: Option<Sealed>,
 }
 
-/// What changes of an integration beside its own row.
+/// The changes of an integration beside its own row.
 #[derive(Debug)]
 pub struct ConnectionChanges {
     /// The secret of its default endpoint.

@@ -4,7 +4,7 @@
 use parking_lot::Mutex;
 use sea_orm::{DbErr, RuntimeErr};
 
-/// Which calls of the store fail.
+/// The calls of the store that fail.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Which {
     /// The n-th from now, counted from 1, and those after it. A call is a statement that reads, the beginning of a transaction, or

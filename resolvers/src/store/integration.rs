@@ -246,7 +246,7 @@ pub(super) fn integration_of(row: integration::Model) -> Result<Integration, Sto
         account_user: row.account_user,
         scopes: serde_json::from_str(&row.scopes).map_err(json)?,
         facts: serde_json::from_str(&row.facts).map_err(json)?,
-        // What a newer version wrote is not used here.
+        // A value that only a newer version knows is not used here.
         status: row.status.parse().unwrap_or(IntegrationStatus::Disabled),
         stage: row.stage.parse().unwrap_or(IntegrationStage::Prototype),
         token: row.token,

@@ -38,7 +38,7 @@ pub struct PendingActivity {
     pub due_at: DateTime<Utc>,
     /// Whether the other half of its act may still come.
     pub partial: bool,
-    /// What will be told.
+    /// The activity that will be told.
     pub activity: Activity,
 }
 

@@ -61,7 +61,7 @@ impl Database {
 pub struct Use {
     /// Through which integration.
     pub integration: IntegrationId,
-    /// Which quota.
+    /// The quota.
     pub bucket: &'static str,
     /// Days since 1970, UTC.
     pub day: i64,

@@ -42,13 +42,13 @@ const TABLES: [(&str, bool); 10] = [
 /// An integration that is being removed, and how far one pass over its rows has come.
 #[derive(Debug, Clone)]
 pub struct Removal {
-    /// Whose it was.
+    /// The tenant that it belonged to.
     pub tenant: TenantId,
     /// Its id.
     pub integration: IntegrationId,
     /// Since when it is hidden.
     since: DateTime<Utc>,
-    /// Which table is next; after the last one come the deliveries.
+    /// The table that is next; after the last one come the deliveries.
     table: usize,
     /// The last delivery that was deleted in this pass.
     after: String,
@@ -182,7 +182,7 @@ impl Database {
         delivery::Entity::delete_many().filter(delivery::Column::Id.is_in(&ids)).exec(&transaction).await?;
         transaction.commit().await?;
         removal.after.clone_from(last);
-        // Of those that another process deleted there is nothing left either.
+        // Nothing is left of those that another process deleted either.
         Ok(ids.len() as u64)
     }
 }

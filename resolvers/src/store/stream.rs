@@ -28,7 +28,7 @@ pub struct AppliedChange {
     pub position: i64,
     /// What it outdates.
     pub tags: Vec<Tag>,
-    /// What is told to people, where it is; or will be, where it is pending.
+    /// The activity, where people are told of it; or will be, where it is pending.
     pub activity: Option<Activity>,
 }
 
@@ -46,7 +46,7 @@ pub struct Written<T> {
 pub(super) struct NewChange {
     pub(super) tags: Vec<Tag>,
     pub(super) activity: Option<Activity>,
-    /// By what it is recognised when an integration tells it a second time.
+    /// The key that it is recognised by when an integration tells it a second time.
     pub(super) told_key: Option<(IntegrationId, String)>,
     /// How its activity joins others while it is pending.
     pub(super) act: Act,

@@ -1,4 +1,4 @@
-//! What a body may be, what an answer is, and what pages may send.
+//! The forms of bodies and answers, and the requests that pages may send.
 
 use axum::body::Body;
 use http::{Request, StatusCode, header};
@@ -8,7 +8,7 @@ use crate::fake::Gateway;
 
 const EVENTS: &str = "text/event-stream";
 const PARTS: &str = "multipart/mixed;subscriptionSpec=1.0";
-/// What urql sends.
+/// The `Accept` header that urql sends.
 const EVERYTHING: &str =
     "application/graphql-response+json, application/graphql+json, application/json, text/event-stream, multipart/mixed";
 

@@ -38,7 +38,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_millis(20);
 /// Services, and the account.
 pub(crate) struct World {
     pub(crate) store: Bench,
-    /// What the account's fetches come to.
+    /// The provider that the account's fetches ask.
     pub(crate) upstream: Arc<Scripted>,
     pub(crate) services: Arc<Services>,
     pub(crate) tenant: TenantId,

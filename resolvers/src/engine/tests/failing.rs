@@ -10,7 +10,7 @@ use crate::{
 };
 
 #[tokio::test]
-async fn what_was_fetched_and_cannot_be_stored_is_no_fault_of_the_provider() {
+async fn a_fetch_that_cannot_be_stored_is_no_fault_of_the_provider() {
     let world = World::new().await;
     let (integration, sent_at) = (world.integration().await, world.store.tick());
     world.store.db.faults().fail(Which::Touching("BEGIN"), 1);

@@ -1,4 +1,4 @@
-//! What is answered when the provider fails: an error, or what is known and marked as old; never a shorter list or nothing at all.
+//! Answers when the provider fails: an error, or known values marked as old; never a shorter list or nothing at all.
 
 use std::sync::Arc;
 
@@ -184,7 +184,7 @@ async fn a_list_that_was_never_read_is_not_the_few_items_that_are_known_of_it() 
 #[tokio::test]
 async fn a_list_that_cannot_be_read_on_goes_on_and_says_why() {
     for (kind, code, _) in FAILURES {
-        // What this failure means behind a first page, another case tells.
+        // Another case tells what this failure means behind a first page.
         if kind == Kind::CursorExpired {
             continue;
         }
@@ -301,7 +301,7 @@ async fn an_item_that_could_not_be_read_is_missing_with_an_error_and_the_others_
 }
 
 #[tokio::test]
-async fn what_a_page_does_not_bring_of_its_items_is_asked_for_in_one_batch_and_once() {
+async fn fields_that_a_page_does_not_bring_are_asked_for_in_one_batch_and_once() {
     let world = World::new().await;
     let at = Version::at(world.store.clock.now());
     let cards: Vec<NodeWrite> = ["a", "b"].iter().map(|id| written(&world, id, card(id))).collect();
@@ -315,7 +315,7 @@ async fn what_a_page_does_not_bring_of_its_items_is_asked_for_in_one_batch_and_o
             };
             Ok(Fetched { found: None, writes: cards.clone(), pages: vec![page], ..Fetched::default() })
         }
-        // Of one, the provider does not say it.
+        // The provider tells the number for one of the two only.
         FetchWant::Node { node, asks } if node.native_id.as_ref() == "a" && asks.contains("openIssueCount") => {
             let writes = vec![NodeWrite::core(node.clone(), at, body(json!({ "openIssueCount": 7 })))];
             Ok(Fetched { found: Some(node.clone()), writes, ..Fetched::default() })
@@ -391,7 +391,7 @@ async fn a_page_that_is_out_of_reach_is_an_error_and_the_next_try_gets_further()
     world.lists_issues(PAGE, |place| place.to_string());
     let end = world.end_of(PAGE).await.unwrap();
     let behind = Position { sort: format!("{}~", end.sort), ..end };
-    // Of what the provider lists now, all stands in front of the page but for the end.
+    // All that the provider lists now stands in front of the page, but for the end.
     let now = world.store.clock.now();
     world.grow_old();
     world.upstream.answer(move |want| {

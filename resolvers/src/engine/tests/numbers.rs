@@ -81,7 +81,7 @@ fn node(index: usize) -> NodeRef {
     NodeRef::new("GithubIssue", format!("I{index:04}"))
 }
 
-/// What the provider lists of a repository's issues in a state, last updated first.
+/// The provider's list of a repository's issues in a state, last updated first.
 fn page_of(issues: &[Made], repository: usize, is_open: Option<bool>) -> FetchedPage {
     let belongs =
         |made: &Made| made.repository == repository && is_open.is_none_or(|open| open == made.closed.is_none());
@@ -134,7 +134,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 8, max_shrink_iters: 40, ..ProptestConfig::default() })]
 
     #[test]
-    fn what_was_open_is_counted_from_openings_and_closings(
+    fn open_issues_are_counted_from_openings_and_closings(
         issues in prop_oneof![prop::collection::vec(made(), 0..40), prop::collection::vec(made(), 200..400)],
         days in 1i64..8,
         read_back_only in any::<bool>(),

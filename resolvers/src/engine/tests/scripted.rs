@@ -23,7 +23,7 @@ use crate::{
     upstream::{Connection, UpstreamError, UpstreamErrorKind},
 };
 
-/// What comes of one want.
+/// The outcome of one want.
 pub(crate) type Outcome = Result<Fetched, UpstreamError>;
 
 type Answer = Arc<dyn Fn(FetchWant) -> BoxFuture<'static, Outcome> + Send + Sync>;
@@ -68,7 +68,7 @@ impl Scripted {
         });
     }
 
-    /// What was asked for so far, one entry for each batch.
+    /// The wants asked for so far, one entry for each batch.
     pub(crate) fn batches(&self) -> Vec<Vec<FetchWant>> {
         self.batches.lock().clone()
     }

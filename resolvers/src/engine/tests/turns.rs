@@ -55,7 +55,7 @@ impl Bench {
 }
 
 #[tokio::test]
-async fn what_is_answered_from_the_store_keeps_the_turn_to_the_end() {
+async fn an_answer_from_the_store_keeps_the_turn_to_the_end() {
     let bench = Bench::new().await;
     bench.read_node("1").await;
     bench.read_list("R1").await;

@@ -35,7 +35,7 @@ pub(super) struct Container {
 /// The containers that a feed reads.
 pub(super) struct Containers {
     pub(super) containers: Vec<Container>,
-    /// What is wrong with those that it cannot read; no items yet.
+    /// The problems with those that it cannot read; no items yet.
     pub(super) gathered: Gathered,
     pub(super) begun: Begun,
 }
@@ -45,7 +45,7 @@ impl Container {
         Self { integration: Arc::clone(integration), lists, native_id: Arc::clone(native_id), is_twice: false }
     }
 
-    /// What it is, whichever integration shows it.
+    /// Its identity, whichever integration shows it.
     fn identity(&self) -> (&Url, &str, &str) {
         (&self.integration.connection.base_url, self.lists.container, &self.native_id)
     }

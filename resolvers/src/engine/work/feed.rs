@@ -30,7 +30,7 @@ pub(super) enum Extent<'a> {
     Page(&'a PageRequest),
     /// Everything.
     All,
-    /// What happened since, where the order of a list tells when all of that was read; everything of other lists.
+    /// All that happened since, where the order of a list tells when all of that was read; everything of other lists.
     Since(DateTime<Utc>),
 }
 

@@ -18,7 +18,7 @@ use super::{
     filter::WorkFilter,
 };
 
-/// What is open, and what was closed since a time.
+/// The items that are open, and those that were closed since a time.
 pub(super) struct History {
     /// Both, and what is wrong with them.
     pub(super) gathered: Gathered,
@@ -96,7 +96,7 @@ impl History {
     }
 
     fn was_open(&self, view: &NodeView, at: DateTime<Utc>) -> bool {
-        // What the provider's clock puts a little ahead of ours happened just now.
+        // An event that the provider's clock puts a little ahead of ours happened just now.
         let time = |key: &str| view.time(key).map(|time| time.min(self.now));
         time("createdAt").is_none_or(|created| created <= at) && time("closedAt").is_none_or(|closed| at < closed)
     }

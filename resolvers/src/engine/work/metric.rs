@@ -91,7 +91,8 @@ fn of_open(mut history: History, window: Window) -> (Gathered, MetricValue) {
     (history.gathered, measured)
 }
 
-/// What happened in the window. Of a window of which not everything is known, the value is a part, and a problem says so.
+/// The metric of all that happened in the window. A window that is not known as a whole gives the value of a
+/// part, and a problem says so.
 fn of_events(kind: MetricKind, mut gathered: Gathered, window: Window) -> (Gathered, MetricValue) {
     gathered.distinct();
     let items: Vec<&NodeView> = gathered.items.iter().map(|(_, view)| &**view).collect();
@@ -111,7 +112,7 @@ fn of_events(kind: MetricKind, mut gathered: Gathered, window: Window) -> (Gathe
     (gathered, value)
 }
 
-/// What may have happened in the window or in the one before it.
+/// All that may have happened in the window or in the one before it.
 async fn happened(feed: &Feed<'_>, source: &MetricSource) -> Result<Gathered, PortError> {
     let containers = source.containers.clone();
     let (mut found, read) = match source.metric {

@@ -46,7 +46,7 @@ pub(super) struct Gathered {
     /// All that happened since is among the items; the earliest time: all that ever did, the latest: nothing is certain.
     pub(super) known_from: DateTime<Utc>,
     pub(super) problems: Vec<Problem>,
-    /// What was not read although nothing failed. What is shown may be true all the same.
+    /// Gaps in the reading although nothing failed. The result may be true all the same.
     pub(super) notes: Vec<Problem>,
     pub(super) refreshed_at: Option<DateTime<Utc>>,
     /// Something shown is not current.
@@ -112,7 +112,7 @@ impl Gathered {
         self.known_from = DateTime::<Utc>::MAX_UTC;
     }
 
-    /// What was not read makes what is shown wrong.
+    /// Makes problems of the notes: the gaps make the result wrong.
     fn notes_are_problems(&mut self) {
         self.problems.append(&mut self.notes);
     }

@@ -44,7 +44,7 @@ impl Stop<'_> {
 impl Feed<'_> {
     fn stop(&self, source: &Source<'_>) -> Stop<'_> {
         match (self.extent, source.newest_first) {
-            // The number of all is the provider's, or has to be counted. Of lists with the same items, none tells it.
+            // The number of all is the provider's, or has to be counted. No list tells it where lists share items.
             (Extent::Page(page), _) if source.in_order && !source.overlaps && (source.exact || !page.total) => {
                 Stop::Full(page)
             }
@@ -178,7 +178,7 @@ impl Feed<'_> {
     }
 }
 
-/// What a step of a reading came to.
+/// The result of a step of a reading.
 struct Read {
     has_next: bool,
     total: Option<i64>,

@@ -150,7 +150,7 @@ async fn an_execution_that_began_before_a_change_is_not_joined_after_it() {
     bench.create_dashboard("Wall").await;
     bench.executed();
     let after = bench.query(&caller, DASHBOARDS).await.unwrap();
-    assert_eq!(after["dashboards"]["nodes"][0]["name"], "Wall", "whoever made it sees it");
+    assert_eq!(after["dashboards"]["nodes"][0]["name"], "Wall", "its maker sees it");
     assert_eq!(bench.executed(), 1);
     slow.finish(Arc::new(Ran::refused(PortError::not_found("it"))));
     assert!(before.await.is_err(), "it shares the one that it joined");

@@ -62,7 +62,7 @@ async fn whichever_read_fails_a_query_answers_what_is_true_or_says_that_it_does_
         let answer = ask().await;
         let failed = faults.stop();
         differs_only_where_it_says_so(&answer, expected).unwrap_or_else(|why| panic!("call {first}: {why}"));
-        assert_eq!(ask().await, *expected, "what failed with call {first} was kept");
+        assert_eq!(ask().await, *expected, "the failure of call {first} was kept");
         world = process.world;
         if failed == 0 && first > 0 {
             assert!(first > 10, "only {first} calls");

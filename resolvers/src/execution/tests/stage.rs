@@ -1,4 +1,4 @@
-//! What the cases begin with: a process over a store that holds a dashboard and a repository, and the acts that change it.
+//! The cases begin with a process over a store that holds a dashboard and a repository, and with acts that change it.
 
 use std::{sync::Arc, time::Duration};
 

@@ -142,8 +142,8 @@ impl Operation {
         Ok(())
     }
 
-    /// Runs a slot again when the fetches have ended that its answer was not waiting for. What they bring may be what was shown, so
-    /// that no change tells of it, and yet the answer is no longer stale.
+    /// Runs a slot again when the fetches have ended that its answer was not waiting for. They may bring what was
+    /// shown, so that no change tells of it, and yet the answer is no longer stale.
     pub(super) fn run_after(&self, hub: &LiveHub, number: u32, late: Late) {
         let Some(operation) = hub.operation(self.number) else { return };
         hub.tasks.spawn(async move {

@@ -240,7 +240,7 @@ impl Operation {
         let frame = Frame { payload: rendered.payload.clone(), cursor: input.cursor, through: None };
         if let Some(slot) = self.state.lock().slots.iter_mut().find(|slot| slot.number == number) {
             if rendered.stale && slot.digest != Some(rendered.digest) {
-                // Others were shown what is current. Whoever comes in is told when this is current too.
+                // Others were shown what is current. A subscriber that comes in is told when this is current too.
                 slot.stale = true;
                 slot.retell = true;
             }

@@ -108,7 +108,7 @@ async fn what_passes_no_filter_wakes_nobody_for_long() {
 }
 
 #[tokio::test]
-async fn who_looks_through_what_is_not_for_it_is_told_how_far_it_has_come() {
+async fn a_follower_that_looks_through_changes_not_for_it_is_told_how_far_it_has_come() {
     let (world, hub) = (World::new(), hub());
     for number in 0..3_000 {
         world.happen(&hub, if number == 2_999 { "wanted" } else { "other" });

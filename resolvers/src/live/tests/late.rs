@@ -18,7 +18,7 @@ async fn an_answer_is_made_again_when_the_fetch_ends_that_it_did_not_wait_for() 
 }
 
 #[tokio::test]
-async fn who_comes_in_and_is_shown_something_stale_is_told_when_it_no_longer_is() {
+async fn a_subscriber_that_is_shown_something_stale_is_told_when_it_no_longer_is() {
     let (world, hub) = (World::new(), hub());
     let mut first = world.subscribe(&hub, None);
     texts(&mut first, 2).await;

@@ -381,7 +381,7 @@ async fn who_resumes_gets_what_changed_since_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn who_resumes_over_more_changes_than_are_replayed_gets_the_state_and_reads_no_more_than_one() {
+async fn a_subscriber_that_resumes_over_too_many_changes_gets_the_state_and_reads_no_more_than_one() {
     let world = World::new();
     let rules = LiveRules { replayed: 100, ..LiveRules::default() };
     let hub = LiveHub::new(TaskTracker::new(), rules);

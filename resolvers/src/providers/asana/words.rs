@@ -1,4 +1,5 @@
-//! What people read of Asana's events. They bring ids only: the names are those that are known when the sentence is read.
+//! Asana's events as people read them. They bring ids only: the names are those that are known when the sentence
+//! is read.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -22,7 +23,8 @@ pub(super) fn sentence(parts: &SentenceParts<'_>) -> String {
     }
 }
 
-/// What a sentence says that only holds when it happened: whether a task was completed or reopened. From what was read since then.
+/// The part of a sentence that only holds when it happened: whether a task was completed or reopened. It comes from
+/// what was read since then.
 pub(super) fn settled(parts: &SentenceParts<'_>) -> Details {
     let completed = parts.body("task").and_then(|task| task.get(COMPLETED)?.as_bool());
     let asked = parts.has(&format!("{FIELD}{COMPLETED}"));
@@ -114,11 +116,11 @@ fn named(parts: &SentenceParts<'_>, what: &str) -> String {
     parts.get(what).map_or_else(|| format!("a {what}"), |name| format!("the {what} ‘{name}’"))
 }
 
-/// What happens to things of all kinds alike.
+/// An event that happens to things of all kinds alike.
 fn thing(parts: &SentenceParts<'_>, action: &str, thing: &str) -> String {
     let fields = fields(parts);
     if action == "changed" && fields == ["archived"] {
-        // Which of the two, the event does not tell.
+        // The event does not tell which of the two.
         return act(parts, "archived or unarchived", thing, "");
     }
     if action == "changed" && !fields.is_empty() {

@@ -306,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_looked_up_stands_in_a_list_under_the_same_name() {
+    fn a_node_that_is_looked_up_stands_in_a_list_under_the_same_name() {
         let lookup = |name, arguments: &[(&'static str, &str)]| Lookup {
             integration: "i".into(),
             name,

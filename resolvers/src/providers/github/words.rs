@@ -1,4 +1,4 @@
-//! What people read of GitHub's events.
+//! GitHub's events as people read them.
 
 use crate::sentence::{SentenceParts, capitalized};
 
@@ -69,7 +69,7 @@ fn named(parts: &SentenceParts<'_>, otherwise: &str) -> String {
     format!("{}{}", parts.quoted("title", otherwise), place(parts))
 }
 
-/// What happens to issues and pull requests alike.
+/// An event that happens to issues and pull requests alike.
 fn item(parts: &SentenceParts<'_>, action: &str, otherwise: &str) -> String {
     let item = named(parts, otherwise);
     let label = || a_or_the(parts, "label", "label");

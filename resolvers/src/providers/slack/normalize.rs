@@ -44,8 +44,8 @@ pub(super) struct Telling {
 const SKEW: TimeDelta = TimeDelta::seconds(10);
 
 impl Telling {
-    /// Slack tells the time of an edit in whole seconds. Of what is known of two edits within one, that is newer which was told later:
-    /// the microseconds since then.
+    /// Slack tells the time of an edit in whole seconds. Where two edits fall in one second, the one that
+    /// was told later is newer: the rank is the microseconds since then.
     fn rank(self, changed: DateTime<Utc>) -> i32 {
         let Some(at) = self.at else { return 0 };
         let at = if self.whole { at - SKEW } else { at };

@@ -1,4 +1,4 @@
-//! What people read of Slack's events.
+//! Slack's events as people read them.
 
 use super::interpret::{CHANNEL_PART, TEXT};
 use crate::sentence::{SentenceParts, capitalized};
@@ -80,7 +80,7 @@ fn member(parts: &SentenceParts<'_>, event: &str) -> String {
     }
 }
 
-/// What happens to channels.
+/// An event that happens to channels.
 fn channel_event(parts: &SentenceParts<'_>, event: &str) -> String {
     let channel = channel(parts);
     let act = |verb: &str, more: &str| {

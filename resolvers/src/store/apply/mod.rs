@@ -331,7 +331,7 @@ async fn forget_told(connection: &impl Session, place: &Place<'_>, batch: &mut B
         if adds_nothing {
             change.activity = None;
         } else {
-            // Of two in one batch, the first is told.
+            // The first of two in one batch is told.
             told.extend(key);
         }
     }

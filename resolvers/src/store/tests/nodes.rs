@@ -59,7 +59,7 @@ async fn a_renamed_repository_renames_what_its_issues_copied(bench: Bench) {
     let renamed = bench.deliver(written(vec![repo(5, "website")])).await;
     assert_eq!((name_of("1").await, name_of("2").await), (json!("website"), json!("website")));
     let told = Tag::of_node(&bench.tenant, &bench.integration, "FakeIssue", "2");
-    assert!(renamed.changes[0].tags.contains(&told), "whoever shows an issue is told: {:?}", renamed.changes);
+    assert!(renamed.changes[0].tags.contains(&told), "views that show an issue are told: {:?}", renamed.changes);
     // An event from before the rename comes late. It is newer than what is known of the issue, but not of the repository.
     bench.deliver(written(vec![repo(3, "web"), issue("1", 4, "web")])).await;
     assert_eq!(name_of("1").await, json!("website"));

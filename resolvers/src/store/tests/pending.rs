@@ -109,7 +109,7 @@ impl Bench {
         all.into_iter().rev().map(|activity| activity.kind).collect()
     }
 
-    /// What waits: kinds and parts.
+    /// The activities that wait: kinds and parts.
     async fn waiting(&self) -> Vec<(String, String)> {
         let waiting = self.db.pending_activities(&self.tenant).await.unwrap();
         waiting.into_iter().map(|pending| shown(&pending.activity)).collect()
@@ -130,7 +130,7 @@ async fn what_waits_is_in_no_list_and_has_its_place_only_when_it_is_released(ben
     let before = bench.head().await;
     let applied = bench.deliver_ids(vec![plain("moved")]).await;
     let [change] = applied.changes.as_slice() else { panic!("one change") };
-    assert!(change.activity.as_ref().unwrap().pending, "whoever is woken by it learns the cause");
+    assert!(change.activity.as_ref().unwrap().pending, "a reader that it wakes learns the cause");
     assert!(bench.kinds().await.is_empty());
     let read = bench.db.changes_since(&bench.tenant, before, 10).await.unwrap();
     assert_eq!(&read, &applied.changes, "other replicas learn it too");

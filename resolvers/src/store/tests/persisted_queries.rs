@@ -48,7 +48,7 @@ async fn of_too_many_documents_those_that_were_used_last_stay(bench: Bench) {
     }
     persist(&bench, "too long", &"x".repeat(101)).await;
     assert_eq!(text(&bench, "too long").await, None);
-    assert!(text(&bench, "long").await.is_some(), "what does not fit displaces nothing");
+    assert!(text(&bench, "long").await.is_some(), "a text that does not fit displaces nothing");
     assert!(bench.db.persisted_query(&other, "x").await.unwrap().is_some(), "each tenant has its own");
 }
 

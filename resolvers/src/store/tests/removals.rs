@@ -164,7 +164,7 @@ async fn an_integration_is_hidden_at_once_and_goes_in_bounded_steps(bench: Bench
             break;
         }
     }
-    assert_eq!(rows, others, "what is left is the other integration's");
+    assert_eq!(rows, others, "the rest is the other integration's");
     let activities = db.activities(tenant, &ActivityFilter::default(), None, 10).await.unwrap();
     assert_eq!(activities.len(), 1, "activities stay");
     // The mark stays until nothing that was under way can write any more.
@@ -215,7 +215,7 @@ async fn what_is_written_late_is_removed_too(bench: Bench) {
     bench.db.delete_integration(&bench.tenant, &bench.integration).await.unwrap();
     bench.remove().await;
     assert_eq!(bench.rows().await, 0);
-    // What webhooks and fetches bring is refused; what does not ask for the integration is swept.
+    // Writes of webhooks and fetches are refused; a row that is written without asking for the integration is swept.
     let batch = crate::store::apply::Batch::of_delivery("d", bench.tick(), written(vec![issue("1", 1, "a", "OPEN")]));
     let refused = bench.db.apply(&bench.tenant, &bench.integration, &super::bench::FakeRules, batch).await;
     assert!(matches!(refused, Err(StoreError::NotFound)), "{refused:?}");

@@ -1,4 +1,4 @@
-//! What an integration says of its calls: how it does, and what it used of its quotas.
+//! An integration's word on its calls: how it does, and how much of its quotas it used.
 
 use chrono::Duration as Span;
 use serde_json::{Value, json};
@@ -52,7 +52,7 @@ async fn used(world: &World, account: &Account) -> Option<(i64, i64)> {
 }
 
 #[tokio::test]
-async fn what_is_used_of_a_quota_is_counted_for_each_integration_and_day() {
+async fn the_use_of_a_quota_is_counted_for_each_integration_and_day() {
     let world = World::new("github").await;
     let (one, other) = (world.account().await, world.account().await);
     for selection in [ASKING, "viewer { login }"] {

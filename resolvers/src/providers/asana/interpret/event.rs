@@ -91,7 +91,7 @@ impl<'a> Event<'a> {
         self.parent().filter(|parent| parent.type_name == type_name)
     }
 
-    /// Which field changed.
+    /// The field that changed.
     pub(super) fn field(&self) -> Option<&'a str> {
         word(object(self.document, "change")?, "field")
     }

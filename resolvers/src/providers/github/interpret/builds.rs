@@ -57,7 +57,7 @@ const CONCLUSIONS: [&str; 10] = [
     "error",
 ];
 
-/// What is none of them.
+/// The name for any other conclusion.
 const OTHER: &str = "other";
 
 /// GitHub's own builds: each of their jobs is a check, and each run a suite.

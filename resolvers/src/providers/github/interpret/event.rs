@@ -13,7 +13,7 @@ use crate::{
     sentence::{ACTOR, Detail, Details},
 };
 
-/// What is given to a thing at once when it is made comes in deliveries of its own, no later than this.
+/// Labels, people and milestones that a thing is given as it is made come in deliveries of their own within this time.
 const AT_ONCE: TimeDelta = TimeDelta::seconds(2);
 
 /// A payload with what all payloads have in common.

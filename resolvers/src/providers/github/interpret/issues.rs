@@ -39,7 +39,7 @@ pub(super) fn issue(event: &Event<'_>) -> Option<Change> {
     Some(opening(event, issue, told))
 }
 
-/// What sentences about an issue or a pull request name.
+/// The parts that sentences about an issue or a pull request name.
 pub(super) fn parts(event: &Event<'_>, item: &Value) -> Vec<(&'static str, Detail)> {
     let named = |part: &'static str, key: &str| said(part, event.part(part)?, key);
     let assignee = event.part("assignee").and_then(person).map(|person| ("assignee", person));
@@ -49,7 +49,7 @@ pub(super) fn parts(event: &Event<'_>, item: &Value) -> Vec<(&'static str, Detai
         .collect()
 }
 
-/// What an issue or a pull request is given as it is opened adds nothing to that it was opened.
+/// Labels, people and milestones that an issue or a pull request is given as it is opened add nothing to its opening.
 pub(super) fn opening(event: &Event<'_>, item: &Value, told: Change) -> Change {
     let Some(opened) = id(item).map(|id| format!("opened:{id}")) else { return told };
     if event.is(&["opened"]) {

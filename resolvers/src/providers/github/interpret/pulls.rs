@@ -50,7 +50,7 @@ pub(super) fn pull_request(event: &Event<'_>) -> Option<Change> {
     })
 }
 
-/// What makes a merge the same, and tells the push to the base branch that comes with it.
+/// The key that makes a merge the same, and tells the push to the base branch that comes with it.
 pub(super) fn merged_key(event: &Event<'_>, commit: Option<&str>) -> Option<String> {
     Some(format!("merged:{}:{}", id(event.repository()?)?, commit?))
 }
@@ -61,7 +61,7 @@ fn pushed_to(event: &Event<'_>, pull_request: &Value) -> Option<String> {
     pushed_key(&format!("refs/heads/{branch}"), text(event.payload, "before"), text(event.payload, "after"))
 }
 
-/// What makes a push the same.
+/// The key that makes a push the same.
 pub(super) fn pushed_key(name: &str, before: Option<&str>, after: Option<&str>) -> Option<String> {
     Some(format!("pushed:{name}:{}:{}", before?, after?))
 }

@@ -36,13 +36,13 @@ pub(super) fn push(event: &Event<'_>) -> Option<Change> {
     let told = event.told(event.change(), Some(repository), at, parts.into_iter().chain(how));
     let after = text(event.payload, "after");
     let unless = merged_key(event, after).into_iter().collect();
-    // That a branch was made or deleted has an event of its own, too.
+    // The making or deletion of a branch has an event of its own, too.
     let come_or_gone = (created && commits == 0) || deleted;
     let key = if come_or_gone { ref_key(event, tag, branch) } else { None };
     Some(once(told, key.or_else(|| pushed_key(name, text(event.payload, "before"), after)), unless))
 }
 
-/// What makes the coming or going of a branch the same: the push that did it.
+/// The key that makes the coming or going of a branch the same: the push that did it.
 fn ref_key(event: &Event<'_>, tag: &str, name: &str) -> Option<String> {
     let repository = event.repository()?;
     let pushed = repository.get("pushed_at")?;
@@ -76,7 +76,7 @@ pub(super) fn release(event: &Event<'_>) -> Option<Change> {
     let name = said("name", release, "name").or_else(|| said("name", release, "tag_name"));
     let at = time(release, "updated_at").or_else(|| time(release, "published_at")).filter(|_| !deleted);
     let told = event.told(change, Some(subject), at, name);
-    // Of one that is published at once, three events tell.
+    // Three events tell of a release that is published at once.
     let draft = release.get("draft") == Some(&Value::Bool(true));
     let published = event.is(&["published", "released", "prereleased"]) || (event.is(&["created"]) && !draft);
     let key = id(release).filter(|_| published).map(|id| format!("published:{id}"));

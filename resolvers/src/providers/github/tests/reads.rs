@@ -190,7 +190,7 @@ async fn parts_that_fail_leave_the_others_alone() {
 }
 
 #[tokio::test]
-async fn what_fails_inside_a_part_is_told_and_the_rest_of_it_is_kept() {
+async fn a_failure_inside_a_part_is_told_and_the_rest_of_it_is_kept() {
     let pull_request = json!({"__typename": "PullRequest", "id": "PR_1", "title": "t", "statusCheckRollup": null, "updatedAt": "2026-01-01T00:00:00Z"});
     let (_, connection) = Fake::saying(json!({
         "data": {"a0": [pull_request]},

@@ -80,8 +80,8 @@ pub(in super::super) fn said_key(channel: &str, ts: &str) -> String {
     format!("said:{channel}:{ts}")
 }
 
-/// What makes an edit of a message the same: its time, which Slack tells in whole seconds, and the text that it left. `None`: the
-/// message does not say that it was edited.
+/// The key that makes an edit of a message the same: its time, which Slack tells in whole seconds, and the text that
+/// it left. `None`: the message does not say that it was edited.
 pub(in super::super) fn edited_key(channel: &str, message: &Value) -> Option<String> {
     let (ts, edited) = text(message, "ts").zip(text(object(message, "edited")?, "ts"))?;
     let said = blake3::hash(message_text(message).as_bytes()).to_hex();
@@ -197,7 +197,7 @@ pub(super) fn reaction(event: &Event<'_>) -> Outcome {
     Ok(change)
 }
 
-/// What a message says, as a part of a sentence.
+/// The text of a message, as a part of a sentence.
 fn saying(message: &Value) -> Option<(&'static str, Detail)> {
     let text = excerpt(&message_text(message));
     (!text.is_empty()).then(|| (TEXT, text.into()))

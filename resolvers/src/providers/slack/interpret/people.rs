@@ -34,7 +34,7 @@ pub(super) fn user(event: &Event<'_>) -> Option<Change> {
     Some(change)
 }
 
-/// Of one change of a user several events tell: of the user, of the profile, of the status.
+/// Several events tell of one change of a user: those of the user, of the profile and of the status.
 fn event_key(user: &Value) -> Option<String> {
     Some(format!("user:{}:{}", text(user, "id")?, user.get("updated")?.as_i64()?))
 }

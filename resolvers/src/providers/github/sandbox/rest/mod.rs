@@ -86,7 +86,7 @@ pub(crate) fn read(world: &World, call: &Call) -> Reply {
     }
 }
 
-/// What an old name of a repository is answered with.
+/// The answer to an old name of a repository.
 fn moved(world: &World, call: &Call, (owner, name): (&str, &str), rest: &[&str]) -> Reply {
     let Some(repo) = world.repo_formerly_named(owner, name).and_then(|at| world.repos.get(at)) else {
         return Reply::not_found();
