@@ -118,8 +118,8 @@ impl Releaser {
             }
             let Some(through) = through else { continue };
             services.applier.start(tenant).await?;
-            let names = if named { self.fresh_names(tenant, &waiting).await } else { HashMap::new() };
-            let settle = |activity: &mut Activity| settle(services, activity, &names);
+            let bodies = if named { self.fresh_names(tenant, &waiting).await } else { HashMap::new() };
+            let settle = |activity: &mut Activity| settle(services, activity, &bodies);
             let released = services.database.release_activities(tenant, through, settle).await?;
             services.applier.announce(tenant, &released).await;
         }

@@ -32,12 +32,12 @@ pub async fn activity_views<'a>(
     activities: impl IntoIterator<Item = &'a Activity>,
 ) -> Result<(Vec<Arc<ActivityView>>, Vec<Tag>), PortError> {
     let activities: Vec<&Activity> = activities.into_iter().collect();
-    let mut named: Vec<NodeKey> = activities.iter().flat_map(|activity| named_nodes(activity)).collect();
-    named.sort_unstable();
-    named.dedup();
-    let known = services.engine.shelf.nodes(tenant, &named).await?;
+    let mut keys: Vec<NodeKey> = activities.iter().flat_map(|activity| named_nodes(activity)).collect();
+    keys.sort_unstable();
+    keys.dedup();
+    let known = services.engine.shelf.nodes(tenant, &keys).await?;
     let mut names: HashMap<&str, Vec<(String, _)>> = HashMap::new();
-    for (key, node) in named.iter().zip(known) {
+    for (key, node) in keys.iter().zip(known) {
         let Some(node) = node else { continue };
         let reference = format!("{}:{}", key.type_name, key.native_id);
         names.entry(key.integration.as_str()).or_default().push((reference, Arc::clone(&node.body)));
@@ -50,7 +50,7 @@ pub async fn activity_views<'a>(
         Arc::new(activity_view(services, tenant, activity, names))
     });
     let views = views.collect();
-    Ok((views, named.iter().map(|key| Tag::node(tenant, key)).collect()))
+    Ok((views, keys.iter().map(|key| Tag::node(tenant, key)).collect()))
 }
 
 /// The nodes that an activity's sentence names.

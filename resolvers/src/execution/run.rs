@@ -179,14 +179,12 @@ impl Run for LiveRun {
 
     async fn activities(&self, activities: &[Arc<Activity>]) -> Vec<Arc<ActivityView>> {
         let (services, tenant) = (&self.executor.services, self.tenant());
-        match activity_views(services, tenant, activities.iter().map(Arc::as_ref)).await {
-            Ok((views, _)) => views,
-            // The store's failure is logged where it was seen. A sentence without the names is as true, and nobody misses the event.
-            Err(_) => {
-                let nobody = Names::default();
-                activities.iter().map(|activity| Arc::new(activity_view(services, tenant, activity, &nobody))).collect()
-            }
+        if let Ok((views, _)) = activity_views(services, tenant, activities.iter().map(Arc::as_ref)).await {
+            return views;
         }
+        // The store's failure is logged where it was seen. A sentence without the names is as true, and nobody misses the event.
+        let nobody = Names::default();
+        activities.iter().map(|activity| Arc::new(activity_view(services, tenant, activity, &nobody))).collect()
     }
 
     fn admits(&self, filter: &ActivitySource, activity: &Activity) -> bool {

@@ -58,7 +58,7 @@ impl Database {
     /// The oldest of a tenant's activities that wait, in order.
     pub async fn pending_activities(&self, tenant: &TenantId) -> Result<Vec<PendingActivity>, StoreError> {
         let rows = oldest(tenant).all(&self.0.reader).await?;
-        rows.into_iter().map(pending_of).collect()
+        rows.into_iter().map(|row| pending_of(&row)).collect()
     }
 
     /// Puts a tenant's activities that wait, up to that of a position, at the end of the stream. Those that somebody else released
@@ -77,7 +77,7 @@ impl Database {
         let changes: Result<Vec<NewChange>, StoreError> = rows
             .into_iter()
             .map(|row| {
-                let mut activity = Activity { pending: false, ..pending_of(row)?.activity };
+                let mut activity = Activity { pending: false, ..pending_of(&row)?.activity };
                 settle(&mut activity);
                 Ok(NewChange { tags: tags.clone(), activity: Some(activity), ..NewChange::default() })
             })
@@ -119,7 +119,7 @@ pub(super) async fn join(
     for row in connection.all(chosen).await?.into_iter().rev() {
         let names = serde_json::from_str(&row.acts).map_err(corrupt)?;
         let act = Act { names, partial: row.partial };
-        open.push(Open { at: Where::Row(row.position), act, activity: pending_of(row)?.activity, joined: false });
+        open.push(Open { at: Where::Row(row.position), act, activity: pending_of(&row)?.activity, joined: false });
     }
     for (index, change) in changes.iter_mut().enumerate().filter(|(_, change)| joins(change)) {
         let Some(activity) = change.activity.take() else { continue };
@@ -245,13 +245,13 @@ pub(super) async fn of_changes(
             .filter(pending_activity::Column::Tenant.eq(tenant.as_str()))
             .filter(pending_activity::Column::Position.is_in(chunk.iter().copied()));
         for row in connection.all(chosen).await? {
-            found.insert(row.position, pending_of(row)?.activity);
+            found.insert(row.position, pending_of(&row)?.activity);
         }
     }
     Ok(found)
 }
 
-fn pending_of(row: pending_activity::Model) -> Result<PendingActivity, StoreError> {
+fn pending_of(row: &pending_activity::Model) -> Result<PendingActivity, StoreError> {
     let activity: Activity = serde_json::from_str(&row.activity).map_err(corrupt)?;
     Ok(PendingActivity {
         position: row.position,

@@ -169,7 +169,7 @@ proptest! {
             prop_assert_eq!(load.value.previous, Some(open_at(measured_at - window)));
             prop_assert_eq!(load.value.series.len(), 14);
             for (at, value) in load.value.series {
-                prop_assert_eq!(value, open_at(at), "at {}", at);
+                prop_assert_eq!(Some(value), Some(open_at(at)), "at {}", at);
             }
             Ok(())
         })?;

@@ -33,7 +33,7 @@ pub(super) struct Container {
 }
 
 /// The containers that a feed reads.
-pub(super) struct Containers {
+pub(super) struct FeedContainers {
     pub(super) containers: Vec<Container>,
     /// The problems with those that it cannot read; no items yet.
     pub(super) gathered: Gathered,
@@ -76,11 +76,11 @@ impl Feed<'_> {
         named: Option<&[NodeReference]>,
         providers: Option<&[String]>,
         fits: impl Fn(&ContainerLists) -> bool + Send + Sync,
-    ) -> Result<Containers, PortError> {
+    ) -> Result<FeedContainers, PortError> {
         let wanted = |integration: &Integration| {
             providers.is_none_or(|keys| keys.iter().any(|key| key == integration.provider.descriptor().key))
         };
-        let mut found = Containers { containers: Vec::new(), gathered: Gathered::nothing(), begun: Begun::new() };
+        let mut found = FeedContainers { containers: Vec::new(), gathered: Gathered::nothing(), begun: Begun::new() };
         let (engine, scope) = (self.session.engine(), self.session.scope());
         let Some(named) = named else {
             let all = engine.directory.all(&scope.tenant).await?;
@@ -118,7 +118,7 @@ impl Feed<'_> {
         &self,
         integration: &Arc<Integration>,
         fits: &(impl Fn(&ContainerLists) -> bool + Send + Sync),
-        found: &mut Containers,
+        found: &mut FeedContainers,
     ) {
         let engine = self.session.engine();
         for lists in integration.provider.containers().iter().filter(|lists| fits(lists)) {
@@ -141,7 +141,7 @@ impl Feed<'_> {
     }
 }
 
-impl Containers {
+impl FeedContainers {
     /// Notes which containers several integrations show: their items are the same.
     fn note_twice(&mut self) {
         let mut times: HashMap<(&Url, &str, &str), usize> = HashMap::new();

@@ -38,6 +38,10 @@ use super::session::Session;
 const DEEP: usize = 1_000;
 
 /// Items of several containers, not yet paged.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each says something else of the reading, and they occur in any combination"
+)]
 pub(super) struct Gathered {
     pub(super) items: Vec<(Position, Arc<NodeView>)>,
     pub(super) has_more: bool,

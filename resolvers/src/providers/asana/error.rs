@@ -42,7 +42,7 @@ fn names_nothing(body: &Value) -> bool {
     messages.any(|message| message.contains("Not a recognized ID") || message.contains("Unknown object"))
 }
 
-/// Whether the complaint is about the offset of a page: offsets expire (https://developers.asana.com/docs/pagination).
+/// Whether the complaint is about the offset of a page: offsets expire (<https://developers.asana.com/docs/pagination>).
 fn is_about_the_offset(body: &Value) -> bool {
     let mut messages = list(body, "errors").iter().filter_map(|error| error.get("message")?.as_str());
     messages.any(|message| message.starts_with("offset:"))

@@ -194,6 +194,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "a table")]
     fn sentences_name_who_and_what() {
         let (old, new) = ("AsanaTask:100", "AsanaTask:101");
         let (website, archive, todo, doing) = ("AsanaProject:5", "AsanaProject:6", "AsanaSection:7", "AsanaSection:8");

@@ -270,6 +270,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "a table")]
     fn sentences_name_who_and_what() {
         let names = Names::of_bodies(&json!({ "GithubUser:U_1": { "name": "Ada Lovelace", "login": "ada" } }));
         let common = json!({ "title": "Fix the login", "in": "acme/web" });

@@ -153,7 +153,7 @@ async fn what_waits_is_released_in_order_and_once_whoever_tries(bench: Bench) {
     for kind in ["a", "b", "c"] {
         bench.deliver_ids(vec![plain(kind)]).await;
     }
-    assert_eq!(bench.db.tenants_with_pending_activities().await.unwrap(), [bench.tenant.clone()]);
+    assert_eq!(bench.db.tenants_with_pending_activities().await.unwrap(), std::slice::from_ref(&bench.tenant));
     let second = bench.db.pending_activities(&bench.tenant).await.unwrap()[1].position;
     let (one, other) = tokio::join!(bench.release(second), bench.release(second));
     assert_eq!(one.len() + other.len(), 2);

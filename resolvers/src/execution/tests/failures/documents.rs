@@ -15,7 +15,7 @@ const ELSEWHERE: [&str; 5] = ["id", "integration", "provider", "freshness", "cur
 /// [`examples`].
 const ARGUMENTS: &[(&str, &str)] = &[
     ("Github.repository", r#"owner: "acme", name: "web""#),
-    ("Github.user", r#"login: "ada""#),
+    ("Github.user", r#"login: "benokafor""#),
     ("Github.search", r#"query: "repo:acme/web is:open", type: ISSUE"#),
     ("GithubRepository.issue", "number: {/repository/issues/nodes/0/number}"),
     ("GithubRepository.pullRequest", "number: {/repository/pullRequests/nodes/0/number}"),
@@ -97,7 +97,7 @@ impl Graph {
         let (name, of) = (field.name.node.as_str(), name_of(&field.ty.node));
         let definition = self.0.get(of);
         let plain = definition.is_none_or(|found| matches!(found.kind, TypeKind::Scalar | TypeKind::Enum(_)));
-        let mut arguments = self.arguments(owner, field, examples);
+        let mut arguments = Self::arguments(owner, field, examples);
         if plain {
             return Some(format!("{name}{}", in_brackets(&arguments)));
         }
@@ -120,7 +120,7 @@ impl Graph {
         Some(format!("{name}{} {{ {inside} }}", in_brackets(&arguments)))
     }
 
-    fn arguments(&self, owner: &str, field: &FieldDefinition, examples: &Value) -> Vec<String> {
+    fn arguments(owner: &str, field: &FieldDefinition, examples: &Value) -> Vec<String> {
         let path = format!("{owner}.{}", field.name.node);
         if let Some((_, given)) = ARGUMENTS.iter().find(|(known, _)| *known == path) {
             return vec![filled(given, examples)];

@@ -1,6 +1,7 @@
 //! A stand-in behind a port, and a process that calls it: accounts are connected as needed, each with nothing known of it.
 
 use std::{
+    fmt::Write as _,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -181,9 +182,9 @@ async fn answer(mut stream: TcpStream, host: &SandboxHost) -> std::io::Result<()
     let response: Response<Bytes> = host.handle(request).await;
     let mut head = format!("HTTP/1.1 {} X\r\n", response.status().as_u16());
     for (name, value) in response.headers() {
-        head += &format!("{name}: {}\r\n", value.to_str().unwrap_or_default());
+        write!(head, "{name}: {}\r\n", value.to_str().unwrap_or_default()).unwrap();
     }
-    head += &format!("connection: close\r\ncontent-length: {}\r\n\r\n", response.body().len());
+    write!(head, "connection: close\r\ncontent-length: {}\r\n\r\n", response.body().len()).unwrap();
     stream.write_all(head.as_bytes()).await?;
     stream.write_all(response.body()).await?;
     stream.shutdown().await

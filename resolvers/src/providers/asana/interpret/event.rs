@@ -128,7 +128,8 @@ impl<'a> Event<'a> {
         let mut details: Details = parts.into_iter().collect();
         details.extend(actor.iter().map(|actor| (ACTOR.to_owned(), Detail::node(actor))));
         let by = actor.as_ref().map_or("", |actor| &actor.native_id);
-        let names = act.names.iter().map(|name| format!("{name}|{}|{by}", subject.native_id)).collect();
+        let Act { names, partial } = act;
+        let names = names.into_iter().map(|name| format!("{name}|{}|{by}", subject.native_id)).collect();
         change.activity = Some(ActivityDraft {
             key: Some(key_of(self.document)),
             kind: kind_of(self.document),
@@ -136,7 +137,7 @@ impl<'a> Event<'a> {
             details,
             occurred_at: self.at(),
             containers: projects.filter(|node| node.type_name == PROJECT).collect(),
-            act: Act { names, partial: act.partial },
+            act: Act { names, partial },
             subject: Some(subject),
             ..ActivityDraft::default()
         });

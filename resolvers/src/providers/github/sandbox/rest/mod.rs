@@ -33,6 +33,7 @@ pub(crate) struct Call {
 }
 
 impl Call {
+    #[expect(clippy::result_large_err, reason = "the reply is sent as it is, once for each malformed call")]
     pub(crate) fn new(now: Time, request: &crate::sandbox::ApiRequest) -> Result<Self, Reply> {
         let path = request.uri().path().to_owned();
         // As a form's value, a plus sign is a space; in a path it is itself.
