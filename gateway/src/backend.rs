@@ -165,15 +165,7 @@ pub fn build(config: &Config, database: Database, made: Ingredients) -> anyhow::
     let gaps = Arc::<Gaps>::default();
     let inbox = Inbox::new(database.clone(), vault.clone(), Arc::clone(&providers), Arc::clone(&clock), intake);
     let inbox = Arc::new(inbox.noting(Arc::clone(&gaps)));
-    let alone = Duration::from_millis(config.replicas.poll_milliseconds);
-    let looks = Looks { connected: LOOK_CONNECTED.max(alone), alone };
-    let follower = (!database.is_sqlite()).then(|| Follower {
-        database: database.clone(),
-        announcer,
-        bus,
-        wake: wake.clone(),
-        looks,
-    });
+    let follower = (!database.is_sqlite()).then(|| follower(config, &database, announcer, (bus, &wake)));
     let services = Arc::new(Services {
         database,
         vault,
@@ -214,6 +206,18 @@ pub fn build(config: &Config, database: Database, made: Ingredients) -> anyhow::
         metrics,
         housekeeper,
     })
+}
+
+/// Follows what other replicas write.
+fn follower(
+    config: &Config,
+    database: &Database,
+    announcer: Arc<Announcer>,
+    (bus, wake): (Arc<dyn Bus>, &Wake),
+) -> Follower {
+    let alone = Duration::from_millis(config.replicas.poll_milliseconds);
+    let looks = Looks { connected: LOOK_CONNECTED.max(alone), alone };
+    Follower { database: database.clone(), announcer, bus, wake: wake.clone(), looks }
 }
 
 /// So many tenants may have as many live runs at a time as one may.
