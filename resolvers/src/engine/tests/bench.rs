@@ -32,8 +32,8 @@ use crate::{
     webhook::Wake,
 };
 
-/// How long a fetch is waited for where an older value is known.
-pub(crate) const PATIENCE: Duration = Duration::from_millis(20);
+/// How long a fetch is waited for where an older value is known: longer than any takes, however busy the machine is.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Services, and the account.
 pub(crate) struct World {
@@ -57,6 +57,13 @@ impl World {
         let upstream = Arc::new(Scripted::new(Arc::clone(&crate::providers::all()["github"])));
         let services = services(&store, with_scripted(&upstream));
         Self { store, upstream, services, tenant, account }
+    }
+
+    /// The same, where a fetch is waited for no longer than `patience` if an older value is known.
+    pub(crate) fn with_patience(self, patience: Duration) -> Self {
+        let calling = (AddressGuard::default(), Limits::default());
+        let services = services_over(&self.store, with_scripted(&self.upstream), calling, patience);
+        Self { services, ..self }
     }
 
     /// Another process over the same database, with nothing in memory.
@@ -111,14 +118,15 @@ fn with_scripted(upstream: &Arc<Scripted>) -> Arc<Providers> {
 
 /// The services of one more process over the same database.
 pub(crate) fn services(store: &Bench, providers: Arc<Providers>) -> Arc<Services> {
-    services_over(store, providers, (AddressGuard::default(), Limits::default()))
+    services_over(store, providers, (AddressGuard::default(), Limits::default()), PATIENCE)
 }
 
-/// Services that call providers within these limits.
+/// Services that call providers within these limits, and wait so long for them where an older value is known.
 pub(crate) fn services_over(
     store: &Bench,
     providers: Arc<Providers>,
     (guard, limits): (AddressGuard, Limits),
+    patience: Duration,
 ) -> Arc<Services> {
     let (database, clock, tasks) = (store.db.clone(), Arc::new(store.clock.clone()), TaskTracker::new());
     let vault = Vault::new([STANDARD.encode([7; 32]).as_str()]).unwrap();
@@ -139,7 +147,7 @@ pub(crate) fn services_over(
     let rows = Rows::new(&epochs);
     let applying = (Arc::clone(&applier), Claims::alone());
     let engine = Engine::new(shelf, directory, applying, epochs, (Arc::clone(&clock) as _, tasks.clone()));
-    let engine = Arc::new(engine.with_patience(PATIENCE));
+    let engine = Arc::new(engine.with_patience(patience));
     Arc::new(Services {
         database,
         cursors: Cursors::new(&vault),

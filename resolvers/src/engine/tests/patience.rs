@@ -12,7 +12,7 @@ use mullion_schema::{
 use tokio::{sync::watch, time::timeout};
 
 use super::{
-    bench::{PATIENCE, World, repository},
+    bench::{World, repository},
     failures::{card, want, written},
 };
 use crate::{
@@ -23,6 +23,8 @@ use crate::{
     upstream::{UpstreamError, UpstreamErrorKind},
 };
 
+/// How long a fetch is waited for where an older value is known.
+const PATIENCE: Duration = Duration::from_millis(20);
 /// Longer than any of these reads takes, and than the patience of one.
 const LONG: Duration = Duration::from_secs(20);
 
@@ -41,7 +43,7 @@ impl World {
     }
 
     async fn with_old_repository() -> Self {
-        let world = Self::new().await;
+        let world = Self::new().await.with_patience(PATIENCE);
         world.fetched(vec![written(&world, "R1", card("web"))], Vec::new()).await;
         world.grow_old();
         world

@@ -40,6 +40,8 @@ use crate::{
 
 /// A call that takes longer is given up. Good calls take far less, also on a busy machine.
 const TIMEOUT: Duration = Duration::from_millis(1500);
+/// How long a call is waited for where an older value is known.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 struct Unseen;
 
@@ -93,8 +95,12 @@ impl World {
         let host = Arc::new(SandboxHost::new(vec![adapter.sandbox(1, base, base_url.clone())], options).await);
         tokio::spawn(serve(listener, Arc::clone(&host)));
         let limits = Limits { timeout: TIMEOUT, ..Limits::default() };
-        let services =
-            services_over(&store, Arc::new(crate::providers::all()), (AddressGuard::new(["127.0.0.1"]), limits));
+        let services = services_over(
+            &store,
+            Arc::new(crate::providers::all()),
+            (AddressGuard::new(["127.0.0.1"]), limits),
+            PATIENCE,
+        );
         let live = LiveLimits { tenant: 16, all: 16 };
         let executions = Executions { response_bytes: 1 << 20, executions: 16, live, patience: Duration::from_mins(1) };
         let executor = Executor::new(services, executions, Arc::new(Unseen));
