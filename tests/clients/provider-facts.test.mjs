@@ -69,10 +69,10 @@ describe('a bot that is assigned', () => {
 
 describe('a renamed section', () => {
   test('is the state of its tasks under its new name', async () => {
-    const { asana } = await ask('{ asana { projects(first: 1) { nodes { sections { nativeId name tasks(first: 1) { nodes { id stateName } } } } } } }');
+    const { asana } = await ask('{ asana { projects(first: 1) { nodes { sections { id name tasks(first: 1) { nodes { id stateName } } } } } } }');
     const section = asana.projects.nodes[0].sections.find(({ name, tasks }) => tasks.nodes[0]?.stateName === name);
     assert.ok(section, 'no section has an open task');
-    await dev.act('asana', 'rename_section', { section: section.nativeId, name: 'Under review' });
+    await dev.act('asana', 'rename_section', { section: Buffer.from(section.id, 'base64url').toString().split('\n').pop(), name: 'Under review' });
     const [{ id }] = section.tasks.nodes;
     await until(async () => {
       await ask('{ asana { projects(first: 1) { nodes { sections { name } } } } }');
