@@ -200,8 +200,7 @@ impl Engine for Bridge {
 /// The store could not be asked. Not that there is no such document: the client would send it, and fail for want of the database.
 fn no_persisted(error: &(dyn std::error::Error + 'static)) -> RequestError {
     tracing::error!(error, "a persisted query could not be looked up");
-    let message = "the persisted query could not be looked up: try again later";
-    RequestError { retry_after: Some(RETRY_AFTER), ..RequestError::new(ErrorCode::InternalServerError, message) }
+    RequestError::unavailable("the persisted query could not be looked up: try again later", RETRY_AFTER)
 }
 
 /// What a live operation tells a subscriber, as the transports take it.
