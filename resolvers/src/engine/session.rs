@@ -75,7 +75,11 @@ impl Session {
         }
         let reading = || self.engine.reading(&self.scope, &key.integration);
         self.begun.lock().entry(key.integration.clone()).or_insert_with(reading);
-        self.nodes.load((key, fields)).await.unwrap_or(Ok(None))
+        // A batch answers for each of its keys, unless it broke off.
+        self.nodes.load((key, fields)).await.unwrap_or_else(|| {
+            tracing::error!("a batch of reads broke off");
+            Err(PortError::internal())
+        })
     }
 }
 
