@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use mullion_schema::view::Body;
+use serde_json::Value;
 
 use super::{
     Batch, Place,
@@ -134,18 +135,20 @@ impl Work {
     /// Sets fields that a node copies from another, and says whether any was another. They keep their versions: newer ones replace
     /// them as they would have before.
     pub(super) fn copy(&mut self, change: usize, node: &NodeRef, fields: Body) -> bool {
-        let Some(mut state) = self.states.get(node).cloned() else { return false };
-        let mut outcome = Outcome::Confirmed;
+        let Some(state) = self.states.get(node) else { return false };
+        // Nearly every delivery brings the name that is known: nothing is copied for it.
+        let differs = |(key, value): (&String, &Value)| state.body.get(key).is_some_and(|known| known != value);
+        if !fields.iter().any(differs) {
+            return false;
+        }
+        let mut state = state.clone();
         for (key, value) in fields {
-            if let Some(known) = state.body.get_mut(&key).filter(|known| **known != value) {
+            if let Some(known) = state.body.get_mut(&key) {
                 *known = value;
-                outcome = Outcome::Changed;
             }
         }
-        if outcome == Outcome::Changed {
-            self.put(change, node, Merged { state, outcome, became_stale: false });
-        }
-        outcome == Outcome::Changed
+        self.put(change, node, Merged { state, outcome: Outcome::Changed, became_stale: false });
+        true
     }
 
     fn put(&mut self, index: usize, node: &NodeRef, merged: Merged) {
