@@ -144,6 +144,9 @@ pub struct Fetched {
     /// A part that failed beside the rest. The rest is written, and everyone who waits gets the failure, so that the missing part is
     /// not taken for absent. A node that is wanted by id must have been found.
     pub failure: Option<UpstreamError>,
+    /// Why fields of the node that was found stay unknown: the provider does not give them to this token. Those who ask for such a
+    /// field get the failure; the rest of the node is as fresh as it would be without it.
+    pub refused: Option<UpstreamError>,
 }
 
 /// A page of a list.

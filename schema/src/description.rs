@@ -1,4 +1,4 @@
-//! What the graph says of itself as a whole: in introspection, and before `schema` in the schema language.
+//! The description of the whole graph: in introspection, and before `schema` in the schema language.
 //!
 //! The library answers `__schema { description }` with a text about the type `__Schema`, and prints none. An extension could answer
 //! instead, but would be called for each field of every operation; so the few answers that hold the text are mended.

@@ -294,7 +294,7 @@ graph_enum! {
         OpenPullRequests,
         /// Median seconds from opened to merged, of those merged in the window.
         MedianTimeToMerge,
-        /// Of the builds that finished in the window, the share that succeeded, 0 to 1. Builds that were cancelled or skipped, or that
+        /// The share of the builds finished in the window that succeeded, 0 to 1. Builds that were cancelled or skipped, or that
         /// ended neutral, stale or with an action required, do not count: they neither succeeded nor failed.
         BuildSuccessRate,
         /// Issues and tasks that are open. `previous` is the number that was open one window ago, and each point of `series` the

@@ -72,7 +72,7 @@ pub struct NodeView {
     pub body: Arc<Body>,
     /// How fresh it is.
     pub freshness: FreshnessView,
-    /// The provider was asked for this answer and did not give all of it: why a field that is missing from the body is missing.
+    /// Why a field that is missing from the body is missing, where the provider was asked for it and did not give it.
     pub failure: Option<Arc<PortError>>,
 }
 

@@ -299,7 +299,8 @@ fn broken() -> UpstreamError {
 /// What waiters need of a fetch: its nodes go to the sink, only the references stay in memory.
 fn slim(want: FetchWant, mut brought: Fetched, fetched: &mut Vec<(FetchWant, Fetched)>) -> Outcome {
     let failure = brought.failure.take();
-    let slim = Fetched { found: brought.found.clone(), ..Fetched::default() };
+    let (found, refused) = (brought.found.clone(), brought.refused.take());
+    let slim = Fetched { found, refused, ..Fetched::default() };
     fetched.push((want, brought));
     failure.map_or_else(|| Ok(Arc::new(slim)), Err)
 }

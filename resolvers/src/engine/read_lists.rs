@@ -401,7 +401,7 @@ impl ListReader<'_> {
         for (position, read) in page {
             match read {
                 Ok(view) => {
-                    if let Some(failure) = &view.failure {
+                    if let Some(failure) = view.failure.as_ref().filter(|_| view.freshness.stale_because.is_some()) {
                         self.lost.get_or_insert_with(|| PortError::clone(failure));
                     }
                     items.push((position, view));

@@ -106,7 +106,7 @@ impl Engine {
                     scope.note_stale();
                 }
             }
-            let answer = answer(integration, &want.0, stored, outcome.as_ref());
+            let answer = answer(scope, integration, &want.0, (stored, outcome.as_ref()));
             (want, answer)
         });
         answers.collect()
@@ -126,8 +126,8 @@ impl Engine {
         let known = stored.filter(|stored| is_something(stored)).zip(needs);
         let known = known.is_some_and(|(stored, needs)| stored.knows(needs));
         async move {
-            self.wait(scope, integration, fetch, known).await?;
-            scope.note_asked(key, &asks);
+            let fetched = self.wait(scope, integration, fetch, known).await?;
+            scope.note_asked(key, &asks, fetched.refused.as_ref());
             Ok(())
         }
     }
@@ -167,7 +167,7 @@ impl Engine {
         let stored = self.shelf.node_at_hand(&scope.tenant, key)?;
         match self.judge(scope, &integration, (key, fields), Some(&stored)) {
             // Without an outcome there is no failure, and a node that is gone is none.
-            Answer::Whole => answer(&integration, key, Some(stored), None).ok().flatten(),
+            Answer::Whole => answer(scope, &integration, key, (Some(stored), None)).ok().flatten(),
             Answer::Ask(_) => None,
         }
     }
@@ -230,10 +230,10 @@ fn is_something(stored: &StoredNode) -> bool {
 }
 
 fn answer(
+    scope: &Scope,
     integration: &Integration,
     key: &NodeKey,
-    stored: Option<Arc<StoredNode>>,
-    outcome: Option<&Result<(), UpstreamError>>,
+    (stored, outcome): (Option<Arc<StoredNode>>, Option<&Result<(), UpstreamError>>),
 ) -> Loaded {
     let failure = outcome.and_then(|outcome| outcome.as_ref().err());
     // Only this failure is an answer: there is no such thing.
@@ -243,7 +243,10 @@ fn answer(
             let view = view(key, &stored, false, error.kind.stale_reason());
             Ok(Some(Arc::new(NodeView { failure: Some(Arc::new(port_error(integration, error))), ..view })))
         }
-        (Some(stored), None) => Ok(Some(Arc::new(view(key, &stored, outcome.is_some(), None)))),
+        (Some(stored), None) => {
+            let refused = scope.refused(key).map(|error| Arc::new(port_error(integration, &error)));
+            Ok(Some(Arc::new(NodeView { failure: refused, ..view(key, &stored, outcome.is_some(), None) })))
+        }
         (None, Some(error)) => Err(port_error(integration, error)),
         (None, None) => Ok(None),
     }

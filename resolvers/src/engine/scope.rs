@@ -19,10 +19,19 @@ use mullion_schema::id::{IntegrationId, NodeKey, TenantId};
 use parking_lot::Mutex;
 
 use super::{fetcher::Waiting, integrations::Integration};
-use crate::{store::list::Window, tag::Tag};
+use crate::{store::list::Window, tag::Tag, upstream::UpstreamError};
 
 /// Ends with the fetches that an execution did not wait for.
 pub type Late = Shared<BoxFuture<'static, ()>>;
+
+/// Providers' answers about one node.
+#[derive(Debug, Default)]
+struct Asked {
+    /// The body keys that were asked for and answered.
+    keys: BTreeSet<&'static str>,
+    /// Why some of them are not in the answer, where the provider says so.
+    refused: Option<UpstreamError>,
+}
 
 /// One execution.
 #[derive(Debug)]
@@ -42,8 +51,8 @@ pub struct Scope {
     noted: OnceLock<i64>,
     /// The turn, held while it runs and not while it waits for a provider.
     turn: Mutex<Option<Box<dyn Any + Send>>>,
-    /// Body keys that providers were asked for and have answered, by node.
-    asked: Mutex<HashMap<NodeKey, BTreeSet<&'static str>>>,
+    /// Answers of providers, by node.
+    asked: Mutex<HashMap<NodeKey, Asked>>,
     /// It waits for every fetch to its end.
     waits: bool,
     /// Integrations that it has already waited for as long as it may.
@@ -162,15 +171,25 @@ impl Scope {
         drop(turn);
     }
 
-    /// Notes that a provider has answered for these body keys of a node.
-    pub(super) fn note_asked(&self, key: &NodeKey, asks: &BTreeSet<&'static str>) {
-        self.asked.lock().entry(key.clone()).or_default().extend(asks);
+    /// Notes that a provider has answered for these body keys of a node; `refused`: why it left some of them out.
+    pub(super) fn note_asked(&self, key: &NodeKey, asks: &BTreeSet<&'static str>, refused: Option<&UpstreamError>) {
+        let mut asked = self.asked.lock();
+        let asked = asked.entry(key.clone()).or_default();
+        asked.keys.extend(asks);
+        if let Some(refused) = refused {
+            asked.refused = Some(refused.clone());
+        }
     }
 
     /// Whether a provider has answered for all of these body keys of a node in this execution: what it left out, it does not have.
     pub(super) fn has_asked(&self, key: &NodeKey, mut keys: impl Iterator<Item = &'static str>) -> bool {
         let asked = self.asked.lock();
-        asked.get(key).is_some_and(|asked| keys.all(|key| asked.contains(key)))
+        asked.get(key).is_some_and(|asked| keys.all(|key| asked.keys.contains(key)))
+    }
+
+    /// Why a provider left fields of a node out of its answer to this execution.
+    pub(super) fn refused(&self, key: &NodeKey) -> Option<UpstreamError> {
+        self.asked.lock().get(key)?.refused.clone()
     }
 
     /// How long it waits for a fetch where an older value is known; `None`: to its end. An integration is waited for once, however

@@ -153,7 +153,7 @@ impl Engine {
             Ok(fetched) => {
                 let key = fetched.found.as_ref().map(key_of);
                 if let Some(key) = &key {
-                    scope.note_asked(key, &asks);
+                    scope.note_asked(key, &asks, fetched.refused.as_ref());
                 }
                 return Ok(key.map(|key| Found { key, stale_because: None }));
             }

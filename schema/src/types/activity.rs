@@ -82,7 +82,7 @@ impl Activity {
         referred(ctx, self.0.subject.as_ref()).await
     }
 
-    /// What happened, in one line for people: `Ada Lovelace closed ‘Fix the login’ in acme/web`. It is worded anew whenever it is
+    /// The event in one line for people: `Ada Lovelace closed ‘Fix the login’ in acme/web`. It is worded anew whenever it is
     /// read, with the names that people and things have then, as far as they are known here.
     async fn summary(&self) -> &str {
         &self.0.summary

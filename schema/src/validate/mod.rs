@@ -22,7 +22,7 @@ use crate::{
     error::{self, ErrorCode, PortError},
 };
 
-/// What the extension answers for a valid document, so that nothing is executed. It is never shown.
+/// The answer of the extension for a valid document, so that nothing is executed. It is never shown.
 const VALID: &str = "valid";
 /// How the errors of the library's rules begin and go on that are replaced. Other rules do not use these words.
 const REPLACED: [(&str, &str); 2] =

@@ -141,7 +141,7 @@ impl<'a> Rule<'a> {
         }
     }
 
-    /// What may be selected on the same object under one name is the same field with the same arguments.
+    /// Fields of the same object under one name must be the same field with the same arguments.
     fn are_one_field(&mut self, fields: &[Selected<'a>]) {
         for group in by_response_name(fields).into_values() {
             for group in self.by_object(&group) {

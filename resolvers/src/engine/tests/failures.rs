@@ -164,6 +164,24 @@ async fn a_field_that_could_not_be_fetched_says_why_it_is_missing() {
 }
 
 #[tokio::test]
+async fn a_field_that_the_token_may_not_read_is_an_error_and_the_rest_of_the_node_is_not_old() {
+    let world = World::new().await;
+    let write = written(&world, "R1", card("web"));
+    world.upstream.answer(move |_| {
+        let refused = Some(UpstreamError::new(Kind::Forbidden, "the token may not read this"));
+        Ok(Fetched { found: Some(repository("R1")), writes: vec![write.clone()], refused, ..Fetched::default() })
+    });
+    let session = world.session();
+    for asked in ["first", "again, in the same execution"] {
+        let node = session.node(world.key(&repository("R1")), want(&["name", "openIssueCount"])).await;
+        let view = node.unwrap().unwrap();
+        assert_eq!(view.failure.as_ref().map(|failure| failure.code), Some(ErrorCode::ProviderError), "{asked}");
+        assert_eq!(view.freshness.stale_because, None, "{asked}");
+    }
+    assert!(!session.scope().is_stale());
+}
+
+#[tokio::test]
 async fn a_list_that_was_never_read_is_not_the_few_items_that_are_known_of_it() {
     let world = World::new().await;
     let at = world.store.clock.now();
@@ -406,7 +424,7 @@ async fn a_page_that_is_out_of_reach_is_an_error_and_the_next_try_gets_further()
             next: (!last).then(|| (place + 1).to_string()),
             total: None,
         };
-        Ok(Fetched { found: None, writes: vec![issue("R1", &id, at, json!({}))], pages: vec![page], failure: None })
+        Ok(Fetched { writes: vec![issue("R1", &id, at, json!({}))], pages: vec![page], ..Fetched::default() })
     });
     let error = world.session().list(world.issues(1, Some(behind.clone()))).await.unwrap_err();
     assert_eq!(error.code, ErrorCode::ProviderUnavailable);

@@ -59,7 +59,7 @@ pub(super) fn fetched(answer: &Answer, alias: &str, part: &Part, reading: Readin
         PartKind::Node(node) => {
             let found = found_by_id(value.clone(), node, reading);
             let failure = problems.inside(|_| true).filter(|_| found.found.is_some());
-            Ok(Fetched { failure, ..found })
+            Ok(Fetched { failure, refused: problems.refused(), ..found })
         }
         PartKind::Lookup { lists, .. } => found_by_name(value, lists, &problems, reading),
         PartKind::Page(want) => page(value, want.clone(), &problems, reading),
@@ -98,8 +98,14 @@ impl<'a> Problems<'a> {
         self.errors.first().map(|(_, error)| error.clone())
     }
 
-    /// A failure of something inside the part that passes. A field that the token may not read stays unknown: it is refused with
-    /// every reading, and must not make everything else that is known of the node old.
+    /// Why a field inside the part is missing for good: the token may not read it.
+    fn refused(&self) -> Option<UpstreamError> {
+        let refused = self.errors.iter().find(|(_, error)| error.kind == UpstreamErrorKind::Forbidden);
+        refused.map(|(_, error)| error.clone())
+    }
+
+    /// A failure of something inside the part that passes. A field that the token may not read is refused with every reading, and
+    /// must not make everything else that is known of the node old.
     fn inside(&self, concerns: impl Fn(&[Value]) -> bool) -> Option<UpstreamError> {
         let mut passing = self.errors.iter().filter(|(_, error)| error.kind != UpstreamErrorKind::Forbidden);
         passing.find(|(path, _)| concerns(path)).map(|(_, error)| error.clone())
@@ -170,7 +176,7 @@ fn found_by_name(
     }
     let in_a_list = |path: &[Value]| (0..lists.len()).any(|index| goes_through(path, &format!("list{index}")));
     let failure = problems.inside(|path| !in_a_list(path));
-    Ok(Fetched { found: Some(found), writes: collector.writes, pages, failure })
+    Ok(Fetched { found: Some(found), writes: collector.writes, pages, failure, refused: problems.refused() })
 }
 
 fn page(value: &Value, want: PageWant, problems: &Problems<'_>, reading: Reading) -> Result<Fetched, UpstreamError> {
@@ -184,7 +190,7 @@ fn page(value: &Value, want: PageWant, problems: &Problems<'_>, reading: Reading
     collector.absorb(value);
     let failure = problems.of_list("list");
     let pages = if failure.is_some() { Vec::new() } else { vec![page] };
-    Ok(Fetched { found: None, writes: collector.writes, pages, failure })
+    Ok(Fetched { writes: collector.writes, pages, failure, ..Fetched::default() })
 }
 
 /// A page. One that does not say whether there is more, or what is in it, is broken: it must not pass for the last one.

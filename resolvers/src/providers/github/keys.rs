@@ -26,10 +26,16 @@ pub(super) struct Key {
 }
 
 impl Key {
-    /// The key's value; `None`: the answer does not have it.
+    /// The key's value; `None`: the answer does not have it. A connection without its items is not an empty one.
     pub(super) fn read(&self, object: &Value) -> Option<Value> {
-        object.get(self.field).map(self.read)
+        let value = object.get(self.field)?;
+        let lacks_items = value.is_object() && self.select.contains("nodes{") && !has_items(value);
+        (!lacks_items).then(|| (self.read)(value))
     }
+}
+
+fn has_items(connection: &Value) -> bool {
+    connection.get("nodes").is_some_and(Value::is_array)
 }
 
 /// Names everyone who acts: enough for a person's card, so that no further call is needed.

@@ -3,7 +3,11 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
-use mullion_schema::id::{IntegrationId, TenantId};
+use mullion_schema::{
+    error::ErrorCode,
+    id::{IntegrationId, TenantId},
+};
+use sea_orm::{ConnAcquireErr, DbErr};
 
 use super::{Done, Taken, Work};
 use crate::{
@@ -31,7 +35,11 @@ impl Meaning {
         integration: &IntegrationId,
     ) -> Result<Option<Arc<Integration>>, StoreError> {
         let found = self.0.engine.directory().get(tenant, integration).await;
-        found.map_err(|_| StoreError::NotFound)
+        // The cause is in the log already. The delivery waits as it does for any failure of the database.
+        found.map_err(|error| match error.code {
+            ErrorCode::ServiceUnavailable => StoreError::Database(DbErr::ConnectionAcquire(ConnAcquireErr::Timeout)),
+            _ => StoreError::Database(DbErr::Custom("the integration could not be read".to_owned())),
+        })
     }
 }
 

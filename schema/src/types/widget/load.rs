@@ -20,7 +20,7 @@ use crate::{
 /// Data fields by widget kind.
 const DATA_FIELDS: [&str; 5] = ["items", "pullRequests", "builds", "messages", "activity"];
 
-/// What is selected, seen from above the widgets: which page each data field asks for, and whether there are counts.
+/// The selection as it is seen from above the widgets: which page each data field asks for, and whether there are counts.
 #[derive(Debug, Default)]
 pub struct Hints {
     pages: BTreeMap<&'static str, PageRequest>,
@@ -56,7 +56,7 @@ fn request_of(field: SelectionField<'_>) -> Option<PageRequest> {
     Some(request)
 }
 
-/// What came of a load.
+/// The outcome of a load.
 #[derive(Clone)]
 pub(super) enum Loaded {
     /// A page of nodes.
@@ -161,7 +161,7 @@ fn problem(error: PortError) -> Problem {
     Problem { code: error.code, message: error.message, integration, retry_after: None }
 }
 
-/// What a widget says of itself after its loads.
+/// A widget's state and problems after its loads.
 pub(super) fn state(loaded: &Result<Loaded, PortError>, counts: Option<&Counts>) -> WidgetState {
     let is_good = |state| matches!(state, WidgetState::Ready | WidgetState::Empty);
     let state = page_state(loaded);
@@ -179,7 +179,7 @@ fn page_state(loaded: &Result<Loaded, PortError>) -> WidgetState {
     }
 }
 
-/// What is wrong with it. A load that failed as a whole is one problem.
+/// Its problems. A load that failed as a whole is one problem.
 pub(super) fn problems(loaded: Result<Loaded, PortError>, counts: Option<&Counts>) -> Vec<Problem> {
     let mut problems = page_problems(loaded);
     for problem in counts.iter().flat_map(|load| &load.problems) {

@@ -187,6 +187,19 @@ async fn parts_that_fail_leave_the_others_alone() {
     );
     let fields = &fetched[0].as_ref().expect("fetched").writes[0].aspects[0].fields;
     assert!(fields.contains_key("title") && !fields.contains_key("milestone"), "what failed is unknown, not empty");
+    let refused = fetched[0].as_ref().expect("fetched").refused.as_ref().map(|error| error.kind);
+    assert_eq!(refused, Some(UpstreamErrorKind::Forbidden));
+}
+
+#[tokio::test]
+async fn a_connection_that_lacks_its_items_is_not_empty() {
+    for connection in [json!({ "nodes": null }), json!({})] {
+        let issue = json!({"__typename": "Issue", "id": "I_1", "title": "t", "labels": connection, "updatedAt": "2026-01-01T00:00:00Z"});
+        let (_, connection) = Fake::saying(json!({ "data": { "a0": [issue] } }));
+        let fetched = fetch(&connection, vec![node("GithubIssue", "I_1", &["title", "labels"])]).await.remove(0);
+        let fields = &fetched.expect("fetched").writes[0].aspects[0].fields;
+        assert!(fields.contains_key("title") && !fields.contains_key("labels"), "{fields:?}");
+    }
 }
 
 #[tokio::test]
