@@ -29,7 +29,7 @@ use crate::{
     many::Many,
     ports::{Role, WorkItemsSource},
     providers::{PROVIDERS, ProviderGraph},
-    table::{Arguments, ports, server_error},
+    table::{Arguments, note_missing, ports, server_error},
     types::{
         activity::Activity,
         connection::{Connection, WorkItemConnection},
@@ -89,7 +89,7 @@ impl Query {
         let request = origin.page_request(first, after.as_deref())?;
         let page = ports(ctx)?.accounts.integrations(provider.as_deref(), request).await?;
         let items = page.items.into_iter().map(|(at, view)| (at, Integration(view)));
-        Ok(Connection::new(origin, items.collect(), page.has_next, after.is_some(), page.total))
+        Ok(Connection::new(origin, items.collect(), page.has_next, after.as_deref(), page.total))
     }
 
     /// Your dashboards, by name.
@@ -102,7 +102,7 @@ impl Query {
         let origin = Origin::new("Query.dashboards", &());
         let page = ports(ctx)?.boards.dashboards(origin.page_request(first, after.as_deref())?).await?;
         let items = page.items.into_iter().map(|(at, view)| (at, Dashboard(view)));
-        Ok(Connection::new(origin, items.collect(), page.has_next, after.is_some(), page.total))
+        Ok(Connection::new(origin, items.collect(), page.has_next, after.as_deref(), page.total))
     }
 
     /// One dashboard, by id or by slug: give exactly one of the two.
@@ -136,7 +136,10 @@ impl Query {
             request.fields = FieldSet::of_connection(ctx);
             request.total = selects_total(ctx.field());
             let load = ports(ctx)?.work.work_items(&source, request).await?;
-            Ok(work_item_connection(origin, &shown(load), after.is_some()))
+            let load = shown(load);
+            let marks = ctx.field().selection_set().any(|selected| selected.name() == "problems");
+            note_missing(ctx, load.missing.as_ref().filter(|_| !marks));
+            Ok(work_item_connection(origin, &load, after.as_deref()))
         };
         Some(found.await)
     }
@@ -155,7 +158,7 @@ impl Query {
             let request = origin.page_request(first, after.as_deref())?;
             let page = ports(ctx)?.activity.page(&filter, request).await?;
             let items = page.items.into_iter().map(|(at, view)| (at, Activity(view)));
-            Ok(Connection::new(origin, items.collect(), page.has_next, after.is_some(), page.total))
+            Ok(Connection::new(origin, items.collect(), page.has_next, after.as_deref(), page.total))
         };
         Some(found.await)
     }
@@ -175,7 +178,7 @@ impl Query {
             let request = origin.page_request(first, after.as_deref())?;
             let page = ports.deliveries.page(&filter, request).await?;
             let items = page.items.into_iter().map(|(at, view)| (at, WebhookDelivery(view)));
-            Ok(Connection::new(origin, items.collect(), page.has_next, after.is_some(), page.total))
+            Ok(Connection::new(origin, items.collect(), page.has_next, after.as_deref(), page.total))
         };
         Some(found.await)
     }

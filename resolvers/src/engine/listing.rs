@@ -85,7 +85,7 @@ pub(super) struct Known {
 impl Known {
     /// Whether there is nothing to show: it was deleted, or the provider does not know it.
     pub(super) fn is_gone(&self) -> bool {
-        self.stored.is_deleted() || self.stored.body.is_empty()
+        self.stored.is_deleted() || self.stored.is_unknown() || self.stored.body.is_empty()
     }
 }
 

@@ -24,10 +24,11 @@ impl Engine {
         Self { patience, ..self }
     }
 
-    /// Waits for a fetch. Where an older value is `known`, a fetch that takes too long fails with a timeout for this execution.
+    /// Waits for a fetch. Where an older value is `known`, or others stand behind this execution, a fetch that takes too long fails with
+    /// a timeout for it.
     pub(super) async fn wait(&self, scope: &Scope, integration: &Integration, fetch: Waiting, known: bool) -> Outcome {
         scope.give_turn_back();
-        if !known {
+        if !known && scope.waits_for_unknown() {
             return fetch.await;
         }
         match self.in_time(scope, integration, &fetch).await {
@@ -49,6 +50,6 @@ impl Engine {
     /// Goes on without a fetch, which has failed with a timeout for this execution.
     pub(super) fn leave(scope: &Scope, integration: &Integration, fetch: Waiting) -> Outcome {
         scope.note_late(&integration.id, fetch);
-        Err(UpstreamError::new(UpstreamErrorKind::Timeout, "an older value is known, and the fetch takes too long"))
+        Err(UpstreamError::new(UpstreamErrorKind::Timeout, "the fetch takes too long to be waited for"))
     }
 }

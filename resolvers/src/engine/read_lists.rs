@@ -129,9 +129,13 @@ impl ListReader<'_> {
         if fresh {
             self.reading = None;
         } else {
-            self.fetch(None, noted, listing.is_some()).await;
+            self.failure = self.scope.failed_list(&self.query.list);
             if self.failure.is_none() {
-                listing = self.listing().await?;
+                self.fetch(None, noted, listing.is_some()).await;
+            }
+            match &self.failure {
+                Some(error) => self.scope.note_failed_list(&self.query.list, error),
+                None => listing = self.listing().await?,
             }
         }
         if let Some(error) = self.failure.as_ref().filter(|_| listing.is_none()) {

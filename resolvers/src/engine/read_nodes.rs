@@ -224,9 +224,9 @@ pub(crate) fn node_type(integration: &Integration, name: &str) -> Option<&'stati
     integration.provider.descriptor().types.iter().copied().find(|node_type| node_type.name == name)
 }
 
-/// Whether there is something to show: it was not deleted, and not merely asked for in vain.
+/// Whether there is something to show: the provider has not deleted it, and has not answered that it does not know it.
 fn is_something(stored: &StoredNode) -> bool {
-    !stored.is_deleted() && !stored.body.is_empty()
+    !stored.is_deleted() && !stored.is_unknown() && !stored.body.is_empty()
 }
 
 fn answer(

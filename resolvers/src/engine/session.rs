@@ -143,7 +143,7 @@ impl Engine {
         drop(reading);
         let outcome = match self.in_time(scope, &integration, &fetch).await {
             Some(outcome) => outcome,
-            None if self.last_found(&integration, lookup, &list).await?.is_some() => {
+            None if !scope.waits_for_unknown() || self.last_found(&integration, lookup, &list).await?.is_some() => {
                 Self::leave(scope, &integration, fetch)
             }
             None => fetch.await,

@@ -24,7 +24,7 @@ pub use self::turns::LiveLimits;
 use self::{
     response_cache::{Begun, Lead, ResponseCache},
     run::LiveRun,
-    turns::{LiveTurns, Turns},
+    turns::{Admission, LiveTurns, Turns},
 };
 use crate::{
     answers::Services,
@@ -204,7 +204,7 @@ impl Executor {
         };
         match running.value().await {
             Ok(ran) => ran.answer.clone(),
-            // Its task was ended: the process stops.
+            // Its task was ended: the process stops. (A run that is given up has nobody who follows.)
             Err(Abandoned) => Executed::Refused(vec![server_error(PortError::internal())]),
         }
     }
@@ -219,11 +219,15 @@ impl Executor {
         }
         let (executor, caller) = (Arc::clone(self), caller.clone());
         self.services.tasks.spawn(async move {
+            let admission = executor.turns.take(caller.tenant()).await;
+            // Nobody waits any longer: an execution that has not begun is not begun.
+            let waited = admission.as_ref().is_some_and(|admission| admission.waited);
+            let Some(lead) = (if waited { lead.if_followed() } else { Some(lead) }) else { return };
             let run = async {
                 begun.begin(caller.tenant(), executor.services.engine.epochs());
-                executor.run(&caller, operation.request(), QUERY).await
+                executor.run(&caller, operation.request(), (QUERY, admission)).await
             };
-            let ran = AssertUnwindSafe(executor.in_turn(&caller, run)).catch_unwind().await.unwrap_or_else(|_| {
+            let ran = AssertUnwindSafe(run).catch_unwind().await.unwrap_or_else(|_| {
                 tracing::error!("an execution panicked");
                 Ran::refused(PortError::internal())
             });
@@ -241,8 +245,8 @@ impl Executor {
         };
         let (executor, caller) = (Arc::clone(self), caller.clone());
         let run = async move {
-            let run = executor.run(&caller, operation.request(), "mutation");
-            executor.in_turn(&caller, run).await.answer
+            let admission = executor.turns.take(caller.tenant()).await;
+            executor.run(&caller, operation.request(), ("mutation", admission)).await.answer
         };
         self.services.tasks.spawn(run).await.unwrap_or_else(|error| {
             tracing::error!(%error, "a mutation broke off");
@@ -287,16 +291,18 @@ impl Executor {
         Ok(Operation { variables, ..operation })
     }
 
-    /// Executes when it is the tenant's turn.
-    async fn in_turn(&self, caller: &Caller, run: impl Future<Output = Ran>) -> Ran {
-        let Some(_turn) = self.turns.take(caller.tenant()).await else {
+    /// Executes an operation that was admitted. It has its turn until it is done or waits for a provider: one that does not answer holds
+    /// up no operation that needs nothing of it.
+    async fn run(
+        &self,
+        caller: &Caller,
+        request: Request,
+        (kind, admission): (&'static str, Option<Admission>),
+    ) -> Ran {
+        let Some(Admission { turn, place: _place, .. }) = admission else {
             let message = "too many operations run at the same time: try again later";
             return Ran::refused(PortError::new(ErrorCode::RateLimited, message));
         };
-        run.await
-    }
-
-    async fn run(&self, caller: &Caller, request: Request, kind: &'static str) -> Ran {
         self.observe.executed(kind);
         let services = &self.services;
         // Batches of fetches wait for it, not for what a mutation has to do at providers.
@@ -310,11 +316,13 @@ impl Executor {
             Err(error) => return Ran::refused(error),
         };
         scope.note_head(noted);
+        scope.hold_turn(turn);
         let execution = self.graph.execute(request.data(services.ports(&caller.viewer, &scope)));
         let mut response = match arriving {
             Some(arriving) => arriving.run(&scope, execution).await,
             None => execution.await,
         };
+        scope.give_turn_back();
         give_codes(&mut response);
         let reusable = response.errors.is_empty() && !scope.is_stale();
         Ran { answer: answer(&response), tags: scope.tags(), noted, reusable }

@@ -92,7 +92,9 @@ impl Run for LiveRun {
     async fn render(&self, input: LiveInput, max_age: Option<Duration>) -> Result<Rendered, Unreadable> {
         let services = &self.executor.services;
         let noted = self.head().await?;
-        let scope = Arc::new(Scope::new(self.tenant().clone(), services.clock.now(), max_age));
+        let scope = Scope::new(self.tenant().clone(), services.clock.now(), max_age);
+        // The next activities stand behind this one, also those of other providers.
+        let scope = Arc::new(if input.activity.is_some() { scope.hurrying() } else { scope });
         let cursor = input.cursor.clone();
         let live = Live::Render(Arc::new(input));
         // In a task: a subscriber that is not asked for its next answer any more must not stop in the middle of what others wait for.

@@ -107,6 +107,14 @@ pub enum StoreError {
     /// The body of a delivery cannot be unpacked.
     #[error("the stored body of a delivery is damaged")]
     Unpackable,
+    /// Something that is needed first could not be read. The cause is in the log already.
+    #[error("{what} could not be read")]
+    Unread {
+        /// The thing.
+        what: &'static str,
+        /// Whether the database was away.
+        is_outage: bool,
+    },
     /// The row does not exist, or is another tenant's.
     #[error("not found")]
     NotFound,
@@ -133,14 +141,17 @@ pub enum StoreError {
 impl StoreError {
     /// Whether the database could not be reached: nothing that was asked of it is to blame.
     pub fn is_outage(&self) -> bool {
-        matches!(self, Self::Database(DbErr::Conn(_) | DbErr::ConnectionAcquire(_)))
+        matches!(
+            self,
+            Self::Database(DbErr::Conn(_) | DbErr::ConnectionAcquire(_)) | Self::Unread { is_outage: true, .. }
+        )
     }
 }
 
 impl StoreError {
     /// Whether the same may succeed in a moment: the database is away, restarts, or has too much to do.
     pub fn is_unavailable(&self) -> bool {
-        let Self::Database(error) = self else { return false };
+        let Self::Database(error) = self else { return self.is_outage() };
         match error {
             DbErr::Conn(_) | DbErr::ConnectionAcquire(_) => true,
             DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error)) => passes(error),

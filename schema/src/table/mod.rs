@@ -44,6 +44,7 @@ use futures::future::BoxFuture;
 pub use abstraction::{Abstract, Abstraction, AnyObject, FromView, Shape};
 pub use arguments::{Arg, Arguments, FilterRule};
 pub use build::{AFTER, Derive, FIRST};
+pub(crate) use list::note_missing;
 pub use load::{Found, load, server_error};
 pub(crate) use load::{ports, resolve as resolve_value};
 pub use meta::fields_meta;

@@ -8,6 +8,7 @@ mod members;
 mod news;
 mod nodes;
 mod pages;
+mod recounts;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -280,6 +281,7 @@ impl Database {
     ) -> Result<(), StoreError> {
         let mut work = nodes::Work::load(transaction, place, batch).await?;
         work.merge(place, batch);
+        recounts::outdate(transaction, place, &mut work, batch).await?;
         copies::follow(transaction, place, &mut work, batch).await?;
         let mut moves = members::recompute(transaction, place, &work, batch).await?;
         let mut windows = pages::Windows::load(transaction, place, &moves, batch).await?;

@@ -7,7 +7,6 @@ use mullion_schema::{
     error::ErrorCode,
     id::{IntegrationId, TenantId},
 };
-use sea_orm::{ConnAcquireErr, DbErr};
 
 use super::{Done, Taken, Work};
 use crate::{
@@ -35,10 +34,9 @@ impl Meaning {
         integration: &IntegrationId,
     ) -> Result<Option<Arc<Integration>>, StoreError> {
         let found = self.0.engine.directory().get(tenant, integration).await;
-        // The cause is in the log already. The delivery waits as it does for any failure of the database.
-        found.map_err(|error| match error.code {
-            ErrorCode::ServiceUnavailable => StoreError::Database(DbErr::ConnectionAcquire(ConnAcquireErr::Timeout)),
-            _ => StoreError::Database(DbErr::Custom("the integration could not be read".to_owned())),
+        found.map_err(|error| StoreError::Unread {
+            what: "the integration",
+            is_outage: error.code == ErrorCode::ServiceUnavailable,
         })
     }
 }
