@@ -15,7 +15,15 @@ use super::{
     load::{ports, server_error},
     meta::object_meta,
 };
-use crate::{enums::UNKNOWN, error::PortError, many::Many, ports::Position, types::connection::Item, view::NodeView};
+use crate::{
+    answer_size,
+    enums::UNKNOWN,
+    error::PortError,
+    many::{Counted, Many},
+    ports::Position,
+    types::connection::Item,
+    view::NodeView,
+};
 
 /// A type that has a table.
 pub trait Kind: Send + Sync + 'static {
@@ -99,6 +107,7 @@ async fn resolve_field(
         ports.unknown_words.shown(table.name, field.name);
     }
     if let Some(value) = read {
+        answer_size::count_field(ctx, &value).await;
         return Ok(Some(value));
     }
     match (not_fetched(field, view), field.nullable) {
@@ -140,7 +149,8 @@ pub(super) fn answer_records<K: Kind>(call: Call<'_>) -> BoxFuture<'_, ServerRes
                 }))
             })
             .collect();
-        OutputType::resolve(&rows, &call.ctx.with_selection_set(&call.ctx.item.node.selection_set), call.ctx.item).await
+        let set = call.ctx.with_selection_set(&call.ctx.item.node.selection_set);
+        rows.resolve_items(&set, call.ctx.item, Counted::Elsewhere).await
     })
 }
 

@@ -66,7 +66,13 @@ pub(super) struct Process {
 impl Process {
     pub(super) fn over(world: World) -> Self {
         let live = LiveLimits { tenant: 16, all: 16 };
-        let limits = Limits { response_bytes: 1 << 20, executions: 16, live, patience: Duration::from_mins(1) };
+        let limits = Limits {
+            response_bytes: 1 << 20,
+            answer_bytes: 1 << 20,
+            executions: 16,
+            live,
+            patience: Duration::from_mins(1),
+        };
         let executor = Executor::new(Arc::clone(&world.services), limits, Arc::new(Unseen));
         let viewer = ViewerView {
             id: "ann".into(),
@@ -130,6 +136,12 @@ impl Process {
     pub(super) async fn retitle(&self, id: &str, title: &str) {
         let write = issue("R1", id, self.world.store.tick(), json!({ "title": title }));
         self.deliver(Change { writes: vec![write], ..Change::default() }).await;
+    }
+
+    /// The issue has another text.
+    pub(super) async fn rewrite(&self, id: &str, text: &str) {
+        let write = issue("R1", id, self.world.store.tick(), json!({ "bodyText": text }));
+        self.world.told(Change { writes: vec![write], ..Change::default() }).await;
     }
 
     pub(super) async fn happen(&self, summary: &str) {

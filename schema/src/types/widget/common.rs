@@ -6,6 +6,7 @@ use async_graphql::{Context, ID, Object, SimpleObject};
 
 use super::load::{Counts, Hints, Loaded, Loads, problems, state};
 use crate::{
+    cost::Items,
     enums::{Stage, WidgetState},
     error::PortError,
     id::GlobalId,
@@ -74,6 +75,7 @@ impl WidgetCommon {
     }
 
     /// The integrations it draws on.
+    #[graphql(directive = Items::apply(5))]
     async fn integrations(&self, ctx: &Context<'_>) -> Result<Many<Integration>, PortError> {
         self.feeding(ctx).await.map(Many)
     }
@@ -97,6 +99,7 @@ impl WidgetCommon {
     }
 
     /// What is missing or old, and why.
+    #[graphql(directive = Items::apply(5))]
     async fn problems(&self, ctx: &Context<'_>) -> Many<WidgetProblem> {
         let loaded = self.telling(ctx).await;
         problems(loaded, self.telling_counts(ctx).await.as_ref()).into_iter().map(WidgetProblem).collect()
