@@ -145,28 +145,43 @@ pub(crate) fn register(registry: &mut Registry) {
 
 /// Leaves only what the specification knows: it slices by numbers, and not by the length of a list.
 pub(crate) fn keep_to_the_specification(registry: &mut Registry) {
-    for ty in registry.types.values_mut() {
-        let (MetaType::Object { fields, .. } | MetaType::Interface { fields, .. }) = ty else { continue };
-        for field in fields.values_mut() {
-            let MetaField { args, directive_invocations, .. } = field;
-            for directive in directive_invocations.iter_mut().filter(|directive| directive.name == LIST_SIZE) {
-                let Some(Value::List(slicing)) = directive.args.get_mut(SLICING) else { continue };
-                slicing.retain(|name| {
-                    !matches!(name, Value::String(name) if args.get(name).is_some_and(|arg| MetaTypeName::create(&arg.ty).is_list()))
-                });
-                if slicing.is_empty() {
-                    directive.args.shift_remove(SLICING);
-                    directive.args.shift_remove(REQUIRE_ONE);
-                }
+    for MetaField { args, directive_invocations, .. } in fields(registry) {
+        for directive in directive_invocations.iter_mut().filter(|directive| directive.name == LIST_SIZE) {
+            let Some(Value::List(slicing)) = directive.args.get_mut(SLICING) else { continue };
+            slicing.retain(|name| {
+                let Value::String(name) = name else { return false };
+                args.get(name).is_some_and(|arg| !MetaTypeName::create(&arg.ty).is_list())
+            });
+            if slicing.is_empty() {
+                directive.args.shift_remove(SLICING);
+                directive.args.shift_remove(REQUIRE_ONE);
             }
         }
     }
 }
 
-/// Takes the definitions away: a subgraph imports them.
+/// Takes the definitions away, because a subgraph imports them. Federation's weight is a number, where the specification has a text.
 pub(crate) fn import_definitions(registry: &mut Registry) {
     registry.directives.remove(LIST_SIZE);
     registry.directives.remove(COST);
+    for field in fields(registry) {
+        for directive in field.directive_invocations.iter_mut().filter(|directive| directive.name == COST) {
+            if let Some(weight) = directive.args.get_mut(WEIGHT)
+                && let Value::String(text) = weight
+                && let Ok(number) = text.parse::<u32>()
+            {
+                *weight = Value::from(number);
+            }
+        }
+    }
+}
+
+fn fields(registry: &mut Registry) -> impl Iterator<Item = &mut MetaField> {
+    let fields = registry.types.values_mut().filter_map(|ty| match ty {
+        MetaType::Object { fields, .. } | MetaType::Interface { fields, .. } => Some(fields.values_mut()),
+        _ => None,
+    });
+    fields.flatten()
 }
 
 /// The SDL of a subgraph with the import of both directives, which federation has since 2.9. The library writes 2.5.
