@@ -18,6 +18,9 @@ use crate::error::{ErrorCode, PortError};
 /// Quotes, colon and comma around a key.
 const PUNCTUATION: usize = 4;
 
+/// Keys, places, path and extensions of an error, at least.
+const ERROR: usize = 80;
+
 /// The bytes that one answer may still grow by. Give it to the request as data, and run the execution in [`AnswerSize::bound`].
 #[derive(Debug, Clone)]
 pub struct AnswerSize(Arc<State>);
@@ -87,11 +90,19 @@ pub(crate) async fn count_object(ctx: &ContextSelectionSet<'_>, value: &Value) {
     }
 }
 
-/// The bytes of a value, without those of objects in it.
+/// Counts an error at a field. Does not return once the answer is too large.
+pub(crate) async fn count_error(ctx: &Context<'_>, error: &ServerError) {
+    let Some(size) = ctx.data_opt::<AnswerSize>() else { return };
+    if !size.add(error.message.len().saturating_add(ERROR), |error| ctx.set_error_path(error)) {
+        pending::<()>().await;
+    }
+}
+
+/// The bytes of a value at least, without those of objects in it.
 fn bytes_of(value: &Value) -> usize {
     match value {
         Value::Null | Value::Boolean(_) => 4,
-        Value::Number(_) => 6,
+        Value::Number(_) => 1,
         Value::String(text) => text.len().saturating_add(2),
         Value::Enum(name) => name.len().saturating_add(2),
         Value::List(items) => items.iter().map(|item| bytes_of(item).saturating_add(1)).sum(),
