@@ -228,6 +228,7 @@ fn executions(config: &Config) -> execution::Limits {
     let of_tenant = config.limits.max_concurrent_live_executions;
     execution::Limits {
         response_bytes: config.cache.response_bytes,
+        answer_bytes: config.limits.max_answer_bytes,
         executions: config.limits.max_concurrent_executions,
         live: execution::LiveLimits { tenant: of_tenant, all: of_tenant.saturating_mul(LIVE_TENANTS) },
         // Who comes to it later would have too little time left, and would not be told why.

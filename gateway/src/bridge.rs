@@ -7,7 +7,10 @@ use std::{
     time::Duration,
 };
 
-use async_graphql::{ServerError, parser::types::ExecutableDocument};
+use async_graphql::{
+    ServerError, Variables,
+    parser::types::{ExecutableDocument, OperationDefinition},
+};
 use async_trait::async_trait;
 use futures::{Stream, StreamExt, stream::BoxStream};
 use mullion_resolvers::{
@@ -23,6 +26,7 @@ use mullion_resolvers::{
     webhook::{Inbox, worker::Outcome},
 };
 use mullion_schema::{
+    cost::Cost,
     error::{ErrorCode, RETRY_AFTER},
     id::IntegrationId,
     ports::{self, UnknownWords, ViewerView},
@@ -123,6 +127,15 @@ impl Engine for Bridge {
 
     fn validate(&self, document: &Arc<ExecutableDocument>) -> Result<(), RequestError> {
         self.executor.validate(document).map_err(|errors| refused(errors, ""))
+    }
+
+    fn cost(
+        &self,
+        document: &ExecutableDocument,
+        operation: &OperationDefinition,
+        variables: Option<&Variables>,
+    ) -> Cost {
+        self.executor.cost(document, operation, variables)
     }
 
     async fn persisted(&self, caller: &Caller, hash: &DocumentHash) -> Result<Option<Arc<str>>, RequestError> {

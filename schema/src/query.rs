@@ -14,6 +14,7 @@ use async_graphql::{
 };
 
 use crate::{
+    cost::{Given, Items, Page},
     cursor::Origin,
     entity::{accounts_root, find_node},
     error::PortError,
@@ -54,6 +55,7 @@ impl Query {
     }
 
     /// Several things that have ids, in the order of the ids; null wherever `node` is null.
+    #[graphql(directive = Given::apply("ids"))]
     async fn nodes(
         &self,
         ctx: &Context<'_>,
@@ -72,11 +74,13 @@ impl Query {
     }
 
     /// The providers that can be connected.
+    #[graphql(directive = Items::apply(5))]
     async fn providers(&self, ctx: &Context<'_>) -> Result<Many<Provider>, PortError> {
         Ok(ports(ctx)?.accounts.providers().into_iter().map(Provider).collect())
     }
 
     /// Your integrations, by name.
+    #[graphql(directive = Page::apply())]
     async fn integrations(
         &self,
         ctx: &Context<'_>,
@@ -93,6 +97,7 @@ impl Query {
     }
 
     /// Your dashboards, by name.
+    #[graphql(directive = Page::apply())]
     async fn dashboards(
         &self,
         ctx: &Context<'_>,
@@ -118,6 +123,7 @@ impl Query {
     /// Work items of all your integrations side by side. The containers that the filter names are read; where it names none, the
     /// first 100 of each integration. An item that is in several projects, or that several integrations of the same host show, is
     /// there once: as the integration that was connected first shows it.
+    #[graphql(directive = Page::apply())]
     async fn work_items(
         &self,
         ctx: &Context<'_>,
@@ -145,6 +151,7 @@ impl Query {
     }
 
     /// What happened, newest first.
+    #[graphql(directive = Page::apply())]
     async fn activity(
         &self,
         ctx: &Context<'_>,
@@ -164,6 +171,7 @@ impl Query {
     }
 
     /// Webhook deliveries, newest first, as long as they are kept. Needs the role admin.
+    #[graphql(directive = Page::apply())]
     async fn webhook_deliveries(
         &self,
         ctx: &Context<'_>,

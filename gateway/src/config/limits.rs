@@ -15,8 +15,10 @@ section! {
         max_fields: u64 = 10_000;
         /// Levels of fields; introspection counts as one.
         max_depth: u64 = 15;
-        /// Fields times `first` or `last` of the lists around them.
+        /// Cost of an operation: its fields times the sizes of the lists around them, as `@listSize` and `@cost` in the SDL say.
         max_cost: u64 = 200_000;
+        /// Longest answer, from 100,000 to 256,000,000 bytes; one that grows beyond it ends with `OPERATION_TOO_COMPLEX` while it is built.
+        max_answer_bytes: usize = 16_000_000;
         /// Queries and mutations of one tenant that are executed at a time; others wait their turn (at most half of `server.request_timeout_seconds`, then they are refused with `RATE_LIMITED`), cached answers and live updates do not.
         max_concurrent_executions: usize = 16;
         /// Live updates of one tenant that are executed at a time, and four times as many of all tenants together; others wait their turn, those of several tenants in rotation. One that waits for a provider does not count.

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use super::section::section;
+use crate::document::introspection::Audience;
 
 /// Headers that the tools of pages add to requests: the names of clients, proofs that a preflight was made, traces.
 fn allowed_headers() -> Vec<String> {
@@ -43,6 +44,10 @@ section! {
         allowed_headers: Vec<String> = allowed_headers();
         /// Whether `serve` shows GraphiQL; `dev` always does.
         console: bool = false;
+        /// Whether `serve` answers a plain GET on `/graphql`; otherwise it needs a header that pages of other sites cannot add unasked: `apollo-require-preflight`, `x-requested-with`, or `Content-Type: application/json`. `dev` always does, and `/graphql/stream` too.
+        allow_get: bool = false;
+        /// The least role that may read the graph's description, by introspection or from suggestions in errors: `"viewer"`, `"editor"`, `"admin"`, or `"nobody"`. In `dev` everyone may.
+        introspection: Audience = Audience::Editor;
         /// Longest body of a GraphQL request.
         max_body_bytes: usize = 1_000_000;
         /// Bytes of GraphQL requests' bodies that arrive at a time, of all clients; beyond it, 503.

@@ -56,6 +56,8 @@ fn unsafe_settings_are_refused_with_what_to_do() {
         ("MULLION_DATABASE_URL", "mysql://a", "postgres://"),
         ("MULLION_LIVE_PING_SECONDS", "0", "at least 1"),
         ("MULLION_LIMITS_MAX_DEPTH", "1000", "64"),
+        ("MULLION_LIMITS_MAX_ANSWER_BYTES", "1000", "from 100000"),
+        ("MULLION_LIMITS_MAX_ANSWER_BYTES", "1000000000", "to 256000000"),
     ] {
         let mut settings = environment(&[("MULLION_ENCRYPTION_KEY", KEY)]);
         settings.retain(|(set, _)| set != name);

@@ -135,6 +135,9 @@ impl Config {
                 "limits.max_nesting and limits.max_depth must not be over 64: the executor recurses on them",
             );
         }
+        if !(100_000..=256_000_000).contains(&self.limits.max_answer_bytes) {
+            return refuse("limits.max_answer_bytes must be from 100000 to 256000000");
+        }
         if self.server.max_bytes_in_flight < self.server.max_body_bytes {
             return refuse("server.max_bytes_in_flight must be at least server.max_body_bytes");
         }

@@ -88,6 +88,18 @@ impl Guard {
     }
 }
 
+/// Whether a browser asked the server first, before a page of another site could send this: such a page adds none of these headers
+/// without a preflight (<https://fetch.spec.whatwg.org/#cors-safelisted-request-header>).
+pub(super) fn shows_a_preflight(headers: &HeaderMap) -> bool {
+    let proofs = ["apollo-require-preflight", "graphql-require-preflight", "x-requested-with"];
+    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let is_json = content_type.is_some_and(|value| {
+        let essence = value.split(';').next().unwrap_or_default().trim();
+        essence.eq_ignore_ascii_case("application/json")
+    });
+    is_json || proofs.iter().any(|name| headers.contains_key(*name))
+}
+
 /// What a page could do harm with: everything but plain GETs, and what streams.
 fn is_guarded(request: &request::Parts) -> bool {
     let path = request.uri.path();

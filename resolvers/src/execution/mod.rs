@@ -1,5 +1,6 @@
 //! Executes operations: queries and mutations once each, subscriptions as live operations.
 
+mod answer;
 mod digest;
 mod response_cache;
 mod run;
@@ -8,12 +9,17 @@ mod turns;
 
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
-use async_graphql::{Pos, Request, Response, ServerError, Value, Variables, parser::types::ExecutableDocument};
+use async_graphql::{
+    Pos, Request, Response, ServerError, Variables,
+    parser::types::{ExecutableDocument, OperationDefinition},
+};
 use bytes::Bytes;
 use futures::FutureExt as _;
 use mullion_schema::{
+    answer_size::AnswerSize,
     build::{Graph, LiveGraph},
     coerce::Inputs,
+    cost::{Cost, Costs},
     error::{self, ErrorCode, PortError},
     id::{EventCursor, TenantId},
     ports::{Live, LivePlan, ViewerView},
@@ -22,6 +28,7 @@ use mullion_schema::{
 
 pub use self::turns::LiveLimits;
 use self::{
+    answer::answer,
     response_cache::{Begun, Lead, ResponseCache},
     run::LiveRun,
     turns::{Admission, LiveTurns, Turns},
@@ -114,6 +121,8 @@ pub trait Observe: Send + Sync {
 pub struct Limits {
     /// What answers may take in memory, about.
     pub response_bytes: u64,
+    /// How large one answer may be.
+    pub answer_bytes: usize,
     /// How many queries and mutations of one tenant run at a time.
     pub executions: usize,
     /// How many live runs.
@@ -128,8 +137,10 @@ pub struct Executor {
     graph: Graph,
     live: LiveGraph,
     validator: Validator,
+    costs: Costs,
     inputs: Inputs,
     responses: ResponseCache,
+    answer_bytes: usize,
     turns: Turns,
     live_turns: LiveTurns,
     observe: Arc<dyn Observe>,
@@ -157,8 +168,10 @@ impl Executor {
             graph: mullion_schema::build::build(),
             live: mullion_schema::build::build_live(),
             validator: Validator::default(),
+            costs: Costs::default(),
             inputs: Inputs::default(),
             responses: ResponseCache::new(limits.response_bytes),
+            answer_bytes: limits.answer_bytes,
             turns: Turns::new(limits.executions, limits.patience),
             live_turns: LiveTurns::new(limits.live),
             observe,
@@ -173,6 +186,16 @@ impl Executor {
     /// Whether a document is valid. Once for each document: executions do not ask again.
     pub fn validate(&self, document: &Arc<ExecutableDocument>) -> Result<(), Vec<ServerError>> {
         self.validator.check(document)
+    }
+
+    /// The cost of an operation of a valid document with these variables; without them, with the most expensive ones there can be.
+    pub fn cost(
+        &self,
+        document: &ExecutableDocument,
+        operation: &OperationDefinition,
+        variables: Option<&Variables>,
+    ) -> Cost {
+        self.costs.measure(document, operation, variables)
     }
 
     /// Executes a query: from the response cache where it is current, once for all who ask the same at the same time.
@@ -317,7 +340,9 @@ impl Executor {
         };
         scope.note_head(noted);
         scope.hold_turn(turn);
-        let execution = self.graph.execute(request.data(services.ports(&caller.viewer, &scope)));
+        let size = AnswerSize::new(self.answer_bytes);
+        let request = request.data(services.ports(&caller.viewer, &scope)).data(size.clone());
+        let execution = size.bound(self.graph.execute(request));
         let mut response = match arriving {
             Some(arriving) => arriving.run(&scope, execution).await,
             None => execution.await,
@@ -325,7 +350,8 @@ impl Executor {
         scope.give_turn_back();
         give_codes(&mut response);
         let reusable = response.errors.is_empty() && !scope.is_stale();
-        Ran { answer: answer(&response), tags: scope.tags(), noted, reusable }
+        let (answer, too_large) = answer(response, self.answer_bytes);
+        Ran { answer, tags: scope.tags(), noted, reusable: reusable && !too_large }
     }
 
     /// Executes a live document for one event, when it is the tenant's turn. It has the turn until it is done or waits for a provider:
@@ -335,7 +361,9 @@ impl Executor {
         self.observe.executed("live");
         let arriving = self.services.engine.arriving(caller.tenant());
         let ports = self.services.ports(&caller.viewer, scope);
-        let mut response = arriving.run(scope, self.live.execute(request.data(live).data(ports))).await;
+        let size = AnswerSize::new(self.answer_bytes);
+        let execution = size.clone().bound(self.live.execute(request.data(live).data(ports).data(size)));
+        let mut response = arriving.run(scope, execution).await;
         scope.give_turn_back();
         give_codes(&mut response);
         response
@@ -362,74 +390,13 @@ fn give_codes(response: &mut Response) {
     }
 }
 
-/// A response without data whose errors have no path never got to a field: it was refused.
-fn answer(response: &Response) -> Executed {
-    let refused = matches!(response.data, Value::Null)
-        && !response.errors.is_empty()
-        && response.errors.iter().all(|error| error.path.is_empty());
-    if refused {
-        return Executed::Refused(response.errors.clone());
-    }
-    match serde_json::to_vec(response) {
-        Ok(bytes) => Executed::Answer { bytes: bytes.into(), internal: response.errors.iter().any(is_internal) },
-        Err(error) => Executed::Answer { bytes: unserializable(&error), internal: true },
-    }
-}
-
-fn is_internal(error: &ServerError) -> bool {
-    let code = error.extensions.as_ref().and_then(|extensions| extensions.get("code"));
-    let Some(Value::String(code)) = code else { return false };
-    matches!(code.parse(), Ok(ErrorCode::InternalServerError | ErrorCode::ServiceUnavailable))
-}
-
-/// A response as bytes.
-fn serialized(response: &Response) -> Bytes {
-    serde_json::to_vec(response).map_or_else(|error| unserializable(&error), Bytes::from)
-}
-
-fn unserializable(error: &serde_json::Error) -> Bytes {
-    tracing::error!(%error, "a response could not be serialized");
-    Bytes::from_static(
-        br#"{"data":null,"errors":[{"message":"internal error","extensions":{"code":"INTERNAL_SERVER_ERROR"}}]}"#,
-    )
-}
-
 #[cfg(test)]
 mod tests {
     mod failing;
     mod failures;
+    mod large;
     mod once;
     mod queries;
     mod stage;
     mod woken;
-
-    use async_graphql::{PathSegment, Response, ServerError, Value, value};
-
-    use super::{Executed, answer};
-
-    fn response(data: Value, codes: &[&str]) -> Response {
-        let mut response = Response::new(data);
-        response.errors.extend(codes.iter().map(|code| {
-            let mut error = ServerError::new("it failed", None);
-            error.path = vec![PathSegment::Field("widget".into())];
-            error.extensions.get_or_insert_default().set("code", *code);
-            error
-        }));
-        response
-    }
-
-    #[test]
-    fn an_answer_says_whether_one_of_its_errors_is_internal() {
-        let mentioned = value!({ "title": "INTERNAL_SERVER_ERROR" });
-        for (data, codes, expected) in [
-            (value!({ "widget": null }), &[][..], false),
-            (mentioned.clone(), &[], false),
-            (mentioned, &["NOT_FOUND"], false),
-            (value!({ "widget": null }), &["NOT_FOUND", "INTERNAL_SERVER_ERROR"], true),
-            (value!({ "widget": null }), &["SERVICE_UNAVAILABLE"], true),
-        ] {
-            let Executed::Answer { internal, .. } = answer(&response(data, codes)) else { panic!("refused") };
-            assert_eq!(internal, expected, "{codes:?}");
-        }
-    }
 }

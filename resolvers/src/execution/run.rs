@@ -13,8 +13,9 @@ use mullion_schema::{
 
 use super::{
     Caller, Executor, Operation, after_of,
+    answer::written,
     digest::{digest, incidental_keys},
-    serialized, server_error,
+    server_error,
 };
 use crate::{
     answers::{BoardsAnswer, activity_view, activity_views, filter_of},
@@ -110,7 +111,8 @@ impl Run for LiveRun {
         let response = response.extension("cursor", cursor.as_str().into());
         let tags = scope.tags().into_iter().collect();
         let (stale, late) = (scope.is_stale(), scope.late());
-        Ok(Rendered { payload: serialized(&response), digest, tags, noted, failed, stale, late })
+        let payload = written(&response, self.executor.answer_bytes).unwrap_or_else(|instead| instead.bytes);
+        Ok(Rendered { payload, digest, tags, noted, failed, stale, late })
     }
 
     fn is_current(&self, noted: i64, tags: &HashSet<Tag>) -> bool {

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use async_graphql::{Object, OutputType, SimpleObject, TypeName};
 
-use crate::{cursor::Origin, many::Many, ports::Position, types::widget::WidgetProblem};
+use crate::{cost::Items, cursor::Origin, many::Many, ports::Position, types::widget::WidgetProblem};
 
 /// A type that connections are made of.
 pub trait Item: OutputType + Send + Sync {
@@ -155,6 +155,7 @@ impl WorkItemConnection {
 
     /// Integrations whose items are missing, old or not all counted, and why. Where this is not selected, a part that is missing is an
     /// error at the connection.
+    #[graphql(directive = Items::apply(5))]
     async fn problems(&self) -> Many<&WidgetProblem> {
         self.problems.iter().collect()
     }

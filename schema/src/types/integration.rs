@@ -8,6 +8,7 @@ use async_graphql::{Context, ID, Object, SimpleObject};
 
 use super::{connection::Item, provider::Provider};
 use crate::{
+    cost::Items,
     enums::{CircuitState, HealthState, IntegrationStatus, SocketState, Stage, WebhookState},
     error::PortError,
     id::{GlobalId, IntegrationId},
@@ -67,6 +68,7 @@ impl Integration {
     }
 
     /// What its token may do, where the provider tells.
+    #[graphql(directive = Items::apply(20))]
     async fn scopes(&self) -> &[String] {
         &self.0.scopes
     }
@@ -97,6 +99,7 @@ impl Integration {
     }
 
     /// What is left of the provider's quotas.
+    #[graphql(directive = Items::apply(5))]
     async fn quota(&self, ctx: &Context<'_>) -> Result<Many<QuotaBucket>, PortError> {
         Ok(ports(ctx)?.accounts.quota(&self.0.id).await?.into_iter().map(QuotaBucket::from).collect())
     }

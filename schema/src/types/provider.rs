@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use async_graphql::{Context, ID, Object};
 
-use crate::{enums::Stage, error::PortError, id::GlobalId, ports::ProviderView, scalars::WebUrl, table::ports};
+use crate::{
+    cost::Items, enums::Stage, error::PortError, id::GlobalId, ports::ProviderView, scalars::WebUrl, table::ports,
+};
 
 /// A provider.
 pub struct Provider(pub Arc<ProviderView>);
@@ -66,6 +68,7 @@ impl Provider {
     }
 
     /// The types of the graph that it brings.
+    #[graphql(directive = Items::apply(10))]
     async fn node_types(&self) -> &[String] {
         &self.0.node_types
     }

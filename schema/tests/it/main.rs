@@ -11,5 +11,6 @@ mod fake;
 mod inputs;
 mod live;
 mod names;
+mod size;
 mod validate;
 mod words;

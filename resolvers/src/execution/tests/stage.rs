@@ -67,7 +67,13 @@ impl Observe for Unobserved {
 /// An executor that has room for all that a test does at the same time.
 pub(super) fn executor_over(services: Arc<Services>) -> Arc<Executor> {
     let live = LiveLimits { tenant: 16, all: 16 };
-    let limits = Limits { response_bytes: 1 << 20, executions: 16, live, patience: Duration::from_mins(1) };
+    let limits = Limits {
+        response_bytes: 1 << 20,
+        answer_bytes: 1 << 20,
+        executions: 16,
+        live,
+        patience: Duration::from_mins(1),
+    };
     Executor::new(services, limits, Arc::new(Unobserved))
 }
 
@@ -149,6 +155,12 @@ impl Process {
     pub(super) async fn retitle(&self, id: &str, title: &str) {
         let write = issue("R1", id, self.world.store.tick(), json!({ "title": title }));
         self.deliver(Change { writes: vec![write], ..Change::default() }).await;
+    }
+
+    /// The issue has another text.
+    pub(super) async fn rewrite(&self, id: &str, text: &str) {
+        let write = issue("R1", id, self.world.store.tick(), json!({ "bodyText": text }));
+        self.world.told(Change { writes: vec![write], ..Change::default() }).await;
     }
 
     pub(super) async fn happen(&self, summary: &str) {

@@ -6,6 +6,7 @@ use async_graphql::{Context, ID, Object, SimpleObject};
 
 use super::load::{Counts, Hints, Loaded, Loads, problems, state};
 use crate::{
+    cost::Items,
     enums::{Stage, WidgetState},
     error::PortError,
     id::GlobalId,
@@ -81,6 +82,7 @@ impl WidgetCommon {
     }
 
     /// The integrations it draws on.
+    #[graphql(directive = Items::apply(5))]
     async fn integrations(&self, ctx: &Context<'_>) -> Result<Many<Integration>, PortError> {
         self.feeding(ctx).await.map(Many)
     }
@@ -105,6 +107,7 @@ impl WidgetCommon {
 
     /// The parts that are missing or old, and why. Where neither `problems` nor `state` is selected, a part that is missing is an error
     /// at the field that lacks it.
+    #[graphql(directive = Items::apply(5))]
     async fn problems(&self, ctx: &Context<'_>) -> Many<WidgetProblem> {
         let loaded = self.telling(ctx).await;
         problems(loaded, self.telling_counts(ctx).await.as_ref()).into_iter().map(WidgetProblem).collect()

@@ -7,6 +7,7 @@ use strum::VariantArray;
 
 use super::{WidgetCommon, common::WidgetProblem, load::Loaded};
 use crate::{
+    cost::{Items, Page},
     cursor::Origin,
     enums::WorkItemState,
     error::PortError,
@@ -77,6 +78,7 @@ impl WorkItemsWidget {
     }
 
     /// The work items.
+    #[graphql(directive = Page::apply())]
     async fn items(
         &self,
         ctx: &Context<'_>,
@@ -99,6 +101,7 @@ impl WorkItemsWidget {
 
     /// How many there are in each state, each item once. Where not all could be read and counted, these are the numbers of a part,
     /// and `problems` says so.
+    #[graphql(directive = Items::apply(5))]
     async fn counts_by_state(&self, ctx: &Context<'_>) -> Option<Result<Many<WorkItemCount>, PortError>> {
         let Source::WorkItems(source) = self.0.view.source.as_ref() else { return None };
         let ports = match ports(ctx) {
@@ -140,6 +143,7 @@ impl PullRequestsWidget {
     }
 
     /// The pull requests, last updated first.
+    #[graphql(directive = Page::apply())]
     async fn pull_requests(
         &self,
         ctx: &Context<'_>,
@@ -162,6 +166,7 @@ impl BuildsWidget {
     }
 
     /// The builds, newest first.
+    #[graphql(directive = Page::apply())]
     async fn builds(
         &self,
         ctx: &Context<'_>,
@@ -184,6 +189,7 @@ impl MessagesWidget {
     }
 
     /// The messages, newest first.
+    #[graphql(directive = Page::apply())]
     async fn messages(
         &self,
         ctx: &Context<'_>,
@@ -206,6 +212,7 @@ impl ActivityWidget {
     }
 
     /// What happened, newest first.
+    #[graphql(directive = Page::apply())]
     async fn activity(
         &self,
         ctx: &Context<'_>,
