@@ -18,7 +18,7 @@ use futures::{
 use mullion_schema::id::{IntegrationId, NodeKey, TenantId};
 use parking_lot::Mutex;
 
-use super::{fetcher::Waiting, integrations::Integration};
+use super::{fetcher::Waiting, integrations::Integration, unstored::Unstored};
 use crate::{store::list::Window, tag::Tag, upstream::UpstreamError};
 
 /// Ends with the fetches that an execution did not wait for.
@@ -59,6 +59,8 @@ pub struct Scope {
     overdue: Mutex<HashSet<IntegrationId>>,
     /// Fetches that it did not wait for.
     late: Mutex<Vec<Waiting>>,
+    /// What was fetched for it and could not be stored.
+    pub(super) unstored: Mutex<Vec<Arc<Unstored>>>,
     /// Nothing is answered from lists in memory.
     #[cfg(test)]
     slow: bool,
@@ -82,6 +84,7 @@ impl Scope {
             waits: false,
             overdue: Mutex::default(),
             late: Mutex::default(),
+            unstored: Mutex::default(),
             #[cfg(test)]
             slow: false,
         }
