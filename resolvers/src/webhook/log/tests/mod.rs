@@ -1,5 +1,7 @@
 //! The log: what was acknowledged is in the inbox once and in order, whatever breaks off in between.
 
+mod files;
+
 use std::{collections::BTreeSet, fs, io::ErrorKind, sync::Arc};
 
 use async_trait::async_trait;
@@ -41,8 +43,6 @@ on_both_databases!(
     what_a_dying_process_left_is_taken_over_and_its_segments_go,
     what_was_not_written_to_its_end_is_left_out_and_what_follows_is_not,
     a_damaged_delivery_is_left_out_alone_and_its_segment_is_kept,
-    a_segment_that_somebody_deletes_takes_nothing_more_and_loses_nothing,
-    a_folder_that_somebody_deletes_is_made_anew,
     a_large_delivery_holds_up_nobody_in_the_log,
     deliveries_stay_in_the_log_while_the_database_fails,
     a_log_that_is_too_long_lets_nothing_in,
@@ -256,17 +256,6 @@ async fn a_damaged_delivery_is_left_out_alone_and_its_segment_is_kept(bench: Ben
     assert!(damaged.with_extension("damaged").exists());
 }
 
-async fn a_segment_that_somebody_deletes_takes_nothing_more_and_loses_nothing(bench: Bench) {
-    let folder = TempDir::new().unwrap();
-    let process = Process::start(&bench, &folder, ROOM);
-    process.acknowledge(&bench, &ids(0, 1)).await;
-    fs::remove_file(segments(&folder).remove(0)).unwrap();
-    process.acknowledge(&bench, &ids(1, 3)).await;
-    process.stop().await;
-    Process::start(&bench, &folder, ROOM).stop().await;
-    assert_eq!(inbox(&bench).await, ids(0, 3));
-}
-
 async fn a_large_delivery_holds_up_nobody_in_the_log(bench: Bench) {
     let (folder, interpreter) = (TempDir::new().unwrap(), FakeInterpreter::new(&bench));
     let mut process = Process::understanding(&bench, &folder, &interpreter);
@@ -281,50 +270,6 @@ async fn a_large_delivery_holds_up_nobody_in_the_log(bench: Bench) {
     task.await.unwrap();
     let waiting: Vec<usize> = bench.due().await.iter().map(|waiting| waiting.delivery.document.len()).collect();
     assert_eq!(waiting, [body.len()], "whoever works the inbox takes it, and the other is applied");
-}
-
-async fn a_folder_that_somebody_deletes_is_made_anew(bench: Bench) {
-    let folder = TempDir::new().unwrap();
-    let mut process = Process::start(&bench, &folder, ROOM);
-    let task = process.transferring();
-    process.acknowledge(&bench, &ids(0, 2)).await;
-    fs::remove_dir_all(folder.path()).unwrap();
-    process.acknowledge(&bench, &ids(2, 4)).await;
-    let other = Log::open(folder.path(), &bench.db.new_id().unwrap());
-    assert_eq!(other.err().map(|error| error.kind()), Some(ErrorKind::ResourceBusy), "it is locked again");
-    while process.intake.log_bytes() > 0 {
-        tokio::task::yield_now().await;
-    }
-    process.intake.close();
-    task.await.unwrap();
-    assert_eq!(inbox(&bench).await, ids(0, 4));
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_log_that_another_process_has_meanwhile_takes_nothing() {
-    let (bench, folder) = (Bench::sqlite().await, TempDir::new().unwrap());
-    let process = Process::start(&bench, &folder, ROOM);
-    fs::remove_dir_all(folder.path()).unwrap();
-    let other = Process::start(&bench, &folder, ROOM);
-    let new = delivery(&bench, Some("d"), b"{}").await;
-    assert!(matches!(process.intake.store(&new).await, Err(IntakeError::Store(_))));
-    other.acknowledge(&bench, &ids(0, 1)).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_is_acknowledged_whose_database_is_gone() {
-    let (bench, folder) = (Bench::sqlite().await, TempDir::new().unwrap());
-    bench.db.check().await.unwrap();
-    let process = Process::start(&bench, &folder, ROOM);
-    process.acknowledge(&bench, &ids(0, 1)).await;
-    let file = bench.file.as_ref().unwrap();
-    fs::rename(file, file.with_extension("away")).unwrap();
-    let new = delivery(&bench, Some("d"), b"{}").await;
-    assert!(matches!(process.intake.store(&new).await, Err(IntakeError::Store(_))));
-    fs::rename(file.with_extension("away"), file).unwrap();
-    process.acknowledge(&bench, &ids(1, 2)).await;
-    process.stop().await;
-    assert_eq!(inbox(&bench).await, ids(0, 2));
 }
 
 async fn deliveries_stay_in_the_log_while_the_database_fails(bench: Bench) {
