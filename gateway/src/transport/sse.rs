@@ -114,7 +114,8 @@ pub async fn respond(
     };
     if let Err(error) = &frames
         && error.code == ErrorCode::BadUserInput
-        && (resumes && !is_get)
+        && resumes
+        && !is_get
     {
         return bad_request(error);
     }
