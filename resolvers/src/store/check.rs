@@ -165,7 +165,6 @@ impl Database {
     /// Notes a failure that says something of the database's state.
     pub(crate) fn note_failure(&self, error: &StoreError) {
         if fault_of(error) == DatabaseFault::Damaged {
-            self.0.condition.found.lock().damaged = true;
             self.note_condition(Err(DatabaseFault::Damaged));
         }
     }
@@ -227,6 +226,7 @@ impl Database {
     /// Keeps what was found, and says so where it is another state than before.
     fn note_condition(&self, found: Result<(), DatabaseFault>) {
         let mut state = self.0.condition.found.lock();
+        state.damaged |= found == Err(DatabaseFault::Damaged);
         let fault = if state.damaged { Some(DatabaseFault::Damaged) } else { found.err() };
         if std::mem::replace(&mut state.fault, fault) == fault {
             return;

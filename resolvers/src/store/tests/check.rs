@@ -1,12 +1,11 @@
 //! A database whose files are deleted, replaced, emptied or locked while it is open.
 
-use std::{fs, path::PathBuf, sync::Arc};
+use std::{fs, path::PathBuf};
+
+use sea_orm::{DbErr, RuntimeErr};
 
 use super::{bench::Bench, on_both_databases};
-use crate::{
-    clock::SystemClock,
-    store::{Database, DatabaseFault, OpenOptions, StoreError},
-};
+use crate::store::{DatabaseFault, StoreError};
 
 on_both_databases!(a_database_in_order_has_no_fault,);
 
@@ -63,18 +62,17 @@ async fn a_file_that_is_emptied_is_damaged() {
         let file = fs::OpenOptions::new().write(true).open(bench.file.as_ref().unwrap()).unwrap();
         file.set_len(0).unwrap();
         std::io::Write::write_all(&mut &file, content).unwrap();
-        bench.db.check().await.unwrap_err();
-        assert!(bench.db.fault().is_some());
-        bench.db.note_failure(&damage(&bench).await);
         assert_eq!(bench.db.check().await, Err(DatabaseFault::Damaged));
         refuses_writes(&bench, DatabaseFault::Damaged).await;
     }
 }
 
-/// What the store says of a database that is none.
-async fn damage(bench: &Bench) -> StoreError {
-    let url = format!("sqlite://{}", beside(bench, ".none").display());
-    fs::write(beside(bench, ".none"), [0x5a; 8192]).unwrap();
-    let opened = Database::open(&url, &OpenOptions::default(), Arc::new(SystemClock)).await;
-    opened.unwrap_err()
+#[tokio::test]
+async fn a_failure_that_says_that_the_file_is_damaged_stops_all_writes() {
+    let bench = Bench::sqlite().await;
+    let failure = |text: &str| StoreError::Database(DbErr::Exec(RuntimeErr::Internal(text.to_owned())));
+    bench.db.note_failure(&failure("(code: 13) database or disk is full"));
+    assert_eq!(bench.db.fault(), None, "it says nothing of the next write");
+    bench.db.note_failure(&failure("(code: 267) database disk image is malformed"));
+    refuses_writes(&bench, DatabaseFault::Damaged).await;
 }
