@@ -44,6 +44,9 @@ use crate::{
 /// How often what lies in tables is counted for metrics.
 const MEASURING: Duration = Duration::from_secs(15);
 
+/// How long the end waits for whoever writes to the database: another program may hold its lock for ever.
+const CLOSED_WITHIN: Duration = Duration::from_secs(2);
+
 /// How often the streams' heads are looked at although hints about them get through: one may be lost.
 const LOOK_CONNECTED: Duration = Duration::from_secs(5);
 
@@ -323,6 +326,8 @@ impl Backend {
                 reconciler.run(stop).await;
             });
         }
+        let (database, until) = (self.executor.services().database.clone(), stop.clone());
+        self.tasks.spawn(async move { database.watch(until).await });
         let (services, metrics) = (Arc::clone(self.executor.services()), Arc::clone(&self.metrics));
         let inbox = Arc::clone(&self.inbox);
         let housekeeper = self.housekeeper.clone();
@@ -348,8 +353,14 @@ impl Backend {
         if tokio::time::timeout(Duration::from_secs(5), self.tasks.wait()).await.is_err() {
             tracing::debug!("tasks were left behind");
         }
-        if let Err(error) = self.executor.services().database.close().await {
-            tracing::warn!(%error, "the database was not closed properly");
+        let closed = tokio::time::timeout(CLOSED_WITHIN, self.executor.services().database.close()).await;
+        match closed {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "the database was not closed properly"),
+            // Whoever opens it next reads what is committed from SQLite's own log.
+            Err(_) => {
+                tracing::warn!("the database is locked by another program and was left as it is: nothing is lost")
+            }
         }
     }
 }

@@ -203,6 +203,9 @@ impl Engine for Bridge {
     }
 
     async fn ready(&self) -> Result<(), &'static str> {
+        if let Some(fault) = self.executor.services().database.fault() {
+            return Err(fault.reason());
+        }
         self.executor.services().database.ping().await.map_err(|error| {
             tracing::warn!(%error, "the database does not answer");
             "the database does not answer"

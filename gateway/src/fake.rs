@@ -183,12 +183,15 @@ impl Engine for FakeEngine {
     }
 
     /// `count`: 1 to 3, then the end. `forever`: one frame, then silence. `quiet_NUMBER`: a mark, then silence. `flood`: large ones
-    /// without an end, each with a mark. `interrupted`: one frame, then that it cannot go on. Anything else is refused.
+    /// without an end, each with a mark. `interrupted`: one frame, then that it cannot go on. Anything else is refused, and so is the cursor `foreign`.
     async fn subscribe(
         &self,
         _caller: &Caller,
         operation: ParsedOperation,
     ) -> Result<BoxStream<'static, LiveItem>, RequestError> {
+        if operation.resume_after.as_deref() == Some("foreign") {
+            return Err(RequestError::bad_input("after: not a cursor of your event stream"));
+        }
         let from = operation.resume_after.as_deref().and_then(|cursor| cursor.parse().ok()).unwrap_or(0);
         let frame = |number: i32| {
             LiveItem::Frame(LiveFrame {

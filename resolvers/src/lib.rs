@@ -9,6 +9,7 @@ pub mod clock;
 pub mod credentials;
 pub mod engine;
 pub mod execution;
+pub mod folder_lock;
 mod form;
 mod json;
 pub mod listen;

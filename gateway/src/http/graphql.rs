@@ -156,6 +156,9 @@ impl Request {
         let Self { app, id, accepted, caller, is_get } = self;
         let media = accepted.media();
         let has_events = accepted.stream == Some(Stream::Events);
+        if is_get && has_events && sse::is_complete(headers) {
+            return StatusCode::NO_CONTENT.into_response();
+        }
         let resume_after = match sse::resume_after(headers) {
             Ok(resume_after) => resume_after.filter(|_| has_events),
             Err(error) if has_events => return media.with_status(StatusCode::BAD_REQUEST, &error),

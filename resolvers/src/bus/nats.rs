@@ -65,6 +65,15 @@ impl Nats {
         Ok(bus)
     }
 
+    /// Sends one hint from a process that hears none: a command that ends right after it.
+    pub async fn tell_once(url: &str, prefix: &str, tenant: &TenantId, head: i64) -> Result<(), async_nats::Error> {
+        let servers: Vec<&str> = url.split(',').map(str::trim).collect();
+        let client = ConnectOptions::new().name("mullion").connection_timeout(CONNECT).connect(servers).await?;
+        client.publish(format!("{prefix}.{HEAD}"), format!("{head} {tenant}").into()).await?;
+        client.flush().await?;
+        Ok(())
+    }
+
     /// Sends what waits: many hints about one tenant are one.
     async fn tell_all(self: Arc<Self>, stop: CancellationToken) {
         loop {

@@ -11,6 +11,7 @@ use super::{
     fetcher::{Absorbed, Sink},
     integrations::Integration,
     session::lookup_page,
+    unstored::Unstored,
 };
 use crate::{
     change::Change,
@@ -76,7 +77,8 @@ impl Applier {
         sent_at: DateTime<Utc>,
         fetched: Vec<(FetchWant, Fetched)>,
     ) -> Result<(), UpstreamError> {
-        self.absorb(Arc::clone(integration), Absorbed { sent_at, fetched }).await
+        let absorbed = self.absorb(Arc::clone(integration), Absorbed { sent_at, fetched }).await;
+        absorbed.map_err(|unstored| unstored.error)
     }
 
     /// Announces changes that are in the stream: outdates what was read before, wakes who watches.
@@ -86,7 +88,7 @@ impl Applier {
 }
 
 impl Sink for Applier {
-    fn absorb(&self, integration: Arc<Integration>, absorbed: Absorbed) -> BoxFuture<'_, Result<(), UpstreamError>> {
+    fn absorb(&self, integration: Arc<Integration>, absorbed: Absorbed) -> BoxFuture<'_, Result<(), Unstored>> {
         async move {
             let mut batch = Batch::of_fetch(absorbed.sent_at);
             let mut change = Change::default();
@@ -100,11 +102,11 @@ impl Sink for Applier {
                 batch.pages.extend(fetched.pages);
             }
             batch.changes.push(change);
-            self.apply(&integration, batch).await.map(drop).map_err(|error| {
-                tracing::error!(error = &error as &dyn std::error::Error, "the fetched data could not be stored");
-                // No fault of the provider's.
-                UpstreamError::new(UpstreamErrorKind::Internal, "the fetched data could not be stored")
-            })
+            let Err(error) = self.apply(&integration, batch.clone()).await else { return Ok(()) };
+            tracing::error!(error = &error as &dyn std::error::Error, "the fetched data could not be stored");
+            // No fault of the provider's.
+            let error = UpstreamError::new(UpstreamErrorKind::Internal, "the fetched data could not be stored");
+            Err(Unstored::of(self.shelf.database(), &integration, batch, error).await)
         }
         .boxed()
     }

@@ -17,6 +17,7 @@ pub mod session;
 mod shelf;
 #[cfg(test)]
 pub(crate) mod tests;
+mod unstored;
 mod whole;
 mod work;
 

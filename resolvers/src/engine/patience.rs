@@ -29,7 +29,7 @@ impl Engine {
     pub(super) async fn wait(&self, scope: &Scope, integration: &Integration, fetch: Waiting, known: bool) -> Outcome {
         scope.give_turn_back();
         if !known && scope.waits_for_unknown() {
-            return fetch.await;
+            return Self::end_of(scope, fetch).await;
         }
         match self.in_time(scope, integration, &fetch).await {
             Some(outcome) => outcome,
@@ -41,10 +41,18 @@ impl Engine {
     /// instead.
     pub(super) async fn in_time(&self, scope: &Scope, integration: &Integration, fetch: &Waiting) -> Option<Outcome> {
         scope.give_turn_back();
+        let end = Self::end_of(scope, fetch.clone());
         match scope.patience(&integration.id, self.patience) {
-            Some(patience) => timeout(patience, fetch.clone()).await.ok(),
-            None => Some(fetch.clone().await),
+            Some(patience) => timeout(patience, end).await.ok(),
+            None => Some(end.await),
         }
+    }
+
+    /// Waits for a fetch to its end.
+    pub(super) async fn end_of(scope: &Scope, fetch: Waiting) -> Outcome {
+        let outcome = fetch.await;
+        scope.note_outcome(&outcome);
+        outcome
     }
 
     /// Goes on without a fetch, which has failed with a timeout for this execution.

@@ -91,7 +91,7 @@ impl Engine {
         drop(reading);
         let outcomes = join_all(asked).await;
         if outcomes.iter().any(Option::is_some) {
-            stored = match self.shelf.nodes(&scope.tenant, &keys).await {
+            stored = match self.known_nodes(scope, &keys).await {
                 Ok(stored) => stored,
                 Err(error) => return wants.into_iter().map(|want| (want, Err(error.clone()))).collect(),
             };
@@ -147,7 +147,7 @@ impl Engine {
                 .map(|((key, fields), stored)| self.judge(scope, integration, (key, fields), stored.as_deref()))
                 .collect()
         };
-        let stored = self.shelf.nodes(&scope.tenant, keys).await?;
+        let stored = self.known_nodes(scope, keys).await?;
         let answers = judge(&stored);
         let is_asked = |answer: &Answer| matches!(answer, Answer::Ask(_));
         if !self.fetcher.is_shared() || !answers.iter().any(is_asked) {
@@ -156,7 +156,7 @@ impl Engine {
         for (key, _) in keys.iter().zip(&answers).filter(|(_, answer)| is_asked(answer)) {
             self.shelf.cache().forget(&scope.tenant, key);
         }
-        let stored = self.shelf.nodes(&scope.tenant, keys).await?;
+        let stored = self.known_nodes(scope, keys).await?;
         let answers = judge(&stored);
         Ok((stored, answers))
     }

@@ -21,7 +21,7 @@ use mullion_schema::{
 };
 use parking_lot::Mutex;
 
-use super::{fetcher::Waiting, integrations::Integration};
+use super::{fetcher::Waiting, integrations::Integration, unstored::Unstored};
 use crate::{store::list::Window, tag::Tag, upstream::UpstreamError};
 
 /// Ends with the fetches that an execution did not wait for.
@@ -72,6 +72,8 @@ pub struct Scope {
     overdue: Mutex<HashSet<IntegrationId>>,
     /// Fetches that it did not wait for.
     late: Mutex<Vec<Waiting>>,
+    /// What was fetched for it and could not be stored.
+    pub(super) unstored: Mutex<Vec<Arc<Unstored>>>,
     /// Nothing is answered from lists in memory.
     #[cfg(test)]
     slow: bool,
@@ -96,6 +98,7 @@ impl Scope {
             lists: Mutex::default(),
             overdue: Mutex::default(),
             late: Mutex::default(),
+            unstored: Mutex::default(),
             #[cfg(test)]
             slow: false,
         }

@@ -7,6 +7,7 @@ pub mod activity;
 pub mod api_key;
 pub mod apply;
 pub mod catch_up;
+mod check;
 pub mod claim;
 pub mod connect;
 pub mod dashboard;
@@ -38,6 +39,7 @@ pub mod tenant;
 pub(crate) mod tests;
 mod text;
 mod transaction;
+mod unstored;
 pub mod widget;
 
 use std::{
@@ -50,6 +52,7 @@ use parking_lot::Mutex;
 use sea_orm::{DatabaseConnection, DbBackend, DbErr, RuntimeErr, sqlx};
 use ulid::Ulid;
 
+pub use check::DatabaseFault;
 pub use open::OpenOptions;
 
 use crate::clock::Clock;
@@ -68,6 +71,8 @@ struct Inner {
     file: Option<PathBuf>,
     /// A connection to it without a thread of its own.
     direct: Option<Arc<direct::Direct>>,
+    /// Whether it can be relied on.
+    condition: check::Condition,
     /// When an integration's last delivery was noted, by its id.
     heard: Mutex<HashMap<String, i64>>,
     /// Counts this process's changes of endpoints: what was read before is then out of date.
@@ -133,6 +138,9 @@ pub enum StoreError {
     /// The database URL is not one of SQLite or PostgreSQL.
     #[error("not a database URL: use sqlite://path or postgres://…")]
     Url,
+    /// What is written now would be lost.
+    #[error("{}", .0.reason())]
+    Unreliable(DatabaseFault),
     /// The operating system gave no random bytes.
     #[error("no random bytes")]
     Random,
@@ -143,7 +151,9 @@ impl StoreError {
     pub fn is_outage(&self) -> bool {
         matches!(
             self,
-            Self::Database(DbErr::Conn(_) | DbErr::ConnectionAcquire(_)) | Self::Unread { is_outage: true, .. }
+            Self::Database(DbErr::Conn(_) | DbErr::ConnectionAcquire(_))
+                | Self::Unread { is_outage: true, .. }
+                | Self::Unreliable(_)
         )
     }
 }
@@ -151,11 +161,24 @@ impl StoreError {
 impl StoreError {
     /// Whether the same may succeed in a moment: the database is away, restarts, or has too much to do.
     pub fn is_unavailable(&self) -> bool {
+        // A file that is gone may be put back.
         let Self::Database(error) = self else { return self.is_outage() };
         match error {
             DbErr::Conn(_) | DbErr::ConnectionAcquire(_) => true,
             DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error)) => passes(error),
             _ => false,
+        }
+    }
+}
+
+impl StoreError {
+    /// The database's own code of a failure: PostgreSQL's five characters, or SQLite's number.
+    fn code(&self) -> Option<String> {
+        let Self::Database(DbErr::Exec(error) | DbErr::Query(error) | DbErr::Conn(error)) = self else { return None };
+        match error {
+            RuntimeErr::SqlxError(error) => Some(error.as_database_error()?.code()?.into_owned()),
+            // As SQLite's own errors are written where it is driven directly.
+            RuntimeErr::Internal(text) => Some(text.strip_prefix("(code: ")?.split_once(')')?.0.to_owned()),
         }
     }
 }

@@ -16,7 +16,7 @@ use sea_orm::{
 };
 use ulid::Ulid;
 
-use super::{Database, Inner, StoreError, direct::Direct, lease::PROCESS, random_id, reader::Reader};
+use super::{Database, Inner, StoreError, check::Condition, direct::Direct, lease::PROCESS, random_id, reader::Reader};
 use crate::clock::Clock;
 
 /// What is asked of every connection to SQLite: that a commit is on disk, and that references hold.
@@ -79,6 +79,7 @@ impl Database {
             writer,
             backend,
             clock,
+            condition: Condition::of(file.as_deref()),
             file,
             direct,
             last_id: Mutex::new(Ulid::nil()),
@@ -104,6 +105,7 @@ impl Database {
 
     /// Closes all connections; SQLite writes its log back into the file.
     pub async fn close(&self) -> Result<(), StoreError> {
+        self.0.condition.close();
         let read = self.0.reader.close().await;
         // Whoever has the turn to write is waited for, and nobody gets it any more.
         let written = self.0.writer.close_by_ref().await;
@@ -134,7 +136,12 @@ async fn sqlite(url: &str, options: &OpenOptions, connections: u32) -> Result<Da
     let mut connect = connect_options(url, options.busy_timeout, connections);
     // A file does not hang up.
     connect.test_before_acquire(false);
-    connect.map_sqlx_sqlite_pool_opts(|pool| pool.after_release(|connection, _| Box::pin(is_clean(connection))));
+    // Nor does it gain from being opened again. While one connection is open, the files beside it stay (see `check.rs`).
+    connect.map_sqlx_sqlite_pool_opts(|pool| {
+        pool.idle_timeout(None::<Duration>)
+            .max_lifetime(None::<Duration>)
+            .after_release(|connection, _| Box::pin(is_clean(connection)))
+    });
     connect.map_sqlx_sqlite_opts(move |sqlite| {
         let sqlite = sqlite.create_if_missing(true).journal_mode(SqliteJournalMode::Wal).busy_timeout(busy_timeout);
         PRAGMAS.into_iter().fold(sqlite, |sqlite, (name, value)| sqlite.pragma(name, value))

@@ -9,6 +9,7 @@ mod etags;
 mod guard;
 mod health;
 mod http;
+mod refusal;
 mod retry;
 mod socket;
 #[cfg(test)]

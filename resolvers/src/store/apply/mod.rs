@@ -38,7 +38,7 @@ use super::{
     pending,
     session::Session,
     stream::{AppliedChange, append, head_in},
-    text::index_text,
+    text::key_text,
 };
 use crate::{
     change::{Change, ListRef, NodeRef},
@@ -328,8 +328,8 @@ async fn forget_told(connection: &impl Session, place: &Place<'_>, batch: &mut B
     let mut told = catch_up::told(connection, (place.tenant, place.integration), &keys).await?;
     for change in &mut batch.changes {
         let Some(activity) = &change.activity else { continue };
-        let key = activity.key.as_deref().map(index_text);
-        let adds_nothing = activity.key.iter().chain(&activity.unless).any(|key| told.contains(&index_text(key)));
+        let key = activity.key.as_deref().map(key_text);
+        let adds_nothing = activity.key.iter().chain(&activity.unless).any(|key| told.contains(&key_text(key)));
         if adds_nothing {
             change.activity = None;
         } else {

@@ -52,6 +52,7 @@ impl Transfer {
     /// Takes what lies in the log, from before this process and from now on, until nothing is written any more.
     pub async fn run(mut self) {
         while let Err(error) = self.follow().await {
+            self.database.note_failure(&error);
             tracing::error!(
                 error = &error as &dyn std::error::Error,
                 "deliveries stay in the inbox's log; it is tried again"
@@ -189,7 +190,10 @@ impl Transfer {
             }
             return Ok(Position { segment: segment.to_owned(), offset });
         }
-        self.begun = true;
+        if std::mem::replace(&mut self.begun, true) {
+            // The segment that was being read is gone, and with it what it held.
+            self.backlog.set(self.log.folder.bytes()?);
+        }
         let missing = || io::Error::new(io::ErrorKind::NotFound, "the inbox's log has no segments");
         Ok(Position { segment: names.into_iter().next().ok_or_else(missing)?, offset: 0 })
     }

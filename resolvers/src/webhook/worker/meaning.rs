@@ -21,6 +21,9 @@ use crate::{
     webhook::log::Interpreter,
 };
 
+/// Bytes of a body that is read on a thread of its own.
+const LARGE: usize = 1_000_000;
+
 /// Why nothing is done for an integration that is gone.
 const GONE: &str = "the integration is not connected any more";
 
@@ -53,6 +56,26 @@ fn interpret(integration: &Integration, waiting: &WaitingDelivery) -> Result<Bat
     }
 }
 
+/// The same, on a thread that may be kept busy where it takes long: the log is read on the threads of the inbox.
+async fn interpret_aside(
+    integration: &Arc<Integration>,
+    waiting: &WaitingDelivery,
+) -> Result<Result<Batch, &'static str>, StoreError> {
+    if waiting.delivery.document.len() < LARGE {
+        return Ok(interpret(integration, waiting));
+    }
+    let (integration, waiting) = (Arc::clone(integration), waiting.clone());
+    match tokio::task::spawn_blocking(move || interpret(&integration, &waiting)).await {
+        Ok(meant) => Ok(meant),
+        // It is caught where a panic of a small one is.
+        Err(broken) => match broken.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // The process ends: the delivery stays for the next one.
+            Err(_) => Err(StoreError::Database(DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed))),
+        },
+    }
+}
+
 #[async_trait]
 impl Work for Meaning {
     async fn apply(&self, deliveries: &[Taken]) -> Result<Vec<Done>, StoreError> {
@@ -63,7 +86,7 @@ impl Work for Meaning {
         let mut done = Vec::with_capacity(deliveries.len());
         let mut batches = Vec::new();
         for Taken { delivery, lease } in deliveries {
-            done.push(match interpret(&integration, delivery) {
+            done.push(match interpret_aside(&integration, delivery).await? {
                 Err(why) => Done::Ignored(why),
                 Ok(batch) => {
                     batches.push(batch.under(lease.clone()));
