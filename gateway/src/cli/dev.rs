@@ -3,7 +3,7 @@
 use clap::{Args, ValueEnum};
 
 use super::Source;
-use crate::{boot, config::Mode, telemetry};
+use crate::{boot, config::Mode};
 
 /// How lively the stand-ins' world is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -57,7 +57,7 @@ impl Dev {
             config.server.public_url = self.public_url;
         }
         config.validate(Mode::Dev)?;
-        telemetry::start(&config.telemetry)?;
+        super::start_log(&config)?;
         boot::dev(config, boot::DevOptions { traffic: self.traffic, webhook_secret: self.webhook_secret.into() }).await
     }
 }

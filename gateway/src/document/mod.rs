@@ -26,6 +26,7 @@ use async_graphql::{
 };
 use moka::sync::Cache;
 use mullion_schema::error::ErrorCode;
+use parking_lot::RwLock;
 
 use self::measure::{Measurer, Multipliers};
 use crate::{
@@ -62,7 +63,8 @@ pub enum OperationKind {
 
 /// Parses and checks documents, each text once while the cache holds it.
 pub struct Documents {
-    limits: Limits,
+    /// They can change while the process runs.
+    limits: RwLock<Arc<Limits>>,
     engine: Arc<dyn Engine>,
     metrics: Arc<Metrics>,
     // The key is the text itself: two texts never share an entry, whatever they hash to.
@@ -82,7 +84,17 @@ impl Documents {
                 u32::try_from(bytes.saturating_mul(PARSED_WEIGHT).saturating_add(512)).unwrap_or(u32::MAX)
             })
             .build();
-        Self { limits, engine, metrics, cache }
+        Self { limits: RwLock::new(Arc::new(limits)), engine, metrics, cache }
+    }
+
+    /// Measures by these limits from now on, documents that passed the old ones too.
+    pub(crate) fn set_limits(&self, limits: Limits) {
+        *self.limits.write() = Arc::new(limits);
+        self.cache.invalidate_all();
+    }
+
+    fn limits(&self) -> Arc<Limits> {
+        Arc::clone(&self.limits.read())
     }
 
     /// The parsed document.
@@ -107,7 +119,7 @@ impl Documents {
         let operation = find(&document.parsed.operations, name)?;
         if document.varies {
             let multipliers = Multipliers::of(operation, variables);
-            Measurer::new(&document.parsed, &self.limits, multipliers).check(operation)?;
+            Measurer::new(&document.parsed, &self.limits(), multipliers).check(operation)?;
         }
         Ok(match operation.ty {
             OperationType::Query => OperationKind::Query,
@@ -117,7 +129,8 @@ impl Documents {
     }
 
     fn read(&self, text: &str) -> Result<Document, RequestError> {
-        let parsable = lexer::check(text, &self.limits)?;
+        let limits = self.limits();
+        let parsable = lexer::check(text, &limits)?;
         let mut parsed = parse_query(&parsable).map_err(|error| {
             let mut refused = RequestError::new(ErrorCode::GraphqlParseFailed, first_line(&error.to_string()));
             for entry in &mut refused.errors {
@@ -126,7 +139,7 @@ impl Documents {
             refused
         })?;
         let varies = {
-            let mut measurer = Measurer::new(&parsed, &self.limits, Multipliers::least());
+            let mut measurer = Measurer::new(&parsed, &limits, Multipliers::least());
             for (_, operation) in parsed.operations.iter() {
                 measurer.check(&operation.node)?;
             }
