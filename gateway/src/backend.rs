@@ -229,7 +229,8 @@ pub fn build(config: &Config, database: Database, made: Ingredients) -> anyhow::
         unknown_words: Arc::clone(&counters) as _,
         tasks: tasks.clone(),
     });
-    let (taker, worker) = inbound::hands(&services, taker, (wake, Arc::clone(&counters) as _, Arc::clone(&gaps)), &config.webhooks)?;
+    let (taker, worker) =
+        inbound::hands(&services, taker, (wake, Arc::clone(&counters) as _, Arc::clone(&gaps)), &config.webhooks)?;
     let around = (gaps, Arc::clone(&counters) as _, worker.name().to_owned());
     let reconciler = Some(reconciling::reconciler(config, &services, around, &allow)?);
     let listeners = Some(listeners(&services, &inbox, Arc::clone(&counters) as _)?);

@@ -54,6 +54,7 @@ pub async fn dev(mut config: Config, options: DevOptions) -> anyhow::Result<()> 
     let stop = lifecycle::on_signal()?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let metrics = Arc::new(Metrics::with_providers(mullion_resolvers::providers::all().keys().copied()));
+    metrics.process_started(clock.now());
     let listeners = lifecycle::bind_loopback(config.server.port, "--port")?;
     let sandbox_listeners = lifecycle::bind_loopback(config.sandbox.port, "--sandbox-port")?;
     let (port, sandbox_port) = (port_of(&listeners)?, port_of(&sandbox_listeners)?);
@@ -127,15 +128,23 @@ pub async fn serve(config: Config, reload: Reload) -> anyhow::Result<()> {
     let stop = lifecycle::on_signal()?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let metrics = Arc::new(Metrics::with_providers(mullion_resolvers::providers::all().keys().copied()));
+    metrics.process_started(clock.now());
     let database = database::open(&config, Arc::clone(&clock)).await?;
     backend::check_durability(&database, config.webhooks.allow_unsafe_database).await?;
     backend::prepare_schema(&config, &database).await?;
     backend::check_key(&database, key).await?;
     let webhook_base = config.server.public_url.as_deref().map(str::parse).transpose()?;
     let bus: Arc<dyn Bus> = match &config.replicas.nats_url {
-        Some(url) => Nats::connect(url.expose(), &config.replicas.nats_prefix, stop.clone())
-            .await
-            .context("NATS cannot be used; check replicas.nats_url")?,
+        Some(url) => {
+            let (settings, restarts) =
+                ((url.expose(), config.replicas.nats_prefix.as_str()), metrics.bus_restarts.clone());
+            let restarted = move || {
+                restarts.inc();
+            };
+            Nats::connect(settings, restarted, stop.clone())
+                .await
+                .context("NATS cannot be used; check replicas.nats_url")?
+        }
         None => Arc::new(Alone),
     };
     let made = Ingredients {

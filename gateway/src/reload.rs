@@ -41,13 +41,7 @@ pub(crate) struct Parts {
 
 impl Reload {
     /// Reloads at each SIGHUP until `stop` fires. `running` are the settings that the process was started with.
-    pub(crate) async fn run(
-        self,
-        mut running: Config,
-        parts: Parts,
-        mut hangups: Hangups,
-        stop: CancellationToken,
-    ) {
+    pub(crate) async fn run(self, mut running: Config, parts: Parts, mut hangups: Hangups, stop: CancellationToken) {
         loop {
             tokio::select! {
                 () = hangups.next() => {}
@@ -56,7 +50,10 @@ impl Reload {
             match (self.load)() {
                 Ok(new) => running = self.take_on(running, &new, &parts),
                 Err(error) => {
-                    tracing::error!(error = format!("{error:#}"), "the new settings are refused, and the old ones stay");
+                    tracing::error!(
+                        error = format!("{error:#}"),
+                        "the new settings are refused, and the old ones stay"
+                    );
                 }
             }
         }

@@ -76,7 +76,8 @@ impl Query {
         Ok(ports(ctx)?.accounts.providers().into_iter().map(Provider).collect())
     }
 
-    /// Your integrations, by name.
+    /// Your integrations, by name. There are none at first: an admin connects an account with `connectIntegration`, and has the provider
+    /// tell of changes with `registerWebhooks`.
     async fn integrations(
         &self,
         ctx: &Context<'_>,
@@ -92,7 +93,7 @@ impl Query {
         Ok(Connection::new(origin, items.collect(), page.has_next, after.is_some(), page.total))
     }
 
-    /// Your dashboards, by name.
+    /// Your dashboards, by name. There are none at first: `createDashboard` makes one, and `addWidget` fills it.
     async fn dashboards(
         &self,
         ctx: &Context<'_>,

@@ -26,10 +26,10 @@ use serde::Deserialize;
 
 use self::section::SectionDoc;
 pub use self::{
-    environment::injected_by_kubernetes,
-    cache::Cache, database::Database, limits::Limits, live::Live, persisted::Persisted, reconcile::Reconcile,
-    replicas::Replicas, sandbox::Sandbox, security::Security, server::Server, telemetry::Telemetry, upstream::Upstream,
-    validate::Mode, validate::encryption_key, webhooks::Webhooks,
+    cache::Cache, database::Database, environment::injected_by_kubernetes, limits::Limits, live::Live,
+    persisted::Persisted, reconcile::Reconcile, replicas::Replicas, sandbox::Sandbox, security::Security,
+    server::Server, telemetry::Telemetry, upstream::Upstream, validate::Mode, validate::encryption_key,
+    webhooks::Webhooks,
 };
 
 /// Everything that can be set.

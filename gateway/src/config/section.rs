@@ -21,8 +21,7 @@ pub struct Range {
 impl Range {
     /// Whether the number is one of them.
     pub(crate) fn contains(self, number: i64) -> bool {
-        u64::try_from(number)
-            .is_ok_and(|number| number >= self.least && self.most.is_none_or(|most| number <= most))
+        u64::try_from(number).is_ok_and(|number| number >= self.least && self.most.is_none_or(|most| number <= most))
     }
 }
 

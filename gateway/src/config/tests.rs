@@ -68,7 +68,12 @@ fn unsafe_settings_are_refused_with_what_to_do() {
 #[test]
 fn numbers_out_of_their_range_are_refused_by_name_in_the_environment_and_in_the_file() {
     for (section, option, value, expected) in [
-        ("upstream", "max_concurrency", "0", "upstream.max_concurrency (MULLION_UPSTREAM_MAX_CONCURRENCY) must be 1 to"),
+        (
+            "upstream",
+            "max_concurrency",
+            "0",
+            "upstream.max_concurrency (MULLION_UPSTREAM_MAX_CONCURRENCY) must be 1 to",
+        ),
         ("live", "ping_seconds", "0", "must be 1 to 3600, not 0"),
         ("limits", "max_depth", "1000", "must be 1 to 64, not 1000"),
         ("limits", "max_cost", "-1", "must be 1 to 1000000000000, not -1"),
@@ -91,7 +96,8 @@ fn every_number_has_a_range_and_its_default_is_in_it() {
         for option in section.options {
             let Some(toml::Value::Integer(number)) = section.defaults.get(option.name) else { continue };
             let name = format!("{}.{}", section.name, option.name);
-            let range = option.range.unwrap_or_else(|| panic!("{name} has no range: write `, 1..=100` behind its default"));
+            let range =
+                option.range.unwrap_or_else(|| panic!("{name} has no range: write `, 1..=100` behind its default"));
             assert!(range.contains(*number), "{name} = {number} is not {range}");
         }
     }

@@ -84,7 +84,8 @@ impl Config {
             }
         }
         for entry in &self.upstream.allow {
-            let is_host = !entry.contains("//") && Url::parse(&format!("http://{entry}/")).is_ok_and(|url| url.path() == "/");
+            let is_host =
+                !entry.contains("//") && Url::parse(&format!("http://{entry}/")).is_ok_and(|url| url.path() == "/");
             if !is_host {
                 return refuse(format!(
                     "upstream.allow: {entry:?} is no host; write it like ghe.example.com, or ghe.example.com:8443 for one port"

@@ -4,6 +4,9 @@
 mod documented;
 pub mod live;
 pub mod metrics;
+#[cfg(test)]
+mod monitoring;
+mod process;
 pub mod reconcile;
 
 use std::io::IsTerminal;

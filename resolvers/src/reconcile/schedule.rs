@@ -319,7 +319,7 @@ mod tests {
         let at = |seconds| DateTime::UNIX_EPOCH + TimeDelta::seconds(seconds);
         let mut schedule = Schedule::default();
         schedule.note_change(at(0));
-        let caught_up = |seconds| Pulse { caught_up_at: seconds.map(at), ..EMPTY };
+        let caught_up = |seconds: Option<i64>| Pulse { caught_up_at: seconds.map(at), ..EMPTY };
         let mut next = |second, looked: Option<i64>| {
             let unwatched = Standing { pulse: caught_up(looked), tags: None, ..WATCHED };
             let standings = HashMap::from([(whose(1), unwatched)]);

@@ -53,6 +53,8 @@ pub(super) struct Gathered {
     /// Gaps in the reading although nothing failed. The result may be true all the same.
     pub(super) notes: Vec<Problem>,
     pub(super) refreshed_at: Option<DateTime<Utc>>,
+    /// What to do where there is nothing to read yet; nothing is wrong.
+    pub(super) hint: Option<Problem>,
     /// Something shown is not current.
     pub(super) stale: bool,
     /// A container belongs to a provider that this build does not have.
@@ -73,6 +75,7 @@ impl Gathered {
             problems: Vec::new(),
             notes: Vec::new(),
             refreshed_at: None,
+            hint: None,
             stale: false,
             unsupported: false,
             overlaps: false,
@@ -95,6 +98,7 @@ impl Gathered {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),
         };
+        self.hint = self.hint.take().or(other.hint);
         self.stale |= other.stale;
         self.unsupported |= other.unsupported;
         self.overlaps |= other.overlaps;
@@ -146,7 +150,7 @@ impl Gathered {
             (false, false) => WidgetState::Stale,
         };
         let mut problems: Vec<Problem> = Vec::new();
-        for problem in self.problems.drain(..).chain(self.notes) {
+        for problem in self.problems.drain(..).chain(self.notes).chain(self.hint) {
             let is_same = |known: &Problem| known.code == problem.code && known.integration == problem.integration;
             if !problems.iter().any(is_same) {
                 problems.push(problem);
