@@ -22,7 +22,9 @@ use crate::{
     data_folder::DataFolder,
     database,
     http::{App, Console, Parts, admin_router, console, guard::Guard, router, webhooks::Webhooks},
-    lifecycle, seed, stand_ins,
+    lifecycle,
+    reload::{self, Reload},
+    seed, stand_ins,
     telemetry::metrics::Metrics,
     transport::engine::{Engine, Role},
 };
@@ -49,12 +51,13 @@ pub async fn dev(mut config: Config, options: DevOptions) -> anyhow::Result<()> 
     let _ = lifecycle::raise_open_files(config.live.max_sockets);
     let data = DataFolder::open(&config.database.data)?;
     let key = match &config.security.encryption_key {
-        Some(key) => encryption_key(key)?,
+        Some(key) => encryption_key(key.expose())?,
         None => data.encryption_key()?,
     };
     let stop = lifecycle::on_signal()?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let metrics = Arc::new(Metrics::with_providers(mullion_resolvers::providers::all().keys().copied()));
+    metrics.process_started(clock.now());
     let listeners = lifecycle::bind_loopback(config.server.port, "--port")?;
     let sandbox_listeners = lifecycle::bind_loopback(config.sandbox.port, "--sandbox-port")?;
     let (port, sandbox_port) = (port_of(&listeners)?, port_of(&sandbox_listeners)?);
@@ -113,10 +116,10 @@ fn port_of(listeners: &[tokio::net::TcpListener]) -> anyhow::Result<u16> {
     Ok(listeners.first().context("no listener")?.local_addr()?.port())
 }
 
-/// Runs `serve` until a signal.
-pub async fn serve(config: Config) -> anyhow::Result<()> {
-    let Some(key) = &config.security.encryption_key else { bail!("no encryption key") };
-    let key = encryption_key(key)?;
+/// Runs `serve` until a signal. `reload` is how its settings are read again at SIGHUP.
+pub async fn serve(config: Config, reload: Reload) -> anyhow::Result<()> {
+    let key = sealing_key(&config)?;
+    let hangups = lifecycle::on_hangup()?;
     if let Some(files) = lifecycle::raise_open_files(config.live.max_sockets) {
         let sockets = config.live.max_sockets;
         tracing::warn!(
@@ -128,17 +131,23 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let stop = lifecycle::on_signal()?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let metrics = Arc::new(Metrics::with_providers(mullion_resolvers::providers::all().keys().copied()));
+    metrics.process_started(clock.now());
     let database = database::open(&config, Arc::clone(&clock)).await?;
     backend::check_durability(&database, config.webhooks.allow_unsafe_database).await?;
-    if config.database.migrate {
-        backend::migrate(&database).await?;
-    }
+    backend::prepare_schema(&config, &database).await?;
     backend::check_key(&database, key).await?;
     let webhook_base = config.server.public_url.as_deref().map(str::parse).transpose()?;
     let bus: Arc<dyn Bus> = match &config.replicas.nats_url {
-        Some(url) => Nats::connect(url, &config.replicas.nats_prefix, stop.clone())
-            .await
-            .context("NATS cannot be used; check replicas.nats_url")?,
+        Some(url) => {
+            let (settings, restarts) =
+                ((url.expose(), config.replicas.nats_prefix.as_str()), metrics.bus_restarts.clone());
+            let restarted = move || {
+                restarts.inc();
+            };
+            Nats::connect(settings, restarted, stop.clone())
+                .await
+                .context("NATS cannot be used; check replicas.nats_url")?
+        }
         None => Arc::new(Alone),
     };
     let made = Ingredients {
@@ -160,12 +169,31 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let app = App::new(&config, Parts { engine, webhooks, clock, metrics, guard, console });
     let main = lifecycle::bind(SocketAddr::new(config.server.address, config.server.port), "server.port")?;
     let admin = lifecycle::bind(config.server.admin_address, "server.admin_address")?;
+    let parts = reload::Parts { app: Arc::clone(&app), upstream: backend.executor.services().upstream.clone() };
+    backend.tasks.spawn(reload.run(config.clone(), parts, hangups, stop.clone()));
     tracing::info!(address = %main.local_addr()?, admin = %admin.local_addr()?, "ready");
     let listeners = vec![(main, router(&app, false)), (admin, admin_router(&app))];
     let served = lifecycle::serve(&app, listeners, stop, Duration::from_secs(config.server.shutdown_seconds)).await;
     drop(app);
     backend.finish().await;
     served
+}
+
+/// The key of `serve`, which has none of its own.
+fn sealing_key(config: &Config) -> anyhow::Result<[u8; 32]> {
+    let Some(key) = &config.security.encryption_key else { bail!("no encryption key") };
+    Ok(encryption_key(key.expose())?)
+}
+
+/// Refuses what `serve` would refuse, and changes nothing. The settings themselves were checked when they were read.
+pub async fn check(config: &Config) -> anyhow::Result<()> {
+    let key = sealing_key(config)?;
+    if !config.database.url.as_ref().is_some_and(|url| url.expose().starts_with("postgres")) {
+        return Ok(());
+    }
+    let database = database::open(config, Arc::new(SystemClock)).await?;
+    backend::check(config, &database, key).await?;
+    database.close().await.context("the database was not closed properly")
 }
 
 /// Brings the database's schema up to date.
@@ -213,7 +241,7 @@ pub async fn key_create(config: &Config, tenant: &str, name: &str, role: Role) -
     }
     let name = check::title("--name", name).map_err(|refused| anyhow::anyhow!(refused.message))?;
     let database = database::open(config, Arc::new(SystemClock)).await?;
-    backend::migrate(&database).await?;
+    backend::prepare_schema(config, &database).await?;
     let id = tenant.into();
     database.create_tenant(&id, tenant).await.context("the tenant cannot be made")?;
     let (_, secret) = database.create_api_key(&id, &name, &role.to_string()).await.context("the key cannot be made")?;

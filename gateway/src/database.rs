@@ -24,7 +24,7 @@ const POSTGRES_PORT: u16 = 5432;
 /// Opens the database that the configuration names; the SQLite file of the data folder where it names none.
 pub(crate) async fn open(config: &Config, clock: Arc<dyn Clock>) -> anyhow::Result<Database> {
     let url = if let Some(url) = &config.database.url {
-        url.clone()
+        url.expose().to_owned()
     } else {
         let folder = &config.database.data;
         data_folder::make(folder).with_context(|| format!("the data folder {} cannot be made", folder.display()))?;

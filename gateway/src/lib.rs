@@ -18,6 +18,7 @@ mod inbound;
 pub mod lifecycle;
 mod listen;
 mod reconciling;
+pub mod reload;
 pub mod seed;
 mod stand_in_socket;
 pub mod stand_ins;

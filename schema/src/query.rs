@@ -79,7 +79,8 @@ impl Query {
         Ok(ports(ctx)?.accounts.providers().into_iter().map(Provider).collect())
     }
 
-    /// Your integrations, by name.
+    /// Your integrations, by name. There are none at first: an admin connects an account with `connectIntegration`, and has the provider
+    /// tell of changes with `registerWebhooks`.
     #[graphql(directive = Page::apply())]
     async fn integrations(
         &self,
@@ -96,7 +97,7 @@ impl Query {
         Ok(Connection::new(origin, items.collect(), page.has_next, after.as_deref(), page.total))
     }
 
-    /// Your dashboards, by name.
+    /// Your dashboards, by name. There are none at first: `createDashboard` makes one, and `addWidget` fills it.
     #[graphql(directive = Page::apply())]
     async fn dashboards(
         &self,

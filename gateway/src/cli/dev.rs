@@ -3,7 +3,7 @@
 use clap::{Args, ValueEnum};
 
 use super::Source;
-use crate::{boot, config::Mode, document::introspection::Audience, telemetry};
+use crate::{boot, config::Mode, document::introspection::Audience};
 
 /// How lively the stand-ins' world is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -60,7 +60,7 @@ impl Dev {
         config.server.allow_get = true;
         config.server.introspection = Audience::Viewer;
         config.validate(Mode::Dev)?;
-        telemetry::start(&config.telemetry)?;
+        super::start_log(&config)?;
         boot::dev(config, boot::DevOptions { traffic: self.traffic, webhook_secret: self.webhook_secret.into() }).await
     }
 }

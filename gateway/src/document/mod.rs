@@ -27,6 +27,7 @@ use async_graphql::{
 };
 use moka::sync::Cache;
 use mullion_schema::error::ErrorCode;
+use parking_lot::RwLock;
 
 use self::measure::{Measurer, too_complex};
 use crate::{
@@ -65,7 +66,8 @@ pub enum OperationKind {
 
 /// Parses and checks documents, each text once while the cache holds it.
 pub struct Documents {
-    limits: Limits,
+    /// They can change while the process runs.
+    limits: RwLock<Arc<Limits>>,
     engine: Arc<dyn Engine>,
     metrics: Arc<Metrics>,
     // The key is the text itself: two texts never share an entry, whatever they hash to.
@@ -85,7 +87,17 @@ impl Documents {
                 u32::try_from(bytes.saturating_mul(PARSED_WEIGHT).saturating_add(512)).unwrap_or(u32::MAX)
             })
             .build();
-        Self { limits, engine, metrics, cache }
+        Self { limits: RwLock::new(Arc::new(limits)), engine, metrics, cache }
+    }
+
+    /// Measures by these limits from now on, documents that passed the old ones too.
+    pub(crate) fn set_limits(&self, limits: Limits) {
+        *self.limits.write() = Arc::new(limits);
+        self.cache.invalidate_all();
+    }
+
+    fn limits(&self) -> Arc<Limits> {
+        Arc::clone(&self.limits.read())
     }
 
     /// The parsed document.
@@ -120,7 +132,8 @@ impl Documents {
     }
 
     fn read(&self, text: &str) -> Result<Document, RequestError> {
-        let parsable = lexer::check(text, &self.limits)?;
+        let limits = self.limits();
+        let parsable = lexer::check(text, &limits)?;
         let mut parsed = parse_query(&parsable).map_err(|error| {
             let mut refused = RequestError::new(ErrorCode::GraphqlParseFailed, first_line(&error.to_string()));
             for entry in &mut refused.errors {
@@ -128,7 +141,7 @@ impl Documents {
             }
             refused
         })?;
-        let mut measurer = Measurer::new(&parsed, &self.limits);
+        let mut measurer = Measurer::new(&parsed, &limits);
         for (_, operation) in parsed.operations.iter() {
             measurer.check(&operation.node)?;
         }

@@ -13,7 +13,7 @@ const OTHERS: [&str; 3] = [
 ];
 
 /// All that `/metrics` ever shows.
-fn shown() -> String {
+pub(super) fn shown() -> String {
     let metrics = Metrics::with_providers(["any"]);
     let (provider, integration) = ("any".to_owned(), "i1".to_owned());
     let labels = IntegrationLabels { provider, integration, bucket: "core".to_owned() };
@@ -33,7 +33,7 @@ fn names(shown: &str) -> BTreeSet<&str> {
             None if line.starts_with('#') => None,
             None => line.split(['{', ' ']).next(),
         })
-        .filter_map(|name| name.strip_prefix("mullion_"))
+        .filter_map(|name| name.strip_prefix("mullion_").or_else(|| name.starts_with("process_").then_some(name)))
         .collect()
 }
 

@@ -125,6 +125,16 @@ impl Sink for Applier {
             let status = if refused { IntegrationStatus::NeedsReconnect } else { IntegrationStatus::Connected };
             let database = self.shelf.database();
             let change = |draft: &mut IntegrationDraft| draft.status = status;
+            if refused {
+                // For after a restart, and for other replicas, which have not seen the answer.
+                let why = "the provider refused the token: give another one with updateIntegration";
+                if let Err(error) = database.note_integration_error(&integration.tenant, &integration.id, why).await {
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "why an integration fails could not be noted"
+                    );
+                }
+            }
             match database.update_integration(&integration.tenant, &integration.id, None, change).await {
                 Ok(written) => self.announce(&integration.tenant, std::slice::from_ref(&written.change)).await,
                 Err(error) => {

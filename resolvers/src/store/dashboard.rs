@@ -1,5 +1,7 @@
 //! Dashboards.
 
+use std::collections::HashSet;
+
 use chrono::{DateTime, Utc};
 use mullion_entities::{dashboard, widget};
 use mullion_schema::id::TenantId;
@@ -110,6 +112,24 @@ impl Database {
             .one(&self.0.reader)
             .await?;
         Ok(row.map(dashboard_of))
+    }
+
+    /// The first of `slug`, `slug-2`, `slug-3`, … that no dashboard of the tenant has.
+    pub async fn free_slug(&self, tenant: &TenantId, slug: &str) -> Result<String, StoreError> {
+        let slug = clean(slug);
+        let taken: Vec<String> = dashboard::Entity::find()
+            .select_only()
+            .column(dashboard::Column::Slug)
+            .filter(dashboard::Column::Tenant.eq(tenant.as_str()))
+            .filter(dashboard::Column::Slug.starts_with(&slug))
+            .into_tuple()
+            .all(&self.0.reader)
+            .await?;
+        let taken: HashSet<String> = taken.into_iter().collect();
+        let numbered = (2..).map(|number: usize| format!("{slug}-{number}"));
+        let free = std::iter::once(slug.clone()).chain(numbered).find(|slug| !taken.contains(slug));
+        // There are more numbers than dashboards.
+        free.ok_or(StoreError::Taken("slug"))
     }
 
     /// One dashboard by its slug.

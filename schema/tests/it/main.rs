@@ -7,6 +7,7 @@ mod coerce;
 mod contract;
 mod entities;
 mod errors;
+mod examples;
 mod fake;
 mod inputs;
 mod live;

@@ -20,6 +20,16 @@ use super::{
 };
 use crate::{engine::integrations::Integration, provider::ContainerLists, tag::Tag};
 
+/// The next step of a tenant that has no integrations yet.
+fn nothing_connected() -> Problem {
+    Problem {
+        code: ErrorCode::NotFound,
+        message: "no account is connected yet: an admin connects one with the mutation connectIntegration".to_owned(),
+        integration: None,
+        retry_after: None,
+    }
+}
+
 /// Containers of one account that are looked at where a filter names none.
 const CONTAINERS: usize = 100;
 
@@ -85,6 +95,7 @@ impl Feed<'_> {
         let Some(named) = named else {
             let all = engine.directory.all(&scope.tenant).await?;
             scope.record(Tag::own_list(&scope.tenant, "integrations"));
+            found.gathered.hint = all.is_empty().then(nothing_connected);
             let all: Vec<_> = all.into_iter().filter(|integration| wanted(integration)).collect();
             // Side by side: one that answers slowly is waited for once.
             for (containers, gathered) in join_all(all.iter().map(|one| self.all_containers(one, &fits))).await {

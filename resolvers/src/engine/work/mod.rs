@@ -51,6 +51,8 @@ pub(super) struct Gathered {
     /// Gaps in the reading although nothing failed. The result may be true all the same.
     pub(super) notes: Vec<Problem>,
     pub(super) refreshed_at: Option<DateTime<Utc>>,
+    /// What to do where there is nothing to read yet; nothing is wrong.
+    pub(super) hint: Option<Problem>,
     /// A container belongs to a provider that this build does not have.
     pub(super) unsupported: bool,
     /// The same item may have been read more than once.
@@ -70,6 +72,7 @@ impl Gathered {
             missing: None,
             notes: Vec::new(),
             refreshed_at: None,
+            hint: None,
             unsupported: false,
             overlaps: false,
             hosts: Hosts::new(),
@@ -92,6 +95,7 @@ impl Gathered {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),
         };
+        self.hint = self.hint.take().or(other.hint);
         self.unsupported |= other.unsupported;
         self.overlaps |= other.overlaps;
         self.hosts.extend(other.hosts);
@@ -155,7 +159,7 @@ impl Gathered {
             (false, _) => WidgetState::Stale,
         };
         let mut problems: Vec<Problem> = Vec::new();
-        for problem in self.problems.drain(..).chain(self.notes) {
+        for problem in self.problems.drain(..).chain(self.notes).chain(self.hint) {
             let is_same = |known: &Problem| known.code == problem.code && known.integration == problem.integration;
             if !problems.iter().any(is_same) {
                 problems.push(problem);

@@ -79,6 +79,13 @@ async fn dashboards_and_widgets_are_written_with_conflicts_told(bench: Bench) {
     assert!(made.change.tags.contains(&Tag::own_list(tenant, "dashboards")));
     assert!(matches!(db.create_dashboard(tenant, dashboard("team")).await, Err(StoreError::Taken("slug"))));
     db.create_dashboard(other, dashboard("team")).await.unwrap();
+    for number in 2..=120 {
+        let slug = db.free_slug(tenant, "team").await.unwrap();
+        assert_eq!(slug, format!("team-{number}"));
+        db.create_dashboard(tenant, dashboard(&slug)).await.unwrap();
+    }
+    assert_eq!(db.free_slug(tenant, "tea").await.unwrap(), "tea");
+    assert_eq!(db.free_slug(other, "team").await.unwrap(), "team-2");
     let id = made.value.id.as_str();
     let read = db.dashboard(tenant, id).await.unwrap().unwrap();
     assert_eq!(read, made.value);
