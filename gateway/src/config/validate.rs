@@ -98,6 +98,11 @@ impl Config {
             ("server.request_timeout_seconds", self.server.request_timeout_seconds),
             ("limits.max_concurrent_executions", self.limits.max_concurrent_executions as u64),
             ("limits.max_concurrent_live_executions", self.limits.max_concurrent_live_executions as u64),
+            ("limits.max_held_bytes_per_tenant", self.limits.max_held_bytes_per_tenant as u64),
+            ("limits.max_dashboards", self.limits.max_dashboards as u64),
+            ("limits.max_widgets_per_dashboard", self.limits.max_widgets_per_dashboard as u64),
+            ("live.max_subscriptions_per_tenant", self.live.max_subscriptions_per_tenant as u64),
+            ("live.max_operations_per_tenant", self.live.max_operations_per_tenant as u64),
             ("live.init_timeout_milliseconds", self.live.init_timeout_milliseconds),
             ("live.ping_seconds", self.live.ping_seconds),
             ("live.event_stream_keep_alive_seconds", self.live.event_stream_keep_alive_seconds),
@@ -134,6 +139,14 @@ impl Config {
             return refuse(
                 "limits.max_nesting and limits.max_depth must not be over 64: the executor recurses on them",
             );
+        }
+        if self.limits.max_processor_seconds_per_minute > 60_000 {
+            return refuse(
+                "limits.max_processor_seconds_per_minute must not be over 60000: that is a thousand processors",
+            );
+        }
+        if self.limits.max_widgets_per_dashboard > 1_000 {
+            return refuse("limits.max_widgets_per_dashboard must not be over 1000: each answer reads all of them");
         }
         if self.server.max_bytes_in_flight < self.server.max_body_bytes {
             return refuse("server.max_bytes_in_flight must be at least server.max_body_bytes");

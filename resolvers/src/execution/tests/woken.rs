@@ -50,7 +50,13 @@ impl Wall {
     async fn new() -> Self {
         let world = World::new().await;
         let live = LiveLimits { tenant: 16, all: 16 };
-        let limits = Limits { response_bytes: 1 << 20, executions: 16, live, patience: Duration::from_mins(1) };
+        let limits = Limits {
+            response_bytes: 1 << 20,
+            executions: 16,
+            live,
+            patience: Duration::from_mins(1),
+            budgets: crate::budget::ExecutionBudgets::UNLIMITED,
+        };
         let executor = Executor::new(Arc::clone(&world.services), limits, Arc::new(Unseen));
         let viewer = ViewerView {
             id: "ann".into(),

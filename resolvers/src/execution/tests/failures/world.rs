@@ -102,7 +102,13 @@ impl World {
             PATIENCE,
         );
         let live = LiveLimits { tenant: 16, all: 16 };
-        let executions = Executions { response_bytes: 1 << 20, executions: 16, live, patience: Duration::from_mins(1) };
+        let executions = Executions {
+            response_bytes: 1 << 20,
+            executions: 16,
+            live,
+            patience: Duration::from_mins(1),
+            budgets: crate::budget::ExecutionBudgets::UNLIMITED,
+        };
         let executor = Executor::new(services, executions, Arc::new(Unseen));
         Self { store, provider, executor, host, base_url, accounts: AtomicUsize::new(0) }
     }
