@@ -54,13 +54,12 @@ impl SharedAnswer {
 
     fn counted(&self, count: impl FnOnce() -> Option<Share>) -> Option<Bytes> {
         let mut known = self.share.lock();
-        let share = match known.upgrade() {
-            Some(share) => share,
-            None => {
-                let share = Arc::new(count()?);
-                *known = Arc::downgrade(&share);
-                share
-            }
+        let share = if let Some(share) = known.upgrade() {
+            share
+        } else {
+            let share = Arc::new(count()?);
+            *known = Arc::downgrade(&share);
+            share
         };
         drop(known);
         Some(held(self.bytes.clone(), share))

@@ -241,22 +241,21 @@ impl LiveHub {
         let key: OperationKey = (throttle_ms, run.sharing_key());
         let mut state = self.state.lock();
         let known = state.by_key.get(&key).and_then(|number| state.operations.get(number)).cloned();
-        let operation = match known {
-            Some(operation) => operation,
-            None => {
-                let running = self.running.take(run.tenant(), 1).ok_or(Budget::Operations)?;
-                state.next += 1;
-                let operation = Operation::new(state.next, key.clone(), Arc::clone(run), watched);
-                state.by_key.insert(key, operation.number);
-                state.operations.insert(operation.number, Arc::clone(&operation));
-                let (hub, driven) = (Arc::clone(self), Arc::clone(&operation));
-                self.tasks.spawn(async move {
-                    // An operation counts until its task has ended, however that ends: a subscriber that leaves does not stop a run.
-                    let _running = running;
-                    driven.drive(hub).await;
-                });
-                operation
-            }
+        let operation = if let Some(operation) = known {
+            operation
+        } else {
+            let running = self.running.take(run.tenant(), 1).ok_or(Budget::Operations)?;
+            state.next += 1;
+            let operation = Operation::new(state.next, key.clone(), Arc::clone(run), watched);
+            state.by_key.insert(key, operation.number);
+            state.operations.insert(operation.number, Arc::clone(&operation));
+            let (hub, driven) = (Arc::clone(self), Arc::clone(&operation));
+            self.tasks.spawn(async move {
+                // An operation counts until its task has ended, however that ends: a subscriber that leaves does not stop a run.
+                let _running = running;
+                driven.drive(hub).await;
+            });
+            operation
         };
         operation.enter();
         drop(state);

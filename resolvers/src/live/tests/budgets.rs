@@ -106,7 +106,7 @@ async fn the_bytes_of_an_answer_are_held_until_every_subscriber_has_taken_them_o
 
 #[tokio::test]
 async fn a_snapshot_is_held_for_those_who_come_together_and_not_for_ever() {
-    let rules = LiveRules { snapshot: Duration::from_millis(100), ..LiveRules::default() };
+    let rules = LiveRules { snapshot: Duration::from_millis(500), ..LiveRules::default() };
     let (world, hub) = (World::new(), LiveHub::new(TaskTracker::new(), rules));
     world.shown.lock().push_str(&"x".repeat(BIG));
     let mut all: Vec<Frames> = (0..10).map(|_| world.subscribe(&hub, None)).collect();

@@ -381,24 +381,6 @@ async fn ten_thousand_who_ask_the_same_share_one_execution_for_each_change() {
 }
 
 #[tokio::test]
-async fn what_is_silent_is_read_again_however_busy_the_rest_is() {
-    let (world, hub) = (World::over(true), hub_that_rereads(Duration::from_millis(50)));
-    let mut frames = world.subscribe(&hub, None);
-    texts(&mut frames, 2).await;
-    // Woken again as soon as it is done, it would never come to sleep for as long as that.
-    let busy = async {
-        while world.rereads.load(Ordering::SeqCst) == 0 {
-            let before = world.executions();
-            world.change(&hub, "the same");
-            while world.executions() == before {
-                tokio::task::yield_now().await;
-            }
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(20), busy).await.expect("it was not read again");
-}
-
-#[tokio::test]
 async fn who_resumes_gets_what_changed_since_and_nothing_else() {
     let (world, hub) = (World::new(), hub());
     let mut frames = world.subscribe(&hub, None);
