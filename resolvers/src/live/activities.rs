@@ -75,13 +75,13 @@ struct Ring {
     head: i64,
     /// What had been heard when the stream was last read to its end: while it is the same, there is nothing more.
     read_at: Option<u64>,
-    frames: VecDeque<Kept>,
+    frames: VecDeque<RingEntry>,
     /// The bytes of the frames.
     bytes: usize,
 }
 
 /// A rendered activity.
-struct Kept {
+struct RingEntry {
     position: i64,
     frame: Frame,
     rendered_at: Instant,
@@ -145,7 +145,8 @@ impl ActivityFeed {
         }
         let before = rendered.forgotten_at.replace(Instant::now());
         if before.is_some() {
-            (rendered.by_position, rendered.order) = Default::default();
+            rendered.by_position = HashMap::new();
+            rendered.order = VecDeque::new();
         }
         drop(rendered);
         if let (Ok(mut reading), Some(moment)) = (self.reading.try_lock(), Instant::now().checked_sub(KEPT_FOR))
@@ -287,7 +288,7 @@ impl Ring {
 
     fn push(&mut self, position: i64, frame: Frame) {
         self.bytes += frame.payload.len();
-        self.frames.push_back(Kept { position, frame, rendered_at: Instant::now() });
+        self.frames.push_back(RingEntry { position, frame, rendered_at: Instant::now() });
         // The newest is kept, however long it is: someone has just asked for it.
         while self.frames.len() > KEPT || (self.frames.len() > 1 && self.bytes > KEPT_BYTES) {
             self.drop_first();
