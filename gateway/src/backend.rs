@@ -7,6 +7,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use mullion_migrations::Migrator;
 use mullion_resolvers::{
     answers::{Connector, Cursors, Providers, QuotaUses, Rows, Services, SharedQuotas},
+    budget::ExecutionBudgets,
     bus::{
         Bus,
         follower::{Follower, Looks},
@@ -185,10 +186,11 @@ pub fn build(config: &Config, database: Database, made: Ingredients) -> anyhow::
     let counters = Arc::new(Counters::new(Arc::clone(&metrics)));
     let upstream = upstream(&config.upstream, &allow, Arc::clone(&clock), Arc::clone(&counters) as _);
     let quota_uses = Arc::new(QuotaUses::new(database.clone(), tasks.clone(), Arc::clone(&clock)));
-    let upstream = upstream.with_usage_log(Arc::clone(&quota_uses) as _);
+    let upstream = upstream.with_etag_bytes(config.cache.etag_bytes).with_usage_log(Arc::clone(&quota_uses) as _);
     let (upstream, claims) = among_replicas(&database, &tasks, upstream)?;
     let epochs = Arc::new(Epochs::default());
-    let nodes = NodeCache::new(config.cache.node_bytes);
+    // Lists get half as much as the nodes, and both no more than is said.
+    let nodes = NodeCache::new(config.cache.node_bytes / 3 * 2);
     let shelf = Arc::new(Shelf::new(database.clone(), nodes, Arc::clone(&epochs)));
     let hub = LiveHub::new(behind.tasks().clone(), live_rules(config));
     let connector = Arc::new(Connector::new(
@@ -281,6 +283,11 @@ fn executions(config: &Config) -> execution::Limits {
         live: execution::LiveLimits { tenant: of_tenant, all: of_tenant.saturating_mul(LIVE_TENANTS) },
         // Who comes to it later would have too little time left, and would not be told why.
         patience: Duration::from_secs(config.server.request_timeout_seconds) / 2,
+        budgets: ExecutionBudgets {
+            held_bytes: config.limits.max_held_bytes_per_tenant,
+            time: Some(Duration::from_secs(config.limits.max_processor_seconds_per_minute))
+                .filter(|time| !time.is_zero()),
+        },
     }
 }
 
@@ -289,6 +296,8 @@ fn live_rules(config: &Config) -> LiveRules {
     LiveRules {
         reread: Duration::from_secs(config.live.poll_seconds),
         replayed: i64::try_from(config.live.replay_changes).unwrap_or(i64::MAX),
+        operations: config.live.max_operations_per_tenant,
+        subscriptions: config.live.max_subscriptions_per_tenant,
         ..LiveRules::default()
     }
 }

@@ -18,7 +18,7 @@ use crate::{
     banner,
     bridge::Bridge,
     cli::{self, dev::Traffic},
-    config::{Config, Live, encryption_key},
+    config::{Config, Limits, Live, encryption_key},
     data_folder::DataFolder,
     database,
     http::{App, Console, Parts, admin_router, console, guard::Guard, router, webhooks::Webhooks},
@@ -46,6 +46,9 @@ pub async fn dev(mut config: Config, options: DevOptions) -> anyhow::Result<()> 
     if config.live.max_sockets_per_tenant == Live::default().max_sockets_per_tenant {
         // There is one tenant only: it may have all.
         config.live.max_sockets_per_tenant = config.live.max_sockets;
+    }
+    if config.limits.max_processor_seconds_per_minute == Limits::default().max_processor_seconds_per_minute {
+        config.limits.max_processor_seconds_per_minute = 0;
     }
     // Enough for one person, whatever it is.
     let _ = lifecycle::raise_open_files(config.live.max_sockets);

@@ -30,7 +30,12 @@ pub(crate) async fn open(config: &Config, clock: Arc<dyn Clock>) -> anyhow::Resu
         data_folder::make(folder).with_context(|| format!("the data folder {} cannot be made", folder.display()))?;
         format!("sqlite://{}", folder.join(FILE).display())
     };
-    let options = OpenOptions { max_connections: config.database.max_connections, ..OpenOptions::default() };
+    let options = OpenOptions {
+        max_connections: config.database.max_connections,
+        dashboards: config.limits.max_dashboards,
+        widgets: config.limits.max_widgets_per_dashboard,
+        ..OpenOptions::default()
+    };
     let place = Place::of(&url);
     let opening = async {
         loop {

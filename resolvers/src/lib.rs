@@ -2,6 +2,7 @@
 
 pub mod answers;
 pub mod background;
+pub mod budget;
 pub mod bus;
 pub mod cache;
 pub mod change;

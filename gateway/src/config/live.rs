@@ -17,6 +17,10 @@ section! {
         max_sockets: usize = 50_000, 1..=10_000_000;
         /// Those of one tenant; in `dev`, where there is one tenant only, `max_sockets` counts instead of the default.
         max_sockets_per_tenant: usize = 10_000, 1..=10_000_000;
+        /// Subscriptions that one tenant may have, however many of them ask the same; beyond, they are refused with `RATE_LIMITED`.
+        max_subscriptions_per_tenant: usize = 50_000, 1..=10_000_000;
+        /// Subscriptions of one tenant that differ in document, variables or role, and are executed each on their own; beyond, they are refused with `RATE_LIMITED`.
+        max_operations_per_tenant: usize = 5_000, 1..=10_000_000;
         /// Bytes of replies that a WebSocket's client may leave unread; more, and it is closed with 4413.
         max_queued_bytes: usize = 1_048_576, 1_024..=1_000_000_000;
         /// Messages a second that a WebSocket may send; the messages of four seconds may come at once. More: 4429.

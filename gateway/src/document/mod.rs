@@ -164,7 +164,7 @@ impl Documents {
             let cost = self.engine.cost(parsed, &operation.node, None);
             if !cost.varies {
                 self.check_cost(cost.total)?;
-            } else if cost.total > self.limits.max_cost {
+            } else if cost.total > self.limits().max_cost {
                 may_cost_too_much = true;
             }
         }
@@ -172,7 +172,7 @@ impl Documents {
     }
 
     fn check_cost(&self, cost: u64) -> Result<(), RequestError> {
-        let most = self.limits.max_cost;
+        let most = self.limits().max_cost;
         if cost <= most {
             return Ok(());
         }

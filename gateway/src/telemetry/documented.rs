@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::metrics::{IntegrationLabels, Metrics};
-use crate::config::Live;
+use crate::config::{Limits, Live};
 
 const RUNBOOK: &str = include_str!("../../../docs/runbook.md");
 const OTHERS: [&str; 3] = [
@@ -19,7 +19,7 @@ pub(super) fn shown() -> String {
     let labels = IntegrationLabels { provider, integration, bucket: "core".to_owned() };
     drop(metrics.quota_remaining.get_or_create(&labels));
     drop(metrics.circuit_state.get_or_create(&labels));
-    metrics.live.show_limits(&Live::default());
+    metrics.live.show_limits(&Live::default(), &Limits::default());
     metrics.live.closed(1001);
     metrics.encode()
 }

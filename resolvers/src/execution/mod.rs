@@ -35,6 +35,7 @@ use self::{
 };
 use crate::{
     answers::Services,
+    budget::{Budget, ExecutionBudgets, Executions, Metered, SharedAnswer},
     cache::single_flight::{Abandoned, Part},
     engine::Scope,
     live::{Frames, Subscribe},
@@ -114,6 +115,11 @@ pub trait Observe: Send + Sync {
 
     /// An answer was looked up in the response cache: `hit` or `miss`.
     fn looked_up(&self, result: &'static str);
+
+    /// A tenant was refused because it has used a budget up.
+    fn over_budget(&self, budget: Budget) {
+        let _ = budget;
+    }
 }
 
 /// What executions may take.
@@ -129,6 +135,8 @@ pub struct Limits {
     pub live: LiveLimits,
     /// How long one waits for its turn: less than anybody waits for its answer, so that it can be told.
     pub patience: Duration,
+    /// What each tenant may hold and use.
+    pub budgets: ExecutionBudgets,
 }
 
 /// Executes operations over the services.
@@ -143,11 +151,14 @@ pub struct Executor {
     answer_bytes: usize,
     turns: Turns,
     live_turns: LiveTurns,
+    budgets: Arc<Executions>,
     observe: Arc<dyn Observe>,
 }
 
 struct Ran {
+    /// Of an answer the bytes are in `shared`.
     answer: Executed,
+    shared: SharedAnswer,
     tags: Vec<Tag>,
     noted: i64,
     reusable: bool,
@@ -156,7 +167,7 @@ struct Ran {
 impl Ran {
     fn refused(error: PortError) -> Self {
         let answer = Executed::Refused(vec![server_error(error)]);
-        Self { answer, tags: Vec::new(), noted: 0, reusable: false }
+        Self { answer, shared: SharedAnswer::default(), tags: Vec::new(), noted: 0, reusable: false }
     }
 }
 
@@ -174,6 +185,7 @@ impl Executor {
             answer_bytes: limits.answer_bytes,
             turns: Turns::new(limits.executions, limits.patience),
             live_turns: LiveTurns::new(limits.live),
+            budgets: Arc::new(Executions::new(limits.budgets)),
             observe,
         })
     }
@@ -203,11 +215,15 @@ impl Executor {
         let key: Arc<str> = format!("{}\n{}", caller.permission_set(&operation.document), operation.key()).into();
         let tenant = caller.tenant();
         let epochs = self.services.engine.epochs();
-        if let Some(bytes) = self.responses.get(tenant, &key, epochs) {
+        if let Some(answer) = self.responses.get(tenant, &key, epochs) {
             self.observe.looked_up("hit");
+            let bytes = answer.to_send_anyway(tenant, self.budgets.bytes());
             return Executed::Answer { bytes, internal: false };
         }
         self.observe.looked_up("miss");
+        if let Err(exceeded) = self.budgets.check(tenant) {
+            return self.refuse(exceeded);
+        }
         let operation = match self.checked(operation) {
             Ok(operation) => operation,
             Err(errors) => return Executed::Refused(errors),
@@ -226,9 +242,28 @@ impl Executor {
             }
         };
         match running.value().await {
-            Ok(ran) => ran.answer.clone(),
+            Ok(ran) => self.sent(tenant, &ran),
             // Its task was ended: the process stops. (A run that is given up has nobody who follows.)
             Err(Abandoned) => Executed::Refused(vec![server_error(PortError::internal())]),
+        }
+    }
+
+    fn refuse(&self, exceeded: (Budget, PortError)) -> Executed {
+        Executed::Refused(vec![server_error(self.over(exceeded))])
+    }
+
+    /// Notes that a tenant is over a budget.
+    fn over(&self, (budget, error): (Budget, PortError)) -> PortError {
+        self.observe.over_budget(budget);
+        error
+    }
+
+    /// What came of a query, for one who asked: its bytes count as the tenant's until they are sent.
+    fn sent(&self, tenant: &TenantId, ran: &Ran) -> Executed {
+        let Executed::Answer { internal, .. } = ran.answer else { return ran.answer.clone() };
+        match ran.shared.to_send(tenant, self.budgets.bytes()) {
+            Some(bytes) => Executed::Answer { bytes, internal },
+            None => self.refuse((Budget::HeldBytes, Budget::HeldBytes.exceeded(Duration::ZERO))),
         }
     }
 
@@ -236,9 +271,9 @@ impl Executor {
     /// share it.
     fn lead(self: &Arc<Self>, caller: &Caller, operation: Operation, (key, begun, lead): (Arc<str>, Begun, Lead)) {
         // One that was under way a moment ago may have ended between the look into the cache and here.
-        if let Some(bytes) = self.responses.get(caller.tenant(), &key, self.services.engine.epochs()) {
-            let answer = Executed::Answer { bytes, internal: false };
-            return lead.finish(Arc::new(Ran { answer, tags: Vec::new(), noted: 0, reusable: false }));
+        if let Some(shared) = self.responses.get(caller.tenant(), &key, self.services.engine.epochs()) {
+            let answer = Executed::Answer { bytes: Bytes::new(), internal: false };
+            return lead.finish(Arc::new(Ran { answer, shared, tags: Vec::new(), noted: 0, reusable: false }));
         }
         let (executor, caller) = (Arc::clone(self), caller.clone());
         self.services.tasks.spawn(async move {
@@ -250,7 +285,7 @@ impl Executor {
                 begun.begin(caller.tenant(), executor.services.engine.epochs());
                 executor.run(&caller, operation.request(), (QUERY, admission)).await
             };
-            let ran = AssertUnwindSafe(run).catch_unwind().await.unwrap_or_else(|_| {
+            let ran = AssertUnwindSafe(executor.metered(&caller, run)).catch_unwind().await.unwrap_or_else(|_| {
                 tracing::error!("an execution panicked");
                 Ran::refused(PortError::internal())
             });
@@ -262,6 +297,10 @@ impl Executor {
 
     /// Executes a mutation. It is finished even when the caller goes away.
     pub async fn mutation(self: &Arc<Self>, caller: &Caller, operation: Operation) -> Executed {
+        // Before it is begun: what a mutation has done is told, whatever it takes.
+        if let Err(exceeded) = self.budgets.check(caller.tenant()) {
+            return self.refuse(exceeded);
+        }
         let operation = match self.checked(operation) {
             Ok(operation) => operation,
             Err(errors) => return Executed::Refused(errors),
@@ -269,7 +308,15 @@ impl Executor {
         let (executor, caller) = (Arc::clone(self), caller.clone());
         let run = async move {
             let admission = executor.turns.take(caller.tenant()).await;
-            executor.run(&caller, operation.request(), ("mutation", admission)).await.answer
+            let run = executor.run(&caller, operation.request(), ("mutation", admission));
+            let ran = executor.metered(&caller, run).await;
+            match ran.answer {
+                Executed::Answer { internal, .. } => {
+                    let bytes = ran.shared.to_send_anyway(caller.tenant(), executor.budgets.bytes());
+                    Executed::Answer { bytes, internal }
+                }
+                refused @ Executed::Refused(_) => refused,
+            }
         };
         self.services.tasks.spawn(run).await.unwrap_or_else(|error| {
             tracing::error!(%error, "a mutation broke off");
@@ -284,6 +331,8 @@ impl Executor {
         operation: Operation,
         resume_after: Option<String>,
     ) -> Result<Frames, Vec<ServerError>> {
+        let held = self.budgets.check_bytes(caller.tenant());
+        held.map_err(|exceeded| vec![server_error(self.over(exceeded))])?;
         let operation = self.checked(operation)?;
         let document = mullion_schema::build::live_document(ExecutableDocument::clone(&operation.document));
         let operation = Operation { document: Arc::new(document), ..operation };
@@ -305,13 +354,19 @@ impl Executor {
             }
         };
         let run = Arc::new(LiveRun::new(Arc::clone(self), caller.clone(), operation, &plan));
-        Ok(self.services.hub.subscribe(Subscribe { run, plan, after }))
+        let begun = self.services.hub.subscribe(Subscribe { run, plan, after });
+        begun.map_err(|budget| vec![server_error(self.over((budget, budget.exceeded(Duration::ZERO))))])
     }
 
     /// The operation with its variables as they are after coercion.
     fn checked(&self, operation: Operation) -> Result<Operation, Vec<ServerError>> {
         let variables = self.inputs.variables(&operation.document, operation.name.as_deref(), &operation.variables)?;
         Ok(Operation { variables, ..operation })
+    }
+
+    /// Executes, and counts the processor time that it takes.
+    async fn metered(&self, caller: &Caller, run: impl Future<Output = Ran> + Send) -> Ran {
+        Metered::new(run.boxed(), Arc::clone(&self.budgets), caller.tenant().clone()).await
     }
 
     /// Executes an operation that was admitted. It has its turn until it is done or waits for a provider: one that does not answer holds
@@ -351,7 +406,13 @@ impl Executor {
         give_codes(&mut response);
         let reusable = response.errors.is_empty() && !scope.is_stale();
         let (answer, too_large) = answer(response, self.answer_bytes);
-        Ran { answer, tags: scope.tags(), noted, reusable: reusable && !too_large }
+        let (answer, shared) = match answer {
+            Executed::Answer { bytes, internal } => {
+                (Executed::Answer { bytes: Bytes::new(), internal }, SharedAnswer::new(bytes))
+            }
+            refused @ Executed::Refused(_) => (refused, SharedAnswer::default()),
+        };
+        Ran { answer, shared, tags: scope.tags(), noted, reusable: reusable && !too_large }
     }
 
     /// Executes a live document for one event, when it is the tenant's turn. It has the turn until it is done or waits for a provider:
@@ -392,6 +453,7 @@ fn give_codes(response: &mut Response) {
 
 #[cfg(test)]
 mod tests {
+    mod budgets;
     mod failing;
     mod failures;
     mod large;

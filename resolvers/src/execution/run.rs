@@ -4,6 +4,7 @@ use std::{collections::HashSet, sync::Arc};
 
 use async_graphql::{Response, ServerError, Value};
 use async_trait::async_trait;
+use bytes::Bytes;
 use chrono::Duration;
 use mullion_schema::{
     error::{ErrorCode, PortError},
@@ -19,6 +20,7 @@ use super::{
 };
 use crate::{
     answers::{BoardsAnswer, activity_view, activity_views, filter_of},
+    budget::held,
     engine::{Scope, internal},
     live::{Rendered, Run, Unreadable},
     sentence::Names,
@@ -57,7 +59,7 @@ impl LiveRun {
     }
 }
 
-/// The permission set, the document, and its variables without the cursor to resume after: of that each subscriber has its own.
+/// A hash of the permission set, the document, and its variables without the cursor to resume after: of that each subscriber has its own.
 fn sharing_key(caller: &Caller, operation: &Operation, plan: &LivePlan) -> String {
     let after = after_of(plan).map(EventCursor::as_str);
     let mut variables = serde_json::to_value(&operation.variables).unwrap_or_default();
@@ -65,7 +67,8 @@ fn sharing_key(caller: &Caller, operation: &Operation, plan: &LivePlan) -> Strin
         map.retain(|_, value| after.is_none() || value.as_str() != after);
     }
     let name = operation.name.as_deref().unwrap_or_default();
-    format!("{}\n{name}\n{variables}\n{}", caller.permission_set(&operation.document), operation.text)
+    let key = format!("{}\n{name}\n{variables}\n{}", caller.permission_set(&operation.document), operation.text);
+    blake3::hash(key.as_bytes()).to_hex().to_string()
 }
 
 /// The cause was logged where it happened: of the port's error nothing is left to tell.
@@ -112,7 +115,13 @@ impl Run for LiveRun {
         let tags = scope.tags().into_iter().collect();
         let (stale, late) = (scope.is_stale(), scope.late());
         let payload = written(&response, self.executor.answer_bytes).unwrap_or_else(|instead| instead.bytes);
+        let payload = self.hold(payload);
         Ok(Rendered { payload, digest, tags, noted, failed, stale, late })
+    }
+
+    fn hold(&self, payload: Bytes) -> Bytes {
+        let share = self.executor.budgets.bytes().force(self.tenant(), payload.len());
+        held(payload, Arc::new(share))
     }
 
     fn is_current(&self, noted: i64, tags: &HashSet<Tag>) -> bool {

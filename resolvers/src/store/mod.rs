@@ -79,6 +79,8 @@ struct Inner {
     endpoint_changes: AtomicU64,
     /// Leases run by the clock that was passed in, on PostgreSQL too.
     own_lease_clock: bool,
+    /// Dashboards of a tenant, and widgets of a dashboard.
+    limits: (usize, usize),
     /// What this process calls itself at PostgreSQL.
     process: Arc<str>,
     #[cfg(test)]
@@ -131,7 +133,7 @@ pub enum StoreError {
     LeaseLost,
     /// There is no room for more; the text says how much there is.
     #[error("{0}")]
-    Full(&'static str),
+    Full(String),
     /// A value that must be unique is taken.
     #[error("this {0} is taken")]
     Taken(&'static str),

@@ -53,6 +53,7 @@ impl Bench {
             executions,
             live,
             patience: Duration::from_mins(1),
+            budgets: crate::budget::ExecutionBudgets::UNLIMITED,
         };
         let executor = Executor::new(Arc::clone(&world.services), limits, Arc::clone(&counter) as _);
         Self { world, executor, counter }

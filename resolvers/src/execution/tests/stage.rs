@@ -10,6 +10,7 @@ use mullion_schema::{
 use serde_json::{Value, json};
 
 use crate::{
+    budget::ExecutionBudgets,
     answers::Services,
     change::{Act, ActivityDraft, Change, NodeRef},
     clock::Clock as _,
@@ -73,6 +74,7 @@ pub(super) fn executor_over(services: Arc<Services>) -> Arc<Executor> {
         executions: 16,
         live,
         patience: Duration::from_mins(1),
+        budgets: ExecutionBudgets::UNLIMITED,
     };
     Executor::new(services, limits, Arc::new(Unobserved))
 }
