@@ -37,8 +37,14 @@ impl Bench {
         let (world, noted) = (World::new().await, Arc::new(Noted::default()));
         world.services.database.create_tenant(&"other".into(), "Other").await.unwrap();
         let live = LiveLimits { tenant: 1, all: 1 };
-        let limits =
-            Limits { response_bytes: 1 << 20, executions: 16, live, patience: Duration::from_mins(1), budgets };
+        let limits = Limits {
+            response_bytes: 1 << 20,
+            answer_bytes: 1 << 20,
+            executions: 16,
+            live,
+            patience: Duration::from_mins(1),
+            budgets,
+        };
         let executor = Executor::new(Arc::clone(&world.services), limits, Arc::clone(&noted) as _);
         Self { _world: world, executor, noted }
     }

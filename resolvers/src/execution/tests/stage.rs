@@ -10,8 +10,8 @@ use mullion_schema::{
 use serde_json::{Value, json};
 
 use crate::{
-    budget::ExecutionBudgets,
     answers::Services,
+    budget::ExecutionBudgets,
     change::{Act, ActivityDraft, Change, NodeRef},
     clock::Clock as _,
     engine::tests::bench::{World, all_of, issue, issues_of},

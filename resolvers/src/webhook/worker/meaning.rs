@@ -71,7 +71,7 @@ async fn interpret_aside(
         Err(broken) => match broken.try_into_panic() {
             Ok(panic) => std::panic::resume_unwind(panic),
             // The process ends: the delivery stays for the next one.
-            Err(_) => Err(StoreError::Database(DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed))),
+            Err(_) => Err(StoreError::Unread { what: "the delivery", is_outage: true }),
         },
     }
 }
