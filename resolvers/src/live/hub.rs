@@ -207,7 +207,7 @@ impl LiveHub {
     /// Starts a subscription, unless its tenant has as many as it may.
     pub fn subscribe(self: &Arc<Self>, subscribe: Subscribe) -> Result<Frames, Budget> {
         let Subscribe { run, plan, after } = subscribe;
-        let subscribed = self.subscribed.take(run.tenant(), 1).ok_or(Budget::Subscriptions)?;
+        let share = self.subscribed.take(run.tenant(), 1).ok_or(Budget::Subscriptions)?;
         match plan {
             LivePlan::Activity { filter, .. } => {
                 let take = || self.running.take(run.tenant(), 1).ok_or(Budget::Operations);
@@ -218,16 +218,16 @@ impl LiveHub {
                     state.feeds.remove(run.tenant());
                 }
                 drop(state);
-                let subscriber = ActivitySubscriber::new(Arc::clone(self), (feed?, subscribed), after.map(position_of));
+                let subscriber = ActivitySubscriber::new(Arc::clone(self), (feed?, share), after.map(position_of));
                 Ok(subscriber.into_stream().boxed())
             }
             LivePlan::Widget { id, throttle_ms, .. } => {
-                self.watch(&run, (Watched::Widget(id), throttle_ms), after, subscribed)
+                self.watch(&run, (Watched::Widget(id), throttle_ms), after, share)
             }
             LivePlan::Dashboard { id, throttle_ms, .. } => {
-                self.watch(&run, (Watched::Dashboard(id), throttle_ms), after, subscribed)
+                self.watch(&run, (Watched::Dashboard(id), throttle_ms), after, share)
             }
-            LivePlan::Nodes { ids, .. } => self.watch(&run, (Watched::Nodes(ids), 0), after, subscribed),
+            LivePlan::Nodes { ids, .. } => self.watch(&run, (Watched::Nodes(ids), 0), after, share),
         }
     }
 

@@ -37,6 +37,7 @@ enum Since {
 /// What a subscriber is told: first where it begins, then what is new.
 ///
 /// A stream by hand, since each change polls thousands of them: nothing is made or moved for a poll.
+#[expect(clippy::large_enum_variant, reason = "nearly all are live, and each change polls them")]
 pub(super) enum Subscription {
     Beginning(BoxFuture<'static, Subscriber>),
     Live(Subscriber),

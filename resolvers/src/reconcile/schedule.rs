@@ -162,7 +162,7 @@ impl Schedule {
         let (usual, known) = (seen.due(rules, (&pulse, state), tags.is_some()), *seen);
         let after_change = self.due_after_change(&known, &pulse);
         let full = usual.is_some_and(|at| at <= now) || after_change.is_some_and(|at| at <= now) || called_again;
-        let Some(seen) = self.seen.get_mut(whose) else { return None };
+        let seen = self.seen.get_mut(whose)?;
         let new = tags.is_some_and(|tags| tags > seen.tags)
             && now - seen.since >= span(NEW)
             && seen.not_before.is_none_or(|at| at <= now);

@@ -232,11 +232,10 @@ impl Database {
             return;
         }
         drop(state);
-        match fault {
-            Some(fault) => {
-                tracing::error!(reason = fault.reason(), advice = fault.advice(), "the database cannot be relied on");
-            }
-            None => tracing::info!("the database can be relied on again"),
+        if let Some(fault) = fault {
+            tracing::error!(reason = fault.reason(), advice = fault.advice(), "the database cannot be relied on");
+        } else {
+            tracing::info!("the database can be relied on again");
         }
     }
 }
