@@ -413,7 +413,7 @@ impl Backend {
             Ok(Err(error)) => tracing::warn!(%error, "the database was not closed properly"),
             // Whoever opens it next reads what is committed from SQLite's own log.
             Err(_) => {
-                tracing::warn!("the database is locked by another program and was left as it is: nothing is lost")
+                tracing::warn!("the database is locked by another program and was left as it is: nothing is lost");
             }
         }
     }

@@ -288,7 +288,8 @@ pub async fn key_revoke(config: &Config, id: &str) -> anyhow::Result<()> {
 /// Tells the replicas of a change. Without it they find the change at their next look, within seconds.
 async fn hint(config: &Config, tenant: &TenantId, head: i64) {
     let Some(url) = &config.replicas.nats_url else { return };
-    let told = tokio::time::timeout(HINT, Nats::tell_once(url, &config.replicas.nats_prefix, tenant, head)).await;
+    let told =
+        tokio::time::timeout(HINT, Nats::tell_once(url.expose(), &config.replicas.nats_prefix, tenant, head)).await;
     if !matches!(told, Ok(Ok(()))) {
         cli::note("NATS does not answer: the replicas notice within a few seconds");
     }

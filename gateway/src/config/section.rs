@@ -85,7 +85,21 @@ macro_rules! shown {
     };
 }
 
-shown!(bool, u16, u32, u64, usize, f64, String, PathBuf, IpAddr, SocketAddr, Vec<String>, super::telemetry::LogFormat);
+shown!(
+    bool,
+    u16,
+    u32,
+    u64,
+    usize,
+    f64,
+    String,
+    PathBuf,
+    IpAddr,
+    SocketAddr,
+    Vec<String>,
+    super::telemetry::LogFormat,
+    crate::document::introspection::Audience
+);
 
 impl<T: Setting> Setting for Option<T> {
     fn shown(&self) -> Option<toml::Value> {
