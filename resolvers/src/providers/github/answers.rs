@@ -277,7 +277,7 @@ fn connection(value: &Value, want: PageWant, with_gaps: bool) -> Result<FetchedP
     Ok(FetchedPage { want, items, next, total })
 }
 
-/// What an item of a page is.
+/// The kinds of items of a page.
 enum Item {
     Node(NodeRef),
     /// Something that the graph has no type for: searches find other things too.
