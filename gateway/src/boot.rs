@@ -8,6 +8,7 @@ use mullion_resolvers::{
     bus::{Alone, Bus, nats::Nats},
     clock::{Clock, SystemClock},
     secret::Secret,
+    supervisor::Supervisor,
 };
 use mullion_schema::inputs::check;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -23,7 +24,7 @@ use crate::{
     database,
     http::{App, Console, Parts, admin_router, console, guard::Guard, router, webhooks::Webhooks},
     lifecycle, seed, stand_ins,
-    telemetry::metrics::Metrics,
+    telemetry::{Log, metrics::Metrics},
     transport::engine::{Engine, Role},
 };
 
@@ -36,8 +37,24 @@ pub struct DevOptions {
     pub webhook_secret: Secret,
 }
 
+/// The metrics, with those of the log.
+fn metrics(log: &Log) -> Arc<Metrics> {
+    let mut metrics = Metrics::with_providers(mullion_resolvers::providers::all().keys().copied());
+    metrics.show_dropped_lines(log.dropped_lines());
+    Arc::new(metrics)
+}
+
+/// Has the log tell of failures that repeat.
+fn report_repeats(log: &Log, supervisor: &Supervisor, (tasks, stop): (&TaskTracker, &CancellationToken)) {
+    let (repeats, until) = (log.repeats(), stop.clone());
+    supervisor.supervise(&tasks.clone().into(), "repeats", stop, move || {
+        let (repeats, until) = (repeats.clone(), until.clone());
+        async move { repeats.report_often(until).await }
+    });
+}
+
 /// Runs `dev` until a signal.
-pub async fn dev(mut config: Config, options: DevOptions) -> anyhow::Result<()> {
+pub async fn dev(mut config: Config, options: DevOptions, log: &Log) -> anyhow::Result<()> {
     if config.live.max_sockets_per_tenant == Live::default().max_sockets_per_tenant {
         // There is one tenant only: it may have all.
         config.live.max_sockets_per_tenant = config.live.max_sockets;
@@ -51,7 +68,8 @@ pub async fn dev(mut config: Config, options: DevOptions) -> anyhow::Result<()> 
     };
     let stop = lifecycle::on_signal()?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let metrics = Arc::new(Metrics::with_providers(mullion_resolvers::providers::all().keys().copied()));
+    let metrics = metrics(log);
+    let supervisor = Supervisor::new(Arc::new(metrics.tasks.clone()));
     let listeners = lifecycle::bind_loopback(config.server.port, "--port")?;
     let sandbox_listeners = lifecycle::bind_loopback(config.sandbox.port, "--sandbox-port")?;
     let (port, sandbox_port) = (port_of(&listeners)?, port_of(&sandbox_listeners)?);
@@ -67,6 +85,7 @@ pub async fn dev(mut config: Config, options: DevOptions) -> anyhow::Result<()> 
         allow: vec![format!("127.0.0.1:{sandbox_port}"), format!("localhost:{sandbox_port}")],
         webhook_base: Some(webhook_base),
         bus: Arc::new(Alone),
+        supervisor: supervisor.clone(),
     };
     let mut backend = backend::build(&config, database, made)?;
     let services = Arc::clone(backend.executor.services());
@@ -78,13 +97,18 @@ pub async fn dev(mut config: Config, options: DevOptions) -> anyhow::Result<()> 
         let target = format!("{local}webhooks/{0}/{0}-dev", made.provider);
         made.sandbox.add_webhook(&target, options.webhook_secret.expose_text().unwrap_or_default());
     }
+    report_repeats(log, &supervisor, (&backend.tasks, &stop));
     backend.begin().await;
     backend.start(&stop);
     let guard = Guard::loopback(config.server.public_url.as_deref(), &config.server.allowed_origins);
     let bridge = Bridge::new(Arc::clone(&backend.executor), Some(seed::everybody()), &config.persisted);
     let engine = watched(bridge, &backend, &stop);
     let webhooks: Arc<dyn Webhooks> = Arc::clone(&backend.doors) as _;
-    let app = App::new(&config, Parts { engine, webhooks, clock, metrics, guard, console: Some(console()) });
+    let checks = Arc::clone(&backend.checks);
+    let app = App::new(
+        &config,
+        Parts { engine, webhooks, clock, metrics, guard, console: Some(console()), checks, supervisor },
+    );
     let routes = router(&app, true);
     let mut all: Vec<_> = listeners.into_iter().map(|listener| (listener, routes.clone())).collect();
     all.extend(sandbox_listeners.into_iter().map(|listener| (listener, world.router())));
@@ -102,7 +126,10 @@ pub async fn dev(mut config: Config, options: DevOptions) -> anyhow::Result<()> 
 fn watched(bridge: Bridge, backend: &Backend, stop: &CancellationToken) -> Arc<dyn Engine> {
     let bridge = Arc::new(bridge);
     let (watching, until) = (Arc::clone(&bridge), stop.clone());
-    backend.tasks.spawn(async move { watching.watch_revocations(until).await });
+    backend.supervisor.supervise(&backend.tasks.clone().into(), "key-watcher", stop, move || {
+        let (watching, until) = (Arc::clone(&watching), until.clone());
+        async move { watching.watch_revocations(until).await }
+    });
     bridge
 }
 
@@ -111,7 +138,7 @@ fn port_of(listeners: &[tokio::net::TcpListener]) -> anyhow::Result<u16> {
 }
 
 /// Runs `serve` until a signal.
-pub async fn serve(config: Config) -> anyhow::Result<()> {
+pub async fn serve(config: Config, log: &Log) -> anyhow::Result<()> {
     let Some(key) = &config.security.encryption_key else { bail!("no encryption key") };
     let key = encryption_key(key)?;
     if let Some(files) = lifecycle::raise_open_files(config.live.max_sockets) {
@@ -124,7 +151,8 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     }
     let stop = lifecycle::on_signal()?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let metrics = Arc::new(Metrics::with_providers(mullion_resolvers::providers::all().keys().copied()));
+    let metrics = metrics(log);
+    let supervisor = Supervisor::new(Arc::new(metrics.tasks.clone()));
     let database = database::open(&config, Arc::clone(&clock)).await?;
     backend::check_durability(&database, config.webhooks.allow_unsafe_database).await?;
     if config.database.migrate {
@@ -133,7 +161,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     backend::check_key(&database, key).await?;
     let webhook_base = config.server.public_url.as_deref().map(str::parse).transpose()?;
     let bus: Arc<dyn Bus> = match &config.replicas.nats_url {
-        Some(url) => Nats::connect(url, &config.replicas.nats_prefix, stop.clone())
+        Some(url) => Nats::connect(url, &config.replicas.nats_prefix, (&supervisor, &TaskTracker::new().into(), &stop))
             .await
             .context("NATS cannot be used; check replicas.nats_url")?,
         None => Arc::new(Alone),
@@ -145,8 +173,10 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         allow: Vec::new(),
         webhook_base,
         bus,
+        supervisor: supervisor.clone(),
     };
     let mut backend = backend::build(&config, database, made)?;
+    report_repeats(log, &supervisor, (&backend.tasks, &stop));
     backend.begin().await;
     backend.start(&stop);
     let guard = Guard::public(config.server.public_url.as_deref(), &config.server.allowed_origins);
@@ -154,7 +184,8 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let engine = watched(bridge, &backend, &stop);
     let webhooks: Arc<dyn Webhooks> = Arc::clone(&backend.doors) as _;
     let console = config.server.console.then(console);
-    let app = App::new(&config, Parts { engine, webhooks, clock, metrics, guard, console });
+    let checks = Arc::clone(&backend.checks);
+    let app = App::new(&config, Parts { engine, webhooks, clock, metrics, guard, console, checks, supervisor });
     let main = lifecycle::bind(SocketAddr::new(config.server.address, config.server.port), "server.port")?;
     let admin = lifecycle::bind(config.server.admin_address, "server.admin_address")?;
     tracing::info!(address = %main.local_addr()?, admin = %admin.local_addr()?, "ready");

@@ -15,7 +15,7 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use futures::{StreamExt, stream, stream::BoxStream};
 use http::StatusCode;
-use mullion_resolvers::clock::FixedClock;
+use mullion_resolvers::{clock::FixedClock, supervisor::Supervisor};
 use mullion_schema::{error::ErrorCode, id::TenantId};
 use parking_lot::Mutex;
 use tokio::net::TcpListener;
@@ -29,6 +29,7 @@ use crate::{
         router,
         webhooks::{Delivery, WebhookAnswer, Webhooks},
     },
+    telemetry::tasks::TaskMetrics,
     transport::{
         engine::{
             Answer, AuthError, Caller, CallerParts, Engine, LiveFrame, LiveItem, LiveMark, ParsedOperation, Role,
@@ -249,6 +250,8 @@ impl Gateway {
             webhooks: Arc::new(FakeWebhooks),
             clock: Arc::new(FixedClock::at(DateTime::<Utc>::UNIX_EPOCH)),
             metrics: Arc::default(),
+            checks: Arc::default(),
+            supervisor: Supervisor::new(Arc::new(TaskMetrics::default())),
             guard: Guard::loopback(Some("https://tunnel.example"), &[]),
             console: None,
         };

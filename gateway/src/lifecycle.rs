@@ -78,8 +78,8 @@ pub fn on_signal() -> anyhow::Result<CancellationToken> {
     let mut signals = signals().context("signals cannot be listened for")?;
     tokio::spawn(async move {
         signals.next().await;
-        tracing::info!("shutting down; a second signal ends at once");
         fired.cancel();
+        tracing::info!("shutting down; a second signal ends at once");
         signals.next().await;
         std::process::exit(130);
     });

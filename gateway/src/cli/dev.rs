@@ -57,7 +57,8 @@ impl Dev {
             config.server.public_url = self.public_url;
         }
         config.validate(Mode::Dev)?;
-        telemetry::start(&config.telemetry)?;
-        boot::dev(config, boot::DevOptions { traffic: self.traffic, webhook_secret: self.webhook_secret.into() }).await
+        let log = telemetry::start(&config.telemetry)?;
+        let options = boot::DevOptions { traffic: self.traffic, webhook_secret: self.webhook_secret.into() };
+        boot::dev(config, options, &log).await
     }
 }

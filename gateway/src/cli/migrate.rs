@@ -18,7 +18,7 @@ pub(super) struct Migrate {
 impl Migrate {
     pub(super) async fn run(self) -> anyhow::Result<()> {
         let config = self.source.load()?;
-        telemetry::start(&config.telemetry)?;
+        let _log = telemetry::start(&config.telemetry)?;
         boot::migrate(&config).await
     }
 }

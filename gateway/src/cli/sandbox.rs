@@ -25,7 +25,7 @@ impl Sandbox {
         if let Some(port) = self.port {
             config.sandbox.port = port;
         }
-        telemetry::start(&config.telemetry)?;
+        let _log = telemetry::start(&config.telemetry)?;
         boot::sandbox(&config, self.traffic).await
     }
 }

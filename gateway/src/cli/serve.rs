@@ -16,7 +16,7 @@ impl Serve {
     pub(super) async fn run(self) -> anyhow::Result<()> {
         let config = self.source.load()?;
         config.validate(Mode::Serve)?;
-        telemetry::start(&config.telemetry)?;
-        boot::serve(config).await
+        let log = telemetry::start(&config.telemetry)?;
+        boot::serve(config, &log).await
     }
 }

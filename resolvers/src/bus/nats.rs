@@ -13,6 +13,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use super::{Bus, Hint};
+use crate::{background::Background, error_chain::chain, supervisor::Supervisor};
 
 /// Hints of others that wait to be followed; more are dropped, because each look at the heads makes up for them.
 const HEARD: usize = 10_000;
@@ -45,7 +46,7 @@ impl Nats {
     pub async fn connect(
         url: &str,
         prefix: &str,
-        stop: CancellationToken,
+        (supervisor, tasks, stop): (&Supervisor, &Background, &CancellationToken),
     ) -> Result<Arc<Self>, async_nats::ConnectError> {
         let servers: Vec<&str> = url.split(',').map(str::trim).collect();
         let options =
@@ -60,8 +61,11 @@ impl Nats {
             wake: Arc::default(),
             heard: tokio::sync::Mutex::new(heard),
         });
-        tokio::spawn(Arc::clone(&bus).tell_all(stop.clone()));
-        tokio::spawn(Arc::clone(&bus).listen(send, stop));
+        let (told, until) = (Arc::clone(&bus), stop.clone());
+        supervisor.supervise(tasks, "nats-publisher", stop, move || Arc::clone(&told).tell_all(until.clone()));
+        let (heard, until) = (Arc::clone(&bus), stop.clone());
+        supervisor
+            .supervise(tasks, "nats-listener", stop, move || Arc::clone(&heard).listen(send.clone(), until.clone()));
         Ok(bus)
     }
 
@@ -84,13 +88,18 @@ impl Nats {
 
     async fn publish(&self, subject: &str, hint: String) {
         if let Err(error) = self.client.publish(format!("{}.{subject}", self.prefix), hint.into()).await {
-            tracing::debug!(%error, "a hint was not sent");
+            tracing::debug!(error = %chain(&error), "a hint was not sent");
         }
     }
 
     async fn listen(self: Arc<Self>, send: mpsc::Sender<Hint>, stop: CancellationToken) {
-        // It fails only once the client is closed, at the end of the process.
-        let Ok(mut messages) = self.client.subscribe(format!("{}.*", self.prefix)).await else { return };
+        let mut messages = match self.client.subscribe(format!("{}.*", self.prefix)).await {
+            Ok(messages) => messages,
+            Err(error) => {
+                tracing::warn!(error = %chain(&error), "hints of other processes cannot be heard");
+                return;
+            }
+        };
         loop {
             tokio::select! {
                 message = messages.next() => {

@@ -24,6 +24,7 @@ use crate::{
     answers::Services,
     cache::epochs::{Epochs, Head},
     clock::Clock,
+    error_chain::chain,
     secret::Secret,
     store::{
         Database, StoreError,
@@ -160,12 +161,12 @@ impl Credentials {
                 () = stop.cancelled() => break,
             }
             if let Err(error) = self.look().await {
-                tracing::warn!(error = &error as &dyn std::error::Error, "the API keys in use could not be looked up");
+                tracing::warn!(error = %chain(&error), "the API keys in use could not be looked up");
             }
         }
         if let Err(error) = self.write_uses().await {
             tracing::warn!(
-                error = &error as &dyn std::error::Error,
+                error = %chain(&error),
                 "when API keys were last used could not be written"
             );
         }

@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     change::Change,
+    error_chain::chain,
     provider::{FetchWant, Fetched},
     store::{
         StoreError,
@@ -101,7 +102,7 @@ impl Sink for Applier {
             }
             batch.changes.push(change);
             self.apply(&integration, batch).await.map(drop).map_err(|error| {
-                tracing::error!(error = &error as &dyn std::error::Error, "the fetched data could not be stored");
+                tracing::error!(error = %chain(&error), "the fetched data could not be stored");
                 // No fault of the provider's.
                 UpstreamError::new(UpstreamErrorKind::Internal, "the fetched data could not be stored")
             })
@@ -129,7 +130,7 @@ impl Sink for Applier {
                     // As if the provider had not said it: the next answer says it again.
                     integration.refused.store(!refused, Ordering::Relaxed);
                     tracing::error!(
-                        error = &error as &dyn std::error::Error,
+                        error = %chain(&error),
                         "an integration's state could not be written"
                     );
                 }

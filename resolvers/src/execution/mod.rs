@@ -6,7 +6,14 @@ mod run;
 mod sharing;
 mod turns;
 
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{
+    panic::AssertUnwindSafe,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use async_graphql::{Pos, Request, Response, ServerError, Value, Variables, parser::types::ExecutableDocument};
 use bytes::Bytes;
@@ -20,6 +27,8 @@ use mullion_schema::{
     validate::Validator,
 };
 
+use tracing::{Instrument as _, Span};
+
 pub use self::turns::LiveLimits;
 use self::{
     response_cache::{Begun, Lead, ResponseCache},
@@ -30,6 +39,7 @@ use crate::{
     answers::Services,
     cache::single_flight::{Abandoned, Part},
     engine::Scope,
+    error_chain::chain,
     live::{Frames, Subscribe},
     tag::Tag,
 };
@@ -100,6 +110,22 @@ pub enum Executed {
     Refused(Vec<ServerError>),
 }
 
+impl Executed {
+    /// Whether the log may tell more about it.
+    fn has_failed(&self) -> bool {
+        match self {
+            Self::Answer { internal, .. } => *internal,
+            Self::Refused(errors) => errors.iter().any(is_internal),
+        }
+    }
+}
+
+/// The span of an execution in the log, inside that of its request.
+fn span_of(caller: &Caller, operation: &Operation, number: u64) -> Span {
+    let name = operation.name.as_deref();
+    tracing::info_span!("execution", tenant = %caller.tenant(), operation = name, execution = number)
+}
+
 /// Hears of executions, for metrics.
 pub trait Observe: Send + Sync {
     /// A `query`, a `mutation` or a `live` run was executed; an answer that was in memory or is shared is no execution.
@@ -133,6 +159,8 @@ pub struct Executor {
     turns: Turns,
     live_turns: LiveTurns,
     observe: Arc<dyn Observe>,
+    /// How many there were, which numbers them in the log.
+    executions: AtomicU64,
 }
 
 struct Ran {
@@ -140,12 +168,14 @@ struct Ran {
     tags: Vec<Tag>,
     noted: i64,
     reusable: bool,
+    /// The number of the execution, as the log has it.
+    number: u64,
 }
 
 impl Ran {
     fn refused(error: PortError) -> Self {
         let answer = Executed::Refused(vec![server_error(error)]);
-        Self { answer, tags: Vec::new(), noted: 0, reusable: false }
+        Self { answer, tags: Vec::new(), noted: 0, reusable: false, number: 0 }
     }
 }
 
@@ -162,6 +192,7 @@ impl Executor {
             turns: Turns::new(limits.executions, limits.patience),
             live_turns: LiveTurns::new(limits.live),
             observe,
+            executions: AtomicU64::new(1),
         })
     }
 
@@ -185,6 +216,20 @@ impl Executor {
             return Executed::Answer { bytes, internal: false };
         }
         self.observe.looked_up("miss");
+        let number = self.executions.fetch_add(1, Ordering::Relaxed);
+        let span = span_of(caller, &operation, number);
+        self.run_query(caller, operation, (key, number)).instrument(span).await
+    }
+
+    /// Executes a query that is not in the response cache.
+    async fn run_query(
+        self: &Arc<Self>,
+        caller: &Caller,
+        operation: Operation,
+        (key, number): (Arc<str>, u64),
+    ) -> Executed {
+        let tenant = caller.tenant();
+        let epochs = self.services.engine.epochs();
         let operation = match self.checked(operation) {
             Ok(operation) => operation,
             Err(errors) => return Executed::Refused(errors),
@@ -198,12 +243,20 @@ impl Executor {
             Part::Follow(running) => running,
             Part::Lead(lead) => {
                 let running = lead.follow();
-                self.lead(caller, operation, (key, begun, lead));
+                self.lead(caller, operation, (key, begun, lead, number));
                 running
             }
         };
         match running.value().await {
-            Ok(ran) => ran.answer.clone(),
+            Ok(ran) => {
+                if ran.number != number && ran.answer.has_failed() {
+                    tracing::error!(
+                        sharedExecution = ran.number,
+                        "the answer is that of another request, whose log has the cause"
+                    );
+                }
+                ran.answer.clone()
+            }
             // Its task was ended: the process stops.
             Err(Abandoned) => Executed::Refused(vec![server_error(PortError::internal())]),
         }
@@ -211,14 +264,19 @@ impl Executor {
 
     /// Executes a query for all who ask the same, in a task: whoever goes away leaves it to finish, for the cache and for those who
     /// share it.
-    fn lead(self: &Arc<Self>, caller: &Caller, operation: Operation, (key, begun, lead): (Arc<str>, Begun, Lead)) {
+    fn lead(
+        self: &Arc<Self>,
+        caller: &Caller,
+        operation: Operation,
+        (key, begun, lead, number): (Arc<str>, Begun, Lead, u64),
+    ) {
         // One that was under way a moment ago may have ended between the look into the cache and here.
         if let Some(bytes) = self.responses.get(caller.tenant(), &key, self.services.engine.epochs()) {
             let answer = Executed::Answer { bytes, internal: false };
-            return lead.finish(Arc::new(Ran { answer, tags: Vec::new(), noted: 0, reusable: false }));
+            return lead.finish(Arc::new(Ran { answer, tags: Vec::new(), noted: 0, reusable: false, number }));
         }
         let (executor, caller) = (Arc::clone(self), caller.clone());
-        self.services.tasks.spawn(async move {
+        let lead = async move {
             let run = async {
                 begun.begin(caller.tenant(), executor.services.engine.epochs());
                 executor.run(&caller, operation.request(), QUERY).await
@@ -227,10 +285,12 @@ impl Executor {
                 tracing::error!("an execution panicked");
                 Ran::refused(PortError::internal())
             });
+            let ran = Ran { number, ..ran };
             // Before those who wait are told: nobody comes in between and executes it again.
             executor.responses.keep(key, &ran);
             lead.finish(Arc::new(ran));
-        });
+        };
+        self.services.tasks.spawn(lead.in_current_span());
     }
 
     /// Executes a mutation. It is finished even when the caller goes away.
@@ -240,18 +300,29 @@ impl Executor {
             Err(errors) => return Executed::Refused(errors),
         };
         let (executor, caller) = (Arc::clone(self), caller.clone());
+        let span = span_of(&caller, &operation, self.executions.fetch_add(1, Ordering::Relaxed));
         let run = async move {
             let run = executor.run(&caller, operation.request(), "mutation");
             executor.in_turn(&caller, run).await.answer
         };
-        self.services.tasks.spawn(run).await.unwrap_or_else(|error| {
-            tracing::error!(%error, "a mutation broke off");
+        self.services.tasks.spawn(run.instrument(span)).await.unwrap_or_else(|error| {
+            tracing::error!(error = %chain(&error), "a mutation broke off");
             Executed::Refused(vec![server_error(PortError::internal())])
         })
     }
 
     /// Starts a subscription. `resume_after` overrides the document's `after`.
     pub async fn subscribe(
+        self: &Arc<Self>,
+        caller: &Caller,
+        operation: Operation,
+        resume_after: Option<String>,
+    ) -> Result<Frames, Vec<ServerError>> {
+        let span = span_of(caller, &operation, self.executions.fetch_add(1, Ordering::Relaxed));
+        self.begin_subscription(caller, operation, resume_after).instrument(span).await
+    }
+
+    async fn begin_subscription(
         self: &Arc<Self>,
         caller: &Caller,
         operation: Operation,
@@ -317,7 +388,7 @@ impl Executor {
         };
         give_codes(&mut response);
         let reusable = response.errors.is_empty() && !scope.is_stale();
-        Ran { answer: answer(&response), tags: scope.tags(), noted, reusable }
+        Ran { answer: answer(&response), tags: scope.tags(), noted, reusable, number: 0 }
     }
 
     /// Executes a live document for one event, when it is the tenant's turn. It has the turn until it is done or waits for a provider:
@@ -380,7 +451,7 @@ fn serialized(response: &Response) -> Bytes {
 }
 
 fn unserializable(error: &serde_json::Error) -> Bytes {
-    tracing::error!(%error, "a response could not be serialized");
+    tracing::error!(error = %chain(&error), "a response could not be serialized");
     Bytes::from_static(
         br#"{"data":null,"errors":[{"message":"internal error","extensions":{"code":"INTERNAL_SERVER_ERROR"}}]}"#,
     )

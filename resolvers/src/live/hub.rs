@@ -14,6 +14,8 @@ use mullion_schema::{
 };
 use parking_lot::Mutex;
 
+use tracing::Instrument as _;
+
 use super::{
     Frames, Retry, Run, Subscribe,
     activities::{ActivitySubscriber, Feeds},
@@ -203,12 +205,27 @@ impl LiveHub {
             state.by_key.insert(key, operation.number);
             state.operations.insert(operation.number, Arc::clone(&operation));
             let (hub, driven) = (Arc::clone(self), Arc::clone(&operation));
-            self.tasks.spawn(async move { driven.drive(hub).await });
+            // Of no request: it goes on when the one that began it has left.
+            let span = tracing::info_span!(parent: None, "live_operation", tenant = %run.tenant());
+            self.tasks.spawn(async move { driven.drive(hub).await }.instrument(span));
             operation
         });
         operation.enter();
         drop(state);
         Subscriber::new(Arc::clone(self), operation, after).into_stream().boxed()
+    }
+
+    /// The live operations of a tenant that watch one of these tags, `most` at most: the name of each, and how many subscribe to it.
+    pub fn watching(&self, tenant: &TenantId, tags: &HashSet<Tag>, most: usize) -> Vec<(Option<String>, usize)> {
+        let operations: Vec<Arc<Operation>> = {
+            let state = self.state.lock();
+            let mut numbers: Vec<u64> = state.index.watching(tags).into_iter().map(|(number, _)| number).collect();
+            numbers.sort_unstable();
+            numbers.dedup();
+            numbers.iter().filter_map(|number| state.operations.get(number).cloned()).collect()
+        };
+        let own = operations.iter().filter(|operation| operation.run.tenant() == tenant);
+        own.take(most).map(|operation| (operation.run.name().map(str::to_owned), operation.subscribers())).collect()
     }
 
     /// A subscriber left; the last one takes the operation along.

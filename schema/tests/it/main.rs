@@ -8,6 +8,7 @@ mod contract;
 mod entities;
 mod errors;
 mod fake;
+mod fake_deliveries;
 mod inputs;
 mod live;
 mod names;

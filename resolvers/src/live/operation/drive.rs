@@ -9,6 +9,8 @@ use futures::future::join_all;
 use mullion_schema::{enums::UpdateReason, ports::WatchedId};
 use tokio::time::{Instant, sleep_until};
 
+use tracing::Instrument as _;
+
 use super::{Operation, STRUCTURE, Watched};
 use crate::{
     engine::Late,
@@ -146,12 +148,13 @@ impl Operation {
     /// shown, so that no change tells of it, and yet the answer is no longer stale.
     pub(super) fn run_after(&self, hub: &LiveHub, number: u32, late: Late) {
         let Some(operation) = hub.operation(self.number) else { return };
-        hub.tasks.spawn(async move {
+        let wait = async move {
             tokio::select! {
                 () = late => operation.mark(number, UpdateReason::Changed, None),
                 () = operation.stopped.cancelled() => {}
             }
-        });
+        };
+        hub.tasks.spawn(wait.in_current_span());
     }
 
     /// Runs every slot that is dirty, side by side, after what was published up to `noted`. Whether anything ran.

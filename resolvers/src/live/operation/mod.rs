@@ -90,6 +90,10 @@ impl Operation {
         self.state.lock().subscribers += 1;
     }
 
+    pub(super) fn subscribers(&self) -> usize {
+        self.state.lock().subscribers
+    }
+
     /// Whether that was the last subscriber.
     pub(super) fn leave(&self) -> bool {
         let mut state = self.state.lock();

@@ -44,6 +44,7 @@ on_both_databases!(
     a_panic_parks_its_delivery_and_the_others_are_applied,
     an_outage_is_no_delivery_s_fault,
     a_worker_that_runs_applies_what_comes_and_gives_its_lanes_back,
+    a_worker_with_a_part_that_panicked_ends_and_goes_on_when_it_is_started_again,
 );
 
 /// Applies deliveries whose body is `issue version`, and goes wrong as told.
@@ -132,6 +133,7 @@ impl Counted {
 
 impl Outcome for Counted {
     fn settled(&self, _: &str, result: &'static str) {
+        assert!(self.0.lock().remove("to panic").is_none(), "it is told to");
         *self.0.lock().entry(result).or_default() += 1;
     }
 
@@ -370,4 +372,22 @@ async fn a_worker_that_runs_applies_what_comes_and_gives_its_lanes_back(bench: B
     assert!(scene.work.largest.load(Ordering::Relaxed) <= GROUP);
     let heir = scene.bench.hold("heir").await;
     assert_eq!((heir.lanes.len(), heir.workers), (64, 1), "at once");
+}
+
+async fn a_worker_with_a_part_that_panicked_ends_and_goes_on_when_it_is_started_again(bench: Bench) {
+    let scene = Scene::new(bench);
+    let (worker, stop) = (scene.worker(), CancellationToken::new());
+    scene.counted.0.lock().insert("to panic", 1);
+    scene.store(&[("web", "1 1"), ("app", "2 1")]).await;
+    worker.clone().run(stop.clone()).await;
+    assert!(!stop.is_cancelled(), "it ended of itself");
+    let running = tokio::spawn(worker.run(stop.clone()));
+    while !scene.bench.due().await.is_empty() {
+        tokio::task::yield_now().await;
+    }
+    stop.cancel();
+    running.await.unwrap();
+    let mut applied = scene.work.applied.lock().clone();
+    applied.sort_unstable();
+    assert_eq!(applied, ["1 1", "2 1"], "each of them once");
 }
