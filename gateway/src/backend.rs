@@ -8,6 +8,7 @@ use mullion_migrations::Migrator;
 use mullion_resolvers::{
     answers::{Connector, Cursors, Providers, QuotaUses, Rows, Services, SharedQuotas},
     background::Background,
+    budget::ExecutionBudgets,
     bus::{
         Bus,
         follower::{Follower, Looks},
@@ -47,6 +48,9 @@ use crate::{
 
 /// How often what lies in tables is counted for metrics.
 const MEASURING: Duration = Duration::from_secs(15);
+
+/// How long the end waits for whoever writes to the database: another program may hold its lock for ever.
+const CLOSED_WITHIN: Duration = Duration::from_secs(2);
 
 /// How often the streams' heads are looked at although hints about them get through: one may be lost.
 const LOOK_CONNECTED: Duration = Duration::from_secs(5);
@@ -104,18 +108,62 @@ pub async fn migrate(database: &Database) -> anyhow::Result<()> {
         .context("the database's schema cannot be brought up to date")
 }
 
+/// Brings the database's schema up to date where the settings let it, otherwise refuses one that is not.
+pub async fn prepare_schema(config: &Config, database: &Database) -> anyhow::Result<()> {
+    if config.database.migrate { migrate(database).await } else { check_schema(database).await }
+}
+
+/// Refuses a database whose schema is older than this version's.
+async fn check_schema(database: &Database) -> anyhow::Result<()> {
+    if is_outdated(database).await? {
+        anyhow::bail!(
+            "the database's schema is not up to date, and database.migrate is false: run `mullion migrate` first"
+        );
+    }
+    Ok(())
+}
+
+async fn is_outdated(database: &Database) -> anyhow::Result<bool> {
+    let pending = Migrator::get_pending_migrations_read_only(database.migration_connection()).await;
+    Ok(!pending.context("the version of the database's schema cannot be read")?.is_empty())
+}
+
 /// Refuses a key that is not the one that the database's secrets are sealed with: nothing could be opened, and what is sealed from
 /// now on could not be opened with the right one.
 pub async fn check_key(database: &Database, key: [u8; 32]) -> anyhow::Result<()> {
-    const FINGERPRINT: &str = "fingerprint of the encryption key";
-    let fingerprint = blake3::keyed_hash(&key, FINGERPRINT.as_bytes()).to_hex().to_string();
+    if is_its_key(database, key).await? {
+        return Ok(());
+    }
+    Ok(database.set_setting(FINGERPRINT, &fingerprint(key)).await?)
+}
+
+/// The row of the database that tells its encryption key from others.
+const FINGERPRINT: &str = "fingerprint of the encryption key";
+
+fn fingerprint(key: [u8; 32]) -> String {
+    blake3::keyed_hash(&key, FINGERPRINT.as_bytes()).to_hex().to_string()
+}
+
+/// Refuses a key of another database; `false` where the database has none yet.
+async fn is_its_key(database: &Database, key: [u8; 32]) -> anyhow::Result<bool> {
     match database.setting(FINGERPRINT).await? {
-        Some(known) if known != fingerprint => anyhow::bail!(
+        Some(known) if known != fingerprint(key) => anyhow::bail!(
             "this database's secrets are sealed with another encryption key: set MULLION_ENCRYPTION_KEY to the one it was begun with"
         ),
-        Some(_) => Ok(()),
-        None => Ok(database.set_setting(FINGERPRINT, &fingerprint).await?),
+        known => Ok(known.is_some()),
     }
+}
+
+/// Refuses what `serve` would refuse of a database, and writes nothing.
+pub async fn check(config: &Config, database: &Database, key: [u8; 32]) -> anyhow::Result<()> {
+    check_durability(database, config.webhooks.allow_unsafe_database).await?;
+    if !config.database.migrate {
+        check_schema(database).await?;
+    } else if is_outdated(database).await? {
+        // There may be no table to look into yet; `serve` would make it.
+        return Ok(());
+    }
+    is_its_key(database, key).await.map(drop)
 }
 
 /// Refuses a database that may lose what it says is committed: providers would be told that a delivery is safe which is not.
@@ -148,10 +196,11 @@ pub fn build(config: &Config, database: Database, made: Ingredients) -> anyhow::
     let counters = Arc::new(Counters::new(Arc::clone(&metrics)));
     let upstream = upstream(&config.upstream, &allow, Arc::clone(&clock), Arc::clone(&counters) as _);
     let quota_uses = Arc::new(QuotaUses::new(database.clone(), tasks.clone(), Arc::clone(&clock)));
-    let upstream = upstream.with_usage_log(Arc::clone(&quota_uses) as _);
+    let upstream = upstream.with_etag_bytes(config.cache.etag_bytes).with_usage_log(Arc::clone(&quota_uses) as _);
     let (upstream, claims) = among_replicas(&database, &tasks, upstream)?;
     let epochs = Arc::new(Epochs::default());
-    let nodes = NodeCache::new(config.cache.node_bytes);
+    // Lists get half as much as the nodes, and both no more than is said.
+    let nodes = NodeCache::new(config.cache.node_bytes / 3 * 2);
     let shelf = Arc::new(Shelf::new(database.clone(), nodes, Arc::clone(&epochs)));
     let hub = LiveHub::new(behind.tasks().clone(), live_rules(config));
     let connector = Arc::new(Connector::new(
@@ -195,18 +244,17 @@ pub fn build(config: &Config, database: Database, made: Ingredients) -> anyhow::
         unknown_words: Arc::clone(&counters) as _,
         tasks: tasks.clone(),
     });
-    let (taker, worker) = inbound::hands(&services, taker, (wake, Arc::clone(&counters) as _), &config.webhooks)?;
+    let (taker, worker) =
+        inbound::hands(&services, taker, (wake, Arc::clone(&counters) as _, Arc::clone(&gaps)), &config.webhooks)?;
     let around = (gaps, Arc::clone(&counters) as _, worker.name().to_owned());
     let reconciler = Some(Arc::new(reconciling::reconciler(config, &services, around, &allow)?));
     let listeners = Some(listeners(&services, &inbox, Arc::clone(&counters) as _)?);
     let housekeeper = Housekeeper::new(services.database.clone(), config)?;
-    let checks = readiness::checks(&services.database, &supervisor);
-    let checks = Arc::new(Checks::new(checks, metrics.tasks.clone()));
+    let checks = Arc::new(Checks::new(readiness::checks(&services.database, &supervisor), metrics.tasks.clone()));
     let executor = Executor::new(services, executions(config), counters);
-    let doors = Arc::new(Doors::new(Arc::clone(&inbox), Arc::clone(&metrics), tasks.clone()));
     Ok(Backend {
         executor,
-        doors,
+        doors: Arc::new(Doors::new(Arc::clone(&inbox), Arc::clone(&metrics), tasks.clone())),
         inbox,
         tasks,
         behind,
@@ -242,10 +290,16 @@ fn executions(config: &Config) -> execution::Limits {
     let of_tenant = config.limits.max_concurrent_live_executions;
     execution::Limits {
         response_bytes: config.cache.response_bytes,
+        answer_bytes: config.limits.max_answer_bytes,
         executions: config.limits.max_concurrent_executions,
         live: execution::LiveLimits { tenant: of_tenant, all: of_tenant.saturating_mul(LIVE_TENANTS) },
         // Who comes to it later would have too little time left, and would not be told why.
         patience: Duration::from_secs(config.server.request_timeout_seconds) / 2,
+        budgets: ExecutionBudgets {
+            held_bytes: config.limits.max_held_bytes_per_tenant,
+            time: Some(Duration::from_secs(config.limits.max_processor_seconds_per_minute))
+                .filter(|time| !time.is_zero()),
+        },
     }
 }
 
@@ -254,6 +308,8 @@ fn live_rules(config: &Config) -> LiveRules {
     LiveRules {
         reread: Duration::from_secs(config.live.poll_seconds),
         replayed: i64::try_from(config.live.replay_changes).unwrap_or(i64::MAX),
+        operations: config.live.max_operations_per_tenant,
+        subscriptions: config.live.max_subscriptions_per_tenant,
         ..LiveRules::default()
     }
 }
@@ -336,6 +392,11 @@ impl Backend {
             let (housekeeper, kept, until) = (housekeeper.clone(), Arc::clone(&kept), until.clone());
             async move { housekeeper.run(kept.clock.as_ref(), &until).await }
         });
+        let (database, until) = (services.database.clone(), stop.clone());
+        supervisor.supervise(&others, "database-watch", stop, move || {
+            let (database, until) = (database.clone(), until.clone());
+            async move { database.watch(until).await }
+        });
         let (checks, until) = (Arc::clone(&self.checks), stop.clone());
         supervisor.supervise(&others, "checks", stop, move || {
             let (checks, until) = (Arc::clone(&checks), until.clone());
@@ -373,8 +434,14 @@ impl Backend {
         if tokio::time::timeout(Duration::from_secs(5), self.tasks.wait()).await.is_err() {
             tracing::debug!("tasks were left behind");
         }
-        if let Err(error) = self.executor.services().database.close().await {
-            tracing::warn!(error = %chain(&error), "the database was not closed properly");
+        let closed = tokio::time::timeout(CLOSED_WITHIN, self.executor.services().database.close()).await;
+        match closed {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(error = %chain(&error), "the database was not closed properly"),
+            // What is committed is read from SQLite's own log when the database is opened next.
+            Err(_) => {
+                tracing::warn!("the database is locked by another program and was left as it is: nothing is lost");
+            }
         }
     }
 }

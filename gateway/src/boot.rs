@@ -10,7 +10,7 @@ use mullion_resolvers::{
     secret::Secret,
     supervisor::Supervisor,
 };
-use mullion_schema::inputs::check;
+use mullion_schema::{id::TenantId, inputs::check};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use url::Url;
 
@@ -18,15 +18,20 @@ use crate::{
     backend::{self, Backend, Ingredients},
     banner,
     bridge::Bridge,
-    cli::dev::Traffic,
-    config::{Config, Live, encryption_key},
+    cli::{self, dev::Traffic},
+    config::{Config, Limits, Live, encryption_key},
     data_folder::DataFolder,
     database,
     http::{App, Console, Parts, admin_router, console, guard::Guard, router, webhooks::Webhooks},
-    lifecycle, seed, stand_ins,
+    lifecycle,
+    reload::{self, Reload, Reloader},
+    seed, stand_ins,
     telemetry::{Log, metrics::Metrics},
     transport::engine::{Engine, Role},
 };
+
+/// How long a command tries to tell the replicas of what it changed.
+const HINT: Duration = Duration::from_secs(2);
 
 /// What only `dev` knows.
 #[derive(Debug)]
@@ -59,16 +64,20 @@ pub async fn dev(mut config: Config, options: DevOptions, log: &Log) -> anyhow::
         // There is one tenant only: it may have all.
         config.live.max_sockets_per_tenant = config.live.max_sockets;
     }
+    if config.limits.max_processor_seconds_per_minute == Limits::default().max_processor_seconds_per_minute {
+        config.limits.max_processor_seconds_per_minute = 0;
+    }
     // Enough for one person, whatever it is.
     let _ = lifecycle::raise_open_files(config.live.max_sockets);
     let data = DataFolder::open(&config.database.data)?;
     let key = match &config.security.encryption_key {
-        Some(key) => encryption_key(key)?,
+        Some(key) => encryption_key(key.expose())?,
         None => data.encryption_key()?,
     };
     let stop = lifecycle::on_signal()?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let metrics = metrics(log);
+    metrics.process_started(clock.now());
     let supervisor = Supervisor::new(Arc::new(metrics.tasks.clone()));
     let listeners = lifecycle::bind_loopback(config.server.port, "--port")?;
     let sandbox_listeners = lifecycle::bind_loopback(config.sandbox.port, "--sandbox-port")?;
@@ -137,10 +146,10 @@ fn port_of(listeners: &[tokio::net::TcpListener]) -> anyhow::Result<u16> {
     Ok(listeners.first().context("no listener")?.local_addr()?.port())
 }
 
-/// Runs `serve` until a signal.
-pub async fn serve(config: Config, log: &Log) -> anyhow::Result<()> {
-    let Some(key) = &config.security.encryption_key else { bail!("no encryption key") };
-    let key = encryption_key(key)?;
+/// Runs `serve` until a signal. `reload` is how its settings are read again at SIGHUP.
+pub async fn serve(config: Config, reload: Reload, log: &Log) -> anyhow::Result<()> {
+    let key = sealing_key(&config)?;
+    let hangups = lifecycle::on_hangup()?;
     if let Some(files) = lifecycle::raise_open_files(config.live.max_sockets) {
         let sockets = config.live.max_sockets;
         tracing::warn!(
@@ -152,18 +161,24 @@ pub async fn serve(config: Config, log: &Log) -> anyhow::Result<()> {
     let stop = lifecycle::on_signal()?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let metrics = metrics(log);
+    metrics.process_started(clock.now());
     let supervisor = Supervisor::new(Arc::new(metrics.tasks.clone()));
     let database = database::open(&config, Arc::clone(&clock)).await?;
     backend::check_durability(&database, config.webhooks.allow_unsafe_database).await?;
-    if config.database.migrate {
-        backend::migrate(&database).await?;
-    }
+    backend::prepare_schema(&config, &database).await?;
     backend::check_key(&database, key).await?;
     let webhook_base = config.server.public_url.as_deref().map(str::parse).transpose()?;
     let bus: Arc<dyn Bus> = match &config.replicas.nats_url {
-        Some(url) => Nats::connect(url, &config.replicas.nats_prefix, (&supervisor, &TaskTracker::new().into(), &stop))
-            .await
-            .context("NATS cannot be used; check replicas.nats_url")?,
+        Some(url) => {
+            let restarts = metrics.bus_restarts.clone();
+            let restarted = move || {
+                restarts.inc();
+            };
+            let supervised = (&supervisor, &TaskTracker::new().into(), &stop);
+            Nats::connect((url.expose(), &config.replicas.nats_prefix), restarted, supervised)
+                .await
+                .context("NATS cannot be used; check replicas.nats_url")?
+        }
         None => Arc::new(Alone),
     };
     let made = Ingredients {
@@ -188,12 +203,35 @@ pub async fn serve(config: Config, log: &Log) -> anyhow::Result<()> {
     let app = App::new(&config, Parts { engine, webhooks, clock, metrics, guard, console, checks, supervisor });
     let main = lifecycle::bind(SocketAddr::new(config.server.address, config.server.port), "server.port")?;
     let admin = lifecycle::bind(config.server.admin_address, "server.admin_address")?;
+    let parts = reload::Parts { app: Arc::clone(&app), upstream: backend.executor.services().upstream.clone() };
+    let (reloader, until) = (Arc::new(Reloader::new(reload, parts, config.clone(), hangups)), stop.clone());
+    backend.supervisor.supervise(&backend.tasks.clone().into(), "reloader", &stop, move || {
+        let (reloader, until) = (Arc::clone(&reloader), until.clone());
+        async move { reloader.run(until).await }
+    });
     tracing::info!(address = %main.local_addr()?, admin = %admin.local_addr()?, "ready");
     let listeners = vec![(main, router(&app, false)), (admin, admin_router(&app))];
     let served = lifecycle::serve(&app, listeners, stop, Duration::from_secs(config.server.shutdown_seconds)).await;
     drop(app);
     backend.finish().await;
     served
+}
+
+/// The key of `serve`, which has none of its own.
+fn sealing_key(config: &Config) -> anyhow::Result<[u8; 32]> {
+    let Some(key) = &config.security.encryption_key else { bail!("no encryption key") };
+    Ok(encryption_key(key.expose())?)
+}
+
+/// Refuses what `serve` would refuse, and changes nothing. The settings themselves were checked when they were read.
+pub async fn check(config: &Config) -> anyhow::Result<()> {
+    let key = sealing_key(config)?;
+    if !config.database.url.as_ref().is_some_and(|url| url.expose().starts_with("postgres")) {
+        return Ok(());
+    }
+    let database = database::open(config, Arc::new(SystemClock)).await?;
+    backend::check(config, &database, key).await?;
+    database.close().await.context("the database was not closed properly")
 }
 
 /// Brings the database's schema up to date.
@@ -241,7 +279,7 @@ pub async fn key_create(config: &Config, tenant: &str, name: &str, role: Role) -
     }
     let name = check::title("--name", name).map_err(|refused| anyhow::anyhow!(refused.message))?;
     let database = database::open(config, Arc::new(SystemClock)).await?;
-    backend::migrate(&database).await?;
+    backend::prepare_schema(config, &database).await?;
     let id = tenant.into();
     database.create_tenant(&id, tenant).await.context("the tenant cannot be made")?;
     let (_, secret) = database.create_api_key(&id, &name, &role.to_string()).await.context("the key cannot be made")?;
@@ -274,11 +312,22 @@ pub async fn key_list(config: &Config, tenant: Option<&str>) -> anyhow::Result<V
 pub async fn key_revoke(config: &Config, id: &str) -> anyhow::Result<()> {
     let database = database::open_existing(config, Arc::new(SystemClock)).await?;
     for tenant in database.tenants().await? {
-        if database.revoke_api_key(&tenant.id, id).await?.is_some() {
+        if let Some(revoked) = database.revoke_api_key(&tenant.id, id).await? {
+            hint(config, &tenant.id, revoked.change.position).await;
             return Ok(());
         }
     }
     bail!("there is no active key {id}; `mullion key list` shows them")
+}
+
+/// Tells the replicas of a change. Without it they find the change at their next look, within seconds.
+async fn hint(config: &Config, tenant: &TenantId, head: i64) {
+    let Some(url) = &config.replicas.nats_url else { return };
+    let told =
+        tokio::time::timeout(HINT, Nats::tell_once(url.expose(), &config.replicas.nats_prefix, tenant, head)).await;
+    if !matches!(told, Ok(Ok(()))) {
+        cli::note("NATS does not answer: the replicas notice within a few seconds");
+    }
 }
 
 /// The console: its page says so itself where its assets are not in the binary.

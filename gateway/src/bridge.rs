@@ -7,10 +7,14 @@ use std::{
     time::Duration,
 };
 
-use async_graphql::{ServerError, parser::types::ExecutableDocument};
+use async_graphql::{
+    ServerError, Variables,
+    parser::types::{ExecutableDocument, OperationDefinition},
+};
 use async_trait::async_trait;
 use futures::{Stream, StreamExt, stream::BoxStream};
 use mullion_resolvers::{
+    budget::Budget,
     credentials::{Credential, Credentials},
     error_chain::chain,
     execution::{self, Executed, Executor, Observe, Operation},
@@ -24,6 +28,7 @@ use mullion_resolvers::{
     webhook::{Inbox, worker::Outcome},
 };
 use mullion_schema::{
+    cost::Cost,
     error::{ErrorCode, RETRY_AFTER},
     id::IntegrationId,
     ports::{self, UnknownWords, ViewerView},
@@ -39,7 +44,10 @@ use crate::{
         DATABASE_PATIENCE,
         webhooks::{Delivery, WebhookAnswer, Webhooks},
     },
-    telemetry::metrics::{IntegrationLabels, Metrics},
+    telemetry::{
+        live::Limit,
+        metrics::{IntegrationLabels, Metrics},
+    },
     transport::{
         engine::{
             Answer, AuthError, Caller, CallerParts, Engine, LiveFrame, LiveItem, LiveMark, ParsedOperation, Role,
@@ -127,6 +135,15 @@ impl Engine for Bridge {
         self.executor.validate(document).map_err(|errors| refused(errors, ""))
     }
 
+    fn cost(
+        &self,
+        document: &ExecutableDocument,
+        operation: &OperationDefinition,
+        variables: Option<&Variables>,
+    ) -> Cost {
+        self.executor.cost(document, operation, variables)
+    }
+
     async fn persisted(&self, caller: &Caller, hash: &DocumentHash) -> Result<Option<Arc<str>>, RequestError> {
         let services = Arc::clone(self.executor.services());
         let (tenant, hash) = (caller.tenant.clone(), hash.to_string());
@@ -193,6 +210,9 @@ impl Engine for Bridge {
     }
 
     async fn ready(&self) -> Result<(), &'static str> {
+        if let Some(fault) = self.executor.services().database.fault() {
+            return Err(fault.reason());
+        }
         self.executor.services().database.ping().await.map_err(|error| {
             tracing::warn!(error = %chain(&error), "the database does not answer");
             "the database does not answer"
@@ -259,6 +279,7 @@ fn refused(errors: Vec<ServerError>, request_id: &str) -> RequestError {
         known.unwrap_or(ErrorCode::GraphqlValidationFailed)
     };
     let code = errors.first().map_or(ErrorCode::InternalServerError, code_of);
+    let retry_after = errors.first().and_then(retry_after).unwrap_or(RETRY_AFTER);
     let entries = errors.into_iter().map(|error| {
         let mut entry = ErrorEntry::new(code_of(&error), error.message);
         entry.locations = error.locations.into_iter().filter(|pos| pos.line > 0).map(Location::from).collect();
@@ -266,10 +287,16 @@ fn refused(errors: Vec<ServerError>, request_id: &str) -> RequestError {
     });
     let refused = RequestError { code, errors: entries.collect(), retry_after: None };
     match code {
-        ErrorCode::RateLimited => RequestError { retry_after: Some(RETRY_AFTER), ..refused },
-        ErrorCode::ServiceUnavailable => refused.worth_another_try(RETRY_AFTER).of_request(request_id),
+        ErrorCode::RateLimited => refused.worth_another_try(retry_after),
+        ErrorCode::ServiceUnavailable => refused.worth_another_try(retry_after).of_request(request_id),
         _ => refused.of_request(request_id),
     }
+}
+
+/// Seconds after which the same request may succeed, as the error tells them.
+fn retry_after(error: &ServerError) -> Option<u32> {
+    let told = error.extensions.as_ref()?.get("retryAfter")?.clone().into_json().ok()?;
+    u32::try_from(told.as_u64()?).ok()
 }
 
 /// Whether the log may tell more of an error with this code.
@@ -333,6 +360,10 @@ impl Observe for Counters {
 
     fn looked_up(&self, result: &'static str) {
         self.metrics.cache_lookup("response", result);
+    }
+
+    fn over_budget(&self, budget: Budget) {
+        self.metrics.live.hit(Limit::Budget(budget));
     }
 }
 
@@ -423,10 +454,12 @@ mod tests {
     #[test]
     fn a_refusal_has_the_code_of_its_first_error_and_what_belongs_to_it() {
         let limited = PortError::new(ErrorCode::RateLimited, "too many");
+        let over_budget = PortError { retry_after: Some(40), ..limited.clone() };
         for (port, code, retry_after, has_id) in [
             (None, ErrorCode::GraphqlValidationFailed, None, false),
             (Some(PortError::bad_input("first: too many")), ErrorCode::BadUserInput, None, false),
             (Some(limited), ErrorCode::RateLimited, Some(RETRY_AFTER), false),
+            (Some(over_budget), ErrorCode::RateLimited, Some(40), false),
             (Some(PortError::internal()), ErrorCode::InternalServerError, None, true),
             (Some(PortError::unavailable()), ErrorCode::ServiceUnavailable, Some(RETRY_AFTER), true),
         ] {
@@ -434,7 +467,7 @@ mod tests {
             assert_eq!((refused.code, refused.retry_after), (code, retry_after));
             assert_eq!(refused.errors[0].extensions.contains_key("requestId"), has_id, "{code}");
             let told = refused.errors[0].extensions.contains_key("retryAfter");
-            assert_eq!(told, code == ErrorCode::ServiceUnavailable, "{code}");
+            assert_eq!(told, retry_after.is_some(), "{code}");
         }
     }
 

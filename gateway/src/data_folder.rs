@@ -1,13 +1,14 @@
 //! The data folder: one process at a time, and the key file of `dev`.
 
 use std::{
-    fs::{self, File, OpenOptions, TryLockError},
+    fs::{self, OpenOptions},
     io::{ErrorKind, Write},
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context, bail};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use mullion_resolvers::folder_lock::FolderLock;
 
 use crate::config::encryption_key;
 
@@ -15,7 +16,7 @@ use crate::config::encryption_key;
 #[derive(Debug)]
 pub struct DataFolder {
     path: PathBuf,
-    _lock: File,
+    _lock: FolderLock,
 }
 
 impl DataFolder {
@@ -23,18 +24,13 @@ impl DataFolder {
     pub fn open(path: &Path) -> anyhow::Result<Self> {
         make(path).with_context(|| format!("the data folder {} cannot be made", path.display()))?;
         keep_private(path).with_context(|| format!("the data folder {} cannot be closed to others", path.display()))?;
-        let file = path.join("lock");
-        let lock = OpenOptions::new().create(true).truncate(false).write(true).open(&file);
-        let lock = lock.with_context(|| format!("{} cannot be opened", file.display()))?;
-        match lock.try_lock() {
-            Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
-            Err(TryLockError::WouldBlock) => bail!(
+        let lock = FolderLock::take(path);
+        match lock.with_context(|| format!("the data folder {} cannot be locked", path.display()))? {
+            Some(lock) => Ok(Self { path: path.to_owned(), _lock: lock }),
+            None => bail!(
                 "the data folder {} is in use by another process: stop it, or name another folder with --data",
                 path.display()
             ),
-            Err(TryLockError::Error(error)) => {
-                Err(error).with_context(|| format!("the data folder {} cannot be locked", path.display()))
-            }
         }
     }
 

@@ -24,13 +24,18 @@ const POSTGRES_PORT: u16 = 5432;
 /// Opens the database that the configuration names; the SQLite file of the data folder where it names none.
 pub(crate) async fn open(config: &Config, clock: Arc<dyn Clock>) -> anyhow::Result<Database> {
     let url = if let Some(url) = &config.database.url {
-        url.clone()
+        url.expose().to_owned()
     } else {
         let folder = &config.database.data;
         data_folder::make(folder).with_context(|| format!("the data folder {} cannot be made", folder.display()))?;
         format!("sqlite://{}", folder.join(FILE).display())
     };
-    let options = OpenOptions { max_connections: config.database.max_connections, ..OpenOptions::default() };
+    let options = OpenOptions {
+        max_connections: config.database.max_connections,
+        dashboards: config.limits.max_dashboards,
+        widgets: config.limits.max_widgets_per_dashboard,
+        ..OpenOptions::default()
+    };
     let place = Place::of(&url);
     let opening = async {
         loop {

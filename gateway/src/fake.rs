@@ -9,14 +9,17 @@ use std::{
     time::Duration,
 };
 
-use async_graphql::{EmptySubscription, Object, Schema, SimpleObject, parser::types::ExecutableDocument};
+use async_graphql::{
+    EmptySubscription, Object, Schema, SimpleObject, Value, Variables,
+    parser::types::{ExecutableDocument, OperationDefinition},
+};
 use async_trait::async_trait;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use futures::{StreamExt, stream, stream::BoxStream};
 use http::StatusCode;
 use mullion_resolvers::{clock::FixedClock, supervisor::Supervisor};
-use mullion_schema::{error::ErrorCode, id::TenantId};
+use mullion_schema::{cost::Cost, error::ErrorCode, id::TenantId};
 use parking_lot::Mutex;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -80,7 +83,7 @@ fn away(operation: &ParsedOperation) -> RequestError {
     RequestError::unavailable("the database does not answer", 2).of_request(&operation.request_id)
 }
 
-/// Answers for anybody but the key "bad". The key "away" and documents that contain "away" meet a database that is away; the key
+/// Answers for anybody but the key "bad"; a key that is the name of a role has this role. The key "away" and documents that contain "away" meet a database that is away; the key
 /// "revoked" fires `revoked` of its caller.
 pub(crate) struct FakeEngine {
     schema: Schema<Query, Mutation, EmptySubscription>,
@@ -89,6 +92,8 @@ pub(crate) struct FakeEngine {
     pub(crate) persisted: Mutex<HashMap<DocumentHash, Arc<str>>>,
     /// How often a persisted query was asked for.
     pub(crate) looked_up: AtomicUsize,
+    /// How often a cost was asked for.
+    pub(crate) measured: AtomicUsize,
 }
 
 pub(crate) const WELL: u8 = 0;
@@ -104,6 +109,7 @@ impl Default for FakeEngine {
             health: AtomicU8::new(WELL),
             persisted: Mutex::default(),
             looked_up: AtomicUsize::new(0),
+            measured: AtomicUsize::new(0),
         }
     }
 }
@@ -116,7 +122,7 @@ impl Engine for FakeEngine {
             Some("away") => Err(AuthError::Unavailable),
             _ => Ok(Caller::new(CallerParts {
                 tenant: TenantId::from("t"),
-                role: Role::Admin,
+                role: bearer.and_then(|key| key.parse().ok()).unwrap_or(Role::Admin),
                 revoked: self.revoked.clone(),
                 context: Arc::new(()),
             })),
@@ -126,8 +132,26 @@ impl Engine for FakeEngine {
     /// Everything is valid but a field `invalid`: the stand-in's own schema validates what it executes.
     fn validate(&self, document: &Arc<ExecutableDocument>) -> Result<(), RequestError> {
         let is_invalid = format!("{document:?}").contains("\"invalid\"");
-        let error = || RequestError::new(ErrorCode::GraphqlValidationFailed, "there is no such field");
+        let message = "there is no such field. Did you mean \"hello\"?";
+        let error = || RequestError::new(ErrorCode::GraphqlValidationFailed, message);
         if is_invalid { Err(error()) } else { Ok(()) }
+    }
+
+    /// As the variable `cost` says; without variables, 1,000,000 where a document has it.
+    fn cost(
+        &self,
+        _document: &ExecutableDocument,
+        operation: &OperationDefinition,
+        variables: Option<&Variables>,
+    ) -> Cost {
+        self.measured.fetch_add(1, Ordering::Relaxed);
+        let varies = operation.variable_definitions.iter().any(|each| each.node.name.node == "cost");
+        let given = match variables.and_then(|variables| variables.get("cost")) {
+            Some(Value::Number(cost)) => cost.as_u64().unwrap_or(1),
+            _ if varies => 1_000_000,
+            _ => 1,
+        };
+        Cost { total: given, varies }
     }
 
     async fn persisted(&self, _caller: &Caller, hash: &DocumentHash) -> Result<Option<Arc<str>>, RequestError> {
@@ -160,12 +184,15 @@ impl Engine for FakeEngine {
     }
 
     /// `count`: 1 to 3, then the end. `forever`: one frame, then silence. `quiet_NUMBER`: a mark, then silence. `flood`: large ones
-    /// without an end, each with a mark. `interrupted`: one frame, then that it cannot go on. Anything else is refused.
+    /// without an end, each with a mark. `interrupted`: one frame, then that it cannot go on. Anything else is refused, and so is the cursor `foreign`.
     async fn subscribe(
         &self,
         _caller: &Caller,
         operation: ParsedOperation,
     ) -> Result<BoxStream<'static, LiveItem>, RequestError> {
+        if operation.resume_after.as_deref() == Some("foreign") {
+            return Err(RequestError::bad_input("after: not a cursor of your event stream"));
+        }
         let from = operation.resume_after.as_deref().and_then(|cursor| cursor.parse().ok()).unwrap_or(0);
         let frame = |number: i32| {
             LiveItem::Frame(LiveFrame {
@@ -242,6 +269,7 @@ impl Gateway {
     /// Starts one, with settings changed by `change`.
     pub(crate) async fn start(change: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config::default();
+        config.server.allow_get = true;
         change(&mut config);
         let engine = Arc::new(FakeEngine::default());
         let engine_of_the_app: Arc<dyn Engine> = Arc::<FakeEngine>::clone(&engine);

@@ -8,6 +8,7 @@ use std::{
 use anyhow::Context;
 use mullion_resolvers::{
     answers::Services,
+    reconcile::Gaps,
     store::Database,
     upstream::Jitter,
     webhook::{
@@ -69,7 +70,7 @@ pub(crate) fn intake(
 pub(crate) fn hands(
     services: &Arc<Services>,
     taker: Taker,
-    (wake, outcome): (Wake, Arc<dyn Outcome>),
+    (wake, outcome, gaps): (Wake, Arc<dyn Outcome>, Arc<Gaps>),
     webhooks: &Webhooks,
 ) -> anyhow::Result<(Taker, Worker)> {
     let meaning = Arc::new(Meaning(Arc::clone(services)));
@@ -77,7 +78,7 @@ pub(crate) fn hands(
         Taker::Log(transfer) => Taker::Log(transfer.understanding(Arc::clone(&meaning) as _)),
         Taker::Table(writer) => Taker::Table(writer),
     };
-    let around = Surroundings { wake, outcome, clock: Arc::clone(&services.clock), jitter: Jitter::random() };
+    let around = Surroundings { wake, outcome, clock: Arc::clone(&services.clock), jitter: Jitter::random(), gaps };
     // One reads and interprets while the other writes: there is one writer.
     let parallel = if services.database.is_sqlite() { 2 } else { webhooks.workers };
     let rules = worker::Rules { max_attempts: webhooks.max_attempts, parallel };

@@ -19,6 +19,7 @@ pub mod lifecycle;
 mod listen;
 pub mod readiness;
 mod reconciling;
+pub mod reload;
 pub mod seed;
 mod stand_in_socket;
 pub mod stand_ins;

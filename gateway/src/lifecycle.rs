@@ -86,6 +86,36 @@ pub fn on_signal() -> anyhow::Result<CancellationToken> {
     Ok(token)
 }
 
+/// SIGHUPs, by which operators ask for the settings to be read again.
+#[cfg(unix)]
+pub struct Hangups(tokio::signal::unix::Signal);
+
+/// There is no such signal.
+#[cfg(not(unix))]
+pub struct Hangups;
+
+/// Listens for SIGHUP from now on; it no longer ends the process.
+pub fn on_hangup() -> anyhow::Result<Hangups> {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Hangups(signal(SignalKind::hangup()).context("SIGHUP cannot be listened for")?))
+    }
+    #[cfg(not(unix))]
+    Ok(Hangups)
+}
+
+impl Hangups {
+    /// Waits for the next one.
+    pub(crate) async fn next(&mut self) {
+        #[cfg(unix)]
+        if self.0.recv().await.is_some() {
+            return;
+        }
+        std::future::pending::<()>().await;
+    }
+}
+
 #[cfg(unix)]
 struct Signals {
     interrupt: tokio::signal::unix::Signal,

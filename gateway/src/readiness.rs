@@ -1,10 +1,16 @@
 //! Whether the process is fit for traffic, as checks with names: a part that is not well says why. The checks run in the background,
 //! one round after another, so that whoever asks is answered at once; and each change is logged once.
 
-use std::{collections::BTreeMap, future::ready, path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeMap,
+    future::ready,
+    io::ErrorKind,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use futures::future::{BoxFuture, join_all};
-use mullion_resolvers::{error_chain::chain, store::Database, supervisor::Supervisor};
+use mullion_resolvers::{store::Database, supervisor::Supervisor};
 use parking_lot::Mutex;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -37,23 +43,17 @@ impl Check {
 
 /// The checks of a process over this database. What else has to be well gets a check here.
 pub(crate) fn checks(database: &Database, supervisor: &Supervisor) -> Vec<Check> {
-    let mut checks = vec![database_takes_writes(database.clone()), tasks_run(supervisor.clone())];
+    let mut checks = vec![database_is_reliable(database.clone()), tasks_run(supervisor.clone())];
     if let Some(file) = database.file() {
         checks.push(inbox_is_there(inbox_folder(file)));
     }
     checks
 }
 
-/// A write, because a database that only answers reads takes no delivery.
-fn database_takes_writes(database: Database) -> Check {
-    const SETTING: &str = "last write of the readiness check";
-    Check::new("database", move || {
-        let database = database.clone();
-        async move {
-            let written = database.set_setting(SETTING, "written").await;
-            written.map_err(|error| format!("the database takes no writes: {}", chain(&error)))
-        }
-    })
+/// What `Database::watch` found last: it writes, because a database that only answers reads takes no delivery. A write of its own
+/// would be cut off where the check gives up, which may cost a connection.
+fn database_is_reliable(database: Database) -> Check {
+    Check::new("database", move || ready(database.fault().map_or(Ok(()), |fault| Err(fault.reason().to_owned()))))
 }
 
 fn tasks_run(supervisor: Supervisor) -> Check {
@@ -69,16 +69,24 @@ fn tasks_run(supervisor: Supervisor) -> Check {
 fn inbox_is_there(folder: PathBuf) -> Check {
     Check::new("inbox", move || {
         let folder = folder.clone();
-        async move {
-            match tokio::fs::metadata(&folder).await {
-                Ok(found) if found.is_dir() => Ok(()),
-                Ok(_) => Err(format!("{} is no folder: the inbox's log cannot be written there", folder.display())),
-                Err(error) => {
-                    Err(format!("the folder of the inbox's log cannot be read: {}: {error}", folder.display()))
-                }
-            }
-        }
+        async move { look_for_inbox(&folder).await }
     })
+}
+
+/// A folder that was deleted is no fault: the next delivery makes it anew, and one that comes only to a ready process would never come.
+async fn look_for_inbox(folder: &Path) -> Result<(), String> {
+    let (wanted, found) = match tokio::fs::metadata(folder).await {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            let parent = folder.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            (parent, tokio::fs::metadata(parent).await)
+        }
+        found => (folder, found),
+    };
+    match found {
+        Ok(found) if found.is_dir() => Ok(()),
+        Ok(_) => Err(format!("{} is no folder: the inbox's log cannot be written there", wanted.display())),
+        Err(error) => Err(format!("the folder of the inbox's log cannot be read: {}: {error}", wanted.display())),
+    }
 }
 
 /// All checks, and those that failed when they were last run.
@@ -151,7 +159,24 @@ mod tests {
         time::Duration,
     };
 
-    use super::{Check, Checks};
+    use super::{Check, Checks, look_for_inbox};
+
+    #[tokio::test]
+    async fn an_inbox_that_the_next_delivery_makes_is_well_and_one_that_cannot_be_made_is_not() {
+        let data = tempfile::tempdir().unwrap();
+        let (file, folder) = (data.path().join("file"), data.path().join("folder"));
+        std::fs::write(&file, "").unwrap();
+        std::fs::create_dir(&folder).unwrap();
+        for (inbox, is_well) in [
+            (folder.clone(), true),
+            (data.path().join("deleted"), true),
+            (data.path().join("deleted/too"), false),
+            (file.clone(), false),
+            (file.join("below"), false),
+        ] {
+            assert_eq!(look_for_inbox(&inbox).await.is_ok(), is_well, "{}", inbox.display());
+        }
+    }
 
     #[tokio::test]
     async fn a_check_that_fails_or_hangs_says_why_until_it_is_well_and_does_not_hold_up_the_others() {

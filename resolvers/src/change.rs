@@ -113,8 +113,21 @@ pub struct Change {
     pub stale: Vec<NodeRef>,
     /// Lists that changed in a way the payload does not tell: they are read again when somebody looks.
     pub stale_lists: Vec<ListRef>,
+    /// Items that the numbers of their containers may count otherwise now, in a way the payload does not tell.
+    pub recounts: Vec<Recount>,
     /// Told to people, where it is worth telling.
     pub activity: Option<ActivityDraft>,
+}
+
+/// An item whose containers have other numbers now: they are fetched again when somebody looks.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Recount {
+    /// The item.
+    pub item: NodeRef,
+    /// The body key of the item under which its containers are.
+    pub key: &'static str,
+    /// The list that its containers stand in. If it is not known where the item is, all containers in this list are outdated.
+    pub among: ListRef,
 }
 
 /// An activity before it has a position in the stream.

@@ -2,6 +2,7 @@
 
 pub mod answers;
 pub mod background;
+pub mod budget;
 pub mod bus;
 pub mod cache;
 pub mod change;
@@ -10,6 +11,7 @@ pub mod credentials;
 pub mod engine;
 pub mod error_chain;
 pub mod execution;
+pub mod folder_lock;
 mod form;
 mod json;
 pub mod listen;

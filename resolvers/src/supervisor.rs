@@ -107,13 +107,13 @@ impl Supervisor {
         F: Future<Output = ()> + Send + 'static,
     {
         loop {
-            let began = self.note_start(name);
+            let started = self.note_start(name);
             let run = async { Box::pin(begin()).await };
             let ended = AssertUnwindSafe(run).catch_unwind().await;
             if ended.is_ok() && stop.is_cancelled() {
                 return;
             }
-            let wait = self.note_end(name, began);
+            let wait = self.note_end(name, started);
             self.observer.ended(name);
             let how = if ended.is_ok() { "ended" } else { "panicked" };
             let milliseconds = wait.as_millis();

@@ -10,7 +10,7 @@ use async_graphql::{
 };
 
 use crate::{
-    description,
+    cost, description,
     error::{ErrorCode, PortError},
     federation::{self, SubgraphSdl},
     mutation::Mutation,
@@ -76,7 +76,8 @@ pub fn sdl() -> String {
 
 /// The graph as a subgraph of a federation.
 pub fn federation_sdl() -> String {
-    graph::<SUBGRAPH>().finish().sdl_with_options(SDLExportOptions::new().federation().compose_directive())
+    let sdl = graph::<SUBGRAPH>().finish().sdl_with_options(SDLExportOptions::new().federation().compose_directive());
+    cost::with_import(&sdl)
 }
 
 fn options() -> SDLExportOptions {
@@ -118,13 +119,22 @@ pub async fn plan(graph: &LiveGraph, request: Request) -> Result<LivePlan, Vec<S
     }
 }
 
-/// The graph's types, for whoever checks values against them.
+/// The graph's types, to check values against them.
 pub(crate) fn registry() -> Registry {
+    registry_of::<PLAIN>()
+}
+
+/// The graph's types with all that is executed: the fields that a federation's router asks for, too.
+pub(crate) fn executed_registry() -> Registry {
+    registry_of::<EXECUTED>()
+}
+
+fn registry_of<const FORM: u8>() -> Registry {
     let mut registry = Registry::default();
     QueryRoot::create_type_info(&mut registry);
     Mutation::create_type_info(&mut registry);
     SubscriptionRoot::create_type_info(&mut registry);
-    Finish::<PLAIN>::create_type_info(&mut registry);
+    Finish::<FORM>::create_type_info(&mut registry);
     registry
 }
 
@@ -148,6 +158,7 @@ impl<const FORM: u8> OutputType for Finish<FORM> {
     }
 
     fn create_type_info(registry: &mut Registry) -> String {
+        cost::register(registry);
         share_widget_fields(registry);
         for name in ["Dashboard", "Integration", "Activity"].into_iter().chain(WIDGETS) {
             registry.add_implements(name, "Node");
@@ -156,7 +167,12 @@ impl<const FORM: u8> OutputType for Finish<FORM> {
         for name in WIDGETS {
             registry.add_implements(name, "Widget");
         }
-        if FORM != SUBGRAPH {
+        if FORM != EXECUTED {
+            cost::keep_to_the_specification(registry);
+        }
+        if FORM == SUBGRAPH {
+            cost::import_definitions(registry);
+        } else {
             let entities = take_keys(registry);
             if FORM == EXECUTED {
                 federation::register(registry, entities);

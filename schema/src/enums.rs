@@ -42,7 +42,8 @@ pub(crate) use provider_enums;
 provider_enums!(PullRequestState, ReviewDecision, ChecksState, BuildStatus, BuildConclusion);
 
 graph_enum! {
-    /// How far an integration experiment has come.
+    /// How far an integration experiment has come. It cannot be set yet, and is the same for all that were connected with a token; it
+    /// comes with sign-in.
     Stage {
         /// Tried out; may break or vanish.
         Prototype,
@@ -189,13 +190,13 @@ graph_enum! {
 graph_enum! {
     /// Where an integration stands.
     IntegrationStatus {
-        /// Not connected yet.
+        /// Not connected yet: a sign-in has begun. It comes with sign-in; with a token an integration is connected at once.
         Pending,
         /// Connected.
         Connected,
         /// Its credential is no longer accepted: reconnect it.
         NeedsReconnect,
-        /// Switched off, or its provider is not part of this build.
+        /// Its provider is not part of this build: what is known of it is kept, and nothing is read or received.
         Disabled,
     }
 }

@@ -44,6 +44,8 @@ pub struct PortError {
     pub message: String,
     /// For errors of a provider.
     pub provider: Option<ProviderContext>,
+    /// Seconds after which the same request may succeed, where it is no provider that tells them.
+    pub retry_after: Option<u32>,
 }
 
 /// Which provider failed, for `extensions`.
@@ -60,7 +62,7 @@ pub struct ProviderContext {
 impl PortError {
     /// An error with a code and a message.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), provider: None }
+        Self { code, message: message.into(), provider: None, retry_after: None }
     }
 
     /// `BAD_USER_INPUT`: the message names the field.
@@ -93,8 +95,9 @@ impl From<PortError> for Error {
     fn from(error: PortError) -> Self {
         Self::new(error.message.clone()).extend_with(|_, extensions| {
             extensions.set("code", <&'static str>::from(error.code));
-            if error.code == ErrorCode::ServiceUnavailable {
-                extensions.set("retryAfter", RETRY_AFTER);
+            let usual = (error.code == ErrorCode::ServiceUnavailable).then_some(RETRY_AFTER);
+            if let Some(seconds) = error.retry_after.or(usual) {
+                extensions.set("retryAfter", seconds);
             }
             if let Some(context) = &error.provider {
                 extensions.set("provider", context.provider);

@@ -12,7 +12,7 @@ use async_graphql::{
 };
 use futures::future::join_all;
 
-use crate::{entity::node_by_id, error::PortError, inputs::check::MAX_ITEMS, table::server_error};
+use crate::{cost::ListSize, entity::node_by_id, error::PortError, inputs::check::MAX_ITEMS, table::server_error};
 
 const ENTITIES: &str = "_entities";
 const SERVICE: &str = "_service";
@@ -43,6 +43,7 @@ pub(crate) fn register(registry: &mut Registry, entities: impl IntoIterator<Item
     };
     registry.types.insert("_Entity".to_owned(), union);
     let mut found = MetaField::new(ENTITIES, "[_Entity]!");
+    found.directive_invocations.push(ListSize::Given(REPRESENTATIONS).directive());
     found.args.insert(REPRESENTATIONS.to_owned(), MetaInputValue::new(REPRESENTATIONS, any));
     if let Some(MetaType::Object { fields, .. }) = registry.types.get_mut("Query") {
         fields.insert(SERVICE.to_owned(), MetaField::new(SERVICE, service));

@@ -2,8 +2,10 @@
 //!
 //! Nothing here does I/O: the SDL, its documentation and its tests compile from this crate alone.
 
+pub mod answer_size;
 pub mod build;
 pub mod coerce;
+pub mod cost;
 pub mod cursor;
 mod description;
 pub mod entity;

@@ -14,6 +14,7 @@ use async_graphql::{
 };
 
 use crate::{
+    cost::{Given, Items, Page},
     cursor::Origin,
     entity::{accounts_root, find_node},
     error::{ErrorCode, PortError},
@@ -29,7 +30,7 @@ use crate::{
     many::Many,
     ports::{Role, WorkItemsSource},
     providers::{PROVIDERS, ProviderGraph},
-    table::{Arguments, ports, server_error},
+    table::{Arguments, note_missing, ports, server_error},
     types::{
         activity::Activity,
         connection::{Connection, WorkItemConnection},
@@ -54,6 +55,7 @@ impl Query {
     }
 
     /// Several things that have ids, in the order of the ids; null wherever `node` is null.
+    #[graphql(directive = Given::apply("ids"))]
     async fn nodes(
         &self,
         ctx: &Context<'_>,
@@ -72,11 +74,14 @@ impl Query {
     }
 
     /// The providers that can be connected.
+    #[graphql(directive = Items::apply(5))]
     async fn providers(&self, ctx: &Context<'_>) -> Result<Many<Provider>, PortError> {
         Ok(ports(ctx)?.accounts.providers().into_iter().map(Provider).collect())
     }
 
-    /// Your integrations, by name.
+    /// Your integrations, by name. There are none at first: an admin connects an account with `connectIntegration`, and has the provider
+    /// tell of changes with `registerWebhooks`.
+    #[graphql(directive = Page::apply())]
     async fn integrations(
         &self,
         ctx: &Context<'_>,
@@ -89,10 +94,11 @@ impl Query {
         let request = origin.page_request(first, after.as_deref())?;
         let page = ports(ctx)?.accounts.integrations(provider.as_deref(), request).await?;
         let items = page.items.into_iter().map(|(at, view)| (at, Integration(view)));
-        Ok(Connection::new(origin, items.collect(), page.has_next, after.is_some(), page.total))
+        Ok(Connection::new(origin, items.collect(), page.has_next, after.as_deref(), page.total))
     }
 
-    /// Your dashboards, by name.
+    /// Your dashboards, by name. There are none at first: `createDashboard` makes one, and `addWidget` fills it.
+    #[graphql(directive = Page::apply())]
     async fn dashboards(
         &self,
         ctx: &Context<'_>,
@@ -102,7 +108,7 @@ impl Query {
         let origin = Origin::new("Query.dashboards", &());
         let page = ports(ctx)?.boards.dashboards(origin.page_request(first, after.as_deref())?).await?;
         let items = page.items.into_iter().map(|(at, view)| (at, Dashboard(view)));
-        Ok(Connection::new(origin, items.collect(), page.has_next, after.is_some(), page.total))
+        Ok(Connection::new(origin, items.collect(), page.has_next, after.as_deref(), page.total))
     }
 
     /// One dashboard, by id or by slug: give exactly one of the two.
@@ -118,6 +124,7 @@ impl Query {
     /// Work items of all your integrations side by side. The containers that the filter names are read; where it names none, the
     /// first 100 of each integration. An item that is in several projects, or that several integrations of the same host show, is
     /// there once: as the integration that was connected first shows it.
+    #[graphql(directive = Page::apply())]
     async fn work_items(
         &self,
         ctx: &Context<'_>,
@@ -136,12 +143,16 @@ impl Query {
             request.fields = FieldSet::of_connection(ctx);
             request.total = selects_total(ctx.field());
             let load = ports(ctx)?.work.work_items(&source, request).await?;
-            Ok(work_item_connection(origin, &shown(load), after.is_some()))
+            let load = shown(load);
+            let marks = ctx.field().selection_set().any(|selected| selected.name() == "problems");
+            note_missing(ctx, load.missing.as_ref().filter(|_| !marks));
+            Ok(work_item_connection(origin, &load, after.as_deref()))
         };
         Some(found.await)
     }
 
     /// What happened, newest first.
+    #[graphql(directive = Page::apply())]
     async fn activity(
         &self,
         ctx: &Context<'_>,
@@ -155,12 +166,13 @@ impl Query {
             let request = origin.page_request(first, after.as_deref())?;
             let page = ports(ctx)?.activity.page(&filter, request).await?;
             let items = page.items.into_iter().map(|(at, view)| (at, Activity(view)));
-            Ok(Connection::new(origin, items.collect(), page.has_next, after.is_some(), page.total))
+            Ok(Connection::new(origin, items.collect(), page.has_next, after.as_deref(), page.total))
         };
         Some(found.await)
     }
 
     /// Webhook deliveries, newest first, as long as they are kept. Needs the role admin.
+    #[graphql(directive = Page::apply())]
     async fn webhook_deliveries(
         &self,
         ctx: &Context<'_>,
@@ -175,7 +187,7 @@ impl Query {
             let request = origin.page_request(first, after.as_deref())?;
             let page = ports.deliveries.page(&filter, request).await?;
             let items = page.items.into_iter().map(|(at, view)| (at, WebhookDelivery(view)));
-            Ok(Connection::new(origin, items.collect(), page.has_next, after.is_some(), page.total))
+            Ok(Connection::new(origin, items.collect(), page.has_next, after.as_deref(), page.total))
         };
         Some(found.await)
     }

@@ -7,6 +7,7 @@ use async_graphql::{Context, ID, Object, Subscription};
 use futures::stream::{self, Stream};
 
 use crate::{
+    cost::Items,
     entity::node_of,
     enums::UpdateReason,
     error::PortError,
@@ -261,6 +262,7 @@ impl WidgetUpdate {
     }
 
     /// What led to it, newest first: at most 20.
+    #[graphql(directive = Items::apply(20))]
     async fn causes(&self) -> Many<Activity> {
         causes(&self.0)
     }
@@ -295,6 +297,7 @@ impl NodeChange {
     }
 
     /// What led to it, newest first: at most 20.
+    #[graphql(directive = Items::apply(20))]
     async fn causes(&self) -> Many<Activity> {
         causes(&self.0)
     }

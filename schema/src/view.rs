@@ -42,6 +42,8 @@ pub enum StaleReason {
     Timeout,
     /// The provider refuses to give this to the integration's token.
     Refused,
+    /// Something failed in Mullion itself; the provider is not to blame. The server's log tells the cause.
+    Internal,
 }
 
 /// How fresh a node is.

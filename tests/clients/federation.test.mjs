@@ -30,6 +30,8 @@ describe('federation', () => {
     ]);
     assert.equal(errors, undefined, errors?.join('\n'));
     assert.match(supergraphSdl, /join__type\(graph: NOTES, key: "id"\)/);
+    assert.match(supergraphSdl, /issues\([^)]*\): GithubIssueConnection [^\n]*@listSize\(assumedSize: 20, slicingArguments: \["first"\], sizedFields: \["nodes", "edges"\], requireOneSlicingArgument: false\)/);
+    assert.match(supergraphSdl, /@cost\(weight: 10\)/);
   });
 
   test('keeps what only routers need out of the plain schema', () => {

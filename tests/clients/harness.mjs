@@ -106,15 +106,15 @@ export async function startDev({ args = [], env = {}, under = [] } = {}) {
   };
 }
 
-/** `mullion serve` on a folder of its own; `key(tenant, role)` makes an API key, `as(key)` asks with it. `under` is what runs it. */
-export async function startServe({ env = {}, under = [] } = {}) {
+/** `mullion serve` on a folder of its own; `key(tenant, role)` makes an API key, `as(key)` asks with it. `under` is what runs it, `executable` another binary. */
+export async function startServe({ env = {}, under = [], executable } = {}) {
   const [port, adminPort] = await freePorts(2);
   const folder = temporaryFolder();
   const url = `http://127.0.0.1:${port}`;
   const admin = `http://127.0.0.1:${adminPort}`;
   const encryption = run(['key', 'generate']).trim();
   const settings = { MULLION_DATA: folder, MULLION_PORT: String(port), MULLION_SERVER_ADMIN_ADDRESS: `127.0.0.1:${adminPort}`, MULLION_PUBLIC_URL: url, MULLION_ENCRYPTION_KEY: encryption, ...env };
-  let program = await start(['serve'], `${admin}/health/ready`, settings, under);
+  let program = await start(['serve'], `${admin}/health/ready`, settings, under, executable);
   return {
     url,
     admin,
@@ -164,8 +164,8 @@ export function run(args, env) {
 }
 
 /** Starts the binary and waits until `readyUrl` answers 200. */
-async function start(args, readyUrl, env = {}, under = []) {
-  const [program, ...line] = [...under, binary(), ...args];
+async function start(args, readyUrl, env = {}, under = [], executable = binary()) {
+  const [program, ...line] = [...under, executable, ...args];
   const child = spawn(program, line, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...clean, ...env } });
   children.add(child);
   let logs = '';

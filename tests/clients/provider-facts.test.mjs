@@ -81,6 +81,23 @@ describe('a renamed section', () => {
   });
 });
 
+describe('the numbers of a project', () => {
+  test('follow a task that is completed, whether or not the task was ever read', async () => {
+    const first = async () => (await ask('{ asana { projects(first: 1) { nodes { nativeId taskCounts { total completed } tasks(first: 1, completed: false) { nodes { nativeId } } } } } }')).asana.projects.nodes[0];
+    const { nativeId: project, tasks } = await first();
+    const unread = (await dev.act('asana', 'create_task', { project, name: 'Nobody reads this' })).result.task;
+    const counts = async () => (await ask('{ asana { projects(first: 1) { nodes { taskCounts { total completed } } } } }')).asana.projects.nodes[0].taskCounts;
+    for (const task of [unread, tasks.nodes[0].nativeId]) {
+      const { total, completed } = await counts();
+      await dev.act('asana', 'complete_task', { task });
+      await until(async () => {
+        const now = await counts();
+        return now.total === total && now.completed === completed + 1;
+      }, `${task} is not counted as completed`);
+    }
+  });
+});
+
 describe('Slack', () => {
   const CHANNEL = '{ slack { workspace { nativeId } channel(name: "general") { id nativeId } } }';
   const MESSAGES = 'query ($id: ID!) { node(id: $id) { ... on SlackChannel { isPrivate messages(first: 5) { nodes { nativeId text } } } } }';

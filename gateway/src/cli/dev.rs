@@ -3,7 +3,7 @@
 use clap::{Args, ValueEnum};
 
 use super::Source;
-use crate::{boot, config::Mode, telemetry};
+use crate::{boot, config::Mode, document::introspection::Audience};
 
 /// How lively the stand-ins' world is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -56,8 +56,11 @@ impl Dev {
         if self.public_url.is_some() {
             config.server.public_url = self.public_url;
         }
+        // On loopback, with the developer's own tools.
+        config.server.allow_get = true;
+        config.server.introspection = Audience::Viewer;
         config.validate(Mode::Dev)?;
-        let log = telemetry::start(&config.telemetry)?;
+        let log = super::start_log(&config)?;
         let options = boot::DevOptions { traffic: self.traffic, webhook_secret: self.webhook_secret.into() };
         boot::dev(config, options, &log).await
     }

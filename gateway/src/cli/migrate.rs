@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::Source;
-use crate::{boot, telemetry};
+use crate::boot;
 
 /// Brings the database's schema up to date.
 #[derive(Debug, Args)]
@@ -18,7 +18,7 @@ pub(super) struct Migrate {
 impl Migrate {
     pub(super) async fn run(self) -> anyhow::Result<()> {
         let config = self.source.load()?;
-        let _log = telemetry::start(&config.telemetry)?;
+        let _log = super::start_log(&config)?;
         boot::migrate(&config).await
     }
 }

@@ -1,5 +1,6 @@
 //! The command line: one file a command. What it asks for is checked here; the work begins in `boot`.
 
+mod config;
 mod config_table;
 pub mod dev;
 mod key;
@@ -13,7 +14,10 @@ use std::{io::Write as _, path::PathBuf, process::ExitCode, sync::mpsc, time::Du
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::config::{Config, table};
+use crate::{
+    config::{self as settings, Config, table},
+    telemetry::{self, Log},
+};
 
 /// How long a server waits until a line for people is written.
 const BRIEFLY: Duration = Duration::from_secs(1);
@@ -39,6 +43,8 @@ enum Command {
     Dev(dev::Dev),
     /// Run in production: settings from a file and the environment, API keys
     Serve(serve::Serve),
+    /// Check the settings of `serve`
+    Config(config::Config),
     /// Bring the database's schema up to date
     Migrate(migrate::Migrate),
     /// Print the graph's schema
@@ -55,7 +61,7 @@ enum Command {
 }
 
 /// Where settings come from, for every command that reads them.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 struct Source {
     /// File with settings; the environment wins over it
     #[arg(long, value_name = "FILE", env = "MULLION_CONFIG")]
@@ -67,14 +73,30 @@ struct Source {
 
 impl Source {
     fn load(&self) -> anyhow::Result<Config> {
-        let environment =
-            std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-        let mut config = Config::load(self.config.as_deref(), environment)?;
+        let mut config = Config::load(self.config.as_deref(), environment())?;
         if let Some(data) = &self.data {
             config.database.data.clone_from(data);
         }
         Ok(config)
     }
+}
+
+fn environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+}
+
+/// Starts the log of a command. Its first line says which version runs.
+fn start_log(config: &Config) -> anyhow::Result<Log> {
+    let log = telemetry::start(&config.telemetry)?;
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), "Mullion starts");
+    let injected = settings::injected_by_kubernetes(environment());
+    if !injected.is_empty() {
+        tracing::info!(
+            names = injected.join(" "),
+            "ignored: Kubernetes sets these for a Service named mullion; enableServiceLinks: false in the pod leaves them out"
+        );
+    }
+    Ok(log)
 }
 
 /// Reads the command line and runs the command.
@@ -117,6 +139,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         match command {
             Command::Dev(dev) => dev.run().await,
             Command::Serve(serve) => serve.run().await,
+            Command::Config(config) => config.run().await,
             Command::Migrate(migrate) => migrate.run().await,
             Command::Sandbox(sandbox) => sandbox.run().await,
             Command::Key(key) => key.run().await,
@@ -192,6 +215,7 @@ mod tests {
             "mullion dev --port 0 --sandbox-port 0 --data /tmp/x --traffic off --webhook-secret s",
             "mullion dev --public-url https://tunnel.example",
             "mullion serve --config mullion.toml",
+            "mullion config check --config mullion.toml",
             "mullion migrate",
             "mullion schema --federation",
             "mullion sandbox --port 4001",

@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::{Source, dev::Traffic};
-use crate::{boot, telemetry};
+use crate::boot;
 
 /// Only the stand-ins for the providers, on loopback.
 #[derive(Debug, Args)]
@@ -25,7 +25,7 @@ impl Sandbox {
         if let Some(port) = self.port {
             config.sandbox.port = port;
         }
-        let _log = telemetry::start(&config.telemetry)?;
+        let _log = super::start_log(&config)?;
         boot::sandbox(&config, self.traffic).await
     }
 }

@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::Source;
-use crate::{boot, config::Mode, telemetry};
+use crate::{boot, config::Mode, reload::Reload};
 
 /// Production: settings from a file and the environment; callers hold API keys.
 #[derive(Debug, Args)]
@@ -14,9 +14,14 @@ pub(super) struct Serve {
 
 impl Serve {
     pub(super) async fn run(self) -> anyhow::Result<()> {
-        let config = self.source.load()?;
-        config.validate(Mode::Serve)?;
-        let log = telemetry::start(&config.telemetry)?;
-        boot::serve(config, &log).await
+        let source = self.source;
+        let load = move || {
+            let config = source.load()?;
+            config.validate(Mode::Serve)?;
+            Ok(config)
+        };
+        let config = load()?;
+        let log = super::start_log(&config)?;
+        boot::serve(config, Reload { level: log.level(), load: Box::new(load) }, &log).await
     }
 }

@@ -15,6 +15,20 @@ pub(super) const SHORT_NAMES: [(&str, &str, &str); 6] = [
 /// Read by the command line itself.
 const OF_THE_COMMAND_LINE: [&str; 2] = ["MULLION_CONFIG", "MULLION_WEBHOOK_SECRET"];
 
+/// What Kubernetes sets in every container of a namespace that has a Service named `mullion`: its address, in several forms.
+fn is_injected(name: &str, value: &str) -> bool {
+    let address = ["tcp://", "udp://", "sctp://"].iter().any(|scheme| value.starts_with(scheme));
+    name == "MULLION_PORT" && address || name.starts_with("MULLION_PORT_") || name.starts_with("MULLION_SERVICE_")
+}
+
+/// The names in the environment that Kubernetes has set for a Service; they are no settings, and are ignored.
+pub fn injected_by_kubernetes(environment: impl IntoIterator<Item = (String, String)>) -> Vec<String> {
+    let mut names: Vec<String> =
+        environment.into_iter().filter(|(name, value)| is_injected(name, value)).map(|(name, _)| name).collect();
+    names.sort();
+    names
+}
+
 /// Puts the environment's settings over those of the file.
 pub(super) fn apply(
     table: &mut toml::Table,
@@ -24,12 +38,12 @@ pub(super) fn apply(
     let mut settings: Vec<(String, String)> = environment
         .into_iter()
         .filter(|(name, value)| (name.starts_with("MULLION_") || name == "DATABASE_URL") && !value.is_empty())
-        .filter(|(name, _)| !OF_THE_COMMAND_LINE.contains(&name.as_str()))
+        .filter(|(name, value)| !OF_THE_COMMAND_LINE.contains(&name.as_str()) && !is_injected(name, value))
         .collect();
     // `DATABASE_URL` sorts first, so that `MULLION_DATABASE_URL` wins over it.
     settings.sort();
     for (name, text) in settings {
-        let (section, option) = find(&sections, &name).ok_or_else(|| unknown(&sections, &name))?;
+        let (section, option) = find(&sections, &name).ok_or_else(|| unknown(&sections, &name, &text))?;
         let value = parse(section.defaults.get(option), &text)
             .ok_or_else(|| ConfigError(format!("{name}={text:?} has the wrong type: see `mullion serve --help`")))?;
         let entry = table.entry(section.name).or_insert_with(|| toml::Value::Table(toml::Table::new()));
@@ -70,7 +84,12 @@ fn find<'a>(sections: &'a [SectionDoc], name: &str) -> Option<(&'a SectionDoc, &
 /// So many letters a setting has in common with a misspelt name at least: `MULLION_` and some.
 const ALIKE: usize = 12;
 
-fn unknown(sections: &[SectionDoc], name: &str) -> ConfigError {
+fn unknown(sections: &[SectionDoc], name: &str, value: &str) -> ConfigError {
+    if value.starts_with("tcp://") || name.ends_with("_SERVICE_HOST") || name.contains("_SERVICE_PORT") {
+        return ConfigError(format!(
+            "{name} is no setting of Mullion, and looks like the address of a Kubernetes Service: set enableServiceLinks: false in the pod"
+        ));
+    }
     let all = sections.iter().flat_map(|section| section.options.iter().map(|option| rule(section.name, option.name)));
     let equal = |(a, b): &(u8, u8)| a == b;
     let begin = |other: &str| other.bytes().zip(name.bytes()).take_while(equal).count();
@@ -86,6 +105,7 @@ fn unknown(sections: &[SectionDoc], name: &str) -> ConfigError {
 fn parse(default: Option<&toml::Value>, text: &str) -> Option<toml::Value> {
     Some(match default {
         Some(toml::Value::Integer(_)) => toml::Value::Integer(text.trim().parse().ok()?),
+        Some(toml::Value::Float(_)) => toml::Value::Float(text.trim().parse().ok()?),
         Some(toml::Value::Boolean(_)) => toml::Value::Boolean(text.trim().parse().ok()?),
         Some(toml::Value::Array(_)) => {
             let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());

@@ -1,11 +1,11 @@
 //! `[security]`: what seals tokens at rest.
 
-use super::section::section;
+use super::{secret::SecretSetting, section::section};
 
 section! {
     /// What seals tokens at rest.
     Security in "security" {
         /// 32 bytes in base64, made by `mullion key generate`; `dev` keeps its own. Better set as `MULLION_ENCRYPTION_KEY` than in a file.
-        encryption_key: Option<String> = None;
+        encryption_key: Option<SecretSetting> = None;
     }
 }

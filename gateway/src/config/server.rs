@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use super::section::section;
+use crate::document::introspection::Audience;
 
 /// Headers that the tools of pages add to requests: the names of clients, proofs that a preflight was made, traces.
 fn allowed_headers() -> Vec<String> {
@@ -32,7 +33,7 @@ section! {
         /// Address that `serve` binds; `dev` binds loopback whatever is said here.
         address: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
         /// Port of GraphQL, webhooks and GraphiQL.
-        port: u16 = 4000;
+        port: u16 = 4000, 0..=65_535;
         /// Address and port of `/metrics` and `/health` of `serve`; must not be reachable from outside.
         admin_address: SocketAddr = SocketAddr::from((Ipv4Addr::LOCALHOST, 4002));
         /// The address under which the providers and browsers reach this server: `https://mullion.example.com`.
@@ -43,15 +44,19 @@ section! {
         allowed_headers: Vec<String> = allowed_headers();
         /// Whether `serve` shows GraphiQL; `dev` always does.
         console: bool = false;
+        /// Whether `serve` answers a plain GET on `/graphql`; otherwise it needs a header that pages of other sites cannot add unasked: `apollo-require-preflight`, `x-requested-with`, or `Content-Type: application/json`. `dev` always does, and `/graphql/stream` too.
+        allow_get: bool = false;
+        /// The least role that may read the graph's description, by introspection or from suggestions in errors: `"viewer"`, `"editor"`, `"admin"`, or `"nobody"`. In `dev` everyone may.
+        introspection: Audience = Audience::Editor;
         /// Longest body of a GraphQL request.
-        max_body_bytes: usize = 1_000_000;
+        max_body_bytes: usize = 1_000_000, 1_000..=1_000_000_000;
         /// Bytes of GraphQL requests' bodies that arrive at a time, of all clients; beyond it, 503.
-        max_bytes_in_flight: usize = 64_000_000;
+        max_bytes_in_flight: usize = 64_000_000, 1_000..=1_000_000_000_000;
         /// How long a client may take to send a request's headers, and a connection may wait for its next request.
-        header_timeout_seconds: u64 = 30;
+        header_timeout_seconds: u64 = 30, 1..=3_600;
         /// Longest time that a request may take; streams may take longer.
-        request_timeout_seconds: u64 = 30;
+        request_timeout_seconds: u64 = 30, 1..=3_600;
         /// How long requests may go on after SIGTERM.
-        shutdown_seconds: u64 = 20;
+        shutdown_seconds: u64 = 20, 0..=3_600;
     }
 }

@@ -10,13 +10,13 @@ pub const MARKERS: (&str, &str) =
 
 /// The README's table.
 pub fn markdown() -> String {
-    let mut text = String::from("| option | environment | default | what it is |\n|---|---|---|---|\n");
-    each(|section, option, default, help| {
+    let mut text = String::from("| option | environment | default | range | what it is |\n|---|---|---|---|---|\n");
+    each(|section, (option, range), default, help| {
         let variable = name_of(section, option);
         let default = if default.is_empty() { "not set".to_owned() } else { format!("`{default}`") };
         let help = help.replace('|', "\\|");
         // Writing to a string cannot fail.
-        let _ = writeln!(text, "| `{section}.{option}` | `{variable}` | {default} | {help} |");
+        let _ = writeln!(text, "| `{section}.{option}` | `{variable}` | {default} | {range} | {help} |");
     });
     text
 }
@@ -24,19 +24,22 @@ pub fn markdown() -> String {
 /// The lines below `mullion serve --help`.
 pub fn plain() -> String {
     let mut text = String::from("Settings (mullion.toml, or the environment; * = no default):\n");
-    each(|section, option, default, help| {
+    each(|section, (option, range), default, help| {
         let default = if default.is_empty() { "*" } else { default };
-        let _ = writeln!(text, "  {section}.{option} = {default}\n      {}: {help}", name_of(section, option));
+        let range = if range.is_empty() { String::new() } else { format!(" ({range})") };
+        let _ = writeln!(text, "  {section}.{option} = {default}{range}\n      {}: {help}", name_of(section, option));
     });
     text
 }
 
-fn each(mut line: impl FnMut(&str, &str, &str, &str)) {
+/// Calls `line` with each option's section, its name and range, its default, and what it is.
+fn each(mut line: impl FnMut(&str, (&str, &str), &str, &str)) {
     for section in Config::sections() {
         for option in section.options {
             let default = section.defaults.get(option.name).map(ToString::to_string).unwrap_or_default();
             let help: Vec<&str> = option.help.iter().map(|part| part.trim()).collect();
-            line(section.name, option.name, &default, &help.join(" "));
+            let range = option.range.map(|range| range.to_string()).unwrap_or_default();
+            line(section.name, (option.name, &range), &default, &help.join(" "));
         }
     }
 }

@@ -4,7 +4,8 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::HeaderName;
 use url::Url;
 
-use super::{Config, ConfigError};
+use super::{Config, ConfigError, secret::SecretSetting};
+use crate::telemetry;
 
 /// What the configuration is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,16 +20,17 @@ impl Config {
     /// Refuses what cannot be meant or is not safe.
     pub fn validate(&self, mode: Mode) -> Result<(), ConfigError> {
         self.check_addresses()?;
-        self.check_numbers()?;
+        self.check_sizes()?;
         self.check_replicas()?;
+        telemetry::filter(&self.telemetry.log)?;
         if let Some(key) = &self.security.encryption_key {
-            encryption_key(key)?;
+            encryption_key(key.expose())?;
         } else if mode == Mode::Serve {
             return refuse(
                 "no encryption key: tokens are sealed with it. Make one with `mullion key generate`, keep it safe, and set it as MULLION_ENCRYPTION_KEY",
             );
         }
-        if let Some(url) = &self.database.url {
+        if let Some(url) = self.database.url.as_ref().map(SecretSetting::expose) {
             let known = ["postgres://", "postgresql://", "sqlite:"];
             if !known.iter().any(|scheme| url.starts_with(scheme)) {
                 return refuse("database.url must begin with postgres:// or sqlite://");
@@ -38,12 +40,12 @@ impl Config {
     }
 
     fn check_replicas(&self) -> Result<(), ConfigError> {
-        let of_postgres = self.database.url.as_deref().is_some_and(|url| url.starts_with("postgres"));
+        let of_postgres = self.database.url.as_ref().is_some_and(|url| url.expose().starts_with("postgres"));
         if let Some(servers) = &self.replicas.nats_url {
             let fits = |server: &str| {
                 Url::parse(server.trim()).is_ok_and(|url| matches!(url.scheme(), "nats" | "tls") && url.has_host())
             };
-            if !servers.split(',').all(fits) {
+            if !servers.expose().split(',').all(fits) {
                 return refuse("replicas.nats_url must be like nats://nats.example.com:4222, several with commas");
             }
             if !of_postgres {
@@ -81,6 +83,15 @@ impl Config {
                 ));
             }
         }
+        for entry in &self.upstream.allow {
+            let is_host =
+                !entry.contains("//") && Url::parse(&format!("http://{entry}/")).is_ok_and(|url| url.path() == "/");
+            if !is_host {
+                return refuse(format!(
+                    "upstream.allow: {entry:?} is no host; write it like ghe.example.com, or ghe.example.com:8443 for one port"
+                ));
+            }
+        }
         for name in &self.server.allowed_headers {
             if HeaderName::from_bytes(name.as_bytes()).is_err() {
                 return refuse(format!("server.allowed_headers: {name:?} is no name of a header"));
@@ -92,54 +103,9 @@ impl Config {
         Ok(())
     }
 
-    fn check_numbers(&self) -> Result<(), ConfigError> {
-        let at_least_one = [
-            ("server.header_timeout_seconds", self.server.header_timeout_seconds),
-            ("server.request_timeout_seconds", self.server.request_timeout_seconds),
-            ("limits.max_concurrent_executions", self.limits.max_concurrent_executions as u64),
-            ("limits.max_concurrent_live_executions", self.limits.max_concurrent_live_executions as u64),
-            ("live.init_timeout_milliseconds", self.live.init_timeout_milliseconds),
-            ("live.ping_seconds", self.live.ping_seconds),
-            ("live.event_stream_keep_alive_seconds", self.live.event_stream_keep_alive_seconds),
-            ("live.max_sockets", self.live.max_sockets as u64),
-            ("live.max_sockets_per_tenant", self.live.max_sockets_per_tenant as u64),
-            ("live.max_operations_per_socket", self.live.max_operations_per_socket as u64),
-            ("live.max_messages_per_second", u64::from(self.live.max_messages_per_second)),
-            ("live.reconnects_per_second", u64::from(self.live.reconnects_per_second)),
-            ("live.retention_days", self.live.retention_days),
-            ("live.poll_seconds", self.live.poll_seconds),
-            ("live.retention_changes", self.live.retention_changes),
-            ("webhooks.read_timeout_seconds", self.webhooks.read_timeout_seconds),
-            ("replicas.poll_milliseconds", self.replicas.poll_milliseconds),
-            ("webhooks.max_queued", self.webhooks.max_queued as u64),
-            ("webhooks.max_queued_bytes", self.webhooks.max_queued_bytes as u64),
-            ("webhooks.max_attempts", u64::from(self.webhooks.max_attempts)),
-            ("webhooks.workers", self.webhooks.workers as u64),
-            ("webhooks.retention_days", self.webhooks.retention_days),
-            ("persisted.max_documents", self.persisted.max_documents),
-            ("persisted.max_bytes", self.persisted.max_bytes),
-            ("persisted.retention_days", self.persisted.retention_days),
-            ("reconcile.live_seconds", self.reconcile.live_seconds),
-            ("reconcile.silent_seconds", self.reconcile.silent_seconds),
-            ("reconcile.polling_seconds", self.reconcile.polling_seconds),
-            ("reconcile.silent_after_seconds", self.reconcile.silent_after_seconds),
-            ("reconcile.max_calls", self.reconcile.max_calls as u64),
-            ("upstream.timeout_seconds", self.upstream.timeout_seconds),
-            ("database.max_connections", u64::from(self.database.max_connections)),
-        ];
-        if let Some((name, _)) = at_least_one.iter().find(|(_, value)| *value == 0) {
-            return refuse(format!("{name} must be at least 1"));
-        }
-        if self.limits.max_nesting > 64 || self.limits.max_depth > 64 {
-            return refuse(
-                "limits.max_nesting and limits.max_depth must not be over 64: the executor recurses on them",
-            );
-        }
+    fn check_sizes(&self) -> Result<(), ConfigError> {
         if self.server.max_bytes_in_flight < self.server.max_body_bytes {
             return refuse("server.max_bytes_in_flight must be at least server.max_body_bytes");
-        }
-        if self.webhooks.max_bytes_in_flight < 26_000_000 {
-            return refuse("webhooks.max_bytes_in_flight must be at least 26000000: one delivery may have 25 MB");
         }
         Ok(())
     }

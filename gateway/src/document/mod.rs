@@ -1,17 +1,18 @@
 //! Documents before the executor sees them: counted by a lexer of our own, parsed once, measured, validated, cached.
 //!
 //! The executor's parser recurses on nesting and its checks expand fragments without memory, so what would hurt it
-//! is refused here. What is measured:
+//! is refused here. Measured before validation:
 //! - tokens, nesting of brackets of any kind (values too) and aliases, before anything is parsed;
 //! - fields after all fragments are expanded, for each operation of the document, used or not;
-//! - depth: levels of fields; introspection (`__schema`, `__type`) counts as one level, and may nest its lists twice;
-//! - cost: 1 for each field, times `first` or `last` of every list around it (a variable's value where it is one).
+//! - depth: levels of fields; introspection (`__schema`, `__type`) counts as one level, and may nest its lists twice.
 //!
 //! A document within its limits is validated against the graph (`docs/adr/0028-validated-once.md`); no execution
-//! does so again.
+//! does so again. Then the graph tells what it costs (`docs/adr/0030-cost-by-the-schema.md`): once, with the most expensive variables
+//! there can be; with each request only where these would be over the limit.
 
 mod conditions;
 mod escape;
+pub mod introspection;
 mod lexer;
 mod measure;
 
@@ -26,8 +27,9 @@ use async_graphql::{
 };
 use moka::sync::Cache;
 use mullion_schema::error::ErrorCode;
+use parking_lot::RwLock;
 
-use self::measure::{Measurer, Multipliers};
+use self::measure::{Measurer, too_complex};
 use crate::{
     config::Limits,
     telemetry::metrics::Metrics,
@@ -45,8 +47,10 @@ pub struct Document {
     pub parsed: Arc<ExecutableDocument>,
     /// Whether its text may be written to the database: not that of a mutation with strings in it, one of which may be a token.
     pub may_be_stored: bool,
-    /// Whether a multiplier of the cost is a variable, so that the cost is known only with the request.
-    varies: bool,
+    /// Whether an operation may be over the limit of the cost with some variables, so that each request is measured.
+    may_cost_too_much: bool,
+    /// Whether an operation asks for the graph's description.
+    introspects: bool,
 }
 
 /// What an operation does.
@@ -62,7 +66,8 @@ pub enum OperationKind {
 
 /// Parses and checks documents, each text once while the cache holds it.
 pub struct Documents {
-    limits: Limits,
+    /// They can change while the process runs.
+    limits: RwLock<Arc<Limits>>,
     engine: Arc<dyn Engine>,
     metrics: Arc<Metrics>,
     // The key is the text itself: two texts never share an entry, whatever they hash to.
@@ -82,7 +87,17 @@ impl Documents {
                 u32::try_from(bytes.saturating_mul(PARSED_WEIGHT).saturating_add(512)).unwrap_or(u32::MAX)
             })
             .build();
-        Self { limits, engine, metrics, cache }
+        Self { limits: RwLock::new(Arc::new(limits)), engine, metrics, cache }
+    }
+
+    /// Measures by these limits from now on, documents that passed the old ones too.
+    pub(crate) fn set_limits(&self, limits: Limits) {
+        *self.limits.write() = Arc::new(limits);
+        self.cache.invalidate_all();
+    }
+
+    fn limits(&self) -> Arc<Limits> {
+        Arc::clone(&self.limits.read())
     }
 
     /// The parsed document.
@@ -105,9 +120,9 @@ impl Documents {
         variables: &Variables,
     ) -> Result<OperationKind, RequestError> {
         let operation = find(&document.parsed.operations, name)?;
-        if document.varies {
-            let multipliers = Multipliers::of(operation, variables);
-            Measurer::new(&document.parsed, &self.limits, multipliers).check(operation)?;
+        if document.may_cost_too_much {
+            let cost = self.engine.cost(&document.parsed, operation, Some(variables));
+            self.check_cost(cost.total)?;
         }
         Ok(match operation.ty {
             OperationType::Query => OperationKind::Query,
@@ -117,7 +132,8 @@ impl Documents {
     }
 
     fn read(&self, text: &str) -> Result<Document, RequestError> {
-        let parsable = lexer::check(text, &self.limits)?;
+        let limits = self.limits();
+        let parsable = lexer::check(text, &limits)?;
         let mut parsed = parse_query(&parsable).map_err(|error| {
             let mut refused = RequestError::new(ErrorCode::GraphqlParseFailed, first_line(&error.to_string()));
             for entry in &mut refused.errors {
@@ -125,21 +141,46 @@ impl Documents {
             }
             refused
         })?;
-        let varies = {
-            let mut measurer = Measurer::new(&parsed, &self.limits, Multipliers::least());
-            for (_, operation) in parsed.operations.iter() {
-                measurer.check(&operation.node)?;
-            }
-            measurer.check_fragments()?;
-            measurer.saw_variable()
-        };
+        let mut measurer = Measurer::new(&parsed, &limits);
+        for (_, operation) in parsed.operations.iter() {
+            measurer.check(&operation.node)?;
+        }
+        measurer.check_fragments()?;
         conditions::lift(&mut parsed);
         let parsed = Arc::new(parsed);
         self.engine.validate(&parsed)?;
+        let may_cost_too_much = self.measure(&parsed)?;
         let hash = *blake3::hash(text.as_bytes()).as_bytes();
         let mutates = parsed.operations.iter().any(|(_, operation)| operation.node.ty == OperationType::Mutation);
         let may_be_stored = !mutates || !text.contains('"');
-        Ok(Document { text: text.into(), hash, parsed, may_be_stored, varies })
+        let introspects = introspection::asks(&parsed);
+        Ok(Document { text: text.into(), hash, parsed, may_be_stored, may_cost_too_much, introspects })
+    }
+
+    /// Whether an operation is over the limit with some variables only. One that is over it with all is refused.
+    fn measure(&self, parsed: &ExecutableDocument) -> Result<bool, RequestError> {
+        let mut may_cost_too_much = false;
+        for (_, operation) in parsed.operations.iter() {
+            let cost = self.engine.cost(parsed, &operation.node, None);
+            if !cost.varies {
+                self.check_cost(cost.total)?;
+            } else if cost.total > self.limits().max_cost {
+                may_cost_too_much = true;
+            }
+        }
+        Ok(may_cost_too_much)
+    }
+
+    fn check_cost(&self, cost: u64) -> Result<(), RequestError> {
+        let most = self.limits().max_cost;
+        if cost <= most {
+            return Ok(());
+        }
+        let message = format!(
+            "the operation's cost is {cost} (fields times the sizes of the lists around them); at most {most} is allowed: \
+             ask for shorter lists or fewer fields"
+        );
+        Err(too_complex(message))
     }
 }
 

@@ -1,6 +1,9 @@
 //! The limits of documents: each at its edge, and the attacks that they are for.
 
-use std::{fmt::Write, sync::Arc};
+use std::{
+    fmt::Write,
+    sync::{Arc, atomic::Ordering},
+};
 
 use async_graphql::{Value, Variables, parser::types::Selection};
 use mullion_schema::error::ErrorCode;
@@ -12,19 +15,9 @@ fn documents() -> Documents {
     Documents::new(Limits::default(), 1_000_000, Arc::default(), Arc::new(FakeEngine::default()))
 }
 
-/// Parses, then selects the only operation; the code of the refusal, or nothing.
-fn code_with(text: &str, variables: &str) -> Option<ErrorCode> {
-    let documents = documents();
-    let variables: Variables = serde_json::from_str(variables).unwrap();
-    documents
-        .parse(text)
-        .and_then(|document| documents.select(&document, None, &variables))
-        .err()
-        .map(|error| error.code)
-}
-
+/// The code of a document's refusal, or nothing.
 fn code(text: &str) -> Option<ErrorCode> {
-    code_with(text, "{}")
+    selected(&documents(), text, "{}")
 }
 
 const COMPLEX: Option<ErrorCode> = Some(ErrorCode::OperationTooComplex);
@@ -140,34 +133,28 @@ fn depth_is_counted_through_fragments() {
     assert_eq!(code(&deep(8)), COMPLEX);
 }
 
-#[test]
-fn lists_without_a_length_cost_what_they_usually_hold() {
-    let nested = |levels: usize| {
-        let inner = "dashboard {widgets {".repeat(levels);
-        format!("{{dashboard {{widgets {{{inner} id {}}}}}}}", "}}".repeat(levels))
-    };
-    assert_eq!(code(&nested(2)), None);
-    assert_eq!(code(&nested(5)), COMPLEX);
-    assert_eq!(code("{a {nodes {b {nodes {c {nodes {d}}}}}}}"), None);
-    assert_eq!(code("{a {nodes {b {nodes {c {nodes {d {nodes {e}}}}}}}}}"), COMPLEX);
-    let representations = "query($all: [_Any!]!) {_entities(representations: $all) {a {nodes {b {nodes {c d}}}}}}";
-    assert_eq!(code_with(representations, r#"{"all": [1]}"#), None);
-    let all = serde_json::json!({ "all": vec![1; 300] }).to_string();
-    assert_eq!(code_with(representations, &all), COMPLEX);
+/// Parses, then selects the only operation, with the stand-in's costs.
+fn selected(documents: &Documents, text: &str, variables: &str) -> Option<ErrorCode> {
+    let variables: Variables = serde_json::from_str(variables).unwrap();
+    let selected = documents.parse(text).and_then(|document| documents.select(&document, None, &variables));
+    selected.err().map(|error| error.code)
 }
 
 #[test]
-fn cost_multiplies_pages() {
-    let many = |count: usize| (0..count).fold(String::new(), |text, number| text + &format!(" f{number}"));
-    assert_eq!(code(&format!("{{a(first: 100) {{b(first: 100) {{{}}}}}}}", many(19))), None);
-    assert_eq!(code(&format!("{{a(first: 100) {{b(first: 100) {{{}}}}}}}", many(20))), COMPLEX);
-    assert_eq!(code(&format!("{{a(last: 100) {{b(first: 100) {{c {{{}}}}}}}}}", many(20))), COMPLEX);
-    let text = "query($n: Int = 1, $m: Int) {a(first: $n) {b(first: $m) {c(first: 100) {d}}}}";
-    assert_eq!(code_with(text, r#"{"n": 4, "m": 4}"#), None);
-    assert_eq!(code_with(text, r#"{"n": 100, "m": 100}"#), COMPLEX);
-    assert_eq!(code_with(text, r#"{"m": 100}"#), None, "the default is used");
-    assert_eq!(code_with(text, r#"{"n": 100}"#), COMPLEX, "unknown counts as the longest page");
-    assert_eq!(code_with(text, r#"{"n": "many", "m": -1}"#), None, "wrong types are for validation");
+fn cost_is_measured_once_where_no_variable_can_take_it_over_the_limit() {
+    let engine = Arc::new(FakeEngine::default());
+    let documents = Documents::new(Limits::default(), 1_000_000, Arc::default(), Arc::clone(&engine) as _);
+    for _ in 0..3 {
+        assert_eq!(selected(&documents, "query($n: Int) {a(first: $n)}", "{}"), None);
+    }
+    assert_eq!(engine.measured.load(Ordering::Relaxed), 1);
+    let varying = "query($cost: Int) {a(first: $cost)}";
+    for (variables, expected) in
+        [(r#"{"cost": 200000}"#, None), (r#"{"cost": 200001}"#, COMPLEX), (r#"{"cost": 1}"#, None), ("{}", COMPLEX)]
+    {
+        assert_eq!(selected(&documents, varying, variables), expected, "{variables}");
+    }
+    assert_eq!(engine.measured.load(Ordering::Relaxed), 6, "once for the text, then with each request");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Reads a request's body up to a limit, within a time, and within what all bodies together may take.
 
-use axum::body::{Body, HttpBody};
+use axum::body::{Body, BodyDataStream, HttpBody};
 use bytes::BytesMut;
 use futures::StreamExt;
 use http::{HeaderMap, StatusCode, header};
@@ -86,7 +86,9 @@ pub(super) async fn collect(body: Body, limit: usize, share: &mut Share) -> Resu
             return Err(Failure::TooLarge);
         }
         if !share.grow_to(length) {
-            return Err(Failure::Busy);
+            drop(bytes);
+            share.give_back();
+            return Err(pass_by(chunks, limit.saturating_sub(length)).await);
         }
         if bytes.capacity() < length {
             let rest = usize::try_from(chunks.size_hint().lower()).unwrap_or(usize::MAX);
@@ -95,6 +97,18 @@ pub(super) async fn collect(body: Body, limit: usize, share: &mut Share) -> Resu
         bytes.extend_from_slice(&chunk);
     }
     Ok(bytes)
+}
+
+/// Reads the rest of a body that finds no room, and keeps nothing of it. A client that is still sending when the connection is closed
+/// may never see the answer (<https://www.rfc-editor.org/rfc/rfc9112#section-9.6>).
+async fn pass_by(mut chunks: BodyDataStream, mut rest: usize) -> Failure {
+    while let Some(Ok(chunk)) = chunks.next().await {
+        match rest.checked_sub(chunk.len()) {
+            Some(less) => rest = less,
+            None => return Failure::TooLarge,
+        }
+    }
+    Failure::Busy
 }
 
 fn too_large(limit: usize) -> Refusal {

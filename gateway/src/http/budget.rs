@@ -43,10 +43,15 @@ impl Share {
         }
         taken
     }
+
+    /// Gives everything back.
+    pub(crate) fn give_back(&mut self) {
+        self.budget.left.fetch_add(std::mem::take(&mut self.bytes), Ordering::AcqRel);
+    }
 }
 
 impl Drop for Share {
     fn drop(&mut self) {
-        self.budget.left.fetch_add(self.bytes, Ordering::AcqRel);
+        self.give_back();
     }
 }

@@ -21,6 +21,7 @@ use tokio::time::timeout;
 use super::{
     App, DATABASE_PATIENCE, body,
     context::RequestId,
+    guard,
     negotiate::{Media, Stream, wants_page},
 };
 use crate::{
@@ -89,6 +90,12 @@ pub async fn get(
         Ok(caller) => caller,
         Err(error) => return accepted.media().refused(&error),
     };
+    if !app.server.allow_get && !guard::shows_a_preflight(&headers) {
+        let message = "a GET needs a header that proves that a page of another site did not send it: \
+            `apollo-require-preflight` or `x-requested-with` with any value, or `Content-Type: application/json`; \
+            or send the operation by POST; server.allow_get lets plain GETs pass";
+        return accepted.media().with_status(StatusCode::BAD_REQUEST, &RequestError::bad_input(message));
+    }
     match Params::from_query_string(query.as_deref().unwrap_or_default()).and_then(Params::with_document) {
         Ok(params) => Request { app, id, accepted, caller, is_get: true }.run(params, &headers).await,
         Err(error) => accepted.media().with_status(StatusCode::BAD_REQUEST, &error),
@@ -149,6 +156,9 @@ impl Request {
         let Self { app, id, accepted, caller, is_get } = self;
         let media = accepted.media();
         let has_events = accepted.stream == Some(Stream::Events);
+        if is_get && has_events && sse::is_complete(headers) {
+            return StatusCode::NO_CONTENT.into_response();
+        }
         let resume_after = match sse::resume_after(headers) {
             Ok(resume_after) => resume_after.filter(|_| has_events),
             Err(error) if has_events => return media.with_status(StatusCode::BAD_REQUEST, &error),

@@ -9,39 +9,47 @@ use axum::{
 };
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header, request, uri::Authority};
 use mullion_schema::error::ErrorCode;
+use parking_lot::RwLock;
 use url::Url;
 
 use super::negotiate::{Media, Stream};
 use crate::transport::error::RequestError;
 
 /// The rules of one server.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub struct Guard {
     /// Whether only loopback names are answered, as in `dev`.
     loopback_only: bool,
     /// The host of the tunnel that may reach webhooks.
     public_host: Option<String>,
-    /// Origins that may ask.
-    allowed: HashSet<String>,
+    /// Origins that may ask; they can change while the server runs.
+    allowed: RwLock<HashSet<String>>,
 }
 
 impl Guard {
     /// For `dev` and the stand-ins: loopback names, and the tunnel's for webhooks.
     pub fn loopback(public_url: Option<&str>, allowed: &[String]) -> Self {
         let public_host = public_url.and_then(|url| Url::parse(url).ok()?.host_str().map(str::to_ascii_lowercase));
-        Self { loopback_only: true, public_host, allowed: allowed.iter().cloned().collect() }
+        Self { loopback_only: true, public_host, allowed: RwLock::new(allowed.iter().cloned().collect()) }
     }
 
     /// For `serve`: any name, the own origin and those that are listed.
     pub fn public(public_url: Option<&str>, allowed: &[String]) -> Self {
+        let guard = Self::default();
+        guard.set_public(public_url, allowed);
+        guard
+    }
+
+    /// Lets the own origin and those that are listed ask, and no others any more.
+    pub(crate) fn set_public(&self, public_url: Option<&str>, allowed: &[String]) {
         let own = public_url.and_then(|url| Some(Url::parse(url).ok()?.origin().ascii_serialization()));
-        Self { loopback_only: false, public_host: None, allowed: allowed.iter().cloned().chain(own).collect() }
+        *self.allowed.write() = allowed.iter().cloned().chain(own).collect();
     }
 
     /// Whether a page of this origin may ask.
     pub fn allows_origin(&self, origin: &HeaderValue, headers: &HeaderMap) -> bool {
         let Ok(origin) = origin.to_str() else { return false };
-        if self.allowed.contains(origin) {
+        if self.allowed.read().contains(origin) {
             return true;
         }
         let Some(url) = Url::parse(origin).ok().filter(|url| matches!(url.scheme(), "http" | "https")) else {
@@ -86,6 +94,18 @@ impl Guard {
         }
         Ok(())
     }
+}
+
+/// Whether a browser asked the server first, before a page of another site could send this: such a page adds none of these headers
+/// without a preflight (<https://fetch.spec.whatwg.org/#cors-safelisted-request-header>).
+pub(super) fn shows_a_preflight(headers: &HeaderMap) -> bool {
+    let proofs = ["apollo-require-preflight", "graphql-require-preflight", "x-requested-with"];
+    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let is_json = content_type.is_some_and(|value| {
+        let essence = value.split(';').next().unwrap_or_default().trim();
+        essence.eq_ignore_ascii_case("application/json")
+    });
+    is_json || proofs.iter().any(|name| headers.contains_key(*name))
 }
 
 /// What a page could do harm with: everything but plain GETs, and what streams.

@@ -108,7 +108,7 @@ pub struct App {
 impl App {
     /// Puts the parts together.
     pub fn new(config: &Config, parts: Parts) -> Arc<Self> {
-        parts.metrics.live.show_limits(&config.live);
+        parts.metrics.live.show_limits(&config.live, &config.limits);
         let app = Arc::new(Self {
             documents: Documents::new(
                 config.limits.clone(),

@@ -23,6 +23,12 @@ use super::{
 /// How long storing a delivery may take: GitHub gives up after 10 s.
 const STORE_PATIENCE: Duration = Duration::from_secs(5);
 
+/// What a 503 says of the delivery.
+const NOT_STORED: &str = "the delivery was not stored: send it again\n";
+/// The same where that is not known.
+const PERHAPS_STORED: &str =
+    "the delivery may have been stored: send it again, under the same delivery id it counts once\n";
+
 /// What the provider is told.
 #[derive(Debug, Clone)]
 pub struct WebhookAnswer {
@@ -94,7 +100,7 @@ async fn guarded(app: &App, request: Request) -> Response {
 async fn take(app: &App, (provider, endpoint): (String, String), headers: HeaderMap, body: Body) -> Response {
     // Before the body is read: whoever does not know an endpoint costs nothing.
     let Ok(limit) = timeout(DATABASE_PATIENCE, app.webhooks.limit(&provider, &endpoint)).await else {
-        return unanswered(app, &provider);
+        return unanswered(app, &provider, NOT_STORED);
     };
     let Some(limit) = limit else {
         return (StatusCode::NOT_FOUND, "there is no such webhook endpoint\n").into_response();
@@ -118,6 +124,7 @@ async fn take(app: &App, (provider, endpoint): (String, String), headers: Header
             app.metrics.delivery(&provider, result);
             let mut response = status.into_response();
             if status == StatusCode::SERVICE_UNAVAILABLE {
+                *response.body_mut() = Body::from("the delivery was not stored, too many arrive: send it again\n");
                 response.headers_mut().insert(header::RETRY_AFTER, http::HeaderValue::from_static("5"));
             }
             return response;
@@ -127,16 +134,16 @@ async fn take(app: &App, (provider, endpoint): (String, String), headers: Header
     let known = delivery.provider.clone();
     // Written all the same: when the provider sends it again, it is a duplicate.
     let Ok(answer) = timeout(STORE_PATIENCE, app.webhooks.receive(delivery)).await else {
-        return unanswered(app, &known);
+        return unanswered(app, &known, PERHAPS_STORED);
     };
     drop(share);
     (answer.status, answer.headers, answer.body).into_response()
 }
 
 /// The database does not answer: the provider is told before it gives up, and tries again.
-fn unanswered(app: &App, provider: &str) -> Response {
+fn unanswered(app: &App, provider: &str, message: &'static str) -> Response {
     app.metrics.delivery(provider, "failed");
-    (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "5")]).into_response()
+    (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "5")], message).into_response()
 }
 
 async fn read(

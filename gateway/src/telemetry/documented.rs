@@ -6,7 +6,7 @@ use mullion_resolvers::supervisor::TaskObserver as _;
 use prometheus_client::metrics::counter::Counter;
 
 use super::metrics::{IntegrationLabels, Metrics};
-use crate::config::Live;
+use crate::config::{Limits, Live};
 
 const RUNBOOK: &str = include_str!("../../../docs/runbook.md");
 const OTHERS: [&str; 3] = [
@@ -16,7 +16,7 @@ const OTHERS: [&str; 3] = [
 ];
 
 /// All that `/metrics` ever shows.
-fn shown() -> String {
+pub(super) fn shown() -> String {
     let mut metrics = Metrics::with_providers(["any"]);
     metrics.show_dropped_lines(Counter::default());
     metrics.tasks.check("database", true);
@@ -25,7 +25,7 @@ fn shown() -> String {
     let labels = IntegrationLabels { provider, integration, bucket: "core".to_owned() };
     drop(metrics.quota_remaining.get_or_create(&labels));
     drop(metrics.circuit_state.get_or_create(&labels));
-    metrics.live.show_limits(&Live::default());
+    metrics.live.show_limits(&Live::default(), &Limits::default());
     metrics.live.closed(1001);
     metrics.encode()
 }
@@ -39,7 +39,7 @@ fn names(shown: &str) -> BTreeSet<&str> {
             None if line.starts_with('#') => None,
             None => line.split(['{', ' ']).next(),
         })
-        .filter_map(|name| name.strip_prefix("mullion_"))
+        .filter_map(|name| name.strip_prefix("mullion_").or_else(|| name.starts_with("process_").then_some(name)))
         .collect()
 }
 

@@ -1,12 +1,13 @@
 //! What is counted of sockets and subscriptions: how much is open, what the limits are, and how often they were met.
 
+use mullion_resolvers::budget::Budget;
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family, gauge::Gauge},
     registry::Registry,
 };
 
-use crate::config::Live;
+use crate::config::{Limits, Live};
 
 /// A limit of live operations, as its setting is called without `max_`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -27,6 +28,8 @@ pub enum Limit {
     MessageBytes,
     /// `init_timeout_milliseconds`
     InitTimeout,
+    /// A budget of a tenant that executions or subscriptions have used up.
+    Budget(Budget),
 }
 
 impl Limit {
@@ -40,6 +43,7 @@ impl Limit {
             Self::Messages => "messages_per_second",
             Self::MessageBytes => "message_bytes",
             Self::InitTimeout => "init_timeout_milliseconds",
+            Self::Budget(budget) => budget.name(),
         }
     }
 }
@@ -83,7 +87,7 @@ impl LiveMetrics {
     }
 
     /// Shows the limits beside what they limit.
-    pub fn show_limits(&self, live: &Live) {
+    pub fn show_limits(&self, live: &Live, limits: &Limits) {
         let known = [
             (Limit::Sockets, live.max_sockets as u64),
             (Limit::TenantSockets, live.max_sockets_per_tenant as u64),
@@ -92,6 +96,10 @@ impl LiveMetrics {
             (Limit::Messages, u64::from(live.max_messages_per_second)),
             (Limit::MessageBytes, live.max_message_bytes as u64),
             (Limit::InitTimeout, live.init_timeout_milliseconds),
+            (Limit::Budget(Budget::Operations), live.max_operations_per_tenant as u64),
+            (Limit::Budget(Budget::Subscriptions), live.max_subscriptions_per_tenant as u64),
+            (Limit::Budget(Budget::HeldBytes), limits.max_held_bytes_per_tenant as u64),
+            (Limit::Budget(Budget::Time), limits.max_processor_seconds_per_minute),
         ];
         for (limit, value) in known {
             let gauge = self.limits.get_or_create(&LimitLabels { limit: limit.name() }).clone();

@@ -2,8 +2,12 @@
 
 use std::{sync::atomic::AtomicU64, time::Duration};
 
+use chrono::{DateTime, Utc};
 use prometheus_client::{
-    encoding::{EncodeLabelSet, text::encode},
+    encoding::{
+        EncodeLabelSet,
+        text::{encode, encode_registry},
+    },
     metrics::{
         counter::Counter,
         family::Family,
@@ -13,7 +17,12 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-use super::{live::LiveMetrics, reconcile::ReconcileMetrics, tasks::TaskMetrics};
+use super::{
+    live::LiveMetrics,
+    process::{self, ProcessMetrics},
+    reconcile::ReconcileMetrics,
+    tasks::TaskMetrics,
+};
 
 /// A delivery, by what came of it: one of [`DELIVERY_RESULTS`].
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -171,6 +180,8 @@ pub struct Metrics {
     pub cache: Family<CacheLabels, Counter>,
     /// Words of providers that this version does not know, each time one is shown.
     pub unknown_words: Family<WordLabels, Counter>,
+    /// How often the connection to NATS had to be made anew because its listener had ended.
+    pub bus_restarts: Counter,
     /// How long requests take.
     pub request_latency: Family<RequestLabels, Histogram>,
     /// Sockets, subscriptions and their limits.
@@ -180,6 +191,7 @@ pub struct Metrics {
     /// Background tasks and readiness.
     pub tasks: TaskMetrics,
     registry: Registry,
+    process: ProcessMetrics,
 }
 
 fn latency() -> Histogram {
@@ -207,11 +219,13 @@ impl Default for Metrics {
             circuit_state: Family::default(),
             cache: Family::default(),
             unknown_words: Family::default(),
+            bus_restarts: Counter::default(),
             request_latency: Family::new_with_constructor(latency),
             live: LiveMetrics::default(),
             reconcile: ReconcileMetrics::default(),
             tasks: TaskMetrics::default(),
             registry: Registry::with_prefix("mullion"),
+            process: ProcessMetrics::default(),
         };
         metrics.register();
         metrics
@@ -240,6 +254,9 @@ impl Metrics {
         registry.register("cache_lookups", "Cache look-ups by result", self.cache.clone());
         let words = "Words of providers that this version does not know and that were shown as UNKNOWN";
         registry.register("unknown_words", words, self.unknown_words.clone());
+        let restarts = "Connections to NATS that were made anew because the listener had ended";
+        registry.register("bus_restarts", restarts, self.bus_restarts.clone());
+        process::register_build(registry);
         let requests = "How long requests take";
         registry.register_with_unit("request", requests, Unit::Seconds, self.request_latency.clone());
         self.live.register(registry);
@@ -346,10 +363,19 @@ impl Metrics {
         OpenSocket(gauge)
     }
 
+    /// Notes when the process started.
+    pub fn process_started(&self, at: DateTime<Utc>) {
+        let since = Duration::from_millis(u64::try_from(at.timestamp_millis()).unwrap_or(0));
+        self.process.started.set(since.as_secs_f64());
+    }
+
     /// Everything, as text.
     pub fn encode(&self) -> String {
         let mut text = String::new();
-        if encode(&mut text, &self.registry).is_err() {
+        // The last one writes the end of the text, too.
+        let written =
+            encode_registry(&mut text, &self.process.registry).and_then(|()| encode(&mut text, &self.registry));
+        if written.is_err() {
             text.clear();
         }
         text

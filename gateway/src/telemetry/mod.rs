@@ -5,32 +5,55 @@ mod documented;
 mod json;
 pub mod live;
 pub mod metrics;
+#[cfg(test)]
+mod monitoring;
+mod process;
 pub mod reconcile;
 mod repeats;
 pub mod tasks;
 mod writer;
 
-use std::{io::IsTerminal, panic::PanicHookInfo, time::Duration};
+use std::{io::IsTerminal, panic::PanicHookInfo, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use prometheus_client::metrics::counter::Counter;
-use tracing_subscriber::{EnvFilter, Layer as _, layer::SubscriberExt as _, util::SubscriberInitExt as _};
+use tracing_subscriber::{EnvFilter, Layer as _, layer::SubscriberExt as _, reload, util::SubscriberInitExt as _};
 
 pub use self::repeats::Repeats;
 use self::{
     json::{JsonLines, JsonSpans},
     writer::LineWriter,
 };
-use crate::config::{Telemetry, telemetry::LogFormat};
+use crate::config::{ConfigError, Telemetry, telemetry::LogFormat};
+
+/// Changes what is logged while the process runs.
+#[derive(Clone)]
+pub struct LogLevel(Arc<dyn Fn(EnvFilter) -> bool + Send + Sync>);
+
+impl LogLevel {
+    /// Logs by this filter from now on; whether that was possible.
+    pub fn set(&self, filter: EnvFilter) -> bool {
+        (self.0)(filter)
+    }
+}
+
+/// Reads `telemetry.log`.
+pub fn filter(text: &str) -> Result<EnvFilter, ConfigError> {
+    EnvFilter::try_new(text).map_err(|error| {
+        ConfigError(format!(
+            "telemetry.log: {text:?} is no filter ({error}); write it like info,mullion_resolvers=debug"
+        ))
+    })
+}
 
 /// How long the end of the process waits for the log's last lines.
 const LAST_LINES: Duration = Duration::from_secs(1);
 
 /// The log, from its start to the end of the process. Dropped, it gives its last lines a moment to be written.
-#[derive(Debug)]
 pub struct Log {
     writer: LineWriter,
     repeats: Repeats,
+    level: LogLevel,
 }
 
 impl Log {
@@ -43,6 +66,11 @@ impl Log {
     pub fn repeats(&self) -> Repeats {
         self.repeats.clone()
     }
+
+    /// Changes what is logged while the process runs.
+    pub fn level(&self) -> LogLevel {
+        self.level.clone()
+    }
 }
 
 impl Drop for Log {
@@ -53,9 +81,8 @@ impl Drop for Log {
 
 /// Starts the log, on standard error: human on a terminal, JSON otherwise. Nothing that is logged ever waits or fails.
 pub fn start(settings: &Telemetry) -> anyhow::Result<Log> {
-    let filter = EnvFilter::try_new(&settings.log).with_context(|| {
-        format!("telemetry.log: {:?} is no filter; write it like info,mullion_resolvers=debug", settings.log)
-    })?;
+    let (filter, handle) = reload::Layer::new(filter(&settings.log)?);
+    let level = LogLevel(Arc::new(move |filter| handle.reload(filter).is_ok()));
     let is_terminal = std::io::stderr().is_terminal();
     let json = match settings.format {
         LogFormat::Auto => !is_terminal,
@@ -76,7 +103,7 @@ pub fn start(settings: &Telemetry) -> anyhow::Result<Log> {
     started.map_err(|error| anyhow::anyhow!("the log was started twice: {error}"))?;
     // The standard hook writes to standard error itself, and waits for whoever reads there.
     std::panic::set_hook(Box::new(log_panic));
-    Ok(Log { writer, repeats })
+    Ok(Log { writer, repeats, level })
 }
 
 fn log_panic(panic: &PanicHookInfo<'_>) {

@@ -2,11 +2,17 @@
 
 use std::{any::Any, fmt, sync::Arc};
 
-use async_graphql::{Variables, parser::types::ExecutableDocument};
+use async_graphql::{
+    Variables,
+    parser::types::{ExecutableDocument, OperationDefinition},
+};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
-use mullion_schema::id::{EventCursor, TenantId};
+use mullion_schema::{
+    cost::Cost,
+    id::{EventCursor, TenantId},
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{error::RequestError, persisted::DocumentHash};
@@ -163,6 +169,14 @@ pub trait Engine: Send + Sync {
 
     /// Whether a document is valid in the graph; asked once for each document.
     fn validate(&self, document: &Arc<ExecutableDocument>) -> Result<(), RequestError>;
+
+    /// The cost of an operation of a valid document with these variables; without them, with the most expensive ones there can be.
+    fn cost(
+        &self,
+        document: &ExecutableDocument,
+        operation: &OperationDefinition,
+        variables: Option<&Variables>,
+    ) -> Cost;
 
     /// The document that this tenant registered under a hash; `None` when there is none.
     async fn persisted(&self, caller: &Caller, hash: &DocumentHash) -> Result<Option<Arc<str>>, RequestError>;

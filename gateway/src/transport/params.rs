@@ -11,10 +11,7 @@ use super::{
     error::RequestError,
     persisted::DocumentHash,
 };
-use crate::{
-    document::{Document, Documents},
-    http::App,
-};
+use crate::{document::Document, http::App};
 
 /// What a request sends.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -82,29 +79,32 @@ impl Params {
     /// Finds the document by its hash where one is given, and prepares the operation.
     pub async fn find(self, app: &App, caller: &Caller, origin: Origin) -> Result<ParsedOperation, RequestError> {
         let hash = self.extensions.as_ref().map_or(Ok(None), DocumentHash::given)?;
-        let Some(hash) = hash else { return self.prepare(&app.documents, origin) };
+        let Some(hash) = hash else { return self.prepare(app, caller, origin) };
         let engine = &*app.engine;
         let document = match self.query.as_deref().filter(|query| !query.is_empty()) {
-            Some(query) => app.persisted.register(&app.documents, (engine, caller), hash, query).await?,
-            None => app.documents.parse(&app.persisted.find(engine, caller, hash).await?)?,
+            Some(query) => app.persisted.register(&app.documents, (engine, caller), hash, query).await,
+            None => app.documents.parse(&app.persisted.find(engine, caller, hash).await?),
         };
-        self.select(&app.documents, document, origin)
+        self.select(app, caller, (document, origin))
     }
 
     /// Parses the document that is given, checks its limits and selects the operation.
-    pub fn prepare(self, documents: &Documents, origin: Origin) -> Result<ParsedOperation, RequestError> {
-        let document = documents.parse(self.query.as_deref().ok_or_else(without_document)?)?;
-        self.select(documents, document, origin)
+    pub fn prepare(self, app: &App, caller: &Caller, origin: Origin) -> Result<ParsedOperation, RequestError> {
+        let document = app.documents.parse(self.query.as_deref().ok_or_else(without_document)?);
+        self.select(app, caller, (document, origin))
     }
 
     fn select(
         self,
-        documents: &Documents,
-        document: Arc<Document>,
-        origin: Origin,
+        app: &App,
+        caller: &Caller,
+        (document, origin): (Result<Arc<Document>, RequestError>, Origin),
     ) -> Result<ParsedOperation, RequestError> {
+        let audience = app.server.introspection;
+        let document = document.map_err(|error| audience.tell(caller.role, error))?;
+        audience.check(caller.role, &document)?;
         let operation_name = self.operation_name.filter(|name| !name.is_empty());
-        let kind = documents.select(&document, operation_name.as_deref(), &self.variables)?;
+        let kind = app.documents.select(&document, operation_name.as_deref(), &self.variables)?;
         Ok(ParsedOperation {
             document,
             operation_name,

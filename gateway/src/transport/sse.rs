@@ -34,6 +34,10 @@ use crate::{
 
 const SILENCE: Bytes = Bytes::from_static(b":\n\n");
 const COMPLETE: Bytes = Bytes::from_static(b"event: complete\ndata: \n\n");
+/// The same for an `EventSource`, which asks again after every end. It sends the id with its next request, and is told by a 204 that
+/// this was the last one (<https://html.spec.whatwg.org/multipage/server-sent-events.html#sse-processing-model>).
+const COMPLETE_FOR_GOOD: Bytes = Bytes::from_static(b"id: complete\nevent: complete\ndata: \n\n");
+const COMPLETED: &str = "complete";
 
 /// `POST /graphql/stream`
 pub async fn post(
@@ -64,6 +68,9 @@ pub async fn get(
         Ok(caller) => caller,
         Err(error) => return Media::GraphQlResponse.refused(&error),
     };
+    if is_complete(&headers) {
+        return StatusCode::NO_CONTENT.into_response();
+    }
     let params = Params::from_query_string(query.as_deref().unwrap_or_default());
     Request { app, id, caller, is_get: true }.answer(&headers, params).await
 }
@@ -99,11 +106,19 @@ pub async fn respond(
     if !place.belongs_to(&caller.tenant) {
         return admission::full(request_id);
     }
+    let resumes = operation.as_ref().is_ok_and(|operation| operation.resume_after.is_some());
     let frames = match operation {
         Ok(operation) if is_get && operation.kind == OperationKind::Mutation => return post_only(),
         Ok(operation) => frames(&app, &caller, operation).await,
         Err(error) => Err(error),
     };
+    if let Err(error) = &frames
+        && error.code == ErrorCode::BadUserInput
+        && resumes
+        && !is_get
+    {
+        return bad_request(error);
+    }
     // Errors travel as an event, too: a client that reads events shows them, where it would only see a failed request.
     let frames = frames.unwrap_or_else(|error| {
         stream::once(async move { LiveItem::Frame(LiveFrame::alone(error.to_body())) }).boxed()
@@ -114,6 +129,7 @@ pub async fn respond(
     let events = Events {
         frames: Some(frames),
         mark: None,
+        complete: if is_get { COMPLETE_FOR_GOOD } else { COMPLETE },
         keep_alive,
         caller,
         _token: app.tracker.token(),
@@ -129,6 +145,11 @@ pub async fn respond(
     let first = stream::once(async { Ok::<_, std::convert::Infallible>(SILENCE) });
     let rest = stream::unfold(events, |mut events| async move { Some((Ok(events.next().await?), events)) });
     (headers, Body::from_stream(first.chain(rest))).into_response()
+}
+
+/// Whether an `EventSource` asks again although everything was told.
+pub fn is_complete(headers: &HeaderMap) -> bool {
+    headers.get("last-event-id").is_some_and(|id| id == COMPLETED)
 }
 
 /// `Last-Event-ID`. One that cannot be read is not as good as none: the stream would begin now, and what is between be lost.
@@ -171,6 +192,8 @@ struct Events {
     frames: Option<BoxStream<'static, LiveItem>>,
     /// Up to where everything was sent; `None` in the middle of snapshots.
     mark: Option<EventCursor>,
+    /// The event that tells that nothing more comes.
+    complete: Bytes,
     keep_alive: Interval,
     _token: TaskTrackerToken,
     _place: Place,
@@ -191,12 +214,12 @@ impl Events {
                     self.frames = None;
                     let error = RequestError::new(ErrorCode::Unauthenticated, "the API key was revoked");
                     let last = event(&LiveFrame::alone(error.to_body()));
-                    return Some([last, COMPLETE].concat().into());
+                    return Some([&last, &self.complete[..]].concat().into());
                 }
                 item = frames.next() => match item {
                     None => {
                         self.frames = None;
-                        return Some(COMPLETE);
+                        return Some(self.complete.clone());
                     }
                     Some(LiveItem::Mark(mark)) => self.mark = Some(mark.cursor),
                     // An end without `complete`, as at a shutdown: the client asks again behind its last event.

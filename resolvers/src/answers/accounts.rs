@@ -85,7 +85,7 @@ impl AccountsAnswer {
         let endpoints = self.services.database.endpoints(&row.tenant, &row.id).await.map_err(internal)?;
         let default = endpoints.into_iter().find(|endpoint| endpoint.draft.container.is_none());
         let webhook_url = default.and_then(|endpoint| self.services.webhook_url(&endpoint.provider, &endpoint.path));
-        Ok(Arc::new(integration_view(row, webhook_url)))
+        Ok(Arc::new(self.shown(row, webhook_url)))
     }
 
     /// The integration as it was just written, without another look at the database: a committed write is told
@@ -94,7 +94,12 @@ impl AccountsAnswer {
         let store::connect::Connected { integration, endpoint } = connected;
         self.scope.record(Tag::own(&self.scope.tenant, "Integration", integration.id.as_str()));
         let webhook_url = self.services.webhook_url(&endpoint.provider, &endpoint.path);
-        Arc::new(integration_view(integration, webhook_url))
+        Arc::new(self.shown(integration, webhook_url))
+    }
+
+    fn shown(&self, row: integration::Integration, webhook_url: Option<Url>) -> IntegrationView {
+        let is_known = self.services.providers.contains_key(row.provider.as_str());
+        integration_view(row, is_known, webhook_url)
     }
 
     async fn ready(&self, id: &IntegrationId) -> Result<Arc<Integration>, PortError> {

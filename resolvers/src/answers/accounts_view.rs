@@ -31,14 +31,19 @@ pub(super) fn provider_view(provider: &dyn Provider) -> ProviderView {
     }
 }
 
-/// An integration, with the address that its provider is to send webhooks to.
-pub(super) fn integration_view(row: integration::Integration, webhook_url: Option<Url>) -> IntegrationView {
+/// An integration, with the address that its provider is to send webhooks to. `is_known`: its provider is part of this build.
+pub(super) fn integration_view(
+    row: integration::Integration,
+    is_known: bool,
+    webhook_url: Option<Url>,
+) -> IntegrationView {
     IntegrationView {
         id: row.id,
         provider: row.provider,
         name: row.draft.name,
         account_name: row.draft.account_name,
         status: match row.draft.status {
+            _ if !is_known => IntegrationStatus::Disabled,
             integration::IntegrationStatus::Pending => IntegrationStatus::Pending,
             integration::IntegrationStatus::Connected => IntegrationStatus::Connected,
             integration::IntegrationStatus::NeedsReconnect => IntegrationStatus::NeedsReconnect,

@@ -33,8 +33,8 @@ use crate::{
     tag::Tag,
 };
 
-/// Slugs that are tried with a number behind them before a dashboard's name counts as taken.
-const SLUG_TRIES: u32 = 50;
+/// How often another slug is looked for when somebody else takes the free one first.
+const SLUG_TRIES: u32 = 20;
 /// The default height of a widget that is placed for its owner.
 const HEIGHT: i32 = 4;
 
@@ -225,16 +225,20 @@ impl Boards for BoardsAnswer {
             NewSlug::Exact(slug) => (slug, 1),
             NewSlug::Like(slug) => (slug, SLUG_TRIES),
         };
-        for number in 1..=tries {
-            let slug = if number == 1 { slug.clone() } else { format!("{slug}-{number}") };
+        let database = &self.services.database;
+        for attempt in 1..=tries {
+            let slug = match &new.slug {
+                NewSlug::Exact(_) => slug.clone(),
+                NewSlug::Like(_) => database.free_slug(&self.scope.tenant, slug).await.map_err(internal)?,
+            };
             let draft = DashboardDraft {
                 slug,
                 name: new.name.clone(),
                 description: new.description.clone(),
                 columns: new.columns,
             };
-            match self.services.database.create_dashboard(&self.scope.tenant, draft).await {
-                Err(StoreError::Taken(_)) if number < tries => {}
+            match database.create_dashboard(&self.scope.tenant, draft).await {
+                Err(StoreError::Taken(_)) if attempt < tries => {}
                 created => return Ok(Arc::new(dashboard_view(self.told(created.map_err(internal)?).await))),
             }
         }

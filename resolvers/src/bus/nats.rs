@@ -8,12 +8,12 @@ use async_nats::{Client, ConnectOptions, connection::State};
 use async_trait::async_trait;
 use futures::StreamExt as _;
 use mullion_schema::id::TenantId;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use super::{Bus, Hint};
-use crate::{background::Background, error_chain::chain, supervisor::Supervisor};
+use crate::{background::Background, error_chain::chain, secret::Secret, supervisor::Supervisor};
 
 /// Hints of others that wait to be followed; more are dropped, because each look at the heads makes up for them.
 const HEARD: usize = 10_000;
@@ -31,9 +31,15 @@ struct Untold {
     inbox: bool,
 }
 
+/// The time before a connection is made anew after its listener ended.
+const AGAIN: Duration = Duration::from_secs(1);
+
 /// The bus over NATS.
 pub struct Nats {
-    client: Client,
+    /// Another one after the listener of the one before has ended.
+    client: RwLock<Client>,
+    /// The servers, separated by commas; there may be a password in it.
+    servers: Secret,
     prefix: String,
     untold: Mutex<Untold>,
     wake: Arc<Notify>,
@@ -43,19 +49,17 @@ pub struct Nats {
 impl Nats {
     /// Connects to `url` (`nats://[user:password@]host:port`, several with commas). Where no server answers yet, it goes on trying.
     /// All processes of an installation use the same `prefix`, and no others.
+    /// `restarted` is called each time that the listener has ended and the connection is made anew.
     pub async fn connect(
-        url: &str,
-        prefix: &str,
+        (url, prefix): (&str, &str),
+        restarted: impl Fn() + Send + Sync + 'static,
         (supervisor, tasks, stop): (&Supervisor, &Background, &CancellationToken),
     ) -> Result<Arc<Self>, async_nats::ConnectError> {
-        let servers: Vec<&str> = url.split(',').map(str::trim).collect();
-        let options =
-            ConnectOptions::new().name("mullion").no_echo().retry_on_initial_connect().connection_timeout(CONNECT);
-        let options = options.event_callback(|event| async move { tracing::info!(%event, "NATS") });
-        let client = options.connect(servers).await?;
+        let client = open(url).await?;
         let (send, heard) = mpsc::channel(HEARD);
         let bus = Arc::new(Self {
-            client: client.clone(),
+            client: RwLock::new(client),
+            servers: url.into(),
             prefix: prefix.to_owned(),
             untold: Mutex::default(),
             wake: Arc::default(),
@@ -63,10 +67,22 @@ impl Nats {
         });
         let (told, until) = (Arc::clone(&bus), stop.clone());
         supervisor.supervise(tasks, "nats-publisher", stop, move || Arc::clone(&told).tell_all(until.clone()));
-        let (heard, until) = (Arc::clone(&bus), stop.clone());
-        supervisor
-            .supervise(tasks, "nats-listener", stop, move || Arc::clone(&heard).listen(send.clone(), until.clone()));
+        let (heard, until, restarted) = (Arc::clone(&bus), stop.clone(), Arc::new(restarted));
+        supervisor.supervise(tasks, "nats-listener", stop, move || {
+            let (heard, send, restarted) = (Arc::clone(&heard), send.clone(), Arc::clone(&restarted));
+            let until = until.clone();
+            async move { heard.keep_listening(send, restarted.as_ref(), until).await }
+        });
         Ok(bus)
+    }
+
+    /// Sends one hint from a process that hears none: a command that ends right after it.
+    pub async fn tell_once(url: &str, prefix: &str, tenant: &TenantId, head: i64) -> Result<(), async_nats::Error> {
+        let servers: Vec<&str> = url.split(',').map(str::trim).collect();
+        let client = ConnectOptions::new().name("mullion").connection_timeout(CONNECT).connect(servers).await?;
+        client.publish(format!("{prefix}.{HEAD}"), format!("{head} {tenant}").into()).await?;
+        client.flush().await?;
+        Ok(())
     }
 
     /// Sends what waits: many hints about one tenant are one.
@@ -87,29 +103,55 @@ impl Nats {
     }
 
     async fn publish(&self, subject: &str, hint: String) {
-        if let Err(error) = self.client.publish(format!("{}.{subject}", self.prefix), hint.into()).await {
+        let client = self.client();
+        if let Err(error) = client.publish(format!("{}.{subject}", self.prefix), hint.into()).await {
             tracing::debug!(error = %chain(&error), "a hint was not sent");
         }
     }
 
-    async fn listen(self: Arc<Self>, send: mpsc::Sender<Hint>, stop: CancellationToken) {
-        let mut messages = match self.client.subscribe(format!("{}.*", self.prefix)).await {
-            Ok(messages) => messages,
-            Err(error) => {
-                tracing::warn!(error = %chain(&error), "hints of other processes cannot be heard");
-                return;
+    fn client(&self) -> Client {
+        self.client.read().clone()
+    }
+
+    /// Listens until `stop` fires. The library reconnects by itself; a listener that ends nevertheless would never hear again, so
+    /// that everything came by the slow looks at the database, and nobody would know why.
+    async fn keep_listening(
+        &self,
+        send: mpsc::Sender<Hint>,
+        restarted: &(impl Fn() + Send + Sync),
+        stop: CancellationToken,
+    ) {
+        let listening = async {
+            loop {
+                self.listen(&send).await;
+                tracing::error!("the listener of NATS has ended; the connection is made anew");
+                restarted();
+                tokio::time::sleep(AGAIN).await;
+                match open(self.servers.expose_text().unwrap_or_default()).await {
+                    Ok(client) => *self.client.write() = client,
+                    Err(error) => tracing::error!(error = %chain(&error), "NATS cannot be used"),
+                }
             }
         };
-        loop {
-            tokio::select! {
-                message = messages.next() => {
-                    let Some(message) = message else { return };
-                    if let Some(hint) = hint_of(&message.subject, &message.payload) {
-                        // Hints may be lost: the heads are looked at without them, too.
-                        let _ = send.try_send(hint);
-                    }
-                }
-                () = stop.cancelled() => return,
+        tokio::select! {
+            () = listening => {}
+            () = stop.cancelled() => {}
+        }
+    }
+
+    /// Hands on what is heard until nothing can be heard any more.
+    async fn listen(&self, send: &mpsc::Sender<Hint>) {
+        let subscribed = self.client().subscribe(format!("{}.*", self.prefix)).await;
+        let mut messages = match subscribed {
+            Ok(messages) => messages,
+            Err(error) => {
+                return tracing::error!(error = %chain(&error), "NATS cannot be listened to");
+            }
+        };
+        while let Some(message) = messages.next().await {
+            if let Some(hint) = hint_of(&message.subject, &message.payload) {
+                // Hints may be lost: the heads are looked at without them, too.
+                let _ = send.try_send(hint);
             }
         }
     }
@@ -138,8 +180,16 @@ impl Bus for Nats {
     }
 
     fn is_connected(&self) -> bool {
-        self.client.connection_state() == State::Connected
+        self.client.read().connection_state() == State::Connected
     }
+}
+
+/// Connects to one of the servers; where none answers yet, it goes on trying.
+async fn open(servers: &str) -> Result<Client, async_nats::ConnectError> {
+    let servers: Vec<&str> = servers.split(',').map(str::trim).collect();
+    let options = ConnectOptions::new().name("mullion").no_echo().retry_on_initial_connect();
+    let options = options.connection_timeout(CONNECT);
+    options.event_callback(|event| async move { tracing::info!(%event, "NATS") }).connect(servers).await
 }
 
 /// Of a head, `{head} {tenant}`; of the inbox, that there is one. Anything else is nothing.
@@ -156,7 +206,77 @@ fn hint_of(subject: &str, payload: &[u8]) -> Option<Hint> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Hint, hint_of};
+    use std::{
+        sync::{
+            Arc,
+            atomic::{AtomicUsize, Ordering},
+        },
+        time::Duration,
+    };
+
+    use tokio::{
+        io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
+        net::{TcpListener, TcpStream},
+    };
+    use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+    use super::{Bus, Hint, Nats, hint_of};
+    use crate::supervisor::{Supervisor, TaskObserver};
+
+    struct Unobserved;
+
+    impl TaskObserver for Unobserved {
+        fn begun(&self, _: &'static str) {}
+
+        fn ended(&self, _: &'static str) {}
+    }
+
+    /// Speaks NATS as far as one client needs it, and sends one hint to each subscription.
+    async fn serve(stream: TcpStream) {
+        let (read, mut write) = stream.into_split();
+        let info = r#"INFO {"server_id":"x","server_name":"x","version":"2.10.0","go":"","host":"127.0.0.1","port":1,"headers":true,"max_payload":1048576,"proto":1}"#;
+        write.write_all(format!("{info}\r\n").as_bytes()).await.unwrap();
+        let mut lines = BufReader::new(read).lines();
+        while let Ok(Some(line)) = lines.next_line().await {
+            let words: Vec<&str> = line.split(' ').collect();
+            let answer = match words.as_slice() {
+                ["PING", ..] => "PONG\r\n".to_owned(),
+                ["SUB", _, id] => format!("MSG mullion.inbox {id} 0\r\n\r\n"),
+                _ => continue,
+            };
+            if write.write_all(answer.as_bytes()).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_listener_that_ends_is_counted_and_begun_anew() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("nats://{}", listener.local_addr().unwrap());
+        let serving = tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(serve(stream));
+            }
+        });
+        let ended = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&ended);
+        let restarted = move || {
+            counted.fetch_add(1, Ordering::SeqCst);
+        };
+        let stop = CancellationToken::new();
+        let (supervisor, tasks) = (Supervisor::new(Arc::new(Unobserved)), TaskTracker::new().into());
+        let bus = Nats::connect((&url, "mullion"), restarted, (&supervisor, &tasks, &stop)).await.unwrap();
+        let patience = Duration::from_secs(20);
+        for round in 1..=2 {
+            assert_eq!(tokio::time::timeout(patience, bus.hear()).await.unwrap(), Hint::Inbox, "round {round}");
+            assert_eq!(ended.load(Ordering::SeqCst), round - 1);
+            // A client that is drained delivers nothing any more, as one whose own task has died.
+            bus.client().drain().await.unwrap();
+        }
+        stop.cancel();
+        serving.abort();
+    }
 
     #[test]
     fn a_hint_is_a_head_and_a_tenant_or_the_inbox_and_nothing_else_is_one() {

@@ -18,6 +18,10 @@ struct Entry {
     node: Option<Arc<StoredNode>>,
 }
 
+fn weight(entry: &Entry) -> u32 {
+    entry.node.as_ref().map_or(OVERHEAD, |node| node.bytes().saturating_add(OVERHEAD))
+}
+
 /// Nodes in memory.
 pub struct NodeCache {
     entries: moka::sync::Cache<(TenantId, NodeKey), Entry, RandomState>,
@@ -28,7 +32,7 @@ impl NodeCache {
     /// A cache of about this many bytes.
     pub fn new(bytes: u64) -> Self {
         let entries = moka::sync::Cache::builder()
-            .weigher(|_: &(TenantId, NodeKey), entry: &Entry| entry.node.as_ref().map_or(OVERHEAD, |node| weight(node)))
+            .weigher(|_: &(TenantId, NodeKey), entry: &Entry| weight(entry))
             .max_capacity(bytes)
             .build_with_hasher(RandomState::default());
         Self { entries, bytes }
@@ -56,23 +60,6 @@ impl NodeCache {
     /// Forgets a node: it was written without a change in the stream (a first fill).
     pub fn forget(&self, tenant: &TenantId, key: &NodeKey) {
         self.entries.invalidate(&(tenant.clone(), key.clone()));
-    }
-}
-
-/// About how many bytes a node takes.
-pub fn weight(node: &StoredNode) -> u32 {
-    let body: usize = node.body.iter().map(|(key, value)| key.len() * 2 + 48 + bytes_of(value)).sum();
-    u32::try_from(body).unwrap_or(u32::MAX).saturating_add(OVERHEAD)
-}
-
-fn bytes_of(value: &serde_json::Value) -> usize {
-    match value {
-        serde_json::Value::String(text) => 32 + text.len(),
-        serde_json::Value::Array(items) => 32 + items.iter().map(bytes_of).sum::<usize>(),
-        serde_json::Value::Object(fields) => {
-            48 + fields.iter().map(|(key, value)| key.len() + 48 + bytes_of(value)).sum::<usize>()
-        }
-        _ => 32,
     }
 }
 

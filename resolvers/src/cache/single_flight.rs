@@ -170,6 +170,22 @@ impl<K: Eq + Hash, V, S> KeyedLead<K, V, S> {
         self.lead.0.send_replace(Some(value));
     }
 
+    /// The lead, if somebody still follows. If not, the key is free, as if the run had never begun: a caller that enters at the same
+    /// time either follows a run that goes on, or leads one of its own.
+    pub fn if_followed(self) -> Option<Self> {
+        let is_followed = {
+            let mut runs = self.table.lock();
+            let is_listed = runs.running.get(&self.key).is_some_and(|running| running.number == self.number);
+            // The table follows too.
+            let is_followed = self.lead.0.receiver_count() > usize::from(is_listed);
+            if is_listed && !is_followed {
+                runs.running.remove(&self.key);
+            }
+            is_followed
+        };
+        is_followed.then_some(self)
+    }
+
     /// The same run, as those who follow it see it.
     pub fn follow(&self) -> Follow<V> {
         Follow(self.lead.0.subscribe())

@@ -43,6 +43,12 @@ const MOST: u64 = 10_000;
 const IDLE: Duration = Duration::from_mins(10);
 /// How exactly it is kept when a key was last used, so that reads do not become writes.
 const LAST_USED_EVERY: Duration = Duration::from_mins(5);
+/// How often the uses that were noted are written, all of them together. Nobody who presents a key waits for it.
+const WRITE_USES: Duration = Duration::from_secs(10);
+/// Uses that wait to be written. While the database takes no writes, more are forgotten: they are noted again five minutes later.
+const MOST_USES: usize = 10_000;
+/// How long the end of the process waits until the last uses are written.
+const LAST_WRITE: Duration = Duration::from_secs(1);
 
 /// Somebody who was let in. Hold it as long as what was let in lasts: it is then told when the key is revoked.
 #[derive(Debug)]
@@ -155,20 +161,42 @@ impl Credentials {
 
     /// Looks after the keys in use until `stop` fires.
     pub async fn watch(&self, stop: CancellationToken) {
-        loop {
-            tokio::select! {
-                () = tokio::time::sleep(LOOK) => {}
-                () = stop.cancelled() => break,
-            }
+        // Side by side: a write may wait for the database as long as it likes, and revocations are seen all the same.
+        tokio::join!(self.keep_looking(&stop), self.keep_writing(&stop));
+    }
+
+    async fn keep_looking(&self, stop: &CancellationToken) {
+        while !passes(LOOK, stop).await {
             if let Err(error) = self.look().await {
                 tracing::warn!(error = %chain(&error), "the API keys in use could not be looked up");
             }
         }
-        if let Err(error) = self.write_uses().await {
-            tracing::warn!(
-                error = %chain(&error),
-                "when API keys were last used could not be written"
-            );
+    }
+
+    /// Writes when keys were last used, now and then and at the end.
+    async fn keep_writing(&self, stop: &CancellationToken) {
+        let mut fails = false;
+        loop {
+            let ends = passes(WRITE_USES, stop).await;
+            // Once the process ends, the write is not waited for any longer than this.
+            let late = async {
+                stop.cancelled().await;
+                tokio::time::sleep(LAST_WRITE).await;
+            };
+            let result = tokio::select! {
+                result = self.write_uses() => result,
+                () = late => return,
+            };
+            if let (Err(error), false) = (&result, fails) {
+                tracing::warn!(
+                    error = %chain(error),
+                    "when API keys were last used could not be written; it is tried again"
+                );
+            }
+            fails = result.is_err();
+            if ends {
+                return;
+            }
         }
     }
 
@@ -186,14 +214,17 @@ impl Credentials {
         for credential in &held {
             credential.take_in(accepted.get(credential.viewer.id.as_str()).copied(), asked_at);
         }
-        self.write_uses().await
+        Ok(())
     }
 
     fn note_use(&self, credential: &Credential, now: DateTime<Utc>) {
         let (now, noted) = (now.timestamp_micros(), credential.used_at.load(Ordering::Relaxed));
         let is_due = now.saturating_sub(noted) >= micros(LAST_USED_EVERY);
         if is_due && credential.used_at.compare_exchange(noted, now, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
-            self.used.lock().insert(credential.viewer.id.clone());
+            let mut used = self.used.lock();
+            if used.len() < MOST_USES {
+                used.insert(credential.viewer.id.clone());
+            }
         }
     }
 
@@ -204,11 +235,17 @@ impl Credentials {
         }
         let written = self.database.note_keys_used(used.iter().map(String::as_str)).await;
         if written.is_err() {
-            // Next time. There are not more than keys.
-            self.used.lock().extend(used);
+            let mut waiting = self.used.lock();
+            let room = MOST_USES.saturating_sub(waiting.len());
+            waiting.extend(used.into_iter().take(room));
         }
         written
     }
+}
+
+/// Waits so long; whether it was cut short because the process ends.
+async fn passes(time: Duration, stop: &CancellationToken) -> bool {
+    tokio::time::timeout(time, stop.cancelled()).await.is_ok()
 }
 
 fn shows(viewer: &ViewerView, key: &AcceptedKey) -> bool {

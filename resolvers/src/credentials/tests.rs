@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use chrono::Duration;
+use sea_orm::TransactionTrait as _;
 
 use super::{Credential, Credentials, LAST_USED_EVERY, TRUST};
 use crate::{
@@ -11,6 +12,7 @@ use crate::{
     engine::tests::bench::{World, services},
     secret::Secret,
     store::{
+        faults::Which,
         stream::AppliedChange,
         tests::{bench::Bench, on_both_databases},
     },
@@ -25,6 +27,9 @@ on_both_databases!(
     who_was_let_in_is_told_even_where_the_key_is_no_longer_kept,
     keys_that_are_not_accepted_fill_no_memory,
     when_a_key_was_last_used_is_written_now_and_then,
+    a_key_is_accepted_while_nothing_can_be_written,
+    a_look_up_waits_for_nobody_who_writes,
+    what_waits_to_be_written_is_bounded,
 );
 
 /// One process, and one more over the same database.
@@ -155,14 +160,48 @@ async fn keys_that_are_not_accepted_fill_no_memory(store: Bench) {
 async fn when_a_key_was_last_used_is_written_now_and_then(store: Bench) {
     let pair = Pair::over(store).await;
     assert_eq!(pair.last_used_at().await, None, "not while somebody waits");
-    pair.here.look().await.unwrap();
+    pair.here.write_uses().await.unwrap();
     let first = pair.last_used_at().await;
     assert_eq!(first, Some(pair.world.store.clock.now()));
     let span = Duration::from_std(LAST_USED_EVERY).unwrap();
     for (passed, expected) in [(Duration::minutes(1), first), (span - Duration::minutes(1), None)] {
         pair.world.store.clock.advance(passed);
         pair.here().await.unwrap();
-        pair.here.look().await.unwrap();
+        pair.here.write_uses().await.unwrap();
         assert_eq!(pair.last_used_at().await, expected.or(Some(pair.world.store.clock.now())));
     }
+}
+
+async fn a_key_is_accepted_while_nothing_can_be_written(store: Bench) {
+    let pair = Pair::over(store).await;
+    let faults = pair.world.store.db.faults();
+    faults.fail(Which::Touching("BEGIN"), u64::MAX);
+    for _ in 0..5 {
+        // After these, every use would be noted if it could be.
+        pair.world.store.clock.advance(Duration::minutes(6));
+        assert!(pair.here().await.is_some() && pair.there().await.is_some());
+        pair.here.look().await.unwrap();
+        pair.here.write_uses().await.unwrap_err();
+    }
+    assert!(faults.stop() >= 5);
+    pair.here.write_uses().await.unwrap();
+    assert_eq!(pair.last_used_at().await, Some(pair.world.store.clock.now()), "it was kept for later");
+}
+
+async fn a_look_up_waits_for_nobody_who_writes(store: Bench) {
+    let pair = Pair::over(store).await;
+    let socket = pair.here().await.unwrap();
+    pair.revoke().await;
+    let writes = pair.world.store.db.migration_connection().begin().await.unwrap();
+    pair.here.look().await.unwrap();
+    assert!(socket.revoked.is_cancelled());
+    drop(writes);
+}
+
+async fn what_waits_to_be_written_is_bounded(store: Bench) {
+    let pair = Pair::over(store).await;
+    *pair.here.used.lock() = (0..super::MOST_USES).map(|number| number.to_string()).collect();
+    pair.world.store.clock.advance(Duration::minutes(6));
+    assert!(pair.here().await.is_some());
+    assert_eq!(pair.here.used.lock().len(), super::MOST_USES);
 }

@@ -11,6 +11,7 @@ use super::{
     fetcher::{Absorbed, Sink},
     integrations::Integration,
     session::lookup_page,
+    unstored::Unstored,
 };
 use crate::{
     change::Change,
@@ -77,7 +78,8 @@ impl Applier {
         sent_at: DateTime<Utc>,
         fetched: Vec<(FetchWant, Fetched)>,
     ) -> Result<(), UpstreamError> {
-        self.absorb(Arc::clone(integration), Absorbed { sent_at, fetched }).await
+        let absorbed = self.absorb(Arc::clone(integration), Absorbed { sent_at, fetched }).await;
+        absorbed.map_err(|unstored| unstored.error)
     }
 
     /// Announces changes that are in the stream: outdates what was read before, wakes who watches.
@@ -87,7 +89,7 @@ impl Applier {
 }
 
 impl Sink for Applier {
-    fn absorb(&self, integration: Arc<Integration>, absorbed: Absorbed) -> BoxFuture<'_, Result<(), UpstreamError>> {
+    fn absorb(&self, integration: Arc<Integration>, absorbed: Absorbed) -> BoxFuture<'_, Result<(), Unstored>> {
         async move {
             let mut batch = Batch::of_fetch(absorbed.sent_at);
             let mut change = Change::default();
@@ -101,11 +103,11 @@ impl Sink for Applier {
                 batch.pages.extend(fetched.pages);
             }
             batch.changes.push(change);
-            self.apply(&integration, batch).await.map(drop).map_err(|error| {
-                tracing::error!(error = %chain(&error), "the fetched data could not be stored");
-                // No fault of the provider's.
-                UpstreamError::new(UpstreamErrorKind::Internal, "the fetched data could not be stored")
-            })
+            let Err(error) = self.apply(&integration, batch.clone()).await else { return Ok(()) };
+            tracing::error!(error = %chain(&error), "the fetched data could not be stored");
+            // No fault of the provider's.
+            let error = UpstreamError::new(UpstreamErrorKind::Internal, "the fetched data could not be stored");
+            Err(Unstored::of(self.shelf.database(), &integration, batch, error).await)
         }
         .boxed()
     }
@@ -124,6 +126,16 @@ impl Sink for Applier {
             let status = if refused { IntegrationStatus::NeedsReconnect } else { IntegrationStatus::Connected };
             let database = self.shelf.database();
             let change = |draft: &mut IntegrationDraft| draft.status = status;
+            if refused {
+                // For after a restart, and for other replicas, which have not seen the answer.
+                let why = "the provider refused the token: give another one with updateIntegration";
+                if let Err(error) = database.note_integration_error(&integration.tenant, &integration.id, why).await {
+                    tracing::warn!(
+                        error = %chain(&error),
+                        "why an integration fails could not be noted"
+                    );
+                }
+            }
             match database.update_integration(&integration.tenant, &integration.id, None, change).await {
                 Ok(written) => self.announce(&integration.tenant, std::slice::from_ref(&written.change)).await,
                 Err(error) => {

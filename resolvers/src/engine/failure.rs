@@ -40,13 +40,10 @@ pub(crate) fn port_error(integration: &Integration, error: &UpstreamError) -> Po
             "the integration's base URL leads to an address that is not allowed; see upstream.allow".to_owned(),
         ),
     };
-    PortError {
-        code,
-        message,
-        provider: Some(ProviderContext {
-            provider: descriptor.key,
-            integration: integration.id.clone(),
-            retry_after: error.retry_after.map(|after| after.as_secs().max(1)),
-        }),
-    }
+    let provider = ProviderContext {
+        provider: descriptor.key,
+        integration: integration.id.clone(),
+        retry_after: error.retry_after.map(|after| after.as_secs().max(1)),
+    };
+    PortError { provider: Some(provider), ..PortError::new(code, message) }
 }

@@ -27,6 +27,7 @@ use super::{
     claims::{Claims, name_of},
     integrations::Integration,
     readers::Readers,
+    unstored::Unstored,
 };
 use crate::{
     cache::single_flight::{Abandoned, Follow, Lead, flight},
@@ -39,16 +40,27 @@ use crate::{
 /// fetch the same again.
 const REMEMBERED: usize = 4096;
 
-/// A fetch's outcome; the nodes are in the store already.
-pub(crate) type Outcome = Result<Arc<Fetched>, UpstreamError>;
+/// A fetch's outcome; the nodes are in the store already, unless it takes none.
+pub(crate) type Outcome = Result<Arc<Brought>, UpstreamError>;
+
+/// What those who wait for a fetch need of it beside the store.
+#[derive(Debug, Default)]
+pub(crate) struct Brought {
+    /// As [`Fetched::found`].
+    pub(crate) found: Option<NodeRef>,
+    /// As [`Fetched::refused`].
+    pub(crate) refused: Option<UpstreamError>,
+    /// Everything that came, where it could not be stored.
+    pub(crate) unstored: Option<Arc<Unstored>>,
+}
 
 /// A fetch that goes on whether or not anybody waits for it.
 pub(super) type Waiting = Shared<BoxFuture<'static, Outcome>>;
 
 /// Writes what was fetched, before anyone is told.
 pub(crate) trait Sink: Send + Sync {
-    /// Writes the nodes and pages of a batch; on an error nobody gets an answer from it.
-    fn absorb(&self, integration: Arc<Integration>, absorbed: Absorbed) -> BoxFuture<'_, Result<(), UpstreamError>>;
+    /// Writes the nodes and pages of a batch; gives them back where the store does not take them.
+    fn absorb(&self, integration: Arc<Integration>, absorbed: Absorbed) -> BoxFuture<'_, Result<(), Unstored>>;
 
     /// What is in memory of these things may be older than what is in the store.
     fn doubt(&self, integration: &Integration, wants: &[FetchWant]);
@@ -217,7 +229,8 @@ impl Fetcher {
         self.sink.doubt(integration, &wants);
         self.finish(&integration.id, batch, &wants.iter().map(|want| split(want).0).collect::<Vec<_>>());
         for (pending, fetched) in brought {
-            pending.waiter.finish(Ok(Arc::new(fetched)));
+            let brought = Brought { found: fetched.found, refused: fetched.refused, unstored: None };
+            pending.waiter.finish(Ok(Arc::new(brought)));
         }
         self.run(integration, batch, missing).await;
     }
@@ -252,17 +265,18 @@ impl Fetcher {
         let (sent_at, count) = (integration.connection.clock.now(), wants.len());
         let results = integration.provider.fetch(&integration.connection, wants.clone()).await;
         let mut fetched = Vec::new();
-        let mut outcomes: Vec<Outcome> =
+        let mut outcomes: Vec<Result<Brought, UpstreamError>> =
             wants.into_iter().zip(results).map(|(want, result)| slim(want, result?, &mut fetched)).collect();
         outcomes.resize_with(count, || {
-            Err(UpstreamError::new(UpstreamErrorKind::Down, "the provider's adapter gave too few answers"))
+            Err(UpstreamError::new(UpstreamErrorKind::Internal, "the provider's adapter gave too few answers"))
         });
         if !fetched.is_empty()
-            && let Err(error) = self.sink.absorb(Arc::clone(integration), Absorbed { sent_at, fetched }).await
+            && let Err(unstored) = self.sink.absorb(Arc::clone(integration), Absorbed { sent_at, fetched }).await
         {
-            outcomes.iter_mut().filter(|outcome| outcome.is_ok()).for_each(|outcome| *outcome = Err(error.clone()));
+            let unstored = Arc::new(unstored);
+            outcomes.iter_mut().flatten().for_each(|brought| brought.unstored = Some(Arc::clone(&unstored)));
         }
-        outcomes
+        outcomes.into_iter().map(|outcome| outcome.map(Arc::new)).collect()
     }
 
     async fn note_credential(&self, integration: &Arc<Integration>, outcomes: &[Outcome]) {
@@ -299,12 +313,11 @@ fn broken() -> UpstreamError {
 }
 
 /// What waiters need of a fetch: its nodes go to the sink, only the references stay in memory.
-fn slim(want: FetchWant, mut brought: Fetched, fetched: &mut Vec<(FetchWant, Fetched)>) -> Outcome {
-    let failure = brought.failure.take();
-    let (found, refused) = (brought.found.clone(), brought.refused.take());
-    let slim = Fetched { found, refused, ..Fetched::default() };
-    fetched.push((want, brought));
-    failure.map_or_else(|| Ok(Arc::new(slim)), Err)
+fn slim(want: FetchWant, mut came: Fetched, fetched: &mut Vec<(FetchWant, Fetched)>) -> Result<Brought, UpstreamError> {
+    let failure = came.failure.take();
+    let brought = Brought { found: came.found.clone(), refused: came.refused.take(), unstored: None };
+    fetched.push((want, came));
+    failure.map_or(Ok(brought), Err)
 }
 
 fn split(want: &FetchWant) -> (Subject, BTreeSet<&'static str>, Vec<(&'static str, Filter)>) {

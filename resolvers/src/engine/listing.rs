@@ -45,9 +45,8 @@ use crate::{
 const FEW: usize = 200;
 /// How many members are kept of a list at most: what lies beyond is read page by page.
 pub(super) const MOST: usize = 1_000;
-/// What an item takes beside its node, and a field of a node, about.
+/// What an item takes beside its node, about.
 const ITEM_BYTES: usize = 400;
-const FIELD_BYTES: usize = 120;
 /// Selections of fields for which it is remembered which nodes answer them.
 const SELECTIONS: usize = 16;
 
@@ -85,7 +84,7 @@ pub(super) struct Known {
 impl Known {
     /// Whether there is nothing to show: it was deleted, or the provider does not know it.
     pub(super) fn is_gone(&self) -> bool {
-        self.stored.is_deleted() || self.stored.body.is_empty()
+        self.stored.is_deleted() || self.stored.is_unknown() || self.stored.body.is_empty()
     }
 }
 
@@ -168,7 +167,8 @@ impl Listing {
     }
 
     fn bytes(&self) -> usize {
-        let of_known = |known: &Known| known.stored.body.len() * FIELD_BYTES + Facts::bytes(&known.stored.body);
+        // The node cache may have given a node up that the list still holds.
+        let of_known = |known: &Known| known.stored.bytes() as usize + Facts::bytes(&known.stored.body);
         self.items.iter().map(|item| ITEM_BYTES + item.known.as_ref().map_or(0, of_known)).sum()
     }
 }

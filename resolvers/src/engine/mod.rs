@@ -17,6 +17,7 @@ pub mod session;
 mod shelf;
 #[cfg(test)]
 pub(crate) mod tests;
+mod unstored;
 mod whole;
 mod work;
 
@@ -73,9 +74,9 @@ impl Engine {
         &self.epochs
     }
 
-    /// Whether a node was deleted at the provider.
+    /// Whether a node was deleted at the provider, or the provider does not know it any more.
     pub async fn is_deleted(&self, tenant: &TenantId, key: &mullion_schema::id::NodeKey) -> Result<bool, PortError> {
         let stored = self.shelf.nodes(tenant, std::slice::from_ref(key)).await?;
-        Ok(stored.into_iter().flatten().next().is_some_and(|node| node.is_deleted()))
+        Ok(stored.into_iter().flatten().next().is_some_and(|node| node.is_deleted() || node.is_unknown()))
     }
 }

@@ -24,11 +24,12 @@ impl Engine {
         Self { patience, ..self }
     }
 
-    /// Waits for a fetch. Where an older value is `known`, a fetch that takes too long fails with a timeout for this execution.
+    /// Waits for a fetch. Where an older value is `known`, or others stand behind this execution, a fetch that takes too long fails with
+    /// a timeout for it.
     pub(super) async fn wait(&self, scope: &Scope, integration: &Integration, fetch: Waiting, known: bool) -> Outcome {
         scope.give_turn_back();
-        if !known {
-            return fetch.await;
+        if !known && scope.waits_for_unknown() {
+            return Self::end_of(scope, fetch).await;
         }
         match self.in_time(scope, integration, &fetch).await {
             Some(outcome) => outcome,
@@ -40,15 +41,23 @@ impl Engine {
     /// instead.
     pub(super) async fn in_time(&self, scope: &Scope, integration: &Integration, fetch: &Waiting) -> Option<Outcome> {
         scope.give_turn_back();
+        let end = Self::end_of(scope, fetch.clone());
         match scope.patience(&integration.id, self.patience) {
-            Some(patience) => timeout(patience, fetch.clone()).await.ok(),
-            None => Some(fetch.clone().await),
+            Some(patience) => timeout(patience, end).await.ok(),
+            None => Some(end.await),
         }
+    }
+
+    /// Waits for a fetch to its end.
+    pub(super) async fn end_of(scope: &Scope, fetch: Waiting) -> Outcome {
+        let outcome = fetch.await;
+        scope.note_outcome(&outcome);
+        outcome
     }
 
     /// Goes on without a fetch, which has failed with a timeout for this execution.
     pub(super) fn leave(scope: &Scope, integration: &Integration, fetch: Waiting) -> Outcome {
         scope.note_late(&integration.id, fetch);
-        Err(UpstreamError::new(UpstreamErrorKind::Timeout, "an older value is known, and the fetch takes too long"))
+        Err(UpstreamError::new(UpstreamErrorKind::Timeout, "the fetch takes too long to be waited for"))
     }
 }

@@ -40,7 +40,7 @@ const FILTERED: [&str; 6] = ["state", "conclusion", "branch", "labels", "assigne
 const CHUNK: usize = 200;
 
 /// An item of a list, or why it could not be read.
-type Read = Result<Arc<NodeView>, PortError>;
+pub(super) type Read = Result<Arc<NodeView>, PortError>;
 
 /// A part of a list, and how it was come by.
 #[derive(Debug, Clone, Default)]
@@ -95,18 +95,18 @@ impl Engine {
     }
 }
 
-struct ListReader<'a> {
+pub(super) struct ListReader<'a> {
     engine: &'a Engine,
-    scope: &'a Scope,
-    integration: Arc<Integration>,
-    query: &'a ListQuery,
-    list: ListRef,
+    pub(super) scope: &'a Scope,
+    pub(super) integration: Arc<Integration>,
+    pub(super) query: &'a ListQuery,
+    pub(super) list: ListRef,
     /// Why the list could not be read.
     failure: Option<UpstreamError>,
     /// Why an item of it could not be read.
-    lost: Option<PortError>,
+    pub(super) lost: Option<PortError>,
     /// Items of the page are missing.
-    is_cut: bool,
+    pub(super) is_cut: bool,
     pages: usize,
     /// Whether the list was read again from its start because its cursor had expired.
     restarted: bool,
@@ -129,9 +129,18 @@ impl ListReader<'_> {
         if fresh {
             self.reading = None;
         } else {
-            self.fetch(None, noted, listing.is_some()).await;
-            if self.failure.is_none() {
-                listing = self.listing().await?;
+            if self.unstored().is_none() {
+                self.failure = self.scope.failed_list(&self.query.list);
+                if self.failure.is_none() {
+                    self.fetch(None, noted, listing.is_some()).await;
+                }
+            }
+            if let Some(unstored) = self.unstored() {
+                return self.read_unstored(unstored).await;
+            }
+            match &self.failure {
+                Some(error) => self.scope.note_failed_list(&self.query.list, error),
+                None => listing = self.listing().await?,
             }
         }
         if let Some(error) = self.failure.as_ref().filter(|_| listing.is_none()) {
@@ -245,6 +254,10 @@ impl ListReader<'_> {
         let noted = self.engine.fetcher.moment(&self.integration.id);
         self.fetch(Some(next), noted, false).await;
         let expired = self.failure.as_ref().is_some_and(|error| error.kind == UpstreamErrorKind::CursorExpired);
+        if self.failure.is_none() {
+            // A page that is not in the store does not bring the list any further.
+            self.failure = self.scope.lost_page(&self.list, &self.query.list.filter);
+        }
         if expired && !self.restarted {
             self.restarted = true;
             let noted = self.engine.fetcher.moment(&self.integration.id);
@@ -365,13 +378,13 @@ impl ListReader<'_> {
         NodeKey::new(&self.integration.id, node.type_name, Arc::clone(&node.native_id))
     }
 
-    fn matches(&self, body: &Body) -> bool {
+    pub(super) fn matches(&self, body: &Body) -> bool {
         self.query.list.filter.is_empty()
             || self.integration.provider.matches(&self.list, &self.query.list.filter, body)
     }
 
     /// Loads items, in order. Those that are gone are left out.
-    async fn views(&self, nodes: Vec<NodeRef>) -> Result<Vec<(NodeRef, Read)>, PortError> {
+    pub(super) async fn views(&self, nodes: Vec<NodeRef>) -> Result<Vec<(NodeRef, Read)>, PortError> {
         let wants: Vec<NodeWant> = nodes.iter().map(|node| (self.key_of(node), self.query.fields.clone())).collect();
         let mut loaded = self.engine.load_nodes(self.scope, wants.clone()).await;
         let stale_because = self.stale_because();
@@ -396,7 +409,7 @@ impl ListReader<'_> {
     }
 
     /// The items of a page. Where one of them could not be read, it says so and the page is cut.
-    fn shown(&mut self, page: impl IntoIterator<Item = (Position, Read)>) -> Vec<(Position, Arc<NodeView>)> {
+    pub(super) fn shown(&mut self, page: impl IntoIterator<Item = (Position, Read)>) -> Vec<(Position, Arc<NodeView>)> {
         let mut items = Vec::new();
         for (position, read) in page {
             match read {

@@ -91,7 +91,7 @@ impl Engine {
         drop(reading);
         let outcomes = join_all(asked).await;
         if outcomes.iter().any(Option::is_some) {
-            stored = match self.shelf.nodes(&scope.tenant, &keys).await {
+            stored = match self.known_nodes(scope, &keys).await {
                 Ok(stored) => stored,
                 Err(error) => return wants.into_iter().map(|want| (want, Err(error.clone()))).collect(),
             };
@@ -147,7 +147,7 @@ impl Engine {
                 .map(|((key, fields), stored)| self.judge(scope, integration, (key, fields), stored.as_deref()))
                 .collect()
         };
-        let stored = self.shelf.nodes(&scope.tenant, keys).await?;
+        let stored = self.known_nodes(scope, keys).await?;
         let answers = judge(&stored);
         let is_asked = |answer: &Answer| matches!(answer, Answer::Ask(_));
         if !self.fetcher.is_shared() || !answers.iter().any(is_asked) {
@@ -156,7 +156,7 @@ impl Engine {
         for (key, _) in keys.iter().zip(&answers).filter(|(_, answer)| is_asked(answer)) {
             self.shelf.cache().forget(&scope.tenant, key);
         }
-        let stored = self.shelf.nodes(&scope.tenant, keys).await?;
+        let stored = self.known_nodes(scope, keys).await?;
         let answers = judge(&stored);
         Ok((stored, answers))
     }
@@ -224,9 +224,9 @@ pub(crate) fn node_type(integration: &Integration, name: &str) -> Option<&'stati
     integration.provider.descriptor().types.iter().copied().find(|node_type| node_type.name == name)
 }
 
-/// Whether there is something to show: it was not deleted, and not merely asked for in vain.
+/// Whether there is something to show: the provider has not deleted it, and has not answered that it does not know it.
 fn is_something(stored: &StoredNode) -> bool {
-    !stored.is_deleted() && !stored.body.is_empty()
+    !stored.is_deleted() && !stored.is_unknown() && !stored.body.is_empty()
 }
 
 fn answer(

@@ -15,10 +15,13 @@ use futures::{
     FutureExt as _,
     future::{BoxFuture, Shared, join_all},
 };
-use mullion_schema::id::{IntegrationId, NodeKey, TenantId};
+use mullion_schema::{
+    id::{IntegrationId, NodeKey, TenantId},
+    ports::List,
+};
 use parking_lot::Mutex;
 
-use super::{fetcher::Waiting, integrations::Integration};
+use super::{fetcher::Waiting, integrations::Integration, unstored::Unstored};
 use crate::{store::list::Window, tag::Tag, upstream::UpstreamError};
 
 /// Ends with the fetches that an execution did not wait for.
@@ -31,6 +34,15 @@ struct Asked {
     keys: BTreeSet<&'static str>,
     /// Why some of them are not in the answer, where the provider says so.
     refused: Option<UpstreamError>,
+}
+
+/// Which fetches an execution waits for to their end. It waits briefly for the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum WaitsFor {
+    /// Those of things of which no older value is known.
+    Unknown,
+    All,
+    Nothing,
 }
 
 /// One execution.
@@ -53,12 +65,15 @@ pub struct Scope {
     turn: Mutex<Option<Box<dyn Any + Send>>>,
     /// Answers of providers, by node.
     asked: Mutex<HashMap<NodeKey, Asked>>,
-    /// It waits for every fetch to its end.
-    waits: bool,
+    waits: WaitsFor,
+    /// Lists that could not be read again: each is asked for once.
+    lists: Mutex<HashMap<List, UpstreamError>>,
     /// Integrations that it has already waited for as long as it may.
     overdue: Mutex<HashSet<IntegrationId>>,
     /// Fetches that it did not wait for.
     late: Mutex<Vec<Waiting>>,
+    /// What was fetched for it and could not be stored.
+    pub(super) unstored: Mutex<Vec<Arc<Unstored>>>,
     /// Nothing is answered from lists in memory.
     #[cfg(test)]
     slow: bool,
@@ -79,9 +94,11 @@ impl Scope {
             noted: OnceLock::new(),
             turn: Mutex::default(),
             asked: Mutex::default(),
-            waits: false,
+            waits: WaitsFor::Unknown,
+            lists: Mutex::default(),
             overdue: Mutex::default(),
             late: Mutex::default(),
+            unstored: Mutex::default(),
             #[cfg(test)]
             slow: false,
         }
@@ -90,7 +107,28 @@ impl Scope {
     /// The same for an execution that waits for every fetch to its end, although an older value is known.
     #[must_use]
     pub fn waiting(self) -> Self {
-        Self { waits: true, ..self }
+        Self { waits: WaitsFor::All, ..self }
+    }
+
+    /// The same for an execution that waits for no fetch longer than briefly, because others stand behind it.
+    #[must_use]
+    pub fn hurrying(self) -> Self {
+        Self { waits: WaitsFor::Nothing, ..self }
+    }
+
+    /// Whether it waits for a fetch to its end where nothing is known that could be answered instead.
+    pub(super) fn waits_for_unknown(&self) -> bool {
+        self.waits != WaitsFor::Nothing
+    }
+
+    /// Why a list could not be read again in this execution.
+    pub(super) fn failed_list(&self, list: &List) -> Option<UpstreamError> {
+        self.lists.lock().get(list).cloned()
+    }
+
+    /// Notes that a list could not be read again.
+    pub(super) fn note_failed_list(&self, list: &List, error: &UpstreamError) {
+        self.lists.lock().insert(list.clone(), error.clone());
     }
 
     /// The same, from the store page by page.
@@ -141,13 +179,16 @@ impl Scope {
         }
     }
 
-    /// The tags touched so far.
+    /// The tags touched so far, with those of the integrations that they are of: an answer does not outlive the connection that it was
+    /// read through.
     pub fn tags(&self) -> Vec<Tag> {
         let mut tags = self.tags.lock();
         for group in self.groups.lock().drain(..) {
             tags.extend(group.iter().cloned());
         }
-        tags.iter().cloned().collect()
+        let integrations: HashSet<&str, RandomState> = tags.iter().filter_map(Tag::integration).collect();
+        let integrations = integrations.into_iter().map(|id| Tag::own(&self.tenant, "Integration", id));
+        tags.iter().cloned().chain(integrations).collect()
     }
 
     /// Notes that the answer holds something that is not current: it is not to be kept.
@@ -199,7 +240,7 @@ impl Scope {
         integration: &IntegrationId,
         patience: std::time::Duration,
     ) -> Option<std::time::Duration> {
-        if self.waits {
+        if self.waits == WaitsFor::All {
             return None;
         }
         Some(if self.overdue.lock().contains(integration) { std::time::Duration::ZERO } else { patience })

@@ -143,10 +143,10 @@ impl Engine {
         drop(reading);
         let outcome = match self.in_time(scope, &integration, &fetch).await {
             Some(outcome) => outcome,
-            None if self.last_found(&integration, lookup, &list).await?.is_some() => {
+            None if !scope.waits_for_unknown() || self.last_found(&integration, lookup, &list).await?.is_some() => {
                 Self::leave(scope, &integration, fetch)
             }
-            None => fetch.await,
+            None => Engine::end_of(scope, fetch).await,
         };
         let key_of = |node: &NodeRef| NodeKey::new(&integration.id, node.type_name, Arc::clone(&node.native_id));
         let error = match outcome {

@@ -1,6 +1,8 @@
 //! Executes operations: queries and mutations once each, subscriptions as live operations.
 
+mod answer;
 mod digest;
+mod operation;
 mod response_cache;
 mod run;
 mod sharing;
@@ -15,28 +17,38 @@ use std::{
     time::Duration,
 };
 
-use async_graphql::{Pos, Request, Response, ServerError, Value, Variables, parser::types::ExecutableDocument};
+use async_graphql::{
+    Pos, Request, Response, ServerError, Variables,
+    parser::types::{ExecutableDocument, OperationDefinition},
+};
 use bytes::Bytes;
 use futures::FutureExt as _;
 use mullion_schema::{
+    answer_size::AnswerSize,
     build::{Graph, LiveGraph},
     coerce::Inputs,
+    cost::{Cost, Costs},
     error::{self, ErrorCode, PortError},
     id::{EventCursor, TenantId},
-    ports::{Live, LivePlan, ViewerView},
+    ports::{Live, LivePlan},
     validate::Validator,
 };
+use tracing::Instrument as _;
 
-use tracing::{Instrument as _, Span};
-
-pub use self::turns::LiveLimits;
 use self::{
+    answer::answer,
+    operation::span_of,
     response_cache::{Begun, Lead, ResponseCache},
     run::LiveRun,
-    turns::{LiveTurns, Turns},
+    turns::{Admission, LiveTurns, Turns},
+};
+pub use self::{
+    operation::{Caller, Operation},
+    turns::LiveLimits,
 };
 use crate::{
     answers::Services,
+    budget::{Budget, ExecutionBudgets, Executions, Metered, SharedAnswer},
     cache::single_flight::{Abandoned, Part},
     engine::Scope,
     error_chain::chain,
@@ -46,55 +58,6 @@ use crate::{
 
 /// The kind of executions that only read.
 const QUERY: &str = "query";
-
-/// Who asks.
-#[derive(Debug, Clone)]
-pub struct Caller {
-    /// As the graph shows it.
-    pub viewer: Arc<ViewerView>,
-}
-
-impl Caller {
-    /// What two callers must have in common to share an answer to this document.
-    fn permission_set(&self, document: &ExecutableDocument) -> String {
-        let credential = if sharing::is_personal(document) { self.viewer.id.as_str() } else { "" };
-        format!("{}\n{}\n{credential}", self.viewer.tenant, self.viewer.role)
-    }
-
-    fn tenant(&self) -> &TenantId {
-        &self.viewer.tenant
-    }
-}
-
-/// An operation of a document that is within the limits of documents and that [`Executor::validate`] has accepted.
-#[derive(Debug, Clone)]
-pub struct Operation {
-    /// The document's text.
-    pub text: Arc<str>,
-    /// The same, parsed.
-    pub document: Arc<ExecutableDocument>,
-    /// Which of its operations; `None`: it has one only.
-    pub name: Option<String>,
-    /// The variables, not checked yet.
-    pub variables: Variables,
-}
-
-impl Operation {
-    fn request(&self) -> Request {
-        let mut request = Request::new(&*self.text).variables(self.variables.clone());
-        if let Some(name) = &self.name {
-            request = request.operation_name(name.clone());
-        }
-        request.set_parsed_query(ExecutableDocument::clone(&self.document));
-        request
-    }
-
-    /// Document, operation name and variables, in full: equal keys are equal operations.
-    fn key(&self) -> String {
-        let variables = serde_json::to_string(&self.variables).unwrap_or_default();
-        format!("{}\n{variables}\n{}", self.name.as_deref().unwrap_or_default(), self.text)
-    }
-}
 
 /// What came of a query or a mutation.
 #[derive(Debug, Clone)]
@@ -110,22 +73,6 @@ pub enum Executed {
     Refused(Vec<ServerError>),
 }
 
-impl Executed {
-    /// Whether the log may tell more about it.
-    fn has_failed(&self) -> bool {
-        match self {
-            Self::Answer { internal, .. } => *internal,
-            Self::Refused(errors) => errors.iter().any(is_internal),
-        }
-    }
-}
-
-/// The span of an execution in the log, inside that of its request.
-fn span_of(caller: &Caller, operation: &Operation, number: u64) -> Span {
-    let name = operation.name.as_deref();
-    tracing::info_span!("execution", tenant = %caller.tenant(), operation = name, execution = number)
-}
-
 /// Hears of executions, for metrics.
 pub trait Observe: Send + Sync {
     /// A `query`, a `mutation` or a `live` run was executed; an answer that was in memory or is shared is no execution.
@@ -133,6 +80,11 @@ pub trait Observe: Send + Sync {
 
     /// An answer was looked up in the response cache: `hit` or `miss`.
     fn looked_up(&self, result: &'static str);
+
+    /// A tenant was refused because it has used a budget up.
+    fn over_budget(&self, budget: Budget) {
+        let _ = budget;
+    }
 }
 
 /// What executions may take.
@@ -140,12 +92,16 @@ pub trait Observe: Send + Sync {
 pub struct Limits {
     /// What answers may take in memory, about.
     pub response_bytes: u64,
+    /// How large one answer may be.
+    pub answer_bytes: usize,
     /// How many queries and mutations of one tenant run at a time.
     pub executions: usize,
     /// How many live runs.
     pub live: LiveLimits,
     /// How long one waits for its turn: less than anybody waits for its answer, so that it can be told.
     pub patience: Duration,
+    /// What each tenant may hold and use.
+    pub budgets: ExecutionBudgets,
 }
 
 /// Executes operations over the services.
@@ -154,17 +110,22 @@ pub struct Executor {
     graph: Graph,
     live: LiveGraph,
     validator: Validator,
+    costs: Costs,
     inputs: Inputs,
     responses: ResponseCache,
+    answer_bytes: usize,
     turns: Turns,
     live_turns: LiveTurns,
+    budgets: Arc<Executions>,
     observe: Arc<dyn Observe>,
     /// How many there were, which numbers them in the log.
     executions: AtomicU64,
 }
 
 struct Ran {
+    /// Of an answer the bytes are in `shared`.
     answer: Executed,
+    shared: SharedAnswer,
     tags: Vec<Tag>,
     noted: i64,
     reusable: bool,
@@ -175,7 +136,7 @@ struct Ran {
 impl Ran {
     fn refused(error: PortError) -> Self {
         let answer = Executed::Refused(vec![server_error(error)]);
-        Self { answer, tags: Vec::new(), noted: 0, reusable: false, number: 0 }
+        Self { answer, shared: SharedAnswer::default(), tags: Vec::new(), noted: 0, reusable: false, number: 0 }
     }
 }
 
@@ -187,10 +148,13 @@ impl Executor {
             graph: mullion_schema::build::build(),
             live: mullion_schema::build::build_live(),
             validator: Validator::default(),
+            costs: Costs::default(),
             inputs: Inputs::default(),
             responses: ResponseCache::new(limits.response_bytes),
+            answer_bytes: limits.answer_bytes,
             turns: Turns::new(limits.executions, limits.patience),
             live_turns: LiveTurns::new(limits.live),
+            budgets: Arc::new(Executions::new(limits.budgets)),
             observe,
             executions: AtomicU64::new(1),
         })
@@ -206,13 +170,24 @@ impl Executor {
         self.validator.check(document)
     }
 
+    /// The cost of an operation of a valid document with these variables; without them, with the most expensive ones there can be.
+    pub fn cost(
+        &self,
+        document: &ExecutableDocument,
+        operation: &OperationDefinition,
+        variables: Option<&Variables>,
+    ) -> Cost {
+        self.costs.measure(document, operation, variables)
+    }
+
     /// Executes a query: from the response cache where it is current, once for all who ask the same at the same time.
     pub async fn query(self: &Arc<Self>, caller: &Caller, operation: Operation) -> Executed {
         let key: Arc<str> = format!("{}\n{}", caller.permission_set(&operation.document), operation.key()).into();
         let tenant = caller.tenant();
         let epochs = self.services.engine.epochs();
-        if let Some(bytes) = self.responses.get(tenant, &key, epochs) {
+        if let Some(answer) = self.responses.get(tenant, &key, epochs) {
             self.observe.looked_up("hit");
+            let bytes = answer.to_send_anyway(tenant, self.budgets.bytes());
             return Executed::Answer { bytes, internal: false };
         }
         self.observe.looked_up("miss");
@@ -230,6 +205,9 @@ impl Executor {
     ) -> Executed {
         let tenant = caller.tenant();
         let epochs = self.services.engine.epochs();
+        if let Err(exceeded) = self.budgets.check(tenant) {
+            return self.refuse(exceeded);
+        }
         let operation = match self.checked(operation) {
             Ok(operation) => operation,
             Err(errors) => return Executed::Refused(errors),
@@ -255,10 +233,29 @@ impl Executor {
                         "the answer is that of another request, whose log has the cause"
                     );
                 }
-                ran.answer.clone()
+                self.sent(tenant, &ran)
             }
-            // Its task was ended: the process stops.
+            // Its task was ended: the process stops. (A run that is given up has nobody who follows.)
             Err(Abandoned) => Executed::Refused(vec![server_error(PortError::internal())]),
+        }
+    }
+
+    fn refuse(&self, exceeded: (Budget, PortError)) -> Executed {
+        Executed::Refused(vec![server_error(self.over(exceeded))])
+    }
+
+    /// Notes that a tenant is over a budget.
+    fn over(&self, (budget, error): (Budget, PortError)) -> PortError {
+        self.observe.over_budget(budget);
+        error
+    }
+
+    /// What came of a query, for one who asked: its bytes count as the tenant's until they are sent.
+    fn sent(&self, tenant: &TenantId, ran: &Ran) -> Executed {
+        let Executed::Answer { internal, .. } = ran.answer else { return ran.answer.clone() };
+        match ran.shared.to_send(tenant, self.budgets.bytes()) {
+            Some(bytes) => Executed::Answer { bytes, internal },
+            None => self.refuse((Budget::HeldBytes, Budget::HeldBytes.exceeded(Duration::ZERO))),
         }
     }
 
@@ -271,17 +268,21 @@ impl Executor {
         (key, begun, lead, number): (Arc<str>, Begun, Lead, u64),
     ) {
         // One that was under way a moment ago may have ended between the look into the cache and here.
-        if let Some(bytes) = self.responses.get(caller.tenant(), &key, self.services.engine.epochs()) {
-            let answer = Executed::Answer { bytes, internal: false };
-            return lead.finish(Arc::new(Ran { answer, tags: Vec::new(), noted: 0, reusable: false, number }));
+        if let Some(shared) = self.responses.get(caller.tenant(), &key, self.services.engine.epochs()) {
+            let answer = Executed::Answer { bytes: Bytes::new(), internal: false };
+            return lead.finish(Arc::new(Ran { answer, shared, tags: Vec::new(), noted: 0, reusable: false, number }));
         }
         let (executor, caller) = (Arc::clone(self), caller.clone());
         let lead = async move {
+            let admission = executor.turns.take(caller.tenant()).await;
+            // Nobody waits any longer: an execution that has not begun is not begun.
+            let waited = admission.as_ref().is_some_and(|admission| admission.waited);
+            let Some(lead) = (if waited { lead.if_followed() } else { Some(lead) }) else { return };
             let run = async {
                 begun.begin(caller.tenant(), executor.services.engine.epochs());
-                executor.run(&caller, operation.request(), QUERY).await
+                executor.run(&caller, operation.request(), (QUERY, admission)).await
             };
-            let ran = AssertUnwindSafe(executor.in_turn(&caller, run)).catch_unwind().await.unwrap_or_else(|_| {
+            let ran = AssertUnwindSafe(executor.metered(&caller, run)).catch_unwind().await.unwrap_or_else(|_| {
                 tracing::error!("an execution panicked");
                 Ran::refused(PortError::internal())
             });
@@ -295,6 +296,10 @@ impl Executor {
 
     /// Executes a mutation. It is finished even when the caller goes away.
     pub async fn mutation(self: &Arc<Self>, caller: &Caller, operation: Operation) -> Executed {
+        // Before it is begun: what a mutation has done is told, whatever it takes.
+        if let Err(exceeded) = self.budgets.check(caller.tenant()) {
+            return self.refuse(exceeded);
+        }
         let operation = match self.checked(operation) {
             Ok(operation) => operation,
             Err(errors) => return Executed::Refused(errors),
@@ -302,8 +307,16 @@ impl Executor {
         let (executor, caller) = (Arc::clone(self), caller.clone());
         let span = span_of(&caller, &operation, self.executions.fetch_add(1, Ordering::Relaxed));
         let run = async move {
-            let run = executor.run(&caller, operation.request(), "mutation");
-            executor.in_turn(&caller, run).await.answer
+            let admission = executor.turns.take(caller.tenant()).await;
+            let run = executor.run(&caller, operation.request(), ("mutation", admission));
+            let ran = executor.metered(&caller, run).await;
+            match ran.answer {
+                Executed::Answer { internal, .. } => {
+                    let bytes = ran.shared.to_send_anyway(caller.tenant(), executor.budgets.bytes());
+                    Executed::Answer { bytes, internal }
+                }
+                refused @ Executed::Refused(_) => refused,
+            }
         };
         self.services.tasks.spawn(run.instrument(span)).await.unwrap_or_else(|error| {
             tracing::error!(error = %chain(&error), "a mutation broke off");
@@ -328,6 +341,8 @@ impl Executor {
         operation: Operation,
         resume_after: Option<String>,
     ) -> Result<Frames, Vec<ServerError>> {
+        let held = self.budgets.check_bytes(caller.tenant());
+        held.map_err(|exceeded| vec![server_error(self.over(exceeded))])?;
         let operation = self.checked(operation)?;
         let document = mullion_schema::build::live_document(ExecutableDocument::clone(&operation.document));
         let operation = Operation { document: Arc::new(document), ..operation };
@@ -349,7 +364,8 @@ impl Executor {
             }
         };
         let run = Arc::new(LiveRun::new(Arc::clone(self), caller.clone(), operation, &plan));
-        Ok(self.services.hub.subscribe(Subscribe { run, plan, after }))
+        let begun = self.services.hub.subscribe(Subscribe { run, plan, after });
+        begun.map_err(|budget| vec![server_error(self.over((budget, budget.exceeded(Duration::ZERO))))])
     }
 
     /// The operation with its variables as they are after coercion.
@@ -358,16 +374,23 @@ impl Executor {
         Ok(Operation { variables, ..operation })
     }
 
-    /// Executes when it is the tenant's turn.
-    async fn in_turn(&self, caller: &Caller, run: impl Future<Output = Ran>) -> Ran {
-        let Some(_turn) = self.turns.take(caller.tenant()).await else {
+    /// Executes, and counts the processor time that it takes.
+    async fn metered(&self, caller: &Caller, run: impl Future<Output = Ran> + Send) -> Ran {
+        Metered::new(run.boxed(), Arc::clone(&self.budgets), caller.tenant().clone()).await
+    }
+
+    /// Executes an operation that was admitted. It has its turn until it is done or waits for a provider: one that does not answer holds
+    /// up no operation that needs nothing of it.
+    async fn run(
+        &self,
+        caller: &Caller,
+        request: Request,
+        (kind, admission): (&'static str, Option<Admission>),
+    ) -> Ran {
+        let Some(Admission { turn, place: _place, .. }) = admission else {
             let message = "too many operations run at the same time: try again later";
             return Ran::refused(PortError::new(ErrorCode::RateLimited, message));
         };
-        run.await
-    }
-
-    async fn run(&self, caller: &Caller, request: Request, kind: &'static str) -> Ran {
         self.observe.executed(kind);
         let services = &self.services;
         // Batches of fetches wait for it, not for what a mutation has to do at providers.
@@ -381,14 +404,25 @@ impl Executor {
             Err(error) => return Ran::refused(error),
         };
         scope.note_head(noted);
-        let execution = self.graph.execute(request.data(services.ports(&caller.viewer, &scope)));
+        scope.hold_turn(turn);
+        let size = AnswerSize::new(self.answer_bytes);
+        let request = request.data(services.ports(&caller.viewer, &scope)).data(size.clone());
+        let execution = size.bound(self.graph.execute(request));
         let mut response = match arriving {
             Some(arriving) => arriving.run(&scope, execution).await,
             None => execution.await,
         };
+        scope.give_turn_back();
         give_codes(&mut response);
         let reusable = response.errors.is_empty() && !scope.is_stale();
-        Ran { answer: answer(&response), tags: scope.tags(), noted, reusable, number: 0 }
+        let (answer, too_large) = answer(response, self.answer_bytes);
+        let (answer, shared) = match answer {
+            Executed::Answer { bytes, internal } => {
+                (Executed::Answer { bytes: Bytes::new(), internal }, SharedAnswer::new(bytes))
+            }
+            refused @ Executed::Refused(_) => (refused, SharedAnswer::default()),
+        };
+        Ran { answer, shared, tags: scope.tags(), noted, reusable: reusable && !too_large, number: 0 }
     }
 
     /// Executes a live document for one event, when it is the tenant's turn. It has the turn until it is done or waits for a provider:
@@ -398,7 +432,9 @@ impl Executor {
         self.observe.executed("live");
         let arriving = self.services.engine.arriving(caller.tenant());
         let ports = self.services.ports(&caller.viewer, scope);
-        let mut response = arriving.run(scope, self.live.execute(request.data(live).data(ports))).await;
+        let size = AnswerSize::new(self.answer_bytes);
+        let execution = size.clone().bound(self.live.execute(request.data(live).data(ports).data(size)));
+        let mut response = arriving.run(scope, execution).await;
         scope.give_turn_back();
         give_codes(&mut response);
         response
@@ -425,74 +461,14 @@ fn give_codes(response: &mut Response) {
     }
 }
 
-/// A response without data whose errors have no path never got to a field: it was refused.
-fn answer(response: &Response) -> Executed {
-    let refused = matches!(response.data, Value::Null)
-        && !response.errors.is_empty()
-        && response.errors.iter().all(|error| error.path.is_empty());
-    if refused {
-        return Executed::Refused(response.errors.clone());
-    }
-    match serde_json::to_vec(response) {
-        Ok(bytes) => Executed::Answer { bytes: bytes.into(), internal: response.errors.iter().any(is_internal) },
-        Err(error) => Executed::Answer { bytes: unserializable(&error), internal: true },
-    }
-}
-
-fn is_internal(error: &ServerError) -> bool {
-    let code = error.extensions.as_ref().and_then(|extensions| extensions.get("code"));
-    let Some(Value::String(code)) = code else { return false };
-    matches!(code.parse(), Ok(ErrorCode::InternalServerError | ErrorCode::ServiceUnavailable))
-}
-
-/// A response as bytes.
-fn serialized(response: &Response) -> Bytes {
-    serde_json::to_vec(response).map_or_else(|error| unserializable(&error), Bytes::from)
-}
-
-fn unserializable(error: &serde_json::Error) -> Bytes {
-    tracing::error!(error = %chain(&error), "a response could not be serialized");
-    Bytes::from_static(
-        br#"{"data":null,"errors":[{"message":"internal error","extensions":{"code":"INTERNAL_SERVER_ERROR"}}]}"#,
-    )
-}
-
 #[cfg(test)]
 mod tests {
+    mod budgets;
     mod failing;
     mod failures;
+    mod large;
     mod once;
     mod queries;
     mod stage;
     mod woken;
-
-    use async_graphql::{PathSegment, Response, ServerError, Value, value};
-
-    use super::{Executed, answer};
-
-    fn response(data: Value, codes: &[&str]) -> Response {
-        let mut response = Response::new(data);
-        response.errors.extend(codes.iter().map(|code| {
-            let mut error = ServerError::new("it failed", None);
-            error.path = vec![PathSegment::Field("widget".into())];
-            error.extensions.get_or_insert_default().set("code", *code);
-            error
-        }));
-        response
-    }
-
-    #[test]
-    fn an_answer_says_whether_one_of_its_errors_is_internal() {
-        let mentioned = value!({ "title": "INTERNAL_SERVER_ERROR" });
-        for (data, codes, expected) in [
-            (value!({ "widget": null }), &[][..], false),
-            (mentioned.clone(), &[], false),
-            (mentioned, &["NOT_FOUND"], false),
-            (value!({ "widget": null }), &["NOT_FOUND", "INTERNAL_SERVER_ERROR"], true),
-            (value!({ "widget": null }), &["SERVICE_UNAVAILABLE"], true),
-        ] {
-            let Executed::Answer { internal, .. } = answer(&response(data, codes)) else { panic!("refused") };
-            assert_eq!(internal, expected, "{codes:?}");
-        }
-    }
 }

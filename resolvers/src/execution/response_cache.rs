@@ -3,12 +3,12 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use mullion_schema::id::TenantId;
 use parking_lot::Mutex;
 
 use super::{Executed, Ran};
 use crate::{
+    budget::SharedAnswer,
     cache::{
         epochs::{Epochs, Head},
         single_flight::{KeyedLead, Part, SingleFlight},
@@ -23,7 +23,7 @@ const KEPT: std::time::Duration = std::time::Duration::from_secs(30);
 struct Entry {
     noted: Head,
     tags: Arc<[Tag]>,
-    answer: Bytes,
+    answer: SharedAnswer,
 }
 
 /// Answers in memory, and the executions that make them.
@@ -67,7 +67,7 @@ impl ResponseCache {
     }
 
     /// The answer, where it is cached and current.
-    pub(super) fn get(&self, tenant: &TenantId, key: &str, epochs: &Epochs) -> Option<Bytes> {
+    pub(super) fn get(&self, tenant: &TenantId, key: &str, epochs: &Epochs) -> Option<SharedAnswer> {
         let entry = self.entries.get(key)?;
         epochs.is_current(tenant, entry.noted, entry.tags.iter()).then_some(entry.answer)
     }
@@ -84,9 +84,9 @@ impl ResponseCache {
 
     /// Keeps an answer that may be given again.
     pub(super) fn keep(&self, key: Arc<str>, ran: &Ran) {
-        if let (Executed::Answer { bytes, .. }, true) = (&ran.answer, ran.reusable) {
+        if let (Executed::Answer { .. }, true) = (&ran.answer, ran.reusable) {
             let tags = ran.tags.iter().cloned().collect();
-            self.entries.insert(key, Entry { noted: ran.noted, tags, answer: bytes.clone() });
+            self.entries.insert(key, Entry { noted: ran.noted, tags, answer: ran.shared.clone() });
         }
     }
 

@@ -4,6 +4,7 @@ use std::{collections::HashSet, sync::Arc};
 
 use async_graphql::{Response, ServerError, Value};
 use async_trait::async_trait;
+use bytes::Bytes;
 use chrono::Duration;
 use mullion_schema::{
     error::{ErrorCode, PortError},
@@ -15,11 +16,13 @@ use tracing::Instrument as _;
 
 use super::{
     Caller, Executor, Operation, after_of,
+    answer::written,
     digest::{digest, incidental_keys},
-    serialized, server_error,
+    server_error,
 };
 use crate::{
     answers::{BoardsAnswer, activity_view, activity_views, filter_of},
+    budget::held,
     engine::{Scope, internal},
     error_chain::chain,
     live::{Rendered, Run, Unreadable},
@@ -59,7 +62,7 @@ impl LiveRun {
     }
 }
 
-/// The permission set, the document, and its variables without the cursor to resume after: of that each subscriber has its own.
+/// A hash of the permission set, the document, and its variables without the cursor to resume after: of that each subscriber has its own.
 fn sharing_key(caller: &Caller, operation: &Operation, plan: &LivePlan) -> String {
     let after = after_of(plan).map(EventCursor::as_str);
     let mut variables = serde_json::to_value(&operation.variables).unwrap_or_default();
@@ -67,7 +70,8 @@ fn sharing_key(caller: &Caller, operation: &Operation, plan: &LivePlan) -> Strin
         map.retain(|_, value| after.is_none() || value.as_str() != after);
     }
     let name = operation.name.as_deref().unwrap_or_default();
-    format!("{}\n{name}\n{variables}\n{}", caller.permission_set(&operation.document), operation.text)
+    let key = format!("{}\n{name}\n{variables}\n{}", caller.permission_set(&operation.document), operation.text);
+    blake3::hash(key.as_bytes()).to_hex().to_string()
 }
 
 /// The cause was logged where it happened: of the port's error nothing is left to tell.
@@ -99,7 +103,9 @@ impl Run for LiveRun {
     async fn render(&self, input: LiveInput, max_age: Option<Duration>) -> Result<Rendered, Unreadable> {
         let services = &self.executor.services;
         let noted = self.head().await?;
-        let scope = Arc::new(Scope::new(self.tenant().clone(), services.clock.now(), max_age));
+        let scope = Scope::new(self.tenant().clone(), services.clock.now(), max_age);
+        // The next activities stand behind this one, also those of other providers.
+        let scope = Arc::new(if input.activity.is_some() { scope.hurrying() } else { scope });
         let cursor = input.cursor.clone();
         let live = Live::Render(Arc::new(input));
         // In a task: a subscriber that is not asked for its next answer any more must not stop in the middle of what others wait for.
@@ -117,7 +123,14 @@ impl Run for LiveRun {
         let response = response.extension("cursor", cursor.as_str().into());
         let tags = scope.tags().into_iter().collect();
         let (stale, late) = (scope.is_stale(), scope.late());
-        Ok(Rendered { payload: serialized(&response), digest, tags, noted, failed, stale, late })
+        let payload = written(&response, self.executor.answer_bytes).unwrap_or_else(|instead| instead.bytes);
+        let payload = self.hold(payload);
+        Ok(Rendered { payload, digest, tags, noted, failed, stale, late })
+    }
+
+    fn hold(&self, payload: Bytes) -> Bytes {
+        let share = self.executor.budgets.bytes().force(self.tenant(), payload.len());
+        held(payload, Arc::new(share))
     }
 
     fn is_current(&self, noted: i64, tags: &HashSet<Tag>) -> bool {

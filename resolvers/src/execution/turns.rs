@@ -15,8 +15,20 @@ use mullion_schema::id::TenantId;
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
-/// For each that runs, so many wait at most: more could not be served before they give up.
+/// For each that runs, so many are under way at most: those that wait for their turn, and those that gave it back because they wait
+/// for a provider. More could not be served before they give up.
 const QUEUE: usize = 64;
+
+/// An operation that may run.
+#[derive(Debug)]
+pub(super) struct Admission {
+    /// Held while it runs, and not while it waits for a provider.
+    pub(super) turn: OwnedSemaphorePermit,
+    /// Held until it is done.
+    pub(super) place: OwnedSemaphorePermit,
+    /// Whether it had to wait for its turn.
+    pub(super) waited: bool,
+}
 
 /// Whose turn it is.
 pub(super) struct Turns {
@@ -34,23 +46,27 @@ struct Queue {
 impl Turns {
     /// At most `most` at a time; who would have to wait longer than `patience` is not executed.
     pub(super) fn new(most: usize, patience: Duration) -> Self {
-        Self { most: most.min(Semaphore::MAX_PERMITS / QUEUE), patience, tenants: Mutex::default() }
+        Self { most: most.min(Semaphore::MAX_PERMITS / (QUEUE + 1)), patience, tenants: Mutex::default() }
     }
 
-    /// Waits for a turn, which is held until it is dropped. `None`: it took too long, or too many wait already.
-    pub(super) async fn take(&self, tenant: &TenantId) -> Option<OwnedSemaphorePermit> {
+    /// Waits for a turn. `None`: it took too long, or too many operations of the tenant are under way already.
+    pub(super) async fn take(&self, tenant: &TenantId) -> Option<Admission> {
         let queue = {
             let mut tenants = self.tenants.lock();
             tenants.entry(tenant.clone()).or_insert_with(|| Queue::new(self.most)).clone()
         };
-        let _place = queue.places.try_acquire().ok()?;
-        tokio::time::timeout(self.patience, queue.turns.acquire_owned()).await.ok()?.ok()
+        let place = queue.places.try_acquire_owned().ok()?;
+        if let Ok(turn) = Arc::clone(&queue.turns).try_acquire_owned() {
+            return Some(Admission { turn, place, waited: false });
+        }
+        let turn = tokio::time::timeout(self.patience, queue.turns.acquire_owned()).await.ok()?.ok()?;
+        Some(Admission { turn, place, waited: true })
     }
 }
 
 impl Queue {
     fn new(most: usize) -> Self {
-        Self { turns: Arc::new(Semaphore::new(most)), places: Arc::new(Semaphore::new(most * QUEUE)) }
+        Self { turns: Arc::new(Semaphore::new(most)), places: Arc::new(Semaphore::new(most * (QUEUE + 1))) }
     }
 }
 

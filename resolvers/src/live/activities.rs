@@ -20,10 +20,17 @@ use tokio::{
 };
 
 use super::{End, Frame, Item, Mark, Retry, Run, Unreadable, hub::LiveHub};
-use crate::store::{activity::Activity, stream::AppliedChange};
+use crate::{
+    budget::{Budget, Share},
+    store::{activity::Activity, stream::AppliedChange},
+};
 
 /// Rendered activities that are kept: of the newest, and of those that somebody who is further back has asked for.
 const KEPT: usize = 256;
+/// Bytes of the newest activities that are kept, whatever a document selects of them.
+const KEPT_BYTES: usize = 256 * 1024;
+/// How long they are kept at most, and those for subscribers further back.
+const KEPT_FOR: Duration = Duration::from_secs(30);
 /// Changes read in one go.
 const CHUNK: u64 = 500;
 /// How far back of the stream's end the ring begins at most.
@@ -50,6 +57,7 @@ pub(super) struct ActivityFeed {
     reading: Mutex<Reading>,
     /// Of those who are further back than the ring: after a restart all come back with positions of their own.
     rendered: parking_lot::Mutex<Rendered>,
+    _running: Share,
 }
 
 /// The stream as it is read for all subscribers.
@@ -67,13 +75,23 @@ struct Ring {
     head: i64,
     /// What had been heard when the stream was last read to its end: while it is the same, there is nothing more.
     read_at: Option<u64>,
-    frames: VecDeque<(i64, Frame)>,
+    frames: VecDeque<RingEntry>,
+    /// The bytes of the frames.
+    bytes: usize,
+}
+
+/// A rendered activity.
+struct RingEntry {
+    position: i64,
+    frame: Frame,
+    rendered_at: Instant,
 }
 
 #[derive(Default)]
 struct Rendered {
     by_position: HashMap<i64, Arc<OnceCell<Frame>>>,
     order: VecDeque<i64>,
+    forgotten_at: Option<Instant>,
 }
 
 enum Next {
@@ -90,7 +108,7 @@ enum Next {
 }
 
 impl ActivityFeed {
-    pub(super) fn new(run: Arc<dyn Run>, filter: ActivitySource, retry: Retry) -> Self {
+    fn new(run: Arc<dyn Run>, filter: ActivitySource, retry: Retry, running: Share) -> Self {
         Self {
             key: run.sharing_key(),
             run,
@@ -102,6 +120,7 @@ impl ActivityFeed {
             retry,
             reading: Mutex::default(),
             rendered: parking_lot::Mutex::default(),
+            _running: running,
         }
     }
 
@@ -113,6 +132,27 @@ impl ActivityFeed {
         let quiet = self.quiet.fetch_add(count, Ordering::Relaxed) >= QUIET;
         if admitted || quiet || self.woken.lock().elapsed() >= every {
             self.wake();
+        }
+        self.forget();
+    }
+
+    /// Forgets what was rendered some time ago: a subscriber that is so far back has it rendered again. Where somebody is reading,
+    /// it is done with the next change.
+    fn forget(&self) {
+        let mut rendered = self.rendered.lock();
+        if rendered.forgotten_at.is_some_and(|at| at.elapsed() < KEPT_FOR) {
+            return;
+        }
+        let before = rendered.forgotten_at.replace(Instant::now());
+        if before.is_some() {
+            rendered.by_position = HashMap::new();
+            rendered.order = VecDeque::new();
+        }
+        drop(rendered);
+        if let (Ok(mut reading), Some(moment)) = (self.reading.try_lock(), Instant::now().checked_sub(KEPT_FOR))
+            && let Some(ring) = &mut reading.ring
+        {
+            ring.forget_before(moment);
         }
     }
 
@@ -154,7 +194,7 @@ impl ActivityFeed {
             none => {
                 // The first subscriber may be far back: the others do not wait for its backlog.
                 let start = after.max(self.run.head().await? - LATELY);
-                none.insert(Ring { start, head: start, read_at: None, frames: VecDeque::new() })
+                none.insert(Ring { start, head: start, read_at: None, frames: VecDeque::new(), bytes: 0 })
             }
         };
         loop {
@@ -194,12 +234,7 @@ impl ActivityFeed {
                     (true, true) => self.run.reach_store().await?,
                 }
                 let through = Some(change.position);
-                ring.frames.push_back((change.position, Frame { payload: rendered.payload, cursor, through }));
-                if ring.frames.len() > KEPT
-                    && let Some((dropped, _)) = ring.frames.pop_front()
-                {
-                    ring.start = dropped;
-                }
+                ring.push(change.position, Frame { payload: rendered.payload, cursor, through });
             }
             ring.head = change.position;
         }
@@ -247,8 +282,34 @@ impl ActivityFeed {
 
 impl Ring {
     fn after(&self, position: i64) -> Option<Next> {
-        let at = self.frames.partition_point(|(known, _)| *known <= position);
-        self.frames.get(at).map(|(position, frame)| Next::Frame(*position, frame.clone()))
+        let at = self.frames.partition_point(|kept| kept.position <= position);
+        self.frames.get(at).map(|kept| Next::Frame(kept.position, kept.frame.clone()))
+    }
+
+    fn push(&mut self, position: i64, frame: Frame) {
+        self.bytes += frame.payload.len();
+        self.frames.push_back(RingEntry { position, frame, rendered_at: Instant::now() });
+        // The newest is kept, however long it is: someone has just asked for it.
+        while self.frames.len() > KEPT || (self.frames.len() > 1 && self.bytes > KEPT_BYTES) {
+            self.drop_first();
+        }
+    }
+
+    fn drop_first(&mut self) {
+        if let Some(dropped) = self.frames.pop_front() {
+            self.bytes -= dropped.frame.payload.len();
+            self.start = dropped.position;
+        }
+    }
+
+    /// Drops what was rendered before a moment.
+    fn forget_before(&mut self, moment: Instant) {
+        while self.frames.front().is_some_and(|kept| kept.rendered_at < moment) {
+            self.drop_first();
+        }
+        if self.frames.is_empty() {
+            self.frames = VecDeque::new();
+        }
     }
 }
 
@@ -257,15 +318,21 @@ impl Ring {
 pub(super) struct Feeds(HashMap<Arc<str>, Weak<ActivityFeed>>);
 
 impl Feeds {
-    /// The feed of all who ask the same.
-    pub(super) fn feed(&mut self, run: &Arc<dyn Run>, filter: ActivitySource, retry: Retry) -> Arc<ActivityFeed> {
+    /// The feed of all who ask the same; a new one, if `take` gives it its share of the tenant's operations.
+    pub(super) fn feed(
+        &mut self,
+        run: &Arc<dyn Run>,
+        filter: ActivitySource,
+        retry: Retry,
+        take: impl FnOnce() -> Result<Share, Budget>,
+    ) -> Result<Arc<ActivityFeed>, Budget> {
         let key = run.sharing_key();
         if let Some(feed) = self.0.get(&key).and_then(Weak::upgrade) {
-            return feed;
+            return Ok(feed);
         }
-        let feed = Arc::new(ActivityFeed::new(Arc::clone(run), filter, retry));
+        let feed = Arc::new(ActivityFeed::new(Arc::clone(run), filter, retry, take()?));
         self.0.insert(key, Arc::downgrade(&feed));
-        feed
+        Ok(feed)
     }
 
     pub(super) fn hear(&self, changes: &[AppliedChange], every: Duration) {
@@ -304,6 +371,7 @@ pub(super) struct ActivitySubscriber {
     /// Where the subscriber is further back than the ring: what it has read of the stream and not sent yet.
     backlog: VecDeque<AppliedChange>,
     ended: bool,
+    _subscribed: Share,
 }
 
 /// Holds a feed; the last one to go takes it out of the hub.
@@ -323,10 +391,11 @@ impl Drop for Follows {
 }
 
 impl ActivitySubscriber {
-    pub(super) fn new(hub: Arc<LiveHub>, feed: Arc<ActivityFeed>, after: Option<i64>) -> Self {
+    pub(super) fn new(hub: Arc<LiveHub>, (feed, subscribed): (Arc<ActivityFeed>, Share), after: Option<i64>) -> Self {
         let news = feed.news.subscribe();
         let follows = Follows { hub, feed: Some(feed) };
-        Self { follows, news, position: after, told: false, backlog: VecDeque::new(), ended: false }
+        let backlog = VecDeque::new();
+        Self { follows, news, position: after, told: false, backlog, ended: false, _subscribed: subscribed }
     }
 
     pub(super) fn into_stream(self) -> impl Stream<Item = Result<Item, End>> + Send {

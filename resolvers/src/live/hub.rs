@@ -20,12 +20,18 @@ use super::{
     Frames, Retry, Run, Subscribe,
     activities::{ActivitySubscriber, Feeds},
     index::TagIndex,
-    operation::{Operation, Watched},
+    operation::{Operation, OperationKey, Watched},
     pending::PendingTenants,
     position_of,
+    slot::SeenSlots,
     subscription::Subscriber,
 };
-use crate::{background::Background, store::stream::AppliedChange, tag::Tag};
+use crate::{
+    background::Background,
+    budget::{Budget, Share, Tally},
+    store::stream::AppliedChange,
+    tag::Tag,
+};
 
 /// All live operations of this process.
 pub struct LiveHub {
@@ -33,6 +39,9 @@ pub struct LiveHub {
     pub(super) tasks: Background,
     pub(super) rules: LiveRules,
     pending: PendingTenants,
+    /// The live operations of each tenant, and its subscriptions.
+    running: Arc<Tally>,
+    subscribed: Arc<Tally>,
 }
 
 /// How live operations are run.
@@ -46,18 +55,32 @@ pub struct LiveRules {
     pub replayed: i64,
     /// How a read that failed is repeated.
     pub retry: Retry,
+    /// How long a snapshot is kept that nobody is told any more: thousands who come together share it, and an operation that runs
+    /// for days does not hold its answer for the next one.
+    pub snapshot: Duration,
+    /// Live operations that each tenant may run.
+    pub operations: usize,
+    /// Subscriptions of each tenant, however many of them share a live operation.
+    pub subscriptions: usize,
 }
 
 impl Default for LiveRules {
     fn default() -> Self {
-        Self { reread: Duration::from_mins(1), replayed: 10_000, retry: Retry::default() }
+        Self {
+            reread: Duration::from_mins(1),
+            replayed: 10_000,
+            retry: Retry::default(),
+            snapshot: Duration::from_secs(5),
+            operations: 5_000,
+            subscriptions: 50_000,
+        }
     }
 }
 
 #[derive(Default)]
 struct State {
     next: u64,
-    by_key: HashMap<String, u64>,
+    by_key: HashMap<OperationKey, u64>,
     operations: HashMap<u64, Arc<Operation>>,
     feeds: HashMap<TenantId, Feeds>,
     index: TagIndex,
@@ -76,7 +99,14 @@ impl State {
 impl LiveHub {
     /// A hub whose operations run in `tasks`.
     pub fn new(tasks: impl Into<Background>, rules: LiveRules) -> Arc<Self> {
-        Arc::new(Self { state: Mutex::default(), tasks: tasks.into(), rules, pending: PendingTenants::default() })
+        Arc::new(Self {
+            state: Mutex::default(),
+            tasks: tasks.into(),
+            rules,
+            pending: PendingTenants::default(),
+            running: Arc::new(Tally::new(rules.operations)),
+            subscribed: Arc::new(Tally::new(rules.subscriptions)),
+        })
     }
 
     /// A live operation, while it runs.
@@ -176,43 +206,65 @@ impl LiveHub {
         }
     }
 
-    /// Starts a subscription.
-    pub fn subscribe(self: &Arc<Self>, subscribe: Subscribe) -> Frames {
+    /// Starts a subscription, unless its tenant has as many as it may.
+    pub fn subscribe(self: &Arc<Self>, subscribe: Subscribe) -> Result<Frames, Budget> {
         let Subscribe { run, plan, after } = subscribe;
+        let share = self.subscribed.take(run.tenant(), 1).ok_or(Budget::Subscriptions)?;
         match plan {
             LivePlan::Activity { filter, .. } => {
-                let feed = self.state.lock().feeds.entry(run.tenant().clone()).or_default().feed(
-                    &run,
-                    filter,
-                    self.rules.retry,
-                );
-                ActivitySubscriber::new(Arc::clone(self), feed, after.map(position_of)).into_stream().boxed()
+                let take = || self.running.take(run.tenant(), 1).ok_or(Budget::Operations);
+                let mut state = self.state.lock();
+                let feeds = state.feeds.entry(run.tenant().clone()).or_default();
+                let feed = feeds.feed(&run, filter, self.rules.retry, take);
+                if feeds.len() == 0 {
+                    state.feeds.remove(run.tenant());
+                }
+                drop(state);
+                let subscriber = ActivitySubscriber::new(Arc::clone(self), (feed?, share), after.map(position_of));
+                Ok(subscriber.into_stream().boxed())
             }
-            LivePlan::Widget { id, throttle_ms, .. } => self.watch(&run, Watched::Widget(id), throttle_ms, after),
-            LivePlan::Dashboard { id, throttle_ms, .. } => self.watch(&run, Watched::Dashboard(id), throttle_ms, after),
-            LivePlan::Nodes { ids, .. } => self.watch(&run, Watched::Nodes(ids), 0, after),
+            LivePlan::Widget { id, throttle_ms, .. } => {
+                self.watch(&run, (Watched::Widget(id), throttle_ms), after, share)
+            }
+            LivePlan::Dashboard { id, throttle_ms, .. } => {
+                self.watch(&run, (Watched::Dashboard(id), throttle_ms), after, share)
+            }
+            LivePlan::Nodes { ids, .. } => self.watch(&run, (Watched::Nodes(ids), 0), after, share),
         }
     }
 
-    fn watch(self: &Arc<Self>, run: &Arc<dyn Run>, watched: Watched, throttle_ms: u32, after: Option<i64>) -> Frames {
-        let key = format!("{throttle_ms}\n{}", run.sharing_key());
+    fn watch(
+        self: &Arc<Self>,
+        run: &Arc<dyn Run>,
+        (watched, throttle_ms): (Watched, u32),
+        after: Option<i64>,
+        subscribed: Share,
+    ) -> Result<Frames, Budget> {
+        let key: OperationKey = (throttle_ms, run.sharing_key());
         let mut state = self.state.lock();
         let known = state.by_key.get(&key).and_then(|number| state.operations.get(number)).cloned();
-        let operation = known.unwrap_or_else(|| {
+        let operation = if let Some(operation) = known {
+            operation
+        } else {
+            let running = self.running.take(run.tenant(), 1).ok_or(Budget::Operations)?;
             state.next += 1;
-            let throttle = Duration::from_millis(throttle_ms.into());
-            let operation = Operation::new(state.next, key.clone(), Arc::clone(run), watched, throttle);
+            let operation = Operation::new(state.next, key.clone(), Arc::clone(run), watched);
             state.by_key.insert(key, operation.number);
             state.operations.insert(operation.number, Arc::clone(&operation));
             let (hub, driven) = (Arc::clone(self), Arc::clone(&operation));
             // Of no request: it goes on when the one that began it has left.
             let span = tracing::info_span!(parent: None, "live_operation", tenant = %run.tenant());
-            self.tasks.spawn(async move { driven.drive(hub).await }.instrument(span));
+            let drive = async move {
+                // An operation counts until its task has ended, however that ends: a subscriber that leaves does not stop a run.
+                let _running = running;
+                driven.drive(hub).await;
+            };
+            self.tasks.spawn(drive.instrument(span));
             operation
-        });
+        };
         operation.enter();
         drop(state);
-        Subscriber::new(Arc::clone(self), operation, after).into_stream().boxed()
+        Ok(Subscriber::new(Arc::clone(self), operation, after, subscribed).into_stream().boxed())
     }
 
     /// The live operations of a tenant that watch one of these tags, `most` at most: the name of each, and how many subscribe to it.
@@ -229,9 +281,9 @@ impl LiveHub {
     }
 
     /// A subscriber left; the last one takes the operation along.
-    pub(super) fn leave(&self, operation: &Arc<Operation>) {
+    pub(super) fn leave(&self, operation: &Arc<Operation>, seen: &mut SeenSlots) {
         let mut state = self.state.lock();
-        if !operation.leave() {
+        if !operation.leave(seen) {
             return;
         }
         state.operations.remove(&operation.number);

@@ -50,9 +50,9 @@ pub struct Frame {
 
 impl Frame {
     /// The same with another cursor and mark; in the payload, too, where nothing else can hold that text.
-    fn retold(&self, cursor: EventCursor, through: Option<i64>) -> Self {
+    fn retold(&self, run: &dyn Run, cursor: EventCursor, through: Option<i64>) -> Self {
         let payload = String::from_utf8_lossy(&self.payload).replace(self.cursor.as_str(), cursor.as_str());
-        Self { payload: payload.into(), cursor, through }
+        Self { payload: run.hold(payload.into()), cursor, through }
     }
 }
 
@@ -157,6 +157,11 @@ pub trait Run: Send + Sync {
 
     /// Executes the document for an event. Values older than `max_age` are read again.
     async fn render(&self, input: LiveInput, max_age: Option<Duration>) -> Result<Rendered, Unreadable>;
+
+    /// The bytes of an answer, counted as the tenant's while anybody holds them.
+    fn hold(&self, payload: Bytes) -> Bytes {
+        payload
+    }
 
     /// Whether what was read at a head under these tags is still current.
     fn is_current(&self, noted: i64, tags: &HashSet<Tag>) -> bool;

@@ -75,10 +75,12 @@ pub(super) struct Slot {
     /// The operation's run that gave the newest one.
     pub(super) run: u64,
     pub(super) digest: Option<[u8; 32]>,
-    /// The newest answer that was told as a change.
+    /// The newest answer that was told as a change, until every subscriber has taken it.
     pub(super) frame: Option<Frame>,
-    /// The same as it is told to those who come in, made when the first one does.
-    pub(super) snapshot: Option<(u64, Frame)>,
+    /// The subscribers that have not taken it.
+    behind: usize,
+    /// The same as it is told to those who come in, made when the first one does, and kept while others may follow.
+    pub(super) snapshot: Option<Snapshot>,
     pub(super) tags: HashSet<Tag>,
     pub(super) dirt: Option<Dirt>,
     /// The newest answer shows something that is not current.
@@ -99,6 +101,22 @@ pub(super) struct Slot {
     pub(super) retell: bool,
 }
 
+/// A slot's state as it is told to those who come in.
+#[derive(Debug)]
+pub(super) struct Snapshot {
+    /// The version that it shows.
+    pub(super) version: u64,
+    pub(super) frame: Frame,
+    /// When it was told last.
+    pub(super) told_at: Instant,
+}
+
+impl Snapshot {
+    pub(super) fn new(version: u64, frame: Frame) -> Self {
+        Self { version, frame, told_at: Instant::now() }
+    }
+}
+
 impl Slot {
     pub(super) fn new(number: u32, subject: Subject) -> Self {
         Self {
@@ -108,6 +126,7 @@ impl Slot {
             run: 0,
             digest: None,
             frame: None,
+            behind: 0,
             snapshot: None,
             tags: HashSet::new(),
             dirt: None,
@@ -122,10 +141,10 @@ impl Slot {
         }
     }
 
-    /// Takes in an answer of the operation's run with this number.
+    /// Takes in an answer of the operation's run with this number, for so many subscribers.
     pub(super) fn take_in(
         &mut self,
-        run: u64,
+        (run, subscribers): (u64, usize),
         frame: Frame,
         first: bool,
         (reason, gone, rendered): (UpdateReason, bool, &Rendered),
@@ -136,13 +155,47 @@ impl Slot {
             self.version += 1;
             self.run = run;
             self.digest = Some(rendered.digest);
-            self.snapshot = first.then(|| (self.version, frame.clone()));
+            self.snapshot = first.then(|| Snapshot::new(self.version, frame.clone()));
             self.frame = (!first).then_some(frame);
+            self.behind = subscribers;
             self.told = told;
         }
         self.retell = false;
         self.failed = rendered.failed;
         self.removed = gone;
+    }
+
+    /// A subscriber came in, which has seen nothing.
+    pub(super) fn enter(&mut self) {
+        self.behind += usize::from(self.frame.is_some());
+    }
+
+    /// The newest answer, for a subscriber that has not seen it and does not know the same from an earlier one.
+    pub(super) fn tell(&mut self, seen: &mut SeenSlot) -> Option<Frame> {
+        if self.version <= seen.version {
+            return None;
+        }
+        let differs = self.told || self.digest != seen.digest;
+        let frame = self.frame.as_ref().filter(|_| differs).cloned();
+        self.see(seen, SeenSlot { version: self.version, digest: self.digest });
+        frame
+    }
+
+    /// Takes the newest answer for seen by a subscriber.
+    pub(super) fn skip(&mut self, seen: &mut SeenSlot) {
+        self.see(seen, SeenSlot { version: self.version, digest: self.digest });
+    }
+
+    /// A subscriber has now seen this. The last to see the newest answer leaves only its digest here: for those who come in later
+    /// it is made again.
+    pub(super) fn see(&mut self, seen: &mut SeenSlot, now: SeenSlot) {
+        let was_behind = std::mem::replace(seen, now).version < self.version;
+        if was_behind && now.version >= self.version {
+            self.behind = self.behind.saturating_sub(1);
+            if self.behind == 0 && !self.removed {
+                self.frame = None;
+            }
+        }
     }
 }
 
@@ -151,18 +204,6 @@ impl Slot {
 pub(super) struct SeenSlot {
     pub(super) version: u64,
     pub(super) digest: Option<[u8; 32]>,
-}
-
-impl SeenSlot {
-    /// Takes a slot's newest answer for seen; whether it is to be told, for it is not what was seen.
-    pub(super) fn take(&mut self, slot: &Slot) -> bool {
-        if slot.version <= self.version {
-            return false;
-        }
-        let differs = slot.told || slot.digest != self.digest;
-        *self = Self { version: slot.version, digest: slot.digest };
-        differs
-    }
 }
 
 /// What a subscriber has seen, by the slots' numbers, which are counted from zero.

@@ -19,7 +19,7 @@ use super::{
     slot::SeenSlots,
     unfinished,
 };
-use crate::tag::Tag;
+use crate::{budget::Share, tag::Tag};
 
 /// Changes read in one go when a subscriber resumes.
 const CHUNK: u64 = 1_000;
@@ -37,6 +37,7 @@ enum Since {
 /// What a subscriber is told: first where it begins, then what is new.
 ///
 /// A stream by hand, since each change polls thousands of them: nothing is made or moved for a poll.
+#[expect(clippy::large_enum_variant, reason = "nearly all are live, and each change polls them")]
 pub(super) enum Subscription {
     Beginning(BoxFuture<'static, Subscriber>),
     Live(Subscriber),
@@ -54,6 +55,7 @@ pub(super) struct Subscriber {
     told: Option<i64>,
     queue: Queue,
     ended: bool,
+    _subscribed: Share,
 }
 
 /// What waits to be told. The first is kept apart, without a place on the heap: there is rarely another.
@@ -103,10 +105,21 @@ impl Stream for Subscription {
 }
 
 impl Subscriber {
-    pub(super) fn new(hub: Arc<LiveHub>, operation: Arc<Operation>, after: Option<i64>) -> Self {
+    pub(super) fn new(hub: Arc<LiveHub>, operation: Arc<Operation>, after: Option<i64>, subscribed: Share) -> Self {
         let place = operation.news.enter();
         let (seen, queue) = (SeenSlots::default(), Queue::default());
-        Self { hub, operation, place, looked: None, after, seen, told: None, queue, ended: false }
+        Self {
+            hub,
+            operation,
+            place,
+            looked: None,
+            after,
+            seen,
+            told: None,
+            queue,
+            ended: false,
+            _subscribed: subscribed,
+        }
     }
 
     pub(super) fn into_stream(mut self) -> Subscription {
@@ -224,7 +237,7 @@ impl Subscriber {
 
     async fn push_snapshot(&mut self, slot: u32) -> Result<(), Unreadable> {
         if let Some((seen, frame)) = self.operation.snapshot(&self.hub, slot).await? {
-            *self.seen.of(slot) = seen;
+            self.operation.note_seen(&mut self.seen, slot, seen);
             self.queue.push(Ok(Item::Frame(frame)));
         }
         Ok(())
@@ -254,6 +267,6 @@ impl Subscriber {
 impl Drop for Subscriber {
     fn drop(&mut self) {
         self.operation.news.leave(&self.place);
-        self.hub.leave(&self.operation);
+        self.hub.leave(&self.operation, &mut self.seen);
     }
 }

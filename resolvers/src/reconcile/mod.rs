@@ -142,9 +142,13 @@ impl Reconciler {
         let (mut unwatched, mut looked_at): (Vec<Whose>, Option<DateTime<Utc>>) = (Vec::new(), None);
         let mut pulses_at: Option<DateTime<Utc>> = None;
         let mut presence_at: Option<DateTime<Utc>> = None;
+        this.process_came_or_went();
         while !stop.is_cancelled() {
             let now = this.services.clock.now();
             this.take_gaps().await;
+            if this.around.gaps.take_departure() {
+                this.process_came_or_went();
+            }
             if pulses_at.is_none_or(|at| now - at >= span(PULSES)) {
                 this.take_pulses().await;
                 pulses_at = Some(now);
@@ -158,7 +162,7 @@ impl Reconciler {
                     Ok(connected) => (unwatched, looked_at) = (connected, Some(now)),
                     // Those that were found last stay; it is tried again with the next turn.
                     Err(error) => {
-                        tracing::debug!(error = %chain(&error), "it could not be read which integrations there are")
+                        tracing::debug!(error = %chain(&error), "it could not be read which integrations there are");
                     }
                 }
             }
@@ -182,6 +186,13 @@ impl Reconciler {
         rounds.shutdown().await;
         if let Err(error) = this.services.database.leave(&this.name).await {
             tracing::debug!(error = %chain(&error), "the integrations were not given back");
+        }
+    }
+
+    /// What a proxy dropped meanwhile is to be found soon. The stand-ins of this process send nothing through a proxy.
+    fn process_came_or_went(&self) {
+        if self.ours.is_empty() {
+            self.schedule.lock().note_change(self.services.clock.now());
         }
     }
 
@@ -277,7 +288,8 @@ impl Reconciler {
         let Some(watched) = self.watched().await else { return Vec::new() };
         // What is watched at another replica and not here is left to that one, which knows of what.
         let present = self.present.lock().clone();
-        let nobodys = unwatched.iter().filter(|(_, id)| !present.contains(id));
+        let looks_at_all = self.schedule.lock().looks_at_all(now);
+        let nobodys = unwatched.iter().filter(|(_, id)| looks_at_all || !present.contains(id));
         let all: HashSet<&Whose> = watched.keys().chain(nobodys).collect();
         let (mut integrations, mut standings) = (HashMap::new(), HashMap::new());
         for whose in all.iter().copied().filter(|whose| !busy.contains(*whose)) {

@@ -140,6 +140,12 @@ impl Reconciler {
             self.put_off(whose, span(after));
         }
         self.note(whose, |seen, now| seen.tried_at = Some(now));
+        if let Broken::Provider(error) = error {
+            let noted = self.services.database.note_integration_error(&whose.0, &whose.1, &error.to_string()).await;
+            if let Err(error) = noted {
+                tracing::debug!(error = %chain(&error), "why an integration fails could not be noted");
+            }
+        }
         if let Err(error) = self.services.database.finish_round(&integration.id, None).await {
             tracing::debug!(error = %chain(&error), "what came of a round could not be noted");
         }

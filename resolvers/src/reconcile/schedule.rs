@@ -10,6 +10,13 @@ use chrono::{DateTime, Utc};
 use mullion_schema::enums::WebhookState;
 
 use super::{NEW, Whose};
+
+/// The time after which a change among the processes is looked into, and by how much it varies: a rolling replacement ends the old
+/// process about so long after the new one is ready, and the look must come after that, and within a minute.
+const SETTLED: Duration = Duration::from_secs(30);
+const SPREAD: Duration = Duration::from_secs(20);
+/// An integration that is found this soon after a change was there before it.
+const FOUND: Duration = Duration::from_secs(5);
 use crate::store::catch_up::Pulse;
 
 /// How often integrations are looked at, and with how many calls.
@@ -73,11 +80,32 @@ pub(super) struct Turn {
 #[derive(Debug, Default)]
 pub(super) struct Schedule {
     seen: HashMap<Whose, Seen>,
+    /// When a process that takes deliveries came or went, this one included: what was on its way may be lost.
+    changed_at: Option<DateTime<Utc>>,
     /// Those whose provider was paused: when it is called again, it may not have told what happened meanwhile.
     paused: HashSet<Whose>,
 }
 
 impl Schedule {
+    /// A process that takes deliveries came or went: all integrations are looked at within a minute, by whichever process is first.
+    pub(super) fn note_change(&mut self, now: DateTime<Utc>) {
+        self.changed_at = Some(now);
+    }
+
+    /// When an integration is looked at because of such a change; `None`: it was, or was not there yet.
+    fn due_after_change(&self, seen: &Seen, pulse: &Pulse) -> Option<DateTime<Utc>> {
+        let at = self.changed_at?;
+        let looked = pulse.caught_up_at.max(seen.tried_at);
+        let due = at + span(SETTLED) + span(SPREAD.mul_f64(seen.jitter));
+        let due = seen.not_before.map_or(due, |not_before| due.max(not_before));
+        (looked < Some(at + span(SETTLED)) && seen.since <= at + span(FOUND)).then_some(due)
+    }
+
+    /// Whether all are to be looked at here, also those that are watched elsewhere only.
+    pub(super) fn looks_at_all(&self, now: DateTime<Utc>) -> bool {
+        self.changed_at.is_some_and(|at| now - at <= span(Duration::from_mins(1)))
+    }
+
     /// Forgets those that are of no interest any more.
     pub(super) fn keep(&mut self, all: &HashSet<&Whose>) {
         self.seen.retain(|whose, _| all.contains(whose));
@@ -131,7 +159,10 @@ impl Schedule {
         if seen.round != pulse.caught_up_at {
             (seen.round, seen.jitter) = (pulse.caught_up_at, jitter);
         }
-        let full = seen.due(rules, (&pulse, state), tags.is_some()).is_some_and(|at| at <= now) || called_again;
+        let (usual, known) = (seen.due(rules, (&pulse, state), tags.is_some()), *seen);
+        let after_change = self.due_after_change(&known, &pulse);
+        let full = usual.is_some_and(|at| at <= now) || after_change.is_some_and(|at| at <= now) || called_again;
+        let seen = self.seen.get_mut(whose)?;
         let new = tags.is_some_and(|tags| tags > seen.tags)
             && now - seen.since >= span(NEW)
             && seen.not_before.is_none_or(|at| at <= now);
@@ -281,6 +312,29 @@ mod tests {
         }
         assert_eq!(next(5, false, 1), [Turn { whose: whose(1), only_new: false }]);
         assert_eq!(next(6, false, 1), []);
+    }
+
+    #[test]
+    fn all_are_looked_at_once_within_a_minute_after_a_process_came_or_went() {
+        let at = |seconds| DateTime::UNIX_EPOCH + TimeDelta::seconds(seconds);
+        let mut schedule = Schedule::default();
+        schedule.note_change(at(0));
+        let caught_up = |seconds: Option<i64>| Pulse { caught_up_at: seconds.map(at), ..EMPTY };
+        let mut next = |second, looked: Option<i64>| {
+            let unwatched = Standing { pulse: caught_up(looked), tags: None, ..WATCHED };
+            let standings = HashMap::from([(whose(1), unwatched)]);
+            schedule.next(at(second), &RULES, &standings, 4).len()
+        };
+        assert_eq!(next(0, Some(-10)), 0);
+        assert_eq!(next(29, Some(-10)), 0, "the one that goes may still be there");
+        assert_eq!(next(59, Some(-10)), 1);
+        assert_eq!(next(60, Some(59)), 0, "another process did");
+        assert_eq!(next(3_000, Some(59)), 0);
+        let mut later = Schedule::default();
+        later.note_change(at(0));
+        let standings = HashMap::from([(whose(2), Standing { tags: None, ..WATCHED })]);
+        assert_eq!(later.next(at(20), &RULES, &standings, 4), [], "connected after it");
+        assert_eq!(later.next(at(59), &RULES, &standings, 4), [], "connected after it");
     }
 
     proptest! {

@@ -20,7 +20,7 @@ use super::{
     integration::{IntegrationStatus, present, present_by_id},
     node::CHUNK,
     session::Session,
-    text::index_text,
+    text::{index_text, key_text},
     transaction::from_micros,
 };
 
@@ -276,7 +276,7 @@ impl Database {
     pub async fn unknown_deliveries(&self, endpoint: &str, ids: &[String]) -> Result<HashSet<String>, StoreError> {
         let mut unknown: HashSet<String> = ids.iter().cloned().collect();
         for chunk in ids.chunks(CHUNK) {
-            let keys = chunk.iter().map(|id| format!("id:{}", index_text(id)));
+            let keys = chunk.iter().map(|id| format!("id:{}", key_text(id)));
             let known = delivery::Entity::find()
                 .select_only()
                 .column(delivery::Column::DedupeKey)
@@ -286,7 +286,7 @@ impl Database {
                 .all(&self.0.reader)
                 .await?;
             let known: HashSet<String> = known.into_iter().collect();
-            unknown.retain(|id| !known.contains(&format!("id:{}", index_text(id))));
+            unknown.retain(|id| !known.contains(&format!("id:{}", key_text(id))));
         }
         Ok(unknown)
     }
@@ -299,7 +299,7 @@ impl Database {
         keys: &[String],
     ) -> Result<HashSet<String>, StoreError> {
         let told = told(&self.0.reader, (tenant, integration), keys).await?;
-        Ok(keys.iter().filter(|key| !told.contains(&index_text(key))).cloned().collect())
+        Ok(keys.iter().filter(|key| !told.contains(&key_text(key))).cloned().collect())
     }
 }
 
@@ -320,7 +320,7 @@ pub(super) async fn told(
 ) -> Result<HashSet<String>, StoreError> {
     let mut told = HashSet::new();
     for chunk in keys.chunks(CHUNK) {
-        let keys = chunk.iter().map(|key| index_text(key));
+        let keys = chunk.iter().map(|key| key_text(key));
         let found = change::Entity::find()
             .select_only()
             .column(change::Column::ToldKey)

@@ -1,11 +1,13 @@
 //! Dashboards.
 
+use std::collections::HashSet;
+
 use chrono::{DateTime, Utc};
 use mullion_entities::{dashboard, widget};
 use mullion_schema::id::TenantId;
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter,
-    QueryOrder, QuerySelect,
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, PaginatorTrait,
+    QueryFilter, QueryOrder, QuerySelect,
 };
 
 use super::{Database, StoreError, own::expect, stream::Written, text::clean, transaction::from_micros};
@@ -40,7 +42,7 @@ pub struct DashboardDraft {
 }
 
 impl Database {
-    /// Makes a dashboard. [`StoreError::Taken`]: the slug.
+    /// Makes a dashboard. [`StoreError::Taken`]: the slug. [`StoreError::Full`]: the tenant has as many as it may.
     pub async fn create_dashboard(
         &self,
         tenant: &TenantId,
@@ -57,6 +59,7 @@ impl Database {
         };
         set_draft(&mut active, &draft);
         let transaction = self.begin_for(tenant).await?;
+        ensure_room(&transaction, tenant, self.0.limits.0).await?;
         ensure_free(&transaction, tenant, &draft.slug, &id).await?;
         dashboard::Entity::insert(active).exec_without_returning(&transaction).await?;
         let value = dashboard_of(row_in(&transaction, tenant, &id).await?);
@@ -112,6 +115,24 @@ impl Database {
         Ok(row.map(dashboard_of))
     }
 
+    /// The first of `slug`, `slug-2`, `slug-3`, … that no dashboard of the tenant has.
+    pub async fn free_slug(&self, tenant: &TenantId, slug: &str) -> Result<String, StoreError> {
+        let slug = clean(slug);
+        let taken: Vec<String> = dashboard::Entity::find()
+            .select_only()
+            .column(dashboard::Column::Slug)
+            .filter(dashboard::Column::Tenant.eq(tenant.as_str()))
+            .filter(dashboard::Column::Slug.starts_with(&slug))
+            .into_tuple()
+            .all(&self.0.reader)
+            .await?;
+        let taken: HashSet<String> = taken.into_iter().collect();
+        let numbered = (2..).map(|number: usize| format!("{slug}-{number}"));
+        let free = std::iter::once(slug.clone()).chain(numbered).find(|slug| !taken.contains(slug));
+        // There are more numbers than dashboards.
+        free.ok_or(StoreError::Taken("slug"))
+    }
+
     /// One dashboard by its slug.
     pub async fn dashboard_by_slug(&self, tenant: &TenantId, slug: &str) -> Result<Option<Dashboard>, StoreError> {
         let row = dashboard::Entity::find()
@@ -142,6 +163,14 @@ impl Database {
 
 fn tags(tenant: &TenantId, id: &str) -> Vec<Tag> {
     vec![Tag::own(tenant, "Dashboard", id), Tag::own_list(tenant, "dashboards")]
+}
+
+async fn ensure_room(connection: &impl ConnectionTrait, tenant: &TenantId, most: usize) -> Result<(), StoreError> {
+    let all = dashboard::Entity::find().filter(dashboard::Column::Tenant.eq(tenant.as_str()));
+    if all.count(connection).await? < most as u64 {
+        return Ok(());
+    }
+    Err(StoreError::Full(format!("your tenant has {most} dashboards, as many as it may: delete one that nobody uses")))
 }
 
 async fn ensure_free(

@@ -7,6 +7,7 @@ pub mod activity;
 pub mod api_key;
 pub mod apply;
 pub mod catch_up;
+mod check;
 pub mod claim;
 pub mod connect;
 pub mod dashboard;
@@ -38,6 +39,7 @@ pub mod tenant;
 pub(crate) mod tests;
 mod text;
 mod transaction;
+mod unstored;
 pub mod widget;
 
 use std::{
@@ -50,6 +52,7 @@ use parking_lot::Mutex;
 use sea_orm::{DatabaseConnection, DbBackend, DbErr, RuntimeErr, sqlx};
 use ulid::Ulid;
 
+pub use check::DatabaseFault;
 pub use open::OpenOptions;
 
 use crate::clock::Clock;
@@ -68,12 +71,16 @@ struct Inner {
     file: Option<PathBuf>,
     /// A connection to it without a thread of its own.
     direct: Option<Arc<direct::Direct>>,
+    /// Whether it can be relied on.
+    condition: check::Condition,
     /// When an integration's last delivery was noted, by its id.
     heard: Mutex<HashMap<String, i64>>,
     /// Counts this process's changes of endpoints: what was read before is then out of date.
     endpoint_changes: AtomicU64,
     /// Leases run by the clock that was passed in, on PostgreSQL too.
     own_lease_clock: bool,
+    /// Dashboards of a tenant, and widgets of a dashboard.
+    limits: (usize, usize),
     /// What this process calls itself at PostgreSQL.
     process: Arc<str>,
     #[cfg(test)]
@@ -107,6 +114,14 @@ pub enum StoreError {
     /// The body of a delivery cannot be unpacked.
     #[error("the stored body of a delivery is damaged")]
     Unpackable,
+    /// Something that is needed first could not be read. The cause is in the log already.
+    #[error("{what} could not be read")]
+    Unread {
+        /// The thing.
+        what: &'static str,
+        /// Whether the database was away.
+        is_outage: bool,
+    },
     /// The row does not exist, or is another tenant's.
     #[error("not found")]
     NotFound,
@@ -118,13 +133,16 @@ pub enum StoreError {
     LeaseLost,
     /// There is no room for more; the text says how much there is.
     #[error("{0}")]
-    Full(&'static str),
+    Full(String),
     /// A value that must be unique is taken.
     #[error("this {0} is taken")]
     Taken(&'static str),
     /// The database URL is not one of SQLite or PostgreSQL.
     #[error("not a database URL: use sqlite://path or postgres://…")]
     Url,
+    /// What is written now would be lost.
+    #[error("{}", .0.reason())]
+    Unreliable(DatabaseFault),
     /// The operating system gave no random bytes.
     #[error("no random bytes")]
     Random,
@@ -133,18 +151,36 @@ pub enum StoreError {
 impl StoreError {
     /// Whether the database could not be reached: nothing that was asked of it is to blame.
     pub fn is_outage(&self) -> bool {
-        matches!(self, Self::Database(DbErr::Conn(_) | DbErr::ConnectionAcquire(_)))
+        matches!(
+            self,
+            Self::Database(DbErr::Conn(_) | DbErr::ConnectionAcquire(_))
+                | Self::Unread { is_outage: true, .. }
+                | Self::Unreliable(_)
+        )
     }
 }
 
 impl StoreError {
     /// Whether the same may succeed in a moment: the database is away, restarts, or has too much to do.
     pub fn is_unavailable(&self) -> bool {
-        let Self::Database(error) = self else { return false };
+        // A file that is gone may be put back.
+        let Self::Database(error) = self else { return self.is_outage() };
         match error {
             DbErr::Conn(_) | DbErr::ConnectionAcquire(_) => true,
             DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error)) => passes(error),
             _ => false,
+        }
+    }
+}
+
+impl StoreError {
+    /// The database's own code of a failure: PostgreSQL's five characters, or SQLite's number.
+    fn code(&self) -> Option<String> {
+        let Self::Database(DbErr::Exec(error) | DbErr::Query(error) | DbErr::Conn(error)) = self else { return None };
+        match error {
+            RuntimeErr::SqlxError(error) => Some(error.as_database_error()?.code()?.into_owned()),
+            // As SQLite's own errors are written where it is driven directly.
+            RuntimeErr::Internal(text) => Some(text.strip_prefix("(code: ")?.split_once(')')?.0.to_owned()),
         }
     }
 }

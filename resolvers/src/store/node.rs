@@ -38,12 +38,14 @@ pub struct StoredNode {
     unknown: bool,
     fetched_at: i64,
     source: Source,
+    bytes: u32,
 }
 
 impl StoredNode {
     fn new(key: NodeKey, state: NodeState) -> Self {
         let outdated = state.stamps.keys().filter(|name| state.is_stale_key(name));
         Self {
+            bytes: u32::try_from(bytes_of(&state.body)).unwrap_or(u32::MAX),
             key,
             stale: outdated.cloned().collect(),
             deleted: state.is_deleted(),
@@ -52,6 +54,11 @@ impl StoredNode {
             source: state.source,
             body: Arc::new(state.body),
         }
+    }
+
+    /// About how many bytes its fields take in memory: for the caches that hold it.
+    pub fn bytes(&self) -> u32 {
+        self.bytes
     }
 
     /// Whether it was deleted at the provider.
@@ -122,6 +129,23 @@ impl Database {
             }
         }
         Ok(keys.iter().map(|key| found.get(&name_of(key)).cloned()).collect())
+    }
+}
+
+/// What a field of a body takes beside its name and its text: its place in the map with the hash, and the two allocations.
+const FIELD_BYTES: usize = 112;
+
+/// About how many bytes a body takes in memory.
+fn bytes_of(body: &Body) -> usize {
+    body.iter().map(|(name, value)| FIELD_BYTES + name.len() + bytes_of_value(value)).sum()
+}
+
+fn bytes_of_value(value: &serde_json::Value) -> usize {
+    match value {
+        serde_json::Value::String(text) => text.len(),
+        serde_json::Value::Array(items) => items.iter().map(|item| 40 + bytes_of_value(item)).sum(),
+        serde_json::Value::Object(fields) => 64 + bytes_of(fields),
+        serde_json::Value::Null | serde_json::Value::Bool(_) | serde_json::Value::Number(_) => 0,
     }
 }
 
@@ -239,4 +263,26 @@ fn state_of(row: &node::Model) -> Result<NodeState, StoreError> {
         fetched_at: row.fetched_at,
         source: if row.source == "webhook" { Source::Webhook } else { Source::Provider },
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::bytes_of;
+
+    #[test]
+    fn a_body_weighs_what_it_holds_however_deep_it_lies() {
+        let long = "x".repeat(65_000);
+        for (value, least) in [
+            (json!({ "body": long }), 65_000),
+            (json!({ "nodes": [{ "body": long }, { "body": long }] }), 130_000),
+            (json!({ "numbers": vec![1; 1_000] }), 32_000),
+            (json!({ "number": 1, "closed": false }), 200),
+        ] {
+            let Value::Object(body) = &value else { panic!("{value}") };
+            let bytes = bytes_of(body);
+            assert!(bytes >= least && bytes < least * 2, "{bytes} for {least}");
+        }
+    }
 }

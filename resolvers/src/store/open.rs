@@ -1,6 +1,7 @@
 //! Opens the database: pools, pragmas, and which of the two it is.
 
 use std::{
+    num::NonZero,
     path::PathBuf,
     sync::{Arc, atomic::AtomicU64},
     time::Duration,
@@ -16,7 +17,7 @@ use sea_orm::{
 };
 use ulid::Ulid;
 
-use super::{Database, Inner, StoreError, direct::Direct, lease::PROCESS, random_id, reader::Reader};
+use super::{Database, Inner, StoreError, check::Condition, direct::Direct, lease::PROCESS, random_id, reader::Reader};
 use crate::clock::Clock;
 
 /// What is asked of every connection to SQLite: that a commit is on disk, and that references hold.
@@ -34,6 +35,10 @@ pub struct OpenOptions {
     pub acquire_timeout: Duration,
     /// Whether leases run by the clock that is passed in, on PostgreSQL too: for tests that turn it.
     pub own_lease_clock: bool,
+    /// Dashboards that a tenant may have.
+    pub dashboards: usize,
+    /// Widgets that a dashboard may have: each is read for every answer about it.
+    pub widgets: usize,
 }
 
 impl Default for OpenOptions {
@@ -43,6 +48,8 @@ impl Default for OpenOptions {
             busy_timeout: Duration::from_secs(30),
             acquire_timeout: Duration::from_millis(2500),
             own_lease_clock: false,
+            dashboards: 1_000,
+            widgets: 100,
         }
     }
 }
@@ -54,7 +61,7 @@ impl Database {
         let process: Arc<str> = format!("{PROCESS}{}", random_id(0)?).into();
         let (reader, writer, backend) = if url.starts_with("sqlite:") {
             let writer = sqlite(url, options, 1).await?;
-            (sqlite(url, options, options.max_connections.max(1)).await?, writer, DbBackend::Sqlite)
+            (sqlite(url, options, readers(options)).await?, writer, DbBackend::Sqlite)
         } else if url.starts_with("postgres:") || url.starts_with("postgresql:") {
             let mut connect = connect_options(url, options.acquire_timeout, options.max_connections.max(2));
             connect.min_connections(1);
@@ -66,7 +73,7 @@ impl Database {
             return Err(StoreError::Url);
         };
         // Of PostgreSQL's one pool some connections are left to writers.
-        let reads = if backend == DbBackend::Sqlite { options.max_connections } else { options.max_connections / 2 };
+        let reads = if backend == DbBackend::Sqlite { readers(options) } else { options.max_connections / 2 };
         let file = if backend == DbBackend::Sqlite { file_of(&writer).await? } else { None };
         // Two connections must lock the file in one way: through another system layer than SQLite's own, there is none beside sqlx.
         let direct = file.clone().filter(|_| !url.contains("vfs="));
@@ -79,12 +86,14 @@ impl Database {
             writer,
             backend,
             clock,
+            condition: Condition::of(file.as_deref()),
             file,
             direct,
             last_id: Mutex::new(Ulid::nil()),
             heard: Mutex::default(),
             endpoint_changes: AtomicU64::new(0),
             own_lease_clock: options.own_lease_clock,
+            limits: (options.dashboards, options.widgets),
             process,
             #[cfg(test)]
             faults,
@@ -104,6 +113,7 @@ impl Database {
 
     /// Closes all connections; SQLite writes its log back into the file.
     pub async fn close(&self) -> Result<(), StoreError> {
+        self.0.condition.close();
         let read = self.0.reader.close().await;
         // Whoever has the turn to write is waited for, and nobody gets it any more.
         let written = self.0.writer.close_by_ref().await;
@@ -112,6 +122,17 @@ impl Database {
         }
         Ok(read.and(written)?)
     }
+}
+
+/// The fewest readers of SQLite, where so many are allowed: one that waits for the disk holds up no other.
+const FEWEST_READERS: u32 = 4;
+
+/// How many connections read SQLite: they work on this machine's processors, so that more than those bring nothing, and each is a
+/// thread with a heap, a cache of pages and its prepared statements, some 3 MB.
+fn readers(options: &OpenOptions) -> u32 {
+    let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let useful = u32::try_from(processors).unwrap_or(u32::MAX).max(FEWEST_READERS);
+    options.max_connections.clamp(1, useful)
 }
 
 /// The file of SQLite's main database, as SQLite names it.
@@ -134,7 +155,12 @@ async fn sqlite(url: &str, options: &OpenOptions, connections: u32) -> Result<Da
     let mut connect = connect_options(url, options.busy_timeout, connections);
     // A file does not hang up.
     connect.test_before_acquire(false);
-    connect.map_sqlx_sqlite_pool_opts(|pool| pool.after_release(|connection, _| Box::pin(is_clean(connection))));
+    // Nor does it gain from being opened again. While one connection is open, the files beside it stay (see `check.rs`).
+    connect.map_sqlx_sqlite_pool_opts(|pool| {
+        pool.idle_timeout(None::<Duration>)
+            .max_lifetime(None::<Duration>)
+            .after_release(|connection, _| Box::pin(is_clean(connection)))
+    });
     connect.map_sqlx_sqlite_opts(move |sqlite| {
         let sqlite = sqlite.create_if_missing(true).journal_mode(SqliteJournalMode::Wal).busy_timeout(busy_timeout);
         PRAGMAS.into_iter().fold(sqlite, |sqlite, (name, value)| sqlite.pragma(name, value))

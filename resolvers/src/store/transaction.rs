@@ -21,6 +21,7 @@ impl Database {
     pub(super) async fn begin(&self) -> Result<DatabaseTransaction, StoreError> {
         #[cfg(test)]
         self.0.faults.check("BEGIN")?;
+        self.keeps_writes()?;
         let options = TransactionOptions {
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
             ..TransactionOptions::default()
@@ -61,6 +62,7 @@ impl Database {
     ) -> Result<T, StoreError> {
         #[cfg(test)]
         self.0.faults.check("BEGIN")?;
+        self.keeps_writes()?;
         // Whoever holds the connection that writes may write.
         let turn = self.0.writer.get_sqlite_connection_pool().acquire().await.map_err(|error| match error {
             sqlx::Error::PoolTimedOut => DbErr::ConnectionAcquire(ConnAcquireErr::Timeout),

@@ -57,9 +57,6 @@ pub struct Layout {
     pub height: i32,
 }
 
-/// Each is read for every answer about its dashboard: more than a wall can show.
-pub const MOST_WIDGETS: usize = 100;
-
 /// What is known of a dashboard when something is to be placed on it.
 #[derive(Debug, Clone, Copy)]
 pub struct Grid {
@@ -71,7 +68,7 @@ pub struct Grid {
 
 impl Database {
     /// Puts a widget on a dashboard; `place` tells where, from the dashboard's columns and the row below all others.
-    /// [`StoreError::Full`]: it has [`MOST_WIDGETS`].
+    /// [`StoreError::Full`]: it has as many as it may.
     pub async fn create_widget(
         &self,
         tenant: &TenantId,
@@ -91,7 +88,7 @@ impl Database {
         };
         set_draft(&mut active, &draft)?;
         let transaction = self.begin_for(tenant).await?;
-        let grid = grid_in(&transaction, tenant, dashboard).await?;
+        let grid = grid_in(&transaction, tenant, dashboard, self.0.limits.1).await?;
         set_layout(&mut active, place(grid));
         widget::Entity::insert(active).exec_without_returning(&transaction).await?;
         let value = widget_of(row_in(&transaction, tenant, &id).await?)?;
@@ -189,7 +186,12 @@ fn tags<'i>(tenant: &TenantId, dashboard: &str, widgets: impl IntoIterator<Item 
 }
 
 /// The dashboard as it stands, if there is room on it.
-async fn grid_in(connection: &impl ConnectionTrait, tenant: &TenantId, id: &str) -> Result<Grid, StoreError> {
+async fn grid_in(
+    connection: &impl ConnectionTrait,
+    tenant: &TenantId,
+    id: &str,
+    most: usize,
+) -> Result<Grid, StoreError> {
     let columns = dashboard_in(connection, tenant, id).await?.columns;
     let places: Vec<(i64, i64)> = widget::Entity::find()
         .select_only()
@@ -200,8 +202,10 @@ async fn grid_in(connection: &impl ConnectionTrait, tenant: &TenantId, id: &str)
         .into_tuple()
         .all(connection)
         .await?;
-    if places.len() >= MOST_WIDGETS {
-        return Err(StoreError::Full("a dashboard has at most 100 widgets"));
+    if places.len() >= most {
+        return Err(StoreError::Full(format!(
+            "a dashboard has at most {most} widgets: delete one, or use another dashboard"
+        )));
     }
     let below = places.into_iter().map(|(y, height)| y + height).max().unwrap_or(0);
     Ok(Grid { columns: small(columns), below: small(below) })

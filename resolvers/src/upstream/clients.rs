@@ -1,6 +1,6 @@
 //! The HTTP clients: one for public addresses, whose resolver drops all others, and one for hosts that the operator listed.
 
-use std::{sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use reqwest::{
     Client, ClientBuilder,
@@ -49,7 +49,7 @@ impl Clients {
 }
 
 fn usable(client: &Result<Client, String>) -> Result<&Client, UpstreamError> {
-    client.as_ref().map_err(|message| UpstreamError::new(UpstreamErrorKind::Down, message.clone()))
+    client.as_ref().map_err(|message| UpstreamError::new(UpstreamErrorKind::Internal, message.clone()))
 }
 
 fn public(base: fn() -> ClientBuilder) -> Result<Client, String> {
@@ -117,15 +117,38 @@ pub(super) fn told(error: reqwest::Error) -> UpstreamError {
     let error = error.without_url();
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);
     let mut deepest = String::new();
+    let mut is_local = false;
     while let Some(current) = cause {
         if let Some(known) = current.downcast_ref::<UpstreamError>() {
             return known.clone();
         }
+        is_local |= current.downcast_ref::<io::Error>().is_some_and(is_local_failure);
         deepest = current.to_string();
         cause = current.source();
+    }
+    if is_local {
+        tracing::error!(cause = deepest, "no connection to a provider can be opened here");
+        return UpstreamError::new(UpstreamErrorKind::Internal, format!("no connection can be opened: {deepest}"));
     }
     if error.is_timeout() {
         return UpstreamError::new(UpstreamErrorKind::Timeout, "the provider did not answer in time");
     }
     UpstreamError::new(UpstreamErrorKind::Down, format!("the provider could not be reached: {deepest}"))
+}
+
+/// Whether this machine could not open a connection: no file, port or memory is left. The provider has nothing to do with that.
+fn is_local_failure(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::AddrNotAvailable | io::ErrorKind::OutOfMemory) || is_out_of_files(error)
+}
+
+/// `EMFILE` and `ENFILE`, which have no kind of their own.
+#[cfg(unix)]
+fn is_out_of_files(error: &io::Error) -> bool {
+    error.raw_os_error().is_some_and(|code| matches!(code, 23 | 24))
+}
+
+/// Elsewhere such a limit is not met.
+#[cfg(not(unix))]
+fn is_out_of_files(_: &io::Error) -> bool {
+    false
 }

@@ -65,8 +65,9 @@ impl UpstreamErrorKind {
         match self {
             Self::RateLimited => Some(StaleReason::RateLimited),
             Self::AuthExpired => Some(StaleReason::AuthExpired),
-            // The last two mean that the provider was not asked. A client can do no more about them than about an outage.
-            Self::Down | Self::AddressRefused | Self::Internal => Some(StaleReason::ProviderDown),
+            Self::Down => Some(StaleReason::ProviderDown),
+            // Something here is in the way, and the provider has nothing to do with it.
+            Self::AddressRefused | Self::Internal => Some(StaleReason::Internal),
             Self::Timeout => Some(StaleReason::Timeout),
             Self::CircuitOpen => Some(StaleReason::CircuitOpen),
             Self::Forbidden | Self::Rejected | Self::CursorExpired => Some(StaleReason::Refused),

@@ -3,8 +3,10 @@
 use std::{
     collections::BTreeSet,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::Arc,
 };
 
+use parking_lot::RwLock;
 use url::{Host, Url};
 
 use super::error::{UpstreamError, UpstreamErrorKind};
@@ -12,7 +14,8 @@ use super::error::{UpstreamError, UpstreamErrorKind};
 /// Hosts that are exempt (`upstream.allow`): `ghe.example.com`, `127.0.0.1:4001`, `[::1]:4001`.
 #[derive(Debug, Clone, Default)]
 pub struct AddressGuard {
-    allowed: BTreeSet<String>,
+    /// Shared by all clones: the list can change while the process runs.
+    allowed: Arc<RwLock<BTreeSet<String>>>,
 }
 
 /// How a URL may be reached.
@@ -27,7 +30,14 @@ pub enum GuardClass {
 impl AddressGuard {
     /// A guard with these exemptions, each `host` (any port) or `host:port`.
     pub fn new<I: IntoIterator<Item = S>, S: AsRef<str>>(allow: I) -> Self {
-        Self { allowed: allow.into_iter().map(|entry| entry.as_ref().trim().to_ascii_lowercase()).collect() }
+        let guard = Self::default();
+        guard.set_allowed(allow);
+        guard
+    }
+
+    /// Replaces the exemptions; each call from now on is checked against the new ones.
+    pub fn set_allowed<I: IntoIterator<Item = S>, S: AsRef<str>>(&self, allow: I) {
+        *self.allowed.write() = allow.into_iter().map(|entry| entry.as_ref().trim().to_ascii_lowercase()).collect();
     }
 
     /// Checks a URL as far as it can be told without resolving names. Use it on a base URL before it is stored, too.
@@ -62,7 +72,8 @@ impl AddressGuard {
     fn lists(&self, url: &Url) -> bool {
         let Some(host) = url.host_str() else { return false };
         let with_port = url.port_or_known_default().map(|port| format!("{host}:{port}"));
-        self.allowed.contains(host) || with_port.is_some_and(|text| self.allowed.contains(&text))
+        let allowed = self.allowed.read();
+        allowed.contains(host) || with_port.is_some_and(|text| allowed.contains(&text))
     }
 }
 

@@ -21,6 +21,7 @@ use super::{
     etags::{EtagStore, Kept},
     guard::{AddressGuard, refused, same_origin},
     health::{CallReport, Health, HealthReading, Observer},
+    refusal::Refusals,
     retry::{Jitter, LONGEST_ASKED, MAX_RETRIES, backoff, is_transient, retry_after},
 };
 use crate::{clock::Clock, secret::Secret};
@@ -73,6 +74,7 @@ pub struct HttpTransport {
     turns: Semaphore,
     breaker: Breaker,
     health: Health,
+    refusals: Refusals,
     notices: Notices,
 }
 
@@ -87,7 +89,8 @@ impl HttpTransport {
         let turns = Semaphore::new(shared.limits.concurrency);
         let breaker = Breaker::new(Arc::clone(&shared.clock), shared.jitter.clone());
         let notices = Notices::new(shared.board.clone());
-        Self { shared, provider, integration, base_url, tokens, turns, breaker, health: Health::default(), notices }
+        let (health, refusals) = (Health::default(), Refusals::default());
+        Self { shared, provider, integration, base_url, tokens, turns, breaker, health, refusals, notices }
     }
 
     /// How the calls went lately.
@@ -109,6 +112,18 @@ impl HttpTransport {
         let Some(until) = self.health.spent_until(request.bucket, now) else { return Ok(()) };
         let wait = (until - now).to_std().unwrap_or_default();
         Err(UpstreamError::new(UpstreamErrorKind::RateLimited, "the quota is used up").retry_after(wait))
+    }
+
+    /// Refuses what the provider would refuse too: it did not accept the token a moment ago.
+    async fn may_use_token(&self) -> Result<(), UpstreamError> {
+        if !self.refusals.any() {
+            return Ok(());
+        }
+        let token = self.tokens.token().await?;
+        if self.refusals.allow(&token, self.shared.clock.now()) {
+            return Ok(());
+        }
+        Err(UpstreamError::new(UpstreamErrorKind::AuthExpired, "the credential was not accepted a moment ago"))
     }
 
     /// A quota is full again within the longest time that a provider may ask for.
@@ -188,11 +203,25 @@ impl HttpTransport {
         if let Some(kept) = kept {
             outgoing = outgoing.header(header::IF_NONE_MATCH, kept.etag.clone());
         }
-        let outgoing = outgoing.header(header::AUTHORIZATION, bearer(&self.tokens.token().await?)?);
+        let token = self.tokens.token().await?;
+        let outgoing = outgoing.header(header::AUTHORIZATION, bearer(&token)?);
         let mut response = outgoing.send().await.map_err(told)?;
         let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
         let body = self.read(response).await?;
-        Ok(UpstreamResponse { status, headers, body })
+        let response = UpstreamResponse { status, headers, body };
+        self.note_token(request, &response, &token);
+        Ok(response)
+    }
+
+    /// Remembers whether the provider accepted the token, where its answer says so.
+    fn note_token(&self, request: &UpstreamRequest, response: &UpstreamResponse, token: &Secret) {
+        let failure = if response.status.is_success() { (request.failure_in)(response) } else { None };
+        let is_refused = response.status == StatusCode::UNAUTHORIZED || failure == Some(UpstreamErrorKind::AuthExpired);
+        let is_accepted =
+            failure.is_none() && (response.status.is_success() || response.status == StatusCode::NOT_MODIFIED);
+        if is_refused || is_accepted {
+            self.refusals.note(token, is_refused, self.shared.clock.now());
+        }
     }
 
     async fn read(&self, mut response: reqwest::Response) -> Result<Bytes, UpstreamError> {
@@ -221,6 +250,7 @@ impl HttpTransport {
             };
             // Those before us in the queue may have used it up.
             self.affords(request).await?;
+            self.may_use_token().await?;
             let deadline = *deadline.get_or_insert_with(|| Instant::now() + timeout);
             let outcome = self.attempt(request, kept, deadline).await;
             drop(turn);

@@ -9,6 +9,7 @@ mod etags;
 mod guard;
 mod health;
 mod http;
+mod refusal;
 mod retry;
 mod socket;
 #[cfg(test)]
@@ -33,7 +34,7 @@ pub use socket::{Heard, Socket};
 
 use crate::clock::Clock;
 
-/// Bytes of answers that are kept with their ETags, over all integrations.
+/// Bytes of answers that are kept with their ETags where nothing else is said.
 const ETAG_BYTES: u64 = 64 << 20;
 
 /// Makes the transports of integrations. One for the process; cheap to clone.
@@ -67,6 +68,12 @@ impl Upstream {
             board: None,
             usage: None,
         }))
+    }
+
+    /// The same, with so many bytes for answers that are kept with their ETags, over all integrations.
+    #[must_use]
+    pub fn with_etag_bytes(self, bytes: u64) -> Self {
+        Self(Arc::new(http::Shared { etags: EtagStore::new(bytes), ..(*self.0).clone() }))
     }
 
     /// The same, for one of several replicas: they tell each other of quotas.

@@ -293,3 +293,49 @@ async fn calls_take_turns_and_quotas_are_remembered() {
     assert_eq!((health.calls, health.success_rate), (6, Some(1.0)));
     assert_eq!(health.quotas, [quota]);
 }
+
+/// A token that is changed.
+struct Changing(Mutex<&'static str>);
+
+#[async_trait]
+impl TokenSource for Changing {
+    async fn token(&self) -> Result<Secret, UpstreamError> {
+        Ok((*self.0.lock()).into())
+    }
+}
+
+#[tokio::test]
+async fn a_refused_token_is_not_sent_again_except_once_a_minute_and_a_new_one_is_used_at_once() {
+    let server = Server::answering(&["401|{}", "401|{}", "200|{}"]).await;
+    let clock = FixedClock::at(DateTime::UNIX_EPOCH);
+    let (guard, limits) = (AddressGuard::new(["127.0.0.1"]), Limits::default());
+    let upstream = Upstream::new(guard, limits, Arc::new(clock.clone()), Arc::new(NoObserver), Jitter::fixed(0.0));
+    let token = Arc::new(Changing(Mutex::new("old")));
+    let transport = upstream.transport("acme", "i1".into(), server.url.clone(), Arc::clone(&token) as _);
+    let ask = async || transport.send(server.get("x")).await.map(|r| r.status.as_u16()).map_err(|error| error.kind);
+    assert_eq!(ask().await, Ok(401));
+    for _ in 0..60 {
+        assert_eq!(ask().await, Err(UpstreamErrorKind::AuthExpired));
+    }
+    assert_eq!(server.count(), 1, "no query costs a call");
+    clock.advance(chrono::Duration::seconds(60));
+    let (one, other) = tokio::join!(ask(), ask());
+    assert_eq!([one, other].iter().filter(|outcome| **outcome == Ok(401)).count(), 1, "one of them tries it");
+    assert_eq!(server.count(), 2);
+    *token.0.lock() = "new";
+    assert_eq!((ask().await, ask().await), (Ok(200), Ok(200)));
+    assert_eq!((server.count(), transport.health().calls), (4, 4));
+}
+
+#[tokio::test]
+async fn a_token_that_is_accepted_again_is_used_as_before() {
+    let server = Server::answering(&["401|{}", "200|{}"]).await;
+    let (clock, transport) = transport_with(&server, Limits::default());
+    transport.send(server.get("x")).await.expect("an answer");
+    transport.send(server.get("x")).await.expect_err("refused");
+    // A clock that is set back makes nobody wait longer.
+    clock.advance(-chrono::Duration::hours(1));
+    for _ in 0..3 {
+        assert_eq!(transport.send(server.get("x")).await.expect("an answer").status.as_u16(), 200);
+    }
+}

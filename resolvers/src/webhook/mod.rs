@@ -124,7 +124,7 @@ impl Inbox {
             }
         };
         let Ok(secrets) = endpoint_secrets(&self.vault, &endpoint) else {
-            return Told::new(StatusCode::SERVICE_UNAVAILABLE, "failed");
+            return later("failed", "5", NOT_STORED);
         };
         let known = EndpointSecrets { secrets, handshake_pending: endpoint.draft.handshake_pending };
         match adapter.receive(&request, &known) {
@@ -133,8 +133,10 @@ impl Inbox {
                 match self.store(&endpoint, verified, (headers, request.received_at)).await {
                     Ok(Inserted::New(_)) => Told::new(StatusCode::OK, "accepted"),
                     Ok(Inserted::Duplicate) => Told::new(StatusCode::OK, "duplicate"),
-                    Err(IntakeError::Overloaded) => later("overloaded", "1"),
-                    Err(IntakeError::Closed | IntakeError::Store(_)) => later("failed", "5"),
+                    Err(IntakeError::Overloaded) => later("overloaded", "1", NOT_STORED),
+                    Err(IntakeError::Closed) => later("failed", "5", NOT_STORED),
+                    // Where a flush failed, nobody knows.
+                    Err(IntakeError::Store(_)) => later("failed", "5", PERHAPS_STORED),
                 }
             }
             Reception::Answer { status, headers, body } => Told { status, headers, body, result: "answered" },
@@ -187,7 +189,7 @@ impl Inbox {
     /// Stores the secret before it is echoed. Only one handshake can win.
     async fn shake_hands(&self, endpoint: &Endpoint, secret: &Secret, headers: HeaderMap) -> Told {
         let Ok(sealed) = seal_secret(&self.vault, &endpoint.tenant, &endpoint.integration, secret) else {
-            return Told::new(StatusCode::SERVICE_UNAVAILABLE, "failed");
+            return later("failed", "5", NOT_STORED);
         };
         let change = |draft: &mut EndpointDraft| {
             let pending = draft.handshake_pending;
@@ -228,11 +230,17 @@ fn refused(refusal: Refusal) -> Told {
 /// The provider shall try again: nothing was stored.
 fn unavailable(error: &StoreError) -> Told {
     tracing::error!(error = %chain(error), "a delivery could not be stored");
-    later("failed", "5")
+    later("failed", "5", NOT_STORED)
 }
 
-fn later(result: &'static str, seconds: &'static str) -> Told {
-    let mut told = Told::new(StatusCode::SERVICE_UNAVAILABLE, result);
+/// What a 503 says of the delivery.
+const NOT_STORED: &str = "the delivery was not stored: send it again\n";
+/// The same where that is not known.
+const PERHAPS_STORED: &str =
+    "the delivery may have been stored: send it again, under the same delivery id it counts once\n";
+
+fn later(result: &'static str, seconds: &'static str, message: &str) -> Told {
+    let mut told = Told::saying(StatusCode::SERVICE_UNAVAILABLE, result, message);
     told.headers.insert(header::RETRY_AFTER, http::HeaderValue::from_static(seconds));
     told
 }

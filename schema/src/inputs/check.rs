@@ -173,7 +173,7 @@ pub enum Unknown {
     NotFound,
 }
 
-/// Ids of nodes whose types implement one of `interfaces`.
+/// Ids of nodes whose types implement one of `interfaces`; ids of other things are refused. Whether such a node exists is not looked up.
 pub fn node_ids(
     field: &str,
     ids: &[ID],
@@ -188,7 +188,9 @@ pub fn node_ids(
             Some(node) if nodes.contains(&node) => {}
             Some(node) => nodes.push(node),
             None if unknown == Unknown::NotFound => return Err(PortError::not_found(&field)),
-            None => {}
+            None => {
+                return Err(PortError::bad_input(format!("{field}: is not the id of a {}", interfaces.join(" or a "))));
+            }
         }
     }
     Ok(nodes)

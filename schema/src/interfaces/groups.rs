@@ -18,6 +18,9 @@ use crate::{
 
 pub(super) const ASSIGNEES: &str = "Who is to do it. Null when that could not be loaded.";
 
+/// At most as many at GitHub.
+pub(super) const USUAL_ASSIGNEES: u32 = 10;
+
 /// The field of `Node`.
 pub const fn node() -> [Field; 1] {
     let id = Derive::new(|view| Some(Value::from(GlobalId::from(&view.key).encode())), &[]);
@@ -70,7 +73,7 @@ pub struct WorkItemWords {
 impl WorkItemWords {
     /// The usual `assignees`: an array of references under that key.
     pub const fn new(key: Derive, state: Derive, state_name: Derive) -> Self {
-        let assignees = Field::nodes::<Person>("assignees", ASSIGNEES);
+        let assignees = Field::nodes::<Person>("assignees", ASSIGNEES, USUAL_ASSIGNEES);
         Self { key, state, unknown_state: |_| false, state_name, assignees }
     }
 
@@ -96,7 +99,7 @@ pub const fn work_item(words: WorkItemWords) -> [Field; 9] {
         )
         .required(),
         words.assignees,
-        Field::records::<Label>("labels", "Its labels or tags.").required(),
+        Field::records::<Label>("labels", "Its labels or tags.", 10).required(),
         Field::date(
             "dueOn",
             "The day it is due: an issue or a pull request on that of its milestone, a task on its own.",

@@ -27,7 +27,7 @@ const UNREAD_WORDS: WorkItemWords = WorkItemWords {
     state: UNREAD,
     unknown_state: |_| false,
     state_name: UNREAD,
-    assignees: Field::nodes::<Person>("assignees", groups::ASSIGNEES),
+    assignees: Field::nodes::<Person>("assignees", groups::ASSIGNEES, groups::USUAL_ASSIGNEES),
 };
 
 static NODE: [Field; 1] = node();

@@ -38,6 +38,8 @@ pub struct Load<T> {
     pub state: WidgetState,
     /// What is missing or old, and why.
     pub problems: Vec<Problem>,
+    /// The failure because of which a part is missing; `None`: everything is there, though it may be old.
+    pub missing: Option<PortError>,
     /// The oldest of the times at which its parts were last known to be current.
     pub refreshed_at: Option<DateTime<Utc>>,
 }

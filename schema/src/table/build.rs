@@ -9,12 +9,16 @@ use super::{
     row::{answer_record, answer_records},
 };
 use crate::{
+    cost::ListSize,
     enums::{ProviderEnum, UNKNOWN},
     many::Many,
     scalars::{Date, Time, WebUrl, is_of_the_web},
     types::connection::{Connection, Item},
     view::NodeView,
 };
+
+/// The cost of a field for which the provider looks something up.
+const LOOK_UP: u32 = 10;
 
 /// How a value is come by that types of one interface derive differently.
 #[derive(Debug, Clone, Copy)]
@@ -46,6 +50,8 @@ impl Field {
             asks: &[],
             args: &[],
             list: None,
+            size: None,
+            weight: 1,
             find: None,
             is_unknown: None,
             is_word: false,
@@ -121,16 +127,18 @@ impl Field {
         Self { key: Some(name), ..Self::new(name, doc, <T as OutputType>::create_type_info, answer) }
     }
 
-    /// The nodes that references name; those that are gone are left out.
-    pub const fn nodes<T: FromView>(name: &'static str, doc: &'static str) -> Self {
+    /// The nodes that references name, usually so many; those that are gone are left out.
+    pub const fn nodes<T: FromView>(name: &'static str, doc: &'static str, usual: u32) -> Self {
         let answer = Answer::Ask(answer_references::<T>);
-        Self { key: Some(name), ..Self::new(name, doc, <Many<T> as OutputType>::create_type_info, answer) }
+        let size = Some(ListSize::Items(usual));
+        Self { key: Some(name), size, ..Self::new(name, doc, <Many<T> as OutputType>::create_type_info, answer) }
     }
 
-    /// Values inside the node.
-    pub const fn records<K: Kind>(name: &'static str, doc: &'static str) -> Self {
+    /// Values inside the node, usually so many.
+    pub const fn records<K: Kind>(name: &'static str, doc: &'static str, usual: u32) -> Self {
         let answer = Answer::Ask(answer_records::<K>);
-        Self { key: Some(name), ..Self::new(name, doc, <Many<Row<K>> as OutputType>::create_type_info, answer) }
+        let size = Some(ListSize::Items(usual));
+        Self { key: Some(name), size, ..Self::new(name, doc, <Many<Row<K>> as OutputType>::create_type_info, answer) }
     }
 
     /// Values of the node's own body, shown as an object; null while the first of `needs` is unknown.
@@ -143,19 +151,23 @@ impl Field {
     pub const fn list<T: FromView + Item>(name: &'static str, doc: &'static str) -> Self {
         let answer = Answer::Ask(answer_list::<T>);
         let field = Self::new(name, doc, <Connection<T> as OutputType>::create_type_info, answer);
-        Self { list: Some(name), args: PAGE, ..field }
+        Self { list: Some(name), args: PAGE, size: Some(ListSize::Page), ..field }
     }
 
-    /// A short list that is given whole.
-    pub const fn whole_list<T: FromView>(name: &'static str, doc: &'static str) -> Self {
+    /// A short list that is given whole, usually so long.
+    pub const fn whole_list<T: FromView>(name: &'static str, doc: &'static str, usual: u32) -> Self {
         let answer = Answer::Ask(answer_whole_list::<T>);
-        Self { list: Some(name), ..Self::new(name, doc, <Many<T> as OutputType>::create_type_info, answer) }
+        Self {
+            list: Some(name),
+            size: Some(ListSize::Items(usual)),
+            ..Self::new(name, doc, <Many<T> as OutputType>::create_type_info, answer)
+        }
     }
 
-    /// Something that is found by a name.
+    /// Something that is found by a name: as a rule, the provider is asked.
     pub const fn find<T: FromView>(name: &'static str, doc: &'static str, find: Finder) -> Self {
         let answer = Answer::Ask(answer_find::<T>);
-        Self { find: Some(find), ..Self::new(name, doc, <T as OutputType>::create_type_info, answer) }
+        Self { find: Some(find), weight: LOOK_UP, ..Self::new(name, doc, <T as OutputType>::create_type_info, answer) }
     }
 
     /// A field of our own making.

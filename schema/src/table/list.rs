@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use async_graphql::{ServerResult, Value};
+use async_graphql::{Context, ServerResult, Value};
 use futures::future::BoxFuture;
 
 use super::{
@@ -57,10 +57,10 @@ async fn page(call: Call<'_>, arguments: &Arguments, page: PageRequest) -> Serve
     Ok(found)
 }
 
-/// Adds an error at the list's path. What is known of the list is answered beside it.
-fn note_failure(call: Call<'_>, failure: Option<PortError>) {
+/// Adds a failure as an error at the field's path. The known part is answered beside it.
+pub(crate) fn note_missing(ctx: &Context<'_>, failure: Option<&PortError>) {
     if let Some(failure) = failure {
-        call.ctx.add_error(call.ctx.set_error_path(server_error(call.ctx, failure)));
+        ctx.add_error(ctx.set_error_path(server_error(ctx, failure.clone())));
     }
 }
 
@@ -73,11 +73,10 @@ pub(super) fn answer_list<T: FromView + Item>(call: Call<'_>) -> BoxFuture<'_, S
         let request = origin.page_request(first, after.as_deref());
         let mut request = request.map_err(|error| server_error(call.ctx, error))?;
         request.fields = FieldSet::of_connection(call.ctx);
-        let has_previous = request.after.is_some();
         let found = page(call, &arguments, request).await?;
-        note_failure(call, found.failure);
+        note_missing(call.ctx, found.failure.as_ref());
         let items = found.items.into_iter().filter_map(|(at, view)| Some((at, T::from_view(view)?)));
-        let connection = Connection::new(origin, items.collect(), found.has_next, has_previous, found.total);
+        let connection = Connection::new(origin, items.collect(), found.has_next, after.as_deref(), found.total);
         resolve(call.ctx, &connection).await
     })
 }
@@ -91,7 +90,7 @@ pub(super) fn answer_whole_list<T: FromView>(call: Call<'_>) -> BoxFuture<'_, Se
             let request = PageRequest { first: 100, after, fields: FieldSet::selected(call.ctx), total: false };
             let found = page(call, &arguments, request).await?;
             let is_last = !found.has_next || found.failure.is_some();
-            note_failure(call, found.failure);
+            note_missing(call.ctx, found.failure.as_ref());
             after = Some(found.items.last().map_or_else(nowhere, |(at, _)| at.clone()));
             nodes.extend(found.items.into_iter().filter_map(|(_, view)| T::from_view(view)));
             if is_last {

@@ -6,6 +6,7 @@ use async_graphql::{
 };
 
 use super::{Field, NodeType};
+use crate::cost::{self, ListSize};
 
 /// The fields of groups as the registry holds them.
 pub fn fields_meta(registry: &mut Registry, groups: &[&[Field]]) -> IndexMap<String, MetaField> {
@@ -18,6 +19,9 @@ fn field_meta(registry: &mut Registry, field: &Field) -> MetaField {
     let bare = qualified.strip_suffix('!').unwrap_or(&qualified);
     let mut meta = MetaField::new(field.name, if field.nullable { bare.to_owned() } else { format!("{bare}!") });
     meta.description = Some(field.doc.to_owned());
+    cost::register(registry);
+    meta.directive_invocations.extend(field.size.map(ListSize::directive));
+    meta.directive_invocations.extend((field.weight != 1).then(|| cost::weight(field.weight)));
     for arg in field.args {
         let mut value = MetaInputValue::new(arg.name, (arg.ty)(registry));
         value.description = Some(arg.doc.to_owned());

@@ -44,13 +44,14 @@ use futures::future::BoxFuture;
 pub use abstraction::{Abstract, Abstraction, AnyObject, FromView, Shape};
 pub use arguments::{Arg, Arguments, FilterRule};
 pub use build::{AFTER, Derive, FIRST};
+pub(crate) use list::note_missing;
 pub use load::{Found, load, server_error};
 pub(crate) use load::{ports, resolve as resolve_value};
 pub use meta::fields_meta;
 pub use row::{Kind, Row, make};
 pub use showable::showable;
 
-use crate::{fields::FieldSet, view::NodeView};
+use crate::{cost::ListSize, fields::FieldSet, view::NodeView};
 
 /// Registers a type and gives its qualified name.
 pub type TypeInfo = fn(&mut Registry) -> String;
@@ -168,6 +169,10 @@ pub struct Field {
     pub(crate) args: &'static [Arg],
     /// The list of the node that it pages through.
     pub(crate) list: Option<&'static str>,
+    /// How many items it has, if it is a list.
+    pub(crate) size: Option<ListSize>,
+    /// Its share of an operation's cost.
+    pub(crate) weight: u32,
     /// How it finds something by name.
     pub(crate) find: Option<Finder>,
     /// Whether the provider's word behind a derived value is unknown to this version.

@@ -15,7 +15,15 @@ use super::{
     load::{ports, server_error},
     meta::object_meta,
 };
-use crate::{enums::UNKNOWN, error::PortError, many::Many, ports::Position, types::connection::Item, view::NodeView};
+use crate::{
+    answer_size,
+    enums::UNKNOWN,
+    error::PortError,
+    many::{Counted, Many},
+    ports::Position,
+    types::connection::Item,
+    view::NodeView,
+};
 
 /// A type that has a table.
 pub trait Kind: Send + Sync + 'static {
@@ -87,7 +95,7 @@ async fn resolve_field(
                 if !field.nullable {
                     return Err(error);
                 }
-                ctx.add_error(error);
+                add_error(ctx, error).await;
                 return Ok(Some(Value::Null));
             }
         },
@@ -99,10 +107,11 @@ async fn resolve_field(
         ports.unknown_words.shown(table.name, field.name);
     }
     if let Some(value) = read {
+        answer_size::count_field(ctx, &value).await;
         return Ok(Some(value));
     }
     match (not_fetched(field, view), field.nullable) {
-        (Some(error), true) => ctx.add_error(at_path(ctx, server_error(ctx, error))),
+        (Some(error), true) => add_error(ctx, at_path(ctx, server_error(ctx, error))).await,
         (None, true) => {}
         (error, false) => {
             let missing = || view.required::<()>(field.key.unwrap_or(field.name), None).err();
@@ -111,6 +120,11 @@ async fn resolve_field(
         }
     }
     Ok(Some(Value::Null))
+}
+
+async fn add_error(ctx: &Context<'_>, error: ServerError) {
+    answer_size::count_error(ctx, &error).await;
+    ctx.add_error(error);
 }
 
 /// Why a field has no value, where the provider was asked for it and did not answer.
@@ -140,7 +154,8 @@ pub(super) fn answer_records<K: Kind>(call: Call<'_>) -> BoxFuture<'_, ServerRes
                 }))
             })
             .collect();
-        OutputType::resolve(&rows, &call.ctx.with_selection_set(&call.ctx.item.node.selection_set), call.ctx.item).await
+        let set = call.ctx.with_selection_set(&call.ctx.item.node.selection_set);
+        rows.resolve_items(&set, call.ctx.item, Counted::Elsewhere).await
     })
 }
 

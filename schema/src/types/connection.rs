@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use async_graphql::{Object, OutputType, SimpleObject, TypeName};
 
-use crate::{cursor::Origin, many::Many, ports::Position, types::widget::WidgetProblem};
+use crate::{cost::Items, cursor::Origin, many::Many, ports::Position, types::widget::WidgetProblem};
 
 /// A type that connections are made of.
 pub trait Item: OutputType + Send + Sync {
@@ -22,7 +22,8 @@ pub struct PageInfo {
     has_previous_page: bool,
     /// Cursor of the first item of the page.
     start_cursor: Option<String>,
-    /// Cursor of the last item of the page: the next page's `after`.
+    /// Cursor of the last item of the page: the next page's `after`. Where nothing of a page could be read although more follows, this
+    /// is the `after` that the page was asked for with.
     end_cursor: Option<String>,
 }
 
@@ -34,21 +35,25 @@ pub struct Connection<T> {
 }
 
 impl<T> Connection<T> {
-    /// A page of these items of a list.
+    /// A page of these items of a list, those behind `after`. One that is empty although more follow ends where it began, so that the
+    /// client can ask for the same again.
     pub fn new(
         origin: Origin,
         items: Vec<(Position, T)>,
         has_next: bool,
-        has_previous: bool,
+        after: Option<&str>,
         total: Option<i64>,
     ) -> Self {
         let edges: Vec<Edge<T>> =
             items.into_iter().map(|(at, node)| Edge { cursor: origin.encode(&at), node }).collect();
         let page_info = PageInfo {
             has_next_page: has_next,
-            has_previous_page: has_previous,
+            has_previous_page: after.is_some(),
             start_cursor: edges.first().map(|edge| edge.cursor.clone()),
-            end_cursor: edges.last().map(|edge| edge.cursor.clone()),
+            end_cursor: edges
+                .last()
+                .map(|edge| edge.cursor.clone())
+                .or_else(|| after.filter(|_| has_next).map(str::to_owned)),
         };
         Self { edges, page_info, total_count: total.and_then(|total| i32::try_from(total).ok()) }
     }
@@ -148,7 +153,9 @@ impl WorkItemConnection {
         self.page.total_count
     }
 
-    /// Integrations whose items are missing, old or not all counted, and why.
+    /// Integrations whose items are missing, old or not all counted, and why. Where this is not selected, a part that is missing is an
+    /// error at the connection.
+    #[graphql(directive = Items::apply(5))]
     async fn problems(&self) -> Many<&WidgetProblem> {
         self.problems.iter().collect()
     }

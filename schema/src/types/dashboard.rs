@@ -8,7 +8,9 @@ use super::{
     connection::Item,
     widget::{Hints, Widget, widget_object},
 };
-use crate::{error::PortError, id::GlobalId, many::Many, ports::DashboardView, scalars::Time, table::ports};
+use crate::{
+    cost::Items, error::PortError, id::GlobalId, many::Many, ports::DashboardView, scalars::Time, table::ports,
+};
 
 /// A dashboard.
 #[derive(Clone)]
@@ -49,6 +51,7 @@ impl Dashboard {
     }
 
     /// Its widgets, top to bottom, left to right.
+    #[graphql(directive = Items::apply(10))]
     async fn widgets(&self, ctx: &Context<'_>) -> Result<Many<Widget>, PortError> {
         let hints = Arc::new(Hints::of(ctx));
         let widgets = ports(ctx)?.boards.widgets(&self.0.id).await?;

@@ -8,6 +8,7 @@ use async_graphql::{Context, ID, Object};
 
 use super::{activity::Activity, connection::Item, integration::Integration, provider::Provider};
 use crate::{
+    cost::Items,
     enums::{WebhookDeliverySource, WebhookDeliveryState},
     error::PortError,
     id::{EventCursor, GlobalId},
@@ -97,6 +98,7 @@ impl WebhookDelivery {
     }
 
     /// The activities that came of it, oldest first, 100 at most: those that another delivery told of before are not among them.
+    #[graphql(directive = Items::apply(100))]
     async fn activities(&self, ctx: &Context<'_>) -> Option<Result<Vec<Activity>, PortError>> {
         let found = async { ports(ctx)?.deliveries.activities(&self.0.id, MOST).await }.await;
         Some(found.map(|found| found.into_iter().map(Activity).collect()))
@@ -104,6 +106,7 @@ impl WebhookDelivery {
 
     /// The changes in the event stream that came of it, in order, 100 at most, as long as they are kept. Deliveries that were
     /// applied together share theirs.
+    #[graphql(directive = Items::apply(100))]
     async fn changes(&self, ctx: &Context<'_>) -> Option<Result<Vec<WebhookDeliveryChange>, PortError>> {
         let found = async { ports(ctx)?.deliveries.changes(&self.0.id, MOST).await }.await;
         Some(found.map(|found| found.into_iter().map(WebhookDeliveryChange).collect()))
@@ -111,6 +114,7 @@ impl WebhookDelivery {
 
     /// The live operations that watch what it changed, 100 at most: of those that run now in the process that answers. Subscriptions
     /// to `activity` are not among them.
+    #[graphql(directive = Items::apply(100))]
     async fn live_operations(&self, ctx: &Context<'_>) -> Option<Result<Vec<LiveOperation>, PortError>> {
         let found = async { ports(ctx)?.deliveries.live_operations(&self.0.id, MOST).await }.await;
         Some(found.map(|found| found.into_iter().map(LiveOperation).collect()))
@@ -134,6 +138,7 @@ impl WebhookDeliveryChange {
     }
 
     /// What it outdates, 100 at most: nodes as `Type:nativeId`, lists as `Type:nativeId/name`.
+    #[graphql(directive = Items::apply(100))]
     async fn outdates(&self) -> &[String] {
         &self.0.outdates
     }

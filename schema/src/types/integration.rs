@@ -8,6 +8,7 @@ use async_graphql::{Context, ID, Object, SimpleObject};
 
 use super::{connection::Item, provider::Provider};
 use crate::{
+    cost::Items,
     enums::{CircuitState, HealthState, IntegrationStatus, SocketState, Stage, WebhookState},
     error::PortError,
     id::{GlobalId, IntegrationId},
@@ -61,12 +62,13 @@ impl Integration {
         self.0.status
     }
 
-    /// How far it has come.
+    /// How far it has come. `PRODUCTION` for each that was connected with a token; others come with sign-in.
     async fn stage(&self) -> Stage {
         self.0.stage
     }
 
     /// What its token may do, where the provider tells.
+    #[graphql(directive = Items::apply(20))]
     async fn scopes(&self) -> &[String] {
         &self.0.scopes
     }
@@ -76,7 +78,7 @@ impl Integration {
         self.0.connected_at.map(Time)
     }
 
-    /// When its token expires.
+    /// When its token expires. Null for tokens that were given by hand, whose providers do not say; it comes with sign-in.
     async fn expires_at(&self) -> Option<Time> {
         self.0.expires_at.map(Time)
     }
@@ -97,6 +99,7 @@ impl Integration {
     }
 
     /// What is left of the provider's quotas.
+    #[graphql(directive = Items::apply(5))]
     async fn quota(&self, ctx: &Context<'_>) -> Result<Many<QuotaBucket>, PortError> {
         Ok(ports(ctx)?.accounts.quota(&self.0.id).await?.into_iter().map(QuotaBucket::from).collect())
     }
@@ -117,7 +120,8 @@ pub struct IntegrationHealth {
     /// 95 of a hundred calls of the last window took at most this long, in milliseconds.
     #[graphql(name = "latencyP95Ms")]
     latency_p95_ms: Option<f64>,
-    /// What last went wrong.
+    /// What last went wrong: with a call of this process, otherwise what was noted when the provider refused the token or could not be
+    /// asked for what its webhooks did not tell. It stays when all is well again; `state` says how it is now.
     last_error: Option<String>,
     /// When a webhook last came in, or an event over the socket: its signature was right, and it was stored. One that had come before
     /// counts too; handshakes, challenges and what had to be fetched (`WebhookDelivery.source` is `LOG`) do not. To about a second.

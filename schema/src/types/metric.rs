@@ -7,6 +7,7 @@ use std::sync::Arc;
 use async_graphql::{Object, SimpleObject};
 
 use crate::{
+    cost::Slice,
     enums::MetricKind,
     error::PortError,
     many::Many,
@@ -68,6 +69,7 @@ impl Metric {
     }
 
     /// The values over time, oldest first; empty where not all of the window is known. The last point is now.
+    #[graphql(directive = Slice::apply("last", 14))]
     async fn series(
         &self,
         #[graphql(desc = "Only this many of the newest points: 1 to 1000.")] last: Option<i32>,

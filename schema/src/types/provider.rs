@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use async_graphql::{Context, ID, Object};
 
-use crate::{enums::Stage, error::PortError, id::GlobalId, ports::ProviderView, scalars::WebUrl, table::ports};
+use crate::{
+    cost::Items, enums::Stage, error::PortError, id::GlobalId, ports::ProviderView, scalars::WebUrl, table::ports,
+};
 
 /// A provider.
 pub struct Provider(pub Arc<ProviderView>);
@@ -45,7 +47,7 @@ impl Provider {
         &self.0.name
     }
 
-    /// How far its integration has come.
+    /// How far its integration has come. `PILOT` for each of this version; it changes with sign-in.
     async fn stage(&self) -> Stage {
         self.0.stage
     }
@@ -55,7 +57,8 @@ impl Provider {
         self.0.documentation_url.clone().map(WebUrl)
     }
 
-    /// Whether it can be connected by signing in, without a token at hand.
+    /// Whether its accounts can be connected by signing in at the provider, once this version of Mullion does that: sign-in is still to
+    /// come, and `connectIntegration` takes a token until then.
     async fn oauth(&self) -> bool {
         self.0.oauth
     }
@@ -66,6 +69,7 @@ impl Provider {
     }
 
     /// The types of the graph that it brings.
+    #[graphql(directive = Items::apply(10))]
     async fn node_types(&self) -> &[String] {
         &self.0.node_types
     }

@@ -3,6 +3,7 @@
 use async_graphql::{ID, SimpleObject, Union};
 
 use crate::{
+    cost::Items,
     enums::{MetricKind, OrderDirection, PullRequestState, WorkItemOrderField, WorkItemState, WorkItemType},
     id::{GlobalId, IntegrationId, NodeReference},
     ports,
@@ -38,18 +39,24 @@ pub enum WidgetSource {
 #[derive(Debug, Clone, SimpleObject)]
 pub struct WorkItemsSource {
     /// Keys of providers; null: all.
+    #[graphql(directive = Items::apply(10))]
     providers: Option<Vec<String>>,
     /// Kinds of work items; null: issues and tasks.
+    #[graphql(directive = Items::apply(10))]
     types: Option<Vec<WorkItemType>>,
     /// States; null: all.
+    #[graphql(directive = Items::apply(10))]
     states: Option<Vec<WorkItemState>>,
     /// Ids of people it is assigned to; null: anybody or nobody.
+    #[graphql(directive = Items::apply(10))]
     assignee_ids: Option<Vec<ID>>,
     /// Whether only what is assigned to the integration's own user is shown.
     assigned_to_me: Option<bool>,
     /// Ids of repositories and projects; null: all.
+    #[graphql(directive = Items::apply(10))]
     container_ids: Option<Vec<ID>>,
     /// Names of labels, of which one is enough; null: all.
+    #[graphql(directive = Items::apply(10))]
     labels: Option<Vec<String>>,
     /// Only what is due before this day.
     due_before: Option<Date>,
@@ -72,10 +79,13 @@ pub struct WorkItemOrdering {
 #[derive(Debug, Clone, SimpleObject)]
 pub struct PullRequestsSource {
     /// Ids of repositories.
+    #[graphql(directive = Items::apply(10))]
     container_ids: Vec<ID>,
     /// States; null: all.
+    #[graphql(directive = Items::apply(10))]
     states: Option<Vec<PullRequestState>>,
     /// Ids of authors; null: all.
+    #[graphql(directive = Items::apply(10))]
     author_ids: Option<Vec<ID>>,
 }
 
@@ -83,6 +93,7 @@ pub struct PullRequestsSource {
 #[derive(Debug, Clone, SimpleObject)]
 pub struct BuildsSource {
     /// Ids of repositories.
+    #[graphql(directive = Items::apply(10))]
     container_ids: Vec<ID>,
     /// Only builds on this branch.
     branch: Option<String>,
@@ -92,6 +103,7 @@ pub struct BuildsSource {
 #[derive(Debug, Clone, SimpleObject)]
 pub struct MessagesSource {
     /// Ids of channels.
+    #[graphql(directive = Items::apply(10))]
     container_ids: Vec<ID>,
 }
 
@@ -99,12 +111,16 @@ pub struct MessagesSource {
 #[derive(Debug, Clone, SimpleObject)]
 pub struct ActivitySource {
     /// Keys of providers; null: all.
+    #[graphql(directive = Items::apply(10))]
     providers: Option<Vec<String>>,
     /// Ids of integrations; null: all.
+    #[graphql(directive = Items::apply(10))]
     integration_ids: Option<Vec<ID>>,
     /// Kinds of activities; null: all.
+    #[graphql(directive = Items::apply(10))]
     kinds: Option<Vec<String>>,
     /// Ids of repositories, channels and projects; null: all.
+    #[graphql(directive = Items::apply(10))]
     container_ids: Option<Vec<ID>>,
 }
 
@@ -114,6 +130,7 @@ pub struct MetricSource {
     /// What is measured.
     metric: MetricKind,
     /// Ids of the repositories, channels or projects it is measured over; null: all that is watched.
+    #[graphql(directive = Items::apply(10))]
     container_ids: Option<Vec<ID>>,
     /// Over which time.
     window: Duration,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_graphql::{ID, Object};
 
-use crate::{id::GlobalId, ports::ViewerView};
+use crate::{cost::Items, id::GlobalId, ports::ViewerView};
 
 /// The caller.
 pub struct Viewer(pub Arc<ViewerView>);
@@ -28,6 +28,7 @@ impl Viewer {
     }
 
     /// What you may do: `read`, `dashboards:write`, `integrations:write`.
+    #[graphql(directive = Items::apply(3))]
     async fn permissions(&self) -> &[&'static str] {
         self.0.role.permissions()
     }

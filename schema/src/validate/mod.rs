@@ -5,9 +5,10 @@
 
 mod overlap;
 mod subscription;
+mod suggestion;
 mod variables;
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use async_graphql::{
     Request, ServerError, ValidationMode, ValidationResult,
@@ -27,8 +28,8 @@ const VALID: &str = "valid";
 /// How the errors of the library's rules begin and go on that are replaced. Other rules do not use these words.
 const REPLACED: [(&str, &str); 2] =
     [("Fields \"", "\" conflict because "), ("Variable \"", "\" used in position expecting type ")];
-/// How many errors are told.
-const MAX_ERRORS: usize = 20;
+/// How many errors are told: each of another kind.
+const MAX_ERRORS: usize = 10;
 
 /// Validates documents.
 pub struct Validator {
@@ -38,18 +39,22 @@ pub struct Validator {
 
 impl Default for Validator {
     fn default() -> Self {
-        let graph = build::strict().validation_mode(ValidationMode::Strict).extension(StopBehindValidation).finish();
+        let graph = build::strict()
+            .disable_suggestions()
+            .validation_mode(ValidationMode::Strict)
+            .extension(StopBehindValidation)
+            .finish();
         Self { graph, inputs: Inputs::default() }
     }
 }
 
 impl Validator {
-    /// Whether the document is valid, whatever its variables will be. An error tells where, and never shows a value.
+    /// Whether the document is valid, whatever its variables will be. An error tells where, and never shows a value. Only the
+    /// first error of each kind is told: a mistake that is made a thousand times does not make a thousand errors.
     pub fn check(&self, document: &Arc<ExecutableDocument>) -> Result<(), Vec<ServerError>> {
-        let mut literals = self.inputs.literals(document);
+        let literals = self.inputs.literals(document);
         if !literals.is_empty() {
-            literals.truncate(MAX_ERRORS);
-            return Err(literals);
+            return Err(first_of_each_kind(literals));
         }
         let mut request = Request::new("").data(Arc::clone(document));
         request.set_parsed_query(ExecutableDocument::clone(document));
@@ -74,6 +79,23 @@ fn invalid(message: String, positions: Vec<async_graphql::Pos>) -> ServerError {
     let mut error = server_error(PortError::new(ErrorCode::GraphqlValidationFailed, message));
     error.locations = positions;
     error
+}
+
+/// The first error of each kind.
+fn first_of_each_kind(mut errors: Vec<ServerError>) -> Vec<ServerError> {
+    let mut kinds = HashSet::new();
+    errors.retain(|error| kinds.len() < MAX_ERRORS && kinds.insert(kind(&error.message)));
+    errors
+}
+
+/// An error's message without names: those are quoted, or stand before the colon behind the place of a value.
+fn kind(message: &str) -> String {
+    let unquoted: String = message.split('"').step_by(2).collect();
+    let without_suggestion = unquoted.split(" Did you mean").next().unwrap_or_default();
+    match without_suggestion.split_once(": ") {
+        Some((place, problem)) if !place.contains(' ') => problem.to_owned(),
+        _ => without_suggestion.to_owned(),
+    }
 }
 
 struct StopBehindValidation;
@@ -106,7 +128,8 @@ impl Extension for StopBehindValidation {
                 None => errors.push(server_error(PortError::internal())),
             }
         }
-        errors.truncate(MAX_ERRORS);
+        let mut errors = first_of_each_kind(errors);
+        suggestion::add(&ctx.schema_env.registry, &mut errors);
         if errors.is_empty() {
             errors.push(ServerError::new(VALID, None));
         }

@@ -159,7 +159,7 @@ impl Fake {
         let items = self.items(if source == "work" { "work" } else { source });
         let state = if items.is_empty() { WidgetState::Empty } else { WidgetState::Ready };
         let value = WorkPage { total: Some(2), has_next: false, items };
-        Ok(Load { value, state, problems: Vec::new(), refreshed_at: Some(time()) })
+        Ok(Load { value, state, problems: Vec::new(), missing: None, refreshed_at: Some(time()) })
     }
 }
 
@@ -404,7 +404,7 @@ impl Work for Fake {
     async fn counts_by_state(&self, _: &WorkItemsSource) -> Result<Load<BTreeMap<WorkItemState, i32>>, PortError> {
         self.ask("counts".into())?;
         let value = BTreeMap::from([(WorkItemState::Todo, 3)]);
-        Ok(Load { value, state: WidgetState::Ready, problems: Vec::new(), refreshed_at: None })
+        Ok(Load { value, state: WidgetState::Ready, problems: Vec::new(), missing: None, refreshed_at: None })
     }
 
     async fn pull_requests(&self, _: &PullRequestsSource, page: PageRequest) -> Result<Load<WorkPage>, PortError> {
@@ -421,7 +421,13 @@ impl Work for Fake {
 
     async fn metric(&self, _: &MetricSource) -> Result<Load<MetricValue>, PortError> {
         self.ask("metric".into())?;
-        Ok(Load { value: MetricValue::default(), state: WidgetState::Ready, problems: Vec::new(), refreshed_at: None })
+        Ok(Load {
+            value: MetricValue::default(),
+            state: WidgetState::Ready,
+            problems: Vec::new(),
+            missing: None,
+            refreshed_at: None,
+        })
     }
 }
 

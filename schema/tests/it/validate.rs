@@ -173,6 +173,41 @@ fn the_other_rules_run_too() {
     }
 }
 
+#[test]
+fn only_the_first_error_of_each_kind_is_told() {
+    let validator = Validator::default();
+    let directives = "@aa".repeat(10);
+    for (text, expected) in [
+        (format!("{{ eventCursor {directives} }}"), vec!["aa"]),
+        ("{ nothing nowhere dashboard(slug: \"a\") { never } }".to_owned(), vec!["nothing"]),
+        ("{ nothing eventCursor @aa }".to_owned(), vec!["nothing", "aa"]),
+        ("{ workItems(filter: {states: [\"TODO\"]}) { totalCount } b: workItems(filter: {states: [1]}) { totalCount } }".to_owned(), vec!["states"]),
+        ("{ dashboards(first: \"a\") { totalCount } b: dashboard(slug: 1) { id } c: dashboard(slug: 2) { id } }".to_owned(), vec!["first", "slug"]),
+    ] {
+        let errors = check(&validator, &text).expect_err(&text);
+        assert_eq!(errors.len(), expected.len(), "{text}: {errors:?}");
+        for word in expected {
+            assert!(errors.iter().any(|error| error.message.contains(word)), "{word}: {errors:?}");
+        }
+    }
+}
+
+#[test]
+fn a_misspelled_name_gets_a_suggestion() {
+    let validator = Validator::default();
+    for (text, expected) in [
+        ("{ dashboad(slug: \"a\") { id } }", Some("\"dashboard\", \"dashboards\"?")),
+        ("{ dashboard(slag: \"a\") { id } }", Some("\"slug\"?")),
+        ("{ dashboard(slug: \"a\") { Name } }", Some("\"name\"?")),
+        ("{ nothingLikeIt }", None),
+    ] {
+        let errors = check(&validator, text).expect_err(text);
+        let suggested =
+            errors.first().and_then(|error| error.message.split_once("Did you mean ")).map(|(_, names)| names);
+        assert_eq!(suggested, expected, "{errors:?}");
+    }
+}
+
 /// A way down over one type.
 fn chain(on: &str) -> String {
     (0..4).fold("id".to_owned(), |below, _| format!("widgets {{ ... on {on} {{ dashboard {{ {below} }} }} }}"))
@@ -206,6 +241,13 @@ fn adversaries() -> Vec<(&'static str, String)> {
                 (0..2_000).fold(String::new(), |text, number| text + &format!("x: nodes(ids: {number}) {{ id }} "))
             ),
         ),
+        (
+            "names that are not there",
+            format!(
+                "{{ node(id: \"a\") {{ ... on GithubPullRequest {{ {} }} }} }}",
+                (0..9_000).fold(String::new(), |text, number| text + &format!("{}{number} ", "name".repeat(20)))
+            ),
+        ),
     ]
 }
 
@@ -219,7 +261,8 @@ fn no_document_takes_long_and_errors_are_few() {
         let took = started.elapsed();
         // A build without optimisations on a busy machine; with them it is a tenth.
         assert!(took.as_secs_f64() < 2.0, "{name}: {took:?}");
-        assert_eq!(checked.is_err(), name == "conflicts without end", "{name}");
+        let invalid = ["conflicts without end", "names that are not there"];
+        assert_eq!(checked.is_err(), invalid.contains(&name), "{name}");
         assert!(checked.err().is_none_or(|errors| errors.len() <= 20), "{name}");
     }
 }

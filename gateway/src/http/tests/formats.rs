@@ -90,6 +90,56 @@ async fn an_event_source_at_the_same_address_resumes_and_runs_no_mutation() {
     assert_eq!(send(&gateway, bad, Body::empty()).await.status(), StatusCode::UNAUTHORIZED);
 }
 
+#[tokio::test]
+async fn an_event_source_that_was_told_everything_asks_once_more_and_then_never_again() {
+    let gateway = gateway().await;
+    for address in ["/graphql", "/graphql/stream"] {
+        for (query, first) in
+            [("subscription%7Bcount%7D", "foreign"), ("subscription%7Bcount%7D", ""), ("%7Bhello%7D", ""), ("%7B", "")]
+        {
+            let ask = async |last: &str| {
+                let request = Request::get(format!("{address}?query={query}"));
+                let request = request.header(header::ACCEPT, EVENTS).header("last-event-id", last);
+                read(send(&gateway, request, Body::empty()).await).await
+            };
+            let (status, body) = ask(first).await;
+            assert_eq!((status, body.contains("BAD_USER_INPUT")), (StatusCode::OK, first == "foreign"), "{body}");
+            let last = body.lines().filter_map(|line| line.strip_prefix("id: ")).next_back().unwrap_or_default();
+            assert_eq!(ask(last).await, (StatusCode::NO_CONTENT, String::new()), "{address} {query}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn other_clients_with_the_cursor_of_another_database_get_400() {
+    let gateway = gateway().await;
+    for address in ["/graphql", "/graphql/stream"] {
+        let request = Request::post(address)
+            .header(header::CONTENT_TYPE, JSON)
+            .header(header::ACCEPT, EVENTS)
+            .header("last-event-id", "foreign");
+        let response = send(&gateway, request, r#"{"query":"subscription { count }"}"#).await;
+        let (status, body) = read(response).await;
+        assert_eq!((status, code(&body).as_str()), (StatusCode::BAD_REQUEST, "BAD_USER_INPUT"), "{body}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_finds_no_room_is_passed_by_to_its_end_before_the_client_is_told() {
+    let gateway = Gateway::start(|config| config.server.max_bytes_in_flight = 8).await;
+    let (sender, chunks) = futures::channel::mpsc::unbounded::<Result<bytes::Bytes, std::io::Error>>();
+    let request = Request::post("/graphql").header(header::CONTENT_TYPE, JSON);
+    let mut answer = Box::pin(send(&gateway, request, Body::from_stream(chunks)));
+    for _ in 0..3 {
+        sender.unbounded_send(Ok(bytes::Bytes::from_static(b"0123456789"))).unwrap();
+        assert!(futures::poll!(&mut answer).is_pending(), "it is still sending");
+    }
+    drop(sender);
+    let response = answer.await;
+    assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert!(!response.headers().contains_key(header::CONNECTION), "all of it was read");
+}
+
 async fn preflight(gateway: &Gateway, headers: &str) -> bool {
     let request = Request::options("/graphql")
         .header(header::ORIGIN, "http://localhost:5173")

@@ -2,6 +2,7 @@
 
 mod formats;
 mod persisted;
+mod roles;
 
 use std::{sync::atomic::Ordering, time::Duration};
 

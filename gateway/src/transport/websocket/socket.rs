@@ -320,7 +320,7 @@ impl Socket {
             };
             return Ok(Source::Finding(find.boxed()));
         }
-        let operation = params.prepare(&app.documents, origin)?;
+        let operation = params.prepare(&app, &caller, origin)?;
         Ok(begin(app, caller, operation))
     }
 

@@ -32,12 +32,12 @@ const FAILURES: [(Kind, ErrorCode, StaleReason); 10] = [
     (Kind::Down, ErrorCode::ProviderUnavailable, StaleReason::ProviderDown),
     (Kind::Timeout, ErrorCode::ProviderUnavailable, StaleReason::Timeout),
     (Kind::CircuitOpen, ErrorCode::ProviderUnavailable, StaleReason::CircuitOpen),
-    (Kind::AddressRefused, ErrorCode::ProviderUnavailable, StaleReason::ProviderDown),
-    (Kind::Internal, ErrorCode::InternalServerError, StaleReason::ProviderDown),
+    (Kind::AddressRefused, ErrorCode::ProviderUnavailable, StaleReason::Internal),
+    (Kind::Internal, ErrorCode::InternalServerError, StaleReason::Internal),
 ];
 
 /// A page as large as the provider makes them.
-const PAGE: usize = 100;
+pub(super) const PAGE: usize = 100;
 
 impl World {
     pub(super) fn session(&self) -> Session {
@@ -58,7 +58,7 @@ impl World {
         NodeKey::new(&self.account, node.type_name, Arc::clone(&node.native_id))
     }
 
-    fn issues(&self, first: usize, after: Option<Position>) -> ListQuery {
+    pub(super) fn issues(&self, first: usize, after: Option<Position>) -> ListQuery {
         let parent = Some(("GithubRepository", Arc::from("R1")));
         self.list_of(parent, "issues", (first, after))
     }
@@ -74,13 +74,13 @@ impl World {
     }
 
     /// The last item of a page with so many.
-    async fn end_of(&self, first: usize) -> Option<Position> {
+    pub(super) async fn end_of(&self, first: usize) -> Option<Position> {
         let page = self.session().list(self.issues(first, None)).await.unwrap();
         page.items.last().map(|(position, _)| position.clone())
     }
 
     /// The provider has so many issues and gives them in pages; `cursors` says how it calls the place behind so many items.
-    fn lists_issues(&self, count: usize, cursors: impl Fn(usize) -> String + Send + Sync + 'static) {
+    pub(super) fn lists_issues(&self, count: usize, cursors: impl Fn(usize) -> String + Send + Sync + 'static) {
         let now = self.store.clock.now();
         self.upstream.answer(move |want| {
             let FetchWant::Page(want) = want else { panic!("{want:?} is no page") };

@@ -19,9 +19,10 @@ use crate::{
         claims::name_of,
         fetcher::{Absorbed, Fetcher, Sink},
         integrations::Integration,
+        unstored::Unstored,
     },
     provider::{FetchWant, Fetched},
-    upstream::{UpstreamError, UpstreamErrorKind},
+    upstream::UpstreamErrorKind,
 };
 
 /// Panics so many times.
@@ -42,7 +43,7 @@ impl Panics {
 struct Store(Panics);
 
 impl Sink for Store {
-    fn absorb(&self, _: Arc<Integration>, _: Absorbed) -> BoxFuture<'_, Result<(), UpstreamError>> {
+    fn absorb(&self, _: Arc<Integration>, _: Absorbed) -> BoxFuture<'_, Result<(), Unstored>> {
         async {
             self.0.or_go_on();
             Ok(())

@@ -5,6 +5,7 @@ use std::{
     sync::Arc,
 };
 
+use futures::future::join_all;
 use mullion_schema::{
     error::{ErrorCode, PortError},
     fields::FieldSet,
@@ -16,9 +17,18 @@ use url::Url;
 use super::{
     Gathered,
     feed::{Begun, Feed},
-    problem,
 };
 use crate::{engine::integrations::Integration, provider::ContainerLists, tag::Tag};
+
+/// The next step of a tenant that has no integrations yet.
+fn nothing_connected() -> Problem {
+    Problem {
+        code: ErrorCode::NotFound,
+        message: "no account is connected yet: an admin connects one with the mutation connectIntegration".to_owned(),
+        integration: None,
+        retry_after: None,
+    }
+}
 
 /// Containers of one account that are looked at where a filter names none.
 const CONTAINERS: usize = 100;
@@ -85,8 +95,12 @@ impl Feed<'_> {
         let Some(named) = named else {
             let all = engine.directory.all(&scope.tenant).await?;
             scope.record(Tag::own_list(&scope.tenant, "integrations"));
-            for integration in all.into_iter().filter(|integration| wanted(integration)) {
-                self.all_containers(&integration, &fits, &mut found).await;
+            found.gathered.hint = all.is_empty().then(nothing_connected);
+            let all: Vec<_> = all.into_iter().filter(|integration| wanted(integration)).collect();
+            // Side by side: one that answers slowly is waited for once.
+            for (containers, gathered) in join_all(all.iter().map(|one| self.all_containers(one, &fits))).await {
+                found.containers.extend(containers);
+                found.gathered.join(gathered);
             }
             found.note_twice();
             return Ok(found);
@@ -97,7 +111,7 @@ impl Feed<'_> {
         let mut known = HashSet::new();
         for reference in named.iter().filter(|reference| known.insert(*reference)) {
             let Some(integration) = engine.directory.get(&scope.tenant, &reference.integration).await? else {
-                found.gathered.fail(gone(&reference.integration));
+                found.gathered.lack(gone(&reference.integration));
                 continue;
             };
             let lists = lists_of(&integration, &reference.type_name);
@@ -106,7 +120,7 @@ impl Feed<'_> {
                 Some(lists) => found.containers.push(Container::new(&integration, lists, &reference.native_id)),
                 None => {
                     found.gathered.unsupported = true;
-                    found.gathered.fail(unsupported(&integration, &reference.type_name));
+                    found.gathered.lack(unsupported(&integration, &reference.type_name));
                 }
             }
         }
@@ -118,26 +132,30 @@ impl Feed<'_> {
         &self,
         integration: &Arc<Integration>,
         fits: &(impl Fn(&ContainerLists) -> bool + Send + Sync),
-        found: &mut FeedContainers,
-    ) {
+    ) -> (Vec<Container>, Gathered) {
         let engine = self.session.engine();
+        let (mut found, mut gathered) = (Vec::new(), Gathered::nothing());
         for lists in integration.provider.containers().iter().filter(|lists| fits(lists)) {
             let list =
                 List { integration: integration.id.clone(), parent: None, name: lists.all, filter: Filter::new() };
             let query = ListQuery { list, first: CONTAINERS, after: None, fields: FieldSet::default() };
-            match engine.read_list(self.session.scope(), &query).await {
-                Ok(listed) => {
-                    let containers = listed.items.iter().map(|(_, view)| &view.key.native_id);
-                    found.containers.extend(containers.map(|id| Container::new(integration, lists, id)));
-                    if let Some(error) = &listed.failure {
-                        found.gathered.fail(problem(error, engine.clock.now()));
-                    } else if listed.has_next {
-                        found.gathered.cut(too_many(&integration.id));
-                    }
+            let listed = match engine.read_list(self.session.scope(), &query).await {
+                Ok(listed) => listed,
+                Err(error) => {
+                    gathered.miss(&error, engine.clock.now());
+                    continue;
                 }
-                Err(error) => found.gathered.fail(problem(&error, engine.clock.now())),
+            };
+            let containers = listed.items.iter().map(|(_, view)| &view.key.native_id);
+            found.extend(containers.map(|id| Container::new(integration, lists, id)));
+            match &listed.failure {
+                Some(error) if listed.is_cut => gathered.miss(error, engine.clock.now()),
+                Some(error) => gathered.outdate(error, engine.clock.now()),
+                None if listed.has_next => gathered.cut(too_many(&integration.id)),
+                None => {}
             }
         }
+        (found, gathered)
     }
 }
 

@@ -76,7 +76,7 @@ const BY_UPDATE: Order = Order { by: By::Key("updatedAt"), ascending: false };
 
 /// How many are open. Where it is not known how many were, nothing is said of earlier times.
 fn of_open(mut history: History, window: Window) -> (Gathered, MetricValue) {
-    let nothing_read = history.gathered.items.is_empty() && !history.gathered.problems.is_empty();
+    let nothing_read = history.gathered.items.is_empty() && history.gathered.missing.is_some();
     // Too small, but the last that is known.
     let at_least = || (!nothing_read).then(|| float(history.open_at(window.now)));
     let value = history.open.map(exact).or_else(at_least);
@@ -96,7 +96,7 @@ fn of_open(mut history: History, window: Window) -> (Gathered, MetricValue) {
 fn of_events(kind: MetricKind, mut gathered: Gathered, window: Window) -> (Gathered, MetricValue) {
     gathered.distinct();
     let items: Vec<&NodeView> = gathered.items.iter().map(|(_, view)| &**view).collect();
-    let nothing_read = items.is_empty() && !gathered.problems.is_empty();
+    let nothing_read = items.is_empty() && gathered.missing.is_some();
     let measure = |from: DateTime<Utc>, to: DateTime<Utc>| value(kind, &items, from, to).filter(|_| !nothing_read);
     let is_whole = gathered.known_from <= window.start();
     let parts = window.parts().filter(|_| is_whole);

@@ -38,10 +38,6 @@ use super::session::Session;
 const DEEP: usize = 1_000;
 
 /// Items of several containers, not yet paged.
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each says something else of the reading, and they occur in any combination"
-)]
 pub(super) struct Gathered {
     pub(super) items: Vec<(Position, Arc<NodeView>)>,
     pub(super) has_more: bool,
@@ -50,11 +46,13 @@ pub(super) struct Gathered {
     /// All that happened since is among the items; the earliest time: all that ever did, the latest: nothing is certain.
     pub(super) known_from: DateTime<Utc>,
     pub(super) problems: Vec<Problem>,
+    /// Why items are missing that should be here.
+    pub(super) missing: Option<PortError>,
     /// Gaps in the reading although nothing failed. The result may be true all the same.
     pub(super) notes: Vec<Problem>,
     pub(super) refreshed_at: Option<DateTime<Utc>>,
-    /// Something shown is not current.
-    pub(super) stale: bool,
+    /// What to do where there is nothing to read yet; nothing is wrong.
+    pub(super) hint: Option<Problem>,
     /// A container belongs to a provider that this build does not have.
     pub(super) unsupported: bool,
     /// The same item may have been read more than once.
@@ -71,9 +69,10 @@ impl Gathered {
             total: Some(0),
             known_from: DateTime::<Utc>::MIN_UTC,
             problems: Vec::new(),
+            missing: None,
             notes: Vec::new(),
             refreshed_at: None,
-            stale: false,
+            hint: None,
             unsupported: false,
             overlaps: false,
             hosts: Hosts::new(),
@@ -90,22 +89,35 @@ impl Gathered {
         };
         self.known_from = self.known_from.max(other.known_from);
         self.problems.extend(other.problems);
+        self.missing = self.missing.take().or(other.missing);
         self.notes.extend(other.notes);
         self.refreshed_at = match (self.refreshed_at, other.refreshed_at) {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),
         };
-        self.stale |= other.stale;
+        self.hint = self.hint.take().or(other.hint);
         self.unsupported |= other.unsupported;
         self.overlaps |= other.overlaps;
         self.hosts.extend(other.hosts);
     }
 
-    /// Notes a failure: something is missing or old.
-    pub(super) fn fail(&mut self, problem: Problem) {
+    /// Notes that items are missing because of a failure.
+    pub(super) fn miss(&mut self, error: &PortError, now: DateTime<Utc>) {
+        self.missing.get_or_insert_with(|| error.clone());
+        self.lack(problem(error, now));
+    }
+
+    /// Notes that items are missing.
+    pub(super) fn lack(&mut self, problem: Problem) {
+        self.missing.get_or_insert_with(|| PortError::new(problem.code, problem.message.clone()));
         self.problems.push(problem);
         self.total = None;
         self.known_from = DateTime::<Utc>::MAX_UTC;
+    }
+
+    /// Notes that all items are here as they were last known.
+    pub(super) fn outdate(&mut self, error: &PortError, now: DateTime<Utc>) {
+        self.problems.push(problem(error, now));
     }
 
     /// Notes that there is more than was read.
@@ -130,7 +142,8 @@ impl Gathered {
         let rest = self.items.len() - start;
         let empty = self.items.is_empty();
         let items: Vec<_> = self.items.drain(start..).take(page.first).collect();
-        let value = WorkPage { items, has_next: rest > page.first || self.has_more, total: self.total };
+        let has_next = rest > page.first || self.has_more || self.missing.is_some();
+        let value = WorkPage { items, has_next, total: self.total };
         self.load(value, empty)
     }
 
@@ -142,17 +155,18 @@ impl Gathered {
             _ if reconnect => WidgetState::Reconnect,
             (true, true) => WidgetState::Empty,
             (true, false) => WidgetState::Ready,
-            (false, true) => WidgetState::Failed,
-            (false, false) => WidgetState::Stale,
+            (false, true) if self.missing.is_some() => WidgetState::Failed,
+            (false, _) => WidgetState::Stale,
         };
         let mut problems: Vec<Problem> = Vec::new();
-        for problem in self.problems.drain(..).chain(self.notes) {
+        for problem in self.problems.drain(..).chain(self.notes).chain(self.hint) {
             let is_same = |known: &Problem| known.code == problem.code && known.integration == problem.integration;
             if !problems.iter().any(is_same) {
                 problems.push(problem);
             }
         }
-        Load { value, state, problems, refreshed_at: self.refreshed_at }
+        let refreshed_at = self.refreshed_at.filter(|_| self.missing.is_none());
+        Load { value, state, problems, missing: self.missing, refreshed_at }
     }
 }
 

@@ -13,7 +13,6 @@ use mullion_schema::{
 use super::{
     By, DEEP, Facts, Gathered,
     feed::{Admits, Extent, Feed, NewestFirst, Source},
-    problem,
 };
 use crate::engine::{read_lists::Listed, readers::Reading, whole::Whole};
 
@@ -84,7 +83,7 @@ impl Feed<'_> {
             let listed = match engine.read_list_while(scope, &query, reading).await {
                 Ok(listed) => listed,
                 Err(error) => {
-                    part.fail(problem(&error, engine.clock.now()));
+                    part.miss(&error, engine.clock.now());
                     return part;
                 }
             };
@@ -113,9 +112,11 @@ impl Feed<'_> {
         part.refreshed_at = listed.refreshed_at;
         let admitted = listed.items.into_iter().filter(|(_, view)| admits(integration, view, &Facts::default()));
         part.items.extend(admitted.map(|(listed, view)| (self.position(&listed, &view), view)));
-        if let Some(error) = &listed.failure {
-            part.fail(problem(error, self.session.engine().clock.now()));
-            part.stale = true;
+        match &listed.failure {
+            Some(error) if listed.is_cut => part.miss(error, self.session.engine().clock.now()),
+            // A list of many steps is old once.
+            Some(error) if part.problems.is_empty() => part.outdate(error, self.session.engine().clock.now()),
+            _ => {}
         }
     }
 
@@ -207,8 +208,7 @@ impl Gathered {
 
     /// Whether the list needs not be read any further, after a step; then what is known of it is noted.
     fn ends(&mut self, source: &Source<'_>, stop: Stop<'_>, read: &Read) -> bool {
-        if self.stale {
-            self.has_more = read.has_next;
+        if self.missing.is_some() {
             return true;
         }
         if !read.has_next {

@@ -47,7 +47,14 @@ impl Bench {
     async fn new(executions: usize) -> Self {
         let (world, counter) = (World::new().await, Arc::new(Counter::default()));
         let live = LiveLimits { tenant: 1, all: 1 };
-        let limits = Limits { response_bytes: 1 << 20, executions, live, patience: Duration::from_mins(1) };
+        let limits = Limits {
+            response_bytes: 1 << 20,
+            answer_bytes: 1 << 20,
+            executions,
+            live,
+            patience: Duration::from_mins(1),
+            budgets: crate::budget::ExecutionBudgets::UNLIMITED,
+        };
         let executor = Executor::new(Arc::clone(&world.services), limits, Arc::clone(&counter) as _);
         Self { world, executor, counter }
     }

@@ -4,17 +4,18 @@ use std::{sync::Arc, time::Duration};
 
 use async_graphql::{Variables, parser::parse_query};
 use mullion_schema::{
-    id::GlobalId,
+    id::{GlobalId, TenantId},
     ports::{Role, ViewerView},
 };
 use serde_json::{Value, json};
 
-use super::woken::Unseen;
 use crate::{
+    answers::Services,
+    budget::ExecutionBudgets,
     change::{Act, ActivityDraft, Change, NodeRef},
     clock::Clock as _,
     engine::tests::bench::{World, all_of, issue, issues_of},
-    execution::{Caller, Executed, Executor, Limits, LiveLimits, Operation},
+    execution::{Caller, Executed, Executor, Limits, LiveLimits, Observe, Operation},
     store::{
         apply::{Batch, Source},
         tests::bench::saying,
@@ -56,6 +57,40 @@ impl Stage {
     }
 }
 
+struct Unobserved;
+
+impl Observe for Unobserved {
+    fn executed(&self, _: &'static str) {}
+
+    fn looked_up(&self, _: &'static str) {}
+}
+
+/// An executor that has room for all that a test does at the same time.
+pub(super) fn executor_over(services: Arc<Services>) -> Arc<Executor> {
+    let live = LiveLimits { tenant: 16, all: 16 };
+    let limits = Limits {
+        response_bytes: 1 << 20,
+        answer_bytes: 1 << 20,
+        executions: 16,
+        live,
+        patience: Duration::from_mins(1),
+        budgets: ExecutionBudgets::UNLIMITED,
+    };
+    Executor::new(services, limits, Arc::new(Unobserved))
+}
+
+/// Somebody who may do everything for a tenant.
+pub(super) fn admin_of(tenant: &TenantId) -> Caller {
+    let viewer = ViewerView {
+        id: "ann".into(),
+        name: "Ann".into(),
+        role: Role::Admin,
+        tenant: tenant.clone(),
+        tenant_name: "Acme".into(),
+    };
+    Caller { viewer: Arc::new(viewer) }
+}
+
 /// One process over a store.
 pub(super) struct Process {
     pub(super) world: World,
@@ -65,17 +100,9 @@ pub(super) struct Process {
 
 impl Process {
     pub(super) fn over(world: World) -> Self {
-        let live = LiveLimits { tenant: 16, all: 16 };
-        let limits = Limits { response_bytes: 1 << 20, executions: 16, live, patience: Duration::from_mins(1) };
-        let executor = Executor::new(Arc::clone(&world.services), limits, Arc::new(Unseen));
-        let viewer = ViewerView {
-            id: "ann".into(),
-            name: "Ann".into(),
-            role: Role::Admin,
-            tenant: world.tenant.clone(),
-            tenant_name: "Acme".into(),
-        };
-        Self { world, executor, caller: Caller { viewer: Arc::new(viewer) } }
+        let executor = executor_over(Arc::clone(&world.services));
+        let caller = admin_of(&world.tenant);
+        Self { world, executor, caller }
     }
 
     pub(super) fn global(&self, type_name: &str, id: &str) -> String {
@@ -130,6 +157,12 @@ impl Process {
     pub(super) async fn retitle(&self, id: &str, title: &str) {
         let write = issue("R1", id, self.world.store.tick(), json!({ "title": title }));
         self.deliver(Change { writes: vec![write], ..Change::default() }).await;
+    }
+
+    /// The issue has another text.
+    pub(super) async fn rewrite(&self, id: &str, text: &str) {
+        let write = issue("R1", id, self.world.store.tick(), json!({ "bodyText": text }));
+        self.world.told(Change { writes: vec![write], ..Change::default() }).await;
     }
 
     pub(super) async fn happen(&self, summary: &str) {

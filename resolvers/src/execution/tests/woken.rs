@@ -12,27 +12,17 @@ use std::{
 use async_graphql::{Variables, parser::parse_query};
 use chrono::{DateTime, Duration as Span, Utc};
 use futures::StreamExt as _;
-use mullion_schema::{
-    id::GlobalId,
-    ports::{Role, ViewerView},
-};
+use mullion_schema::id::GlobalId;
 use serde_json::{Value, json};
 
+use super::stage::{admin_of, executor_over};
 use crate::{
     change::{Change, NodeRef, NodeWrite, Version},
     clock::Clock as _,
     engine::tests::bench::{World, all_of, issue, issues_of},
-    execution::{Caller, Executed, Executor, Limits, LiveLimits, Observe, Operation},
+    execution::{Caller, Executed, Executor, Operation},
     live::{Frames, Item},
 };
-
-pub(super) struct Unseen;
-
-impl Observe for Unseen {
-    fn executed(&self, _: &'static str) {}
-
-    fn looked_up(&self, _: &'static str) {}
-}
 
 /// A dashboard of widgets over two repositories' issues.
 struct Wall {
@@ -49,17 +39,8 @@ const ISSUES: usize = 10;
 impl Wall {
     async fn new() -> Self {
         let world = World::new().await;
-        let live = LiveLimits { tenant: 16, all: 16 };
-        let limits = Limits { response_bytes: 1 << 20, executions: 16, live, patience: Duration::from_mins(1) };
-        let executor = Executor::new(Arc::clone(&world.services), limits, Arc::new(Unseen));
-        let viewer = ViewerView {
-            id: "ann".into(),
-            name: "Ann".into(),
-            role: Role::Admin,
-            tenant: world.tenant.clone(),
-            tenant_name: "Acme".into(),
-        };
-        let caller = Caller { viewer: Arc::new(viewer) };
+        let executor = executor_over(Arc::clone(&world.services));
+        let caller = admin_of(&world.tenant);
         let mut wall =
             Self { world, executor, caller, dashboard: String::new(), widgets: Vec::new(), changes: AtomicI64::new(1) };
         wall.fill().await;

@@ -58,9 +58,14 @@ impl Operation {
         let mut reread_at = Instant::now() + hub.rules.reread;
         loop {
             let next = self.next_retry().map_or(reread_at, |at| at.min(reread_at));
+            let forgetting = self.next_forgetting(hub.rules.snapshot);
             tokio::select! {
                 () = self.wake.notified() => {}
                 () = sleep_until(next) => {}
+                () = sleep_until(forgetting.unwrap_or(next)), if forgetting.is_some() => {
+                    self.forget_snapshots(hub.rules.snapshot);
+                    continue;
+                }
                 () = self.stopped.cancelled() => return Ok(()),
             }
             // However busy it is kept by others: what comes without webhooks has a time of its own.
@@ -264,7 +269,7 @@ impl Operation {
     fn take_in(&self, hub: &LiveHub, ran: Vec<Ran>, reach: &Reach, first: bool) {
         let mut state = self.state.lock();
         state.runs += 1;
-        let run = state.runs;
+        let (run, subscribers) = (state.runs, state.subscribers);
         let fails = |ran: &Ran| ran.failed() && hub.rules.retry.pause(ran.failures + 1).is_some();
         let complete = !reach.waits && !ran.iter().any(fails);
         for ran in ran {
@@ -283,9 +288,9 @@ impl Operation {
             let Answered { reason, gone, registered, mut frame, rendered } = answered;
             if !complete && frame.through == Some(reach.noted) && reach.noted > reach.before {
                 // Another slot of the run is not told yet.
-                frame = frame.retold(self.run.cursor(reach.before), Some(reach.before));
+                frame = frame.retold(&*self.run, self.run.cursor(reach.before), Some(reach.before));
             }
-            slot.take_in(run, frame, first, (reason, gone, &rendered));
+            slot.take_in((run, subscribers), frame, first, (reason, gone, &rendered));
             let later = hub.rules.retry.later(failures).min(hub.rules.reread);
             slot.mend_at = rendered.failed.then(|| Instant::now() + later);
             if registered && !self.run.is_current(rendered.noted, &rendered.tags) {

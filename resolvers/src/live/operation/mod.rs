@@ -11,14 +11,17 @@ use mullion_schema::{
     ports::{LiveInput, WatchedId},
 };
 use parking_lot::Mutex;
-use tokio::sync::{Notify, watch};
+use tokio::{
+    sync::{Notify, watch},
+    time::Instant,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     End, Frame, Item, Mark, Rendered, Retry, Run, Unreadable,
     hub::LiveHub,
     news::News,
-    slot::{Cause, SeenSlot, SeenSlots, Slot, Subject},
+    slot::{Cause, SeenSlot, SeenSlots, Slot, Snapshot, Subject},
     subscription::Queue,
     unfinished,
 };
@@ -35,9 +38,12 @@ pub(super) enum Watched {
     Nodes(Vec<WatchedId>),
 }
 
+/// What subscriptions must have in common to share an operation: the milliseconds of the throttle, and the run's own key.
+pub(super) type OperationKey = (u32, Arc<str>);
+
 pub(super) struct Operation {
     pub(super) number: u64,
-    pub(super) key: String,
+    pub(super) key: OperationKey,
     pub(super) run: Arc<dyn Run>,
     pub(super) watched: Watched,
     throttle: Duration,
@@ -69,7 +75,8 @@ struct State {
 }
 
 impl Operation {
-    pub(super) fn new(number: u64, key: String, run: Arc<dyn Run>, watched: Watched, throttle: Duration) -> Arc<Self> {
+    pub(super) fn new(number: u64, key: OperationKey, run: Arc<dyn Run>, watched: Watched) -> Arc<Self> {
+        let throttle = Duration::from_millis(key.0.into());
         Arc::new(Self {
             number,
             key,
@@ -87,15 +94,18 @@ impl Operation {
     }
 
     pub(super) fn enter(&self) {
-        self.state.lock().subscribers += 1;
+        let mut state = self.state.lock();
+        state.subscribers += 1;
+        state.slots.iter_mut().for_each(Slot::enter);
     }
 
     pub(super) fn subscribers(&self) -> usize {
         self.state.lock().subscribers
     }
 
-    /// Whether that was the last subscriber.
-    pub(super) fn leave(&self) -> bool {
+    /// A subscriber leaves that has seen so much; whether it was the last one.
+    pub(super) fn leave(&self, seen: &mut SeenSlots) -> bool {
+        self.skip_news(seen);
         let mut state = self.state.lock();
         state.subscribers = state.subscribers.saturating_sub(1);
         state.subscribers == 0
@@ -163,16 +173,14 @@ impl Operation {
     /// Takes the answers that are newer than what was seen, in the order of their runs; or, without any, how far that goes, where
     /// it is beyond what was told. And why the operation has ended, if it has.
     pub(super) fn take_news(&self, seen: &mut SeenSlots, told: Option<i64>, queue: &mut Queue) -> Option<End> {
-        let state = self.state.lock();
-        if let [slot] = state.slots.as_slice() {
+        let mut state = self.state.lock();
+        if let [slot] = state.slots.as_mut_slice() {
             // Nearly all have one slot, and thousands take it at once.
-            if seen.of(slot.number).take(slot)
-                && let Some(frame) = &slot.frame
-            {
-                queue.push(Ok(Item::Frame(frame.clone())));
+            if let Some(frame) = slot.tell(seen.of(slot.number)) {
+                queue.push(Ok(Item::Frame(frame)));
             }
         } else {
-            self.take_in_order(&state, seen, queue);
+            self.take_in_order(&mut state, seen, queue);
         }
         if queue.is_empty()
             && let Some(mark) = state.announced.as_ref().filter(|mark| Some(mark.position) > told)
@@ -182,31 +190,50 @@ impl Operation {
         state.ended
     }
 
-    fn take_in_order(&self, state: &State, seen: &mut SeenSlots, queue: &mut Queue) {
-        let (mut newer, mut skipped): (Vec<&Slot>, bool) = (Vec::new(), false);
-        for slot in &state.slots {
+    fn take_in_order(&self, state: &mut State, seen: &mut SeenSlots, queue: &mut Queue) {
+        let (mut newer, mut skipped): (Vec<(u64, Frame)>, bool) = (Vec::new(), false);
+        for slot in &mut state.slots {
             let before = seen.of(slot.number);
             skipped |= slot.version > before.version + 1;
-            if before.take(slot) && slot.frame.is_some() {
-                newer.push(slot);
-            }
+            newer.extend(slot.tell(before).map(|frame| (slot.run, frame)));
         }
-        newer.sort_by_key(|slot| slot.run);
-        skipped |= newer.first().map(|slot| slot.run) != newer.last().map(|slot| slot.run);
+        newer.sort_by_key(|(run, _)| *run);
+        skipped |= newer.first().map(|(run, _)| *run) != newer.last().map(|(run, _)| *run);
         let last = newer.len();
-        for (frame, count) in newer.into_iter().filter_map(|slot| slot.frame.as_ref()).zip(1..) {
+        for ((_, frame), count) in newer.into_iter().zip(1..) {
             // What another slot told in the same run may have been replaced by what is told after this.
             let early = skipped && count < last;
             let frame =
-                if early { frame.retold(self.run.cursor(unfinished(state.through)), None) } else { frame.clone() };
+                if early { frame.retold(&*self.run, self.run.cursor(unfinished(state.through)), None) } else { frame };
             queue.push(Ok(Item::Frame(frame)));
         }
     }
 
     /// Takes all answers for seen.
     pub(super) fn skip_news(&self, seen: &mut SeenSlots) {
-        for slot in &self.state.lock().slots {
-            *seen.of(slot.number) = SeenSlot { version: slot.version, digest: slot.digest };
+        for slot in &mut self.state.lock().slots {
+            slot.skip(seen.of(slot.number));
+        }
+    }
+
+    /// A subscriber was told a slot's snapshot.
+    pub(super) fn note_seen(&self, seen: &mut SeenSlots, number: u32, now: SeenSlot) {
+        if let Some(slot) = self.state.lock().slots.iter_mut().find(|slot| slot.number == number) {
+            slot.see(seen.of(number), now);
+        }
+    }
+
+    /// When the first of the snapshots is to be forgotten that nobody was told lately.
+    fn next_forgetting(&self, kept_for: Duration) -> Option<Instant> {
+        let state = self.state.lock();
+        state.slots.iter().filter_map(|slot| slot.snapshot.as_ref()).map(|kept| kept.told_at + kept_for).min()
+    }
+
+    /// Forgets the snapshots that nobody was told lately.
+    fn forget_snapshots(&self, kept_for: Duration) {
+        let now = Instant::now();
+        for slot in &mut self.state.lock().slots {
+            slot.snapshot.take_if(|kept| kept.told_at + kept_for <= now);
         }
     }
 
@@ -225,17 +252,22 @@ impl Operation {
     pub(super) async fn snapshot(&self, hub: &LiveHub, number: u32) -> Result<Option<(SeenSlot, Frame)>, Unreadable> {
         let _one = self.snapshots.lock().await;
         let (subject, version, digest, cached, through, retry) = {
-            let state = self.state.lock();
-            let Some(slot) = state.slots.iter().find(|slot| slot.number == number && !slot.removed) else {
+            let mut state = self.state.lock();
+            let through = state.through;
+            let Some(slot) = state.slots.iter_mut().find(|slot| slot.number == number && !slot.removed) else {
                 return Ok(None);
             };
-            let cached = slot.snapshot.clone().filter(|(version, _)| *version == slot.version);
+            let version = slot.version;
+            let cached = slot.snapshot.as_mut().filter(|kept| kept.version == version).map(|kept| {
+                kept.told_at = Instant::now();
+                kept.frame.clone()
+            });
             // The operation itself has given up on this one: it is not tried for longer here.
             let retry = hub.rules.retry;
             let retry = if slot.failed { Retry { attempts: 1, ..retry } } else { retry };
-            (slot.subject.clone(), slot.version, slot.digest, cached, state.through, retry)
+            (slot.subject.clone(), version, slot.digest, cached, through, retry)
         };
-        if let Some((version, frame)) = cached {
+        if let Some(frame) = cached {
             return Ok(Some((SeenSlot { version, digest }, frame)));
         }
         let cause = Cause { reason: UpdateReason::Snapshot, causes: Vec::new(), max_age: None };
@@ -253,7 +285,7 @@ impl Operation {
                 slot.dirt.get_or_insert_default();
                 self.wake.notify_one();
             } else if slot.version == version && slot.digest == Some(rendered.digest) {
-                slot.snapshot = Some((version, frame.clone()));
+                slot.snapshot = Some(Snapshot::new(version, frame.clone()));
             }
         }
         if let Some(late) = rendered.late {

@@ -1,8 +1,10 @@
-//! Answers that did not wait for a fetch: they are made again when it ends.
+//! Answers that are made again without a change: when a fetch ends that they did not wait for, or because nobody tells what changes.
+
+use std::{sync::atomic::Ordering, time::Duration};
 
 use futures::FutureExt as _;
 
-use super::{World, hub, next, texts};
+use super::{World, hub, hub_that_rereads, next, texts};
 
 #[tokio::test]
 async fn an_answer_is_made_again_when_the_fetch_ends_that_it_did_not_wait_for() {
@@ -32,4 +34,22 @@ async fn a_subscriber_that_is_shown_something_stale_is_told_when_it_no_longer_is
     "current".clone_into(&mut world.shown.lock());
     fetched.send(()).unwrap();
     assert_eq!(next(&mut second).await.0, "CHANGED current");
+}
+
+#[tokio::test]
+async fn what_is_silent_is_read_again_however_busy_the_rest_is() {
+    let (world, hub) = (World::over(true), hub_that_rereads(Duration::from_millis(50)));
+    let mut frames = world.subscribe(&hub, None);
+    texts(&mut frames, 2).await;
+    // Woken again as soon as it is done, it would never come to sleep for as long as that.
+    let busy = async {
+        while world.rereads.load(Ordering::SeqCst) == 0 {
+            let before = world.executions();
+            world.change(&hub, "the same");
+            while world.executions() == before {
+                tokio::task::yield_now().await;
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), busy).await.expect("it was not read again");
 }

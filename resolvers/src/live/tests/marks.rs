@@ -79,7 +79,8 @@ async fn who_watches_what_stays_the_same_is_told_how_far_that_goes() {
 #[test]
 fn a_frame_that_is_told_with_another_cursor_holds_that() {
     let payload = br#"{"data":{"nodeUpdated":{"cursor":"old"}},"extensions":{"cursor":"old"}}"#.as_slice().into();
-    let frame = Frame { payload, cursor: "old".into(), through: Some(1) }.retold("new".into(), None);
+    let told = Frame { payload, cursor: "old".into(), through: Some(1) };
+    let frame = told.retold(&*World::new(), "new".into(), None);
     let payload = br#"{"data":{"nodeUpdated":{"cursor":"new"}},"extensions":{"cursor":"new"}}"#.as_slice().into();
     assert_eq!(frame, Frame { payload, cursor: "new".into(), through: None });
 }
@@ -113,7 +114,7 @@ impl Told {
 fn watch_cells(world: &Arc<World>, hub: &Arc<LiveHub>) -> Frames {
     let ids = (0..CELLS).map(|cell| WatchedId::Own { type_name: "Cell".into(), id: cell.to_string() });
     let plan = LivePlan::Nodes { ids: ids.collect(), after: None };
-    hub.subscribe(Subscribe { run: Arc::clone(world) as Arc<dyn Run>, plan, after: None })
+    hub.subscribe(Subscribe { run: Arc::clone(world) as Arc<dyn Run>, plan, after: None }).unwrap()
 }
 
 proptest! {

@@ -8,6 +8,7 @@ mod members;
 mod news;
 mod nodes;
 mod pages;
+mod recounts;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -37,7 +38,7 @@ use super::{
     pending,
     session::Session,
     stream::{AppliedChange, append, head_in},
-    text::index_text,
+    text::key_text,
 };
 use crate::{
     change::{Change, ListRef, NodeRef},
@@ -281,6 +282,7 @@ impl Database {
     ) -> Result<(), StoreError> {
         let mut work = nodes::Work::load(transaction, place, batch).await?;
         work.merge(place, batch);
+        recounts::outdate(transaction, place, &mut work, batch).await?;
         copies::follow(transaction, place, &mut work, batch).await?;
         let mut moves = members::recompute(transaction, place, &work, batch).await?;
         let mut windows = pages::Windows::load(transaction, place, &moves, batch).await?;
@@ -327,8 +329,8 @@ async fn forget_told(connection: &impl Session, place: &Place<'_>, batch: &mut B
     let mut told = catch_up::told(connection, (place.tenant, place.integration), &keys).await?;
     for change in &mut batch.changes {
         let Some(activity) = &change.activity else { continue };
-        let key = activity.key.as_deref().map(index_text);
-        let adds_nothing = activity.key.iter().chain(&activity.unless).any(|key| told.contains(&index_text(key)));
+        let key = activity.key.as_deref().map(key_text);
+        let adds_nothing = activity.key.iter().chain(&activity.unless).any(|key| told.contains(&key_text(key)));
         if adds_nothing {
             change.activity = None;
         } else {

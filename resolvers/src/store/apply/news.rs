@@ -18,7 +18,7 @@ use crate::{
         activity::Activity,
         merge::{Outcome, Source},
         stream::NewChange,
-        text::{clean, index_text, list_text, split_list},
+        text::{clean, index_text, key_text, list_text, split_list},
     },
     tag::Tag,
 };
@@ -66,7 +66,7 @@ pub(super) fn changes(
                 tags.insert(Tag::own_list(place.tenant, "activity"));
             }
             if !tags.is_empty() || activity.is_some() {
-                let key = draft.and_then(|draft| draft.key.as_deref()).map(index_text);
+                let key = draft.and_then(|draft| draft.key.as_deref()).map(key_text);
                 let told_key = key.map(|key| (place.integration.clone(), key));
                 let act = draft.map(|draft| draft.act.clone()).unwrap_or_default();
                 told.push(NewChange { tags: tags.into_iter().collect(), activity, told_key, act });

@@ -11,7 +11,7 @@ use crate::{
     provider::StoredDelivery,
     store::{
         StoreError,
-        text::{clean, index_text},
+        text::{clean, key_text},
         transaction::from_micros,
     },
 };
@@ -35,6 +35,10 @@ pub(super) const COLUMNS: [&str; 16] = [
     "attempts",
     "due_at",
 ];
+
+/// Bytes of a body beyond which it is a large one. Providers send up to 25 MB, of which most is read in a second; nearly all bodies
+/// have less than a tenth of this.
+const LARGE: i64 = 1_000_000;
 
 /// A delivery that is to be stored, with its body packed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,7 +65,7 @@ impl DeliveryRow {
     pub fn of(new: &NewDelivery) -> Result<Self, StoreError> {
         let document = &new.verified.document;
         let dedupe_key = match &new.verified.delivery_id {
-            Some(id) => format!("id:{}", index_text(id)),
+            Some(id) => format!("id:{}", key_text(id)),
             None => format!("body:{}", blake3::hash(document).to_hex()),
         };
         let (ordering, lane) = ordering_key(&new.integration, new.verified.subject.as_deref());
@@ -115,6 +119,11 @@ impl DeliveryRow {
     /// Its body, packed.
     pub fn body(&self) -> &[u8] {
         &self.body
+    }
+
+    /// Whether understanding and applying it takes so long that others are not to wait for it.
+    pub fn is_large(&self) -> bool {
+        self.size > LARGE
     }
 
     /// The bytes that are to be written of it, more or less.

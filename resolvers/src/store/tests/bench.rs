@@ -72,7 +72,8 @@ impl Bench {
 
     async fn new(url: &str, file: Option<PathBuf>, folder: Option<tempfile::TempDir>) -> Self {
         let clock = FixedClock::at(start());
-        let options = OpenOptions { max_connections: 4, own_lease_clock: true, ..OpenOptions::default() };
+        let options =
+            OpenOptions { max_connections: 4, own_lease_clock: true, dashboards: 60, ..OpenOptions::default() };
         let db = Database::open(url, &options, Arc::new(clock.clone())).await.unwrap();
         mullion_migrations::apply(db.migration_connection()).await.unwrap();
         let (tenant, other_tenant) = (TenantId::from("acme"), TenantId::from("umbrella"));

@@ -2,6 +2,7 @@
 
 pub(crate) mod bench;
 mod catch_up;
+mod check;
 mod claims;
 mod connecting;
 mod counts;

@@ -9,7 +9,7 @@ use super::{
     on_both_databases,
 };
 use crate::{
-    change::{Change, NodeRef, NodeWrite, Version},
+    change::{Change, ListRef, NodeRef, NodeWrite, Recount, Version},
     clock::Clock,
     store::{StoreError, apply::Batch},
     tag::Tag,
@@ -27,6 +27,7 @@ on_both_databases!(
     foreign_tenants_see_and_change_nothing,
     texts_that_postgres_refuses_are_stored,
     a_renamed_repository_renames_what_its_issues_copied,
+    the_containers_of_an_item_that_is_to_be_counted_again_are_outdated,
 );
 
 async fn a_written_node_reads_back(bench: Bench) {
@@ -43,6 +44,19 @@ async fn a_written_node_reads_back(bench: Bench) {
     assert_eq!(applied.changes.len(), 1);
     assert!(tags.iter().all(|tag| applied.changes[0].tags.contains(tag)), "{:?}", applied.changes);
     assert_eq!(bench.node(&issue_ref("2")).await.map(|node| node.key), None);
+}
+
+async fn the_containers_of_an_item_that_is_to_be_counted_again_are_outdated(bench: Bench) {
+    let repo = |id| NodeRef::new("FakeRepo", id);
+    let of = |node, fields| NodeWrite::core(node, Version { at: 1, rank: 0 }, body(fields));
+    let item = |id: &str| of(issue_ref(id), json!({ "sort": id, "repos": ["FakeRepo:R1", "FakeUnheard:R2"] }));
+    bench.fetch(vec![of(repo("R1"), json!({ "name": "web" })), of(repo("R2"), json!({})), item("1")], vec![]).await;
+    let among = ListRef { parent: None, name: "repos" };
+    let recounts = vec![Recount { item: issue_ref("1"), key: "repos", among }];
+    let applied = bench.deliver(vec![Change { recounts, ..Change::default() }]).await;
+    assert!(bench.node(&repo("R1")).await.unwrap().is_stale() && !bench.node(&repo("R2")).await.unwrap().is_stale());
+    let tag = Tag::of_node(&bench.tenant, &bench.integration, "FakeRepo", "R1");
+    assert!(applied.changes[0].tags.contains(&tag), "{:?}", applied.changes);
 }
 
 async fn a_renamed_repository_renames_what_its_issues_copied(bench: Bench) {

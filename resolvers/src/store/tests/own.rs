@@ -18,7 +18,7 @@ use crate::{
         dashboard::DashboardDraft,
         endpoint::EndpointDraft,
         stream::Written,
-        widget::{Grid, Layout, MOST_WIDGETS, Widget, WidgetDraft},
+        widget::{Grid, Layout, Widget, WidgetDraft},
     },
     tag::Tag,
     vault::{Place, Vault},
@@ -29,6 +29,7 @@ on_both_databases!(
     keys_are_accepted_until_they_are_revoked,
     dashboards_and_widgets_are_written_with_conflicts_told,
     widgets_that_come_at_once_are_placed_below_each_other_until_there_is_no_room,
+    a_tenant_has_no_more_dashboards_than_it_may_and_another_has_its_own,
     integrations_and_endpoints_are_written_and_go_together,
     a_planted_token_is_not_in_the_database,
     settings_are_kept,
@@ -79,6 +80,13 @@ async fn dashboards_and_widgets_are_written_with_conflicts_told(bench: Bench) {
     assert!(made.change.tags.contains(&Tag::own_list(tenant, "dashboards")));
     assert!(matches!(db.create_dashboard(tenant, dashboard("team")).await, Err(StoreError::Taken("slug"))));
     db.create_dashboard(other, dashboard("team")).await.unwrap();
+    for number in 2..=120 {
+        let slug = db.free_slug(tenant, "team").await.unwrap();
+        assert_eq!(slug, format!("team-{number}"));
+        db.create_dashboard(tenant, dashboard(&slug)).await.unwrap();
+    }
+    assert_eq!(db.free_slug(tenant, "tea").await.unwrap(), "tea");
+    assert_eq!(db.free_slug(other, "team").await.unwrap(), "team-2");
     let id = made.value.id.as_str();
     let read = db.dashboard(tenant, id).await.unwrap().unwrap();
     assert_eq!(read, made.value);
@@ -129,7 +137,7 @@ async fn widgets_that_come_at_once_are_placed_below_each_other_until_there_is_no
     let (db, tenant) = (&bench.db, &bench.tenant);
     let id = db.create_dashboard(tenant, dashboard("full")).await.unwrap().value.id;
     let below = |grid: Grid| Layout { x: 0, y: grid.below, width: grid.columns, height: 2 };
-    let all = (0..MOST_WIDGETS).map(|_| db.create_widget(tenant, &id, widget("one of many", 0), below));
+    let all = (0..100).map(|_| db.create_widget(tenant, &id, widget("one of many", 0), below));
     for written in futures::future::join_all(all).await {
         written.unwrap();
     }
@@ -137,7 +145,7 @@ async fn widgets_that_come_at_once_are_placed_below_each_other_until_there_is_no
     assert_eq!(rows, (0..100).map(|row| row * 2).collect::<Vec<_>>());
     let more = db.create_widget(tenant, &id, widget("one too many", 0), below).await;
     assert!(matches!(more, Err(StoreError::Full(_))));
-    assert_eq!(db.widgets(tenant, &id).await.unwrap().len(), MOST_WIDGETS);
+    assert_eq!(db.widgets(tenant, &id).await.unwrap().len(), 100);
 }
 
 async fn integrations_and_endpoints_are_written_and_go_together(bench: Bench) {
@@ -202,4 +210,17 @@ async fn settings_are_kept(bench: Bench) {
     bench.db.set_setting("seed", "7").await.unwrap();
     bench.db.set_setting("seed", "8").await.unwrap();
     assert_eq!(bench.db.setting("seed").await.unwrap().as_deref(), Some("8"));
+}
+
+async fn a_tenant_has_no_more_dashboards_than_it_may_and_another_has_its_own(bench: Bench) {
+    let (db, tenant, other) = (&bench.db, &bench.tenant, &bench.other_tenant);
+    let made =
+        futures::future::join_all((0..62).map(|number| db.create_dashboard(tenant, dashboard(&format!("d{number}")))))
+            .await;
+    let refused = made.iter().filter(|made| matches!(made, Err(StoreError::Full(_)))).count();
+    assert_eq!((refused, made.iter().filter(|made| made.is_ok()).count()), (2, 60));
+    db.create_dashboard(other, dashboard("d1")).await.unwrap();
+    let first = made.into_iter().find_map(Result::ok).unwrap().value.id;
+    db.delete_dashboard(tenant, &first).await.unwrap();
+    db.create_dashboard(tenant, dashboard("again")).await.unwrap();
 }

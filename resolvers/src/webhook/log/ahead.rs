@@ -133,7 +133,9 @@ impl Reader {
         let group = tokio::task::spawn_blocking(move || read(&folder, &from, &end)).await;
         let group = group.map_err(io::Error::other)??;
         let Some(interpreter) = self.interpreter.as_ref().filter(|_| !group.rows.is_empty()) else { return Ok(group) };
-        let waiting: Result<Vec<_>, _> = group.rows.iter().map(|(id, row)| row.waiting(id)).collect();
+        // A large one is stored only. It is worked beside the log, where nobody's deliveries but its own integration's stand behind it.
+        let small = group.rows.iter().filter(|(_, row)| !row.is_large());
+        let waiting: Result<Vec<_>, _> = small.map(|(id, row)| row.waiting(id)).collect();
         // What cannot be read, and a panic, is for whoever works them one by one: it says so there.
         let meant = match waiting {
             Ok(waiting) => AssertUnwindSafe(interpreter.interpret(&waiting)).catch_unwind().await.ok(),

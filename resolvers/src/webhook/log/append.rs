@@ -2,8 +2,8 @@
 //! next.
 
 use std::{
-    io,
-    io::Write as _,
+    fs::File,
+    io::{self, Read as _, Seek as _, SeekFrom, Write as _},
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     time::Duration,
@@ -63,6 +63,8 @@ struct Writer {
 impl Writer {
     /// Writes and flushes.
     fn store(&mut self, database: &Database, group: &[Waiting]) -> Result<Vec<Inserted>, StoreError> {
+        // From a log whose database is gone, nothing would ever be applied.
+        database.keeps_writes()?;
         let mut buffer = Vec::with_capacity(group.iter().map(|waiting| waiting.row.bytes()).sum());
         let mut inserted = Vec::with_capacity(group.len());
         for waiting in group {
@@ -70,7 +72,10 @@ impl Writer {
             record::write(&mut buffer, &id, &waiting.row)?;
             inserted.push(Inserted::New(id));
         }
-        if self.broken || self.is_gone()? || self.offset() >= SEGMENT || self.begun.elapsed() >= LONGEST {
+        self.log.folder.renew()?;
+        if self.is_gone()? {
+            self.begin_again(&database.new_id()?)?;
+        } else if self.broken || self.offset() >= SEGMENT || self.begun.elapsed() >= LONGEST {
             self.begin(&database.new_id()?)?;
         }
         if let Err(error) = self.log.file.write_all(&buffer) {
@@ -104,12 +109,35 @@ impl Writer {
         self.log.end.borrow().offset
     }
 
+    /// Begins a segment with everything that was in the one that was deleted, as far as it is still open here: it was acknowledged.
+    /// Deliveries that the database has already are recognised.
+    fn begin_again(&mut self, name: &str) -> io::Result<()> {
+        let mut kept = Vec::new();
+        let mut old = &self.log.file;
+        old.seek(SeekFrom::Start(0))?;
+        old.take(self.offset()).read_to_end(&mut kept)?;
+        let (segment, mut file) = self.log.folder.begin(name)?;
+        file.write_all(&kept)?;
+        file.sync_data()?;
+        tracing::error!(
+            bytes = kept.len(),
+            "the inbox's log was deleted while the server runs; what was written last is in a new one, what was older and not in \
+             the database yet is lost"
+        );
+        self.use_segment(segment, file, u64::try_from(kept.len()).unwrap_or(u64::MAX));
+        Ok(())
+    }
+
     fn begin(&mut self, name: &str) -> io::Result<()> {
         let (segment, file) = self.log.folder.begin(name)?;
+        self.use_segment(segment, file, 0);
+        Ok(())
+    }
+
+    fn use_segment(&mut self, segment: String, file: File, offset: u64) {
         self.log.file = file;
         self.begun = Instant::now();
         self.broken = false;
-        self.log.end.send_replace(Position { segment, offset: 0 });
-        Ok(())
+        self.log.end.send_replace(Position { segment, offset });
     }
 }

@@ -65,6 +65,11 @@ impl Backlog {
         let _ = self.0.fetch_update(Ordering::AcqRel, Ordering::Acquire, less);
     }
 
+    /// What is in use is this much.
+    fn set(&self, bytes: u64) {
+        self.0.store(bytes, Ordering::Release);
+    }
+
     /// How many.
     pub(super) fn bytes(&self) -> u64 {
         self.0.load(Ordering::Acquire)

@@ -1,13 +1,16 @@
 //! The files of the log.
 
 use std::{
-    fs::{self, File, OpenOptions, TryLockError},
+    fs::{self, File, OpenOptions},
     io,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
+use parking_lot::Mutex;
 use ulid::Ulid;
+
+use crate::folder_lock::FolderLock;
 
 /// How the files of segments end.
 const EXTENSION: &str = "log";
@@ -17,26 +20,23 @@ const EXTENSION: &str = "log";
 pub(super) struct Folder {
     path: PathBuf,
     /// Held until the last of those who read and write is gone.
-    _lock: Arc<File>,
+    lock: Arc<Mutex<FolderLock>>,
 }
 
 impl Folder {
     pub(super) fn open(path: &Path) -> io::Result<Self> {
-        fs::create_dir_all(path)?;
-        if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-            File::open(parent)?.sync_all()?;
+        make(path)?;
+        let lock = FolderLock::take(path)?.ok_or_else(|| in_use(path))?;
+        Ok(Self { path: path.to_owned(), lock: Arc::new(Mutex::new(lock)) })
+    }
+
+    /// Sees to it that the folder is there and still this process's. Whether it had to be made anew, because somebody deleted it.
+    pub(super) fn renew(&self) -> io::Result<bool> {
+        let is_gone = !fs::exists(&self.path)?;
+        if is_gone {
+            make(&self.path)?;
         }
-        #[cfg(unix)]
-        fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o700))?;
-        let lock = OpenOptions::new().create(true).truncate(false).write(true).open(path.join("lock"))?;
-        match lock.try_lock() {
-            Ok(()) => Ok(Self { path: path.to_owned(), _lock: Arc::new(lock) }),
-            Err(TryLockError::WouldBlock) => Err(io::Error::new(
-                io::ErrorKind::ResourceBusy,
-                format!("{} is in use by another process: stop it first", path.display()),
-            )),
-            Err(TryLockError::Error(error)) => Err(error),
-        }
+        if self.lock.lock().renew()? { Ok(is_gone) } else { Err(in_use(&self.path)) }
     }
 
     /// The segments' names, oldest first.
@@ -69,7 +69,7 @@ impl Folder {
         let last = self.names()?.pop().filter(|last| last.as_str() >= name);
         let name = last.map_or_else(|| name.to_owned(), |last| following(&last));
         let mut options = OpenOptions::new();
-        options.create_new(true).append(true);
+        options.create_new(true).read(true).append(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let file = options.open(self.file(&name))?;
@@ -107,6 +107,22 @@ impl Folder {
     fn file(&self, name: &str) -> PathBuf {
         self.path.join(name).with_extension(EXTENSION)
     }
+}
+
+/// Makes the folder where it is missing, for its owner alone, and sees to it that it is there after a power failure.
+fn make(path: &Path) -> io::Result<()> {
+    fs::create_dir_all(path)?;
+    if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        File::open(parent)?.sync_all()?;
+    }
+    #[cfg(unix)]
+    fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o700))?;
+    Ok(())
+}
+
+fn in_use(path: &Path) -> io::Error {
+    let message = format!("{} is in use by another process: stop it first", path.display());
+    io::Error::new(io::ErrorKind::ResourceBusy, message)
 }
 
 /// The name after this one.

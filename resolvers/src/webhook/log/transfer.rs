@@ -62,6 +62,7 @@ impl Transfer {
     /// Takes what lies in the log, from before this process and from now on, until nothing is written any more.
     pub async fn run(mut self) {
         while let Err(error) = self.follow().await {
+            self.database.note_failure(&error);
             tracing::error!(
                 error = %chain(&error),
                 "deliveries stay in the inbox's log; it is tried again"
@@ -199,7 +200,10 @@ impl Transfer {
             }
             return Ok(Position { segment: segment.to_owned(), offset });
         }
-        self.begun.store(true, Ordering::Release);
+        if self.begun.swap(true, Ordering::AcqRel) {
+            // The segment that was being read is gone, and with it what it held.
+            self.backlog.set(self.log.folder.bytes()?);
+        }
         let missing = || io::Error::new(io::ErrorKind::NotFound, "the inbox's log has no segments");
         Ok(Position { segment: names.into_iter().next().ok_or_else(missing)?, offset: 0 })
     }

@@ -7,7 +7,6 @@ use mullion_schema::{
     error::ErrorCode,
     id::{IntegrationId, TenantId},
 };
-use sea_orm::{ConnAcquireErr, DbErr};
 
 use super::{Done, Taken, Work};
 use crate::{
@@ -22,6 +21,9 @@ use crate::{
     webhook::log::Interpreter,
 };
 
+/// Bytes of a body that is read on a thread of its own.
+const LARGE: usize = 1_000_000;
+
 /// Why nothing is done for an integration that is gone.
 const GONE: &str = "the integration is not connected any more";
 
@@ -35,10 +37,9 @@ impl Meaning {
         integration: &IntegrationId,
     ) -> Result<Option<Arc<Integration>>, StoreError> {
         let found = self.0.engine.directory().get(tenant, integration).await;
-        // The cause is in the log already. The delivery waits as it does for any failure of the database.
-        found.map_err(|error| match error.code {
-            ErrorCode::ServiceUnavailable => StoreError::Database(DbErr::ConnectionAcquire(ConnAcquireErr::Timeout)),
-            _ => StoreError::Database(DbErr::Custom("the integration could not be read".to_owned())),
+        found.map_err(|error| StoreError::Unread {
+            what: "the integration",
+            is_outage: error.code == ErrorCode::ServiceUnavailable,
         })
     }
 }
@@ -55,6 +56,26 @@ fn interpret(integration: &Integration, waiting: &WaitingDelivery) -> Result<Bat
     }
 }
 
+/// The same, on a thread that may be kept busy where it takes long: the log is read on the threads of the inbox.
+async fn interpret_aside(
+    integration: &Arc<Integration>,
+    waiting: &WaitingDelivery,
+) -> Result<Result<Batch, &'static str>, StoreError> {
+    if waiting.delivery.document.len() < LARGE {
+        return Ok(interpret(integration, waiting));
+    }
+    let (integration, waiting) = (Arc::clone(integration), waiting.clone());
+    match tokio::task::spawn_blocking(move || interpret(&integration, &waiting)).await {
+        Ok(meant) => Ok(meant),
+        // It is caught where a panic of a small one is.
+        Err(broken) => match broken.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // The process ends: the delivery stays for the next one.
+            Err(_) => Err(StoreError::Unread { what: "the delivery", is_outage: true }),
+        },
+    }
+}
+
 #[async_trait]
 impl Work for Meaning {
     async fn apply(&self, deliveries: &[Taken]) -> Result<Vec<Done>, StoreError> {
@@ -65,7 +86,7 @@ impl Work for Meaning {
         let mut done = Vec::with_capacity(deliveries.len());
         let mut batches = Vec::new();
         for Taken { delivery, lease } in deliveries {
-            done.push(match interpret(&integration, delivery) {
+            done.push(match interpret_aside(&integration, delivery).await? {
                 Err(why) => Done::Ignored(why),
                 Ok(batch) => {
                     batches.push(batch.under(lease.clone()));

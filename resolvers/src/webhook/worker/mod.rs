@@ -28,6 +28,7 @@ use super::Wake;
 use crate::{
     clock::Clock,
     error_chain::chain,
+    reconcile::Gaps,
     store::{
         Database, StoreError,
         inbox::WaitingDelivery,
@@ -109,6 +110,7 @@ pub struct Worker {
     outcome: Arc<dyn Outcome>,
     clock: Arc<dyn Clock>,
     jitter: Jitter,
+    gaps: Arc<Gaps>,
     rules: Rules,
     id: String,
 }
@@ -123,6 +125,8 @@ pub struct Surroundings {
     pub clock: Arc<dyn Clock>,
     /// Spreads retries.
     pub jitter: Jitter,
+    /// Is told when another worker has gone.
+    pub gaps: Arc<Gaps>,
 }
 
 /// Why nothing came of a delivery.
@@ -196,9 +200,9 @@ impl Worker {
         around: Surroundings,
         rules: Rules,
     ) -> Result<Self, StoreError> {
-        let Surroundings { wake, outcome, clock, jitter } = around;
+        let Surroundings { wake, outcome, clock, jitter, gaps } = around;
         let id = database.worker_name()?;
-        Ok(Self { database, work, wake, outcome, clock, jitter, rules, id })
+        Ok(Self { database, work, wake, outcome, clock, jitter, gaps, rules, id })
     }
 
     /// Its name.
@@ -241,6 +245,9 @@ impl Worker {
                 self.outcome.held(held.lanes.len());
                 tell.send_if_modified(|known| {
                     let changed = *known != held;
+                    if held.workers < known.workers {
+                        self.gaps.note_departure();
+                    }
                     *known = held;
                     changed
                 });

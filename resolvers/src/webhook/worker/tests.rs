@@ -166,6 +166,7 @@ impl Scene {
             outcome: Arc::clone(&self.counted) as _,
             clock: Arc::new(self.bench.clock.clone()),
             jitter: Jitter::fixed(0.0),
+            gaps: Arc::default(),
         };
         let rules = Rules { max_attempts: 3, parallel: 2 };
         Worker::new(self.bench.db.clone(), Arc::clone(&self.work) as _, around, rules).unwrap()

@@ -21,5 +21,9 @@ pub static TYPES: &[&NodeType] =
     &[&ASANA_WORKSPACE, &ASANA_PROJECT, &ASANA_SECTION, &ASANA_TASK, &ASANA_COMMENT, &ASANA_USER];
 
 /// What Asana adds to the graph.
-pub static PROVIDER: ProviderGraph =
-    ProviderGraph { key: "asana", doc: "Asana, through one of your integrations.", root: &ASANA, types: TYPES };
+pub static PROVIDER: ProviderGraph = ProviderGraph {
+    key: "asana",
+    doc: "Asana, through one of your integrations. Null until an admin has connected one with `connectIntegration`.",
+    root: &ASANA,
+    types: TYPES,
+};

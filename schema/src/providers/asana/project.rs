@@ -47,7 +47,7 @@ table! {
                 Field::text("statusColor", "The color of that update: green, yellow, red."),
                 Field::node::<Row<AsanaUser>>("owner", "Who owns it."),
                 Field::node::<Row<AsanaWorkspace>>("workspace", "The workspace it belongs to."),
-                Field::whole_list::<Row<AsanaSection>>("sections", "Its sections, in their order."),
+                Field::whole_list::<Row<AsanaSection>>("sections", "Its sections, in their order.", 10),
                 Field::list::<Row<AsanaTask>>("tasks", "Its tasks, newest first.").args(TASKS),
                 Field::record::<AsanaTaskCounts>(
                     "taskCounts",

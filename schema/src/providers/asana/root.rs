@@ -43,7 +43,7 @@ table! {
             &root(),
             &[
                 Field::find::<Row<AsanaUser>>("viewer", "The user that the integration's token acts as.", viewer),
-                Field::whole_list::<Row<AsanaWorkspace>>("workspaces", "The workspaces that the integration sees."),
+                Field::whole_list::<Row<AsanaWorkspace>>("workspaces", "The workspaces that the integration sees.", 5),
                 Field::find::<Row<AsanaProject>>("project", "One project by Asana's id.", project).args(GID),
                 Field::list::<Row<AsanaProject>>("projects", "The projects that the integration sees, by name.")
                     .args(PROJECTS),

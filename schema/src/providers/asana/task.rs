@@ -54,7 +54,7 @@ const WORDS: WorkItemWords = WorkItemWords {
     // Sections have whatever names people give them.
     unknown_state: |_| false,
     state_name: Derive::new(state_name, &["completed", "sectionName"]),
-    assignees: Field::nodes::<Person>("assignees", "Who is to do it. Null when that could not be loaded.")
+    assignees: Field::nodes::<Person>("assignees", "Who is to do it. Null when that could not be loaded.", 1)
         .key("assignee"),
 };
 
@@ -79,10 +79,10 @@ table! {
                 Field::date("startOn", "The day it is to be begun."),
                 Field::node::<Row<AsanaUser>>("assignee", "Who is to do it."),
                 Field::node::<Row<AsanaSection>>("section", "The section it stands in."),
-                Field::nodes::<Row<AsanaProject>>("projects", "The projects it belongs to."),
+                Field::nodes::<Row<AsanaProject>>("projects", "The projects it belongs to.", 5),
                 Field::node::<Row<AsanaTask>>("parent", "The task it is a part of."),
                 Field::int("subtaskCount", "How many parts it has."),
-                Field::records::<AsanaCustomField>("customFields", "Its custom fields.").required(),
+                Field::records::<AsanaCustomField>("customFields", "Its custom fields.", 20).required(),
                 Field::list::<Row<AsanaComment>>("comments", "Its comments, oldest first."),
             ],
         ],

@@ -32,5 +32,9 @@ pub static TYPES: &[&NodeType] = &[
 ];
 
 /// What GitHub adds to the graph.
-pub static PROVIDER: ProviderGraph =
-    ProviderGraph { key: "github", doc: "GitHub, through one of your integrations.", root: &GITHUB, types: TYPES };
+pub static PROVIDER: ProviderGraph = ProviderGraph {
+    key: "github",
+    doc: "GitHub, through one of your integrations. Null until an admin has connected one with `connectIntegration`.",
+    root: &GITHUB,
+    types: TYPES,
+};

@@ -97,7 +97,7 @@ table! {
             &pull_request("repository"),
             &[
                 Field::node::<Row<GithubRepository>>("repository", "The repository it belongs to."),
-                Field::nodes::<GithubReviewer>("requestedReviewers", "Who was asked to review and has not yet."),
+                Field::nodes::<GithubReviewer>("requestedReviewers", "Who was asked to review and has not yet.", 10),
             ],
         ],
     }

@@ -22,7 +22,7 @@ table! {
                 Field::text("ts", "Slack's id of the message in its channel.").required(),
                 Field::node::<Row<SlackChannel>>("channel", "The channel it was said in."),
                 Field::text("threadTs", "The `ts` of the message that began the thread it belongs to."),
-                Field::records::<SlackReaction>("reactions", "The reactions to it.").required(),
+                Field::records::<SlackReaction>("reactions", "The reactions to it.", 10).required(),
                 Field::list::<Row<SlackMessage>>("replies", "The replies in its thread, oldest first."),
             ],
         ],
@@ -37,7 +37,7 @@ table! {
         fields: &[&[
             Field::text("name", "The emoji's name, without colons.").required(),
             Field::int("count", "How many people reacted with it.").required(),
-            Field::nodes::<Row<SlackUser>>("users", "Who reacted with it; of many perhaps only some."),
+            Field::nodes::<Row<SlackUser>>("users", "Who reacted with it; of many perhaps only some.", 10),
         ]],
     }
 }

@@ -17,5 +17,9 @@ use crate::table::NodeType;
 pub static TYPES: &[&NodeType] = &[&SLACK_WORKSPACE, &SLACK_CHANNEL, &SLACK_MESSAGE, &SLACK_USER];
 
 /// What Slack adds to the graph.
-pub static PROVIDER: ProviderGraph =
-    ProviderGraph { key: "slack", doc: "Slack, through one of your integrations.", root: &SLACK, types: TYPES };
+pub static PROVIDER: ProviderGraph = ProviderGraph {
+    key: "slack",
+    doc: "Slack, through one of your integrations. Null until an admin has connected one with `connectIntegration`.",
+    root: &SLACK,
+    types: TYPES,
+};

@@ -6,13 +6,14 @@ use async_graphql::{Context, ID, Object, SimpleObject};
 
 use super::load::{Counts, Hints, Loaded, Loads, problems, state};
 use crate::{
+    cost::Items,
     enums::{Stage, WidgetState},
     error::PortError,
     id::GlobalId,
     many::Many,
-    ports::{Layout, PageRequest, Problem, WidgetView},
+    ports::{Layout, Load, PageRequest, Problem, WidgetView},
     scalars::Time,
-    table::ports,
+    table::{note_missing, ports},
     types::{dashboard::Dashboard, integration::Integration, source::WidgetSource},
 };
 
@@ -32,6 +33,13 @@ impl WidgetCommon {
 
     pub(super) async fn page(&self, ctx: &Context<'_>, request: PageRequest) -> Result<Loaded, PortError> {
         self.loads.get(ports(ctx)?, &self.view.source, request).await
+    }
+
+    /// Adds the failure because of which a part of the data is missing, where the client does not ask the widget itself for it.
+    pub(super) fn note_missing<T>(&self, ctx: &Context<'_>, load: &Load<T>) {
+        if !self.hints.marks() {
+            note_missing(ctx, load.missing.as_ref());
+        }
     }
 
     async fn telling(&self, ctx: &Context<'_>) -> Result<Loaded, PortError> {
@@ -74,6 +82,7 @@ impl WidgetCommon {
     }
 
     /// The integrations it draws on.
+    #[graphql(directive = Items::apply(5))]
     async fn integrations(&self, ctx: &Context<'_>) -> Result<Many<Integration>, PortError> {
         self.feeding(ctx).await.map(Many)
     }
@@ -96,7 +105,9 @@ impl WidgetCommon {
         state(&loaded, self.telling_counts(ctx).await.as_ref())
     }
 
-    /// What is missing or old, and why.
+    /// The parts that are missing or old, and why. Where neither `problems` nor `state` is selected, a part that is missing is an error
+    /// at the field that lacks it.
+    #[graphql(directive = Items::apply(5))]
     async fn problems(&self, ctx: &Context<'_>) -> Many<WidgetProblem> {
         let loaded = self.telling(ctx).await;
         problems(loaded, self.telling_counts(ctx).await.as_ref()).into_iter().map(WidgetProblem).collect()

@@ -7,6 +7,7 @@ use strum::VariantArray;
 
 use super::{WidgetCommon, common::WidgetProblem, load::Loaded};
 use crate::{
+    cost::{Items, Page},
     cursor::Origin,
     enums::WorkItemState,
     error::PortError,
@@ -38,15 +39,15 @@ fn request(
 }
 
 /// A page of nodes as a connection; nodes of another type than the widget shows are left out.
-pub fn connection<T: FromView>(origin: Origin, page: &WorkPage, has_previous: bool) -> Connection<T> {
+pub fn connection<T: FromView>(origin: Origin, page: &WorkPage, after: Option<&str>) -> Connection<T> {
     let items = page.items.iter().filter_map(|(at, view)| Some((at.clone(), T::from_view(view.clone())?)));
-    Connection::new(origin, items.collect(), page.has_next, has_previous, page.total)
+    Connection::new(origin, items.collect(), page.has_next, after, page.total)
 }
 
 /// A page of work items with its problems.
-pub fn work_item_connection(origin: Origin, load: &Load<WorkPage>, has_previous: bool) -> WorkItemConnection {
+pub fn work_item_connection(origin: Origin, load: &Load<WorkPage>, after: Option<&str>) -> WorkItemConnection {
     let problems = load.problems.iter().cloned().map(WidgetProblem).collect();
-    WorkItemConnection::new(connection::<WorkItem>(origin, &load.value, has_previous), problems)
+    WorkItemConnection::new(connection::<WorkItem>(origin, &load.value, after), problems)
 }
 
 async fn nodes<T: FromView>(
@@ -57,7 +58,10 @@ async fn nodes<T: FromView>(
 ) -> Result<Connection<T>, PortError> {
     let request = request(widget, ctx, first, after.as_deref())?;
     match widget.page(ctx, request).await? {
-        Loaded::Work(load) => Ok(connection(origin(widget), &load.value, after.is_some())),
+        Loaded::Work(load) => {
+            widget.note_missing(ctx, &load);
+            Ok(connection(origin(widget), &load.value, after.as_deref()))
+        }
         _ => Err(PortError::internal()),
     }
 }
@@ -74,6 +78,7 @@ impl WorkItemsWidget {
     }
 
     /// The work items.
+    #[graphql(directive = Page::apply())]
     async fn items(
         &self,
         ctx: &Context<'_>,
@@ -85,7 +90,10 @@ impl WorkItemsWidget {
             Err(error) => return Some(Err(error)),
         };
         Some(match self.0.page(ctx, request).await {
-            Ok(Loaded::Work(load)) => Ok(work_item_connection(origin(&self.0), &load, after.is_some())),
+            Ok(Loaded::Work(load)) => {
+                self.0.note_missing(ctx, &load);
+                Ok(work_item_connection(origin(&self.0), &load, after.as_deref()))
+            }
             Ok(_) => Err(PortError::internal()),
             Err(error) => Err(error),
         })
@@ -93,13 +101,17 @@ impl WorkItemsWidget {
 
     /// How many there are in each state, each item once. Where not all could be read and counted, these are the numbers of a part,
     /// and `problems` says so.
+    #[graphql(directive = Items::apply(5))]
     async fn counts_by_state(&self, ctx: &Context<'_>) -> Option<Result<Many<WorkItemCount>, PortError>> {
         let Source::WorkItems(source) = self.0.view.source.as_ref() else { return None };
         let ports = match ports(ctx) {
             Ok(ports) => ports,
             Err(error) => return Some(Err(error)),
         };
-        Some(self.0.loads.counts(ports, source).await.map(|load| counts(&load.value)))
+        Some(self.0.loads.counts(ports, source).await.map(|load| {
+            self.0.note_missing(ctx, &load);
+            counts(&load.value)
+        }))
     }
 }
 
@@ -131,6 +143,7 @@ impl PullRequestsWidget {
     }
 
     /// The pull requests, last updated first.
+    #[graphql(directive = Page::apply())]
     async fn pull_requests(
         &self,
         ctx: &Context<'_>,
@@ -153,6 +166,7 @@ impl BuildsWidget {
     }
 
     /// The builds, newest first.
+    #[graphql(directive = Page::apply())]
     async fn builds(
         &self,
         ctx: &Context<'_>,
@@ -175,6 +189,7 @@ impl MessagesWidget {
     }
 
     /// The messages, newest first.
+    #[graphql(directive = Page::apply())]
     async fn messages(
         &self,
         ctx: &Context<'_>,
@@ -197,6 +212,7 @@ impl ActivityWidget {
     }
 
     /// What happened, newest first.
+    #[graphql(directive = Page::apply())]
     async fn activity(
         &self,
         ctx: &Context<'_>,
@@ -210,7 +226,7 @@ impl ActivityWidget {
         Some(match self.0.page(ctx, request).await {
             Ok(Loaded::Activity(page)) => {
                 let items = page.items.iter().map(|(at, view)| (at.clone(), Activity(view.clone())));
-                Ok(Connection::new(origin(&self.0), items.collect(), page.has_next, after.is_some(), page.total))
+                Ok(Connection::new(origin(&self.0), items.collect(), page.has_next, after.as_deref(), page.total))
             }
             Ok(_) => Err(PortError::internal()),
             Err(error) => Err(error),
@@ -233,7 +249,13 @@ impl MetricWidget {
     async fn metric(&self, ctx: &Context<'_>) -> Option<Result<Metric, PortError>> {
         let Source::Metric(source) = self.0.view.source.as_ref() else { return None };
         Some(match self.0.page(ctx, PageRequest::default()).await {
-            Ok(Loaded::Metric(load)) => Ok(Metric::new(source.metric, load)),
+            Ok(Loaded::Metric(load)) => {
+                self.0.note_missing(ctx, &load);
+                if load.missing.is_some() && load.value.value.is_none() {
+                    return None;
+                }
+                Ok(Metric::new(source.metric, load))
+            }
             Ok(_) => Err(PortError::internal()),
             Err(error) => Err(error),
         })

@@ -25,6 +25,7 @@ const DATA_FIELDS: [&str; 5] = ["items", "pullRequests", "builds", "messages", "
 pub struct Hints {
     pages: BTreeMap<&'static str, PageRequest>,
     counts: bool,
+    marks: bool,
 }
 
 impl Hints {
@@ -33,12 +34,18 @@ impl Hints {
         let mut hints = Self::default();
         for selected in ctx.field().selection_set() {
             hints.counts |= selected.name() == "countsByState";
+            hints.marks |= matches!(selected.name(), "state" | "problems");
             let Some(name) = DATA_FIELDS.into_iter().find(|name| *name == selected.name()) else { continue };
             if let Some(request) = request_of(selected) {
                 hints.pages.entry(name).or_insert(request);
             }
         }
         hints
+    }
+
+    /// Whether the client asks the widget whether something is missing.
+    pub(super) fn marks(&self) -> bool {
+        self.marks
     }
 
     fn page(&self, field: &str) -> PageRequest {
@@ -151,6 +158,8 @@ pub fn shown(mut load: Load<WorkPage>) -> Load<WorkPage> {
             WidgetState::Ready | WidgetState::Empty => WidgetState::Stale,
             state => state,
         };
+        load.missing = load.missing.or_else(|| errors.first().cloned());
+        load.value.has_next |= load.value.items.is_empty();
         load.problems.extend(errors.into_iter().map(problem));
     }
     load

@@ -14,10 +14,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use chrono::Duration as Span;
 use http::{HeaderMap, Request, Response, StatusCode};
-use mullion_schema::{
-    id::{GlobalId, IntegrationId},
-    ports::{Role, ViewerView},
-};
+use mullion_schema::id::{GlobalId, IntegrationId};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -27,7 +24,10 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     engine::tests::bench::services_over,
-    execution::{Caller, Executed, Executor, Limits as Executions, LiveLimits, Observe, Operation},
+    execution::{
+        Executed, Executor, Operation,
+        tests::stage::{admin_of, executor_over},
+    },
     sandbox::{
         OutgoingWebhook,
         delivery::Courier,
@@ -42,14 +42,6 @@ use crate::{
 const TIMEOUT: Duration = Duration::from_millis(1500);
 /// How long a call is waited for where an older value is known.
 const PATIENCE: Duration = Duration::from_secs(1);
-
-struct Unseen;
-
-impl Observe for Unseen {
-    fn executed(&self, _: &'static str) {}
-
-    fn looked_up(&self, _: &'static str) {}
-}
 
 /// Nobody is sent webhooks.
 struct Nowhere;
@@ -101,9 +93,7 @@ impl World {
             (AddressGuard::new(["127.0.0.1"]), limits),
             PATIENCE,
         );
-        let live = LiveLimits { tenant: 16, all: 16 };
-        let executions = Executions { response_bytes: 1 << 20, executions: 16, live, patience: Duration::from_mins(1) };
-        let executor = Executor::new(services, executions, Arc::new(Unseen));
+        let executor = executor_over(services);
         Self { store, provider, executor, host, base_url, accounts: AtomicUsize::new(0) }
     }
 
@@ -139,13 +129,6 @@ impl World {
 
     /// Asks the account's root for a selection; gives what is below it, and the errors.
     pub(super) async fn ask(&self, account: &Account, selection: &str) -> Answer {
-        let viewer = ViewerView {
-            id: "ann".into(),
-            name: "Ann".into(),
-            role: Role::Admin,
-            tenant: self.store.tenant.clone(),
-            tenant_name: "Acme".into(),
-        };
         let text = format!("query ($id: ID!) {{ {}(integrationId: $id) {{ {selection} }} }}", self.provider);
         let document = parse_query(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
         let id = GlobalId::own("Integration", account.id.as_str()).encode();
@@ -155,7 +138,7 @@ impl World {
             name: None,
             variables: Variables::from_json(json!({ "id": id })),
         };
-        match self.executor.query(&Caller { viewer: Arc::new(viewer) }, operation).await {
+        match self.executor.query(&admin_of(&self.store.tenant), operation).await {
             Executed::Answer { bytes, .. } => {
                 let mut answer: Value = serde_json::from_slice(&bytes).unwrap();
                 let errors = answer["errors"].as_array().cloned().unwrap_or_default();

@@ -1,11 +1,11 @@
 //! Tasks and their stories.
 
 use super::{
-    super::names::{COMMENT, COMMENTS, PROJECT, SECTION, TASK, TASKS},
+    super::names::{COMMENT, COMMENTS, COMPLETED, PROJECT, PROJECTS, SECTION, TASK, TASKS},
     event::{EDITED, Event, act, list_of, part},
 };
 use crate::{
-    change::{Act, Change, NodeRef},
+    change::{Act, Change, ListRef, NodeRef, Recount},
     sentence::Detail,
 };
 
@@ -29,6 +29,11 @@ pub(super) fn task(event: &Event<'_>) -> Option<Change> {
             TASK => change.stale.push(parent),
             _ => {}
         }
+    }
+    if event.field() == Some(COMPLETED) {
+        // Its project has another number of open tasks now, and the event does not name the project.
+        let among = ListRef { parent: None, name: PROJECTS };
+        change.recounts.push(Recount { item: task.clone(), key: "projects", among });
     }
     let (mut parts, act) = match event.parent() {
         Some(parent) => placed(event, &parent),

@@ -1,5 +1,7 @@
 //! The log: what was acknowledged is in the inbox once and in order, whatever breaks off in between.
 
+mod files;
+
 use std::{collections::BTreeSet, fs, io::ErrorKind, sync::Arc};
 
 use async_trait::async_trait;
@@ -41,7 +43,7 @@ on_both_databases!(
     what_a_dying_process_left_is_taken_over_and_its_segments_go,
     what_was_not_written_to_its_end_is_left_out_and_what_follows_is_not,
     a_damaged_delivery_is_left_out_alone_and_its_segment_is_kept,
-    a_segment_that_somebody_deletes_takes_nothing_more,
+    a_large_delivery_holds_up_nobody_in_the_log,
     deliveries_stay_in_the_log_while_the_database_fails,
     a_log_that_is_too_long_lets_nothing_in,
     what_is_understood_on_the_way_is_applied_and_told_as_it_is_stored,
@@ -254,15 +256,20 @@ async fn a_damaged_delivery_is_left_out_alone_and_its_segment_is_kept(bench: Ben
     assert!(damaged.with_extension("damaged").exists());
 }
 
-async fn a_segment_that_somebody_deletes_takes_nothing_more(bench: Bench) {
-    let folder = TempDir::new().unwrap();
-    let process = Process::start(&bench, &folder, ROOM);
+async fn a_large_delivery_holds_up_nobody_in_the_log(bench: Bench) {
+    let (folder, interpreter) = (TempDir::new().unwrap(), FakeInterpreter::new(&bench));
+    let mut process = Process::understanding(&bench, &folder, &interpreter);
+    let body = format!("{{\"is\":\"{}\"}}", "x".repeat(2_000_000));
+    let mut large = delivery(&bench, Some("large"), body.as_bytes()).await;
+    // Of another lane.
+    large.verified.subject = Some("elsewhere".into());
+    assert!(matches!(process.intake.store(&large).await, Ok(Inserted::New(_))));
     process.acknowledge(&bench, &ids(0, 1)).await;
-    fs::remove_file(segments(&folder).remove(0)).unwrap();
-    process.acknowledge(&bench, &ids(1, 3)).await;
-    process.stop().await;
-    Process::start(&bench, &folder, ROOM).stop().await;
-    assert!(inbox(&bench).await.ends_with(&["d00001".to_owned(), "d00002".to_owned()]));
+    let task = process.transferring();
+    process.intake.close();
+    task.await.unwrap();
+    let waiting: Vec<usize> = bench.due().await.iter().map(|waiting| waiting.delivery.document.len()).collect();
+    assert_eq!(waiting, [body.len()], "whoever works the inbox takes it, and the other is applied");
 }
 
 async fn deliveries_stay_in_the_log_while_the_database_fails(bench: Bench) {

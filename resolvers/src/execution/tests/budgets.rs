@@ -1,0 +1,112 @@
+//! What a tenant's executions may take of the processor and of the memory: the tenant that takes more is refused, and no other.
+
+use std::{sync::Arc, time::Duration};
+
+use async_graphql::{Variables, parser::parse_query};
+use mullion_schema::ports::{Role, ViewerView};
+use parking_lot::Mutex;
+
+use crate::{
+    budget::{Budget, ExecutionBudgets},
+    engine::tests::bench::World,
+    execution::{Caller, Executed, Executor, Limits, LiveLimits, Observe, Operation},
+};
+
+/// Notes the budgets that were used up.
+#[derive(Default)]
+struct Noted(Mutex<Vec<Budget>>);
+
+impl Observe for Noted {
+    fn executed(&self, _: &'static str) {}
+
+    fn looked_up(&self, _: &'static str) {}
+
+    fn over_budget(&self, budget: Budget) {
+        self.0.lock().push(budget);
+    }
+}
+
+struct Bench {
+    _world: World,
+    executor: Arc<Executor>,
+    noted: Arc<Noted>,
+}
+
+impl Bench {
+    async fn new(budgets: ExecutionBudgets) -> Self {
+        let (world, noted) = (World::new().await, Arc::new(Noted::default()));
+        world.services.database.create_tenant(&"other".into(), "Other").await.unwrap();
+        let live = LiveLimits { tenant: 1, all: 1 };
+        let limits = Limits {
+            response_bytes: 1 << 20,
+            answer_bytes: 1 << 20,
+            executions: 16,
+            live,
+            patience: Duration::from_mins(1),
+            budgets,
+        };
+        let executor = Executor::new(Arc::clone(&world.services), limits, Arc::clone(&noted) as _);
+        Self { _world: world, executor, noted }
+    }
+
+    async fn ask(&self, tenant: &str, text: &str) -> Executed {
+        let viewer = ViewerView {
+            id: tenant.into(),
+            name: tenant.to_owned(),
+            role: Role::Admin,
+            tenant: tenant.into(),
+            tenant_name: tenant.to_owned(),
+        };
+        let document = Arc::new(parse_query(text).unwrap());
+        let operation = Operation { text: text.into(), document, name: None, variables: Variables::default() };
+        let caller = Caller { viewer: Arc::new(viewer) };
+        if text.starts_with("mutation") {
+            return self.executor.mutation(&caller, operation).await;
+        }
+        self.executor.query(&caller, operation).await
+    }
+}
+
+/// The code and the seconds to wait, where it was refused.
+fn refusal(executed: &Executed) -> Option<(String, u64)> {
+    let Executed::Refused(errors) = executed else { return None };
+    let told = errors[0].extensions.as_ref().unwrap();
+    let of = |name| told.get(name).cloned().unwrap().into_json().unwrap();
+    Some((of("code").as_str().unwrap().to_owned(), of("retryAfter").as_u64().unwrap()))
+}
+
+const MUTATION: &str = r#"mutation { createDashboard(input: { name: "Wall" }) { dashboard { id } } }"#;
+
+#[tokio::test]
+async fn a_tenant_whose_answers_are_not_taken_is_refused_more_until_they_are() {
+    let bench = Bench::new(ExecutionBudgets { held_bytes: 40, time: None }).await;
+    // Its bytes are held, as a connection does that nobody reads.
+    let unread = bench.ask("acme", "{ a: __typename }").await;
+    assert_eq!(refusal(&unread), None);
+    let more = bench.ask("acme", "{ a_name_as_long_as_it_takes_to_be_over_it: __typename }").await;
+    assert_eq!(refusal(&more), Some(("RATE_LIMITED".to_owned(), 2)), "it would hold more than it may");
+    let (again, foreign) =
+        (bench.ask("acme", "{ a: __typename }").await, bench.ask("other", "{ a: __typename }").await);
+    assert_eq!((refusal(&again), refusal(&foreign)), (None, None), "it is in memory · it is another tenant");
+    let done = bench.ask("acme", MUTATION).await;
+    assert_eq!(refusal(&done), None, "what a mutation did is told");
+    assert!(refusal(&bench.ask("acme", MUTATION).await).is_some(), "and no other is begun");
+    assert_eq!(*bench.noted.0.lock(), [Budget::HeldBytes, Budget::HeldBytes]);
+    drop((unread, again, done));
+    assert_eq!(refusal(&bench.ask("acme", "{ b: __typename }").await), None);
+}
+
+#[tokio::test]
+async fn a_tenant_that_has_used_its_time_is_refused_what_is_not_in_memory_and_told_when_to_come_again() {
+    let bench =
+        Bench::new(ExecutionBudgets { time: Some(Duration::from_micros(10)), ..ExecutionBudgets::UNLIMITED }).await;
+    assert_eq!(refusal(&bench.ask("acme", "{ a: __typename }").await), None);
+    for text in ["{ b: __typename }", MUTATION] {
+        let (code, wait) = refusal(&bench.ask("acme", text).await).unwrap();
+        assert_eq!(code, "RATE_LIMITED", "{text}");
+        assert!(wait >= 2, "{text}: {wait}");
+    }
+    assert_eq!(refusal(&bench.ask("acme", "{ a: __typename }").await), None, "it costs nothing");
+    assert_eq!(refusal(&bench.ask("other", "{ b: __typename }").await), None);
+    assert_eq!(*bench.noted.0.lock(), [Budget::Time, Budget::Time]);
+}

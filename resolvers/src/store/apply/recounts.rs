@@ -1,0 +1,61 @@
+//! Containers whose numbers an item is counted in otherwise than before, outdated: a completed task is one open task less for its
+//! project, and the event names only the task.
+
+use std::collections::BTreeSet;
+
+use mullion_entities::member;
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+
+use super::{Batch, Place, nodes::Work};
+use crate::{
+    change::{ListRef, NodeRef, Recount},
+    store::{StoreError, merge::NodeState, session::Session, text::list_text},
+};
+
+/// How many containers are outdated at most for an item that is not known. Those beyond are right again when they are next read.
+const MOST: u64 = 1_000;
+
+/// Outdates the containers of the items that are to be counted again.
+pub(super) async fn outdate(
+    connection: &impl Session,
+    place: &Place<'_>,
+    work: &mut Work,
+    batch: &Batch,
+) -> Result<(), StoreError> {
+    let recounts = batch.changes.iter().enumerate();
+    let recounts: Vec<(usize, &Recount)> =
+        recounts.flat_map(|(index, change)| change.recounts.iter().map(move |recount| (index, recount))).collect();
+    for (index, Recount { item, key, among }) in recounts {
+        let containers = match containers_of(place, work.state(item), key) {
+            Some(containers) => containers,
+            None => members(connection, place, among).await?,
+        };
+        work.add(connection, place, containers.iter().cloned().collect()).await?;
+        for container in containers {
+            work.mark_stale(index, &container, place);
+        }
+    }
+    Ok(())
+}
+
+/// The containers of an item, where they are known.
+fn containers_of(place: &Place<'_>, item: Option<&NodeState>, key: &str) -> Option<BTreeSet<NodeRef>> {
+    let containers = item?.body.get(key)?.as_array()?.iter();
+    let named = containers.filter_map(|container| container.as_str()?.split_once(':'));
+    Some(named.filter_map(|(name, id)| Some(NodeRef::new(place.rules.type_name(name)?, id))).collect())
+}
+
+async fn members(
+    connection: &impl Session,
+    place: &Place<'_>,
+    list: &ListRef,
+) -> Result<BTreeSet<NodeRef>, StoreError> {
+    let chosen = member::Entity::find()
+        .filter(member::Column::Tenant.eq(place.tenant.as_str()))
+        .filter(member::Column::Integration.eq(place.integration.as_str()))
+        .filter(member::Column::List.eq(list_text(list)))
+        .order_by_asc(member::Column::Sort)
+        .limit(MOST);
+    let rows = connection.all(chosen).await?.into_iter();
+    Ok(rows.filter_map(|row| Some(NodeRef::new(place.rules.type_name(&row.type_name)?, row.native_id))).collect())
+}
