@@ -31,6 +31,8 @@ async function startOurs(sandbox, env) {
   const key = serve.key('acme', 'admin');
   const ask = serve.as(key);
   const { integration } = data(await ask('mutation ($input: ConnectIntegrationInput!) { connectIntegration(input: $input) { integration { id webhookUrl } } }', { input: { provider: 'github', name: 'GitHub', token: 'anything', webhookSecret: SECRET, baseUrl: `${sandbox.url}/github` } })).connectIntegration;
+  // GitHub knows nothing of what is delivered here. It does not answer, so that all that is known is what was delivered.
+  await sandbox.fault({ provider: 'github', kind: 'server_error' });
   return { serve, key, ask, integration: integration.id, hook: integration.webhookUrl, begin: data(await ask('{ eventCursor }')).eventCursor };
 }
 

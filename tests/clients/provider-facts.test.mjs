@@ -83,10 +83,11 @@ describe('a renamed section', () => {
 
 describe('the numbers of a project', () => {
   test('follow a task that is completed, whether or not the task was ever read', async () => {
-    const first = async () => (await ask('{ asana { projects(first: 1) { nodes { nativeId taskCounts { total completed } tasks(first: 1, completed: false) { nodes { nativeId } } } } } }')).asana.projects.nodes[0];
-    const { nativeId: project, tasks } = await first();
-    const unread = (await dev.act('asana', 'create_task', { project, name: 'Nobody reads this' })).result.task;
+    const { asana } = await ask('{ asana { projects(first: 1) { nodes { nativeId taskCounts { total } tasks(first: 1, completed: false) { nodes { nativeId } } } } } }');
+    const [{ nativeId: project, taskCounts: before, tasks }] = asana.projects.nodes;
     const counts = async () => (await ask('{ asana { projects(first: 1) { nodes { taskCounts { total completed } } } } }')).asana.projects.nodes[0].taskCounts;
+    const unread = (await dev.act('asana', 'create_task', { project, name: 'Nobody reads this' })).result.task;
+    await until(async () => (await counts()).total === before.total + 1, 'the new task is not counted');
     for (const task of [unread, tasks.nodes[0].nativeId]) {
       const { total, completed } = await counts();
       await dev.act('asana', 'complete_task', { task });

@@ -88,6 +88,13 @@ describe('serve', () => {
     assert.deepEqual(ignored.map(({ names }) => names), ['MULLION_PORT_80_TCP MULLION_SERVICE_HOST MULLION_SERVICE_PORT_HTTP']);
   });
 
+  test('tells a tenant that has nothing yet what to do next', async () => {
+    const { data } = await ask('{ workItems { totalCount nodes { id } problems { code message } } integrations { nodes { id } } github { viewer { login } } }');
+    assert.deepEqual(data.workItems.nodes, []);
+    assert.match(data.workItems.problems[0].message, /connectIntegration/);
+    assert.deepEqual([data.integrations.nodes, data.github], [[], null]);
+  });
+
   test('takes on changed limits, origins and log levels at SIGHUP', async () => {
     assert.equal((await ask('{ __typename }')).errors, undefined);
     assert.equal(await preflight('https://dashboard.example'), 403);

@@ -62,3 +62,20 @@ pub(super) fn integration_view(
         updated_at: row.updated_at,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use mullion_schema::enums::IntegrationStatus;
+
+    use super::integration_view;
+    use crate::store::tests::bench::Bench;
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn an_integration_whose_provider_is_not_in_this_build_is_disabled() {
+        let bench = Bench::sqlite().await;
+        for (is_known, expected) in [(true, IntegrationStatus::Connected), (false, IntegrationStatus::Disabled)] {
+            let row = bench.db.integration(&bench.tenant, &bench.integration).await.unwrap().unwrap();
+            assert_eq!(integration_view(row, is_known, None).status, expected);
+        }
+    }
+}

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use chrono::Duration;
-use sea_orm::TransactionTrait as _;
 
 use super::{Credential, Credentials, LAST_USED_EVERY, TRUST};
 use crate::{
@@ -192,7 +191,7 @@ async fn a_look_up_waits_for_nobody_who_writes(store: Bench) {
     let pair = Pair::over(store).await;
     let socket = pair.here().await.unwrap();
     pair.revoke().await;
-    let writes = pair.world.store.db.migration_connection().begin().await.unwrap();
+    let writes = pair.world.store.open_transaction().await;
     pair.here.look().await.unwrap();
     assert!(socket.revoked.is_cancelled());
     drop(writes);

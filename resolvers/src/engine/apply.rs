@@ -38,6 +38,15 @@ impl Applier {
         Self { shelf, announcer }
     }
 
+    /// Notes why an integration fails: for after a restart, and for replicas that have not seen the provider's answer.
+    async fn note_refusal(&self, integration: &Integration) {
+        let why = "the provider refused the token: give another one with updateIntegration";
+        let noted = self.shelf.database().note_integration_error(&integration.tenant, &integration.id, why).await;
+        if let Err(error) = noted {
+            tracing::warn!(error = %chain(&error), "why an integration fails could not be noted");
+        }
+    }
+
     /// Applies a batch of an integration and announces what changed.
     pub async fn apply(&self, integration: &Integration, batch: Batch) -> Result<Applied, StoreError> {
         self.apply_all(integration, vec![batch]).await
@@ -126,18 +135,13 @@ impl Sink for Applier {
             let status = if refused { IntegrationStatus::NeedsReconnect } else { IntegrationStatus::Connected };
             let database = self.shelf.database();
             let change = |draft: &mut IntegrationDraft| draft.status = status;
-            if refused {
-                // For after a restart, and for other replicas, which have not seen the answer.
-                let why = "the provider refused the token: give another one with updateIntegration";
-                if let Err(error) = database.note_integration_error(&integration.tenant, &integration.id, why).await {
-                    tracing::warn!(
-                        error = %chain(&error),
-                        "why an integration fails could not be noted"
-                    );
-                }
-            }
             match database.update_integration(&integration.tenant, &integration.id, None, change).await {
-                Ok(written) => self.announce(&integration.tenant, std::slice::from_ref(&written.change)).await,
+                Ok(written) => {
+                    self.announce(&integration.tenant, std::slice::from_ref(&written.change)).await;
+                    if refused {
+                        self.note_refusal(&integration).await;
+                    }
+                }
                 Err(error) => {
                     // As if the provider had not said it: the next answer says it again.
                     integration.refused.store(!refused, Ordering::Relaxed);

@@ -395,6 +395,10 @@ impl ActivityLog for Fake {
     }
 }
 
+fn ready<T>(value: T) -> Load<T> {
+    Load { value, state: WidgetState::Ready, problems: Vec::new(), missing: None, refreshed_at: None }
+}
+
 #[async_trait]
 impl Work for Fake {
     async fn work_items(&self, _: &WorkItemsSource, page: PageRequest) -> Result<Load<WorkPage>, PortError> {
@@ -404,7 +408,7 @@ impl Work for Fake {
     async fn counts_by_state(&self, _: &WorkItemsSource) -> Result<Load<BTreeMap<WorkItemState, i32>>, PortError> {
         self.ask("counts".into())?;
         let value = BTreeMap::from([(WorkItemState::Todo, 3)]);
-        Ok(Load { value, state: WidgetState::Ready, problems: Vec::new(), missing: None, refreshed_at: None })
+        Ok(ready(value))
     }
 
     async fn pull_requests(&self, _: &PullRequestsSource, page: PageRequest) -> Result<Load<WorkPage>, PortError> {
@@ -421,13 +425,7 @@ impl Work for Fake {
 
     async fn metric(&self, _: &MetricSource) -> Result<Load<MetricValue>, PortError> {
         self.ask("metric".into())?;
-        Ok(Load {
-            value: MetricValue::default(),
-            state: WidgetState::Ready,
-            problems: Vec::new(),
-            missing: None,
-            refreshed_at: None,
-        })
+        Ok(ready(MetricValue::default()))
     }
 }
 

@@ -46,6 +46,9 @@ async fn a_refused_token_that_could_not_be_noted_is_noted_with_the_next_answer()
         }
         assert_eq!(status().await, expected);
     }
+    let row = world.store.db.integration(&world.tenant, &world.account).await.unwrap().unwrap();
+    let (why, _) = row.last_error.unwrap();
+    assert!(why.contains("updateIntegration"), "{why}");
 }
 
 /// Nothing is written any more.

@@ -46,9 +46,16 @@ impl Work {
     pub(super) async fn load(connection: &impl Session, place: &Place<'_>, batch: &Batch) -> Result<Self, StoreError> {
         let writes = batch.changes.iter().flat_map(|change| change.writes.iter().map(|write| &write.node));
         let stale = batch.changes.iter().flat_map(|change| &change.stale);
+        let recounts = batch.changes.iter().flat_map(|change| change.recounts.iter().map(|recount| &recount.item));
         let items = batch.pages.iter().flat_map(|page| &page.items);
-        let named: BTreeSet<NodeRef> =
-            writes.chain(stale).chain(items).chain(&batch.unknown).filter(|node| is_storable(node)).cloned().collect();
+        let named: BTreeSet<NodeRef> = writes
+            .chain(stale)
+            .chain(recounts)
+            .chain(items)
+            .chain(&batch.unknown)
+            .filter(|node| is_storable(node))
+            .cloned()
+            .collect();
         let mut work = Self { effects: vec![BTreeMap::new(); batch.changes.len() + 1], ..Self::default() };
         work.add(connection, place, named.into_iter().collect()).await?;
         Ok(work)

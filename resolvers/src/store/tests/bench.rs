@@ -9,7 +9,7 @@ use mullion_schema::{
     ports::{Filter, List},
     view::Body,
 };
-use sea_orm::{ConnectionTrait, Database as Connector, DbErr, RuntimeErr};
+use sea_orm::{ConnectionTrait, Database as Connector, DbErr, RuntimeErr, TransactionTrait as _};
 use serde_json::{Value, json};
 
 use crate::{
@@ -42,6 +42,11 @@ pub(crate) struct Bench {
 }
 
 impl Bench {
+    /// A transaction that is open until this is dropped. On SQLite nobody else can write meanwhile.
+    pub(crate) async fn open_transaction(&self) -> impl Sized + use<> {
+        self.db.migration_connection().begin().await.unwrap()
+    }
+
     pub(crate) async fn sqlite() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("mullion.db");
