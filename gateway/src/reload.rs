@@ -26,7 +26,7 @@ const WHILE_RUNNING: [&str; 9] = [
     "limits.max_cost",
 ];
 
-/// What a reload needs from the command line.
+/// The parts of the command line that a reload needs.
 pub struct Reload {
     /// Changes what is logged.
     pub level: LogLevel,

@@ -145,7 +145,8 @@ pub struct Fetched {
     /// not taken for absent. A node that is wanted by id must have been found.
     pub failure: Option<UpstreamError>,
     /// Why fields of the node that was found stay unknown: the provider does not give them to this token. Those who ask for such a
-    /// field get the failure; the rest of the node is as fresh as it would be without it.
+    /// field get the failure; the rest of the node is as fresh as it would be without it. Of a page: why items are missing from it. Those
+    /// who read the list get what there is, with the failure.
     pub refused: Option<UpstreamError>,
 }
 

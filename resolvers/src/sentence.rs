@@ -75,11 +75,14 @@ impl Names {
 
     /// A node's name. An id is no name, although bodies may fall back on it.
     fn of(&self, node: &str) -> Option<&str> {
-        let body = self.body(node)?;
-        let mut names = NAMES.iter().filter_map(|key| body.get(*key)?.as_str());
-        let id = node.split_once(':').map_or(node, |(_, id)| id);
-        names.find(|name| !name.trim().is_empty() && *name != id)
+        name_in(self.body(node)?, node.split_once(':').map_or(node, |(_, id)| id))
     }
+}
+
+/// The name in the body of a node with this id.
+pub(crate) fn name_in<'b>(body: &'b Body, id: &str) -> Option<&'b str> {
+    let mut names = NAMES.iter().filter_map(|key| body.get(*key)?.as_str());
+    names.find(|name| !name.trim().is_empty() && *name != id)
 }
 
 impl FromIterator<(String, Arc<Body>)> for Names {

@@ -63,7 +63,7 @@ after(async () => {
 function edited(title) {
   sent += 1;
   const payload = structuredClone(template);
-  Object.assign(payload.issue, { title, updated_at: new Date(Date.now() + 3_600_000 + sent * 1000).toISOString().replace(/\.\d+Z$/, 'Z') });
+  Object.assign(payload.issue, { title, updated_at: new Date(Date.now() + sent * 1000).toISOString().replace(/\.\d+Z$/, 'Z') });
   return { id: `replicas-${sent}`, body: JSON.stringify(payload) };
 }
 

@@ -21,7 +21,7 @@ describe('while its surroundings fail, the server', { timeout: 120_000 }, () => 
   };
   const readiness = async () => {
     const response = await fetch(`${dev.url}/health/ready`);
-    return { status: response.status, ...(await response.json()) };
+    return { ...(await response.json()), status: response.status };
   };
   const lines = (text) => dev.logs().split('\n').filter((line) => line.includes(text)).length;
 

@@ -20,8 +20,13 @@ describe('turns', { timeout: 60_000 }, () => {
     data(await serve.as(busy)('mutation ($input: ConnectIntegrationInput!) { connectIntegration(input: $input) { integration { id } } }', { input: { provider: 'github', name: 'GitHub', token: 'anything', webhookSecret: 'secret', baseUrl: `${sandbox.url}/github` } }));
     await sandbox.resetStats();
     await sandbox.fault({ provider: 'github', kind: 'latency', latencyMs: 14_000 });
-    const running = post(busy, '{ github { repository(owner: "acme", name: "web") { id } } }', 'application/json');
-    await until(async () => (await sandbox.stats()).github.total > 0, 'the one that takes the turn');
+    const reading = post(busy, '{ github { repository(owner: "acme", name: "web") { id } } }', 'application/json');
+    await until(async () => (await sandbox.stats()).github.total > 0, 'the one that waits for GitHub');
+    data(await (await post(busy, '{ dashboards(first: 9) { nodes { id } } }', 'application/json')).json());
+    // A mutation keeps its turn while it asks a provider.
+    const connect = `mutation { connectIntegration(input: { provider: "github", name: "Another", token: "anything", webhookSecret: "secret", baseUrl: "${sandbox.url}/github" }) { integration { id } } }`;
+    const running = post(busy, connect, 'application/json');
+    await until(async () => (await sandbox.stats()).github.total > 1, 'the one that takes the turn');
 
     const waiting = ['application/json', 'application/graphql-response+json'].map((accept, index) => post(busy, `{ dashboards(first: ${index + 1}) { nodes { id } } }`, accept));
     let refused = 0;
@@ -40,7 +45,7 @@ describe('turns', { timeout: 60_000 }, () => {
       assert.deepEqual(rest, {});
       assert.deepEqual(errors.map(({ extensions }) => extensions.code), ['RATE_LIMITED']);
     }
-    assert.equal((await running).status, 504, 'the one that had the turn took longer than a request may');
+    for (const slow of [reading, running]) assert.equal((await slow).status, 504, 'they took longer than a request may');
     await sandbox.clearFaults();
   });
 });

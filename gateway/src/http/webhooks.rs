@@ -23,7 +23,7 @@ use super::{
 /// How long storing a delivery may take: GitHub gives up after 10 s.
 const STORE_PATIENCE: Duration = Duration::from_secs(5);
 
-/// What a 503 says of the delivery.
+/// The text of a 503 about the delivery.
 const NOT_STORED: &str = "the delivery was not stored: send it again\n";
 /// The same where that is not known.
 const PERHAPS_STORED: &str =

@@ -7,7 +7,7 @@ use super::documented::shown;
 const ALERTS: &str = include_str!("../../../docs/deploy/monitoring/alerts.yaml");
 const BOARD: &str = include_str!("../../../docs/deploy/monitoring/grafana.json");
 
-/// What Prometheus itself adds to each series.
+/// The labels that Prometheus itself adds to each series.
 const OF_THE_TARGET: [&str; 2] = ["instance", "job"];
 /// Functions and keywords of the query language that are used.
 const WORDS: [&str; 9] = ["by", "changes", "count", "histogram_quantile", "increase", "max", "min", "rate", "sum"];
@@ -43,7 +43,7 @@ fn matchers(text: &str) -> Vec<(String, String, String)> {
     found
 }
 
-/// What is wrong with an expression.
+/// The faults of an expression.
 fn faults(expression: &str, samples: &Samples) -> Vec<String> {
     let mut faults = Vec::new();
     let (mut metrics, mut grouped) = (Vec::new(), Vec::new());
@@ -86,7 +86,7 @@ fn faults(expression: &str, samples: &Samples) -> Vec<String> {
     faults
 }
 
-/// What is wrong with a matcher of a metric's label.
+/// The faults of a matcher of a metric's label.
 fn fault(
     metric: &str,
     labels: &BTreeMap<String, BTreeSet<String>>,

@@ -234,12 +234,13 @@ impl Services {
                 integration.provider.webhook_instructions()
             ))),
             Some(Err(error)) => Err(match error.kind {
-                UpstreamErrorKind::Rejected | UpstreamErrorKind::Forbidden | UpstreamErrorKind::NotFound => {
-                    PortError::new(
-                        ErrorCode::ProviderError,
-                        format!("{name} refused to create the webhook: {}", error.message),
-                    )
-                }
+                UpstreamErrorKind::Rejected
+                | UpstreamErrorKind::Forbidden
+                | UpstreamErrorKind::PlanRequired
+                | UpstreamErrorKind::NotFound => PortError::new(
+                    ErrorCode::ProviderError,
+                    format!("{name} refused to create the webhook: {}", error.message),
+                ),
                 _ => crate::engine::port_error(integration, &error),
             }),
         }

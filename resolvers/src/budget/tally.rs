@@ -1,4 +1,4 @@
-//! What each tenant holds of one kind, up to a limit.
+//! The amount of one kind that each tenant holds, up to a limit.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -43,12 +43,12 @@ impl Tally {
         self.held(tenant) < self.most
     }
 
-    /// What a tenant holds.
+    /// The amount that a tenant holds.
     pub fn held(&self, tenant: &TenantId) -> usize {
         self.held.lock().get(tenant).copied().unwrap_or_default()
     }
 
-    /// What all tenants hold.
+    /// The amount that all tenants hold.
     pub fn all(&self) -> usize {
         self.held.lock().values().sum()
     }

@@ -16,7 +16,7 @@ pub struct TimeBudget {
     accounts: Mutex<HashMap<TenantId, Account>>,
 }
 
-/// What a tenant has used and not been given back yet.
+/// The time that a tenant has used and not been given back yet.
 #[derive(Debug, Clone, Copy)]
 struct Account {
     used: Duration,

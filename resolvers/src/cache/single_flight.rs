@@ -237,6 +237,21 @@ mod tests {
         flights.share("key", || None, |_| true, make).await
     }
 
+    #[test]
+    fn a_run_that_nobody_follows_is_given_up_and_its_key_is_free() {
+        let flights: SingleFlight<&str, u32> = SingleFlight::default();
+        let Part::Lead(lead) = flights.enter("key") else { unreachable!("nobody else leads") };
+        let first = lead.follow();
+        let lead = lead.if_followed().unwrap();
+        let Part::Follow(second) = flights.enter("key") else { unreachable!("there is a lead") };
+        drop(first);
+        let lead = lead.if_followed().unwrap();
+        drop(second);
+        assert!(lead.if_followed().is_none());
+        assert_eq!(flights.running(), 0);
+        assert!(matches!(flights.enter("key"), Part::Lead(_)));
+    }
+
     #[tokio::test]
     async fn all_who_ask_at_the_same_time_share_one_run_be_its_outcome_a_value_or_an_error() {
         for outcome in [Ok(7), Err("it failed")] {

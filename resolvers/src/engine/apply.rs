@@ -108,6 +108,9 @@ impl Sink for Applier {
                     (FetchWant::Lookup { lookup, .. }, found) => batch.pages.push(lookup_page(lookup, found.clone())),
                     _ => {}
                 }
+                if matches!(want, FetchWant::Page(_)) && fetched.refused.is_some() {
+                    batch.with_gaps.extend(fetched.pages.iter().map(|page| page.want.clone()));
+                }
                 change.writes.extend(fetched.writes);
                 batch.pages.extend(fetched.pages);
             }

@@ -24,6 +24,9 @@ pub(crate) fn port_error(integration: &Integration, error: &UpstreamError) -> Po
             ErrorCode::ProviderError,
             format!("{name} does not let the integration's token read this; check its scopes"),
         ),
+        UpstreamErrorKind::PlanRequired => {
+            (ErrorCode::ProviderError, format!("{name} gives this only to accounts with a paid plan"))
+        }
         UpstreamErrorKind::NotFound => (ErrorCode::NotFound, format!("{name} does not know this")),
         UpstreamErrorKind::Rejected => (ErrorCode::ProviderError, format!("{name} refused the request")),
         UpstreamErrorKind::CursorExpired => (
@@ -46,4 +49,12 @@ pub(crate) fn port_error(integration: &Integration, error: &UpstreamError) -> Po
         retry_after: error.retry_after.map(|after| after.as_secs().max(1)),
     };
     PortError { provider: Some(provider), ..PortError::new(code, message) }
+}
+/// The page lies too far behind the items read to be reached. Those items stay, so that the next try gets further.
+pub(super) fn too_far(integration: &Integration) -> PortError {
+    let error = UpstreamError::new(UpstreamErrorKind::Down, "the page lies too far behind what was read");
+    PortError {
+        message: "the list was read a part of the way to this page; try again to go on".into(),
+        ..port_error(integration, &error)
+    }
 }

@@ -315,7 +315,7 @@ fn broken() -> UpstreamError {
 /// What waiters need of a fetch: its nodes go to the sink, only the references stay in memory.
 fn slim(want: FetchWant, mut came: Fetched, fetched: &mut Vec<(FetchWant, Fetched)>) -> Result<Brought, UpstreamError> {
     let failure = came.failure.take();
-    let brought = Brought { found: came.found.clone(), refused: came.refused.take(), unstored: None };
+    let brought = Brought { found: came.found.clone(), refused: came.refused.clone(), unstored: None };
     fetched.push((want, came));
     failure.map_or(Ok(brought), Err)
 }

@@ -347,6 +347,7 @@ mod tests {
         fn keep(&self, list: &List) {
             let window = Window {
                 next: None,
+                has_gaps: false,
                 boundary: None,
                 exhausted: true,
                 total: Some(0),

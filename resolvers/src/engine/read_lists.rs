@@ -15,7 +15,7 @@ use mullion_schema::{
 
 use super::{
     Engine, Scope,
-    failure::port_error,
+    failure::{port_error, too_far},
     fetcher::Moment,
     integrations::Integration,
     listing::{Item, Known, Listing, MOST, placed},
@@ -157,7 +157,9 @@ impl ListReader<'_> {
             (Keeping::Opaque, None) => Listed::default(),
         };
         let failure = self.failure.as_ref().map(|error| port_error(&self.integration, error));
-        Ok(Listed { failure: failure.or_else(|| self.lost.clone()), is_cut: self.is_cut, ..listed })
+        let withheld = listed.failure;
+        let is_cut = self.is_cut || withheld.is_some();
+        Ok(Listed { failure: failure.or_else(|| self.lost.clone()).or(withheld), is_cut, ..listed })
     }
 
     async fn listing(&self) -> Result<Option<Arc<Listing>>, PortError> {
@@ -177,14 +179,16 @@ impl ListReader<'_> {
             Keeping::Window => self.window_at_hand(listing)?,
         };
         let total = match (self.integration.keeping(&self.query.list), listing.window.exhausted) {
-            (Keeping::Window, true) if listing.complete => {
+            (Keeping::Window, true) if listing.complete && !listing.window.has_gaps => {
                 Some(listing.count(listing.matching(|body| self.matches(body))))
             }
             _ => listing.window.total,
         };
         self.scope.record_all(items.iter().map(|(_, known)| known.tag.clone()));
         let items = items.into_iter().map(|(position, known)| (position, Arc::clone(&known.view))).collect();
-        Some(Listed { items, has_next, total, refreshed_at: Some(listing.window.fetched_at), ..Listed::default() })
+        let failure = listing.window.has_gaps.then(|| withheld(&self.integration));
+        let (is_cut, refreshed_at) = (failure.is_some(), Some(listing.window.fetched_at));
+        Some(Listed { items, has_next, total, refreshed_at, failure, is_cut })
     }
 
     fn opaque_at_hand<'l>(&self, listing: &'l Listing) -> Option<(Vec<(Position, &'l Known)>, bool)> {
@@ -295,6 +299,7 @@ impl ListReader<'_> {
             has_next: !window.exhausted || count > start + self.query.first,
             total: window.total,
             refreshed_at: Some(window.fetched_at),
+            failure: window.has_gaps.then(|| withheld(&self.integration)),
             ..Listed::default()
         })
     }
@@ -339,8 +344,9 @@ impl ListReader<'_> {
             self.is_cut = true;
         }
         let total = self.total(window.as_ref()).await?;
+        let failure = window.as_ref().filter(|window| window.has_gaps).map(|_| withheld(&self.integration));
         let refreshed_at = window.map(|window| window.fetched_at);
-        Ok(Listed { items, has_next, total, refreshed_at, ..Listed::default() })
+        Ok(Listed { items, has_next, total, refreshed_at, failure, ..Listed::default() })
     }
 
     async fn matching(&self, members: Vec<(Position, NodeRef)>) -> Result<Vec<(Position, Read)>, PortError> {
@@ -431,7 +437,7 @@ impl ListReader<'_> {
     /// How many there are in all: counted where all are known, else what the provider said.
     async fn total(&self, window: Option<&Window>) -> Result<Option<i64>, PortError> {
         let Some(window) = window else { return Ok(None) };
-        if !window.exhausted {
+        if !window.exhausted || window.has_gaps {
             return Ok(window.total);
         }
         let members = self.engine.shelf.members(&self.scope.tenant, &self.query.list, None, MOST).await?;
@@ -452,13 +458,12 @@ impl ListReader<'_> {
     }
 }
 
-/// The page lies too far behind the items read to be reached. Those items stay, so that the next try gets further.
-fn too_far(integration: &Integration) -> PortError {
-    let error = UpstreamError::new(UpstreamErrorKind::Down, "the page lies too far behind what was read");
-    PortError {
-        message: "the list was read a part of the way to this page; try again to go on".into(),
-        ..port_error(integration, &error)
-    }
+/// Items of the list are missing for good, which is no reason to read it again.
+fn withheld(integration: &Integration) -> PortError {
+    let name = integration.provider.descriptor().name;
+    let error = UpstreamError::new(UpstreamErrorKind::Forbidden, "items of the list are withheld");
+    let message = format!("{name} does not let the integration's token read some items of this list; they are missing");
+    PortError { message, ..port_error(integration, &error) }
 }
 
 /// Whether a member lies in the part of the list that was read.

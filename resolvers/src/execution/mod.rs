@@ -100,7 +100,7 @@ pub struct Limits {
     pub live: LiveLimits,
     /// How long one waits for its turn: less than anybody waits for its answer, so that it can be told.
     pub patience: Duration,
-    /// What each tenant may hold and use.
+    /// The amounts that each tenant may hold and use.
     pub budgets: ExecutionBudgets,
 }
 
@@ -123,7 +123,7 @@ pub struct Executor {
 }
 
 struct Ran {
-    /// Of an answer the bytes are in `shared`.
+    /// An answer's bytes are in `shared`.
     answer: Executed,
     shared: SharedAnswer,
     tags: Vec<Tag>,

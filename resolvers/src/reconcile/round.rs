@@ -363,7 +363,13 @@ impl Reconciler {
 
 /// Whether a failure is the answer: the token may not ask this, or there is no such thing.
 pub(super) fn is_no_answer(kind: UpstreamErrorKind) -> bool {
-    matches!(kind, UpstreamErrorKind::Forbidden | UpstreamErrorKind::NotFound | UpstreamErrorKind::Rejected)
+    matches!(
+        kind,
+        UpstreamErrorKind::Forbidden
+            | UpstreamErrorKind::PlanRequired
+            | UpstreamErrorKind::NotFound
+            | UpstreamErrorKind::Rejected
+    )
 }
 
 /// What is known here, as a provider may ask.

@@ -58,7 +58,7 @@ impl DatabaseFault {
         }
     }
 
-    /// What an operator can do.
+    /// The advice to an operator.
     fn advice(self) -> &'static str {
         match self {
             Self::Deleted | Self::Replaced => {
@@ -74,7 +74,7 @@ impl DatabaseFault {
     }
 }
 
-/// What is known of the database's state.
+/// The known state of the database.
 #[derive(Debug, Default)]
 pub(super) struct Condition {
     files: Mutex<Files>,
@@ -83,7 +83,7 @@ pub(super) struct Condition {
 
 #[derive(Debug, Default)]
 struct Found {
-    /// What was found last.
+    /// The last finding.
     fault: Option<DatabaseFault>,
     /// SQLite said so; a part of the file that is still good does not make it whole.
     damaged: bool,
@@ -212,7 +212,7 @@ impl Database {
         let read = tokio::task::spawn_blocking(move || read_anew(&file)).await;
         match read.map_err(|_| DatabaseFault::NoAnswer)? {
             Ok(Some(read)) if read == written => Ok(()),
-            // What was written is somewhere else.
+            // The write went somewhere else.
             Ok(_) => Err(DatabaseFault::Replaced),
             Err(error) => Err(match error.sqlite_error().map(|error| error.extended_code & 0xff) {
                 // No such table: the file was emptied.

@@ -23,6 +23,8 @@ use crate::change::{ListRef, NodeRef};
 pub struct Window {
     /// The provider's cursor of the next page.
     pub next: Option<String>,
+    /// Whether items of what was read are missing because the token may not read them.
+    pub has_gaps: bool,
     /// The greatest sort key that was read: members up to it are known (those with exactly this key: perhaps not all).
     pub boundary: Option<String>,
     /// Whether everything was read.
@@ -119,6 +121,22 @@ fn member_of(row: member::Model) -> Member {
     }
 }
 
+/// Stands before the cursor of a window that has gaps, or alone where there is no next page.
+const GAPS: char = '\u{1}';
+
+/// The cursor of the next page and whether there are gaps before it, as a row keeps both.
+pub(super) fn written_next(next: Option<&str>, has_gaps: bool) -> Option<String> {
+    if has_gaps { Some(format!("{GAPS}{}", next.unwrap_or_default())) } else { next.map(str::to_owned) }
+}
+
+/// The same, read back.
+pub(super) fn read_next(written: Option<String>) -> (Option<String>, bool) {
+    match written.as_deref().and_then(|written| written.strip_prefix(GAPS)) {
+        Some(next) => (Some(next.to_owned()).filter(|next| !next.is_empty()), true),
+        None => (written, false),
+    }
+}
+
 /// The window of a row.
 pub(super) fn window_of(row: list_window::Model) -> Result<Window, StoreError> {
     let opaque = row
@@ -126,8 +144,10 @@ pub(super) fn window_of(row: list_window::Model) -> Result<Window, StoreError> {
         .map(|items| serde_json::from_str(&items))
         .transpose()
         .map_err(|source| StoreError::Corrupt { what: "items of a list", source })?;
+    let (next, has_gaps) = read_next(row.next);
     Ok(Window {
-        next: row.next,
+        next,
+        has_gaps,
         boundary: row.boundary,
         exhausted: row.exhausted,
         total: row.total,

@@ -47,6 +47,9 @@ pub struct Stamp {
     /// Whether different contents of this version came, and the provider was not asked since.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub tied: bool,
+    /// Whether its version lay so far ahead that it was not believed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unbelieved: bool,
 }
 
 /// What is known of a node, without its name.
@@ -129,7 +132,7 @@ pub fn merge(existing: Option<&NodeState>, write: &NodeWrite, origin: Origin) ->
     for aspect in &write.aspects {
         let hash = content_hash(&aspect.fields);
         for (key, value) in &aspect.fields {
-            let incoming = incoming_stamp(believed(aspect.version, origin), hash, origin);
+            let incoming = incoming_stamp(aspect.version, hash, origin);
             join(&mut state, key, (incoming, value), known_until);
         }
     }
@@ -173,7 +176,7 @@ pub fn mark_unknown(existing: Option<&NodeState>, at: DateTime<Utc>) -> Merged {
 }
 
 /// No provider's clock is believed to be further ahead of ours than this: a version of next year would beat all that comes until
-/// then. Beyond it, the order in which things came decides.
+/// then. Beyond it, the order in which things came decides: what is told later wins, however old its version is.
 const AHEAD: Duration = Duration::minutes(10);
 
 fn believed(version: Version, origin: Origin) -> Version {
@@ -183,7 +186,8 @@ fn believed(version: Version, origin: Origin) -> Version {
 fn incoming_stamp(version: Version, hash: u64, origin: Origin) -> Stamp {
     let at = origin.at.timestamp_micros();
     let fetched = if origin.source == Source::Provider { at } else { 0 };
-    Stamp { version, fetched, hash, seen: at, tied: false }
+    let believed = believed(version, origin);
+    Stamp { version: believed, fetched, hash, seen: at, tied: false, unbelieved: believed != version }
 }
 
 /// Joins one field. `known_until`: when the node was last heard of before this write.
@@ -196,7 +200,12 @@ fn join(state: &mut NodeState, key: &str, (incoming, value): (Stamp, &Value), kn
     let mut stamp = *known_stamp;
     let fetch = incoming.fetched > 0;
     let mut take = false;
-    if incoming.version > stamp.version {
+    if (stamp.unbelieved || incoming.unbelieved) && incoming.seen != stamp.seen {
+        take = incoming.seen > stamp.seen;
+        if take {
+            stamp = incoming;
+        }
+    } else if incoming.version > stamp.version {
         stamp = incoming;
         take = true;
     } else if incoming.version < stamp.version {

@@ -1,4 +1,4 @@
-//! What nodes would be after a fetch that cannot be written.
+//! Nodes as they would be after a fetch that cannot be written.
 
 use std::collections::BTreeSet;
 

@@ -58,12 +58,13 @@ pub struct UpstreamRequest {
     pub bucket: &'static str,
     /// How much of that quota it uses, as far as is known before it is answered.
     pub units: i64,
-    /// Finds the failure inside an answer with a successful status.
+    /// Says how an answer failed.
     pub failure_in: FailureIn,
 }
 
-/// Says how an answer with a successful status failed all the same; `None`: it did not. Some APIs report their failures under 200,
-/// and without this, calls that failed would count as good ones and would not be repeated.
+/// Says how an answer failed; `None`: it did not, or it says that there is no such thing, which is an answer. Server errors, 401 and
+/// 429 are failures whatever it says. Some APIs report their failures under 200: without this, calls that failed would count as good
+/// ones and would not be repeated.
 pub type FailureIn = fn(&UpstreamResponse) -> Option<UpstreamErrorKind>;
 
 impl UpstreamRequest {
@@ -79,7 +80,7 @@ impl UpstreamRequest {
             operation,
             bucket: operation,
             units: 1,
-            failure_in: |_| None,
+            failure_in: by_status,
         }
     }
 
@@ -107,7 +108,7 @@ impl UpstreamRequest {
         self
     }
 
-    /// Looks for failures inside answers with a successful status.
+    /// Looks for failures in answers by other means than their status.
     #[must_use]
     pub fn failing_by(mut self, failure_in: FailureIn) -> Self {
         self.failure_in = failure_in;
@@ -140,8 +141,25 @@ pub struct UpstreamResponse {
     pub body: Bytes,
 }
 
-/// A [`FailureIn`] for APIs that answer in JSON: a page of a proxy, or an answer that was cut off. A glance at both ends must do.
+/// The [`FailureIn`] of requests that name no other.
+pub fn by_status(response: &UpstreamResponse) -> Option<UpstreamErrorKind> {
+    match response.status {
+        StatusCode::NOT_FOUND | StatusCode::GONE => None,
+        StatusCode::UNAUTHORIZED => Some(UpstreamErrorKind::AuthExpired),
+        StatusCode::FORBIDDEN => Some(UpstreamErrorKind::Forbidden),
+        StatusCode::TOO_MANY_REQUESTS => Some(UpstreamErrorKind::RateLimited),
+        status if status.is_success() => None,
+        status if status.is_client_error() => Some(UpstreamErrorKind::Rejected),
+        _ => Some(UpstreamErrorKind::Down),
+    }
+}
+
+/// Whether a successful answer of an API that answers in JSON is something else: the page of a proxy, or an answer that was cut off.
+/// A glance at both ends must do.
 pub fn not_json(response: &UpstreamResponse) -> Option<UpstreamErrorKind> {
+    if !response.status.is_success() {
+        return by_status(response);
+    }
     let body = response.body.trim_ascii();
     let whole =
         matches!((body.first(), body.last()), (None, None) | (Some(b'{'), Some(b'}')) | (Some(b'['), Some(b']')));
@@ -157,6 +175,10 @@ pub trait Transport: Send + Sync {
 
     /// Counts what a call used of a quota beyond [`UpstreamRequest::units`], as its answer told.
     fn used(&self, _bucket: &'static str, _units: i64) {}
+
+    /// Counts the last answer as a failed one: its reader found that it does not answer what was asked, which its status and its form
+    /// did not show.
+    fn failed(&self, _failure: &UpstreamError) {}
 
     /// Records what the provider said of a quota. While it is used up, requests that draw on it are refused here.
     fn quota(&self, quota: QuotaReading);

@@ -26,6 +26,8 @@ pub enum UpstreamErrorKind {
     AuthExpired,
     /// The credential is accepted but not for this.
     Forbidden,
+    /// The account's plan at the provider does not include this.
+    PlanRequired,
     /// The provider does not know the thing. No fault of anyone.
     NotFound,
     /// The provider refused the request as malformed: our mistake or the caller's argument.
@@ -70,7 +72,7 @@ impl UpstreamErrorKind {
             Self::AddressRefused | Self::Internal => Some(StaleReason::Internal),
             Self::Timeout => Some(StaleReason::Timeout),
             Self::CircuitOpen => Some(StaleReason::CircuitOpen),
-            Self::Forbidden | Self::Rejected | Self::CursorExpired => Some(StaleReason::Refused),
+            Self::Forbidden | Self::PlanRequired | Self::Rejected | Self::CursorExpired => Some(StaleReason::Refused),
             Self::NotFound => None,
         }
     }

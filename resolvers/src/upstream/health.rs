@@ -14,6 +14,7 @@ use super::{
     connection::QuotaReading,
     error::{UpstreamError, UpstreamErrorKind},
 };
+use crate::sentence::capitalized;
 
 /// Calls that the window remembers.
 const WINDOW: usize = 100;
@@ -66,7 +67,7 @@ pub struct HealthReading {
     pub p50: Option<Duration>,
     /// 95th percentile of the latency.
     pub p95: Option<Duration>,
-    /// The last failure, without secrets.
+    /// The last failure in a sentence, without secrets.
     pub last_error: Option<String>,
     /// When it happened.
     pub last_error_at: Option<DateTime<Utc>>,
@@ -100,6 +101,14 @@ struct Inner {
     quotas: BTreeMap<&'static str, QuotaReading>,
 }
 
+impl Inner {
+    fn note(&mut self, now: DateTime<Utc>, failure: &UpstreamError) {
+        self.last_error = Some((now, capitalized(&failure.message)));
+        let times = self.failing.map_or(0, |failing| failing.times).saturating_add(1);
+        self.failing = Some(Failing { kind: failure.kind, times });
+    }
+}
+
 impl Health {
     pub(super) fn record(&self, now: DateTime<Utc>, took: Duration, failure: Option<&UpstreamError>) {
         let mut inner = self.0.lock();
@@ -112,9 +121,19 @@ impl Health {
             inner.failing = None;
             return;
         };
-        inner.last_error = Some((now, failure.to_string()));
-        let times = inner.failing.map_or(0, |failing| failing.times).saturating_add(1);
-        inner.failing = Some(Failing { kind: failure.kind, times });
+        inner.note(now, failure);
+    }
+
+    /// Counts the last call as a failed one. Where it counts as one already, nothing changes.
+    pub(super) fn withdraw(&self, now: DateTime<Utc>, failure: &UpstreamError) {
+        let mut inner = self.0.lock();
+        if inner.failing.is_some() {
+            return;
+        }
+        if let Some((good, _)) = inner.calls.back_mut() {
+            *good = false;
+        }
+        inner.note(now, failure);
     }
 
     pub(super) fn quota(&self, quota: QuotaReading) {
@@ -195,7 +214,23 @@ mod tests {
         assert_eq!((reading.calls, reading.success_rate), (100, Some(0.99)));
         assert_eq!(reading.p50, Some(Duration::from_millis(50)));
         assert_eq!(reading.p95, Some(Duration::from_millis(95)));
-        assert_eq!(reading.last_error.as_deref(), Some("Down: last"));
+        assert_eq!(reading.last_error.as_deref(), Some("Last"));
         assert_eq!(reading.failing, Some(Failing { kind: UpstreamErrorKind::Down, times: 1 }));
+    }
+
+    #[test]
+    fn a_call_that_turns_out_to_have_failed_counts_once() {
+        let health = Health::default();
+        let now = DateTime::UNIX_EPOCH;
+        let broken = UpstreamError::new(UpstreamErrorKind::Down, "the answer lacks a part");
+        health.record(now, Duration::ZERO, None);
+        health.record(now, Duration::ZERO, None);
+        for _ in 0..2 {
+            health.withdraw(now, &broken);
+            let reading = health.reading();
+            assert_eq!((reading.calls, reading.success_rate), (2, Some(0.5)));
+            assert_eq!(reading.failing, Some(Failing { kind: UpstreamErrorKind::Down, times: 1 }));
+            assert_eq!(reading.last_error.as_deref(), Some("The answer lacks a part"));
+        }
     }
 }

@@ -153,7 +153,7 @@ impl HttpTransport {
             Err(error) if error.kind.is_retryable() => permit.failed(),
             Err(_) => drop(permit),
         }
-        self.report(request, &outcome, started.elapsed());
+        self.report((request, kept.is_some()), &outcome, started.elapsed());
         self.count(request, &outcome);
         outcome
     }
@@ -170,8 +170,13 @@ impl HttpTransport {
         }
     }
 
-    fn report(&self, request: &UpstreamRequest, outcome: &Result<UpstreamResponse, UpstreamError>, took: Duration) {
-        let failure = failure(request, outcome);
+    fn report(
+        &self,
+        (request, revalidates): (&UpstreamRequest, bool),
+        outcome: &Result<UpstreamResponse, UpstreamError>,
+        took: Duration,
+    ) {
+        let failure = failure(request, revalidates, outcome);
         let result = match (&failure, outcome) {
             (Some(failure), _) => failure.kind.into(),
             (None, Ok(response)) if response.status == StatusCode::NOT_MODIFIED => "not_modified",
@@ -269,25 +274,35 @@ impl HttpTransport {
     }
 }
 
-/// The failure of an attempt. `None`: it went well, or the provider refused this one thing, which says nothing about its health.
-fn failure(request: &UpstreamRequest, outcome: &Result<UpstreamResponse, UpstreamError>) -> Option<UpstreamError> {
-    let (kind, message) = match outcome {
+/// The failure of an attempt. `None`: it went well, or there is no such thing, which says nothing about the provider's health.
+fn failure(
+    request: &UpstreamRequest,
+    revalidates: bool,
+    outcome: &Result<UpstreamResponse, UpstreamError>,
+) -> Option<UpstreamError> {
+    let response = match outcome {
+        Ok(response) => response,
         Err(error) => return Some(error.clone()),
-        Ok(response) => match response.status {
-            StatusCode::TOO_MANY_REQUESTS => (UpstreamErrorKind::RateLimited, "the quota is used up".to_owned()),
-            StatusCode::UNAUTHORIZED => (UpstreamErrorKind::AuthExpired, "the credential is not accepted".to_owned()),
-            status if status.is_server_error() => (UpstreamErrorKind::Down, format!("the provider answered {status}")),
-            status if status.is_success() => match (request.failure_in)(response)? {
-                UpstreamErrorKind::RateLimited => (UpstreamErrorKind::RateLimited, "the quota is used up".to_owned()),
-                UpstreamErrorKind::AuthExpired => {
-                    (UpstreamErrorKind::AuthExpired, "the credential is not accepted".to_owned())
-                }
-                kind => (kind, "the provider answered with an error".to_owned()),
-            },
-            _ => return None,
-        },
     };
-    Some(UpstreamError::new(kind, message))
+    let kind = match response.status {
+        StatusCode::TOO_MANY_REQUESTS => UpstreamErrorKind::RateLimited,
+        StatusCode::UNAUTHORIZED => UpstreamErrorKind::AuthExpired,
+        status if status.is_server_error() => UpstreamErrorKind::Down,
+        StatusCode::NOT_MODIFIED if revalidates => return None,
+        _ => (request.failure_in)(response)?,
+    };
+    Some(UpstreamError::new(kind, described(kind, response.status)))
+}
+
+/// A failed answer in words.
+fn described(kind: UpstreamErrorKind, status: StatusCode) -> String {
+    match kind {
+        UpstreamErrorKind::RateLimited => "the quota is used up".to_owned(),
+        UpstreamErrorKind::AuthExpired => "the credential is not accepted".to_owned(),
+        UpstreamErrorKind::Forbidden => "the provider does not let the token read what was asked for".to_owned(),
+        _ if status.is_success() => "the provider answered with an error, or not as its API promises".to_owned(),
+        _ => format!("the provider answered {status}"),
+    }
 }
 
 /// Whether the outcome may be better next time, and what wait the provider asked for.
@@ -367,6 +382,10 @@ impl Transport for HttpTransport {
         if let Some(usage) = &self.shared.usage {
             usage.used(&self.integration, bucket, units);
         }
+    }
+
+    fn failed(&self, failure: &UpstreamError) {
+        self.health.withdraw(self.shared.clock.now(), failure);
     }
 
     fn quota(&self, quota: QuotaReading) {

@@ -23,7 +23,9 @@ use url::Url;
 pub use board::{QuotaBoard, UsageLog};
 pub use breaker::{Breaker, CircuitState, Permit};
 pub use clients::install_crypto_provider;
-pub use connection::{Connection, FailureIn, QuotaReading, Transport, UpstreamRequest, UpstreamResponse, not_json};
+pub use connection::{
+    Connection, FailureIn, QuotaReading, Transport, UpstreamRequest, UpstreamResponse, by_status, not_json,
+};
 pub use error::{UpstreamError, UpstreamErrorKind};
 pub use etags::EtagStore;
 pub use guard::{AddressGuard, GuardClass, is_public};

@@ -13,7 +13,7 @@ use crate::secret::Secret;
 /// How long after a refusal one call tries the same token again: providers refuse good tokens during some of their outages.
 pub(super) const TRY_AGAIN: Duration = Duration::from_mins(1);
 
-/// What is remembered of refusals.
+/// The refusals that are remembered.
 #[derive(Default)]
 pub(super) struct Refusals(Mutex<Option<Refused>>);
 

@@ -294,6 +294,30 @@ async fn calls_take_turns_and_quotas_are_remembered() {
     assert_eq!(health.quotas, [quota]);
 }
 
+#[tokio::test]
+async fn an_answer_that_is_a_failure_counts_as_one_whatever_its_status() {
+    for (answer, failing) in [
+        ("200|{}", None),
+        ("404|{}", None),
+        ("400|{}", Some(UpstreamErrorKind::Rejected)),
+        ("402|{}", Some(UpstreamErrorKind::Rejected)),
+        ("403|{}", Some(UpstreamErrorKind::Forbidden)),
+        ("418|{}", Some(UpstreamErrorKind::Rejected)),
+        ("429|{}", Some(UpstreamErrorKind::RateLimited)),
+        ("304|", Some(UpstreamErrorKind::Down)),
+        ("302|Location: /elsewhere|", Some(UpstreamErrorKind::Down)),
+    ] {
+        let server = Server::answering(vec![answer].leak()).await;
+        let transport = transport(&server);
+        transport.send(server.get("x").revalidate()).await.expect("an answer");
+        let reading = transport.health();
+        assert_eq!(reading.failing.map(|failing| failing.kind), failing, "{answer}");
+        assert_eq!(reading.last_error.is_some(), failing.is_some(), "{answer}");
+        let sentence = reading.last_error.unwrap_or_else(|| "The".to_owned());
+        assert!(sentence.starts_with("The ") || sentence == "The", "{sentence}");
+    }
+}
+
 /// A token that is changed.
 struct Changing(Mutex<&'static str>);
 

@@ -233,7 +233,7 @@ fn unavailable(error: &StoreError) -> Told {
     later("failed", "5", NOT_STORED)
 }
 
-/// What a 503 says of the delivery.
+/// The text of a 503 about the delivery.
 const NOT_STORED: &str = "the delivery was not stored: send it again\n";
 /// The same where that is not known.
 const PERHAPS_STORED: &str =

@@ -50,12 +50,16 @@ pub fn work_item_state(view: &NodeView) -> Option<WorkItemState> {
 
 /// The first line of a message, shortened: the title of what has none.
 pub(crate) fn first_line(view: &NodeView) -> Option<Value> {
+    view.text("text").as_deref().map(first_line_of)
+}
+
+/// The first line of a text, shortened.
+pub(crate) fn first_line_of(text: &str) -> Value {
     const LONGEST: usize = 80;
-    let text = view.text("text")?;
     let line = text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
     let mut title: String = line.chars().take(LONGEST).collect();
     if line.chars().count() > LONGEST {
         title.push('…');
     }
-    Some(Value::from(title))
+    Value::from(title)
 }

@@ -3,6 +3,7 @@
 pub(crate) mod bench;
 mod failing;
 mod failures;
+mod gaps;
 mod numbers;
 mod pages;
 mod panics;

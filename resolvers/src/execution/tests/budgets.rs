@@ -1,4 +1,4 @@
-//! What a tenant's executions may take of the processor and of the memory: the tenant that takes more is refused, and no other.
+//! A tenant whose executions take more of the processor or of the memory than it may is refused, and no other.
 
 use std::{sync::Arc, time::Duration};
 
@@ -6,6 +6,7 @@ use async_graphql::{Variables, parser::parse_query};
 use mullion_schema::ports::{Role, ViewerView};
 use parking_lot::Mutex;
 
+use super::stage::roomy;
 use crate::{
     budget::{Budget, ExecutionBudgets},
     engine::tests::bench::World,
@@ -37,14 +38,7 @@ impl Bench {
         let (world, noted) = (World::new().await, Arc::new(Noted::default()));
         world.services.database.create_tenant(&"other".into(), "Other").await.unwrap();
         let live = LiveLimits { tenant: 1, all: 1 };
-        let limits = Limits {
-            response_bytes: 1 << 20,
-            answer_bytes: 1 << 20,
-            executions: 16,
-            live,
-            patience: Duration::from_mins(1),
-            budgets,
-        };
+        let limits = Limits { live, budgets, ..roomy() };
         let executor = Executor::new(Arc::clone(&world.services), limits, Arc::clone(&noted) as _);
         Self { _world: world, executor, noted }
     }

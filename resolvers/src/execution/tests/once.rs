@@ -1,11 +1,8 @@
 //! Equal queries at the same time are one execution, shared between those who may see the same, and leave nothing behind.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
 };
 
 use async_graphql::{Variables, parser::parse_query};
@@ -16,6 +13,7 @@ use mullion_schema::{
 };
 use serde_json::Value;
 
+use super::stage::roomy;
 use crate::{
     cache::single_flight::Part,
     engine::tests::bench::World,
@@ -47,14 +45,7 @@ impl Bench {
     async fn new(executions: usize) -> Self {
         let (world, counter) = (World::new().await, Arc::new(Counter::default()));
         let live = LiveLimits { tenant: 1, all: 1 };
-        let limits = Limits {
-            response_bytes: 1 << 20,
-            answer_bytes: 1 << 20,
-            executions,
-            live,
-            patience: Duration::from_mins(1),
-            budgets: crate::budget::ExecutionBudgets::UNLIMITED,
-        };
+        let limits = Limits { executions, live, ..roomy() };
         let executor = Executor::new(Arc::clone(&world.services), limits, Arc::clone(&counter) as _);
         Self { world, executor, counter }
     }

@@ -65,18 +65,21 @@ impl Observe for Unobserved {
     fn looked_up(&self, _: &'static str) {}
 }
 
-/// An executor that has room for all that a test does at the same time.
-pub(super) fn executor_over(services: Arc<Services>) -> Arc<Executor> {
-    let live = LiveLimits { tenant: 16, all: 16 };
-    let limits = Limits {
+/// Room for all that a test does at the same time.
+pub(super) fn roomy() -> Limits {
+    Limits {
         response_bytes: 1 << 20,
         answer_bytes: 1 << 20,
         executions: 16,
-        live,
+        live: LiveLimits { tenant: 16, all: 16 },
         patience: Duration::from_mins(1),
         budgets: ExecutionBudgets::UNLIMITED,
-    };
-    Executor::new(services, limits, Arc::new(Unobserved))
+    }
+}
+
+/// An executor with that room.
+pub(super) fn executor_over(services: Arc<Services>) -> Arc<Executor> {
+    Executor::new(services, roomy(), Arc::new(Unobserved))
 }
 
 /// Somebody who may do everything for a tenant.

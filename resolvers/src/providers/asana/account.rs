@@ -6,7 +6,7 @@ use url::Url;
 
 use super::{
     client::{self, Get, workspaces_of},
-    error::no_api,
+    error::{no_api, of_identifying},
     names::{USER, WORKSPACES_FACT},
     values::{gid, is_gid, node, text},
 };
@@ -19,7 +19,7 @@ use crate::{
 /// Asks who the token belongs to.
 pub(super) async fn identify(api: &Connection) -> Result<Account, UpstreamError> {
     let get = Get::new("users", &["users", "me"]).fields(vec!["name", "email", "workspaces.name"]);
-    let user = client::one(api, &get).await?;
+    let user = client::one(api, &get).await.map_err(of_identifying)?;
     let name = text(&user, "name").or_else(|| text(&user, "email")).unwrap_or_default().to_owned();
     let workspaces = workspaces_of(&user);
     Ok(Account {

@@ -1,5 +1,7 @@
 //! Calls to Asana's API: addresses, `opt_fields`, pages, batches, errors.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use chrono::TimeDelta;
 use futures::{StreamExt as _, stream};
@@ -8,12 +10,10 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::{
-    error::{no_api, of_status},
-    values::{list, object, text},
+    error::{in_answer, no_api, of_status},
+    values::{list, text},
 };
-use crate::upstream::{
-    Connection, QuotaReading, UpstreamError, UpstreamErrorKind, UpstreamRequest, UpstreamResponse, not_json,
-};
+use crate::upstream::{Connection, QuotaReading, UpstreamError, UpstreamErrorKind, UpstreamRequest, UpstreamResponse};
 
 /// All calls draw on one quota.
 const REQUESTS: &str = "requests";
@@ -25,6 +25,8 @@ const CONCURRENT: usize = 8;
 const PAGE: &str = "100";
 /// Pages that are read in one go. Asana's order is not ours: a list is whole once, or nearly so.
 const PAGES: usize = 10;
+/// The same of a list that is read on: whoever reads it to its end calls again and again, and must not call without end.
+const FURTHER_PAGES: usize = 2;
 
 /// A reading call.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,14 +83,24 @@ impl Get {
 
 /// Reads one record.
 pub(super) async fn one(api: &Connection, get: &Get) -> Result<Value, UpstreamError> {
-    let mut body = sent(api, UpstreamRequest::get(get.url(&api.base_url)?, get.operation)).await?;
-    body.get_mut("data").map(Value::take).ok_or_else(no_api)
+    record(api, sent(api, UpstreamRequest::get(get.url(&api.base_url)?, get.operation)).await?)
+}
+
+/// The record in an answer. An answer without one does not say that there is none: Asana says that with a status.
+fn record(api: &Connection, mut body: Value) -> Result<Value, UpstreamError> {
+    let record =
+        body.get_mut("data").map(Value::take).filter(|data| data.as_object().is_some_and(|data| !data.is_empty()));
+    record.ok_or_else(|| {
+        let error = no_api();
+        api.transport.failed(&error);
+        error
+    })
 }
 
 /// Reads a page of events. Where Asana does not know the token, the answer has no `data`, but a new token.
 pub(super) async fn events(api: &Connection, get: &Get) -> Result<Value, UpstreamError> {
     let request = UpstreamRequest::get(get.url(&api.base_url)?, get.operation);
-    let response = api.send(request.drawing_on(REQUESTS).failing_by(not_json)).await?;
+    let response = api.send(request.drawing_on(REQUESTS).failing_by(in_answer)).await?;
     if response.status == super::catch_up::NEW_TOKEN {
         return serde_json::from_slice(&response.body).map_err(|_| no_api());
     }
@@ -124,7 +136,15 @@ async fn batch(api: &Connection, gets: &[Get]) -> Result<Vec<Value>, UpstreamErr
     let url = url_of(&api.base_url, ["batch"])?;
     // It only reads. The network sees one call, the quota each of its parts.
     let request = UpstreamRequest::post_json(url, body.into(), "batch").repeatable();
-    let mut body = sent(api, request.using(i64::try_from(gets.len()).unwrap_or(1))).await?;
+    let sent = sent(api, request.using(i64::try_from(gets.len()).unwrap_or(1))).await;
+    let mut body = sent.map_err(|error| match error.kind {
+        // The status of the whole call says nothing about any single record.
+        UpstreamErrorKind::NotFound => {
+            api.transport.failed(&no_api());
+            no_api()
+        }
+        _ => error,
+    })?;
     match body.get_mut("data").map(Value::take) {
         Some(Value::Array(answers)) => Ok(answers),
         _ => Err(no_api()),
@@ -135,26 +155,42 @@ async fn batch(api: &Connection, gets: &[Get]) -> Result<Vec<Value>, UpstreamErr
 fn part(api: &Connection, mut answer: Value) -> Result<Value, UpstreamError> {
     let status = answer.get("status_code").and_then(Value::as_u64).and_then(|status| u16::try_from(status).ok());
     let status = status.and_then(|status| StatusCode::from_u16(status).ok()).ok_or_else(no_api)?;
-    let mut body = answer.get_mut("body").map(Value::take).unwrap_or_default();
+    let body = answer.get_mut("body").map(Value::take).unwrap_or_default();
     if status.is_server_error() {
         return Err(UpstreamError::new(UpstreamErrorKind::Down, "Asana could not answer a part of a batch"));
     }
     if !status.is_success() {
         return Err(of_status(status, &HeaderMap::new(), &body, api.clock.now()));
     }
-    body.get_mut("data").map(Value::take).ok_or_else(no_api)
+    record(api, body)
 }
 
-/// Reads lists at the same time; one outcome for each, in order.
+/// Reads lists at the same time, all of them with as many calls as one list takes at most, but one for each; one outcome for each, in
+/// order.
 pub(super) async fn lists(api: &Connection, gets: Vec<(Get, Option<String>)>) -> Vec<Result<Listed, UpstreamError>> {
-    let calls: Vec<_> = gets.into_iter().map(|(get, from)| listed(api, get, from)).collect();
+    let count = gets.len().max(1);
+    let calls = gets.into_iter().map(|(get, from)| {
+        let pages = (pages_from(from.as_deref()) / count).max(1);
+        pages_of(api, get, from, pages)
+    });
+    let calls: Vec<_> = calls.collect();
     stream::iter(calls).buffered(CONCURRENT).collect().await
 }
 
 /// Reads a list from a cursor, page after page.
 pub(super) async fn listed(api: &Connection, get: Get, from: Option<String>) -> Result<Listed, UpstreamError> {
+    let pages = pages_from(from.as_deref());
+    pages_of(api, get, from, pages).await
+}
+
+fn pages_from(cursor: Option<&str>) -> usize {
+    if cursor.is_none() { PAGES } else { FURTHER_PAGES }
+}
+
+async fn pages_of(api: &Connection, get: Get, from: Option<String>, pages: usize) -> Result<Listed, UpstreamError> {
+    let mut seen: BTreeSet<String> = from.iter().cloned().collect();
     let mut found = Listed { records: Vec::new(), next: from };
-    for _ in 0..PAGES {
+    for _ in 0..pages {
         let mut page = get.clone().query("limit", PAGE);
         if let Some(offset) = found.next.take() {
             page = page.query("offset", offset);
@@ -163,10 +199,14 @@ pub(super) async fn listed(api: &Connection, get: Get, from: Option<String>) -> 
         let Some(Value::Array(records)) = body.get_mut("data").map(Value::take) else { return Err(no_api()) };
         found.records.extend(records);
         // A further page that cannot be asked for must not pass for the end.
-        found.next = match object(&body, "next_page") {
+        found.next = match body.get("next_page") {
+            None | Some(Value::Null) => None,
             Some(next) => Some(text(next, "offset").ok_or_else(no_api)?.to_owned()),
-            None => None,
         };
+        // An offset that comes again leads round in a circle.
+        if found.next.as_ref().is_some_and(|next| !seen.insert(next.clone())) {
+            return Err(no_api());
+        }
         if found.next.is_none() {
             break;
         }
@@ -183,13 +223,15 @@ pub(super) async fn write(
 ) -> Result<Value, UpstreamError> {
     let url = url_of(&api.base_url, path.iter().copied())?;
     let body = data.map(|data| ("application/json", Bytes::from(json!({ "data": data }).to_string())));
-    let request = UpstreamRequest { method, body, repeatable: false, ..UpstreamRequest::get(url, "webhooks") };
-    Ok(sent(api, request).await?.get_mut("data").map(Value::take).unwrap_or_default())
+    // A webhook that exists already is refused, which says nothing about how reading goes.
+    let request = UpstreamRequest::get(url, "webhooks").drawing_on(REQUESTS).failing_by(|_| None);
+    let response = api.send(UpstreamRequest { method, body, repeatable: false, ..request }).await?;
+    Ok(read(api, &response)?.get_mut("data").map(Value::take).unwrap_or_default())
 }
 
 /// Sends a call. Statuses that are no success are errors.
 async fn sent(api: &Connection, request: UpstreamRequest) -> Result<Value, UpstreamError> {
-    let response = api.send(request.drawing_on(REQUESTS).failing_by(not_json)).await?;
+    let response = api.send(request.drawing_on(REQUESTS).failing_by(in_answer)).await?;
     read(api, &response)
 }
 

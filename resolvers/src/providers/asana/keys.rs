@@ -14,6 +14,8 @@ use super::{
 enum Read {
     /// As it is.
     Same(&'static str),
+    /// True or false, never null.
+    Flag(&'static str),
     /// Empty texts are null.
     Text(&'static str),
     Time(&'static str),
@@ -53,7 +55,7 @@ static WORKSPACES: Kind = Kind {
     base: &["name"],
     keys: &[
         key("name", &["name"], Read::Same("name")),
-        key("isOrganization", &["is_organization"], Read::Same("is_organization")),
+        key("isOrganization", &["is_organization"], Read::Flag("is_organization")),
         key("url", &[], Read::Never),
         key("createdAt", &[], Read::Never),
         key("updatedAt", &[], Read::Never),
@@ -68,7 +70,7 @@ static PROJECTS: Kind = Kind {
         key("name", &["name"], Read::Same("name")),
         key("description", &["notes"], Read::Text("notes")),
         key("color", &["color"], Read::Text("color")),
-        key("isArchived", &["archived"], Read::Same("archived")),
+        key("isArchived", &["archived"], Read::Flag("archived")),
         key("dueOn", &["due_on"], Read::Same("due_on")),
         key("statusText", STATUS, Read::From("current_status_update", status_text)),
         key("statusColor", STATUS, Read::From("current_status_update", status_color)),
@@ -101,7 +103,7 @@ static TASKS: Kind = Kind {
     keys: &[
         key("title", &["name"], Read::Same("name")),
         key("bodyText", &["notes"], Read::Text("notes")),
-        key("completed", &["completed"], Read::Same("completed")),
+        key("completed", &["completed"], Read::Flag("completed")),
         key("closedAt", &["completed_at"], Read::Time("completed_at")),
         key("dueOn", &["due_on"], Read::Same("due_on")),
         key("dueAt", &["due_at"], Read::Time("due_at")),
@@ -203,6 +205,11 @@ impl Kind {
         self.keys.iter().any(|key| asks.contains(key.name))
     }
 
+    /// Whether a record has something that Asana's reference does not allow in the place of a value.
+    pub(super) fn is_broken(&self, record: &Value) -> bool {
+        self.keys.iter().any(|key| key.read.is_broken(record))
+    }
+
     /// What a record tells; empty where it tells nothing but its gid.
     pub(super) fn body(&self, record: &Value) -> Body {
         let mut told = false;
@@ -217,9 +224,28 @@ impl Kind {
 }
 
 impl Read {
+    fn is_broken(&self, record: &Value) -> bool {
+        let told = |field: &str| record.get(field);
+        match self {
+            Self::Same(field) => told(field).is_some_and(|value| value.is_object() || value.is_array()),
+            Self::Flag(field) => told(field).is_some_and(|value| !value.is_boolean()),
+            Self::Text(field) | Self::Time(field) => {
+                told(field).is_some_and(|value| !value.is_null() && !value.is_string())
+            }
+            Self::Node(field, type_name) => {
+                told(field).is_some_and(|value| !value.is_null() && reference(type_name, value).is_null())
+            }
+            Self::From(..) | Self::Never => false,
+        }
+    }
+
+    /// The value; `None`: the record does not have it, or has something else there.
     fn value(&self, record: &Value) -> Option<Value> {
+        if self.is_broken(record) {
+            return None;
+        }
         Some(match self {
-            Self::Same(field) => record.get(*field)?.clone(),
+            Self::Same(field) | Self::Flag(field) => record.get(*field)?.clone(),
             Self::Text(field) => non_empty(record.get(*field)?),
             Self::Time(field) => stamp(record.get(*field)?),
             Self::Node(field, type_name) => reference(type_name, record.get(*field)?),
@@ -332,6 +358,6 @@ mod tests {
         );
         assert!(kind("AsanaUser").expect("a type").body(&json!({"gid": "1", "resource_type": "user"})).is_empty());
         let odd = json!({"name": 1, "photo": [], "email": {}});
-        assert_eq!(kind("AsanaUser").expect("a type").body(&odd).len(), 6);
+        assert_eq!(kind("AsanaUser").expect("a type").body(&odd).len(), 5, "a name that is no text is unknown");
     }
 }

@@ -94,12 +94,9 @@ pub(super) fn memberships(node: &NodeRef, body: &Body) -> Vec<(ListRef, String)>
     }
 }
 
-/// A node's sort key in a list of its type.
-pub(super) fn sort(list: &ListRef, node: &NodeRef, body: &Body) -> String {
-    let mut found = memberships(node, body);
-    let at = found.iter().position(|(of, _)| of == list).unwrap_or(0);
-    // Whatever Asana lists belongs to the list, at its end where its place is not told.
-    if at < found.len() { found.swap_remove(at).1 } else { "~".to_owned() }
+/// A node's sort key in a list; `None`: its record does not say that it belongs there, or where.
+pub(super) fn sort(list: &ListRef, node: &NodeRef, body: &Body) -> Option<String> {
+    memberships(node, body).into_iter().find(|(of, _)| of == list).map(|(_, sort)| sort)
 }
 
 fn by_name(body: &Body) -> String {

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::{
     client::{self, Get},
+    error::no_api,
     fetch::{Outcome, known_workspaces},
     keys::{COUNT_KEYS, kind},
     names::{PROJECT, USER},
@@ -60,10 +61,10 @@ pub(super) async fn read(
 pub(super) async fn viewer(api: &Connection, plan: NodePlan, asked_at: DateTime<Utc>) -> Vec<(usize, Outcome)> {
     let (false, Some(kind)) = (plan.wants.is_empty(), kind(USER)) else { return Vec::new() };
     let get = Get::new(kind.path, &[kind.path, "me"]).fields(kind.fields(&plan.asks));
-    let outcome = client::one(api, &get).await.map(|record| {
+    let outcome = client::one(api, &get).await.and_then(|record| {
         let mut records = Records::new(asked_at);
-        let found = records.take(USER, &record, Body::new()).map(|(node, _)| node);
-        Fetched { found, writes: records.writes, ..Fetched::default() }
+        let (found, _) = records.take(USER, &record, Body::new()).ok_or_else(no_api)?;
+        Ok(Fetched { found: Some(found), writes: records.writes, ..Fetched::default() })
     });
     shared(plan.wants, outcome)
 }
@@ -89,10 +90,19 @@ fn outcome(node: &NodeRef, answers: Vec<Answer>, asked_at: DateTime<Utc>) -> Out
     for (part, answer) in answers {
         match answer {
             Ok(counts) if part == Part::Counts => {
-                records.counts(node, &counts);
+                if !records.counts(node, &counts) {
+                    failure = Some(no_api());
+                }
                 found = Some(node.clone());
             }
-            Ok(record) => found = records.take(node.type_name, &record, Body::new()).map(|(node, _)| node),
+            // Another record than was asked for, or none, is no word on the one that was.
+            Ok(record) if values::node(node.type_name, &record).as_ref() != Some(node) => failure = Some(no_api()),
+            Ok(record) => {
+                if kind(node.type_name).is_some_and(|kind| kind.is_broken(&record)) {
+                    failure = Some(no_api());
+                }
+                found = records.take(node.type_name, &record, Body::new()).map(|(node, _)| node);
+            }
             Err(error) if error.kind == UpstreamErrorKind::NotFound => return Ok(Fetched::default()),
             Err(error) => failure = Some(error),
         }

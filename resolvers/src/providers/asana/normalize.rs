@@ -65,12 +65,14 @@ impl Records {
         }
     }
 
-    /// Takes a project's numbers of tasks.
-    pub(super) fn counts(&mut self, project: &NodeRef, counts: &Value) {
-        let count = |(key, field): (&str, &str)| Some((key.to_owned(), counts.get(field)?.as_i64()?.into()));
+    /// Takes a project's numbers of tasks; whether all are there.
+    pub(super) fn counts(&mut self, project: &NodeRef, counts: &Value) -> bool {
+        let count = |(key, field): (&str, &str)| Some((key.to_owned(), counts.get(field)?.as_u64()?.into()));
         let fields: Body = COUNT_KEYS.into_iter().filter_map(count).collect();
+        let are_all = fields.len() == COUNT_KEYS.len();
         let aspect = Aspect { name: COUNTS, version: Version::at(self.asked_at), fields };
         self.writes.push(NodeWrite { node: project.clone(), aspects: vec![aspect], deleted: None });
+        are_all
     }
 
     fn version(&self, type_name: &str, record: &Value) -> Version {

@@ -14,12 +14,12 @@ use super::{
     names::{COMMENT, COMMENTS, PROJECT, PROJECTS, SECTION, SECTIONS, TASK, WORKSPACE},
     normalize::Records,
     plan::{ListPlan, ListRead},
-    values::{gid, is_gid},
+    values::{gid, is_gid, node},
 };
 use crate::{
     change::{ListRef, NodeRef},
     provider::{Fetched, FetchedPage, PageWant},
-    upstream::{Connection, UpstreamError},
+    upstream::{Connection, UpstreamError, UpstreamErrorKind},
 };
 
 /// Lists in flight at once.
@@ -42,7 +42,12 @@ pub(super) async fn read(api: &Connection, plans: Vec<ListPlan>, asked_at: DateT
 }
 
 async fn one(api: &Connection, plan: ListPlan, asked_at: DateTime<Utc>) -> Vec<(usize, Outcome)> {
-    let read = records(api, &plan.read).await.map(|listed| normalized(&plan.read, listed, asked_at));
+    let read = records(api, &plan.read).await.and_then(|listed| normalized(&plan.read, listed, asked_at));
+    if let Err(error) = read.as_ref()
+        && error.kind == UpstreamErrorKind::Down
+    {
+        api.transport.failed(error);
+    }
     answers(plan.wants, read)
 }
 
@@ -76,16 +81,22 @@ fn item_type(list: &ListRef) -> &'static str {
     }
 }
 
-fn normalized(read: &ListRead, listed: Listed, asked_at: DateTime<Utc>) -> Read {
+/// The items of a list, sorted. One that cannot be read, or that lacks what places it in the list, would be missing without a trace.
+fn normalized(read: &ListRead, listed: Listed, asked_at: DateTime<Utc>) -> Result<Read, UpstreamError> {
     let type_name = item_type(&read.list);
     let mut records = Records::new(asked_at);
     let mut items: Vec<Item> = Vec::new();
     for (index, record) in listed.records.iter().enumerate() {
-        let Some((node, body)) = records.take(type_name, record, known_besides(read, index)) else { continue };
-        items.push((lists::sort(&read.list, &node, &body), node, body));
+        let Some((node, body)) = records.take(type_name, record, known_besides(read, index)) else {
+            // What Asana notes of a task by itself is left out.
+            node(type_name, record).ok_or_else(error::no_api)?;
+            continue;
+        };
+        let sort = lists::sort(&read.list, &node, &body).ok_or_else(error::no_api)?;
+        items.push((sort, node, body));
     }
     items.sort_by(|one, other| (&one.0, &one.1).cmp(&(&other.0, &other.1)));
-    Read { items, records, next: listed.next }
+    Ok(Read { items, records, next: listed.next })
 }
 
 /// What the list tells of an item beyond the item's record.

@@ -23,17 +23,39 @@ pub(super) fn sentence(parts: &SentenceParts<'_>) -> String {
     }
 }
 
-/// The part of a sentence that only holds when it happened: whether a task was completed or reopened. It comes from
-/// what was read since then.
+/// The part of a sentence that only holds when it happened: whether a task was completed or reopened, a project
+/// archived or unarchived. It comes from what was read since then.
 pub(super) fn settled(parts: &SentenceParts<'_>) -> Details {
-    let completed = parts.body("task").and_then(|task| task.get(COMPLETED)?.as_bool());
-    let asked = parts.has(&format!("{FIELD}{COMPLETED}"));
-    let state = completed.filter(|_| asked).map(|completed| if completed { "completed" } else { "reopened" });
+    let state = [(COMPLETED, "task"), (ARCHIVED, "project")]
+        .into_iter()
+        .find_map(|(field, of)| parts.has(&format!("{FIELD}{field}")).then(|| state(parts, of))?);
     state.map(|state| (STATE.to_owned(), state.into())).into_iter().collect()
 }
 
-/// The part that says whether a task was completed or reopened.
+/// The part that says into which of its states a thing came.
 const STATE: &str = "state";
+/// The field of a project that an event names.
+const ARCHIVED: &str = "archived";
+/// Asana's times of one act differ by that much at most.
+const APART: TimeDelta = TimeDelta::seconds(2);
+
+/// The state into which a task or project came: as it was told, or as it is known to be since then.
+fn state(parts: &SentenceParts<'_>, of: &str) -> Option<&'static str> {
+    let told = parts.get(STATE);
+    let is = |word: &str| told.as_deref() == Some(word);
+    let words = if of == "task" { ("completed", "reopened") } else { ("archived", "unarchived") };
+    if is(words.0) || is(words.1) {
+        return Some(if is(words.0) { words.0 } else { words.1 });
+    }
+    let body = parts.body(of)?;
+    // What was known before it happened says the opposite.
+    let known_at = body.get("updatedAt").and_then(|at| at.as_str()?.parse::<DateTime<Utc>>().ok());
+    if known_at.is_some_and(|at| at < parts.occurred_at - APART) {
+        return None;
+    }
+    let came = body.get(if of == "task" { COMPLETED } else { "isArchived" })?.as_bool()?;
+    Some(if came { words.0 } else { words.1 })
+}
 
 /// `Ada deleted ‘Migrate the help center’`, or `‘Migrate the help center’ was deleted`. For verbs whose participle is their past.
 fn act(parts: &SentenceParts<'_>, verb: &str, object: &str, more: &str) -> String {
@@ -52,10 +74,9 @@ fn task(parts: &SentenceParts<'_>, action: &str) -> String {
     let task = parts.quoted("task", "a task");
     match action {
         "added" | "removed" => placed(parts, &task, action),
-        "changed" if parts.has(&format!("{FIELD}{COMPLETED}")) => match parts.get(STATE) {
-            Some(state) => act(parts, &state, &task, ""),
-            None => act(parts, "completed or reopened", &task, ""),
-        },
+        "changed" if parts.has(&format!("{FIELD}{COMPLETED}")) => {
+            act(parts, state(parts, "task").unwrap_or("completed or reopened"), &task, "")
+        }
         "changed" if parts.has("assignee") && fields(parts).len() == 1 => {
             act(parts, "assigned", &task, &format!(" to {}", parts.or("assignee", "somebody")))
         }
@@ -121,7 +142,7 @@ fn thing(parts: &SentenceParts<'_>, action: &str, thing: &str) -> String {
     let fields = fields(parts);
     if action == "changed" && fields == ["archived"] {
         // The event does not tell which of the two.
-        return act(parts, "archived or unarchived", thing, "");
+        return act(parts, state(parts, "project").unwrap_or("archived or unarchived"), thing, "");
     }
     if action == "changed" && !fields.is_empty() {
         let fields: Vec<String> = fields.iter().map(|field| format!("the {field}")).collect();
@@ -169,7 +190,7 @@ mod tests {
             "AsanaTask:100": { "title": "Migrate the help center", "createdAt": "2026-03-02T08:00:00Z", "completed": true },
             "AsanaTask:101": { "title": "Write it down", "createdAt": "2026-03-02T08:59:58Z", "completed": false },
             "AsanaProject:5": { "name": "Website" },
-            "AsanaProject:6": { "name": "Archive" },
+            "AsanaProject:6": { "name": "Archive", "isArchived": true, "updatedAt": "2026-03-02T09:00:00Z" },
             "AsanaSection:7": { "name": "To do" },
             "AsanaSection:8": { "name": "Doing" },
             "AsanaWorkspace:9": { "name": "Acme" },
@@ -298,6 +319,12 @@ mod tests {
                 "changed the name of the section ‘Doing’",
                 "changed the name of a section",
             ),
+            (
+                "project.changed",
+                json!({ "project": archive, "field:archived": "archived" }),
+                "archived the project ‘Archive’",
+                "archived or unarchived a project",
+            ),
             ("project.deleted", json!({ "project": website }), "deleted the project ‘Website’", "deleted a project"),
             (
                 "project_status.added",
@@ -321,6 +348,23 @@ mod tests {
             details.remove("actor");
             let passive = worded(kind, &details, &world());
             assert!(passive.contains(" was ") || passive.contains(" were "), "{passive}");
+        }
+    }
+
+    #[test]
+    fn a_state_is_worded_by_what_is_known_since_it_happened() {
+        let details = details(&json!({ "task": "AsanaTask:1", "field:completed": "completed" }));
+        for (known_at, completed, expected) in [
+            ("2026-03-02T09:00:00Z", json!(true), "‘T’ was completed"),
+            ("2026-03-02T09:05:00Z", json!(false), "‘T’ was reopened"),
+            ("2026-03-02T08:59:00Z", json!(true), "‘T’ was completed or reopened"),
+            ("2026-03-02T09:00:00Z", json!(null), "‘T’ was completed or reopened"),
+        ] {
+            let task = json!({ "title": "T", "completed": completed, "updatedAt": known_at });
+            let names = Names::of_bodies(&json!({ "AsanaTask:1": task }));
+            let occurred_at = "2026-03-02T09:00:00Z".parse().unwrap();
+            let parts = SentenceParts { kind: "task.changed", details: &details, occurred_at, names: &names };
+            assert_eq!(sentence(&parts), expected, "{known_at} {completed}");
         }
     }
 }

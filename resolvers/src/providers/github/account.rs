@@ -4,7 +4,7 @@ use http::Method;
 use serde_json::{Value, json};
 use url::Url;
 
-use super::{Github, client, documents, names::USER, rest, runs::split, values::text, wire::Hook};
+use super::{Github, client, documents, error, names::USER, rest, runs::split, values::text, wire::Hook};
 use crate::{
     change::NodeRef,
     provider::{Account, RegisteredWebhook},
@@ -39,8 +39,8 @@ const EVENTS: &[&str] = &[
 
 /// Asks who the token belongs to.
 pub(super) async fn identify(api: &Connection) -> Result<Account, UpstreamError> {
-    let response = client::rest(api, client::get(api, &["user"], &[])?).await?;
-    let user: Value = client::parse(&response.body)?;
+    let response = client::rest(api, client::get(api, &["user"], &[])?).await.map_err(error::of_identifying)?;
+    let user: Value = client::parse(&response.body).map_err(error::of_identifying)?;
     let login = text(&user, "login").unwrap_or_default().to_owned();
     let scopes = response.headers.get("x-oauth-scopes").and_then(|scopes| scopes.to_str().ok()).unwrap_or_default();
     let scopes = scopes.split(',').map(str::trim).filter(|scope| !scope.is_empty());

@@ -12,9 +12,7 @@ use super::{
     error, keys,
     wire::{Answer, RateLimit},
 };
-use crate::upstream::{
-    Connection, QuotaReading, UpstreamError, UpstreamErrorKind, UpstreamRequest, UpstreamResponse, not_json,
-};
+use crate::upstream::{Connection, QuotaReading, UpstreamError, UpstreamErrorKind, UpstreamRequest, UpstreamResponse};
 
 const GRAPHQL: &str = "graphql";
 const CORE: &str = "core";
@@ -39,27 +37,43 @@ pub(super) async fn graphql(
         .failing_by(error::in_answer);
     let response = api.send(request).await?;
     if response.status != StatusCode::OK {
-        return Err(error::of_status(&response, api.clock.now()));
+        let error = error::of_call(&response, api.clock.now());
+        note_quota(api, GRAPHQL, &response.headers, &error);
+        return Err(error);
     }
     let answer: Answer = parse(&response.body)?;
     if let Some((reading, cost)) = rate_limit(&answer) {
         api.transport.quota(reading);
         api.transport.used(GRAPHQL, cost - 1);
     }
-    if let Some(limited) = error::of_limit(&answer.errors, &response.headers, api.clock.now()) {
-        let wait = limited.retry_after.and_then(|wait| chrono::Duration::from_std(wait).ok());
-        let resets_at = wait.and_then(|wait| api.clock.now().checked_add_signed(wait));
-        let spent = QuotaReading { bucket: GRAPHQL, limit: None, remaining: Some(0), resets_at };
-        if answer.data.is_null() {
-            api.transport.quota(QuotaReading { ..quota_of(&response.headers, GRAPHQL).unwrap_or(spent) });
-            return Err(limited);
-        }
+    if let Some(limited) = error::of_limit(&answer.errors, &response.headers, api.clock.now())
+        && answer.data.is_null()
+    {
+        note_quota(api, GRAPHQL, &response.headers, &limited);
+        return Err(limited);
     }
     if answer.data.is_object() {
         return Ok(answer);
     }
     // Every query asks for its quota too, so that no data at all is never an answer to what was asked.
     Err(answer.errors.iter().find_map(error::of_problem).unwrap_or_else(no_api))
+}
+
+/// Notes what an answer that failed says of the quota. Of the secondary limit the headers tell only how long to wait: until then, no
+/// call is of use.
+fn note_quota(api: &Connection, bucket: &'static str, headers: &HeaderMap, error: &UpstreamError) {
+    let told = quota_of(headers, bucket);
+    if error.kind != UpstreamErrorKind::RateLimited {
+        return told.into_iter().for_each(|told| api.transport.quota(told));
+    }
+    let wait = error.retry_after.and_then(|wait| chrono::Duration::from_std(wait).ok());
+    let resets_at = wait.and_then(|wait| api.clock.now().checked_add_signed(wait));
+    api.transport.quota(QuotaReading {
+        bucket,
+        limit: told.and_then(|told| told.limit),
+        remaining: Some(0),
+        resets_at,
+    });
 }
 
 /// The quota, and what the call used of it.
@@ -80,7 +94,7 @@ pub(super) fn get(api: &Connection, path: &[&str], query: &[(&str, &str)]) -> Re
     if !query.is_empty() {
         url.query_pairs_mut().extend_pairs(query);
     }
-    Ok(UpstreamRequest { headers: rest_headers(), ..UpstreamRequest::get(url, CORE).failing_by(not_json) })
+    Ok(UpstreamRequest { headers: rest_headers(), ..UpstreamRequest::get(url, CORE).failing_by(error::in_rest) })
 }
 
 /// A writing call of the REST API.
@@ -92,7 +106,9 @@ pub(super) fn write(
 ) -> Result<UpstreamRequest, UpstreamError> {
     let url = rest_url(&api.base_url, path)?;
     let body = (!body.is_null()).then(|| ("application/json", Bytes::from(body.to_string())));
-    Ok(UpstreamRequest { method, body, headers: rest_headers(), repeatable: false, ..UpstreamRequest::get(url, CORE) })
+    // A webhook that exists already is refused, which says nothing about how reading goes.
+    let request = UpstreamRequest::get(url, CORE).failing_by(|_| None);
+    Ok(UpstreamRequest { method, body, headers: rest_headers(), repeatable: false, ..request })
 }
 
 /// Sends a REST call and records the quota. Statuses that are no success are errors.
@@ -103,16 +119,21 @@ pub(super) async fn rest(api: &Connection, mut request: UpstreamRequest) -> Resu
     let mut redirections = 0;
     loop {
         let response = api.send(request.clone()).await?;
-        if let Some(reading) = quota_of(&response.headers, CORE) {
-            api.transport.quota(reading);
-        }
         if response.status.is_success() {
+            if let Some(reading) = quota_of(&response.headers, CORE) {
+                api.transport.quota(reading);
+            }
             return Ok(response);
         }
-        match moved_to(&request.url, &response).filter(|_| redirections < MOST_REDIRECTIONS) {
-            Some(url) => request.url = url,
-            None => return Err(error::of_status(&response, api.clock.now())),
-        }
+        let Some(url) = moved_to(&request.url, &response).filter(|_| redirections < MOST_REDIRECTIONS) else {
+            let error = error::of_status(&response, api.clock.now());
+            note_quota(api, CORE, &response.headers, &error);
+            if response.status.is_redirection() {
+                api.transport.failed(&error);
+            }
+            return Err(error);
+        };
+        request.url = url;
         redirections += 1;
     }
 }
@@ -140,7 +161,7 @@ pub(super) fn parse<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, Up
 }
 
 fn no_api() -> UpstreamError {
-    UpstreamError::new(UpstreamErrorKind::Down, "the answer is not of GitHub's API; check the base URL")
+    UpstreamError::new(UpstreamErrorKind::Down, error::NO_API)
 }
 
 fn quota_of(headers: &HeaderMap, bucket: &'static str) -> Option<QuotaReading> {

@@ -27,6 +27,14 @@ pub(super) struct Piece {
     pub(super) weight: u64,
 }
 
+impl Piece {
+    /// The ids that it asks for, in order.
+    pub(super) fn ids(&self) -> impl Iterator<Item = &str> {
+        let ids = self.variables.iter().filter(|(suffix, ..)| suffix == "ids");
+        ids.flat_map(|(.., ids)| ids.as_array().into_iter().flatten().filter_map(Value::as_str))
+    }
+}
+
 /// Keys that hang on their own aspect and cost extra are left out of cards.
 fn on_card(key: &super::keys::Key) -> bool {
     key.aspect != OPEN && key.name != "email" && key.name != "latestRelease"

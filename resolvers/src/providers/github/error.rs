@@ -3,16 +3,19 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, StatusCode, header};
 use serde_json::Value;
 
 use super::wire::{Answer, Problem};
-use crate::upstream::{UpstreamError, UpstreamErrorKind as Kind, UpstreamResponse, retry_after};
+use crate::upstream::{UpstreamError, UpstreamErrorKind as Kind, UpstreamResponse, not_json, retry_after};
 
+/// Something else answers, and would answer so to everything.
+pub(super) const NO_API: &str = "the answer is not of GitHub's API; check the base URL";
 /// GitHub asks to wait a minute where it does not say how long.
 const SECONDARY_LIMIT_WAIT: Duration = Duration::from_mins(1);
 
-/// A status that is no success.
+/// A status of the REST API that is no success. Only with a body of GitHub's own does 404 mean that there is no such thing: a proxy, or
+/// a base URL that is wrong, answers 404 to everything.
 pub(super) fn of_status(response: &UpstreamResponse, now: DateTime<Utc>) -> UpstreamError {
     let status = response.status;
     let limited = status == StatusCode::TOO_MANY_REQUESTS
@@ -23,13 +26,48 @@ pub(super) fn of_status(response: &UpstreamResponse, now: DateTime<Utc>) -> Upst
     let (kind, message) = match status {
         StatusCode::UNAUTHORIZED => (Kind::AuthExpired, "GitHub does not accept the token"),
         StatusCode::FORBIDDEN => (Kind::Forbidden, "the token may not read this at GitHub"),
-        StatusCode::NOT_FOUND | StatusCode::GONE | StatusCode::UNAVAILABLE_FOR_LEGAL_REASONS => {
+        StatusCode::NOT_FOUND | StatusCode::GONE | StatusCode::UNAVAILABLE_FOR_LEGAL_REASONS
+            if is_github_s_own(&response.body) =>
+        {
             (Kind::NotFound, "GitHub does not know this, or the token may not see it")
         }
+        StatusCode::NOT_FOUND | StatusCode::GONE | StatusCode::UNAVAILABLE_FOR_LEGAL_REASONS => (Kind::Down, NO_API),
         status if status.is_client_error() => (Kind::Rejected, "GitHub refused the request"),
         _ => (Kind::Down, "GitHub answered with something that is not its API"),
     };
     UpstreamError::new(kind, format!("{message} ({})", status.as_u16()))
+}
+
+/// A status of a whole GraphQL call that is no success. It says nothing about any single thing in it.
+pub(super) fn of_call(response: &UpstreamResponse, now: DateTime<Utc>) -> UpstreamError {
+    let error = of_status(response, now);
+    match error.kind {
+        Kind::NotFound => UpstreamError::new(Kind::Down, "GitHub has no GraphQL API here; check the base URL"),
+        _ => error,
+    }
+}
+
+/// The failure to learn whom a token belongs to: where something else answers, the base URL is wrong.
+pub(super) fn of_identifying(error: UpstreamError) -> UpstreamError {
+    let kind = if error.message.starts_with(NO_API) { Kind::Rejected } else { error.kind };
+    UpstreamError { kind, ..error }
+}
+
+/// GitHub's own errors say what is wrong: <https://docs.github.com/en/rest/using-the-rest-api/troubleshooting-the-rest-api>.
+fn is_github_s_own(body: &[u8]) -> bool {
+    serde_json::from_slice::<Value>(body).is_ok_and(|body| body.get("message").is_some_and(Value::is_string))
+}
+
+/// The failure of an answer of the REST API.
+pub(super) fn in_rest(response: &UpstreamResponse) -> Option<Kind> {
+    if response.status.is_success() {
+        return not_json(response);
+    }
+    // A redirection is followed. Where it leads nowhere, that is reported.
+    if response.status.is_redirection() && response.headers.contains_key(header::LOCATION) {
+        return None;
+    }
+    Some(of_status(response, DateTime::UNIX_EPOCH).kind).filter(|kind| *kind != Kind::NotFound)
 }
 
 fn says_limited(headers: &HeaderMap, body: &[u8]) -> bool {
@@ -88,22 +126,28 @@ fn is_internal(problem: &Problem) -> bool {
 /// Answers that hold data are larger than that: they are worth keeping, and are not parsed twice.
 const SMALL: usize = 64 << 10;
 
-/// The failure of a whole GraphQL answer that came with status 200: it is no JSON, or there is nothing in it but errors. A part that
-/// failed beside others that did not is no failure of the call.
+/// The failure of a whole GraphQL answer: its status, or, with status 200, it is no JSON, or there is nothing in it but errors. A part
+/// that failed beside others that did not is no failure of the call.
 pub(super) fn in_answer(response: &UpstreamResponse) -> Option<Kind> {
+    if response.status != StatusCode::OK {
+        return Some(of_call(response, DateTime::UNIX_EPOCH).kind);
+    }
     if response.body.len() > SMALL {
         return None;
     }
     let Ok(answer) = serde_json::from_slice::<Answer>(&response.body) else { return Some(Kind::Down) };
-    let empty = match &answer.data {
-        Value::Object(members) => members.iter().all(|(name, value)| name == "rateLimit" || value.is_null()),
-        _ => true,
-    };
+    let parts = || answer.data.as_object().into_iter().flatten().filter(|(name, _)| *name != "rateLimit");
+    let empty = parts().all(|(_, value)| is_nothing(value));
     let first = answer.errors.iter().find_map(of_problem);
     match first {
         Some(error) => empty.then_some(error.kind),
-        None => (answer.data.is_null() && answer.errors.is_empty()).then_some(Kind::Down),
+        None => (parts().next().is_none() && answer.errors.is_empty()).then_some(Kind::Down),
     }
+}
+
+/// Whether a part of an answer brings nothing.
+fn is_nothing(value: &Value) -> bool {
+    value.is_null() || value.as_array().is_some_and(|items| !items.is_empty() && items.iter().all(Value::is_null))
 }
 
 #[cfg(test)]
@@ -114,7 +158,7 @@ mod tests {
     use chrono::DateTime;
     use http::{HeaderMap, HeaderName, HeaderValue};
 
-    use super::{Kind, Problem, in_answer, of_problem, of_status};
+    use super::{Kind, Problem, in_answer, in_rest, of_call, of_problem, of_status};
     use crate::upstream::UpstreamResponse;
 
     fn response(body: &str) -> UpstreamResponse {
@@ -160,7 +204,14 @@ mod tests {
             (r#"{"data":{"a0":null},"errors":[{"type":"NOT_FOUND","path":["a0"]}]}"#.into(), None),
             (r#"{"data":{"a0":{},"a1":null},"errors":[{"type":"INTERNAL","path":["a1"]}]}"#.into(), None),
             (r#"{"data":null,"errors":[{"type":"RATE_LIMITED"}]}"#.into(), Some(Kind::RateLimited)),
+            (
+                r#"{"data":{"a0":[null,null]},"errors":[{"type":"FORBIDDEN","path":["a0",0]}]}"#.into(),
+                Some(Kind::Forbidden),
+            ),
+            (r#"{"data":{"a0":[]}}"#.into(), None),
             (r#"{"data":{"a0":null}}"#.into(), None),
+            (r#"{"data":{"rateLimit":null}}"#.into(), Some(Kind::Down)),
+            (r#"{"data":{}}"#.into(), Some(Kind::Down)),
             ("{}".into(), Some(Kind::Down)),
             ("<html>".into(), Some(Kind::Down)),
             (r#"{"data":{"a0":{"id":"#.into(), Some(Kind::Down)),
@@ -181,7 +232,13 @@ mod tests {
             (403, &[("retry-after", "7")], "", Kind::RateLimited, Some(7)),
             (403, &[], "You have exceeded a secondary rate limit", Kind::RateLimited, Some(60)),
             (429, &[], "", Kind::RateLimited, Some(60)),
-            (404, &[], "", Kind::NotFound, None),
+            (404, &[], r#"{"message":"Not Found"}"#, Kind::NotFound, None),
+            (410, &[], r#"{"message":"Issues are disabled for this repo"}"#, Kind::NotFound, None),
+            (451, &[], r#"{"message":"Repository access blocked"}"#, Kind::NotFound, None),
+            (404, &[], "<html>Not Found</html>", Kind::Down, None),
+            (404, &[], "{}", Kind::Down, None),
+            (410, &[], "", Kind::Down, None),
+            (451, &[], "blocked", Kind::Down, None),
             (422, &[], "", Kind::Rejected, None),
             (302, &[], "", Kind::Down, None),
         ];
@@ -191,9 +248,13 @@ mod tests {
                 .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
                 .collect();
             let status = http::StatusCode::from_u16(*status).expect("a status");
-            let error =
-                of_status(&UpstreamResponse { status, headers, body: Bytes::from_static(body.as_bytes()) }, now);
+            let response = UpstreamResponse { status, headers, body: Bytes::from_static(body.as_bytes()) };
+            let error = of_status(&response, now);
             assert_eq!((error.kind, error.retry_after), (*kind, wait.map(Duration::from_secs)), "{status} {body}");
+            let is_absence = *kind == Kind::NotFound;
+            assert_eq!(in_rest(&response), Some(*kind).filter(|_| !is_absence), "{status} {body}");
+            let of_all = if is_absence { Kind::Down } else { *kind };
+            assert_eq!((of_call(&response, now).kind, in_answer(&response)), (of_all, Some(of_all)), "{status} {body}");
         }
     }
 }

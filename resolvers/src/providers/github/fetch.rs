@@ -1,6 +1,6 @@
 //! Fetches all that is wanted in one tick: the plan's GraphQL calls at once, then what only REST has.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures::future::{join, join_all};
 use mullion_schema::ports::Filter;
@@ -32,6 +32,8 @@ struct Tick {
     places: RunPlaces,
     /// The failure of a call that should have told names.
     failed: Option<UpstreamError>,
+    /// Ids of repositories and runs of which GitHub says that there is no such thing.
+    absent: BTreeSet<String>,
     /// Lists of what was looked up that only REST has.
     further: Vec<(usize, Vec<(&'static str, Filter)>)>,
 }
@@ -47,6 +49,7 @@ pub(super) async fn fetch(github: &Github, api: &Connection, wants: Vec<FetchWan
     for done in join_all(calls).await {
         tick.outcomes.extend(done.outcomes);
         tick.places.extend(done.places);
+        tick.absent.extend(done.absent);
         tick.further.extend(done.further);
         tick.failed = tick.failed.or(done.failed);
     }
@@ -73,9 +76,12 @@ async fn call(github: &Github, api: &Connection, batch: Vec<(Piece, Vec<Part>)>,
             return tick;
         }
     };
-    for (index, (_, parts)) in batch.into_iter().enumerate() {
+    let mut any_good = false;
+    for (index, (piece, parts)) in batch.into_iter().enumerate() {
         let alias = documents::alias(index);
         if parts.is_empty() {
+            let absent = piece.ids().enumerate().filter(|(item, _)| answers::is_absent(&answer, &alias, *item));
+            tick.absent.extend(absent.map(|(_, id)| id.to_owned()));
             tick.failed = tick.failed.or_else(|| answers::failure(&answer, &alias));
             github.learn_names(api, &answers::writes(&answer, &alias, reading));
             tick.places
@@ -83,6 +89,7 @@ async fn call(github: &Github, api: &Connection, batch: Vec<(Piece, Vec<Part>)>,
         }
         for part in parts {
             let outcome = answers::fetched(&answer, &alias, &part, reading);
+            any_good |= outcome.as_ref().map_or_else(|error| error.kind == UpstreamErrorKind::NotFound, is_good);
             if let Ok(fetched) = &outcome {
                 github.learn_names(api, &fetched.writes);
             }
@@ -94,13 +101,29 @@ async fn call(github: &Github, api: &Connection, batch: Vec<(Piece, Vec<Part>)>,
             tick.outcomes.insert(part.want, outcome);
         }
     }
+    let mut failures = tick.outcomes.values().filter_map(|outcome| match outcome {
+        Ok(fetched) => fetched.failure.as_ref().or(fetched.refused.as_ref()),
+        Err(error) => Some(error),
+    });
+    if let Some(error) = failures.next().or(tick.failed.as_ref()).filter(|_| !any_good) {
+        api.transport.failed(error);
+    }
     tick
 }
 
+/// Whether an outcome shows that GitHub answers: it did not fail, and not all that it is about was refused.
+fn is_good(fetched: &Fetched) -> bool {
+    let brings = || fetched.found.is_some() || fetched.pages.iter().any(|page| !page.items.is_empty());
+    fetched.failure.is_none() && (fetched.refused.is_none() || brings())
+}
+
 async fn over_rest(github: &Github, api: &Connection, wants: Vec<(usize, RestWant)>, tick: &mut Tick) {
-    let unknown = || {
-        let not_found = UpstreamError::new(UpstreamErrorKind::NotFound, "GitHub does not know the repository");
-        tick.failed.clone().unwrap_or(not_found)
+    let unsaid = || UpstreamError::new(UpstreamErrorKind::Down, "GitHub's answer lacks a part without saying why");
+    let unknown = |repository: Option<&NodeRef>| match repository {
+        Some(repository) if tick.absent.contains(&*repository.native_id) => {
+            UpstreamError::new(UpstreamErrorKind::NotFound, "GitHub does not know the repository")
+        }
+        _ => tick.failed.clone().unwrap_or_else(unsaid),
     };
     let mut pages = Vec::new();
     let mut singles: BTreeMap<&str, Vec<runs::Wanted>> = BTreeMap::new();
@@ -112,7 +135,8 @@ async fn over_rest(github: &Github, api: &Connection, wants: Vec<(usize, RestWan
                 Some((name, number)) => {
                     singles.entry(name).or_default().push(runs::Wanted { index, run, number: *number });
                 }
-                None => lost.push((index, tick.failed.clone().map_or(Ok(Fetched::default()), Err))),
+                None if tick.absent.contains(&*run.native_id) => lost.push((index, Ok(Fetched::default()))),
+                None => lost.push((index, Err(tick.failed.clone().unwrap_or_else(unsaid)))),
             },
         }
     }
@@ -120,7 +144,7 @@ async fn over_rest(github: &Github, api: &Connection, wants: Vec<(usize, RestWan
         let name = page.list.parent.as_ref().and_then(|parent| github.known_name(api, parent));
         let outcome = match name {
             Some(name) => runs::page(api, &name, page).await,
-            None => Err(unknown()),
+            None => Err(unknown(page.list.parent.as_ref())),
         };
         (index, outcome)
     });

@@ -29,13 +29,27 @@ impl Key {
     /// The key's value; `None`: the answer does not have it. A connection without its items is not an empty one.
     pub(super) fn read(&self, object: &Value) -> Option<Value> {
         let value = object.get(self.field)?;
-        let lacks_items = value.is_object() && self.select.contains("nodes{") && !has_items(value);
-        (!lacks_items).then(|| (self.read)(value))
+        (!self.is_broken(value)).then(|| (self.read)(value))
     }
-}
 
-fn has_items(connection: &Value) -> bool {
-    connection.get("nodes").is_some_and(Value::is_array)
+    /// Whether the answer has something that the schema does not allow in the place of the key's value.
+    pub(super) fn is_broken_in(&self, object: &Value) -> bool {
+        object.get(self.field).is_some_and(|value| self.is_broken(value))
+    }
+
+    fn is_broken(&self, value: &Value) -> bool {
+        let counts = self.select.contains("{totalCount}");
+        let lists = self.select.contains("nodes{");
+        match value {
+            // Labels and requests of reviews may be null: https://docs.github.com/en/graphql/reference/objects#issue
+            Value::Null => counts || self.field == "assignedActors",
+            Value::Object(connection) => {
+                (counts && !connection.get("totalCount").is_some_and(Value::is_u64))
+                    || (lists && !connection.get("nodes").is_some_and(Value::is_array))
+            }
+            _ => counts || lists,
+        }
+    }
 }
 
 /// Names everyone who acts: enough for a person's card, so that no further call is needed.

@@ -45,6 +45,8 @@ pub(super) enum PartKind {
     Lookup {
         lists: Vec<(&'static str, Filter)>,
         over_rest: Vec<(&'static str, Filter)>,
+        /// GitHub says by null alone, without an error, that there is no such thing.
+        null_is_absent: bool,
     },
     Page(PageWant),
 }
@@ -183,7 +185,9 @@ impl Plan {
             }
         }
         let at = if matches!(by, documents::Lookup::Numbered { .. }) { At::Inner } else { At::Whole };
-        let part = Part { want, at, kind: PartKind::Lookup { lists: in_call, over_rest } };
+        // https://docs.github.com/en/graphql/reference/queries#repositoryowner
+        let null_is_absent = matches!(by, documents::Lookup::User { .. });
+        let part = Part { want, at, kind: PartKind::Lookup { lists: in_call, over_rest, null_is_absent } };
         self.pieces.push((documents::lookup(&by, &selected, fields), vec![part]));
     }
 

@@ -3,7 +3,12 @@
 use futures::future::join_all;
 use serde_json::Value;
 
-use super::{client, names::WORKFLOW_RUN, rest, values::list};
+use super::{
+    client,
+    names::WORKFLOW_RUN,
+    rest,
+    values::{list, object, time},
+};
 use crate::{
     change::{NodeRef, NodeWrite},
     provider::{Fetched, FetchedPage, PageWant},
@@ -39,15 +44,23 @@ pub(super) async fn page(api: &Connection, repository: &str, want: PageWant) -> 
     query.extend(want.cursor.as_deref().map(|page| ("page", page)));
     let (answer, next) = listed(api, repository, &query).await?;
     let runs = list(&answer, "workflow_runs");
-    let page = FetchedPage {
-        items: runs.iter().filter_map(|run| rest::node(WORKFLOW_RUN, run)).collect(),
-        next,
-        total: answer.get("total_count").and_then(Value::as_i64),
-        want,
-    };
+    let broken = || UpstreamError::new(UpstreamErrorKind::Down, "GitHub's answer has a broken list of runs");
+    let items: Option<Vec<NodeRef>> = runs.iter().map(item).collect();
+    if next.is_some() && next == want.cursor {
+        return Err(broken()); // it would go on forever
+    }
+    let least = i64::try_from(runs.len()).unwrap_or(i64::MAX);
+    let total = answer.get("total_count").and_then(Value::as_i64).filter(|total| *total >= least);
+    let page = FetchedPage { items: items.ok_or_else(broken)?, next, total, want };
     let mut writes = rest::people(&answer);
     writes.extend(runs.iter().filter_map(|run| rest::workflow_run(run, None)));
     Ok(Fetched { found: None, writes, pages: vec![page], ..Fetched::default() })
+}
+
+/// The run that an item is; `None`: it lacks what it takes to know it again, or to place it in the list.
+fn item(run: &Value) -> Option<NodeRef> {
+    time(run, "created_at").and(object(run, "repository"))?;
+    rest::node(WORKFLOW_RUN, run)
 }
 
 /// A page of a repository's runs, and where the next one is.
@@ -112,7 +125,11 @@ async fn run(api: &Connection, repository: &str, number: i64, node: NodeRef) -> 
         Err(error) if error.kind == UpstreamErrorKind::NotFound => return Ok(Fetched::default()),
         response => response?,
     };
-    Ok(found(&client::parse(&response.body)?, node))
+    let run: Value = client::parse(&response.body)?;
+    if rest::node(WORKFLOW_RUN, &run).is_none() {
+        return Err(UpstreamError::new(UpstreamErrorKind::Down, "GitHub's answer is no run"));
+    }
+    Ok(found(&run, node))
 }
 
 fn found(run: &Value, node: NodeRef) -> Fetched {

@@ -113,7 +113,8 @@ pub(super) async fn catch_up(
         let asked_at = api.clock.now();
         let info = reader.call("conversations.info", &[("channel", channel)]).await?;
         let first = reader.call(HISTORY, &[("channel", channel), ("limit", PAGE)]).await?;
-        fetched.push(shown(since, home.place(), (&info, &first), asked_at));
+        // A page with a message that cannot be read is no page to show; its other messages are recovered all the same.
+        fetched.extend(shown(since, home.place(), (&info, &first), asked_at).ok());
         complete = reader.begin(&mut mark, first).await? && anew && !reader.gaps;
         Ok(())
     };
@@ -157,13 +158,13 @@ fn shown(
     place: Place<'_>,
     (info, first): (&Value, &Value),
     asked_at: DateTime<Utc>,
-) -> (FetchWant, Fetched) {
+) -> Result<(FetchWant, Fetched), UpstreamError> {
     let list = ListRef { parent: Some(since.container.clone()), name: MESSAGES };
     let want = PageWant { list, filter: mullion_schema::ports::Filter::default(), cursor: None };
-    let mut fetched = messages::newest(first, place, &since.container.native_id, (want.clone(), asked_at));
+    let mut fetched = messages::newest(first, place, &since.container.native_id, (want.clone(), asked_at))?;
     let channel = object(info, "channel").and_then(|channel| normalize::channel(channel, place, asked_at));
     fetched.writes.extend(channel);
-    (FetchWant::Page(want), fetched)
+    Ok((FetchWant::Page(want), fetched))
 }
 
 impl Reader<'_> {
@@ -220,6 +221,7 @@ impl Reader<'_> {
     /// Reads from a page on, back to the mark, as far as calls and quota reach. `latest` is what the page was asked for with.
     async fn back(&mut self, mut page: Value, latest: Option<&str>) -> Ended {
         let mut last = None;
+        let mut asked: Option<String> = None;
         loop {
             self.newest = self.newest.take().max(self.newest_of(&page));
             for message in list(&page, "messages") {
@@ -235,7 +237,17 @@ impl Reader<'_> {
             }
             let is_seen = |message: &Value| ts_of(message, "ts").is_some() && !self.is_new(message, "ts");
             let reached = list(&page, "messages").iter().any(is_seen);
-            let Some(next) = client::next_cursor(&page).filter(|_| !reached) else { return Ended::There };
+            if reached {
+                return Ended::There;
+            }
+            let next = match client::next_page(&page, asked.as_deref()) {
+                Ok(Some(next)) => next,
+                Ok(None) => return Ended::There,
+                Err(error) => {
+                    tracing::debug!(%error, "a channel's history was read in part");
+                    return Ended::Before(last);
+                }
+            };
             if self.calls >= self.most_calls {
                 return Ended::Before(last);
             }
@@ -243,7 +255,7 @@ impl Reader<'_> {
             let mut arguments = vec![("channel", channel), ("limit", PAGE), ("cursor", next.as_str())];
             arguments.extend(latest.map(|latest| ("latest", latest)));
             match self.call(HISTORY, &arguments).await {
-                Ok(older) => page = older,
+                Ok(older) => (page, asked) = (older, Some(next)),
                 Err(error) => {
                     tracing::debug!(error = %chain(&error), "a channel's history was read in part");
                     return Ended::Before(last);
@@ -257,7 +269,7 @@ impl Reader<'_> {
         let Some(ts) = text(root, "ts") else { return true };
         let oldest = self.mark.map_or_else(String::new, stamp);
         let channel = self.channel;
-        let mut cursor = None;
+        let mut cursor: Option<String> = None;
         loop {
             if self.calls >= self.most_calls {
                 return false;
@@ -268,9 +280,10 @@ impl Reader<'_> {
             for reply in list(&answer, "messages").iter().filter(|reply| text(reply, "ts") != Some(ts)) {
                 self.told_by(reply);
             }
-            cursor = client::next_cursor(&answer);
-            if cursor.is_none() {
-                return true;
+            match client::next_page(&answer, cursor.as_deref()) {
+                Ok(Some(next)) => cursor = Some(next),
+                Ok(None) => return true,
+                Err(_) => return false,
             }
         }
     }

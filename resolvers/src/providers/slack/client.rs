@@ -5,10 +5,7 @@ use http::HeaderMap;
 use serde_json::Value;
 use url::Url;
 
-use super::{
-    error,
-    values::{flag, text},
-};
+use super::{error, values::flag};
 use crate::upstream::{Connection, QuotaReading, UpstreamError, UpstreamErrorKind, UpstreamRequest};
 
 /// A page of users or channels: just below the most that Slack takes.
@@ -86,9 +83,12 @@ pub(super) async fn all(
         }
         let answer = call(api, method, &arguments).await?;
         items.extend_from_slice(listed(&answer, key)?);
-        let next = next_cursor(&answer);
-        if next.is_none() || next == cursor {
+        let next = next_cursor(&answer)?;
+        if next.is_none() {
             return Ok(items);
+        }
+        if next == cursor {
+            break;
         }
         cursor = next;
     }
@@ -103,18 +103,31 @@ pub(super) fn listed<'a>(answer: &'a Value, key: &str) -> Result<&'a [Value], Up
     }
 }
 
-/// Whether a page says where the next one is, if there is one: else it would pass for the last.
-pub(super) fn check_page(answer: &Value, key: &str) -> Result<(), UpstreamError> {
-    listed(answer, key)?;
-    if flag(answer, "has_more") && next_cursor(answer).is_none() {
+/// Where the page after one of messages is, which was asked for with a cursor; `None`: there is none. A page that does not say whether
+/// there is one is broken: it would pass for the last.
+pub(super) fn next_page(answer: &Value, asked: Option<&str>) -> Result<Option<String>, UpstreamError> {
+    listed(answer, "messages")?;
+    let next = next_cursor(answer)?;
+    let says = answer.get("has_more").is_some_and(Value::is_boolean) || answer.get("response_metadata").is_some();
+    let is_lost = next.is_none() && (flag(answer, "has_more") || !says);
+    if is_lost || (next.is_some() && next.as_deref() == asked) {
         return Err(UpstreamError::new(UpstreamErrorKind::Down, "Slack does not say where the next page is"));
     }
-    Ok(())
+    Ok(next)
 }
 
 /// The cursor of the page after an answer.
-pub(super) fn next_cursor(answer: &Value) -> Option<String> {
-    text(answer.get("response_metadata")?, "next_cursor").map(str::to_owned)
+pub(super) fn next_cursor(answer: &Value) -> Result<Option<String>, UpstreamError> {
+    let broken = || UpstreamError::new(UpstreamErrorKind::Down, "Slack's answer has a cursor that is none");
+    match answer.get("response_metadata") {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::Object(metadata)) => match metadata.get("next_cursor") {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::String(cursor)) => Ok(Some(cursor.clone()).filter(|cursor| !cursor.is_empty())),
+            Some(_) => Err(broken()),
+        },
+        Some(_) => Err(broken()),
+    }
 }
 
 fn method_url(base: &Url, method: &str) -> Result<Url, UpstreamError> {

@@ -20,7 +20,7 @@ use super::{
     lists,
     names::{CHANNEL, USER},
     normalize,
-    values::text,
+    values::{object, text},
 };
 use crate::{
     change::{NodeRef, NodeWrite},
@@ -212,8 +212,13 @@ async fn list(slack: &Slack, api: &Connection, kind: Kind) -> Result<Directory, 
         Kind::Users => (client::all(api, "users.list", &[], "members").await?, normalize::user),
         Kind::Channels => (channels(api, "conversations.list", &[]).await?, normalize::channel),
     };
-    let writes = values.iter().filter_map(|value| read(value, home.place(), at));
-    let directory = Directory { writes: writes.map(|write| (write.node.clone(), write)).collect() };
+    let mut directory = Directory::default();
+    for value in values.iter().filter(|value| kind == Kind::Users || !normalize::is_direct(value)) {
+        // An item that cannot be read, or placed in the list, would be missing without a trace.
+        let is_whole = text(value, "name").is_some() && !normalize::has_broken_count(value);
+        let write = read(value, home.place(), at).filter(|_| is_whole).ok_or_else(broken)?;
+        directory.writes.insert(write.node.clone(), write);
+    }
     slack.listed.insert((api.integration.clone(), kind), ());
     Ok(directory)
 }
@@ -253,11 +258,22 @@ async fn info(slack: &Slack, api: &Connection, kind: Kind, node: NodeRef) -> Out
         Err(error) if error.kind == UpstreamErrorKind::NotFound => return Ok(Fetched::default()),
         answer => answer?,
     };
-    let write = match kind {
-        Kind::Users => answer.get("user").and_then(|user| normalize::user(user, home.place(), at)),
-        Kind::Channels => answer.get("channel").and_then(|channel| normalize::channel(channel, home.place(), at)),
+    let (key, read): (&str, Reader) = match kind {
+        Kind::Users => ("user", normalize::user),
+        Kind::Channels => ("channel", normalize::channel),
     };
-    Ok(write.filter(|write| write.node == node).as_ref().map(found).unwrap_or_default())
+    let value = object(&answer, key).filter(|value| text(value, "id") == Some(id)).ok_or_else(broken)?;
+    if kind == Kind::Channels && normalize::is_direct(value) {
+        return Ok(Fetched::default());
+    }
+    let write = read(value, home.place(), at).ok_or_else(broken)?;
+    let failure = normalize::has_broken_count(value).then(broken);
+    Ok(Fetched { failure, ..found(&write) })
+}
+
+/// An answer that tells nothing, least of all that something is not there.
+fn broken() -> UpstreamError {
+    UpstreamError::new(UpstreamErrorKind::Down, "Slack's answer is not what its API promises")
 }
 
 /// The kind that a type is listed as.
@@ -291,5 +307,5 @@ pub(super) async fn workspace(slack: &Slack, api: &Connection) -> Outcome {
         }
         Err(error) => return Err(error),
     };
-    Ok(write.as_ref().map(found).unwrap_or_default())
+    write.as_ref().map(found).ok_or_else(broken)
 }

@@ -44,8 +44,12 @@ fn rate_limited(headers: &HeaderMap, method: &str, now: DateTime<Utc>) -> Upstre
     UpstreamError::new(Kind::RateLimited, format!("{method}: Slack's rate limit is used up")).retry_after(wait)
 }
 
-/// The failure inside an answer with status 200: Slack tells every failure that way. Good answers are known by how they begin.
+/// The failure of an answer: its status, or, with status 200, what is inside, for Slack tells every failure that way. Good answers are
+/// known by how they begin.
 pub(super) fn in_answer(response: &UpstreamResponse) -> Option<Kind> {
+    if !response.status.is_success() {
+        return Some(of_status(response, "", DateTime::UNIX_EPOCH).kind);
+    }
     if response.body.starts_with(b"{\"ok\":true") && response.body.ends_with(b"}") {
         return None;
     }
@@ -55,8 +59,9 @@ pub(super) fn in_answer(response: &UpstreamResponse) -> Option<Kind> {
     }
     let Some(code) = text(&answer, "error") else { return Some(Kind::Down) };
     match kind_of(code) {
-        // One thing is refused, as by a status below 500.
-        Kind::NotFound | Kind::Forbidden | Kind::Rejected | Kind::CursorExpired => None,
+        Kind::NotFound | Kind::CursorExpired => None,
+        // One channel is refused, which the app was not invited to, or which is of another kind.
+        Kind::Forbidden if matches!(code, "not_in_channel" | "method_not_supported_for_channel_type") => None,
         kind => Some(kind),
     }
 }
@@ -132,7 +137,11 @@ mod tests {
             (r#"{"ok":false,"error":"internal_error"}"#, Some(Kind::Down)),
             (r#"{"ok":false,"error":"invalid_auth"}"#, Some(Kind::AuthExpired)),
             (r#"{"ok":false,"error":"ratelimited"}"#, Some(Kind::RateLimited)),
-            (r#"{"ok":false,"error":"missing_scope"}"#, None),
+            (r#"{"ok":false,"error":"missing_scope"}"#, Some(Kind::Forbidden)),
+            (r#"{"ok":false,"error":"an_error_of_next_year"}"#, Some(Kind::Rejected)),
+            (r#"{"ok":false,"error":"not_in_channel"}"#, None),
+            (r#"{"ok":false,"error":"channel_not_found"}"#, None),
+            (r#"{"ok":false,"error":"invalid_cursor"}"#, None),
             ("<html>", Some(Kind::Down)),
         ] {
             let body = Bytes::copy_from_slice(body.as_bytes());

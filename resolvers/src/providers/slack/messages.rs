@@ -58,8 +58,7 @@ async fn history(api: &Connection, place: Place<'_>, channel: &str, want: PageWa
     arguments.extend(want.cursor.as_deref().map(|cursor| ("cursor", cursor)));
     let asked_at = api.clock.now();
     let answer = client::call(api, HISTORY, &arguments).await?;
-    client::check_page(&answer, "messages")?;
-    Ok(newest(&answer, place, channel, (want, asked_at)))
+    newest(&answer, place, channel, (want, asked_at))
 }
 
 /// A page of a channel's history, asked for at that time.
@@ -68,11 +67,12 @@ pub(super) fn newest(
     place: Place<'_>,
     channel: &str,
     (want, asked_at): (PageWant, DateTime<Utc>),
-) -> Fetched {
-    let read = read(answer, place, channel, Telling { at: Some(asked_at), whole: true });
+) -> Outcome {
+    let next = client::next_page(answer, want.cursor.as_deref())?;
+    let read = read(answer, place, channel, Telling { at: Some(asked_at), whole: true })?;
     let items = items(&read, |_| true);
-    let page = FetchedPage { want, items, next: next(answer), total: None };
-    Fetched { found: None, writes: read, pages: vec![page], ..Fetched::default() }
+    let page = FetchedPage { want, items, next, total: None };
+    Ok(Fetched { found: None, writes: read, pages: vec![page], ..Fetched::default() })
 }
 
 async fn replies(api: &Connection, place: Place<'_>, (channel, root): (&str, &str), want: PageWant) -> Outcome {
@@ -82,16 +82,16 @@ async fn replies(api: &Connection, place: Place<'_>, (channel, root): (&str, &st
     let answer = match client::call(api, REPLIES_CALL, &arguments).await {
         // A message that was never replied to, or is gone.
         Err(error) if error.kind == UpstreamErrorKind::NotFound && error.message.contains("thread_not_found") => {
-            serde_json::json!({ "messages": [] })
+            serde_json::json!({ "messages": [], "has_more": false })
         }
         answer => answer?,
     };
-    client::check_page(&answer, "messages")?;
-    let read = read(&answer, place, channel, asked);
+    let next = client::next_page(&answer, want.cursor.as_deref())?;
+    let read = read(&answer, place, channel, asked)?;
     // The message that began the thread comes along.
     let parent = names::message(place.team, channel, root);
     let items = items(&read, |node| *node != parent);
-    let page = FetchedPage { want, items, next: next(&answer), total: None };
+    let page = FetchedPage { want, items, next, total: None };
     Ok(Fetched { found: None, writes: read, pages: vec![page], ..Fetched::default() })
 }
 
@@ -131,11 +131,11 @@ async fn find(
             answer => answer?,
         };
         client::listed(&answer, "messages")?;
-        let read = read(&answer, place, channel, asked);
+        let read = read(&answer, place, channel, asked)?;
         take(read, place, channel, wanted, outcomes);
         // The page reaches down to its oldest message: what is not in it is a reply, or gone.
         let reached = list(&answer, "messages").iter().filter_map(|message| text(message, "ts")).min();
-        let more = next(&answer).is_some() || answer.get("has_more") == Some(&Value::Bool(true));
+        let more = client::next_cursor(&answer)?.is_some() || answer.get("has_more") == Some(&Value::Bool(true));
         match reached.filter(|_| more) {
             Some(reached) => open.retain(|ts| ts.as_str() < reached),
             None => open.clear(),
@@ -148,7 +148,7 @@ async fn find(
         match client::call(api, REPLIES_CALL, &named).await {
             Ok(answer) => {
                 client::listed(&answer, "messages")?;
-                take(read(&answer, place, channel, asked), place, channel, wanted, outcomes);
+                take(read(&answer, place, channel, asked)?, place, channel, wanted, outcomes);
             }
             Err(error) if error.kind == UpstreamErrorKind::NotFound => {}
             Err(error) => return Err(error),
@@ -178,16 +178,14 @@ fn telling(api: &Connection) -> Telling {
     Telling { at: Some(api.clock.now()), whole: true }
 }
 
-fn read(answer: &Value, place: Place<'_>, channel: &str, asked: Telling) -> Vec<NodeWrite> {
+/// The messages of an answer. One without a `ts` cannot be told from others: it would be missing without a trace.
+fn read(answer: &Value, place: Place<'_>, channel: &str, asked: Telling) -> Result<Vec<NodeWrite>, UpstreamError> {
+    let broken = || UpstreamError::new(UpstreamErrorKind::Down, "Slack's answer has a message without a ts");
     let messages = list(answer, "messages").iter();
-    messages.filter_map(|message| normalize::message(message, place, channel, asked)).collect()
+    messages.map(|message| normalize::message(message, place, channel, asked).ok_or_else(broken)).collect()
 }
 
 fn items(read: &[NodeWrite], belongs: impl Fn(&NodeRef) -> bool) -> Vec<NodeRef> {
     let there = read.iter().filter(|write| write.deleted.is_none() && belongs(&write.node));
     there.map(|write| write.node.clone()).collect()
-}
-
-fn next(answer: &Value) -> Option<String> {
-    client::next_cursor(answer)
 }

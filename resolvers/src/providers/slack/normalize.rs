@@ -96,7 +96,7 @@ pub(super) fn user(value: &Value, place: Place<'_>, at: DateTime<Utc>) -> Option
 
 /// A channel as the API answers it. Direct messages are no channels.
 pub(super) fn channel(value: &Value, place: Place<'_>, at: DateTime<Utc>) -> Option<NodeWrite> {
-    if flag(value, "is_im") || flag(value, "is_mpim") {
+    if is_direct(value) {
         return None;
     }
     let (id, name) = (text(value, "id")?, text(value, "name")?);
@@ -113,10 +113,20 @@ pub(super) fn channel(value: &Value, place: Place<'_>, at: DateTime<Utc>) -> Opt
         "updatedAt": stamp(updated),
     });
     let mut write = NodeWrite::core(NodeRef::new(CHANNEL, id), Version::at(updated.unwrap_or(at)), body(fields));
-    if let Some(count) = value.get("num_members").and_then(Value::as_i64) {
+    if let Some(count) = value.get("num_members").and_then(Value::as_u64) {
         write = write.with(MEMBERS, Version::at(at), body(json!({ "memberCount": count })));
     }
     Some(channel_link(write, place, id))
+}
+
+/// Whether a conversation is one of direct messages.
+pub(super) fn is_direct(value: &Value) -> bool {
+    flag(value, "is_im") || flag(value, "is_mpim")
+}
+
+/// Whether something else stands in the place of a channel's number of members.
+pub(super) fn has_broken_count(value: &Value) -> bool {
+    value.get("num_members").is_some_and(|count| !count.is_u64())
 }
 
 /// A channel with its address.

@@ -1,6 +1,7 @@
 //! Values as Slack writes them and as they stand in bodies. What is missing or odd is `None`, never an error.
 
 use chrono::{DateTime, SecondsFormat, Utc};
+use mullion_schema::providers::slack::plain;
 use serde_json::Value;
 
 pub(super) use crate::json::{list, object, text};
@@ -52,36 +53,7 @@ pub(super) fn stamp(at: Option<DateTime<Utc>>) -> Value {
 
 /// The beginning of what somebody wrote, in one line and without Slack's markup of mentions and links.
 pub(super) fn excerpt(text: &str) -> String {
-    let mut plain = String::new();
-    let mut rest = text;
-    while let Some((before, after)) = rest.split_once('<') {
-        plain.push_str(before);
-        let Some((inside, after)) = after.split_once('>') else {
-            rest = after;
-            continue;
-        };
-        plain.push_str(&unwrapped(inside));
-        rest = after;
-    }
-    plain.push_str(rest);
-    let plain = plain.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&");
-    shortened(&plain.split_whitespace().collect::<Vec<_>>().join(" "))
-}
-
-/// What people see of `<…>`.
-fn unwrapped(inside: &str) -> String {
-    let (target, label) = match inside.split_once('|') {
-        Some((target, label)) => (target, Some(label).filter(|label| !label.is_empty())),
-        None => (inside, None),
-    };
-    let mut letters = target.chars();
-    match (letters.next(), label) {
-        (Some('@'), label) => format!("@{}", label.unwrap_or("someone").trim_start_matches('@')),
-        (Some('#'), label) => format!("#{}", label.unwrap_or("channel").trim_start_matches('#')),
-        (Some('!'), None) => format!("@{}", letters.as_str().split('^').next().unwrap_or_default()),
-        (_, Some(label)) => label.to_owned(),
-        (_, None) => target.to_owned(),
-    }
+    shortened(&plain(text).split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
 /// A text of people, cut.

@@ -4,11 +4,9 @@
 
 use std::collections::BTreeMap;
 
-use mullion_entities::member;
 use mullion_schema::view::Body;
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
-use super::{Batch, Place, nodes::Work};
+use super::{Batch, Place, members, nodes::Work};
 use crate::{
     change::{ListRef, NodeRef},
     provider::CopiedFields,
@@ -85,16 +83,10 @@ async fn items_of(
             copied.lists.iter().map(move |name| (list_text(&list(name)), *change))
         })
         .collect();
-    let names: Vec<&String> = lists.keys().collect();
+    let names: Vec<&str> = lists.keys().map(String::as_str).collect();
     let mut items = Vec::new();
     for chunk in names.chunks(CHUNK) {
-        let chosen = member::Entity::find()
-            .filter(member::Column::Tenant.eq(place.tenant.as_str()))
-            .filter(member::Column::Integration.eq(place.integration.as_str()))
-            .filter(member::Column::List.is_in(chunk.iter().map(|name| name.as_str())))
-            .order_by_asc(member::Column::Sort)
-            .limit(MOST);
-        for row in connection.all(chosen).await? {
+        for row in members::of_lists(connection, place, chunk, MOST).await? {
             let known = place.rules.type_name(&row.type_name).zip(lists.get(&row.list));
             items.extend(known.map(|(type_name, change)| (NodeRef::new(type_name, row.native_id), *change)));
         }

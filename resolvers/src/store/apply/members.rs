@@ -3,7 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use mullion_entities::member;
-use sea_orm::{ActiveValue::Set, ColumnTrait, Condition, EntityTrait, QueryFilter, QueryTrait, sea_query::OnConflict};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
+    sea_query::OnConflict,
+};
 
 use super::{Batch, Place, nodes::Work};
 use crate::{
@@ -88,6 +91,22 @@ pub(super) async fn add_lists_of_stale(
         moves.0.insert(node, stayed.collect());
     }
     Ok(())
+}
+
+/// The items of lists, in their order, at most so many.
+pub(super) async fn of_lists(
+    connection: &impl Session,
+    place: &Place<'_>,
+    lists: &[&str],
+    most: u64,
+) -> Result<Vec<member::Model>, StoreError> {
+    let chosen = member::Entity::find()
+        .filter(member::Column::Tenant.eq(place.tenant.as_str()))
+        .filter(member::Column::Integration.eq(place.integration.as_str()))
+        .filter(member::Column::List.is_in(lists.iter().copied()))
+        .order_by_asc(member::Column::Sort)
+        .limit(most);
+    Ok(connection.all(chosen).await?)
 }
 
 async fn stored(connection: &impl Session, place: &Place<'_>, nodes: &BTreeSet<&NodeRef>) -> Result<Moves, StoreError> {

@@ -42,7 +42,7 @@ use super::{
 };
 use crate::{
     change::{Change, ListRef, NodeRef},
-    provider::{CopiedFields, Count, FetchedPage, Keeping, Provider},
+    provider::{CopiedFields, Count, FetchedPage, Keeping, PageWant, Provider},
     sentence::SentenceParts,
 };
 
@@ -134,6 +134,8 @@ pub struct Batch {
     pub changes: Vec<Change>,
     /// The pages that were fetched.
     pub pages: Vec<FetchedPage>,
+    /// Those of the pages that lack items because the token may not read them.
+    pub with_gaps: Vec<PageWant>,
     /// Nodes that were asked for and that the provider does not know.
     pub unknown: Vec<NodeRef>,
     /// The delivery of the inbox that this is the meaning of: marked as applied in the same transaction.
@@ -151,6 +153,7 @@ impl Batch {
             received_at,
             changes,
             pages: Vec::new(),
+            with_gaps: Vec::new(),
             unknown: Vec::new(),
             delivery,
             lease: None,
@@ -164,6 +167,7 @@ impl Batch {
             received_at: sent_at,
             changes: Vec::new(),
             pages: Vec::new(),
+            with_gaps: Vec::new(),
             unknown: Vec::new(),
             delivery: None,
             lease: None,

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     change::{ActivityDraft, Change, NodeRef},
-    sentence::{Detail, Details, Names, SentenceParts},
+    sentence::{Detail, Details, Names, SentenceParts, name_in},
     store::{
         StoreError,
         activity::Activity,
@@ -58,7 +58,12 @@ pub(super) fn changes(
         if place.origin.source == Source::Webhook && change.is_some() {
             let stale = change.into_iter().flat_map(|change| &change.stale);
             tags.extend(stale.map(|node| node_tag(place, node)));
-            let about = |draft| (draft, containers(place, news.work, change, draft));
+            let details = |draft: &ActivityDraft| -> Details {
+                let named =
+                    draft.details.iter().map(|(name, detail)| (name.clone(), last_named(place, news.work, detail)));
+                named.collect()
+            };
+            let about = |draft| (draft, containers(place, news.work, change, draft), details(draft));
             let received_at = place.origin_of(index).at;
             let activity =
                 draft.map(|draft| activity(place, (news.provider, received_at), about(draft), new_id())).transpose()?;
@@ -124,11 +129,10 @@ fn containers(place: &Place<'_>, work: &Work, change: Option<&Change>, draft: &A
 fn activity(
     place: &Place<'_>,
     (provider, received_at): (&str, DateTime<Utc>),
-    (draft, containers): (&ActivityDraft, Vec<NodeRef>),
+    (draft, containers, details): (&ActivityDraft, Vec<NodeRef>, Details),
     id: Result<String, StoreError>,
 ) -> Result<Activity, StoreError> {
     let text = |node: &NodeRef| clean(&node.to_string());
-    let details: Details = draft.details.iter().map(|(name, detail)| (name.clone(), cleaned(detail))).collect();
     let (kind, occurred_at) = (clean(&draft.kind), truncated(draft.occurred_at));
     // Older versions of the gateway read the line, not its parts.
     let nobody = Names::default();
@@ -148,6 +152,19 @@ fn activity(
         received_at: truncated(received_at),
         pending: place.rules.names_come_later(),
     })
+}
+
+/// A part of a sentence. A node that is deleted is called by the last name that it had, which nobody knows from here on.
+fn last_named(place: &Place<'_>, work: &Work, detail: &Detail) -> Detail {
+    let last = || {
+        let Detail::Node { node, given: None } = detail else { return None };
+        let (type_name, id) = node.split_once(':')?;
+        let deleted = NodeRef::new(place.rules.type_name(type_name)?, id);
+        work.state(&deleted).filter(|state| state.is_deleted())?;
+        let before = work.turn(&deleted)?.before.as_ref()?;
+        Some(Detail::named(&deleted, name_in(&before.body, id)?))
+    };
+    cleaned(&last().unwrap_or_else(|| detail.clone()))
 }
 
 fn cleaned(detail: &Detail) -> Detail {

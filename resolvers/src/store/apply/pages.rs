@@ -15,6 +15,7 @@ use crate::{
     provider::{FetchedPage, Keeping},
     store::{
         StoreError,
+        list::{read_next, written_next},
         node::CHUNK,
         session::Session,
         text::{filter_text, list_text},
@@ -88,7 +89,9 @@ pub(super) async fn write(
             .map_err(|source| StoreError::Corrupt { what: "filter of a list", source })?;
         let name = (list, filter);
         let before = current.get(&name).or(windows.get(&name)).cloned();
-        let Some(mut after) = window_after(place, page, before.as_ref(), &name, moves)? else { continue };
+        let with_gaps = batch.with_gaps.contains(&page.want);
+        let after = window_after(place, (page, with_gaps), before.as_ref(), &name, moves)?;
+        let Some(mut after) = after else { continue };
         if place.rules.keeping(&page.want.list) == Keeping::Opaque {
             if before.is_some_and(|before| page.want.cursor.is_none() && !starts_alike(&before, &after)) {
                 told.insert(name.0.clone());
@@ -96,7 +99,10 @@ pub(super) async fn write(
         } else {
             let from = before.filter(|_| page.want.cursor.is_some()).and_then(|before| before.boundary);
             let shown = correct_total(place, work, page, &mut after);
-            mark_missing(connection, place, work, (page, from.as_deref(), &mut after), &shown).await?;
+            // Members that a page with gaps does not show may be there all the same.
+            if !with_gaps {
+                mark_missing(connection, place, work, (page, from.as_deref(), &mut after), &shown).await?;
+            }
         }
         current.insert(name, after);
     }
@@ -109,15 +115,17 @@ pub(super) async fn write(
 /// The window after a page; `None`: the page does not continue it.
 fn window_after(
     place: &Place<'_>,
-    page: &FetchedPage,
+    (page, with_gaps): (&FetchedPage, bool),
     before: Option<&list_window::Model>,
     (list, filter): &(String, String),
     moves: &Moves,
 ) -> Result<Option<list_window::Model>, StoreError> {
     let first = page.want.cursor.is_none();
-    if !first && before.is_none_or(|before| before.next != page.want.cursor) {
+    let (next, has_gaps) = read_next(before.and_then(|before| before.next.clone()));
+    if !first && next != page.want.cursor {
         return Ok(None);
     }
+    let with_gaps = with_gaps || (!first && has_gaps);
     let continued = before.filter(|_| !first);
     let json = |source| StoreError::Corrupt { what: "items of a list", source };
     let mut opaque = None;
@@ -138,7 +146,7 @@ fn window_after(
         integration: place.integration.as_str().to_owned(),
         list: list.clone(),
         filter: filter.clone(),
-        next: page.next.clone(),
+        next: written_next(page.next.as_deref(), with_gaps),
         boundary,
         exhausted: page.next.is_none(),
         // As of the first page, and moved by what was heard since.

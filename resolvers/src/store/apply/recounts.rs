@@ -3,10 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use mullion_entities::member;
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
-
-use super::{Batch, Place, nodes::Work};
+use super::{Batch, Place, members, nodes::Work};
 use crate::{
     change::{ListRef, NodeRef, Recount},
     store::{StoreError, merge::NodeState, session::Session, text::list_text},
@@ -28,7 +25,7 @@ pub(super) async fn outdate(
     for (index, Recount { item, key, among }) in recounts {
         let containers = match containers_of(place, work.state(item), key) {
             Some(containers) => containers,
-            None => members(connection, place, among).await?,
+            None => listed(connection, place, among).await?,
         };
         work.add(connection, place, containers.iter().cloned().collect()).await?;
         for container in containers {
@@ -45,17 +42,7 @@ fn containers_of(place: &Place<'_>, item: Option<&NodeState>, key: &str) -> Opti
     Some(named.filter_map(|(name, id)| Some(NodeRef::new(place.rules.type_name(name)?, id))).collect())
 }
 
-async fn members(
-    connection: &impl Session,
-    place: &Place<'_>,
-    list: &ListRef,
-) -> Result<BTreeSet<NodeRef>, StoreError> {
-    let chosen = member::Entity::find()
-        .filter(member::Column::Tenant.eq(place.tenant.as_str()))
-        .filter(member::Column::Integration.eq(place.integration.as_str()))
-        .filter(member::Column::List.eq(list_text(list)))
-        .order_by_asc(member::Column::Sort)
-        .limit(MOST);
-    let rows = connection.all(chosen).await?.into_iter();
+async fn listed(connection: &impl Session, place: &Place<'_>, list: &ListRef) -> Result<BTreeSet<NodeRef>, StoreError> {
+    let rows = members::of_lists(connection, place, &[&list_text(list)], MOST).await?.into_iter();
     Ok(rows.filter_map(|row| Some(NodeRef::new(place.rules.type_name(&row.type_name)?, row.native_id))).collect())
 }

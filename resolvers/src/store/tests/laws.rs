@@ -123,6 +123,26 @@ fn a_fetch_settles_what_two_webhooks_left_open() {
 }
 
 #[test]
+fn a_version_of_the_far_future_loses_to_whatever_is_told_later() {
+    let future = (start() + Duration::days(36_500)).timestamp_micros();
+    let titled =
+        |at, title: &str| NodeWrite::core(issue_ref("1"), Version { at, rank: 0 }, body(json!({ "title": title })));
+    for first in [Source::Provider, Source::Webhook] {
+        for second in [Source::Provider, Source::Webhook] {
+            let known = merge(None, &titled(5, "known"), origin(Source::Provider, 1));
+            let ahead = merge(Some(&known.state), &titled(future, "ahead"), origin(first, 2));
+            assert_eq!(ahead.state.body["title"], "ahead", "it was told later");
+            for at in [3, 5, 9, future] {
+                let later = merge(Some(&ahead.state), &titled(at, "later"), origin(second, 3));
+                assert_eq!(later.state.body["title"], "later", "{first:?} {second:?} {at}");
+                let late = merge(Some(&later.state), &titled(future, "ahead"), origin(first, 2));
+                assert_eq!(late.state.body["title"], "later", "{first:?} {second:?} {at}");
+            }
+        }
+    }
+}
+
+#[test]
 fn values_without_a_version_are_never_tied() {
     let user = |avatar: &str| NodeWrite::core(issue_ref("1"), Version::default(), body(json!({ "avatarUrl": avatar })));
     let one = merge(None, &user("a"), origin(Source::Webhook, 1));

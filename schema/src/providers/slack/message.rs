@@ -1,11 +1,19 @@
 //! Messages and reactions to them.
 
-use super::{SlackChannel, SlackUser};
+use async_graphql::Value;
+
+use super::{SlackChannel, SlackUser, markup::plain};
 use crate::{
     interfaces::{message, node, provider_node},
-    providers::first_line,
+    providers::first_line_of,
     table::{Derive, Field, Row, table},
+    view::NodeView,
 };
+
+/// The first line of a message as people see it: without markup.
+fn title(view: &NodeView) -> Option<Value> {
+    view.text("text").map(|text| first_line_of(&plain(&text)))
+}
 
 table! {
     /// A message.
@@ -16,7 +24,7 @@ table! {
         always: &["text", "ts", "sentAt", "reactions"],
         fields: &[
             &node(),
-            &provider_node(Derive::new(first_line, &["text"])),
+            &provider_node(Derive::new(title, &["text"])),
             &message(),
             &[
                 Field::text("ts", "Slack's id of the message in its channel.").required(),

@@ -1,11 +1,13 @@
 //! Slack in the graph: the workspace, channels, messages and people.
 
 mod channel;
+mod markup;
 mod message;
 mod people;
 mod root;
 
 pub use channel::{SLACK_CHANNEL, SLACK_WORKSPACE, SlackChannel, SlackWorkspace};
+pub use markup::plain;
 pub use message::{SLACK_MESSAGE, SLACK_REACTION, SlackMessage, SlackReaction};
 pub use people::{SLACK_USER, SlackUser};
 pub use root::{SLACK, Slack};

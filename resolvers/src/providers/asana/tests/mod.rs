@@ -1,5 +1,6 @@
 //! The adapter against the sandbox without a socket, and the table of events.
 
+mod broken;
 mod events;
 mod hooks;
 mod log;

@@ -29,7 +29,14 @@ pub(super) struct InProcess {
     /// Refuses the next calls so.
     pub(super) refuse: Mutex<Option<Rejection>>,
     pub(super) webhooks: Mutex<Vec<OutgoingWebhook>>,
+    /// Answers instead of the sandbox, by method and path.
+    pub(super) answer: Mutex<Option<Answer>>,
+    /// Calls that turned out to have failed.
+    pub(super) failed: Mutex<usize>,
 }
+
+/// Status and body.
+pub(super) type Answer = Box<dyn Fn(&str) -> Option<(u16, Value)> + Send>;
 
 impl InProcess {
     async fn call(&self, request: http::Request<Bytes>) -> CallOutcome {
@@ -48,7 +55,13 @@ impl Transport for InProcess {
     async fn send(&self, request: UpstreamRequest) -> Result<UpstreamResponse, UpstreamError> {
         let path =
             request.url[url::Position::BeforePath..].strip_prefix("/asana/api/1.0").expect("the mount").to_owned();
-        self.calls.lock().push(format!("{} {path}", request.method));
+        let line = format!("{} {path}", request.method);
+        self.calls.lock().push(line.clone());
+        let answer = self.answer.lock().as_ref().and_then(|answer| answer(&line));
+        if let Some((status, body)) = answer {
+            let status = http::StatusCode::from_u16(status).expect("a status");
+            return Ok(UpstreamResponse { status, headers: http::HeaderMap::new(), body: body.to_string().into() });
+        }
         let mut call = http::Request::builder().method(request.method).uri(path).header("authorization", "Bearer t");
         if let Some((content_type, _)) = &request.body {
             call = call.header("content-type", *content_type);
@@ -61,6 +74,10 @@ impl Transport for InProcess {
         };
         let (head, body) = response.into_parts();
         Ok(UpstreamResponse { status: head.status, headers: head.headers, body })
+    }
+
+    fn failed(&self, _failure: &UpstreamError) {
+        *self.failed.lock() += 1;
     }
 
     fn quota(&self, quota: QuotaReading) {
@@ -89,6 +106,8 @@ pub(super) fn world() -> World {
         quotas: Mutex::default(),
         refuse: Mutex::default(),
         webhooks: Mutex::default(),
+        answer: Mutex::default(),
+        failed: Mutex::default(),
     });
     let api = Connection {
         tenant: "t1".into(),
@@ -116,6 +135,11 @@ impl World {
 
     pub(super) fn fetch(&self, wants: Vec<FetchWant>) -> Vec<Result<Fetched, UpstreamError>> {
         futures::executor::block_on(Asana.fetch(&self.api, wants))
+    }
+
+    /// From now on, calls come to what `answer` says, by method and path.
+    pub(super) fn answering(&self, answer: impl Fn(&str) -> Option<(u16, Value)> + Send + 'static) {
+        *self.transport.answer.lock() = Some(Box::new(answer));
     }
 
     /// What the sandbox says itself.

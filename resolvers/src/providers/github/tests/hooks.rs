@@ -30,7 +30,7 @@ async fn a_webhook_is_created_or_renewed_and_deleted() {
         ("POST", _) => (422, vec![], json!({"message": "Hook already exists on this repository"})),
         ("GET", _) => (200, vec![], json!([{"id": 5, "config": {"url": "https://m.example/webhooks/github/e"}}])),
         ("PATCH", _) => (200, vec![], json!({"id": 5})),
-        _ => (404, vec![], json!({})),
+        _ => (404, vec![], json!({"message": "Not Found"})),
     });
     let target = "https://m.example/webhooks/github/e".parse().expect("a URL");
     let (github, repository) = (Github::default(), NodeRef::new("GithubRepository", "R_1"));

@@ -82,7 +82,10 @@ pub(super) fn everything() -> Vec<FetchWant> {
     ]
 }
 
-async fn fetch(connection: &crate::upstream::Connection, wants: Vec<FetchWant>) -> Vec<Result<Fetched, UpstreamError>> {
+pub(super) async fn fetch(
+    connection: &crate::upstream::Connection,
+    wants: Vec<FetchWant>,
+) -> Vec<Result<Fetched, UpstreamError>> {
     Github::default().fetch(connection, wants).await
 }
 
@@ -141,6 +144,7 @@ async fn a_repository_by_name_with_its_pull_requests_is_one_call() {
         "a0": {"__typename": "Repository", "id": "R_1", "name": "web", "nameWithOwner": "acme/web", "list0": {
             "totalCount": 120, "pageInfo": {"endCursor": "next", "hasNextPage": true},
             "nodes": [{"__typename": "PullRequest", "id": "PR_1", "author": author, "updatedAt": "2026-01-01T00:00:00Z",
+                "repository": {"id": "R_1"},
                 "statusCheckRollup": {"state": "FAILURE"}, "reviewRequests": {"nodes": [{"requestedReviewer": author}]}}],
         }},
         "rateLimit": {"cost": 1, "limit": 5000, "remaining": 4990, "resetAt": "2026-01-01T00:00:00Z"},
@@ -216,39 +220,6 @@ async fn a_failure_inside_a_part_is_told_and_the_rest_of_it_is_kept() {
     assert_eq!(fetched.failure.map(|error| error.kind), Some(UpstreamErrorKind::Down));
     let known: Vec<&String> = fetched.writes[0].aspects.iter().flat_map(|aspect| aspect.fields.keys()).collect();
     assert_eq!(known, ["title", "updatedAt"], "the checks are unknown, not none");
-}
-
-#[tokio::test]
-async fn a_page_that_is_not_whole_is_no_page() {
-    let issue = json!({"__typename": "Issue", "id": "I_1", "title": "t", "updatedAt": "2026-01-01T00:00:00Z"});
-    let list = |nodes: Value, has_next: bool| {
-        let info = json!({ "hasNextPage": has_next, "endCursor": null });
-        json!([{ "__typename": "Repository", "id": "R_1", "list": { "totalCount": 2, "pageInfo": info, "nodes": nodes } }])
-    };
-    let error = |kind: &str| json!([{ "type": kind, "path": ["a0", 0, "list", "nodes", 1], "message": "no" }]);
-    for (answer, errors, expected) in [
-        (list(json!([issue, null]), false), error("INTERNAL"), Err(UpstreamErrorKind::Down)),
-        (list(json!([issue, null]), false), error("FORBIDDEN"), Ok(1)),
-        (list(json!([issue]), true), json!([]), Err(UpstreamErrorKind::Down)),
-        (list(json!(null), false), json!([]), Err(UpstreamErrorKind::Down)),
-        (
-            json!([{ "__typename": "Repository", "id": "R_1", "list": null }]),
-            error("FORBIDDEN"),
-            Err(UpstreamErrorKind::Forbidden),
-        ),
-    ] {
-        let (_, connection) = Fake::saying(json!({ "data": { "a0": answer }, "errors": errors }));
-        let want = FetchWant::Page(page(Some(("GithubRepository", "R_1")), "issues", &[]));
-        let fetched = fetch(&connection, vec![want]).await.remove(0);
-        let outcome = fetched.map_err(|error| error.kind).and_then(|fetched| match fetched.failure {
-            Some(error) => {
-                assert!(fetched.pages.is_empty() && !fetched.writes.is_empty());
-                Err(error.kind)
-            }
-            None => Ok(fetched.pages[0].items.len()),
-        });
-        assert_eq!(outcome, expected, "{errors}");
-    }
 }
 
 #[tokio::test]
@@ -342,7 +313,7 @@ fn repository_with_runs(
     }
     let (_, last) = path.rsplit_once('/').expect("a path");
     if let Ok(number) = last.parse::<i64>() {
-        return if number == 7 { (404, vec![], json!({})) } else { (200, vec![], run(number)) };
+        return if number == 7 { (404, vec![], json!({ "message": "Not Found" })) } else { (200, vec![], run(number)) };
     }
     let page = request
         .url

@@ -261,7 +261,7 @@ async fn a_large_delivery_holds_up_nobody_in_the_log(bench: Bench) {
     let mut process = Process::understanding(&bench, &folder, &interpreter);
     let body = format!("{{\"is\":\"{}\"}}", "x".repeat(2_000_000));
     let mut large = delivery(&bench, Some("large"), body.as_bytes()).await;
-    // Of another lane.
+    // It belongs to another lane.
     large.verified.subject = Some("elsewhere".into());
     assert!(matches!(process.intake.store(&large).await, Ok(Inserted::New(_))));
     process.acknowledge(&bench, &ids(0, 1)).await;
