@@ -27,6 +27,7 @@ pub enum ErrorCode {
     CursorExpired,
     Incomplete,
     ServiceUnavailable,
+    RequestTimeout,
     InternalServerError,
 }
 

@@ -97,7 +97,7 @@ impl Query {
         Ok(Connection::new(origin, items.collect(), page.has_next, after.as_deref(), page.total))
     }
 
-    /// Your dashboards, by name. There are none at first: `createDashboard` makes one, and `addWidget` fills it.
+    /// Your dashboards, the oldest first. There are none at first: `createDashboard` makes one, and `addWidget` fills it.
     #[graphql(directive = Page::apply())]
     async fn dashboards(
         &self,

@@ -217,8 +217,11 @@ pub(crate) async fn execute(app: &App, caller: &Caller, operation: ParsedOperati
         }
         Err(_) => {
             tracing::warn!(seconds = time.as_secs(), "an operation took too long");
-            let message = format!("the operation took longer than {} seconds", time.as_secs());
-            Err(RequestError::new(ErrorCode::InternalServerError, message).with_request_id(&id))
+            let message = format!(
+                "the operation took longer than {} seconds (`server.request_timeout_seconds`); a mutation may have been done",
+                time.as_secs()
+            );
+            Err(RequestError::new(ErrorCode::RequestTimeout, message).with_request_id(&id))
         }
     }
 }

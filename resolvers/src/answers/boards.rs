@@ -182,13 +182,15 @@ impl Boards for BoardsAnswer {
         let after = page.after.as_ref().map(|after| after.native_id.as_str());
         let limit = page.first as u64 + 1;
         let mut rows = self.services.database.dashboards(&self.scope.tenant, after, limit).await.map_err(internal)?;
+        let count = self.services.database.count_dashboards(&self.scope.tenant).await.map_err(internal)?;
         let has_next = rows.len() > page.first;
         rows.truncate(page.first);
         let items = rows.into_iter().map(|row| {
             let position = Position { sort: row.id.clone(), native_id: row.id.clone() };
             (position, self.saw_dashboard(row))
         });
-        Ok(Page { items: items.collect(), has_next, total: None })
+        // A tenant's dashboards are limited (`limits.max_dashboards`), so the count always fits.
+        Ok(Page { items: items.collect(), has_next, total: i64::try_from(count).ok() })
     }
 
     async fn dashboard(&self, id: &DashboardId) -> Result<Option<Arc<DashboardView>>, PortError> {

@@ -159,6 +159,12 @@ impl Database {
             .await?;
         Ok(rows.into_iter().map(dashboard_of).collect())
     }
+
+    /// How many dashboards a tenant has.
+    pub async fn count_dashboards(&self, tenant: &TenantId) -> Result<u64, StoreError> {
+        let all = dashboard::Entity::find().filter(dashboard::Column::Tenant.eq(tenant.as_str()));
+        Ok(all.count(&self.0.reader).await?)
+    }
 }
 
 fn tags(tenant: &TenantId, id: &str) -> Vec<Tag> {

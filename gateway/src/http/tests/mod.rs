@@ -159,7 +159,7 @@ async fn a_slow_operation_is_cut_off() {
     let gateway = Gateway::start(|config| config.server.request_timeout_seconds = 1).await;
     let (status, body) = post(&gateway, JSON, r#"{"query":"{slow}"}"#).await;
     assert_eq!(status, StatusCode::GATEWAY_TIMEOUT, "{body}");
-    assert_eq!(code(&body), "INTERNAL_SERVER_ERROR");
+    assert_eq!(code(&body), "REQUEST_TIMEOUT");
     assert!(body.contains(r#""requestId":""#), "{body}");
 }
 

@@ -6,7 +6,7 @@ use url::Url;
 
 use super::{
     client::{self, Get},
-    interpret::{key_of, kind_of},
+    interpret::{is_told, key_of, kind_of},
     names::PROJECT,
     values::{is_gid, list, text},
 };
@@ -95,11 +95,11 @@ pub(super) async fn catch_up(api: &Connection, since: Since<'_>, known: &dyn Kno
 
 /// The events of a page that nobody was told of, as the delivery that they should have come in.
 async fn recovered(page: &Value, sync: &str, known: &dyn Known) -> Result<Option<Recovered>, UpstreamError> {
-    let events = list(page, "data");
-    let keys: Vec<String> = events.iter().map(key_of).collect();
+    let events: Vec<(&Value, String)> =
+        list(page, "data").iter().filter(|event| is_told(event)).map(|event| (event, key_of(event))).collect();
+    let keys: Vec<String> = events.iter().map(|(_, key)| key.clone()).collect();
     let untold = known.untold(&keys).await?;
-    let missing: Vec<&Value> =
-        events.iter().zip(&keys).filter(|(_, key)| untold.contains(*key)).map(|(event, _)| event).collect();
+    let missing: Vec<&Value> = events.iter().filter(|(_, key)| untold.contains(key)).map(|(event, _)| *event).collect();
     let Some(first) = missing.first() else { return Ok(None) };
     let event = kind_of(first);
     let document = json!({ "events": missing }).to_string().into();

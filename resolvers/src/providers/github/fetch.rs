@@ -38,6 +38,16 @@ struct Tick {
     further: Vec<(usize, Vec<(&'static str, Filter)>)>,
 }
 
+impl Tick {
+    fn add(&mut self, other: Self) {
+        self.outcomes.extend(other.outcomes);
+        self.places.extend(other.places);
+        self.absent.extend(other.absent);
+        self.further.extend(other.further);
+        self.failed = self.failed.take().or(other.failed);
+    }
+}
+
 pub(super) async fn fetch(github: &Github, api: &Connection, wants: Vec<FetchWant>) -> Vec<Outcome> {
     let emails = may_read_emails(&api.scopes);
     let plan = Plan::of(&wants, emails, |repository| github.known_name(api, repository).is_some());
@@ -46,13 +56,7 @@ pub(super) async fn fetch(github: &Github, api: &Connection, wants: Vec<FetchWan
     let mut tick = Tick::default();
     tick.outcomes.extend(refused.into_iter().map(|(want, error)| (want, Err(error))));
     let calls = documents::batches(pieces).into_iter().map(|batch| call(github, api, batch, reading));
-    for done in join_all(calls).await {
-        tick.outcomes.extend(done.outcomes);
-        tick.places.extend(done.places);
-        tick.absent.extend(done.absent);
-        tick.further.extend(done.further);
-        tick.failed = tick.failed.or(done.failed);
-    }
+    join_all(calls).await.into_iter().for_each(|done| tick.add(done));
     over_rest(github, api, rest, &mut tick).await;
     further_lists(github, api, &mut tick).await;
     let lost = || UpstreamError::new(UpstreamErrorKind::Down, "GitHub's answer lacks this part");
@@ -64,11 +68,21 @@ pub(super) fn may_read_emails(scopes: &[String]) -> bool {
     scopes.iter().any(|scope| matches!(scope.as_str(), "user" | "user:email" | "read:user"))
 }
 
-async fn call(github: &Github, api: &Connection, batch: Vec<(Piece, Vec<Part>)>, reading: Reading) -> Tick {
+/// Makes the call of a batch. GitHub refuses a document whole, also for one selection that it does not know (an older GitHub Enterprise
+/// Server). So a batch that is refused is asked for again in halves, until only the piece at fault is refused.
+async fn call(github: &Github, api: &Connection, mut batch: Vec<(Piece, Vec<Part>)>, reading: Reading) -> Tick {
     let (document, variables) = documents::assemble(batch.iter().map(|(piece, _)| piece));
     let mut tick = Tick::default();
     let answer = match client::graphql(api, &document, variables).await {
         Ok(answer) => answers::pruned(answer),
+        Err(error) if error.kind == UpstreamErrorKind::Rejected && batch.len() > 1 => {
+            let rest = batch.split_off(batch.len() / 2);
+            let halves =
+                join(Box::pin(call(github, api, batch, reading)), Box::pin(call(github, api, rest, reading))).await;
+            tick.add(halves.0);
+            tick.add(halves.1);
+            return tick;
+        }
         Err(error) => {
             let parts = batch.into_iter().flat_map(|(_, parts)| parts);
             tick.outcomes.extend(parts.map(|part| (part.want, Err(error.clone()))));

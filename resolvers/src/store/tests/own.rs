@@ -128,6 +128,7 @@ async fn dashboards_and_widgets_are_written_with_conflicts_told(bench: Bench) {
     assert_eq!(db.widget(tenant, &high.id).await.unwrap(), None);
     assert_eq!(db.dashboards(tenant, None, 10).await.unwrap(), []);
     assert_eq!(db.dashboards(other, None, 10).await.unwrap().len(), 1);
+    assert_eq!((db.count_dashboards(tenant).await.unwrap(), db.count_dashboards(other).await.unwrap()), (0, 1));
 }
 
 async fn put(

@@ -7,6 +7,7 @@ mod event;
 mod places;
 mod tasks;
 
+use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use event::Event;
@@ -42,6 +43,12 @@ pub(super) fn interpret(delivery: &StoredDelivery) -> Interpretation {
         Some(reason) if changes.is_empty() => Interpretation::Ignored(reason),
         _ => Interpretation::Changes(changes),
     }
+}
+
+/// Whether an event becomes an activity. The log also has events that become none: the stories that Asana writes about a change, and
+/// what is not in the graph. The webhooks' filters leave them out, so nothing is missing where they were not delivered.
+pub(super) fn is_told(event: &Value) -> bool {
+    changed(&Event::new(event, DateTime::<Utc>::UNIX_EPOCH)).is_ok_and(|change| change.activity.is_some())
 }
 
 /// What an event changes, or why it is not used.

@@ -103,6 +103,28 @@ fn all_pages_are_read_and_what_was_told_is_left_out() {
 }
 
 #[test]
+fn events_that_no_webhook_brings_are_not_missing() {
+    let story = |subtype: &str| {
+        json!({
+            "action": "added", "type": "story", "created_at": "2026-03-02T08:00:00Z", "user": null,
+            "resource": { "gid": "7", "resource_type": "story", "resource_subtype": subtype },
+            "parent": { "gid": "1", "resource_type": "task" },
+        })
+    };
+    let attachment = json!({
+        "action": "added", "type": "attachment", "created_at": "2026-03-02T08:00:00Z", "user": null,
+        "resource": { "gid": "8", "resource_type": "attachment" },
+    });
+    let noted = [story("section_changed"), story("marked_complete"), attachment];
+    let caught = look((Some(&mark("s1")), 20), vec![page(&noted, "s2", false)], &[]).0.expect("an answer");
+    assert_eq!((tasks(&caught), caught.complete, caught.mark), (vec![], true, Some(mark("s2"))));
+    // A comment is brought by a webhook, so one that did not come is missing.
+    let comment = [story("section_changed"), story("comment_added")];
+    let caught = look((Some(&mark("s1")), 20), vec![page(&comment, "s2", false)], &[]).0.expect("an answer");
+    assert_eq!(tasks(&caught), ["7"]);
+}
+
+#[test]
 fn a_look_makes_no_more_calls_than_it_may_and_the_next_goes_on_there() {
     let answers = (2..9).map(|number| page(&[event(number)], &format!("s{number}"), true)).collect();
     let (caught, _) = look((Some(&mark("s1")), 3), answers, &[]);

@@ -198,3 +198,28 @@ async fn a_field_that_is_not_what_the_schema_says_is_unknown_and_told() {
         assert_eq!(fetched.writes[0].aspects[0].fields.contains_key("assignees"), is_good, "{told}");
     }
 }
+
+#[tokio::test]
+async fn a_selection_that_github_refuses_takes_nothing_else_with_it() {
+    let (fake, connection) = Fake::answering(|_, body| {
+        let asked: Vec<&str> = body["variables"]
+            .as_object()
+            .into_iter()
+            .flatten()
+            .flat_map(|(_, ids)| ids.as_array().into_iter().flatten().filter_map(Value::as_str))
+            .collect();
+        let document = body["query"].as_str().unwrap_or_default();
+        if document.contains("openIssues") {
+            let refused = json!({ "message": "Field 'openIssues' doesn't exist on type 'Repository'", "extensions": { "code": "undefinedField" } });
+            return (200, vec![], json!({ "errors": [refused] }));
+        }
+        let issue =
+            |id: &&str| json!({ "__typename": "Issue", "id": id, "title": "t", "updatedAt": "2026-01-01T00:00:00Z" });
+        (200, vec![], json!({ "data": { "a0": asked.iter().map(issue).collect::<Vec<_>>(), "rateLimit": null } }))
+    });
+    let wants = vec![node("GithubRepository", "R_1", &["openIssueCount"]), node("GithubIssue", "I_1", &["title"])];
+    let outcomes = fetch(&connection, wants).await;
+    assert_eq!(outcomes[0].as_ref().map(|_| ()).map_err(|error| error.kind), Err(UpstreamErrorKind::Rejected));
+    assert!(outcomes[1].as_ref().is_ok_and(|fetched| fetched.found.is_some() || !fetched.writes.is_empty()));
+    assert_eq!(fake.documents().len(), 3, "the whole, and each half");
+}
