@@ -99,6 +99,8 @@ pub struct Ingredients {
     pub bus: Arc<dyn Bus>,
     /// Keeps background tasks running.
     pub supervisor: Supervisor,
+    /// The tasks that the end of the process waits for.
+    pub tasks: TaskTracker,
 }
 
 /// Brings the database's schema up to date.
@@ -188,8 +190,7 @@ pub async fn check_durability(database: &Database, allowed: bool) -> anyhow::Res
 
 /// Puts the parts together.
 pub fn build(config: &Config, database: Database, made: Ingredients) -> anyhow::Result<Backend> {
-    let Ingredients { key, clock, metrics, allow, webhook_base, bus, supervisor } = made;
-    let tasks = TaskTracker::new();
+    let Ingredients { key, clock, metrics, allow, webhook_base, bus, supervisor, tasks } = made;
     let behind = Behind::new(&tasks)?;
     let vault = Vault::new([STANDARD.encode(key).as_str()]).context("the encryption key cannot be used")?;
     let providers: Arc<Providers> = Arc::new(mullion_resolvers::providers::all());

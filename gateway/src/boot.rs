@@ -95,6 +95,7 @@ pub async fn dev(mut config: Config, options: DevOptions, log: &Log) -> anyhow::
         webhook_base: Some(webhook_base),
         bus: Arc::new(Alone),
         supervisor: supervisor.clone(),
+        tasks: TaskTracker::new(),
     };
     let mut backend = backend::build(&config, database, made)?;
     let services = Arc::clone(backend.executor.services());
@@ -162,7 +163,7 @@ pub async fn serve(config: Config, reload: Reload, log: &Log) -> anyhow::Result<
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let metrics = metrics(log);
     metrics.process_started(clock.now());
-    let supervisor = Supervisor::new(Arc::new(metrics.tasks.clone()));
+    let (supervisor, tasks) = (Supervisor::new(Arc::new(metrics.tasks.clone())), TaskTracker::new());
     let database = database::open(&config, Arc::clone(&clock)).await?;
     backend::check_durability(&database, config.webhooks.allow_unsafe_database).await?;
     backend::prepare_schema(&config, &database).await?;
@@ -174,7 +175,7 @@ pub async fn serve(config: Config, reload: Reload, log: &Log) -> anyhow::Result<
             let restarted = move || {
                 restarts.inc();
             };
-            let supervised = (&supervisor, &TaskTracker::new().into(), &stop);
+            let supervised = (&supervisor, &tasks.clone().into(), &stop);
             Nats::connect((url.expose(), &config.replicas.nats_prefix), restarted, supervised)
                 .await
                 .context("NATS cannot be used; check replicas.nats_url")?
@@ -189,6 +190,7 @@ pub async fn serve(config: Config, reload: Reload, log: &Log) -> anyhow::Result<
         webhook_base,
         bus,
         supervisor: supervisor.clone(),
+        tasks,
     };
     let mut backend = backend::build(&config, database, made)?;
     report_repeats(log, &supervisor, (&backend.tasks, &stop));

@@ -5,11 +5,15 @@ use std::{
     collections::BTreeMap,
     future::ready,
     io::ErrorKind,
+    panic::AssertUnwindSafe,
     path::{Path, PathBuf},
     time::Duration,
 };
 
-use futures::future::{BoxFuture, join_all};
+use futures::{
+    FutureExt as _,
+    future::{BoxFuture, join_all},
+};
 use mullion_resolvers::{store::Database, supervisor::Supervisor};
 use parking_lot::Mutex;
 use tokio::time::timeout;
@@ -56,7 +60,8 @@ fn database_is_reliable(database: Database) -> Check {
     Check::new("database", move || ready(database.fault().map_or(Ok(()), |fault| Err(fault.reason().to_owned()))))
 }
 
-fn tasks_run(supervisor: Supervisor) -> Check {
+/// No background task keeps ending.
+pub(crate) fn tasks_run(supervisor: Supervisor) -> Check {
     Check::new("tasks", move || {
         let failing = supervisor.failing().join(", ");
         ready(match failing.as_str() {
@@ -133,8 +138,11 @@ impl Checks {
 
     async fn run_one(&self, check: &Check) {
         let name = check.name;
-        let looked = timeout(self.patience, (check.look)()).await;
-        let looked = looked.unwrap_or_else(|_| Err(format!("no answer within {} seconds", self.patience.as_secs())));
+        let look = AssertUnwindSafe(async { (check.look)().await }).catch_unwind();
+        let looked = match timeout(self.patience, look).await {
+            Ok(looked) => looked.unwrap_or_else(|_| Err("the check panicked; the log says why".to_owned())),
+            Err(_) => Err(format!("no answer within {} seconds", self.patience.as_secs())),
+        };
         self.metrics.check(name, looked.is_ok());
         let before = match &looked {
             Ok(()) => self.failing.lock().remove(name),

@@ -74,7 +74,7 @@ impl Releaser {
         }
         self.busy.lock().insert(tenant.clone(), false);
         let (releaser, stop) = (Arc::clone(self), stop.clone());
-        let span = tracing::info_span!("release", %tenant);
+        let span = tracing::error_span!("release", %tenant);
         let run = async move {
             let work =
                 async { while releaser.release_all(&tenant).await.is_err() || releaser.is_to_look_again(&tenant) {} };

@@ -92,7 +92,7 @@ impl Supervisor {
         self.observer.begun(name);
         let (supervisor, stop) = (self.clone(), stop.clone());
         let supervised = async move { supervisor.keep_running(name, &stop, begin).await };
-        on.spawn(supervised.instrument(tracing::info_span!(parent: None, "task", task = name)));
+        on.spawn(supervised.instrument(tracing::error_span!(parent: None, "task", task = name)));
     }
 
     /// The tasks that keep ending.

@@ -146,6 +146,7 @@ fn is_of_one_connection(error: &io::Error) -> bool {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a test waits for its tasks")]
 mod tests {
     use std::time::Duration;
 

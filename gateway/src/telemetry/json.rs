@@ -149,10 +149,10 @@ mod tests {
         let subscriber = tracing_subscriber::registry().with(layer.with_writer(move || written.clone()));
         let cause = anyhow::anyhow!("no \"space\"\nleft").context("the database failed");
         tracing::subscriber::with_default(subscriber, || {
-            let request = tracing::info_span!("request", requestId = "r-1", tenant = tracing::field::Empty);
+            let request = tracing::error_span!("request", requestId = "r-1", tenant = tracing::field::Empty);
             request.record("tenant", "acme");
             let _entered = request.enter();
-            let execution = tracing::info_span!("execution", operation = "Board");
+            let execution = tracing::error_span!("execution", operation = "Board");
             let logs = async {
                 let error: &(dyn std::error::Error + 'static) = cause.as_ref();
                 tracing::error!(error, rows = 3, "it failed");

@@ -211,8 +211,8 @@ mod tests {
 
     fn fail(request: u32, error: &str) {
         let id = format!("r-{request}");
-        let span = tracing::info_span!("request", requestId = &*id);
-        span.in_scope(|| tracing::info_span!("execution").in_scope(|| tracing::error!(error, "it failed")));
+        let span = tracing::error_span!("request", requestId = &*id);
+        span.in_scope(|| tracing::error_span!("execution").in_scope(|| tracing::error!(error, "it failed")));
     }
 
     #[test]

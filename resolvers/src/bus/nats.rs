@@ -205,6 +205,7 @@ fn hint_of(subject: &str, payload: &[u8]) -> Option<Hint> {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a test waits for its tasks")]
 mod tests {
     use std::{
         sync::{

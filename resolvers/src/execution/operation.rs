@@ -60,5 +60,5 @@ impl Operation {
 /// The span of an execution in the log, inside that of its request.
 pub(super) fn span_of(caller: &Caller, operation: &Operation, number: u64) -> Span {
     let name = operation.name.as_deref();
-    tracing::info_span!("execution", tenant = %caller.tenant(), operation = name, execution = number)
+    tracing::error_span!("execution", tenant = %caller.tenant(), operation = name, execution = number)
 }

@@ -122,7 +122,7 @@ impl Listeners {
             watched.entry(socket.integration.clone()).or_insert_with(|| {
                 let known = Watched { revision: socket.revision, stop: stop.child_token() };
                 let watch = Watch { parts: Arc::clone(&self.parts), socket };
-                let span = tracing::info_span!("socket", tenant = %watch.socket.tenant, integration = %watch.socket.integration);
+                let span = tracing::error_span!("socket", tenant = %watch.socket.tenant, integration = %watch.socket.integration);
                 tasks.spawn(watch.run(known.stop.clone()).instrument(span));
                 known
             });

@@ -253,7 +253,7 @@ impl LiveHub {
             state.operations.insert(operation.number, Arc::clone(&operation));
             let (hub, driven) = (Arc::clone(self), Arc::clone(&operation));
             // Of no request: it goes on when the one that began it has left.
-            let span = tracing::info_span!(parent: None, "live_operation", tenant = %run.tenant());
+            let span = tracing::error_span!(parent: None, "live_operation", tenant = %run.tenant());
             let drive = async move {
                 // An operation counts until its task has ended, however that ends: a subscriber that leaves does not stop a run.
                 let _running = running;

@@ -76,6 +76,7 @@ where
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a test waits for its tasks")]
 mod tests {
     use std::sync::{
         Arc,

@@ -170,7 +170,7 @@ impl Reconciler {
             let free = ROUNDS.saturating_sub(running.len());
             for (integration, Turn { whose, only_new }) in this.next(now, &unwatched, &busy, free).await {
                 let worker = Arc::clone(&this);
-                let span = tracing::info_span!("round", tenant = %integration.tenant, integration = %integration.id);
+                let span = tracing::error_span!("round", tenant = %integration.tenant, integration = %integration.id);
                 let task = rounds.spawn(async move { worker.look_at(&integration, only_new).await }.instrument(span));
                 running.insert(task.id(), whose);
             }

@@ -10,8 +10,9 @@ use axum::{body::Body, response::Response};
 use futures::StreamExt;
 use http::{Request, StatusCode, header};
 use http_body_util::BodyExt;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::time::timeout;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt;
 
 use super::{REQUEST_ID, router};
@@ -438,6 +439,32 @@ async fn readiness_asks_the_database_and_does_not_wait_for_it() {
     gateway.app.readiness.set(false);
     let (status, body) = get(&gateway, "/health/ready").await;
     assert_eq!((status, body.contains("not started")), (StatusCode::SERVICE_UNAVAILABLE, true), "{body}");
+}
+
+#[tokio::test]
+async fn readiness_names_the_background_task_that_keeps_ending() {
+    let gateway = gateway().await;
+    let stop = CancellationToken::new();
+    let begin = || async { panic!("on purpose") };
+    gateway.supervisor.supervise(&TaskTracker::new().into(), "worker", &stop, begin);
+    let asked = async || {
+        tokio::task::yield_now().await;
+        gateway.app.checks.round().await;
+        get(&gateway, "/health/ready").await
+    };
+    let failing = async {
+        loop {
+            let (status, body) = asked().await;
+            if status == StatusCode::SERVICE_UNAVAILABLE {
+                return body;
+            }
+        }
+    };
+    let body = timeout(Duration::from_secs(20), failing).await.expect("it stays ready");
+    let body: Value = serde_json::from_str(&body).unwrap();
+    let reason = "background tasks keep ending: worker; the log says why";
+    assert_eq!((&body["reason"], &body["reasons"]), (&json!(reason), &json!({ "tasks": reason })));
+    stop.cancel();
 }
 
 #[tokio::test]

@@ -361,7 +361,7 @@ impl Socket {
 }
 
 fn begin(app: Arc<App>, caller: Caller, operation: ParsedOperation) -> Source {
-    let span = tracing::info_span!("request", requestId = &*operation.request_id, route = "websocket");
+    let span = tracing::error_span!("request", requestId = &*operation.request_id, route = "websocket");
     if operation.kind == OperationKind::Subscription {
         Source::Subscribing(async move { subscribe(&app, &caller, operation).await }.instrument(span).boxed())
     } else {

@@ -15,7 +15,8 @@ use std::{
 };
 
 use futures::FutureExt as _;
-use tokio::{sync::mpsc, time::Instant};
+use tokio::{sync::mpsc, task::JoinSet, time::Instant};
+use tracing::Instrument as _;
 
 use super::{
     Backlog, Log, Position,
@@ -80,8 +81,9 @@ impl Transfer {
     async fn follow(&mut self) -> Result<(), StoreError> {
         let from = self.mark().await?;
         let (sender, mut groups) = mpsc::channel(AHEAD);
-        // It ends with the receiver.
-        tokio::spawn(self.log.clone().run(from, sender));
+        // It ends with this one.
+        let mut reader = JoinSet::new();
+        reader.spawn(self.log.clone().run(from, sender).in_current_span());
         let mut next = None;
         loop {
             let mut group: Group = match next.take() {

@@ -311,7 +311,7 @@ impl Worker {
                     continue;
                 }
                 let delivery = &taken.delivery;
-                let span = tracing::info_span!("delivery", delivery = delivery.id, tenant = %delivery.tenant, integration = %delivery.integration);
+                let span = tracing::error_span!("delivery", delivery = delivery.id, tenant = %delivery.tenant, integration = %delivery.integration);
                 match self.settle(taken).instrument(span).await {
                     After::Outage => return Ok(0),
                     after => settled += held_back.note(&taken.delivery, after),

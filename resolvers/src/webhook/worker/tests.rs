@@ -1,5 +1,7 @@
 //! Workers over a store: order, crashes, parking, and that everything happens once, on both databases.
 
+#![expect(clippy::disallowed_methods, reason = "a test waits for its tasks")]
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{
@@ -129,15 +131,25 @@ impl Counted {
     pub(crate) fn of(&self, name: &str) -> usize {
         self.0.lock().get(name).copied().unwrap_or(0)
     }
+
+    /// Has the next thing that is told panic.
+    pub(crate) fn panic_once(&self) {
+        self.0.lock().insert("to panic", 1);
+    }
+
+    fn may_panic(&self) {
+        assert!(self.0.lock().remove("to panic").is_none(), "it is told to");
+    }
 }
 
 impl Outcome for Counted {
     fn settled(&self, _: &str, result: &'static str) {
-        assert!(self.0.lock().remove("to panic").is_none(), "it is told to");
+        self.may_panic();
         *self.0.lock().entry(result).or_default() += 1;
     }
 
     fn flushed(&self, deliveries: usize, _: std::time::Duration) {
+        self.may_panic();
         *self.0.lock().entry("flushes").or_default() += 1;
         *self.0.lock().entry("flushed").or_default() += deliveries;
     }
@@ -378,7 +390,7 @@ async fn a_worker_that_runs_applies_what_comes_and_gives_its_lanes_back(bench: B
 async fn a_worker_with_a_part_that_panicked_ends_and_goes_on_when_it_is_started_again(bench: Bench) {
     let scene = Scene::new(bench);
     let (worker, stop) = (scene.worker(), CancellationToken::new());
-    scene.counted.0.lock().insert("to panic", 1);
+    scene.counted.panic_once();
     scene.store(&[("web", "1 1"), ("app", "2 1")]).await;
     worker.clone().run(stop.clone()).await;
     assert!(!stop.is_cancelled(), "it ended of itself");
