@@ -97,7 +97,7 @@ async fn look_for_inbox(folder: &Path) -> Result<(), String> {
 /// All checks, and those that failed when they were last run.
 #[derive(Default)]
 pub struct Checks {
-    checks: Vec<Check>,
+    all: Vec<Check>,
     failing: Mutex<BTreeMap<&'static str, String>>,
     metrics: TaskMetrics,
     patience: Duration,
@@ -109,7 +109,7 @@ impl Checks {
         for check in &checks {
             metrics.check(check.name, true);
         }
-        Self { checks, failing: Mutex::default(), metrics, patience: PATIENCE }
+        Self { all: checks, failing: Mutex::default(), metrics, patience: PATIENCE }
     }
 
     /// The checks that fail, each with its reason.
@@ -133,7 +133,7 @@ impl Checks {
 
     /// Runs all checks once.
     pub async fn round(&self) {
-        join_all(self.checks.iter().map(|check| self.run_one(check))).await;
+        join_all(self.all.iter().map(|check| self.run_one(check))).await;
     }
 
     async fn run_one(&self, check: &Check) {

@@ -47,7 +47,8 @@ describe('the log by request id', () => {
     const name = `log_${randomUUID().replaceAll('-', '')}`;
     psql(`CREATE DATABASE ${name}`);
     url.pathname = name;
-    serve = await startServe({ env: { DATABASE_URL: url.href, MULLION_WEBHOOKS_ALLOW_UNSAFE_DATABASE: 'true' } });
+    // Only errors: their lines name the request all the same.
+    serve = await startServe({ env: { DATABASE_URL: url.href, MULLION_WEBHOOKS_ALLOW_UNSAFE_DATABASE: 'true', MULLION_LOG: 'error' } });
   });
   after(() => serve?.stop());
   const lines = () => serve.logs().split('\n').filter((line) => line.startsWith('{')).map((line) => JSON.parse(line));

@@ -181,7 +181,7 @@ impl Visit for FindId {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
+    use std::{fmt::Write as _, sync::Arc};
 
     use parking_lot::Mutex;
     use tracing::{Event, Subscriber, field::Visit};
@@ -197,7 +197,7 @@ mod tests {
 
     impl Visit for Text {
         fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn std::fmt::Debug) {
-            self.0 += &format!("{}={value:?};", field.name());
+            let _ = write!(self.0, "{}={value:?};", field.name());
         }
     }
 
