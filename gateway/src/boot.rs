@@ -229,7 +229,7 @@ fn sealing_key(config: &Config) -> anyhow::Result<[u8; 32]> {
 pub async fn check(config: &Config) -> anyhow::Result<()> {
     let key = sealing_key(config)?;
     if !config.database.url.as_ref().is_some_and(|url| url.expose().starts_with("postgres")) {
-        return Ok(());
+        return database::check_file(config);
     }
     let database = database::open(config, Arc::new(SystemClock)).await?;
     backend::check(config, &database, key).await?;

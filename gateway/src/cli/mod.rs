@@ -72,6 +72,10 @@ struct Source {
 }
 
 impl Source {
+    fn file(&self) -> Option<&Path> {
+        self.config.as_deref()
+    }
+
     fn load(&self) -> anyhow::Result<Config> {
         let mut config = Config::load(self.config.as_deref(), environment())?;
         if let Some(data) = &self.data {

@@ -35,6 +35,9 @@ impl Config {
             if !known.iter().any(|scheme| url.starts_with(scheme)) {
                 return refuse("database.url must begin with postgres:// or sqlite://");
             }
+            if url.starts_with("sqlite:") && (url.contains(":memory:") || url.contains("mode=memory")) {
+                return refuse("database.url: a database in memory is lost with the process; name a file");
+            }
         }
         Ok(())
     }
