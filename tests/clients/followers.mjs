@@ -23,7 +23,7 @@ export function followSocket(url, key, after, { query = ACTIVITY } = {}) {
     retryWait: () => new Promise((later) => setTimeout(later, 20)),
     on: {
       closed: ({ code }) => { if (code) self.closes.push(code); },
-      // As the README says: while nothing happens, the pings bring the cursor along.
+      // As docs/examples/live.mjs does: while nothing happens, pings bring the newest cursor.
       ping: (received, payload) => { if (received && payload?.cursor) variables.after = payload.cursor; },
     },
   });

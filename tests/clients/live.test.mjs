@@ -71,7 +71,7 @@ describe('a deploy', () => {
       retryAttempts: 1_000,
       // While nothing listens, `ws` gives an error event, where a browser gives a close.
       shouldRetry: () => true,
-      // As the README says: the close tells when to come back, the cursor tells where to go on.
+      // As docs/examples/live.mjs does: the close says when to reconnect, the cursor where to resume.
       retryWait: async () => {
         waits.push(hint);
         await new Promise((done) => setTimeout(done, hint ?? 50));

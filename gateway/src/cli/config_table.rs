@@ -4,7 +4,7 @@ use clap::Args;
 
 use crate::config::table;
 
-/// Prints the README's table of settings.
+/// Prints the table of settings for `docs/guide/configuration.md`.
 #[derive(Debug, Args)]
 pub(super) struct ConfigTable {}
 

@@ -55,7 +55,7 @@ enum Command {
     Key(key::Key),
     /// List, show and replay webhook deliveries
     Webhooks(webhooks::Webhooks),
-    /// Print the table of settings for the README
+    /// Print the table of settings for the guide
     #[command(hide = true)]
     ConfigTable(config_table::ConfigTable),
 }

@@ -46,7 +46,7 @@ impl fmt::Display for Range {
     }
 }
 
-/// An option, for `--help` and the README.
+/// An option, for `--help` and the guide.
 #[derive(Debug, Clone, Copy)]
 pub struct OptionDoc {
     /// Name in the file.

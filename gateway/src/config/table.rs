@@ -1,14 +1,14 @@
-//! The options as text: a Markdown table for the README, plain lines for `--help`.
+//! The options as text: a Markdown table for the guide, plain lines for `--help`.
 
 use std::fmt::Write;
 
 use super::{Config, environment::name_of};
 
-/// Where the table begins in the README, and where it ends.
+/// Where the table begins in `docs/guide/configuration.md`, and where it ends.
 pub const MARKERS: (&str, &str) =
     ("<!-- config-table: written by `mullion config-table` -->", "<!-- /config-table -->");
 
-/// The README's table.
+/// The table of the guide.
 pub fn markdown() -> String {
     let mut text = String::from("| option | environment | default | range | what it is |\n|---|---|---|---|---|\n");
     each(|section, (option, range), default, help| {

@@ -186,9 +186,9 @@ fn every_option_is_documented_with_its_default() {
 }
 
 #[test]
-fn the_readme_holds_the_table_that_the_code_makes() {
-    let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md");
-    let Ok(text) = std::fs::read_to_string(readme) else { return };
+fn the_guide_holds_the_table_that_the_code_makes() {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/guide/configuration.md");
+    let Ok(text) = std::fs::read_to_string(page) else { return };
     let (begin, end) = table::MARKERS;
     let between = text.split_once(begin).and_then(|(_, rest)| rest.split_once(end)).map(|(table, _)| table.trim());
     assert_eq!(between, Some(table::markdown().trim()), "write it anew with `mullion config-table`");

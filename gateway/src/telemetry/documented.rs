@@ -9,9 +9,11 @@ use super::metrics::{IntegrationLabels, Metrics};
 use crate::config::{Limits, Live};
 
 const RUNBOOK: &str = include_str!("../../../docs/runbook.md");
-const OTHERS: [&str; 3] = [
+const OTHERS: [&str; 5] = [
     include_str!("../../../docs/deploy/README.md"),
     include_str!("../../../docs/deploy/kubernetes/mullion.yaml"),
+    include_str!("../../../docs/guide/operations.md"),
+    include_str!("../../../docs/guide/configuration.md"),
     include_str!("../../../README.md"),
 ];
 
