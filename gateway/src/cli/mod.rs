@@ -10,7 +10,13 @@ mod schema;
 mod serve;
 mod webhooks;
 
-use std::{io::Write as _, path::PathBuf, process::ExitCode, sync::mpsc, time::Duration};
+use std::{
+    io::Write as _,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::mpsc,
+    time::Duration,
+};
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
