@@ -131,7 +131,7 @@ describe('traces', () => {
 
   test('one has a webhook and the answer that subscribers got because of it', async () => {
     const id = await widgetId(dev, 'MessagesWidget');
-    const query = 'subscription ($id: ID!) { widgetUpdated(id: $id, throttleMs: 0) { reason widget { ... on MessagesWidget { messages(first: 5) { nodes { text } } } } } }';
+    const query = 'subscription Wall($id: ID!) { widgetUpdated(id: $id, throttleMs: 0) { reason widget { ... on MessagesWidget { messages(first: 5) { nodes { text } } } } } }';
     const frames = [];
     const client = createClient({ url: dev.socketUrl, webSocketImpl: WebSocket, retryAttempts: 0 });
     client.subscribe({ query, variables: { id } }, { next: (frame) => frames.push(JSON.stringify(frame)), error: (error) => frames.push(JSON.stringify(error)), complete: () => {} });
@@ -142,6 +142,11 @@ describe('traces', () => {
     const [run] = await until(() => answers().length > 0 && answers(), () => JSON.stringify(collector.spans, undefined, 1).slice(-4000));
     const [request] = named(run.trace, 'request');
     assert.equal(request.attributes.route, '/webhooks/{provider}/{endpoint}');
+    const { nodes: [{ id: delivery }] } = data(await dev.query('{ webhookDeliveries(first: 1) { nodes { id } } }')).webhookDeliveries;
+    const { webhookDelivery } = data(await dev.query('query ($id: ID!) { webhookDelivery(id: $id) { state activities { summary } changes { cursor outdates } liveOperations { operationName subscribers } } }', { id: delivery }));
+    assert.equal(webhookDelivery.state, 'APPLIED');
+    assert.ok(webhookDelivery.activities.length > 0 && webhookDelivery.changes.every(({ cursor, outdates }) => cursor && outdates.length > 0), JSON.stringify(webhookDelivery));
+    assert.deepEqual(webhookDelivery.liveOperations, [{ operationName: 'Wall', subscribers: 1 }]);
     await client.dispose();
   });
 });

@@ -427,6 +427,21 @@ async fn a_subscriber_that_resumes_over_too_many_changes_gets_the_state_and_read
 }
 
 #[tokio::test]
+async fn the_operations_that_watch_a_tag_are_found_by_it_within_their_tenant() {
+    let (world, other, hub) = (World::new(), World::of("other", "another"), hub());
+    let mut all = [world.subscribe(&hub, None), world.subscribe(&hub, None), other.subscribe(&hub, None)];
+    for frames in &mut all {
+        texts(frames, 2).await;
+    }
+    let of = |tags: &[Tag], most| hub.watching(&world.tenant, &tags.iter().cloned().collect(), most);
+    assert_eq!(of(&[world.tag(), other.tag()], 10), [(None, 2)], "both share one");
+    assert_eq!(of(&[other.tag()], 10), []);
+    assert_eq!(of(&[world.tag()], 0), []);
+    drop(all);
+    assert_eq!(of(&[world.tag()], 10), []);
+}
+
+#[tokio::test]
 async fn a_slow_subscriber_skips_to_the_newest_state() {
     let (world, hub) = (World::new(), hub());
     let mut slow = world.subscribe(&hub, None);
