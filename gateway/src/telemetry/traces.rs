@@ -1,6 +1,7 @@
-//! Traces: the spans of the log, sent to an OpenTelemetry collector (OTLP over HTTP) where the settings name one. A span that has ended
-//! is handed to a bounded queue, which one background task empties: a collector that is slow or away costs spans, which are counted,
-//! and nothing else.
+//! Traces: the spans of the log, sent to an OpenTelemetry collector (OTLP over HTTP) where the settings name one. A span that has
+//! ended is handed to a bounded queue, which one background task empties: a collector that is slow or away costs spans, which are
+//! counted, and nothing else. (The library's own batches are sent by a thread that cannot use our HTTP client, and what they drop is
+//! not counted.)
 
 use std::{sync::Arc, time::Duration};
 
