@@ -1,5 +1,6 @@
 //! `graphql-transport-ws` on a real port: messages, close codes, bad frames, shutdown.
 
+mod autobahn;
 mod persisted;
 
 use std::time::Duration;
