@@ -1,6 +1,7 @@
 //! `graphql-transport-ws` on a real port: messages, close codes, bad frames, shutdown.
 
 mod autobahn;
+mod frames;
 mod persisted;
 
 use std::time::Duration;
