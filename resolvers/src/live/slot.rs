@@ -214,6 +214,7 @@ pub(super) struct SeenSlot {
 pub(super) struct SeenSlots(Vec<SeenSlot>);
 
 impl SeenSlots {
+    #[expect(clippy::indexing_slicing, reason = "the list was made long enough just before")]
     pub(super) fn of(&mut self, slot: u32) -> &mut SeenSlot {
         let at = usize::try_from(slot).unwrap_or_default();
         if self.0.len() <= at {

@@ -1,6 +1,8 @@
 //! Webhooks: a request is verified, stored, acknowledged; everything else happens after that.
 
 mod endpoints;
+#[cfg(test)]
+mod fuzz;
 pub mod intake;
 pub mod log;
 #[cfg(test)]
