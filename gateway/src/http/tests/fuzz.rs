@@ -56,7 +56,7 @@ fn check_errors(answer: &Value) -> Result<(), String> {
         // The stand-in's own executor gives its errors none.
         let Some(code) = error["extensions"].get("code") else { continue };
         match code.as_str().map(ErrorCode::from_str) {
-            Some(Ok(ErrorCode::InternalServerError)) | None | Some(Err(_)) => return Err(format!("the error {error}")),
+            Some(Ok(ErrorCode::InternalServerError) | Err(_)) | None => return Err(format!("the error {error}")),
             Some(Ok(_)) => {}
         }
     }
