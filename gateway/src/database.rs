@@ -18,7 +18,11 @@ use tokio::{
 };
 use url::Url;
 
-use crate::{cli, config::Config, data_folder};
+use crate::{
+    cli,
+    config::{Config, secret::SecretSetting},
+    data_folder,
+};
 
 /// After which one who waits is told for what.
 const NOTICE: Duration = Duration::from_secs(1);
@@ -80,7 +84,7 @@ pub(crate) async fn open_existing(config: &Config, clock: Arc<dyn Clock>) -> any
 
 /// Looks whether SQLite's file is there or could be made. It is not opened: a running Mullion holds it.
 pub(crate) fn check_file(config: &Config) -> anyhow::Result<()> {
-    let named = config.database.url.as_ref().map(|url| url.expose());
+    let named = config.database.url.as_ref().map(SecretSetting::expose);
     let named = named.and_then(|url| url.trim_start_matches("sqlite:").trim_start_matches("//").split('?').next());
     let (file, folder_is_made) = match named {
         Some(path) => (PathBuf::from(path), false),
