@@ -308,9 +308,9 @@ pub trait Provider: Send + Sync + fmt::Debug {
         None
     }
 
-    /// Whether an item of that list is what the look-up names, from its merged body.
-    fn is_named(&self, _lookup: &Lookup, _body: &Body) -> bool {
-        false
+    /// Whether an item of that list is what the look-up names, from its merged body; `None`: the body does not say.
+    fn is_named(&self, _lookup: &Lookup, _body: &Body) -> Option<bool> {
+        None
     }
 
     /// Verifies a webhook request over its raw bytes.

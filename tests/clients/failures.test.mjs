@@ -41,6 +41,20 @@ describe('a provider that hangs', () => {
     live.close();
   });
 
+  test('is asked again by a refresh of a widget that names no containers', async () => {
+    const { createDashboard } = data(await dev.query('mutation { createDashboard(input: { name: "All" }) { dashboard { id } } }'));
+    const added = data(await dev.query(`mutation ($id: ID!) { addWidget(input: { dashboardId: $id, title: "All", source: { workItems: {} } }) { widget { id } } }`, { id: createDashboard.dashboard.id }));
+    const { id } = added.addWidget.widget;
+    const refreshed = async () => data(await dev.query('mutation ($id: ID!) { refreshWidget(id: $id) { widget { state problems { code } ... on WorkItemsWidget { items(first: 3) { nodes { key } } } } } }', { id })).refreshWidget.widget;
+    await until(async () => (await refreshed()).state === 'READY', 'all containers to be read');
+    await dev.fault({ provider: 'github', kind: 'server_error' });
+    await dev.fault({ provider: 'asana', kind: 'server_error' });
+    const widget = await refreshed();
+    assert.deepEqual([widget.state, widget.items.nodes.length, new Set(widget.problems.map(({ code }) => code))], ['STALE', 3, new Set(['PROVIDER_UNAVAILABLE'])]);
+    await dev.clearFaults();
+    await until(async () => (await refreshed()).state === 'READY', 'the providers to be asked again');
+  });
+
   test('is waited for where nothing is known, and a failure in the end is an error and not null', async () => {
     const document = '{ asana { projects(first: 50) { nodes { name } pageInfo { hasNextPage } } } }';
     await dev.fault({ provider: 'asana', kind: 'server_error' });

@@ -34,6 +34,15 @@ describe('an account that could not be read', () => {
   });
 });
 
+describe('the numbers of a widget', () => {
+  test('are null where nothing could be read, and not zero', async () => {
+    await dev.fault({ provider: 'asana', kind: 'server_error' });
+    const id = await widgetId(dev, 'WorkItemsWidget');
+    const { node } = data(await dev.query('query ($id: ID!) { node(id: $id) { ... on WorkItemsWidget { state countsByState { state count } items(first: 3) { totalCount } } } }', { id }));
+    assert.deepEqual(node, { state: 'FAILED', countsByState: null, items: { totalCount: null } });
+  });
+});
+
 describe('containers', () => {
   test('are named by ids of containers, and other ids are refused', async () => {
     const id = await dashboardId(dev);

@@ -1,12 +1,12 @@
 //! Dashboards and widgets: our own rows, read and changed, each read recorded and each change announced.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use mullion_schema::{
     enums::MetricKind,
     error::PortError,
-    id::{DashboardId, IntegrationId, NodeReference, WidgetId},
+    id::{DashboardId, IntegrationId, WidgetId},
     inputs::board::MAX_ROWS,
     ports::{
         Boards, Change, DashboardChanges, DashboardView, Layout, NewDashboard, NewSlug, NewWidget, Page, PageRequest,
@@ -20,12 +20,10 @@ use super::{
 };
 use crate::{
     cache::kept::NewEntry,
-    change::{self, ListRef, NodeRef},
     engine::{Scope, internal},
     provider::ContainerLists,
     store::{
         StoreError,
-        apply::Batch,
         dashboard::{Dashboard, DashboardDraft},
         stream::Written,
         widget::{self, Grid, Widget, WidgetDraft},
@@ -143,33 +141,6 @@ impl BoardsAnswer {
                     "source.{field}.containerIds[{index}]: a {kind} has nothing of this kind to show"
                 )));
             }
-        }
-        Ok(())
-    }
-
-    async fn outdate(&self, source: &Source) -> Result<(), PortError> {
-        let mut by_integration: BTreeMap<IntegrationId, Vec<&NodeReference>> = BTreeMap::new();
-        for node in source.containers().into_iter().flatten() {
-            by_integration.entry(node.integration.clone()).or_default().push(node);
-        }
-        for (id, nodes) in by_integration {
-            let Some(integration) = self.services.engine.directory().get(&self.scope.tenant, &id).await? else {
-                continue;
-            };
-            let lists = integration.provider.containers();
-            let stale_lists = nodes.iter().flat_map(|node| {
-                let known = lists.iter().filter(|lists| lists.container == &*node.type_name);
-                known.flat_map(|lists| {
-                    let parent = NodeRef::new(lists.container, Arc::clone(&node.native_id));
-                    let names = lists.work_items.as_ref().map(|items| items.list).into_iter();
-                    let names = names.chain(lists.pull_requests.map(|(name, _)| name));
-                    let names = names.chain(lists.builds.map(|(name, _)| name)).chain(lists.messages);
-                    names.map(move |name| ListRef { parent: Some(parent.clone()), name }).collect::<Vec<_>>()
-                })
-            });
-            let mut batch = Batch::of_fetch(self.services.clock.now());
-            batch.changes.push(change::Change { stale_lists: stale_lists.collect(), ..change::Change::default() });
-            self.services.applier.apply(&integration, batch).await.map_err(internal)?;
         }
         Ok(())
     }

@@ -11,6 +11,7 @@ mod cursors;
 mod deliveries;
 mod health;
 mod quotas;
+mod refresh;
 mod rows;
 
 use std::{collections::BTreeMap, sync::Arc};

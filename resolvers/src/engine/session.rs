@@ -3,6 +3,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use async_trait::async_trait;
+use chrono::Duration;
 use futures::FutureExt as _;
 use mullion_schema::{
     error::PortError,
@@ -126,11 +127,11 @@ impl Engine {
         scope.record(Tag::list(&scope.tenant, &list));
         let reading = self.reading(scope, &integration.id);
         let noted = self.fetcher.moment(&integration.id);
-        let mut known = self.looked_up(scope, &integration, &list).await?;
+        let mut known = self.looked_up(scope, &integration, (lookup, &list)).await?;
         if known.is_none() && self.fetcher.is_shared() {
             // Another replica may have looked it up since.
             self.shelf.fetched(&integration.id);
-            known = self.looked_up(scope, &integration, &list).await?;
+            known = self.looked_up(scope, &integration, (lookup, &list)).await?;
         }
         if let Some(found) = known {
             return Ok(found.map(|key| Found { key, stale_because: None }));
@@ -177,12 +178,14 @@ impl Engine {
         list: &List,
     ) -> Result<Option<NodeRef>, PortError> {
         let found = self.listing(integration, list, 1).await?;
-        if let Some(node) = found.and_then(|listing| Some(listing.items.first()?.node.clone())) {
-            return Ok(Some(node));
+        if let Some(item) = found.as_ref().and_then(|listing| listing.items.first()) {
+            let named = item.known.as_ref().and_then(|known| integration.provider.is_named(lookup, &known.stored.body));
+            if named != Some(false) {
+                return Ok(Some(item.node.clone()));
+            }
         }
-        let Some(ListRef { parent, name }) = integration.provider.listed_in(lookup) else { return Ok(None) };
-        let parent = parent.map(|parent| (parent.type_name, parent.native_id));
-        let list = List { integration: integration.id.clone(), parent, name, filter: Filter::new() };
+        let Some(listed) = integration.provider.listed_in(lookup) else { return Ok(None) };
+        let list = of_integration(integration, listed);
         let tenant = &integration.tenant;
         let nodes: Vec<NodeRef> = match integration.keeping(&list) {
             Keeping::Opaque => {
@@ -199,7 +202,7 @@ impl Engine {
         let named = nodes.into_iter().zip(stored).filter_map(|(node, stored)| {
             let body = &stored.filter(|stored| !stored.is_deleted())?.body;
             let is_archived = body.get("isArchived").and_then(serde_json::Value::as_bool).unwrap_or_default();
-            integration.provider.is_named(lookup, body).then_some((is_archived, node))
+            integration.provider.is_named(lookup, body)?.then_some((is_archived, node))
         });
         // A name that was given again stands for the one that is in use.
         Ok(named.min_by_key(|(is_archived, _)| *is_archived).map(|(_, node)| node))
@@ -207,20 +210,42 @@ impl Engine {
 }
 
 impl Engine {
-    /// What was found when this was looked up, unless that is out of date or was never done.
+    /// The node that was found when this was looked up, `Some(None)` if there was none; `None`: it must be looked up again.
     async fn looked_up(
         &self,
         scope: &Scope,
         integration: &Arc<Integration>,
-        list: &List,
+        (lookup, list): (&Lookup, &List),
     ) -> Result<Option<Option<NodeKey>>, PortError> {
         let Some(listing) = self.listing(integration, list, 1).await? else { return Ok(None) };
-        if !scope.trusts(integration, &listing.window, self.clock.now()) {
-            return Ok(None);
-        }
-        let found = listing.items.first().map(|item| &item.node);
-        Ok(Some(found.map(|node| NodeKey::new(&integration.id, node.type_name, Arc::clone(&node.native_id)))))
+        let (window, now) = (&listing.window, self.clock.now());
+        let key_of = |node: &NodeRef| NodeKey::new(&integration.id, node.type_name, Arc::clone(&node.native_id));
+        let Some(found) = listing.items.first() else {
+            // A thing with this name may be there since then, and news of it need not come.
+            if let Some(listed) = integration.provider.listed_in(lookup) {
+                scope.record(Tag::list(&scope.tenant, &of_integration(integration, listed)));
+            }
+            let node = self.last_found(integration, lookup, list).await?;
+            let is_trusted = scope.trusts(integration, window, now) && now - window.fetched_at <= ABSENT_FOR;
+            return Ok(node.map(|node| Some(key_of(&node))).or(is_trusted.then_some(None)));
+        };
+        // Since it was looked up it got another name, and this one may stand for something else by now.
+        let is_renamed = found.known.as_ref().is_some_and(|known| {
+            let stored = &known.stored;
+            stored.fetched_at() > window.fetched_at && integration.provider.is_named(lookup, &stored.body) == Some(false)
+        });
+        let is_trusted = scope.trusts(integration, window, now) && !is_renamed;
+        Ok(is_trusted.then(|| Some(key_of(&found.node))))
     }
+}
+
+/// How long a name that stood for nothing is not looked up again.
+const ABSENT_FOR: Duration = Duration::seconds(10);
+
+/// A list of an integration, without a filter.
+fn of_integration(integration: &Integration, list: ListRef) -> List {
+    let parent = list.parent.map(|parent| (parent.type_name, parent.native_id));
+    List { integration: integration.id.clone(), parent, name: list.name, filter: Filter::new() }
 }
 
 /// The list under which a look-up's answer is kept.

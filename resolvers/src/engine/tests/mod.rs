@@ -4,6 +4,7 @@ pub(crate) mod bench;
 mod failing;
 mod failures;
 mod gaps;
+mod names;
 mod numbers;
 mod pages;
 mod panics;

@@ -108,7 +108,7 @@ impl Provider for Scripted {
         self.inner.listed_in(lookup)
     }
 
-    fn is_named(&self, lookup: &Lookup, body: &Body) -> bool {
+    fn is_named(&self, lookup: &Lookup, body: &Body) -> Option<bool> {
         self.inner.is_named(lookup, body)
     }
 

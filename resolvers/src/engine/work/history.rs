@@ -80,9 +80,10 @@ impl History {
         let count =
             if all_open { i64::try_from(open.items.len()).ok() } else { open.total.filter(|_| found.total.is_some()) };
         let undated = closed.items.iter().find(|(_, view)| view.time("closedAt").is_none());
-        let undated = undated.map(|(_, view)| undated_closing(view));
         let is_known = all_open && closed.known_from <= since && undated.is_none();
-        found.notes.extend(undated);
+        // Where a reading failed, that is why the time is not known.
+        let was_read = closed.problems.is_empty() && closed.missing.is_none();
+        found.notes.extend(undated.filter(|_| was_read).map(|(_, view)| undated_closing(view)));
         found.join(open);
         found.join(closed);
         // One that was closed in between is in both.

@@ -165,15 +165,15 @@ pub(super) fn of_lookup(lookup: &Lookup) -> Option<ListRef> {
     Some(ListRef { parent: Some(NodeRef::new(REPOSITORY, id)), name })
 }
 
-/// Whether an item of that list is what is looked up.
-pub(super) fn is_named(lookup: &Lookup, body: &Body) -> bool {
+/// Whether an item of that list is what is looked up; `None`: its name or number is not known.
+pub(super) fn is_named(lookup: &Lookup, body: &Body) -> Option<bool> {
     let argument = |name: &str| lookup.arguments.get(name).map(String::as_str);
     if let (Some(owner), Some(name)) = (argument("owner"), argument("name")) {
-        let known = body.get("nameWithOwner").and_then(Value::as_str);
-        return known.is_some_and(|known| known.eq_ignore_ascii_case(&format!("{owner}/{name}")));
+        let known = body.get("nameWithOwner")?.as_str()?;
+        return Some(known.eq_ignore_ascii_case(&format!("{owner}/{name}")));
     }
-    let number = argument("number").and_then(|number| number.parse::<i64>().ok());
-    number.is_some() && body.get("number").and_then(Value::as_i64) == number
+    let number: i64 = argument("number")?.parse().ok()?;
+    Some(body.get("number")?.as_i64()? == number)
 }
 
 /// The windows that a node belongs to, with its sort key.
@@ -315,14 +315,15 @@ mod tests {
         };
         let repository = lookup("repository", &[("owner", "Acme"), ("name", "WEB")]);
         assert_eq!(of_lookup(&repository).expect("a list").name, "repositories");
-        assert!(is_named(&repository, &body(json!({"nameWithOwner": "acme/web"}))));
-        assert!(!is_named(&repository, &body(json!({"nameWithOwner": "acme/website"}))));
-        assert!(!is_named(&repository, &body(json!({}))));
+        assert_eq!(is_named(&repository, &body(json!({"nameWithOwner": "acme/web"}))), Some(true));
+        assert_eq!(is_named(&repository, &body(json!({"nameWithOwner": "acme/website"}))), Some(false));
+        assert_eq!(is_named(&repository, &body(json!({}))), None);
         for id in ["R", "GithubRepository:R"] {
             let issue = lookup("issue", &[("repository", id), ("number", "12")]);
             let list = of_lookup(&issue).expect("a list");
             assert_eq!((list.parent, list.name), (Some(NodeRef::new("GithubRepository", "R")), "issues"));
-            assert!(is_named(&issue, &body(json!({"number": 12}))) && !is_named(&issue, &body(json!({"number": 1}))));
+            assert_eq!(is_named(&issue, &body(json!({"number": 12}))), Some(true));
+            assert_eq!(is_named(&issue, &body(json!({"number": 1}))), Some(false));
         }
         assert_eq!(of_lookup(&lookup("viewer", &[])), None);
     }

@@ -103,7 +103,7 @@ impl Provider for Github {
         lists::of_lookup(lookup)
     }
 
-    fn is_named(&self, lookup: &Lookup, body: &Body) -> bool {
+    fn is_named(&self, lookup: &Lookup, body: &Body) -> Option<bool> {
         lists::is_named(lookup, body)
     }
 

@@ -43,10 +43,10 @@ pub(super) fn of_lookup(lookup: &Lookup) -> Option<ListRef> {
     (lookup.type_name == CHANNEL).then_some(ListRef { parent: None, name: CHANNELS })
 }
 
-/// Whether a channel is what is looked up.
-pub(super) fn is_named(lookup: &Lookup, body: &Body) -> bool {
-    let name = lookup.arguments.get("name").map(|name| name.trim_start_matches('#').to_lowercase());
-    name.is_some() && body.get("name").and_then(Value::as_str) == name.as_deref()
+/// Whether a channel is what is looked up; `None`: its name is not known.
+pub(super) fn is_named(lookup: &Lookup, body: &Body) -> Option<bool> {
+    let name = lookup.arguments.get("name")?.trim_start_matches('#').to_lowercase();
+    Some(body.get("name")?.as_str()? == name)
 }
 
 /// The windows that a node belongs to, with its sort key.

@@ -123,7 +123,7 @@ impl Provider for Slack {
         lists::of_lookup(lookup)
     }
 
-    fn is_named(&self, lookup: &Lookup, body: &Body) -> bool {
+    fn is_named(&self, lookup: &Lookup, body: &Body) -> Option<bool> {
         lists::is_named(lookup, body)
     }
 

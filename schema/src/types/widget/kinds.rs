@@ -100,7 +100,7 @@ impl WorkItemsWidget {
     }
 
     /// How many there are in each state, each item once. Where not all could be read and counted, these are the numbers of a part,
-    /// and `problems` says so.
+    /// and `problems` says so; null where nothing could be read.
     #[graphql(directive = Items::apply(5))]
     async fn counts_by_state(&self, ctx: &Context<'_>) -> Option<Result<Many<WorkItemCount>, PortError>> {
         let Source::WorkItems(source) = self.0.view.source.as_ref() else { return None };
@@ -108,10 +108,13 @@ impl WorkItemsWidget {
             Ok(ports) => ports,
             Err(error) => return Some(Err(error)),
         };
-        Some(self.0.loads.counts(ports, source).await.map(|load| {
-            self.0.note_missing(ctx, &load);
-            counts(&load.value)
-        }))
+        let load = match self.0.loads.counts(ports, source).await {
+            Ok(load) => load,
+            Err(error) => return Some(Err(error)),
+        };
+        self.0.note_missing(ctx, &load);
+        let is_unknown = load.missing.is_some() && load.value.is_empty();
+        (!is_unknown).then(|| Ok(counts(&load.value)))
     }
 }
 
