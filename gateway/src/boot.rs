@@ -46,15 +46,24 @@ pub struct DevOptions {
 fn metrics(log: &Log) -> Arc<Metrics> {
     let mut metrics = Metrics::with_providers(mullion_resolvers::providers::all().keys().copied());
     metrics.show_dropped_lines(log.dropped_lines());
+    if let Some(traces) = log.traces() {
+        metrics.show_dropped_spans(traces.dropped());
+    }
     Arc::new(metrics)
 }
 
-/// Has the log tell of failures that repeat.
-fn report_repeats(log: &Log, supervisor: &Supervisor, (tasks, stop): (&TaskTracker, &CancellationToken)) {
+/// Has the log tell of failures that repeat, and sends traces.
+fn keep_telling(log: &Log, supervisor: &Supervisor, (tasks, stop): (&TaskTracker, &CancellationToken)) {
     let (repeats, until) = (log.repeats(), stop.clone());
     supervisor.supervise(&tasks.clone().into(), "repeats", stop, move || {
         let (repeats, until) = (repeats.clone(), until.clone());
         async move { repeats.report_often(until).await }
+    });
+    let Some(traces) = log.traces() else { return };
+    let (traces, until) = (traces.clone(), stop.clone());
+    supervisor.supervise(&tasks.clone().into(), "traces", stop, move || {
+        let (traces, until) = (traces.clone(), until.clone());
+        async move { traces.export_often(until).await }
     });
 }
 
@@ -107,7 +116,7 @@ pub async fn dev(mut config: Config, options: DevOptions, log: &Log) -> anyhow::
         let target = format!("{local}webhooks/{0}/{0}-dev", made.provider);
         made.sandbox.add_webhook(&target, options.webhook_secret.expose_text().unwrap_or_default());
     }
-    report_repeats(log, &supervisor, (&backend.tasks, &stop));
+    keep_telling(log, &supervisor, (&backend.tasks, &stop));
     backend.begin().await;
     backend.start(&stop);
     let guard = Guard::loopback(config.server.public_url.as_deref(), &config.server.allowed_origins);
@@ -129,6 +138,7 @@ pub async fn dev(mut config: Config, options: DevOptions, log: &Log) -> anyhow::
     let served = lifecycle::serve(&app, all, stop, Duration::from_secs(config.server.shutdown_seconds)).await;
     drop((app, services, world));
     backend.finish().await;
+    log.finish().await;
     served
 }
 
@@ -193,7 +203,7 @@ pub async fn serve(config: Config, reload: Reload, log: &Log) -> anyhow::Result<
         tasks,
     };
     let mut backend = backend::build(&config, database, made)?;
-    report_repeats(log, &supervisor, (&backend.tasks, &stop));
+    keep_telling(log, &supervisor, (&backend.tasks, &stop));
     backend.begin().await;
     backend.start(&stop);
     let guard = Guard::public(config.server.public_url.as_deref(), &config.server.allowed_origins);
@@ -216,6 +226,7 @@ pub async fn serve(config: Config, reload: Reload, log: &Log) -> anyhow::Result<
     let served = lifecycle::serve(&app, listeners, stop, Duration::from_secs(config.server.shutdown_seconds)).await;
     drop(app);
     backend.finish().await;
+    log.finish().await;
     served
 }
 
@@ -229,7 +240,7 @@ fn sealing_key(config: &Config) -> anyhow::Result<[u8; 32]> {
 pub async fn check(config: &Config) -> anyhow::Result<()> {
     let key = sealing_key(config)?;
     if !config.database.url.as_ref().is_some_and(|url| url.expose().starts_with("postgres")) {
-        return Ok(());
+        return database::check_file(config);
     }
     let database = database::open(config, Arc::new(SystemClock)).await?;
     backend::check(config, &database, key).await?;

@@ -1,6 +1,11 @@
 //! Opens the database that the configuration names, and says what is wrong where it cannot be reached.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::Context;
 use mullion_resolvers::{
@@ -13,7 +18,11 @@ use tokio::{
 };
 use url::Url;
 
-use crate::{cli, config::Config, data_folder};
+use crate::{
+    cli,
+    config::{Config, secret::SecretSetting},
+    data_folder,
+};
 
 /// After which one who waits is told for what.
 const NOTICE: Duration = Duration::from_secs(1);
@@ -71,6 +80,33 @@ pub(crate) async fn open_existing(config: &Config, clock: Arc<dyn Clock>) -> any
         );
     }
     open(config, clock).await
+}
+
+/// Looks whether SQLite's file is there or could be made. It is not opened: a running Mullion holds it.
+pub(crate) fn check_file(config: &Config) -> anyhow::Result<()> {
+    let named = config.database.url.as_ref().map(SecretSetting::expose);
+    let named = named.and_then(|url| url.trim_start_matches("sqlite:").trim_start_matches("//").split('?').next());
+    let (file, folder_is_made) = match named {
+        Some(path) => (PathBuf::from(path), false),
+        None => (config.database.data.join(FILE), true),
+    };
+    if file.exists() {
+        return fs::OpenOptions::new()
+            .append(true)
+            .open(&file)
+            .map(drop)
+            .with_context(|| format!("the database {} cannot be written", file.display()));
+    }
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if !folder_is_made && !folder.is_dir() {
+        anyhow::bail!("database.url: there is no folder {}: make it, or name another", folder.display());
+    }
+    // Folders above are made with it.
+    let there = folder.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("."));
+    let probe = there.join(format!(".mullion-check-{}", std::process::id()));
+    fs::File::create_new(&probe)
+        .and_then(|_| fs::remove_file(&probe))
+        .with_context(|| format!("nothing can be made in {}; check database.data or database.url", there.display()))
 }
 
 /// SQLite's file in the data folder.

@@ -1,7 +1,12 @@
 //! Settings that change while `serve` runs: read again at SIGHUP, checked as at the start, and taken on together or not at all.
 
-use std::sync::Arc;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
+use anyhow::Context as _;
 use mullion_resolvers::upstream::Upstream;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
@@ -30,6 +35,8 @@ const WHILE_RUNNING: [&str; 9] = [
 pub struct Reload {
     /// Changes what is logged.
     pub level: LogLevel,
+    /// The file with settings, where there is one.
+    pub file: Option<PathBuf>,
     /// Reads the settings from where they came from, and checks them.
     pub load: Box<dyn Fn() -> anyhow::Result<Config> + Send + Sync>,
 }
@@ -63,7 +70,8 @@ impl Reloader {
                 () = hangups.next() => {}
                 () = stop.cancelled() => return,
             }
-            match (self.reload.load)() {
+            let new = self.reload.file.as_deref().map_or(Ok(()), can_be_read_again).and_then(|()| (self.reload.load)());
+            match new {
                 Ok(new) => *running = self.take_on(running.clone(), &new),
                 Err(error) => {
                     tracing::error!(
@@ -92,9 +100,26 @@ impl Reloader {
         self.parts.app.guard.set_public(next.server.public_url.as_deref(), &next.server.allowed_origins);
         self.parts.upstream.guard().set_allowed(&next.upstream.allow);
         self.parts.app.documents.set_limits(next.limits.clone());
-        tracing::info!(options = changed.join(" "), "the settings were read again");
+        if changed.is_empty() {
+            tracing::info!("the settings were read again, and nothing changed that can change while running");
+        } else {
+            tracing::info!(options = changed.join(" "), "the settings were read again");
+        }
         next
     }
+}
+
+/// Refuses a file whose content is gone once it was read, such as a pipe, which would be waited for; and one that is empty because
+/// somebody is just writing it.
+fn can_be_read_again(file: &Path) -> anyhow::Result<()> {
+    let metadata = fs::metadata(file).with_context(|| format!("{} cannot be read", file.display()))?;
+    if !metadata.is_file() {
+        anyhow::bail!("{} is no regular file, so it cannot be read a second time", file.display());
+    }
+    if metadata.len() == 0 {
+        anyhow::bail!("{} is empty; to reload the defaults, leave a comment in it", file.display());
+    }
+    Ok(())
 }
 
 /// The running settings, with those of the new ones that can change while running.
@@ -117,7 +142,7 @@ fn with_changes(mut running: Config, new: &Config) -> Config {
 
 #[cfg(test)]
 mod tests {
-    use super::{WHILE_RUNNING, with_changes};
+    use super::{WHILE_RUNNING, can_be_read_again, with_changes};
     use crate::config::Config;
 
     #[test]
@@ -143,5 +168,18 @@ mod tests {
         assert_eq!(taken, expected);
         let left = running.differing(&new);
         assert_eq!(left, ["server.port", "security.encryption_key", "limits.max_concurrent_executions"]);
+    }
+
+    #[test]
+    fn a_file_that_is_empty_or_not_regular_is_not_read_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("mullion.toml");
+        for (text, is_read) in [(None, false), (Some(""), false), (Some("# all defaults\n"), true)] {
+            if let Some(text) = text {
+                std::fs::write(&file, text).unwrap();
+            }
+            assert_eq!(can_be_read_again(&file).is_ok(), is_read, "{text:?}");
+        }
+        assert!(can_be_read_again(folder.path()).is_err());
     }
 }

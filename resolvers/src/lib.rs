@@ -30,6 +30,7 @@ mod sort_key;
 pub mod store;
 pub mod supervisor;
 pub mod tag;
+pub mod trace_context;
 pub mod upstream;
 pub mod vault;
 pub mod webhook;

@@ -54,7 +54,7 @@ describe('the log by request id', () => {
   const lines = () => serve.logs().split('\n').filter((line) => line.startsWith('{')).map((line) => JSON.parse(line));
   /** The line of a request that has an error: found by its id alone. */
   const cause = (id) => until(() => lines().find((line) => line.requestId === id && line.error), () => `no line with ${id} has a cause:\n${serve.logs().slice(-3000)}`);
-  const ask = (key, id, query, operationName) => fetch(serve.graphqlUrl, { method: 'POST', headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json', 'x-request-id': id }, body: JSON.stringify({ query, operationName }) });
+  const ask = (key, id, query) => fetch(serve.graphqlUrl, { method: 'POST', headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json', 'x-request-id': id }, body: JSON.stringify({ query }) });
   /** Runs while the database has no such table. */
   const without = async (table, run) => {
     psql(`ALTER TABLE ${table} RENAME TO gone`);
@@ -68,7 +68,7 @@ describe('the log by request id', () => {
   test('an operation that fails by the store names its cause, its tenant and its operation', async () => {
     const key = serve.key('acme', 'viewer');
     await without('dashboard', async () => {
-      const answer = await (await ask(key, 'query-1', 'query Boards { dashboards { nodes { id } } }', 'Boards')).json();
+      const answer = await (await ask(key, 'query-1', 'query Boards { dashboards { nodes { id } } }')).json();
       assert.equal(answer.errors[0].extensions.requestId, 'query-1');
       const line = await cause('query-1');
       assert.match(line.error, /: .*dashboard/, 'with its causes');

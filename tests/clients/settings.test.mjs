@@ -27,6 +27,9 @@ describe('mullion config check', () => {
     ['MULLION_LOG', 'info,=', /telemetry\.log/],
     ['MULLION_UPSTREAM_ALLOW', 'https://ghe.example.com', /is no host/],
     ['MULLION_SERVER_PROT', '1', /did you mean MULLION_SERVER_PORT/],
+    ['MULLION_SERVER_ADMIN_ADDRESS', '4002', /server\.admin_address \(MULLION_SERVER_ADMIN_ADDRESS\): invalid socket address/],
+    ['MULLION_TELEMETRY_FORMAT', 'xml', /telemetry\.format \(MULLION_TELEMETRY_FORMAT\): unknown variant `xml`/],
+    ['DATABASE_URL', 'sqlite::memory:', /database\.url: a database in memory/],
     ['MULLION_PUBLIC_URL', 'mullion.example.com', /https:\/\/mullion\.example\.com/],
   ]) {
     test(`refuses ${name}=${value} with the message of serve`, () => {
@@ -36,6 +39,18 @@ describe('mullion config check', () => {
       assert.equal(attempt(['serve'], { MULLION_DATA: temporaryFolder(), MULLION_ENCRYPTION_KEY: KEY, [name]: value }).stderr, stderr);
     });
   }
+
+  test('refuses a place where no database can be made', () => {
+    for (const [env, expected] of [
+      [{ MULLION_DATA: '/proc/x' }, /nothing can be made in \/proc/],
+      [{ DATABASE_URL: 'sqlite:///nonexistent/folder/x.db' }, /there is no folder \/nonexistent\/folder/],
+    ]) {
+      const { status, stderr } = check(env);
+      assert.equal(status, 1);
+      assert.match(stderr, expected);
+      assert.equal(attempt(['serve'], { MULLION_DATA: temporaryFolder(), MULLION_ENCRYPTION_KEY: KEY, ...env }).status, 1);
+    }
+  });
 
   test('asks a PostgreSQL, and writes nothing into it', () => {
     const database = newDatabase().href;

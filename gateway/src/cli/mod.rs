@@ -10,7 +10,13 @@ mod schema;
 mod serve;
 mod webhooks;
 
-use std::{io::Write as _, path::PathBuf, process::ExitCode, sync::mpsc, time::Duration};
+use std::{
+    io::Write as _,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::mpsc,
+    time::Duration,
+};
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
@@ -72,6 +78,10 @@ struct Source {
 }
 
 impl Source {
+    fn file(&self) -> Option<&Path> {
+        self.config.as_deref()
+    }
+
     fn load(&self) -> anyhow::Result<Config> {
         let mut config = Config::load(self.config.as_deref(), environment())?;
         if let Some(data) = &self.data {

@@ -15,6 +15,7 @@ pub(super) struct Serve {
 impl Serve {
     pub(super) async fn run(self) -> anyhow::Result<()> {
         let source = self.source;
+        let file = source.file().map(ToOwned::to_owned);
         let load = move || {
             let config = source.load()?;
             config.validate(Mode::Serve)?;
@@ -22,6 +23,6 @@ impl Serve {
         };
         let config = load()?;
         let log = super::start_log(&config)?;
-        boot::serve(config, Reload { level: log.level(), load: Box::new(load) }, &log).await
+        boot::serve(config, Reload { level: log.level(), file, load: Box::new(load) }, &log).await
     }
 }

@@ -81,8 +81,9 @@ impl Config {
         };
         environment::apply(&mut table, environment)?;
         check_ranges(&table).map_err(ConfigError)?;
-        table.try_into().map_err(|error: toml::de::Error| {
-            ConfigError(format!("the configuration cannot be used: {}", error.message().trim()))
+        table.clone().try_into().map_err(|error: toml::de::Error| {
+            let message = error.message().trim().to_owned();
+            ConfigError(unusable(&table).unwrap_or_else(|| format!("the configuration cannot be used: {message}")))
         })
     }
 
@@ -124,6 +125,20 @@ impl Config {
             Sandbox::describe(),
         ]
     }
+}
+
+/// Which option cannot be used, and why: the library names a value's place in a file, and not a variable of the environment.
+fn unusable(table: &toml::Table) -> Option<String> {
+    Config::sections().iter().find_map(|section| {
+        let entries = table.get(section.name)?.as_table()?;
+        entries.iter().find_map(|(name, value)| {
+            let alone = toml::Table::from_iter([(name.clone(), value.clone())]);
+            let alone = toml::Table::from_iter([(section.name.to_owned(), toml::Value::Table(alone))]);
+            let error = alone.try_into::<Config>().err()?;
+            let variable = environment::name_of(section.name, name);
+            Some(format!("{}.{name} ({variable}): {}", section.name, error.message().trim()))
+        })
+    })
 }
 
 fn read(path: &Path) -> Result<toml::Table, ConfigError> {

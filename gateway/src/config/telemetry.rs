@@ -23,5 +23,9 @@ section! {
         log: String = "info,sqlx=warn,sea_orm_migration=warn".to_owned();
         /// `auto` (human on a terminal, JSON otherwise), `human` or `json`.
         format: LogFormat = LogFormat::Auto;
+        /// An OpenTelemetry collector that traces are sent to (OTLP over HTTP): `http://collector:4318`. None: there are no traces.
+        otlp_endpoint: Option<String> = None;
+        /// So many of the traces that begin here are kept, in percent. For its own, a caller's `traceparent` decides.
+        otlp_percent: u64 = 100, 1..=100;
     }
 }

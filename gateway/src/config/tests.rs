@@ -56,6 +56,8 @@ fn unsafe_settings_are_refused_with_what_to_do() {
         ("MULLION_DATABASE_URL", "mysql://a", "postgres://"),
         ("MULLION_UPSTREAM_ALLOW", "https://ghe.example.com", "is no host"),
         ("MULLION_LOG", "info,=", "write it like info,mullion_resolvers=debug"),
+        ("MULLION_TELEMETRY_OTLP_ENDPOINT", "collector:4317", "must be like http://collector.example.com:4318"),
+        ("MULLION_TELEMETRY_OTLP_ENDPOINT", "http://me:key@collector", "OTEL_EXPORTER_OTLP_HEADERS"),
     ] {
         let mut settings = environment(&[("MULLION_ENCRYPTION_KEY", KEY)]);
         settings.retain(|(set, _)| set != name);

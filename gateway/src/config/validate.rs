@@ -23,6 +23,7 @@ impl Config {
         self.check_sizes()?;
         self.check_replicas()?;
         telemetry::filter(&self.telemetry.log)?;
+        self.check_collector()?;
         if let Some(key) = &self.security.encryption_key {
             encryption_key(key.expose())?;
         } else if mode == Mode::Serve {
@@ -34,6 +35,9 @@ impl Config {
             let known = ["postgres://", "postgresql://", "sqlite:"];
             if !known.iter().any(|scheme| url.starts_with(scheme)) {
                 return refuse("database.url must begin with postgres:// or sqlite://");
+            }
+            if url.starts_with("sqlite:") && (url.contains(":memory:") || url.contains("mode=memory")) {
+                return refuse("database.url: a database in memory is lost with the process; name a file");
             }
         }
         Ok(())
@@ -99,6 +103,20 @@ impl Config {
         }
         if self.server.admin_address.port() != 0 && self.server.admin_address.port() == self.server.port {
             return refuse("server.admin_address and server.port must not share a port");
+        }
+        Ok(())
+    }
+
+    fn check_collector(&self) -> Result<(), ConfigError> {
+        let Some(text) = &self.telemetry.otlp_endpoint else { return Ok(()) };
+        let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+        let Some(url) = url else {
+            return refuse("telemetry.otlp_endpoint must be like http://collector.example.com:4318");
+        };
+        if url.query().is_some() || url.fragment().is_some() || !url.username().is_empty() {
+            return refuse(
+                "telemetry.otlp_endpoint must have no query and no user; credentials go in OTEL_EXPORTER_OTLP_HEADERS",
+            );
         }
         Ok(())
     }

@@ -213,4 +213,6 @@ fn first_line(message: &str) -> String {
 }
 
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod tests;

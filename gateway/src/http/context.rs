@@ -20,7 +20,7 @@ use axum::{
 use futures::FutureExt;
 use http::{HeaderMap, HeaderValue, Version, header};
 use hyper::body::{Frame, SizeHint};
-use mullion_resolvers::clock::Clock;
+use mullion_resolvers::{clock::Clock, trace_context::TraceContext};
 use tracing::Instrument;
 
 use super::{App, REQUEST_ID, negotiate::Media};
@@ -48,6 +48,9 @@ pub(super) async fn around<A: Future<Output = Response> + Send>(
     let id = id_of(request.headers(), &*app.clock);
     let route = request.extensions().get::<MatchedPath>().map_or("unknown", MatchedPath::as_str).to_owned();
     let span = tracing::error_span!("request", requestId = &*id, method = request.method().as_str(), route);
+    if let Some(caller) = TraceContext::of_headers(request.headers()) {
+        caller.adopt(&span);
+    }
     request.extensions_mut().insert(RequestId(Arc::clone(&id)));
     let read = Arc::new(AtomicBool::new(false));
     let noted = Arc::clone(&read);

@@ -21,6 +21,7 @@ const OTHERS: [&str; 5] = [
 pub(super) fn shown() -> String {
     let mut metrics = Metrics::with_providers(["any"]);
     metrics.show_dropped_lines(Counter::default());
+    metrics.show_dropped_spans(Counter::default());
     metrics.tasks.check("database", true);
     metrics.tasks.begun("worker");
     let (provider, integration) = ("any".to_owned(), "i1".to_owned());

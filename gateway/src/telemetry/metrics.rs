@@ -309,6 +309,12 @@ impl Metrics {
         self.registry.register("log_lines_dropped", help, dropped);
     }
 
+    /// Shows how many spans of traces were dropped.
+    pub fn show_dropped_spans(&mut self, dropped: Counter) {
+        let help = "Spans of traces that were dropped because the collector did not take them";
+        self.registry.register("trace_spans_dropped", help, dropped);
+    }
+
     fn register_inbox(&mut self) {
         let registry = &mut self.registry;
         let group = "Deliveries that were stored in one transaction";

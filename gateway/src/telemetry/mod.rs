@@ -1,4 +1,4 @@
-//! What operators see: the log's lines and the metrics.
+//! What operators see: the log's lines, the metrics, and traces.
 
 #[cfg(test)]
 mod documented;
@@ -11,6 +11,7 @@ mod process;
 pub mod reconcile;
 mod repeats;
 pub mod tasks;
+mod traces;
 mod writer;
 
 use std::{io::IsTerminal, panic::PanicHookInfo, sync::Arc, time::Duration};
@@ -19,11 +20,11 @@ use anyhow::Context;
 use prometheus_client::metrics::counter::Counter;
 use tracing_subscriber::{EnvFilter, Layer as _, layer::SubscriberExt as _, reload, util::SubscriberInitExt as _};
 
-pub use self::repeats::Repeats;
 use self::{
     json::{JsonLines, JsonSpans},
     writer::LineWriter,
 };
+pub use self::{repeats::Repeats, traces::Traces};
 use crate::config::{ConfigError, Telemetry, telemetry::LogFormat};
 
 /// Changes what is logged while the process runs.
@@ -54,6 +55,7 @@ pub struct Log {
     writer: LineWriter,
     repeats: Repeats,
     level: LogLevel,
+    traces: Option<Traces>,
 }
 
 impl Log {
@@ -65,6 +67,18 @@ impl Log {
     /// Failures that repeat, to be told of from time to time.
     pub fn repeats(&self) -> Repeats {
         self.repeats.clone()
+    }
+
+    /// The traces, where they are exported.
+    pub fn traces(&self) -> Option<&Traces> {
+        self.traces.as_ref()
+    }
+
+    /// Sends the last spans.
+    pub async fn finish(&self) {
+        if let Some(traces) = &self.traces {
+            traces.finish().await;
+        }
     }
 
     /// Changes what is logged while the process runs.
@@ -99,11 +113,13 @@ pub fn start(settings: &Telemetry) -> anyhow::Result<Log> {
         if is_terminal { lines.boxed() } else { lines.with_ansi(false).boxed() }
     };
     let repeats = Repeats::default();
-    let started = tracing_subscriber::registry().with(filter).with(repeats.clone()).with(lines).try_init();
+    let (traces, spans) = Traces::start(settings)?.unzip();
+    let layers: Vec<_> = std::iter::once(lines).chain(spans).collect();
+    let started = tracing_subscriber::registry().with(filter).with(repeats.clone()).with(layers).try_init();
     started.map_err(|error| anyhow::anyhow!("the log was started twice: {error}"))?;
     // The standard hook writes to standard error itself, and waits for whoever reads there.
     std::panic::set_hook(Box::new(log_panic));
-    Ok(Log { writer, repeats, level })
+    Ok(Log { writer, repeats, level, traces })
 }
 
 fn log_panic(panic: &PanicHookInfo<'_>) {

@@ -11,6 +11,7 @@ use chrono::{DateTime, Utc};
 use mullion_schema::id::IntegrationId;
 use parking_lot::Mutex;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
 
 use crate::{
     clock::Clock,
@@ -31,11 +32,12 @@ pub struct SharedQuotas {
 impl QuotaBoard for SharedQuotas {
     fn tell(&self, integration: &IntegrationId, told: &QuotaReading) {
         let (database, integration, told) = (self.database.clone(), integration.clone(), told.clone());
-        self.tasks.spawn(async move {
+        let tell = async move {
             if let Err(error) = database.note_quota(&integration, &told).await {
                 tracing::debug!(error = %chain(&error), "a quota was not shared");
             }
-        });
+        };
+        self.tasks.spawn(tell.in_current_span());
     }
 
     async fn look(&self, integration: &IntegrationId, bucket: &'static str) -> Option<QuotaReading> {

@@ -62,7 +62,8 @@ impl BoardsAnswer {
         let mut stale = Vec::new();
         for lists in integration.provider.containers().iter().filter(|lists| !names(source, lists).is_empty()) {
             let all = ListRef { parent: None, name: lists.all };
-            let list = List { integration: integration.id.clone(), parent: None, name: all.name, filter: Filter::new() };
+            let list =
+                List { integration: integration.id.clone(), parent: None, name: all.name, filter: Filter::new() };
             let query = ListQuery { list, first: CONTAINERS, after: None, fields: FieldSet::default() };
             match session.list(query).await {
                 Ok(page) => stale.extend(page.items.iter().flat_map(|(_, view)| {

@@ -232,7 +232,8 @@ impl Engine {
         // Since it was looked up it got another name, and this one may stand for something else by now.
         let is_renamed = found.known.as_ref().is_some_and(|known| {
             let stored = &known.stored;
-            stored.fetched_at() > window.fetched_at && integration.provider.is_named(lookup, &stored.body) == Some(false)
+            stored.fetched_at() > window.fetched_at
+                && integration.provider.is_named(lookup, &stored.body) == Some(false)
         });
         let is_trusted = scope.trusts(integration, window, now) && !is_renamed;
         Ok(is_trusted.then(|| Some(key_of(&found.node))))

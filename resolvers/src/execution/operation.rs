@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use async_graphql::{Request, Variables, parser::types::ExecutableDocument};
+use async_graphql::{
+    Request, Variables,
+    parser::types::{DocumentOperations, ExecutableDocument},
+};
 use mullion_schema::{id::TenantId, ports::ViewerView};
 use tracing::Span;
 
@@ -50,6 +53,15 @@ impl Operation {
         request
     }
 
+    /// What the log calls it: the name in its document, which the request need not repeat where there is one operation only.
+    pub(super) fn label(&self) -> Option<&str> {
+        let only = match &self.document.operations {
+            DocumentOperations::Multiple(named) if named.len() == 1 => named.keys().next().map(|name| &**name),
+            _ => None,
+        };
+        self.name.as_deref().or(only)
+    }
+
     /// Document, operation name and variables, in full: equal keys are equal operations.
     pub(super) fn key(&self) -> String {
         let variables = serde_json::to_string(&self.variables).unwrap_or_default();
@@ -59,6 +71,6 @@ impl Operation {
 
 /// The span of an execution in the log, inside that of its request.
 pub(super) fn span_of(caller: &Caller, operation: &Operation, number: u64) -> Span {
-    let name = operation.name.as_deref();
-    tracing::error_span!("execution", tenant = %caller.tenant(), operation = name, execution = number)
+    let (tenant, label) = (caller.tenant(), operation.label());
+    tracing::error_span!("execution", %tenant, operation = label, execution = number)
 }

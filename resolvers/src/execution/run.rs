@@ -97,7 +97,7 @@ impl Run for LiveRun {
     }
 
     fn name(&self) -> Option<&str> {
-        self.operation.name.as_deref()
+        self.operation.label()
     }
 
     async fn render(&self, input: LiveInput, max_age: Option<Duration>) -> Result<Rendered, Unreadable> {
@@ -111,8 +111,7 @@ impl Run for LiveRun {
         // In a task: a subscriber that is not asked for its next answer any more must not stop in the middle of what others wait for.
         let (executor, caller, run_in) = (Arc::clone(&self.executor), self.caller.clone(), Arc::clone(&scope));
         let request = self.operation.request();
-        let span =
-            tracing::error_span!("live_run", tenant = %self.tenant(), operation = self.operation.name.as_deref());
+        let span = tracing::error_span!("live_run", tenant = %self.tenant(), operation = self.operation.label());
         let run = async move { executor.run_live(&caller, request, live, &run_in).await };
         let run = services.tasks.spawn(run.instrument(span));
         let response = run.await.unwrap_or_else(|error| {

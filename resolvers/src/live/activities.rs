@@ -19,10 +19,13 @@ use tokio::{
     time::Instant,
 };
 
-use super::{End, Frame, Item, Mark, Retry, Run, Unreadable, hub::LiveHub};
+use tracing::Instrument as _;
+
+use super::{End, Frame, Item, Mark, Retry, Run, Unreadable, hub::LiveHub, span_of};
 use crate::{
     budget::{Budget, Share},
     store::{activity::Activity, stream::AppliedChange},
+    trace_context::TraceContext,
 };
 
 /// Rendered activities that are kept: of the newest, and of those that somebody who is further back has asked for.
@@ -53,6 +56,8 @@ pub(super) struct ActivityFeed {
     /// Counts what the hub told.
     heard: AtomicU64,
     news: watch::Sender<()>,
+    /// The trace of what was heard last.
+    trace: parking_lot::Mutex<Option<TraceContext>>,
     retry: Retry,
     reading: Mutex<Reading>,
     /// Of those who are further back than the ring: after a restart all come back with positions of their own.
@@ -117,6 +122,7 @@ impl ActivityFeed {
             woken: parking_lot::Mutex::new(Instant::now()),
             heard: AtomicU64::new(0),
             news: watch::channel(()).0,
+            trace: parking_lot::Mutex::default(),
             retry,
             reading: Mutex::default(),
             rendered: parking_lot::Mutex::default(),
@@ -125,7 +131,10 @@ impl ActivityFeed {
     }
 
     /// Wakes the subscribers when one of the changes is for them, and at times of `every`.
-    fn hear(&self, changes: &[AppliedChange], every: Duration) {
+    fn hear(&self, changes: &[AppliedChange], every: Duration, trace: Option<TraceContext>) {
+        if trace.is_some() {
+            *self.trace.lock() = trace;
+        }
         self.heard.fetch_add(1, Ordering::AcqRel);
         let count = u64::try_from(changes.len()).unwrap_or(u64::MAX);
         let admitted = changes.iter().any(|change| self.admitted(change).is_some());
@@ -225,7 +234,8 @@ impl ActivityFeed {
             if let Some(activity) = self.admitted(&change) {
                 let input = self.input(activity, change.position).await;
                 let cursor = input.cursor.clone();
-                let rendered = self.run.render(input, None).await?;
+                let span = span_of(self.trace.lock().take());
+                let rendered = self.run.render(input, None).instrument(span).await?;
                 match (rendered.failed, last_try) {
                     (false, _) => {}
                     // Once for all, with the stream.
@@ -335,9 +345,9 @@ impl Feeds {
         Ok(feed)
     }
 
-    pub(super) fn hear(&self, changes: &[AppliedChange], every: Duration) {
+    pub(super) fn hear(&self, changes: &[AppliedChange], every: Duration, trace: Option<TraceContext>) {
         for feed in self.0.values().filter_map(Weak::upgrade) {
-            feed.hear(changes, every);
+            feed.hear(changes, every, trace);
         }
     }
 

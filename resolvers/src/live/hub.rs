@@ -31,6 +31,7 @@ use crate::{
     budget::{Budget, Share, Tally},
     store::stream::AppliedChange,
     tag::Tag,
+    trace_context::TraceContext,
 };
 
 /// All live operations of this process.
@@ -130,6 +131,7 @@ impl LiveHub {
 
     /// Takes in changes. The epochs have been advanced before: whoever registers tags from now on sees it there.
     pub fn publish(&self, tenant: &TenantId, changes: &[AppliedChange]) {
+        let trace = TraceContext::current();
         let mut state = self.state.lock();
         let mut pending = false;
         for change in changes {
@@ -139,7 +141,7 @@ impl LiveHub {
                 if let Some(operation) = state.operations.get(&operation) {
                     let activity = || change.activity.clone().map(Arc::new);
                     let cause = cause.get_or_insert_with(activity).clone();
-                    operation.mark(slot, reason(tenant, operation, slot, change), cause);
+                    operation.mark(slot, reason(tenant, operation, slot, change), cause, trace);
                 }
             }
         }
@@ -147,7 +149,7 @@ impl LiveHub {
             self.pending.add(tenant.clone());
         }
         if let Some(feeds) = state.feeds.get(tenant) {
-            feeds.hear(changes, self.rules.reread);
+            feeds.hear(changes, self.rules.reread, trace);
         }
         if let Some(last) = changes.last() {
             state.published.insert(tenant.clone(), last.position);

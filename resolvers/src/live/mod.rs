@@ -35,6 +35,7 @@ use crate::{
     engine::Late,
     store::{activity::Activity, stream::AppliedChange},
     tag::Tag,
+    trace_context::TraceContext,
 };
 
 /// One answer to a subscriber: a serialized GraphQL execution result, shared by all who wait for it.
@@ -54,6 +55,14 @@ impl Frame {
         let payload = String::from_utf8_lossy(&self.payload).replace(self.cursor.as_str(), cursor.as_str());
         Self { payload: run.hold(payload.into()), cursor, through }
     }
+}
+
+/// The span of an answer to what changed, in the trace of that.
+fn span_of(trace: Option<TraceContext>) -> tracing::Span {
+    let Some(trace) = trace else { return tracing::Span::none() };
+    let span = tracing::error_span!("live_answer");
+    trace.adopt(&span);
+    span
 }
 
 /// A position as the cursors of snapshots hold it: who comes back with one has perhaps not heard of all of them, and is told them

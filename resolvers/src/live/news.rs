@@ -95,10 +95,10 @@ impl News {
     /// There is more to see: wakes all who wait and have not looked since.
     pub(super) fn tell(&self) {
         let count = self.count.fetch_add(1, Ordering::AcqRel) + 1;
-        for shard in 0..SHARDS {
+        for shard in &self.shards {
             let behind = |waiting: &mut Waiting| waiting.looked < count;
             let woken: Vec<Waker> = {
-                let mut shard = self.shard(shard);
+                let mut shard = shard.lock();
                 shard.places.iter_mut().filter_map(|waiting| Some(waiting.take_if(behind)?.waker)).collect()
             };
             // Without the lock: those who are woken come here at once.
@@ -106,6 +106,7 @@ impl News {
         }
     }
 
+    #[expect(clippy::indexing_slicing, reason = "a remainder of the length is within it")]
     fn shard(&self, shard: usize) -> parking_lot::MutexGuard<'_, Shard> {
         self.shards[shard % SHARDS].lock()
     }

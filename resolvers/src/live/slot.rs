@@ -7,7 +7,7 @@ use mullion_schema::{enums::UpdateReason, id::WidgetId, ports::WatchedId};
 use tokio::time::Instant;
 
 use super::{Frame, Rendered, Unreadable};
-use crate::{store::activity::Activity, tag::Tag};
+use crate::{store::activity::Activity, tag::Tag, trace_context::TraceContext};
 
 /// At most this many causes are shown, the newest.
 const CAUSES: usize = 20;
@@ -27,6 +27,8 @@ pub(super) struct Dirt {
     pub(super) causes: Vec<Arc<Activity>>,
     /// It is to be read again because nobody tells what changes.
     pub(super) reread: bool,
+    /// The trace of what changed first.
+    pub(super) trace: Option<TraceContext>,
 }
 
 impl Dirt {
@@ -51,6 +53,7 @@ impl Dirt {
         self.causes.splice(0..0, later.causes);
         self.causes.truncate(CAUSES);
         self.reread |= later.reread;
+        self.trace = self.trace.or(later.trace);
         self
     }
 }
@@ -211,6 +214,7 @@ pub(super) struct SeenSlot {
 pub(super) struct SeenSlots(Vec<SeenSlot>);
 
 impl SeenSlots {
+    #[expect(clippy::indexing_slicing, reason = "the list was made long enough just before")]
     pub(super) fn of(&mut self, slot: u32) -> &mut SeenSlot {
         let at = usize::try_from(slot).unwrap_or_default();
         if self.0.len() <= at {

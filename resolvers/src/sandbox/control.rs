@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use super::{
     ActError,
     faults::FaultInput,
+    fields,
     host::{Hosted, SandboxHost},
 };
 
@@ -71,7 +72,7 @@ impl Refusal {
     pub(super) fn into_response(self) -> Response<Bytes> {
         let mut error = json!({ "code": self.code, "message": self.message });
         if let Some(acts) = self.acts {
-            error["acts"] = acts;
+            fields::set(&mut error, "acts", acts);
         }
         answer(self.status, &json!({ "error": error }))
     }
@@ -176,7 +177,7 @@ impl SandboxHost {
                 })?;
                 deliveries.push(delivery.to_json());
             }
-            answer["deliveries"] = deliveries.into();
+            fields::set(&mut answer, "deliveries", deliveries);
         }
         Ok(answer)
     }

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{OutgoingWebhook, faults::Faults};
+use super::{OutgoingWebhook, faults::Faults, fields};
 use crate::clock::Clock;
 
 /// How many sent webhooks `GET /_sandbox/deliveries` remembers.
@@ -96,7 +96,7 @@ impl Delivery {
             "at": self.at.to_rfc3339_opts(SecondsFormat::Millis, true),
         });
         if let Some(answered) = self.challenge_answered {
-            object["challengeAnswered"] = answered.into();
+            fields::set(&mut object, "challengeAnswered", answered);
         }
         object
     }
@@ -206,7 +206,10 @@ impl Sender {
 fn repeats(body: &[u8], challenge: &str) -> bool {
     let plain = body.trim_ascii() == challenge.as_bytes();
     let form = || form_urlencoded::parse(body.trim_ascii()).any(|pair| pair.0 == "challenge" && pair.1 == challenge);
-    let json = || serde_json::from_slice::<Value>(body).is_ok_and(|body| body["challenge"] == challenge);
+    let json = || {
+        serde_json::from_slice::<Value>(body)
+            .is_ok_and(|body| body.get("challenge").is_some_and(|text| text == challenge))
+    };
     plain || form() || json()
 }
 

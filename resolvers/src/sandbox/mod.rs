@@ -6,6 +6,7 @@
 mod control;
 pub mod delivery;
 pub mod faults;
+pub(crate) mod fields;
 mod gentle;
 pub mod host;
 pub mod journal;

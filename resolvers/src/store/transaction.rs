@@ -69,9 +69,9 @@ impl Database {
             sqlx::Error::PoolClosed => DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed),
             other => DbErr::Conn(RuntimeErr::SqlxError(Arc::new(other))),
         })?;
-        let database = self.clone();
+        let (database, span) = (self.clone(), tracing::Span::current());
         let done = tokio::task::spawn_blocking(move || {
-            let _turn = turn;
+            let (_turn, _entered) = (turn, span.enter());
             let transaction = direct.begin()?;
             // What waits here for another writer would wait for ever.
             let done = work(&database, &transaction).now_or_never();

@@ -68,6 +68,13 @@ fn for_sockets() -> ClientBuilder {
     base().http1_only().pool_max_idle_per_host(0)
 }
 
+/// A client for an address of the operator's own, which is no provider's: the settings name it, so nothing guards it.
+pub fn client_of_operator(timeout: Duration) -> reqwest::Result<Client> {
+    install_crypto_provider();
+    let client = || base().redirect(Policy::none()).timeout(timeout);
+    client().build().or_else(|_| client().tls_certs_only([]).build())
+}
+
 /// Makes ring the process's TLS cryptography, unless one was chosen already. The gateway calls it first of all.
 pub fn install_crypto_provider() {
     if rustls::crypto::CryptoProvider::get_default().is_none() {

@@ -10,6 +10,7 @@ use tokio::{
     sync::Semaphore,
     time::{Instant, sleep, timeout_at},
 };
+use tracing::Instrument as _;
 use url::Url;
 
 use super::{
@@ -24,7 +25,11 @@ use super::{
     refusal::Refusals,
     retry::{Jitter, LONGEST_ASKED, MAX_RETRIES, backoff, is_transient, retry_after},
 };
-use crate::{clock::Clock, secret::Secret};
+use crate::{
+    clock::Clock,
+    secret::Secret,
+    trace_context::{TRACEPARENT, TraceContext},
+};
 
 /// Opens the integration's token for one call.
 #[async_trait]
@@ -142,7 +147,14 @@ impl HttpTransport {
     ) -> Result<UpstreamResponse, UpstreamError> {
         let permit = self.breaker.permit()?;
         let started = Instant::now();
-        let outcome = match timeout_at(deadline, self.exchange(request, kept)).await {
+        let span = tracing::error_span!(
+            "provider_call",
+            provider = self.provider,
+            integration = %self.integration,
+            call = request.operation,
+            result = tracing::field::Empty,
+        );
+        let outcome = match timeout_at(deadline, self.exchange(request, kept).instrument(span.clone())).await {
             Ok(outcome) => outcome,
             Err(_) => Err(UpstreamError::new(UpstreamErrorKind::Timeout, "the provider did not answer in time")),
         };
@@ -153,7 +165,7 @@ impl HttpTransport {
             Err(error) if error.kind.is_retryable() => permit.failed(),
             Err(_) => drop(permit),
         }
-        self.report((request, kept.is_some()), &outcome, started.elapsed());
+        span.record("result", self.report((request, kept.is_some()), &outcome, started.elapsed()));
         self.count(request, &outcome);
         outcome
     }
@@ -170,12 +182,13 @@ impl HttpTransport {
         }
     }
 
+    /// Tells of an attempt; what came of it in one word.
     fn report(
         &self,
         (request, revalidates): (&UpstreamRequest, bool),
         outcome: &Result<UpstreamResponse, UpstreamError>,
         took: Duration,
-    ) {
+    ) -> &'static str {
         let failure = failure(request, revalidates, outcome);
         let result = match (&failure, outcome) {
             (Some(failure), _) => failure.kind.into(),
@@ -187,6 +200,7 @@ impl HttpTransport {
         let (provider, integration, operation) = (self.provider, &self.integration, request.operation);
         self.shared.observer.call(&CallReport { provider, integration, operation, result, took });
         self.shared.observer.circuit(provider, integration, self.breaker.state());
+        result
     }
 
     /// One request on the wire.
@@ -207,6 +221,9 @@ impl HttpTransport {
         }
         if let Some(kept) = kept {
             outgoing = outgoing.header(header::IF_NONE_MATCH, kept.etag.clone());
+        }
+        if let Some(trace) = TraceContext::current() {
+            outgoing = outgoing.header(TRACEPARENT, trace.to_string());
         }
         let token = self.tokens.token().await?;
         let outgoing = outgoing.header(header::AUTHORIZATION, bearer(&token)?);

@@ -22,7 +22,7 @@ use url::Url;
 
 pub use board::{QuotaBoard, UsageLog};
 pub use breaker::{Breaker, CircuitState, Permit};
-pub use clients::install_crypto_provider;
+pub use clients::{client_of_operator, install_crypto_provider};
 pub use connection::{
     Connection, FailureIn, QuotaReading, Transport, UpstreamRequest, UpstreamResponse, by_status, not_json,
 };

@@ -13,18 +13,25 @@ use std::{
 use async_trait::async_trait;
 use chrono::DateTime;
 use mullion_schema::id::IntegrationId;
+use opentelemetry::{Context, trace::TracerProvider as _};
+use opentelemetry_sdk::{
+    error::OTelSdkResult,
+    trace::{SdkTracerProvider, Span, SpanData, SpanProcessor},
+};
 use parking_lot::Mutex;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
 };
+use tracing::Instrument as _;
+use tracing_subscriber::layer::SubscriberExt as _;
 use url::Url;
 
 use super::{
     AddressGuard, CircuitState, HttpTransport, Jitter, Limits, NoObserver, QuotaReading, TokenSource, Transport,
     Upstream, UpstreamError, UpstreamErrorKind, UpstreamRequest, UpstreamResponse, UsageLog,
 };
-use crate::{clock::FixedClock, secret::Secret};
+use crate::{clock::FixedClock, secret::Secret, trace_context::TraceContext};
 
 struct Token;
 
@@ -122,6 +129,49 @@ async fn a_call_carries_the_token_and_our_name() {
     assert!(request.starts_with("get /api/user http/1.1"), "{request}");
     assert!(request.contains("authorization: bearer t0ken\r\n"), "{request}");
     assert!(request.contains(concat!("user-agent: mullion/", env!("CARGO_PKG_VERSION"), "\r\n")), "{request}");
+}
+
+/// Takes the spans of traces.
+#[derive(Debug)]
+struct Untaken;
+
+impl SpanProcessor for Untaken {
+    fn on_start(&self, _: &mut Span, _: &Context) {}
+
+    fn on_end(&self, _: SpanData) {}
+
+    fn force_flush(&self) -> OTelSdkResult {
+        Ok(())
+    }
+
+    fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_call_within_a_trace_names_a_span_of_its_own_and_no_other_call_names_one() {
+    let server = Server::answering(&["200|{}"]).await;
+    let transport = transport(&server);
+    let (trace, parent) = ("4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7");
+    let provider = SdkTracerProvider::builder().with_span_processor(Untaken).build();
+    let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer("test"));
+    {
+        let _traced = tracing::subscriber::set_default(tracing_subscriber::registry().with(layer));
+        let span = tracing::error_span!("execution");
+        TraceContext::parse(&format!("00-{trace}-{parent}-01")).expect("a trace").adopt(&span);
+        transport.send(server.get("user")).instrument(span).await.expect("an answer");
+    }
+    transport.send(server.get("user")).await.expect("an answer");
+    let requests = server.requests.lock();
+    let named = |request: &str| {
+        let header = request.lines().find_map(|line| line.strip_prefix("traceparent: "))?.trim().to_owned();
+        Some(header.split('-').map(str::to_owned).collect::<Vec<_>>())
+    };
+    let first = named(&requests[0]).expect("a trace");
+    assert_eq!((&*first[1], &*first[3]), (trace, "01"));
+    assert_ne!(first[2], parent);
+    assert_eq!(named(&requests[1]), None);
 }
 
 #[tokio::test]

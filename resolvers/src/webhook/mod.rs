@@ -1,6 +1,8 @@
 //! Webhooks: a request is verified, stored, acknowledged; everything else happens after that.
 
 mod endpoints;
+#[cfg(test)]
+mod fuzz;
 pub mod intake;
 pub mod log;
 #[cfg(test)]
@@ -31,6 +33,7 @@ use crate::{
         endpoint::{Endpoint, EndpointDraft},
         inbox::{Inserted, NewDelivery, mark_socket},
     },
+    trace_context::TraceContext,
     vault::Vault,
 };
 
@@ -161,8 +164,12 @@ impl Inbox {
         &self,
         endpoint: &Endpoint,
         mut verified: VerifiedDelivery,
-        (headers, received_at): (HeaderMap, DateTime<Utc>),
+        (mut headers, received_at): (HeaderMap, DateTime<Utc>),
     ) -> Result<Inserted, IntakeError> {
+        // What comes of it later is part of the same trace.
+        if let Some(trace) = TraceContext::current() {
+            trace.write(&mut headers);
+        }
         // A webhook that was registered for a container tells of that alone.
         verified.subject = verified.subject.or_else(|| endpoint.draft.container.clone());
         let delivery = NewDelivery {

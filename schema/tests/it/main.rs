@@ -1,6 +1,6 @@
 //! Tests of the graph from outside: its form against the contract, and its answers over ports that are made up.
 
-#![expect(clippy::expect_used, reason = "a test fails by panicking")]
+#![expect(clippy::expect_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 mod answers;
 mod coerce;

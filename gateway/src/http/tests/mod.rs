@@ -1,6 +1,7 @@
 //! The routes, over a stand-in for the engine: statuses, media types, limits, bad input.
 
 mod formats;
+mod fuzz;
 mod health;
 mod persisted;
 mod roles;

@@ -3,6 +3,8 @@
 //! Why not a library's: those keep a read buffer for each socket and copy every message into a write buffer. Here bytes are kept
 //! only while a frame is incomplete, and what leaves is written from where it lies (`super::outbox`).
 
+use std::mem;
+
 use super::protocol::{Close, code};
 
 /// What the other side sent.
@@ -89,27 +91,43 @@ pub(super) fn head(opcode: Opcode, length: usize) -> ([u8; LONGEST_HEAD], usize)
 }
 
 /// Takes in bytes, gives out messages. Idle, it holds none.
+///
+/// Payloads are unmasked and checked as they arrive, so that a text that is no UTF-8 is refused at its first wrong byte.
 #[derive(Debug)]
 pub(super) struct Decoder {
-    /// Of a frame that is not complete yet.
+    /// Bytes that nothing was made of yet.
     bytes: Vec<u8>,
-    /// Of a message whose frames are not complete yet.
-    message: Option<(Opcode, Vec<u8>)>,
+    /// The frame whose payload is not here as a whole.
+    frame: Option<Head>,
+    /// The payload of the control frame that is not here as a whole.
+    control: Vec<u8>,
+    /// The message whose frames are not here as a whole.
+    message: Option<Partial>,
     longest: usize,
 }
 
+/// The head of a frame, and what of its payload is still to come.
+#[derive(Debug, Clone, Copy)]
 struct Head {
     last: bool,
     opcode: Opcode,
+    /// Turned, so that it begins with the next byte's.
     mask: [u8; 4],
-    /// Where the payload begins and ends.
-    start: usize,
-    end: usize,
+    missing: usize,
+}
+
+/// A message that is not here as a whole.
+#[derive(Debug)]
+struct Partial {
+    is_text: bool,
+    payload: Vec<u8>,
+    /// So much of a text is whole characters.
+    checked: usize,
 }
 
 impl Decoder {
     pub(super) fn new(longest: usize) -> Self {
-        Self { bytes: Vec::new(), message: None, longest }
+        Self { bytes: Vec::new(), frame: None, control: Vec::new(), message: None, longest }
     }
 
     pub(super) fn feed(&mut self, bytes: &[u8]) {
@@ -118,21 +136,27 @@ impl Decoder {
 
     /// The next frame; `None`: more bytes are needed.
     pub(super) fn next(&mut self) -> Result<Option<Decoded>, Close> {
-        let Some(head) = self.head()? else { return Ok(None) };
-        let Some(masked) = self.bytes.get(head.start..head.end) else { return Ok(None) };
-        let payload: Vec<u8> = masked.iter().zip(head.mask.iter().cycle()).map(|(byte, mask)| byte ^ mask).collect();
-        if head.end == self.bytes.len() {
-            // Given back: most sockets are silent for most of the time.
-            self.bytes = Vec::new();
-        } else {
-            self.bytes.drain(..head.end);
+        let mut head = match self.frame.take() {
+            Some(head) => head,
+            None => match self.head()? {
+                Some(head) => head,
+                None => return Ok(None),
+            },
+        };
+        let length = head.missing.min(self.bytes.len());
+        self.payload(&head, length)?;
+        head.missing -= length;
+        if head.missing > 0 {
+            head.mask.rotate_left(length % 4);
+            self.frame = Some(head);
+            return Ok(None);
         }
-        let message = self.frame(&head, payload)?;
+        let message = self.end_of_frame(head)?;
         Ok(Some(message.map_or(Decoded::Part, Decoded::Message)))
     }
 
-    /// The head of the first frame, when it is here as a whole.
-    fn head(&self) -> Result<Option<Head>, Close> {
+    /// Takes the head of the next frame, when it is here as a whole.
+    fn head(&mut self) -> Result<Option<Head>, Close> {
         let &[first, second, ref rest @ ..] = self.bytes.as_slice() else { return Ok(None) };
         let Some(opcode) = Opcode::read(first & 0x0f) else { return Err(broken("Unknown frame")) };
         if first & 0x70 != 0 {
@@ -151,43 +175,108 @@ impl Decoder {
         if opcode.is_control() && (!last || length > LONGEST_CONTROL as u64) {
             return Err(broken("A control frame is one short frame"));
         }
-        let before = self.message.as_ref().map_or(0, |(_, bytes)| bytes.len());
-        let length = usize::try_from(length).unwrap_or(usize::MAX);
-        if !opcode.is_control() && length.saturating_add(before) > self.longest {
-            return Err(Close::new(code::TOO_BIG, format!("A message may have {} bytes", self.longest)));
-        }
+        let missing = usize::try_from(length).unwrap_or(usize::MAX);
+        self.check_message(opcode, missing)?;
         let Some(&mask) = rest.get(wide..).and_then(<[u8]>::first_chunk) else { return Ok(None) };
-        let start = 2 + wide + mask.len();
-        Ok(Some(Head { last, opcode, mask, start, end: start + length }))
+        self.forget(2 + wide + mask.len());
+        if matches!(opcode, Opcode::Text | Opcode::Binary) {
+            self.message = Some(Partial { is_text: opcode == Opcode::Text, payload: Vec::new(), checked: 0 });
+        }
+        Ok(Some(Head { last, opcode, mask, missing }))
     }
 
-    fn frame(&mut self, head: &Head, payload: Vec<u8>) -> Result<Option<Message>, Close> {
+    /// Whether a frame with so many bytes may come here in its message.
+    fn check_message(&self, opcode: Opcode, length: usize) -> Result<(), Close> {
+        let before = match (opcode, &self.message) {
+            (Opcode::Close | Opcode::Ping | Opcode::Pong, _) => return Ok(()),
+            (Opcode::Continuation, None) => return Err(broken("There is nothing to continue")),
+            (Opcode::Continuation, Some(message)) => message.payload.len(),
+            (Opcode::Text | Opcode::Binary, None) => 0,
+            (Opcode::Text | Opcode::Binary, Some(_)) => return Err(broken("A message begins within another")),
+        };
+        if length.saturating_add(before) > self.longest {
+            return Err(Close::new(code::TOO_BIG, format!("A message may have {} bytes", self.longest)));
+        }
+        Ok(())
+    }
+
+    /// Takes the payload's next bytes.
+    fn payload(&mut self, head: &Head, length: usize) -> Result<(), Close> {
+        let to = match &mut self.message {
+            Some(message) if !head.opcode.is_control() => &mut message.payload,
+            _ => &mut self.control,
+        };
+        let before = to.len();
+        to.extend_from_slice(self.bytes.get(..length).unwrap_or_default());
+        if let Some(fresh) = to.get_mut(before..) {
+            unmask(fresh, head.mask);
+        }
+        self.forget(length);
+        // The last piece is checked with the whole.
+        let is_last = head.last && head.missing == length;
+        match &mut self.message {
+            Some(message) if !head.opcode.is_control() && !is_last => message.check(),
+            _ => Ok(()),
+        }
+    }
+
+    /// Forgets bytes that were taken.
+    fn forget(&mut self, length: usize) {
+        if length == self.bytes.len() {
+            // Given back: most sockets are silent for most of the time.
+            self.bytes = Vec::new();
+        } else {
+            self.bytes.drain(..length);
+        }
+    }
+
+    fn end_of_frame(&mut self, head: Head) -> Result<Option<Message>, Close> {
         match head.opcode {
-            Opcode::Ping => return Ok(Some(Message::Ping(payload))),
-            Opcode::Pong => return Ok(Some(Message::Pong)),
-            Opcode::Close => return close(&payload).map(|code| Some(Message::Close(code))),
-            Opcode::Continuation => match &mut self.message {
-                Some((_, message)) => message.extend_from_slice(&payload),
-                None => return Err(broken("There is nothing to continue")),
-            },
-            opcode @ (Opcode::Text | Opcode::Binary) => {
-                if self.message.replace((opcode, payload)).is_some() {
-                    return Err(broken("A message begins within another"));
-                }
+            Opcode::Ping => Ok(Some(Message::Ping(mem::take(&mut self.control)))),
+            Opcode::Pong => {
+                self.control = Vec::new();
+                Ok(Some(Message::Pong))
             }
+            Opcode::Close => close(&mem::take(&mut self.control)).map(|code| Some(Message::Close(code))),
+            Opcode::Continuation | Opcode::Text | Opcode::Binary if !head.last => Ok(None),
+            Opcode::Continuation | Opcode::Text | Opcode::Binary => match self.message.take() {
+                Some(Partial { is_text: true, payload, .. }) => text(payload).map(|text| Some(Message::Text(text))),
+                _ => Ok(Some(Message::Binary)),
+            },
         }
-        if !head.last {
-            return Ok(None);
+    }
+}
+
+impl Partial {
+    /// Refuses a text as soon as no more bytes can make it UTF-8.
+    fn check(&mut self) -> Result<(), Close> {
+        if !self.is_text {
+            return Ok(());
         }
-        match self.message.take() {
-            Some((Opcode::Text, bytes)) => text(bytes).map(|text| Some(Message::Text(text))),
-            _ => Ok(Some(Message::Binary)),
+        let fresh = self.payload.get(self.checked..).unwrap_or_default();
+        match str::from_utf8(fresh) {
+            Ok(_) => self.checked = self.payload.len(),
+            Err(error) if error.error_len().is_none() => self.checked += error.valid_up_to(),
+            Err(_) => return Err(not_text()),
+        }
+        Ok(())
+    }
+}
+
+fn unmask(bytes: &mut [u8], mask: [u8; 4]) {
+    for chunk in bytes.chunks_mut(mask.len()) {
+        for (byte, mask) in chunk.iter_mut().zip(mask) {
+            *byte ^= mask;
         }
     }
 }
 
 fn text(bytes: Vec<u8>) -> Result<String, Close> {
-    String::from_utf8(bytes).map_err(|_| Close::new(code::NOT_TEXT, "The text is not UTF-8"))
+    String::from_utf8(bytes).map_err(|_| not_text())
+}
+
+fn not_text() -> Close {
+    Close::new(code::NOT_TEXT, "The text is not UTF-8")
 }
 
 /// The code of a close frame, to be sent back.

@@ -19,6 +19,7 @@ use std::{convert::Infallible, sync::Arc, time::Duration};
 use axum::{extract::FromRequestParts, response::Response};
 use http::{HeaderMap, request::Parts};
 use hyper_util::rt::TokioIo;
+use mullion_resolvers::trace_context::TraceContext;
 
 use self::{
     handshake::{Refusal, Upgrade},
@@ -50,7 +51,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Asked {
 /// Answers the upgrade, and serves the socket in one task.
 pub fn accept(app: Arc<App>, headers: &HeaderMap, upgrade: Upgrade, request_id: &str) -> Response {
     let Some(place) = app.admission.enter("websocket") else { return admission::full(request_id) };
-    let key = bearer(headers).map(str::to_owned);
+    let of_client = (bearer(headers).map(str::to_owned), TraceContext::of_headers(headers));
     let spoken = upgrade.spoken;
     let (response, connection) = upgrade.accept();
     let tracker = app.tracker.clone();
@@ -59,7 +60,7 @@ pub fn accept(app: Arc<App>, headers: &HeaderMap, upgrade: Upgrade, request_id: 
         let live = &app.metrics.live;
         let wire = Wire::new(TokioIo::new(connection), app.live.max_message_bytes, live.queued_bytes.clone());
         if spoken {
-            Socket::new(app, key, place).run(wire).await;
+            Socket::new(app, of_client, place).run(wire).await;
         } else {
             live.closed(code::SUBPROTOCOL);
             let close = Close::new(code::SUBPROTOCOL, "Subprotocol not acceptable");

@@ -2,6 +2,7 @@
 
 use std::{borrow::Cow, collections::HashSet, sync::Arc};
 
+use mullion_resolvers::trace_context::TraceContext;
 use mullion_schema::error::ErrorCode;
 use serde::Deserialize;
 
@@ -58,8 +59,8 @@ impl Close {
 pub(super) enum Action {
     /// Nothing.
     Nothing,
-    /// Find out who holds this credential (`None`: none was sent), then acknowledge.
-    Authenticate(Option<String>),
+    /// Find out who holds this credential (`None`: none was sent), then acknowledge; and the client's trace, where it names one.
+    Authenticate(Option<String>, Option<TraceContext>),
     /// Run an operation.
     Start(Arc<str>, Params),
     /// Tell that an operation was not run; it is not among the running ones.
@@ -91,6 +92,15 @@ pub(super) struct Protocol {
 struct InitPayload {
     #[serde(default, alias = "Authorization")]
     authorization: Option<String>,
+    /// As W3C Trace Context has it; anything else is no reason to refuse the client.
+    #[serde(default)]
+    traceparent: Option<serde_json::Value>,
+}
+
+impl InitPayload {
+    fn trace(&self) -> Option<TraceContext> {
+        TraceContext::parse(self.traceparent.as_ref()?.as_str()?)
+    }
 }
 
 impl Protocol {
@@ -151,13 +161,16 @@ impl Protocol {
             Ok(payload) => payload,
             Err(close) => return Action::Close(close),
         };
-        let authorization = match payload.map(serde_json::from_str::<InitPayload>) {
-            None => None,
-            Some(Ok(payload)) => payload.authorization,
+        let (authorization, trace) = match payload.map(serde_json::from_str::<InitPayload>) {
+            None => (None, None),
+            Some(Ok(payload)) => {
+                let trace = payload.trace();
+                (payload.authorization, trace)
+            }
             Some(Err(_)) => return Action::Close(Close::invalid("payload.authorization must be a string")),
         };
         self.phase = Phase::Authenticating;
-        Action::Authenticate(authorization)
+        Action::Authenticate(authorization, trace)
     }
 
     fn subscribe(&mut self, message: Incoming<'_>) -> Action {
@@ -208,7 +221,10 @@ mod tests {
     fn word(action: &Action) -> String {
         match action {
             Action::Nothing => "nothing".to_owned(),
-            Action::Authenticate(key) => format!("authenticate {}", key.as_deref().unwrap_or("-")),
+            Action::Authenticate(key, trace) => {
+                let trace = trace.map(|trace| format!(" in {trace}")).unwrap_or_default();
+                format!("authenticate {}{trace}", key.as_deref().unwrap_or("-"))
+            }
             Action::Start(id, _) => format!("start {id}"),
             Action::Refuse(id, error) => format!("refuse {id} {}", error.code),
             Action::Cancel(id) => format!("cancel {id}"),
@@ -243,6 +259,10 @@ mod tests {
         check(&[INIT, READY, (r#"{"type":"subscribe","id":"1","payload":{"query":"{a}"}}"#, "start 1")]);
         check(&[(r#"{"type":"connection_init","payload":{"authorization":"Bearer k"}}"#, "authenticate Bearer k")]);
         check(&[(r#"{"type":"connection_init","payload":null}"#, "authenticate -")]);
+        let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        let init = format!(r#"{{"type":"connection_init","payload":{{"traceparent":"{trace}"}}}}"#);
+        check(&[(&*init, &*format!("authenticate - in {trace}"))]);
+        check(&[(r#"{"type":"connection_init","payload":{"traceparent":["?"]}}"#, "authenticate -")]);
         check(&[(r#"{"type":"connection_init","payload":"k"}"#, "close 4400")]);
         check(&[(r#"{"type":"connection_init","payload":{"authorization":1}}"#, "close 4400")]);
         check(&[(r#"{"type":"subscribe","id":"1","payload":{"query":"{a}"}}"#, "close 4401")]);

@@ -9,6 +9,7 @@ use std::{
 };
 
 use futures::FutureExt;
+use mullion_resolvers::trace_context::TraceContext;
 use mullion_schema::{error::ErrorCode, id::EventCursor};
 use prometheus_client::metrics::counter::Counter;
 use tokio::{
@@ -75,6 +76,8 @@ pub(super) struct Socket {
     place: Place,
     /// The key of the upgrade's `Authorization` header, for clients that can set one.
     key: Option<String>,
+    /// The client's trace, of its `connection_init` or of the upgrade.
+    trace: Option<TraceContext>,
     protocol: Protocol,
     caller: Option<Caller>,
     nudges: Arc<Nudges>,
@@ -91,7 +94,7 @@ pub(super) struct Socket {
 }
 
 impl Socket {
-    pub(super) fn new(app: Arc<App>, key: Option<String>, place: Place) -> Self {
+    pub(super) fn new(app: Arc<App>, (key, trace): (Option<String>, Option<TraceContext>), place: Place) -> Self {
         let nudges = Arc::new(Nudges::default());
         let init = Duration::from_millis(app.live.init_timeout_milliseconds);
         Self {
@@ -106,6 +109,7 @@ impl Socket {
             app,
             place,
             key,
+            trace,
             caller: None,
             unanswered: 0,
             taken: None,
@@ -251,7 +255,8 @@ impl Socket {
                 }
                 Ok(())
             }
-            Action::Authenticate(authorization) => {
+            Action::Authenticate(authorization, trace) => {
+                self.trace = trace.or(self.trace);
                 self.authenticate(authorization);
                 Ok(())
             }
@@ -312,16 +317,17 @@ impl Socket {
     fn open(&self, params: Params) -> Result<Source, RequestError> {
         let request_id = new_id(&*self.app.clock);
         let Some(caller) = self.caller.clone() else { return Err(RequestError::internal(&request_id)) };
-        let (app, origin) = (Arc::clone(&self.app), Origin { request_id, resume_after: None });
+        let (app, trace) = (Arc::clone(&self.app), self.trace);
+        let origin = Origin { request_id, resume_after: None };
         if params.names_persisted() {
             let find = async move {
                 let operation = params.find(&app, &caller, origin).await?;
-                Ok(begin(app, caller, operation))
+                Ok(begin(app, caller, operation, trace))
             };
             return Ok(Source::Finding(find.boxed()));
         }
         let operation = params.prepare(&app, &caller, origin)?;
-        Ok(begin(app, caller, operation))
+        Ok(begin(app, caller, operation, trace))
     }
 
     fn say(&mut self, outbox: &mut Outbox, said: Said) {
@@ -360,8 +366,11 @@ impl Socket {
     }
 }
 
-fn begin(app: Arc<App>, caller: Caller, operation: ParsedOperation) -> Source {
+fn begin(app: Arc<App>, caller: Caller, operation: ParsedOperation, trace: Option<TraceContext>) -> Source {
     let span = tracing::error_span!("request", requestId = &*operation.request_id, route = "websocket");
+    if let Some(client) = trace {
+        client.adopt(&span);
+    }
     if operation.kind == OperationKind::Subscription {
         Source::Subscribing(async move { subscribe(&app, &caller, operation).await }.instrument(span).boxed())
     } else {

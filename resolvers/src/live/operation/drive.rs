@@ -18,7 +18,7 @@ use crate::{
         End, Unreadable,
         hub::LiveHub,
         slot::{Answered, Cause, Dirt, Ran, Slot, Subject},
-        unfinished,
+        span_of, unfinished,
     },
     tag::Tag,
 };
@@ -158,7 +158,7 @@ impl Operation {
         let Some(operation) = hub.operation(self.number) else { return };
         let wait = async move {
             tokio::select! {
-                () = late => operation.mark(number, UpdateReason::Changed, None),
+                () = late => operation.mark(number, UpdateReason::Changed, None, None),
                 () = operation.stopped.cancelled() => {}
             }
         };
@@ -251,7 +251,7 @@ impl Operation {
         };
         let max_age = dirt.reread.then(|| chrono::Duration::from_std(hub.rules.reread).unwrap_or_default());
         let cause = Cause { reason, causes: dirt.causes.clone(), max_age };
-        let (frame, mut rendered) = self.render(subject, cause, at).await?;
+        let (frame, mut rendered) = self.render(subject, cause, at).instrument(span_of(dirt.trace)).await?;
         let before = self.tags_of(number);
         if rendered.failed {
             // It did not come to all that it shows: what it was read from before still counts.

@@ -25,7 +25,7 @@ use super::{
     subscription::Queue,
     unfinished,
 };
-use crate::{store::activity::Activity, tag::Tag};
+use crate::{store::activity::Activity, tag::Tag, trace_context::TraceContext};
 
 /// The slot number under which a dashboard's own row is watched: which widgets it has.
 const STRUCTURE: u32 = u32::MAX;
@@ -119,13 +119,21 @@ impl Operation {
         slots.chain([(STRUCTURE, state.structure.clone())]).collect()
     }
 
-    /// Something that a slot shows has changed.
-    pub(super) fn mark(&self, slot: u32, reason: UpdateReason, cause: Option<Arc<Activity>>) {
+    /// Something that a slot shows has changed, as part of a trace.
+    pub(super) fn mark(
+        &self,
+        slot: u32,
+        reason: UpdateReason,
+        cause: Option<Arc<Activity>>,
+        trace: Option<TraceContext>,
+    ) {
         let mut state = self.state.lock();
         if slot == STRUCTURE {
             state.structure_dirty = true;
         } else if let Some(slot) = state.slots.iter_mut().find(|known| known.number == slot && !known.removed) {
-            slot.dirt.get_or_insert_default().add(reason, cause);
+            let dirt = slot.dirt.get_or_insert_default();
+            dirt.add(reason, cause);
+            dirt.trace = dirt.trace.or(trace);
         }
         drop(state);
         self.wake.notify_one();

@@ -292,9 +292,10 @@ pub(super) async fn workspace(slack: &Slack, api: &Connection) -> Outcome {
         Ok(answer) => answer.get("team").and_then(|team| {
             let mut team = team.clone();
             if text(&team, "url").is_none()
-                && let Some(domain) = text(&team, "domain")
+                && let Some(url) = text(&team, "domain").map(|domain| format!("https://{domain}.slack.com/"))
+                && let Some(fields) = team.as_object_mut()
             {
-                team["url"] = format!("https://{domain}.slack.com/").into();
+                fields.insert("url".to_owned(), url.into());
             }
             normalize::workspace(&team, at)
         }),

@@ -16,10 +16,13 @@ use super::{
     record::{self, Record, Unread},
     segments::Folder,
 };
-use crate::store::{
-    StoreError,
-    apply::Applied,
-    inbox::{Meant, WaitingDelivery, row::DeliveryRow},
+use crate::{
+    store::{
+        StoreError,
+        apply::Applied,
+        inbox::{Meant, WaitingDelivery, row::DeliveryRow},
+    },
+    trace_context::TraceContext,
 };
 
 /// Deliveries that are taken in one transaction, at most and about.
@@ -48,6 +51,8 @@ pub(super) struct Group {
     pub(super) rows: Vec<(String, DeliveryRow)>,
     /// What they mean, where that is known.
     pub(super) meant: Option<Vec<Meant>>,
+    /// The traces that they belong to.
+    pub(super) traces: Vec<TraceContext>,
     /// Where to read on.
     pub(super) next: Position,
     /// Whether that is another segment.
@@ -60,7 +65,7 @@ pub(super) struct Group {
 
 impl Group {
     fn new(rows: Vec<(String, DeliveryRow)>, next: Position, bytes: u64) -> Self {
-        Self { rows, meant: None, next, ends_segment: false, bytes, damaged: None }
+        Self { rows, meant: None, traces: Vec::new(), next, ends_segment: false, bytes, damaged: None }
     }
 
     /// Whether what follows may be added.
@@ -76,6 +81,7 @@ impl Group {
             return Some(next);
         }
         self.rows.extend(next.rows);
+        self.traces.extend(next.traces);
         for more in next.meant.into_iter().flatten() {
             let meant = self.meant.get_or_insert_default();
             match meant.iter_mut().find(|of| of.tenant == more.tenant && of.integration == more.integration) {
@@ -137,11 +143,15 @@ impl Reader {
         let small = group.rows.iter().filter(|(_, row)| !row.is_large());
         let waiting: Result<Vec<_>, _> = small.map(|(id, row)| row.waiting(id)).collect();
         // What cannot be read, and a panic, is for whoever works them one by one: it says so there.
-        let meant = match waiting {
-            Ok(waiting) => AssertUnwindSafe(interpreter.interpret(&waiting)).catch_unwind().await.ok(),
-            Err(_) => None,
+        let (meant, traces) = match waiting {
+            Ok(waiting) => {
+                let meant = AssertUnwindSafe(interpreter.interpret(&waiting)).catch_unwind().await.ok();
+                let headers = waiting.iter().map(|waiting| &waiting.delivery.headers);
+                (meant, headers.filter_map(TraceContext::of_headers).collect())
+            }
+            Err(_) => (None, Vec::new()),
         };
-        Ok(Group { meant, ..group })
+        Ok(Group { meant, traces, ..group })
     }
 }
 

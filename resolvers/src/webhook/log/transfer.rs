@@ -28,6 +28,7 @@ use crate::{
         Database, StoreError,
         inbox::{Arrived, Inserted, Meant, row::DeliveryRow},
     },
+    trace_context::TraceContext,
     webhook::{Wake, worker::Outcome},
 };
 
@@ -131,7 +132,11 @@ impl Transfer {
         }
         let mark = format!("{}:{}", group.next.segment, group.next.offset);
         let waits = match group.meant {
-            Some(meant) => self.take_understood(group.rows, &mark, meant).await?,
+            Some(meant) => {
+                let span = tracing::error_span!("deliveries", count = group.rows.len());
+                TraceContext::caused(&span, group.traces);
+                self.take_understood(group.rows, &mark, meant).instrument(span).await?
+            }
             None => self.take_unread(group.rows, &mark).await?,
         };
         if waits {

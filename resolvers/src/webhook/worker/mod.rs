@@ -34,6 +34,7 @@ use crate::{
         inbox::WaitingDelivery,
         lease::{Held, Lease},
     },
+    trace_context::TraceContext,
     upstream::Jitter,
 };
 
@@ -298,7 +299,8 @@ impl Worker {
             group.retain(|taken| !held_back.holds(&taken.delivery));
             // Where the group fails together, each delivery is tried on its own below, and its failure noted there.
             if group.len() > 1
-                && let Ok(Ok(done)) = AssertUnwindSafe(self.work.apply(&group)).catch_unwind().await
+                && let Ok(Ok(done)) =
+                    AssertUnwindSafe(self.work.apply(&group).instrument(span_of(&group))).catch_unwind().await
             {
                 match self.finish_together(&group, done, &mut held_back).await {
                     Some(more) => settled += more,
@@ -310,9 +312,7 @@ impl Worker {
                 if held_back.holds(&taken.delivery) {
                     continue;
                 }
-                let delivery = &taken.delivery;
-                let span = tracing::error_span!("delivery", delivery = delivery.id, tenant = %delivery.tenant, integration = %delivery.integration);
-                match self.settle(taken).instrument(span).await {
+                match self.settle(taken).instrument(span_of(std::slice::from_ref(taken))).await {
                     After::Outage => return Ok(0),
                     after => settled += held_back.note(&taken.delivery, after),
                 }
@@ -418,4 +418,17 @@ impl Worker {
         let doubled = FIRST_WAIT.saturating_mul(1 << attempts.clamp(0, 16)).min(LONGEST_WAIT);
         chrono::Duration::from_std(doubled.mul_f64(1.0 + self.jitter.fraction() / 2.0)).unwrap_or_default()
     }
+}
+
+/// The span of deliveries that are applied together, in the traces of the requests that brought them.
+fn span_of(group: &[Taken]) -> tracing::Span {
+    let Some(Taken { delivery, .. }) = group.first() else { return tracing::Span::none() };
+    let (tenant, integration) = (&delivery.tenant, &delivery.integration);
+    let span = match group {
+        [_] => tracing::error_span!("delivery", delivery = delivery.id, %tenant, %integration),
+        group => tracing::error_span!("deliveries", count = group.len(), %tenant, %integration),
+    };
+    let headers = group.iter().map(|taken| &taken.delivery.delivery.headers);
+    TraceContext::caused(&span, headers.filter_map(TraceContext::of_headers));
+    span
 }

@@ -10,7 +10,7 @@ use super::hooks;
 use super::input::Input;
 use super::records::{Gid, Membership};
 use super::world::{Origin, World};
-use crate::sandbox::{ActError, Acted};
+use crate::sandbox::{ActError, Acted, fields};
 
 /// The names of the acts, with an example input of each.
 pub(super) fn examples(world: &World) -> Vec<(&'static str, Value)> {
@@ -157,7 +157,7 @@ fn act_on_task(mut edit: Edit<'_>, action: &str, input: &Value) -> Result<Acted,
         }
         "comment_task" => {
             let text = read.text("text").unwrap_or("Looks good to me.").to_owned();
-            result["story"] = edit.comment(gid, &text).to_string().into();
+            fields::set(&mut result, "story", edit.comment(gid, &text).to_string());
         }
         "delete_task" => edit.set_deleted(gid, true),
         _ => edit.set_deleted(gid, false),

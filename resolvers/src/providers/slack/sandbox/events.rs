@@ -11,7 +11,7 @@ use super::{
     model::{APP_ID, BOT_USER, Subscription, TEAM_ID, Ts, World},
     render::event_id,
 };
-use crate::sandbox::OutgoingWebhook;
+use crate::sandbox::{OutgoingWebhook, fields};
 
 /// Slack's deprecated verification token, sent along to this day.
 const VERIFICATION_TOKEN: &str = "ZZZZZZWSxiZZZ2yIvs3peJ";
@@ -19,7 +19,7 @@ const VERIFICATION_TOKEN: &str = "ZZZZZZWSxiZZZ2yIvs3peJ";
 impl World {
     /// Tells an event over one of the app's sockets, or else to all subscriptions. `event` is without its `event_ts`, which is `at`.
     pub(super) fn emit(&mut self, now: DateTime<Utc>, at: Ts, mut event: Value) {
-        event["event_ts"] = at.to_string().into();
+        fields::set(&mut event, "event_ts", at.to_string());
         self.last_event += 1;
         let id = event_id(self.last_event, Ts::at(now));
         let envelope = json!({

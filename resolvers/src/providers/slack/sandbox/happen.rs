@@ -8,6 +8,7 @@ use super::{
     model::{BOT_USER, Channel, Kind, Message, Note, TEAM_ID, Ts, World},
     render,
 };
+use crate::sandbox::fields;
 
 /// Why something cannot happen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,9 +49,9 @@ impl World {
         let mut event = render::bare_message(self, ts, message);
         let target = self.channel(channel).ok_or(Refused::NoChannel)?;
         if let Some(root) = message.thread {
-            render::extend(&mut event, render::reply_fields(target, root));
+            fields::extend(&mut event, render::reply_fields(target, root));
         }
-        render::extend(&mut event, in_channel(target));
+        fields::extend(&mut event, in_channel(target));
         self.emit(now, ts, event);
         Ok(ts)
     }
@@ -92,8 +93,8 @@ impl World {
     fn emit_hidden(&mut self, now: DateTime<Utc>, place: &Place, more: Value) -> Result<(), Refused> {
         let at = Ts::at(now);
         let mut event = json!({ "type": "message", "hidden": true, "ts": at.to_string() });
-        render::extend(&mut event, more);
-        render::extend(&mut event, in_channel(self.channel(&place.channel).ok_or(Refused::NoChannel)?));
+        fields::extend(&mut event, more);
+        fields::extend(&mut event, in_channel(self.channel(&place.channel).ok_or(Refused::NoChannel)?));
         self.emit(now, at, event);
         Ok(())
     }
@@ -147,7 +148,7 @@ impl World {
         };
         let mut described = named(&channel);
         let more = json!({ "creator": creator, "is_shared": false, "is_org_shared": false, "context_team_id": TEAM_ID, "updated": channel.updated });
-        render::extend(&mut described, more);
+        fields::extend(&mut described, more);
         self.channels.push(channel);
         self.emit(now, Ts::at(now), json!({ "type": "channel_created", "channel": described }));
         Ok(id)

@@ -1,8 +1,9 @@
 //! The workspace as Slack writes it: users, channels, messages.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::model::{BOT_USER, Channel, Kind, Message, Note, Rank, TEAM_ID, Ts, User, World, id_of};
+use crate::sandbox::fields::{extend, set};
 
 pub(super) fn user(world: &World, user: &User) -> Value {
     let (zone, label, offset) = user.zone;
@@ -39,7 +40,7 @@ pub(super) fn user(world: &World, user: &User) -> Value {
     answer
 }
 
-fn profile(world: &World, user: &User) -> Value {
+pub(super) fn profile(world: &World, user: &User) -> Value {
     let (first, last) = user.real_name.split_once(' ').unwrap_or((&user.real_name, ""));
     let mut profile = json!({
         "title": user.title,
@@ -60,15 +61,15 @@ fn profile(world: &World, user: &User) -> Value {
         "team": TEAM_ID,
     });
     if let Some(email) = &user.email {
-        profile["email"] = email.as_str().into();
+        set(&mut profile, "email", email.as_str());
     }
     if let Some(bot) = &user.bot_id {
-        profile["bot_id"] = bot.as_str().into();
-        profile["api_app_id"] = super::seed::app_of(bot).into();
-        profile["always_active"] = true.into();
+        set(&mut profile, "bot_id", bot.as_str());
+        set(&mut profile, "api_app_id", super::seed::app_of(bot));
+        set(&mut profile, "always_active", true);
     }
     for size in [24, 32, 48, 72, 192, 512] {
-        profile[format!("image_{size}")] = avatar(world, user, size).into();
+        set(&mut profile, format!("image_{size}"), avatar(world, user, size));
     }
     profile
 }
@@ -112,7 +113,7 @@ pub(super) fn channel(channel: &Channel, with_count: bool) -> Value {
         "previous_names": channel.previous_names,
     });
     if with_count {
-        answer["num_members"] = channel.members.len().into();
+        set(&mut answer, "num_members", channel.members.len());
     }
     answer
 }
@@ -140,20 +141,20 @@ fn note(note: &Note) -> Value {
 pub(super) fn bare_message(world: &World, ts: Ts, message: &Message) -> Value {
     let mut answer = json!({ "type": "message" });
     if let Some(subtype) = message.subtype {
-        answer["subtype"] = subtype.into();
+        set(&mut answer, "subtype", subtype);
     }
     extend(&mut answer, json!({ "user": message.user, "text": message.text, "ts": ts.to_string() }));
     if matches!(message.subtype, None | Some("thread_broadcast")) {
         extend(&mut answer, author(world, ts, message));
     }
     for (name, value) in &message.extra {
-        answer[*name] = value.as_str().into();
+        set(&mut answer, *name, value.as_str());
     }
     if let Some((user, at)) = &message.edited {
-        answer["edited"] = json!({ "user": user, "ts": at.to_string() });
+        set(&mut answer, "edited", json!({ "user": user, "ts": at.to_string() }));
     }
     if !message.reactions.is_empty() {
-        answer["reactions"] = reactions(message);
+        set(&mut answer, "reactions", reactions(message));
     }
     answer
 }
@@ -264,11 +265,4 @@ pub(super) fn avatar_svg(user: Option<&User>, size: &str) -> String {
 /// old one.
 pub(super) fn event_id(number: u64, at: Ts) -> String {
     format!("{}{}", id_of("Ev", number), id_of("", at.0))
-}
-
-pub(super) fn extend(value: &mut Value, more: Value) {
-    if let (Value::Object(value), Value::Object(more)) = (value, more) {
-        let more: Map<String, Value> = more;
-        value.extend(more);
-    }
 }

@@ -15,7 +15,7 @@ use super::{
     happen::Refused,
     model::{Channel, Ts, User, World},
 };
-use crate::sandbox::{ApiRequest, ApiResponse};
+use crate::sandbox::{ApiRequest, ApiResponse, fields::extend};
 
 /// What the sandbox's tokens may do.
 const SCOPES: &str = "channels:read,channels:history,groups:read,groups:history,im:read,im:history,users:read,\
@@ -154,7 +154,7 @@ pub(super) fn respond(answer: Answer, number: u64) -> ApiResponse {
         Ok(mut body) => {
             // Real answers begin with it.
             let mut whole = json!({ "ok": true });
-            super::render::extend(&mut whole, body.take());
+            extend(&mut whole, body.take());
             whole
         }
         Err(Fail { error, messages }) if messages.is_empty() => json!({ "ok": false, "error": error }),
@@ -186,8 +186,7 @@ pub(super) fn refused(number: u64) -> ApiResponse {
 pub(super) fn failed(error: &str, number: u64) -> ApiResponse {
     let mut body = json!({ "ok": false, "error": error });
     if error == "missing_scope" {
-        body["needed"] = "channels:read,groups:read".into();
-        body["provided"] = "chat:write".into();
+        extend(&mut body, json!({ "needed": "channels:read,groups:read", "provided": "chat:write" }));
     }
     envelope(StatusCode::OK, &body, number)
 }

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use super::model::APP_ID;
+use crate::sandbox::fields;
 use crate::sandbox::socket::{Conversation, Converses};
 
 /// As many as Slack lets an app have.
@@ -260,8 +261,7 @@ fn debug_info() -> Value {
 
 fn hello(connections: usize, lives: Duration) -> Value {
     let mut info = debug_info();
-    info["build_number"] = 1.into();
-    info["approximate_connection_time"] = lives.num_seconds().into();
+    fields::extend(&mut info, json!({ "build_number": 1, "approximate_connection_time": lives.num_seconds() }));
     json!({
         "type": "hello",
         "num_connections": connections,

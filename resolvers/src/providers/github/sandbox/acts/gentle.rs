@@ -2,10 +2,13 @@
 
 use serde_json::{Value, json};
 
-use crate::providers::github::sandbox::world::{
-    World,
-    dice::Dice,
-    model::{ActorKind, Item, Repo},
+use crate::{
+    providers::github::sandbox::world::{
+        World,
+        dice::Dice,
+        model::{ActorKind, Item, Repo},
+    },
+    sandbox::fields,
 };
 
 const CYCLE: [&str; 14] = [
@@ -58,8 +61,8 @@ pub(crate) fn gentle(world: &World, n: u64) -> (&'static str, Value) {
         let Some(repo) = living.get((start + step) % living.len()) else { continue };
         let name = repo.full_name(world);
         if let Some(mut input) = input(action, repo, &people, &mut dice) {
-            input["repository"] = json!(name);
-            input["sender"] = json!(who);
+            fields::set(&mut input, "repository", name);
+            fields::set(&mut input, "sender", who);
             return (action, input);
         }
     }

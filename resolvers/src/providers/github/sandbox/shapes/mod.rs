@@ -11,6 +11,7 @@ use super::world::{
     World,
     model::{Actor, ActorKind, Label, Milestone, Repo, Team},
 };
+pub(crate) use crate::sandbox::fields::extend;
 
 /// A JSON object with its keys in the order that they are written in. (`json!` recurses; these objects are too long for it.)
 macro_rules! shape {
@@ -25,13 +26,6 @@ pub(crate) use shape;
 
 /// Where a thing is on the web (as opposed to the API).
 pub(crate) const WEB: &str = "https://github.com";
-
-/// Adds the keys of `more` to `object`.
-pub(crate) fn extend(object: &mut Value, more: Value) {
-    if let (Value::Object(object), Value::Object(more)) = (object, more) {
-        object.extend(more);
-    }
-}
 
 pub(crate) fn login(actor: &Actor) -> String {
     if actor.kind == ActorKind::Bot { format!("{}[bot]", actor.login) } else { actor.login.clone() }

@@ -8,6 +8,7 @@ use super::super::{
     render,
     request::{Answer, Args, Fail},
 };
+use crate::sandbox::fields;
 
 /// The channels of the kinds that `types` names (public ones if it names none), without archived ones if so wished. Private
 /// ones are shown to their members only, and our bot is one of them.
@@ -39,7 +40,7 @@ pub(super) fn info(world: &World, args: &Args) -> Answer {
     let channel = args.channel(world)?;
     let mut shown = render::channel(channel, args.flag("include_num_members"));
     if channel.kind != Kind::Direct {
-        shown["last_read"] = "0000000000.000000".into();
+        fields::set(&mut shown, "last_read", "0000000000.000000");
     }
     Ok(json!({ "channel": shown }))
 }

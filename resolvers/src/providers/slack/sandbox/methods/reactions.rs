@@ -9,6 +9,7 @@ use super::super::{
     render,
     request::{Answer, Args, Fail},
 };
+use crate::sandbox::fields;
 
 /// The message that `channel` and `timestamp` name.
 fn item(world: &World, args: &Args) -> Result<Place, Fail> {
@@ -26,7 +27,7 @@ pub(super) fn get(world: &World, args: &Args) -> Answer {
     let channel = args.channel(world)?;
     let message = channel.messages.get(&place.ts).ok_or("message_not_found")?;
     let mut shown = render::message(world, channel, place.ts, message);
-    shown["permalink"] = render::permalink(channel, place.ts, message.thread).into();
+    fields::set(&mut shown, "permalink", render::permalink(channel, place.ts, message.thread));
     Ok(json!({ "type": "message", "channel": channel.id, "message": shown }))
 }
 

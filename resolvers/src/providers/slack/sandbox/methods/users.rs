@@ -27,7 +27,7 @@ pub(super) fn info(world: &World, args: &Args) -> Answer {
 
 pub(super) fn profile(world: &World, args: &Args) -> Answer {
     let user = world.user(args.get("user").unwrap_or(BOT_USER)).ok_or("user_not_found")?;
-    Ok(json!({ "profile": render::user(world, user)["profile"] }))
+    Ok(json!({ "profile": render::profile(world, user) }))
 }
 
 pub(super) fn presence(world: &World, args: &Args) -> Answer {

@@ -1,0 +1,190 @@
+//! Documents and variables as strangers may send them, measured and validated against the real graph: each is taken or refused with a
+//! code, in a bounded time.
+
+use std::sync::Arc;
+
+use async_graphql::{
+    ServerError, Variables,
+    parser::types::{ExecutableDocument, OperationDefinition},
+};
+use async_trait::async_trait;
+use futures::stream::BoxStream;
+use mullion_fuzz::Target;
+use mullion_schema::{
+    coerce::Inputs,
+    cost::{Cost, Costs},
+    error::ErrorCode,
+    validate::Validator,
+};
+
+use super::Documents;
+use crate::{
+    config::Limits,
+    fake::FakeEngine,
+    transport::{
+        engine::{Answer, AuthError, Caller, Engine, LiveItem, ParsedOperation},
+        error::RequestError,
+        params::Params,
+        persisted::DocumentHash,
+    },
+};
+
+const KEPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/document/kept");
+/// Errors of one refusal, and characters of one message.
+const MOST: (usize, usize) = (64, 4_000);
+
+/// The stand-in, but for the graph.
+#[derive(Default)]
+struct Graph {
+    validator: Validator,
+    costs: Costs,
+    rest: FakeEngine,
+}
+
+fn refused(errors: Vec<ServerError>) -> RequestError {
+    let mut refused = RequestError::new(ErrorCode::InternalServerError, "no error");
+    refused.errors.clear();
+    for error in errors {
+        let code = error.extensions.as_ref().and_then(|extensions| extensions.get("code")).cloned();
+        let code = code.and_then(|code| code.into_json().ok());
+        let code = code.as_ref().and_then(serde_json::Value::as_str).unwrap_or("GRAPHQL_VALIDATION_FAILED");
+        refused.code = code.parse().unwrap_or(ErrorCode::InternalServerError);
+        refused.errors.extend(RequestError::new(refused.code, error.message).errors);
+    }
+    refused
+}
+
+#[async_trait]
+impl Engine for Graph {
+    async fn authenticate(&self, bearer: Option<&str>) -> Result<Caller, AuthError> {
+        self.rest.authenticate(bearer).await
+    }
+
+    fn validate(&self, document: &Arc<ExecutableDocument>) -> Result<(), RequestError> {
+        self.validator.check(document).map_err(refused)
+    }
+
+    fn cost(
+        &self,
+        document: &ExecutableDocument,
+        operation: &OperationDefinition,
+        variables: Option<&Variables>,
+    ) -> Cost {
+        self.costs.measure(document, operation, variables)
+    }
+
+    async fn persisted(&self, caller: &Caller, hash: &DocumentHash) -> Result<Option<Arc<str>>, RequestError> {
+        self.rest.persisted(caller, hash).await
+    }
+
+    async fn persist(&self, caller: &Caller, hash: &DocumentHash, text: &str) -> bool {
+        self.rest.persist(caller, hash, text).await
+    }
+
+    async fn execute(&self, caller: &Caller, operation: ParsedOperation) -> Answer {
+        self.rest.execute(caller, operation).await
+    }
+
+    async fn subscribe(
+        &self,
+        caller: &Caller,
+        operation: ParsedOperation,
+    ) -> Result<BoxStream<'static, LiveItem>, RequestError> {
+        self.rest.subscribe(caller, operation).await
+    }
+
+    async fn ready(&self) -> Result<(), &'static str> {
+        self.rest.ready().await
+    }
+}
+
+/// A refusal says what the client did wrong, in few words.
+fn check_refusal(error: &RequestError) -> Result<(), String> {
+    let known = matches!(
+        error.code,
+        ErrorCode::GraphqlParseFailed
+            | ErrorCode::GraphqlValidationFailed
+            | ErrorCode::OperationTooComplex
+            | ErrorCode::BadUserInput
+    );
+    let short = error.errors.len() <= MOST.0 && error.errors.iter().all(|entry| entry.message.len() <= MOST.1);
+    if known && short && !error.errors.is_empty() { Ok(()) } else { Err(format!("the refusal {error:?}")) }
+}
+
+struct Fuzzed {
+    documents: Documents,
+    inputs: Inputs,
+}
+
+impl Fuzzed {
+    fn new() -> Self {
+        // Hardly anything is remembered, so that each input is read anew.
+        let documents = Documents::new(Limits::default(), 1, Arc::default(), Arc::new(Graph::default()));
+        Self { documents, inputs: Inputs::default() }
+    }
+
+    fn document(&self, input: &[u8]) -> Result<(), String> {
+        let Ok(text) = std::str::from_utf8(input) else { return Ok(()) };
+        match self.documents.parse(text) {
+            Ok(_) => Ok(()),
+            Err(error) => check_refusal(&error),
+        }
+    }
+
+    fn parameters(&self, input: &[u8]) -> Result<(), String> {
+        let read = || -> Result<(), RequestError> {
+            let params = Params::from_json(input)?.with_document()?;
+            let document = self.documents.parse(params.query.as_deref().unwrap_or_default())?;
+            let name = params.operation_name.as_deref();
+            self.documents.select(&document, name, &params.variables)?;
+            let coerced = self.inputs.variables(&document.parsed, name, &params.variables).map_err(refused)?;
+            let again = self.inputs.variables(&document.parsed, name, &coerced).map_err(refused)?;
+            assert_eq!(coerced, again, "what is coerced stays so");
+            Ok(())
+        };
+        read().map_or_else(|error| check_refusal(&error), Ok)
+    }
+}
+
+const DOCUMENTS: [&str; 10] = [
+    "{ viewer { tenant { name } } eventCursor }",
+    "query Q($n: Int = 5, $b: Boolean!) { dashboards(first: $n) { totalCount nodes { id slug ... @include(if: $b) { name } } } }",
+    "query ($f: WorkItemFilter) { workItems(filter: $f, first: 20) { totalCount nodes { __typename } } }",
+    "query ($ids: [ID!]!) { nodes(ids: $ids) { id ... on Dashboard { slug widgets { id } } } }",
+    "mutation ($i: AddWidgetInput!) { addWidget(input: $i) { widget { id } } }",
+    "mutation ($i: ConnectIntegrationInput!) { connectIntegration(input: $i) { integration { id webhookUrl } } }",
+    "query ($f: ActivityFilter) { activity(filter: $f) { nodes { ...A } } } fragment A on Activity { id cursor summary }",
+    "subscription ($after: EventCursor) { activity(after: $after) { id cursor summary subject { __typename ... on Node { id } } } }",
+    "query ($r: [_Any!]!) { _entities(representations: $r) { __typename ... on Dashboard { id } } _service { sdl } }",
+    "{ __schema { types { name fields(includeDeprecated: true) { name type { name ofType { name } } } } } }",
+];
+
+#[test]
+fn any_document_is_taken_or_refused_with_a_code() {
+    let fuzzed = Fuzzed::new();
+    for text in DOCUMENTS {
+        let read = fuzzed.documents.parse(text);
+        assert!(read.is_ok(), "{text}: {:?}", read.err());
+    }
+    let seeds = DOCUMENTS.iter().map(|text| text.as_bytes().to_vec()).collect();
+    Target::new("documents", KEPT, seeds).run(|input| fuzzed.document(input));
+}
+
+#[test]
+fn any_variables_are_taken_or_refused_with_a_code() {
+    let fuzzed = Fuzzed::new();
+    let variables = [
+        r#"{"n":3,"b":true}"#,
+        r#"{"f":{"states":["TODO"],"dueBefore":"2026-12-01","assignedToMe":true}}"#,
+        r#"{"ids":["a","b"]}"#,
+        r#"{"i":{"dashboardId":"x","title":"t","source":{"activity":{"kinds":["push"]}}}}"#,
+        r#"{"i":{"provider":"x","name":"n","token":"secret","webhookSecret":null,"baseUrl":"https://example.org"}}"#,
+        r#"{"r":[{"__typename":"Dashboard","id":"x"}]}"#,
+        r#"{"after":"x","unused":[[1.5e300,-0,"\ud83d\ude00"]]}"#,
+    ];
+    let seeds = DOCUMENTS.iter().flat_map(|query| {
+        let query = serde_json::Value::from(*query);
+        variables.map(|variables| format!(r#"{{"query":{query},"variables":{variables}}}"#).into_bytes())
+    });
+    Target::new("parameters", KEPT, seeds.collect()).run(|input| fuzzed.parameters(input));
+}
