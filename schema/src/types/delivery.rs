@@ -6,14 +6,14 @@ use std::{borrow::Cow, sync::Arc};
 
 use async_graphql::{Context, ID, Object};
 
-use super::{connection::Item, integration::Integration, provider::Provider};
 use crate::{
+    accounts::{integration::Integration, provider::Provider},
     enums::{WebhookDeliverySource, WebhookDeliveryState},
     error::PortError,
     id::GlobalId,
     ports::DeliveryView,
     scalars::Time,
-    table::ports,
+    table::{Item, ports},
 };
 
 /// A webhook delivery.
