@@ -8,9 +8,9 @@ use super::{
     error,
     keys::keys,
     names::{COMMENT, ISSUE, PULL_REQUEST, RELEASE, SEARCH, WORKFLOW_RUN, WORKFLOW_RUNS, of_typename},
-    normalize::{Collector, reference},
+    normalize::Collector,
     plan::{At, Part, PartKind},
-    values::{object, text, time},
+    values::{object, reference, text, time},
     wire::{Answer, PageInfo, Problem},
 };
 use crate::{

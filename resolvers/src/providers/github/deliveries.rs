@@ -53,7 +53,7 @@ pub(super) async fn inspect(
 /// Up to where the log was read.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Mark {
+struct Checkpoint {
     /// Of which webhook.
     webhook: String,
     /// What is not newer was seen. A time, which cannot lead astray for longer than the log is kept, as a number of a line could.
@@ -72,7 +72,7 @@ struct Reading {
     to: Option<DateTime<Utc>>,
 }
 
-impl Mark {
+impl Checkpoint {
     /// The mark as it was kept, if it can be believed: of this webhook, and not of the future.
     fn of(since: Since<'_>, webhook: &str, now: DateTime<Utc>) -> Self {
         let kept = since.mark.and_then(|mark| Self::deserialize(mark).ok());
@@ -86,7 +86,7 @@ pub(super) async fn catch_up(api: &Connection, since: Since<'_>, known: &dyn Kno
     let Some(webhook) = since.webhook else { return Ok(CaughtUp::default()) };
     let log = Log { api, path: parts_of(webhook)? };
     let now = api.clock.now();
-    let mut mark = Mark::of(since, webhook, now);
+    let mut mark = Checkpoint::of(since, webhook, now);
     let oldest = mark.up_to.unwrap_or_default().max(now - KEPT);
     let mut anew = mark.reading.is_none();
     let (mut cursor, mut to) = mark.reading.take().map_or((None, None), |reading| (Some(reading.cursor), reading.to));

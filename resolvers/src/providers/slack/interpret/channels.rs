@@ -25,7 +25,7 @@ pub(super) fn created(event: &Event<'_>) -> Option<Change> {
         "isArchived": false,
         "createdAt": stamp(seconds(channel, "created").or(Some(event.at))),
     });
-    let write = normalize::channel_link(event.write(node.clone(), &fields), event.place(), id);
+    let write = normalize::channel_link(event.write(node.clone(), &fields), event.workspace(), id);
     Some(event.told(writing(write), Some(node), None))
 }
 

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::super::{
     names::{CHANNEL, USER},
-    normalize::{Place, author},
+    normalize::{Workspace, author},
     values::{list, object, seconds, text, ts_of},
     webhook::event_name,
 };
@@ -59,8 +59,8 @@ impl<'a> Event<'a> {
         text(self.value, key)
     }
 
-    pub(super) fn place(&self) -> Place<'a> {
-        Place { team: self.team, site: None }
+    pub(super) fn workspace(&self) -> Workspace<'a> {
+        Workspace { team: self.team, site: None }
     }
 
     /// The id of the channel, which some events tell as a text and some as an object.

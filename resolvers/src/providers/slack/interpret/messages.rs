@@ -53,7 +53,7 @@ pub(super) fn mention(event: &Event<'_>) -> Outcome {
 /// The message as it was just written.
 fn written(event: &Event<'_>) -> Option<(Change, NodeRef)> {
     let telling = Telling { at: None, whole: true };
-    let write = normalize::message(event.value, event.place(), event.channel_id()?, telling)?;
+    let write = normalize::message(event.value, event.workspace(), event.channel_id()?, telling)?;
     let node = write.node.clone();
     let mut change = writing(write);
     // A reply adds to its thread, of which it does not tell how many replies it has.
@@ -135,7 +135,7 @@ fn note(event: &Event<'_>) -> Option<Change> {
 fn changed(event: &Event<'_>) -> Option<Change> {
     let message = object(event.value, "message")?;
     let telling = Telling { at: Some(event.at), whole: false };
-    let write = normalize::message(message, event.place(), event.channel_id()?, telling)?;
+    let write = normalize::message(message, event.workspace(), event.channel_id()?, telling)?;
     if write.deleted.is_some() {
         return Some(forgotten(event, write.node, object(event.value, "previous_message")));
     }
@@ -168,7 +168,7 @@ fn forgotten(event: &Event<'_>, node: NodeRef, previous: Option<&Value>) -> Chan
 fn replied(event: &Event<'_>) -> Option<Change> {
     let message = object(event.value, "message")?;
     let telling = Telling { at: Some(event.at), whole: false };
-    let write = normalize::message(message, event.place(), event.channel_id()?, telling)?;
+    let write = normalize::message(message, event.workspace(), event.channel_id()?, telling)?;
     // The reply itself is told by its own event.
     Some(writing(write))
 }
