@@ -43,6 +43,8 @@ pub struct Model {
     pub error: Option<String>,
     /// The stream's head after it was applied; it stays when it is replayed.
     pub position: Option<i64>,
+    /// The stream's head before it was applied, if that was since this column exists.
+    pub position_before: Option<i64>,
     /// When it was applied, ignored or given up.
     pub settled_at: Option<i64>,
 }

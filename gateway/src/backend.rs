@@ -7,6 +7,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use mullion_migrations::Migrator;
 use mullion_resolvers::{
     answers::{Connector, Cursors, Providers, QuotaUses, Rows, Services, SharedQuotas},
+    background::Background,
     budget::ExecutionBudgets,
     bus::{
         Bus,
@@ -15,6 +16,7 @@ use mullion_resolvers::{
     cache::{epochs::Epochs, nodes::NodeCache},
     clock::Clock,
     engine::{Announcer, Applier, Claims, Directory, Engine, Shelf},
+    error_chain::chain,
     execution::{self, Executor},
     listen::{self, Ear, Listeners},
     live::{LiveHub, LiveRules},
@@ -24,6 +26,7 @@ use mullion_resolvers::{
         Database,
         inbox::{PARKED, RECEIVED},
     },
+    supervisor::Supervisor,
     upstream::{AddressGuard, Jitter, Limits, Observer, Upstream},
     vault::Vault,
     webhook::{Inbox, Wake, worker::Worker},
@@ -38,6 +41,7 @@ use crate::{
     config::{self, Config},
     housekeeping::Housekeeper,
     inbound::{self, Taker},
+    readiness::{self, Checks},
     reconciling,
     telemetry::metrics::Metrics,
 };
@@ -70,9 +74,13 @@ pub struct Backend {
     worker: Option<Worker>,
     listeners: Option<Listeners>,
     follower: Option<Follower>,
-    reconciler: Option<Reconciler>,
+    reconciler: Option<Arc<Reconciler>>,
     metrics: Arc<Metrics>,
     housekeeper: Housekeeper,
+    /// Keeps running what runs beside requests.
+    pub supervisor: Supervisor,
+    /// Whether the parts are well.
+    pub checks: Arc<Checks>,
 }
 
 /// What a backend is made from beside the configuration.
@@ -89,6 +97,10 @@ pub struct Ingredients {
     pub webhook_base: Option<Url>,
     /// What other processes over the same database tell and are told.
     pub bus: Arc<dyn Bus>,
+    /// Keeps background tasks running.
+    pub supervisor: Supervisor,
+    /// The tasks that the end of the process waits for.
+    pub tasks: TaskTracker,
 }
 
 /// Brings the database's schema up to date.
@@ -178,8 +190,7 @@ pub async fn check_durability(database: &Database, allowed: bool) -> anyhow::Res
 
 /// Puts the parts together.
 pub fn build(config: &Config, database: Database, made: Ingredients) -> anyhow::Result<Backend> {
-    let Ingredients { key, clock, metrics, allow, webhook_base, bus } = made;
-    let tasks = TaskTracker::new();
+    let Ingredients { key, clock, metrics, allow, webhook_base, bus, supervisor, tasks } = made;
     let behind = Behind::new(&tasks)?;
     let vault = Vault::new([STANDARD.encode(key).as_str()]).context("the encryption key cannot be used")?;
     let providers: Arc<Providers> = Arc::new(mullion_resolvers::providers::all());
@@ -237,14 +248,14 @@ pub fn build(config: &Config, database: Database, made: Ingredients) -> anyhow::
     let (taker, worker) =
         inbound::hands(&services, taker, (wake, Arc::clone(&counters) as _, Arc::clone(&gaps)), &config.webhooks)?;
     let around = (gaps, Arc::clone(&counters) as _, worker.name().to_owned());
-    let reconciler = Some(reconciling::reconciler(config, &services, around, &allow)?);
+    let reconciler = Some(Arc::new(reconciling::reconciler(config, &services, around, &allow)?));
     let listeners = Some(listeners(&services, &inbox, Arc::clone(&counters) as _)?);
     let housekeeper = Housekeeper::new(services.database.clone(), config)?;
+    let checks = Arc::new(Checks::new(readiness::checks(&services.database, &supervisor), metrics.tasks.clone()));
     let executor = Executor::new(services, executions(config), counters);
-    let doors = Arc::new(Doors::new(Arc::clone(&inbox), Arc::clone(&metrics), tasks.clone()));
     Ok(Backend {
         executor,
-        doors,
+        doors: Arc::new(Doors::new(Arc::clone(&inbox), Arc::clone(&metrics), tasks.clone())),
         inbox,
         tasks,
         behind,
@@ -255,6 +266,8 @@ pub fn build(config: &Config, database: Database, made: Ingredients) -> anyhow::
         reconciler,
         metrics,
         housekeeper,
+        supervisor,
+        checks,
     })
 }
 
@@ -353,23 +366,56 @@ impl Backend {
 
     /// Starts what runs beside requests.
     pub fn start(&mut self, stop: &CancellationToken) {
+        let (inbox, live) = (self.behind.inbox().clone(), self.behind.tasks().clone());
+        let supervisor = self.supervisor.clone();
         if let Some(taker) = self.taker.take() {
-            self.behind.inbox().spawn(taker.run());
+            supervisor.supervise(&inbox, "taker", stop, move || taker.clone().run());
         }
         if let Some(worker) = self.worker.take() {
-            self.behind.inbox().spawn(worker.run(stop.clone()));
+            let until = stop.clone();
+            supervisor.supervise(&inbox, "worker", stop, move || worker.clone().run(until.clone()));
         }
         if let Some(listeners) = self.listeners.take() {
-            self.behind.tasks().spawn(listeners.run(stop.clone()));
+            let until = stop.clone();
+            supervisor.supervise(&live, "listeners", stop, move || listeners.clone().run(until.clone()));
         }
-        let releaser = Releaser::new(Arc::clone(self.executor.services()));
-        self.behind.tasks().spawn(releaser.run(stop.clone()));
+        let (releaser, until) = (Releaser::new(Arc::clone(self.executor.services())), stop.clone());
+        supervisor.supervise(&live, "releaser", stop, move || Arc::clone(&releaser).run(until.clone()));
         if let Some(follower) = self.follower.take() {
-            self.behind.tasks().spawn(follower.run(stop.clone()));
+            let until = stop.clone();
+            supervisor.supervise(&live, "follower", stop, move || follower.clone().run(until.clone()));
         }
-        if let Some(reconciler) = self.reconciler.take() {
-            let (inbox, stop) = (Arc::clone(&self.inbox), stop.clone());
-            self.behind.tasks().spawn(async move {
+        self.start_reconciler(&live, stop);
+        let others = Background::from(self.tasks.clone());
+        let (services, metrics) = (Arc::clone(self.executor.services()), Arc::clone(&self.metrics));
+        let (housekeeper, kept, until) = (self.housekeeper.clone(), Arc::clone(&services), stop.clone());
+        supervisor.supervise(&others, "housekeeper", stop, move || {
+            let (housekeeper, kept, until) = (housekeeper.clone(), Arc::clone(&kept), until.clone());
+            async move { housekeeper.run(kept.clock.as_ref(), &until).await }
+        });
+        let (database, until) = (services.database.clone(), stop.clone());
+        supervisor.supervise(&others, "database-watch", stop, move || {
+            let (database, until) = (database.clone(), until.clone());
+            async move { database.watch(until).await }
+        });
+        let (checks, until) = (Arc::clone(&self.checks), stop.clone());
+        supervisor.supervise(&others, "checks", stop, move || {
+            let (checks, until) = (Arc::clone(&checks), until.clone());
+            async move { checks.run(until).await }
+        });
+        let (inbox, until) = (Arc::clone(&self.inbox), stop.clone());
+        supervisor.supervise(&others, "measurer", stop, move || {
+            let (services, metrics) = (Arc::clone(&services), Arc::clone(&metrics));
+            measure_often(services, metrics, Arc::clone(&inbox), until.clone())
+        });
+    }
+
+    fn start_reconciler(&mut self, live: &Background, stop: &CancellationToken) {
+        let Some(reconciler) = self.reconciler.take() else { return };
+        let (inbox, until) = (Arc::clone(&self.inbox), stop.clone());
+        self.supervisor.supervise(live, "reconciler", stop, move || {
+            let (reconciler, inbox, until) = (Arc::clone(&reconciler), Arc::clone(&inbox), until.clone());
+            async move {
                 // What lies in the log is not missing.
                 let taken = async {
                     while inbox.log_bytes() > 0 {
@@ -377,25 +423,7 @@ impl Backend {
                     }
                 };
                 let _ = tokio::time::timeout(TAKEN_WITHIN, taken).await;
-                reconciler.run(stop).await;
-            });
-        }
-        let (database, until) = (self.executor.services().database.clone(), stop.clone());
-        self.tasks.spawn(async move { database.watch(until).await });
-        let (services, metrics) = (Arc::clone(self.executor.services()), Arc::clone(&self.metrics));
-        let inbox = Arc::clone(&self.inbox);
-        let housekeeper = self.housekeeper.clone();
-        let (kept, until) = (Arc::clone(&services), stop.clone());
-        self.tasks.spawn(async move { housekeeper.run(kept.clock.as_ref(), &until).await });
-        let stop = stop.clone();
-        self.tasks.spawn(async move {
-            loop {
-                metrics.inbox_log.set(i64::try_from(inbox.log_bytes()).unwrap_or(i64::MAX));
-                measure(&services, &metrics).await;
-                tokio::select! {
-                    () = tokio::time::sleep(MEASURING) => {}
-                    () = stop.cancelled() => return,
-                }
+                reconciler.run(until).await;
             }
         });
     }
@@ -410,11 +438,22 @@ impl Backend {
         let closed = tokio::time::timeout(CLOSED_WITHIN, self.executor.services().database.close()).await;
         match closed {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(%error, "the database was not closed properly"),
-            // Whoever opens it next reads what is committed from SQLite's own log.
+            Ok(Err(error)) => tracing::warn!(error = %chain(&error), "the database was not closed properly"),
+            // What is committed is read from SQLite's own log when the database is opened next.
             Err(_) => {
                 tracing::warn!("the database is locked by another program and was left as it is: nothing is lost");
             }
+        }
+    }
+}
+
+async fn measure_often(services: Arc<Services>, metrics: Arc<Metrics>, inbox: Arc<Inbox>, stop: CancellationToken) {
+    loop {
+        metrics.inbox_log.set(i64::try_from(inbox.log_bytes()).unwrap_or(i64::MAX));
+        measure(&services, &metrics).await;
+        tokio::select! {
+            () = tokio::time::sleep(MEASURING) => {}
+            () = stop.cancelled() => return,
         }
     }
 }

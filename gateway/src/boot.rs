@@ -8,6 +8,7 @@ use mullion_resolvers::{
     bus::{Alone, Bus, nats::Nats},
     clock::{Clock, SystemClock},
     secret::Secret,
+    supervisor::Supervisor,
 };
 use mullion_schema::{id::TenantId, inputs::check};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -23,9 +24,9 @@ use crate::{
     database,
     http::{App, Console, Parts, admin_router, console, guard::Guard, router, webhooks::Webhooks},
     lifecycle,
-    reload::{self, Reload},
+    reload::{self, Reload, Reloader},
     seed, stand_ins,
-    telemetry::metrics::Metrics,
+    telemetry::{Log, metrics::Metrics},
     transport::engine::{Engine, Role},
 };
 
@@ -41,8 +42,24 @@ pub struct DevOptions {
     pub webhook_secret: Secret,
 }
 
+/// The metrics, with those of the log.
+fn metrics(log: &Log) -> Arc<Metrics> {
+    let mut metrics = Metrics::with_providers(mullion_resolvers::providers::all().keys().copied());
+    metrics.show_dropped_lines(log.dropped_lines());
+    Arc::new(metrics)
+}
+
+/// Has the log tell of failures that repeat.
+fn report_repeats(log: &Log, supervisor: &Supervisor, (tasks, stop): (&TaskTracker, &CancellationToken)) {
+    let (repeats, until) = (log.repeats(), stop.clone());
+    supervisor.supervise(&tasks.clone().into(), "repeats", stop, move || {
+        let (repeats, until) = (repeats.clone(), until.clone());
+        async move { repeats.report_often(until).await }
+    });
+}
+
 /// Runs `dev` until a signal.
-pub async fn dev(mut config: Config, options: DevOptions) -> anyhow::Result<()> {
+pub async fn dev(mut config: Config, options: DevOptions, log: &Log) -> anyhow::Result<()> {
     if config.live.max_sockets_per_tenant == Live::default().max_sockets_per_tenant {
         // There is one tenant only: it may have all.
         config.live.max_sockets_per_tenant = config.live.max_sockets;
@@ -59,8 +76,9 @@ pub async fn dev(mut config: Config, options: DevOptions) -> anyhow::Result<()> 
     };
     let stop = lifecycle::on_signal()?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let metrics = Arc::new(Metrics::with_providers(mullion_resolvers::providers::all().keys().copied()));
+    let metrics = metrics(log);
     metrics.process_started(clock.now());
+    let supervisor = Supervisor::new(Arc::new(metrics.tasks.clone()));
     let listeners = lifecycle::bind_loopback(config.server.port, "--port")?;
     let sandbox_listeners = lifecycle::bind_loopback(config.sandbox.port, "--sandbox-port")?;
     let (port, sandbox_port) = (port_of(&listeners)?, port_of(&sandbox_listeners)?);
@@ -76,6 +94,8 @@ pub async fn dev(mut config: Config, options: DevOptions) -> anyhow::Result<()> 
         allow: vec![format!("127.0.0.1:{sandbox_port}"), format!("localhost:{sandbox_port}")],
         webhook_base: Some(webhook_base),
         bus: Arc::new(Alone),
+        supervisor: supervisor.clone(),
+        tasks: TaskTracker::new(),
     };
     let mut backend = backend::build(&config, database, made)?;
     let services = Arc::clone(backend.executor.services());
@@ -87,13 +107,18 @@ pub async fn dev(mut config: Config, options: DevOptions) -> anyhow::Result<()> 
         let target = format!("{local}webhooks/{0}/{0}-dev", made.provider);
         made.sandbox.add_webhook(&target, options.webhook_secret.expose_text().unwrap_or_default());
     }
+    report_repeats(log, &supervisor, (&backend.tasks, &stop));
     backend.begin().await;
     backend.start(&stop);
     let guard = Guard::loopback(config.server.public_url.as_deref(), &config.server.allowed_origins);
     let bridge = Bridge::new(Arc::clone(&backend.executor), Some(seed::everybody()), &config.persisted);
     let engine = watched(bridge, &backend, &stop);
     let webhooks: Arc<dyn Webhooks> = Arc::clone(&backend.doors) as _;
-    let app = App::new(&config, Parts { engine, webhooks, clock, metrics, guard, console: Some(console()) });
+    let checks = Arc::clone(&backend.checks);
+    let app = App::new(
+        &config,
+        Parts { engine, webhooks, clock, metrics, guard, console: Some(console()), checks, supervisor },
+    );
     let routes = router(&app, true);
     let mut all: Vec<_> = listeners.into_iter().map(|listener| (listener, routes.clone())).collect();
     all.extend(sandbox_listeners.into_iter().map(|listener| (listener, world.router())));
@@ -111,7 +136,10 @@ pub async fn dev(mut config: Config, options: DevOptions) -> anyhow::Result<()> 
 fn watched(bridge: Bridge, backend: &Backend, stop: &CancellationToken) -> Arc<dyn Engine> {
     let bridge = Arc::new(bridge);
     let (watching, until) = (Arc::clone(&bridge), stop.clone());
-    backend.tasks.spawn(async move { watching.watch_revocations(until).await });
+    backend.supervisor.supervise(&backend.tasks.clone().into(), "key-watcher", stop, move || {
+        let (watching, until) = (Arc::clone(&watching), until.clone());
+        async move { watching.watch_revocations(until).await }
+    });
     bridge
 }
 
@@ -120,7 +148,7 @@ fn port_of(listeners: &[tokio::net::TcpListener]) -> anyhow::Result<u16> {
 }
 
 /// Runs `serve` until a signal. `reload` is how its settings are read again at SIGHUP.
-pub async fn serve(config: Config, reload: Reload) -> anyhow::Result<()> {
+pub async fn serve(config: Config, reload: Reload, log: &Log) -> anyhow::Result<()> {
     let key = sealing_key(&config)?;
     let hangups = lifecycle::on_hangup()?;
     if let Some(files) = lifecycle::raise_open_files(config.live.max_sockets) {
@@ -133,8 +161,9 @@ pub async fn serve(config: Config, reload: Reload) -> anyhow::Result<()> {
     }
     let stop = lifecycle::on_signal()?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let metrics = Arc::new(Metrics::with_providers(mullion_resolvers::providers::all().keys().copied()));
+    let metrics = metrics(log);
     metrics.process_started(clock.now());
+    let (supervisor, tasks) = (Supervisor::new(Arc::new(metrics.tasks.clone())), TaskTracker::new());
     let database = database::open(&config, Arc::clone(&clock)).await?;
     backend::check_durability(&database, config.webhooks.allow_unsafe_database).await?;
     backend::prepare_schema(&config, &database).await?;
@@ -142,12 +171,12 @@ pub async fn serve(config: Config, reload: Reload) -> anyhow::Result<()> {
     let webhook_base = config.server.public_url.as_deref().map(str::parse).transpose()?;
     let bus: Arc<dyn Bus> = match &config.replicas.nats_url {
         Some(url) => {
-            let (settings, restarts) =
-                ((url.expose(), config.replicas.nats_prefix.as_str()), metrics.bus_restarts.clone());
+            let restarts = metrics.bus_restarts.clone();
             let restarted = move || {
                 restarts.inc();
             };
-            Nats::connect(settings, restarted, stop.clone())
+            let supervised = (&supervisor, &tasks.clone().into(), &stop);
+            Nats::connect((url.expose(), &config.replicas.nats_prefix), restarted, supervised)
                 .await
                 .context("NATS cannot be used; check replicas.nats_url")?
         }
@@ -160,8 +189,11 @@ pub async fn serve(config: Config, reload: Reload) -> anyhow::Result<()> {
         allow: Vec::new(),
         webhook_base,
         bus,
+        supervisor: supervisor.clone(),
+        tasks,
     };
     let mut backend = backend::build(&config, database, made)?;
+    report_repeats(log, &supervisor, (&backend.tasks, &stop));
     backend.begin().await;
     backend.start(&stop);
     let guard = Guard::public(config.server.public_url.as_deref(), &config.server.allowed_origins);
@@ -169,11 +201,16 @@ pub async fn serve(config: Config, reload: Reload) -> anyhow::Result<()> {
     let engine = watched(bridge, &backend, &stop);
     let webhooks: Arc<dyn Webhooks> = Arc::clone(&backend.doors) as _;
     let console = config.server.console.then(console);
-    let app = App::new(&config, Parts { engine, webhooks, clock, metrics, guard, console });
+    let checks = Arc::clone(&backend.checks);
+    let app = App::new(&config, Parts { engine, webhooks, clock, metrics, guard, console, checks, supervisor });
     let main = lifecycle::bind(SocketAddr::new(config.server.address, config.server.port), "server.port")?;
     let admin = lifecycle::bind(config.server.admin_address, "server.admin_address")?;
     let parts = reload::Parts { app: Arc::clone(&app), upstream: backend.executor.services().upstream.clone() };
-    backend.tasks.spawn(reload.run(config.clone(), parts, hangups, stop.clone()));
+    let (reloader, until) = (Arc::new(Reloader::new(reload, parts, config.clone(), hangups)), stop.clone());
+    backend.supervisor.supervise(&backend.tasks.clone().into(), "reloader", &stop, move || {
+        let (reloader, until) = (Arc::clone(&reloader), until.clone());
+        async move { reloader.run(until).await }
+    });
     tracing::info!(address = %main.local_addr()?, admin = %admin.local_addr()?, "ready");
     let listeners = vec![(main, router(&app, false)), (admin, admin_router(&app))];
     let served = lifecycle::serve(&app, listeners, stop, Duration::from_secs(config.server.shutdown_seconds)).await;

@@ -16,6 +16,7 @@ use futures::{Stream, StreamExt, stream::BoxStream};
 use mullion_resolvers::{
     budget::Budget,
     credentials::{Credential, Credentials},
+    error_chain::chain,
     execution::{self, Executed, Executor, Observe, Operation},
     listen::Ear,
     live::{End, Frame, Frames, Item, Mark},
@@ -34,6 +35,7 @@ use mullion_schema::{
 };
 use tokio::time::timeout;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::Instrument as _;
 
 use crate::{
     config,
@@ -122,7 +124,7 @@ impl Engine for Bridge {
         }
         let presented = bearer.filter(|key| !key.is_empty()).ok_or(AuthError::Missing)?;
         let credential = self.credentials.authenticate(&Secret::from(presented)).await.map_err(|error| {
-            tracing::error!(error = &error as &dyn std::error::Error, "an API key could not be checked");
+            tracing::error!(error = %chain(&error), "an API key could not be checked");
             AuthError::Unavailable
         })?;
         let credential = credential.ok_or(AuthError::Invalid)?;
@@ -154,15 +156,16 @@ impl Engine for Bridge {
         let Some(found) = found else { return Ok(None) };
         if found.is_due {
             let tasks = services.tasks.clone();
-            tasks.spawn(async move {
+            let note = async move {
                 if let Err(error) = services.database.note_persisted_query(&tenant, &hash).await {
                     // It is noted with the next use, and else registered anew when it was forgotten.
                     tracing::warn!(
-                        error = &error as &dyn std::error::Error,
+                        error = %chain(&error),
                         "the use of a persisted query was not noted"
                     );
                 }
-            });
+            };
+            tasks.spawn(note.in_current_span());
         }
         Ok(Some(found.text.into()))
     }
@@ -176,7 +179,7 @@ impl Engine for Bridge {
             Ok(Err(error)) => error.into(),
             Err(late) => late.into(),
         };
-        tracing::warn!(error = &*problem as &dyn std::error::Error, "a persisted query was not stored");
+        tracing::warn!(error = %chain(&*problem), "a persisted query was not stored");
         false
     }
 
@@ -211,7 +214,7 @@ impl Engine for Bridge {
             return Err(fault.reason());
         }
         self.executor.services().database.ping().await.map_err(|error| {
-            tracing::warn!(%error, "the database does not answer");
+            tracing::warn!(error = %chain(&error), "the database does not answer");
             "the database does not answer"
         })
     }
@@ -332,7 +335,7 @@ impl Webhooks for Doors {
         // A provider that hangs up does not cut off the write that it began.
         let inbox = Arc::clone(&self.inbox);
         let taken = async move { inbox.receive(&delivery.provider, &delivery.endpoint, request).await };
-        let told = Unbroken::new(taken, &self.tasks).await;
+        let told = Unbroken::new(taken.in_current_span(), &self.tasks).await;
         self.metrics.delivery(&provider, told.result);
         WebhookAnswer { status: told.status, headers: told.headers, body: told.body }
     }

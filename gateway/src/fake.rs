@@ -1,5 +1,7 @@
 //! A stand-in for the engine, for tests of the transports: a schema of three fields, and streams that tests turn.
 
+#![expect(clippy::disallowed_methods, reason = "a test waits for its tasks")]
+
 use std::{
     collections::HashMap,
     sync::{
@@ -18,7 +20,10 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use futures::{StreamExt, stream, stream::BoxStream};
 use http::StatusCode;
-use mullion_resolvers::clock::FixedClock;
+use mullion_resolvers::{
+    clock::FixedClock,
+    supervisor::{RestartRules, Supervisor},
+};
 use mullion_schema::{cost::Cost, error::ErrorCode, id::TenantId};
 use parking_lot::Mutex;
 use tokio::net::TcpListener;
@@ -32,6 +37,8 @@ use crate::{
         router,
         webhooks::{Delivery, WebhookAnswer, Webhooks},
     },
+    readiness::{Checks, tasks_run},
+    telemetry::tasks::TaskMetrics,
     transport::{
         engine::{
             Answer, AuthError, Caller, CallerParts, Engine, LiveFrame, LiveItem, LiveMark, ParsedOperation, Role,
@@ -261,6 +268,7 @@ impl Webhooks for FakeWebhooks {
 pub(crate) struct Gateway {
     pub(crate) app: Arc<App>,
     pub(crate) engine: Arc<FakeEngine>,
+    pub(crate) supervisor: Supervisor,
     pub(crate) port: u16,
 }
 
@@ -272,11 +280,15 @@ impl Gateway {
         change(&mut config);
         let engine = Arc::new(FakeEngine::default());
         let engine_of_the_app: Arc<dyn Engine> = Arc::<FakeEngine>::clone(&engine);
+        let rules = RestartRules { first_wait: Duration::from_millis(1), ..RestartRules::default() };
+        let supervisor = Supervisor::new(Arc::new(TaskMetrics::default())).with_rules(rules);
         let parts = Parts {
             engine: engine_of_the_app,
             webhooks: Arc::new(FakeWebhooks),
             clock: Arc::new(FixedClock::at(DateTime::<Utc>::UNIX_EPOCH)),
             metrics: Arc::default(),
+            checks: Arc::new(Checks::new(vec![tasks_run(supervisor.clone())], TaskMetrics::default())),
+            supervisor: supervisor.clone(),
             guard: Guard::loopback(Some("https://tunnel.example"), &[]),
             console: None,
         };
@@ -286,6 +298,6 @@ impl Gateway {
         let routes = router(&app, true);
         tokio::spawn(async move { axum::serve(listener, routes).await });
         app.readiness.set(true);
-        Self { app, engine, port }
+        Self { app, engine, supervisor, port }
     }
 }

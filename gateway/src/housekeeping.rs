@@ -8,6 +8,7 @@ use anyhow::Context;
 use chrono::{DateTime, Utc};
 use mullion_resolvers::{
     clock::Clock,
+    error_chain::chain,
     store::{Database, StoreError, inbox::prune::Excess},
 };
 use tokio_util::sync::CancellationToken;
@@ -53,7 +54,7 @@ impl Housekeeper {
     pub(crate) async fn run(&self, clock: &dyn Clock, stop: &CancellationToken) {
         self.rounds(clock, stop).await;
         if let Err(error) = self.database.leave(&self.name).await {
-            tracing::debug!(%error, "the chore was not given back");
+            tracing::debug!(error = %chain(&error), "the chore was not given back");
         }
     }
 
@@ -63,7 +64,7 @@ impl Housekeeper {
                 Ok(true) => Duration::ZERO,
                 Ok(false) => ROUND,
                 Err(error) => {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "what is old was not removed");
+                    tracing::warn!(error = %chain(&error), "what is old was not removed");
                     ROUND
                 }
             };

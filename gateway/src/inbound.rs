@@ -1,6 +1,9 @@
 //! The way of deliveries behind the webhook endpoints: the intake, who takes them on from there, and who works what waits.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use anyhow::Context;
 use mullion_resolvers::{
@@ -18,7 +21,8 @@ use mullion_resolvers::{
 
 use crate::config::Webhooks;
 
-/// Who takes deliveries on from the intake.
+/// Takes deliveries on from the intake.
+#[derive(Clone)]
 pub(crate) enum Taker {
     /// Writes them to the table.
     Table(Writer),
@@ -36,6 +40,13 @@ impl Taker {
     }
 }
 
+/// The folder of the inbox's log, beside the database's file.
+pub(crate) fn inbox_folder(database: &Path) -> PathBuf {
+    let mut folder = database.as_os_str().to_owned();
+    folder.push("-inbox");
+    folder.into()
+}
+
 /// The way into the inbox: on SQLite through a log beside its file.
 pub(crate) fn intake(
     config: &Webhooks,
@@ -47,10 +58,9 @@ pub(crate) fn intake(
         let (intake, writer) = Intake::new(database.clone(), room, wake, outcome);
         return Ok((intake, Taker::Table(writer)));
     };
-    let mut folder = file.as_os_str().to_owned();
-    folder.push("-inbox");
+    let folder = inbox_folder(file);
     let name = database.new_id().context("no id can be made")?;
-    let log = Log::open(Path::new(&folder), &name).context("the inbox's log cannot be opened")?;
+    let log = Log::open(&folder, &name).context("the inbox's log cannot be opened")?;
     let (intake, transfer) =
         Intake::logged(database, room, log, (wake, outcome)).context("the inbox's log cannot be written")?;
     Ok((intake, Taker::Log(transfer)))

@@ -17,6 +17,7 @@ pub mod http;
 mod inbound;
 pub mod lifecycle;
 mod listen;
+pub mod readiness;
 mod reconciling;
 pub mod reload;
 pub mod seed;

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use anyhow::Context;
 use axum::Router;
 use tokio::net::{TcpListener, TcpSocket};
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{http::App, listen};
 
@@ -76,10 +76,11 @@ pub fn on_signal() -> anyhow::Result<CancellationToken> {
     let token = CancellationToken::new();
     let fired = token.clone();
     let mut signals = signals().context("signals cannot be listened for")?;
-    tokio::spawn(async move {
+    // The process does not wait for it when it ends: the second signal is for an end that hangs.
+    TaskTracker::new().spawn(async move {
         signals.next().await;
-        tracing::info!("shutting down; a second signal ends at once");
         fired.cancel();
+        tracing::info!("shutting down; a second signal ends at once");
         signals.next().await;
         std::process::exit(130);
     });
@@ -184,6 +185,7 @@ pub async fn serve(
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a test waits for its tasks")]
 mod tests {
     use std::time::{Duration, Instant};
 

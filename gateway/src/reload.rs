@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use mullion_resolvers::upstream::Upstream;
+use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -39,16 +40,31 @@ pub(crate) struct Parts {
     pub(crate) upstream: Upstream,
 }
 
-impl Reload {
-    /// Reloads at each SIGHUP until `stop` fires. `running` are the settings that the process was started with.
-    pub(crate) async fn run(self, mut running: Config, parts: Parts, mut hangups: Hangups, stop: CancellationToken) {
+/// Reloads while the process runs.
+pub(crate) struct Reloader {
+    reload: Reload,
+    parts: Parts,
+    /// The settings that hold, and the signals that ask for others.
+    state: Mutex<(Config, Hangups)>,
+}
+
+impl Reloader {
+    /// A reloader for a process that was started with the `running` settings.
+    pub(crate) fn new(reload: Reload, parts: Parts, running: Config, hangups: Hangups) -> Self {
+        Self { reload, parts, state: Mutex::new((running, hangups)) }
+    }
+
+    /// Reloads at each SIGHUP until `stop` fires.
+    pub(crate) async fn run(&self, stop: CancellationToken) {
+        let mut state = self.state.lock().await;
+        let (running, hangups) = &mut *state;
         loop {
             tokio::select! {
                 () = hangups.next() => {}
                 () = stop.cancelled() => return,
             }
-            match (self.load)() {
-                Ok(new) => running = self.take_on(running, &new, &parts),
+            match (self.reload.load)() {
+                Ok(new) => *running = self.take_on(running.clone(), &new),
                 Err(error) => {
                     tracing::error!(
                         error = format!("{error:#}"),
@@ -60,7 +76,7 @@ impl Reload {
     }
 
     /// Takes on what can change while running; the settings that hold from now on.
-    fn take_on(&self, running: Config, new: &Config, parts: &Parts) -> Config {
+    fn take_on(&self, running: Config, new: &Config) -> Config {
         let (changed, restart): (Vec<_>, Vec<_>) =
             running.differing(new).into_iter().partition(|option| WHILE_RUNNING.contains(option));
         if !restart.is_empty() {
@@ -68,14 +84,14 @@ impl Reload {
         }
         // It was checked with the other settings.
         if let Ok(filter) = telemetry::filter(&new.telemetry.log)
-            && !self.level.set(filter)
+            && !self.reload.level.set(filter)
         {
             tracing::error!("the log's level could not be changed");
         }
         let next = with_changes(running, new);
-        parts.app.guard.set_public(next.server.public_url.as_deref(), &next.server.allowed_origins);
-        parts.upstream.guard().set_allowed(&next.upstream.allow);
-        parts.app.documents.set_limits(next.limits.clone());
+        self.parts.app.guard.set_public(next.server.public_url.as_deref(), &next.server.allowed_origins);
+        self.parts.upstream.guard().set_allowed(&next.upstream.allow);
+        self.parts.app.documents.set_limits(next.limits.clone());
         tracing::info!(options = changed.join(" "), "the settings were read again");
         next
     }

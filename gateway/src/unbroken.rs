@@ -50,6 +50,7 @@ impl<T: Send + 'static> Drop for Unbroken<T> {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a test waits for its tasks")]
 mod tests {
     use std::task::Poll;
 

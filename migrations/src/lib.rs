@@ -32,6 +32,7 @@ mod m0024_create_pending_activity;
 mod m0025_create_persisted_query;
 mod m0026_create_quota_use;
 mod m0027_add_removed_at_to_integration;
+mod m0028_add_position_before_to_delivery;
 
 /// Runs the migrations.
 #[derive(Debug)]
@@ -68,6 +69,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0025_create_persisted_query::Migration),
             Box::new(m0026_create_quota_use::Migration),
             Box::new(m0027_add_removed_at_to_integration::Migration),
+            Box::new(m0028_add_position_before_to_delivery::Migration),
         ]
     }
 }

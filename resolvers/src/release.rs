@@ -3,10 +3,12 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
+    panic::AssertUnwindSafe,
     sync::Arc,
     time::Duration,
 };
 
+use futures::FutureExt as _;
 use mullion_schema::{
     fields::FieldSet,
     id::{IntegrationId, NodeKey, TenantId},
@@ -14,9 +16,12 @@ use mullion_schema::{
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
+use tracing::Instrument as _;
+
 use crate::{
     answers::{Services, named_nodes},
     engine::Scope,
+    error_chain::chain,
     sentence::{Names, SentenceParts},
     store::{StoreError, activity::Activity, pending::PendingActivity},
 };
@@ -47,7 +52,7 @@ impl Releaser {
         loop {
             match self.services.database.tenants_with_pending_activities().await {
                 Ok(tenants) => tenants.into_iter().for_each(|tenant| self.begin(tenant, &stop)),
-                Err(error) => tracing::warn!(%error, "activities that wait could not be looked for"),
+                Err(error) => tracing::warn!(error = %chain(&error), "activities that wait could not be looked for"),
             }
             let look = tokio::time::sleep(LOOK);
             tokio::pin!(look);
@@ -69,14 +74,20 @@ impl Releaser {
         }
         self.busy.lock().insert(tenant.clone(), false);
         let (releaser, stop) = (Arc::clone(self), stop.clone());
-        self.services.tasks.spawn(async move {
+        let span = tracing::error_span!("release", %tenant);
+        let run = async move {
             let work =
                 async { while releaser.release_all(&tenant).await.is_err() || releaser.is_to_look_again(&tenant) {} };
-            tokio::select! {
-                () = work => {}
-                () = stop.cancelled() => {}
+            let ended = tokio::select! {
+                ended = AssertUnwindSafe(work).catch_unwind() => ended,
+                () = stop.cancelled() => Ok(()),
+            };
+            if ended.is_err() {
+                tracing::error!("releasing activities panicked; it is tried again");
+                releaser.busy.lock().remove(&tenant);
             }
-        });
+        };
+        self.services.tasks.spawn(run.instrument(span));
     }
 
     /// Whether more was seen since the last look. If not, the task is over.
@@ -93,7 +104,7 @@ impl Releaser {
     async fn release_all(&self, tenant: &TenantId) -> Result<(), StoreError> {
         let done = self.release_each(tenant).await;
         if let Err(error) = &done {
-            tracing::warn!(error = error as &dyn std::error::Error, "activities wait longer: the store failed");
+            tracing::warn!(error = %chain(error), "activities wait longer: the store failed");
             tokio::time::sleep(AGAIN).await;
         }
         done

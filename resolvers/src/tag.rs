@@ -64,6 +64,12 @@ impl Tag {
         (!integration.starts_with("mullion:")).then_some(integration)
     }
 
+    /// What it names within its integration: `Type:nativeId`, or a list; `None` for rows of ours.
+    pub fn within_integration(&self) -> Option<&str> {
+        self.integration()?;
+        self.0.splitn(3, '/').nth(2)
+    }
+
     /// The tag as text.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -18,12 +18,12 @@ use crate::{
     cost::{Given, Items, Page},
     cursor::Origin,
     entity::{accounts_root, find_node},
-    error::PortError,
+    error::{ErrorCode, PortError},
     federation,
     fields::{FieldSet, selects_total},
     id::{DashboardId, EventCursor},
     inputs::{
-        check::{Unknown, allowed, own_id, provider_key},
+        check::{Unknown, allowed, delivery_id, own_id, provider_key},
         delivery::WebhookDeliveryFilter,
         source::{ActivityFilter, WorkItemFilter, WorkItemOrder},
     },
@@ -187,6 +187,23 @@ impl Query {
             Ok(Connection::new(origin, items.collect(), page.has_next, after.as_deref(), page.total))
         };
         Some(found.await)
+    }
+
+    /// One webhook delivery, with what came of it; null when there is none of this id, or it is no longer kept. Needs the role admin.
+    async fn webhook_delivery(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Its id.")] id: ID,
+    ) -> Option<Result<WebhookDelivery, PortError>> {
+        let found = async {
+            let ports = allowed(ctx, Role::Admin)?;
+            match delivery_id("id", &id) {
+                Ok(id) => ports.deliveries.delivery(&id).await,
+                Err(error) if error.code == ErrorCode::NotFound => Ok(None),
+                Err(error) => Err(error),
+            }
+        };
+        found.await.map(|found| found.map(WebhookDelivery)).transpose()
     }
 
     /// The stream's newest position. Query first, then subscribe with this as `after`: nothing falls between.

@@ -75,14 +75,14 @@ export async function startSandbox() {
   return { ...program, url, ...control(url) };
 }
 
-/** `mullion dev --traffic off`: everything. `restart()` starts it again on the same data and ports. */
-export async function startDev({ args = [], env = {} } = {}) {
+/** `mullion dev --traffic off`: everything. `restart()` starts it again on the same data and ports. `under` is what runs it. */
+export async function startDev({ args = [], env = {}, under = [] } = {}) {
   const [port, sandboxPort] = await freePorts(2);
   const data = temporaryFolder();
   const url = `http://127.0.0.1:${port}`;
   const sandbox = `http://127.0.0.1:${sandboxPort}`;
   const line = ['dev', '--data', data, '--port', String(port), '--sandbox-port', String(sandboxPort), '--traffic', 'off', ...args];
-  let program = await start(line, `${url}/health/ready`, env);
+  let program = await start(line, `${url}/health/ready`, env, under);
   return {
     url,
     data,
@@ -95,6 +95,8 @@ export async function startDev({ args = [], env = {} } = {}) {
     logs: () => program.logs(),
     alive: () => program.child.exitCode === null && program.child.signalCode === null,
     stop: () => program.stop(),
+    signal: (name) => program.child.kill(name),
+    exitCode: () => program.child.exitCode,
     /** Ends it as a power cut would; `restart()` starts it again. */
     kill: () => program.kill(),
     async restart() {

@@ -60,7 +60,8 @@ impl Dev {
         config.server.allow_get = true;
         config.server.introspection = Audience::Viewer;
         config.validate(Mode::Dev)?;
-        super::start_log(&config)?;
-        boot::dev(config, boot::DevOptions { traffic: self.traffic, webhook_secret: self.webhook_secret.into() }).await
+        let log = super::start_log(&config)?;
+        let options = boot::DevOptions { traffic: self.traffic, webhook_secret: self.webhook_secret.into() };
+        boot::dev(config, options, &log).await
     }
 }

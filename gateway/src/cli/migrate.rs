@@ -18,7 +18,7 @@ pub(super) struct Migrate {
 impl Migrate {
     pub(super) async fn run(self) -> anyhow::Result<()> {
         let config = self.source.load()?;
-        super::start_log(&config)?;
+        let _log = super::start_log(&config)?;
         boot::migrate(&config).await
     }
 }

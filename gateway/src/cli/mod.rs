@@ -10,14 +10,17 @@ mod schema;
 mod serve;
 mod webhooks;
 
-use std::{io::Write as _, path::PathBuf, process::ExitCode};
+use std::{io::Write as _, path::PathBuf, process::ExitCode, sync::mpsc, time::Duration};
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::{
     config::{self as settings, Config, table},
-    telemetry::{self, LogLevel},
+    telemetry::{self, Log},
 };
+
+/// How long a server waits until a line for people is written.
+const BRIEFLY: Duration = Duration::from_secs(1);
 
 /// One GraphQL graph over the tools a team works in, live.
 #[derive(Debug, Parser)]
@@ -83,8 +86,8 @@ fn environment() -> impl Iterator<Item = (String, String)> {
 }
 
 /// Starts the log of a command. Its first line says which version runs.
-fn start_log(config: &Config) -> anyhow::Result<LogLevel> {
-    let level = telemetry::start(&config.telemetry)?;
+fn start_log(config: &Config) -> anyhow::Result<Log> {
+    let log = telemetry::start(&config.telemetry)?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "Mullion starts");
     let injected = settings::injected_by_kubernetes(environment());
     if !injected.is_empty() {
@@ -93,7 +96,7 @@ fn start_log(config: &Config) -> anyhow::Result<LogLevel> {
             "ignored: Kubernetes sets these for a Service named mullion; enableServiceLinks: false in the pod leaves them out"
         );
     }
-    Ok(level)
+    Ok(log)
 }
 
 /// Reads the command line and runs the command.
@@ -156,15 +159,35 @@ pub(crate) fn print(text: &str) {
     let _ = writeln!(out, "{text}");
 }
 
-/// Tells people something that no pipe is to read.
-#[expect(clippy::print_stderr, reason = "for commands without a log, and before it has started")]
-pub(crate) fn note(text: &str) {
-    eprintln!("{text}");
+/// Prints what a server says beside its log; a pipe that nobody reads does not keep it from serving.
+pub(crate) fn announce(text: &str) {
+    let text = text.to_owned();
+    briefly(move || print(&text));
 }
 
-#[expect(clippy::print_stderr, reason = "the log may not have started")]
+/// Tells people something that no pipe is to read.
+pub(crate) fn note(text: &str) {
+    let line = format!("{text}\n");
+    briefly(move || {
+        // A closed standard error is no failure.
+        let _ = std::io::stderr().write_all(line.as_bytes());
+    });
+}
+
 fn print_error(error: &anyhow::Error) {
-    eprintln!("error: {error:#}");
+    note(&format!("error: {error:#}"));
+}
+
+/// Writes in a thread of its own, and waits only a moment for it.
+fn briefly(write: impl FnOnce() + Send + 'static) {
+    let (done, written) = mpsc::channel();
+    let run = move || {
+        write();
+        let _ = done.send(());
+    };
+    if std::thread::Builder::new().spawn(run).is_ok() {
+        let _ = written.recv_timeout(BRIEFLY);
+    }
 }
 
 #[cfg(test)]

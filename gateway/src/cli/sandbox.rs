@@ -25,7 +25,7 @@ impl Sandbox {
         if let Some(port) = self.port {
             config.sandbox.port = port;
         }
-        super::start_log(&config)?;
+        let _log = super::start_log(&config)?;
         boot::sandbox(&config, self.traffic).await
     }
 }

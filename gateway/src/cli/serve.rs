@@ -21,7 +21,7 @@ impl Serve {
             Ok(config)
         };
         let config = load()?;
-        let level = super::start_log(&config)?;
-        boot::serve(config, Reload { level, load: Box::new(load) }).await
+        let log = super::start_log(&config)?;
+        boot::serve(config, Reload { level: log.level(), load: Box::new(load) }, &log).await
     }
 }

@@ -47,7 +47,7 @@ pub(super) async fn around<A: Future<Output = Response> + Send>(
     let closable = request.version() < Version::HTTP_2 && has_body(request.headers());
     let id = id_of(request.headers(), &*app.clock);
     let route = request.extensions().get::<MatchedPath>().map_or("unknown", MatchedPath::as_str).to_owned();
-    let span = tracing::info_span!("request", id = &*id, method = request.method().as_str(), route);
+    let span = tracing::error_span!("request", requestId = &*id, method = request.method().as_str(), route);
     request.extensions_mut().insert(RequestId(Arc::clone(&id)));
     let read = Arc::new(AtomicBool::new(false));
     let noted = Arc::clone(&read);

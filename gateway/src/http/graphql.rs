@@ -212,11 +212,11 @@ pub(crate) async fn execute(app: &App, caller: &Caller, operation: ParsedOperati
         Ok(Ok(answer)) => Ok(answer),
         // The panic's own message was logged by its hook.
         Ok(Err(_)) => {
-            tracing::error!(id = %id, "an operation panicked");
+            tracing::error!("an operation panicked");
             Ok(Answer::Refused(RequestError::internal(&id)))
         }
         Err(_) => {
-            tracing::warn!(id = %id, seconds = time.as_secs(), "an operation took too long");
+            tracing::warn!(seconds = time.as_secs(), "an operation took too long");
             let message = format!(
                 "the operation took longer than {} seconds (`server.request_timeout_seconds`); a mutation may have been done",
                 time.as_secs()
@@ -232,7 +232,7 @@ pub(crate) async fn subscribe(app: &App, caller: &Caller, operation: ParsedOpera
     let id = Arc::clone(&operation.request_id);
     let begun = AssertUnwindSafe(app.engine.subscribe(caller, operation)).catch_unwind().await;
     let begun = begun.unwrap_or_else(|_| {
-        tracing::error!(%id, "a subscription panicked");
+        tracing::error!("a subscription panicked");
         Err(RequestError::internal(&id))
     });
     Ok(Answers { items: Some(begun?), id, admission: Arc::clone(&app.admission) })
@@ -254,7 +254,7 @@ impl futures::Stream for Answers {
         let Some(items) = &mut self.items else { return Poll::Ready(None) };
         let item = catch_unwind(AssertUnwindSafe(|| items.poll_next_unpin(cx))).unwrap_or_else(|_| {
             self.items = None;
-            tracing::error!(id = %self.id, "a subscription panicked");
+            tracing::error!(requestId = %self.id, "a subscription panicked");
             Poll::Ready(Some(LiveItem::Frame(LiveFrame::alone(RequestError::internal(&self.id).to_body()))))
         });
         match item {

@@ -47,20 +47,23 @@ async fn live() -> Response {
 /// How long the database may take to answer: whoever asks is about to give up, too.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Asks what no request can do without, and no provider: those may be away while everything else is served.
+/// Asks what no request can do without, and no provider: providers may be away while everything else is served. The answer names
+/// each part that is not well (`reasons`); `reason` is the first of them.
 async fn ready(State(app): State<Arc<App>>) -> Response {
-    let reason = if app.shutdown.is_cancelled() {
-        "the server ends"
+    let mut reasons = app.checks.failing();
+    if app.shutdown.is_cancelled() {
+        reasons.insert("server", "the server ends".to_owned());
     } else if !app.readiness.get() {
-        "the server has not started yet"
+        reasons.insert("server", "the server has not started yet".to_owned());
     } else {
-        match timeout(PATIENCE, app.engine.ready()).await {
-            Ok(Ok(())) => return Json(json!({ "status": "ready" })).into_response(),
-            Ok(Err(reason)) => reason,
-            Err(_) => "the database does not answer",
+        let asked = timeout(PATIENCE, app.engine.ready()).await;
+        if let Err(reason) = asked.unwrap_or(Err("the database does not answer")) {
+            reasons.entry("database").or_insert_with(|| reason.to_owned());
         }
-    };
-    (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "status": "not ready", "reason": reason }))).into_response()
+    }
+    let Some(reason) = reasons.values().next() else { return Json(json!({ "status": "ready" })).into_response() };
+    let answer = json!({ "status": "not ready", "reason": reason, "reasons": reasons });
+    (StatusCode::SERVICE_UNAVAILABLE, Json(answer)).into_response()
 }
 
 pub(super) async fn metrics(State(app): State<Arc<App>>) -> Response {

@@ -18,7 +18,7 @@ use axum::{
     routing::{any, get},
 };
 use http::{HeaderName, Method, header};
-use mullion_resolvers::clock::Clock;
+use mullion_resolvers::{clock::Clock, supervisor::Supervisor};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower_http::{
     CompressionLevel,
@@ -33,6 +33,7 @@ use self::{budget::Budget, guard::Guard, health::Readiness, webhooks::Webhooks};
 use crate::{
     config::{Config, Live, Server},
     document::Documents,
+    readiness::Checks,
     telemetry::metrics::Metrics,
     transport::{admission::Admission, engine::Engine, keep_alive::KeepAlive, persisted::PersistedQueries, sse},
 };
@@ -70,6 +71,10 @@ pub struct Parts {
     pub guard: Guard,
     /// The console, where it is shown.
     pub console: Option<Console>,
+    /// The checks of readiness beside that of the engine.
+    pub checks: Arc<Checks>,
+    /// Keeps background tasks running.
+    pub supervisor: Supervisor,
 }
 
 /// What all handlers share.
@@ -80,6 +85,7 @@ pub struct App {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) guard: Arc<Guard>,
     pub(crate) console: Option<Console>,
+    pub(crate) checks: Arc<Checks>,
     pub(crate) documents: Documents,
     pub(crate) persisted: PersistedQueries,
     pub(crate) server: Server,
@@ -116,6 +122,7 @@ impl App {
             clock: parts.clock,
             guard: Arc::new(parts.guard),
             console: parts.console,
+            checks: parts.checks,
             admission: Admission::new(&config.live, Arc::clone(&parts.metrics)),
             metrics: parts.metrics,
             server: config.server.clone(),
@@ -129,7 +136,11 @@ impl App {
             tracker: TaskTracker::new(),
         });
         let (turned, shutdown) = (Arc::clone(&app), app.shutdown.clone());
-        app.tracker.spawn(async move { turned.keep_alive.turn(shutdown).await });
+        let tracker = app.tracker.clone().into();
+        parts.supervisor.supervise(&tracker, "keep-alive", &app.shutdown, move || {
+            let (turned, shutdown) = (Arc::clone(&turned), shutdown.clone());
+            async move { turned.keep_alive.turn(shutdown).await }
+        });
         app
     }
 

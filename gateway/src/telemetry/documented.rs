@@ -2,6 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use mullion_resolvers::supervisor::TaskObserver as _;
+use prometheus_client::metrics::counter::Counter;
+
 use super::metrics::{IntegrationLabels, Metrics};
 use crate::config::{Limits, Live};
 
@@ -14,7 +17,10 @@ const OTHERS: [&str; 3] = [
 
 /// All that `/metrics` ever shows.
 pub(super) fn shown() -> String {
-    let metrics = Metrics::with_providers(["any"]);
+    let mut metrics = Metrics::with_providers(["any"]);
+    metrics.show_dropped_lines(Counter::default());
+    metrics.tasks.check("database", true);
+    metrics.tasks.begun("worker");
     let (provider, integration) = ("any".to_owned(), "i1".to_owned());
     let labels = IntegrationLabels { provider, integration, bucket: "core".to_owned() };
     drop(metrics.quota_remaining.get_or_create(&labels));

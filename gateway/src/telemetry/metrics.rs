@@ -21,6 +21,7 @@ use super::{
     live::LiveMetrics,
     process::{self, ProcessMetrics},
     reconcile::ReconcileMetrics,
+    tasks::TaskMetrics,
 };
 
 /// A delivery, by what came of it: one of [`DELIVERY_RESULTS`].
@@ -187,6 +188,8 @@ pub struct Metrics {
     pub live: LiveMetrics,
     /// What webhooks did not tell.
     pub reconcile: ReconcileMetrics,
+    /// Background tasks and readiness.
+    pub tasks: TaskMetrics,
     registry: Registry,
     process: ProcessMetrics,
 }
@@ -220,6 +223,7 @@ impl Default for Metrics {
             request_latency: Family::new_with_constructor(latency),
             live: LiveMetrics::default(),
             reconcile: ReconcileMetrics::default(),
+            tasks: TaskMetrics::default(),
             registry: Registry::with_prefix("mullion"),
             process: ProcessMetrics::default(),
         };
@@ -257,6 +261,7 @@ impl Metrics {
         registry.register_with_unit("request", requests, Unit::Seconds, self.request_latency.clone());
         self.live.register(registry);
         self.reconcile.register(registry);
+        self.tasks.register(registry);
     }
 
     /// Metrics whose series are there from the start, at zero: a counter that appears with its first event hides that event from
@@ -296,6 +301,12 @@ impl Metrics {
             drop(metrics.request_latency.get_or_create(&RequestLabels { route: route.to_owned(), status: 200 }));
         }
         metrics
+    }
+
+    /// Shows how many lines of the log were dropped.
+    pub fn show_dropped_lines(&mut self, dropped: Counter) {
+        let help = "Lines of the log that were dropped because standard error did not take them";
+        self.registry.register("log_lines_dropped", help, dropped);
     }
 
     fn register_inbox(&mut self) {

@@ -94,6 +94,7 @@ impl Ticks {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a test waits for its tasks")]
 mod tests {
     use std::{sync::Arc, time::Duration};
 

@@ -12,6 +12,7 @@ use super::{Services, failed};
 use crate::{
     change::NodeRef,
     engine::{integrations::Integration, internal},
+    error_chain::chain,
     provider::Provider,
     secret::Secret,
     store::{
@@ -75,7 +76,9 @@ impl Endpoints for Services {
     fn webhook_url(&self, provider: &str, path: &str) -> Option<Url> {
         let address = self.webhook_base.as_ref()?.join(&format!("webhooks/{provider}/{path}"));
         // A path of letters and digits fits any base; it would be shown as an integration that nobody can reach.
-        address.inspect_err(|error| tracing::error!(%error, "the address of a webhook endpoint is no URL")).ok()
+        address
+            .inspect_err(|error| tracing::error!(error = %chain(&error), "the address of a webhook endpoint is no URL"))
+            .ok()
     }
 
     async fn register(
@@ -247,7 +250,7 @@ impl Services {
 async fn unregister(integration: &Integration, external_id: &str) {
     if let Err(error) = integration.provider.unregister_webhook(&integration.connection, external_id).await {
         tracing::warn!(
-            %error,
+            error = %chain(&error),
             integration = %integration.id,
             webhook = external_id,
             "a webhook could not be deleted at the provider; delete it there"

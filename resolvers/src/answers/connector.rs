@@ -22,6 +22,7 @@ use crate::{
         integrations::{Integration, PulseRules},
         internal,
     },
+    error_chain::chain,
     provider::Provider,
     secret::Secret,
     store::{self, Database, StoreError, catch_up::Pulse, integration::IntegrationStatus},
@@ -204,7 +205,7 @@ impl TokenSource for SocketToken {
 }
 
 fn unread(error: &StoreError) -> UpstreamError {
-    tracing::error!(error = error as &dyn std::error::Error, "the token could not be read");
+    tracing::error!(error = %chain(error), "the token could not be read");
     UpstreamError::new(UpstreamErrorKind::Internal, "the token could not be read")
 }
 
@@ -215,7 +216,7 @@ impl StoredToken {
         self.vault.open(place, &sealed.ok_or_else(gone)?).map_err(|error| {
             // The token may be as good as ever: to tell its owner to bring another one would lead astray.
             tracing::error!(
-                error = &error as &dyn std::error::Error,
+                error = %chain(&error),
                 integration = %self.integration,
                 "a stored token could not be opened: start the server with the encryption key that it was sealed with, or \
                  give the integration a new token with updateIntegration"

@@ -1,16 +1,16 @@
 //! Webhook deliveries for administrators: what came in, what became of it, and its replay.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use async_trait::async_trait;
 use mullion_schema::{
     enums::{WebhookDeliverySource as Source, WebhookDeliveryState as State},
     error::PortError,
     id::DeliveryId,
-    ports::{self, Deliveries, DeliveryView, Page, PageRequest, Position},
+    ports::{self, ActivityView, ChangeView, Deliveries, DeliveryView, LiveOperationView, Page, PageRequest, Position},
 };
 
-use super::Services;
+use super::{Services, activity_views};
 use crate::{
     engine::{Scope, internal},
     store::{
@@ -19,7 +19,9 @@ use crate::{
             APPLIED, DeliverySource, IGNORED, PARKED, RECEIVED,
             list::{DeliveryFilter, DeliveryInfo},
         },
+        stream::AppliedChange,
     },
+    tag::Tag,
 };
 
 /// Answers for one execution.
@@ -102,6 +104,41 @@ impl Deliveries for DeliveriesAnswer {
         let position = |info: &DeliveryInfo| Position { sort: String::new(), native_id: info.id.clone() };
         let items = found.into_iter().map(|info| (position(&info), Arc::new(view_of(info)))).collect();
         Ok(Page { items, has_next, total: None })
+    }
+
+    async fn delivery(&self, id: &DeliveryId) -> Result<Option<Arc<DeliveryView>>, PortError> {
+        self.scope.note_stale();
+        let found = self.services.database.delivery(Some(&self.scope.tenant), id.as_str()).await;
+        Ok(found.map_err(internal)?.map(|info| Arc::new(view_of(info))))
+    }
+
+    async fn activities(&self, id: &DeliveryId, most: usize) -> Result<Vec<Arc<ActivityView>>, PortError> {
+        let tenant = &self.scope.tenant;
+        let found = self.services.database.activities_of_delivery(tenant, id.as_str(), most as u64).await;
+        let (views, _) = activity_views(&self.services, tenant, &found.map_err(internal)?).await?;
+        Ok(views)
+    }
+
+    async fn changes(&self, id: &DeliveryId, most: usize) -> Result<Vec<ChangeView>, PortError> {
+        let tenant = &self.scope.tenant;
+        let found = self.services.database.changes_of_delivery(tenant, id.as_str(), most as u64).await;
+        let view = |change: AppliedChange| ChangeView {
+            cursor: self.services.cursors.encode(tenant, change.position),
+            outdates: change.tags.iter().filter_map(Tag::within_integration).take(most).map(str::to_owned).collect(),
+        };
+        Ok(found.map_err(internal)?.into_iter().map(view).collect())
+    }
+
+    async fn live_operations(&self, id: &DeliveryId, most: usize) -> Result<Vec<LiveOperationView>, PortError> {
+        let tenant = &self.scope.tenant;
+        let found = self.services.database.changes_of_delivery(tenant, id.as_str(), most as u64).await;
+        let tags: HashSet<Tag> = found.map_err(internal)?.into_iter().flat_map(|change| change.tags).collect();
+        let watching = self.services.hub.watching(tenant, &tags, most).into_iter();
+        let view = |(operation_name, subscribers)| LiveOperationView {
+            operation_name,
+            subscribers: i32::try_from(subscribers).unwrap_or(i32::MAX),
+        };
+        Ok(watching.map(view).collect())
     }
 
     async fn replay(&self, id: &DeliveryId) -> Result<Arc<DeliveryView>, PortError> {

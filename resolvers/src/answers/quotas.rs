@@ -14,6 +14,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::{
     clock::Clock,
+    error_chain::chain,
     store::{Database, StoreError, quota::Use},
     upstream::{QuotaBoard, QuotaReading, UsageLog},
 };
@@ -32,7 +33,7 @@ impl QuotaBoard for SharedQuotas {
         let (database, integration, told) = (self.database.clone(), integration.clone(), told.clone());
         self.tasks.spawn(async move {
             if let Err(error) = database.note_quota(&integration, &told).await {
-                tracing::debug!(%error, "a quota was not shared");
+                tracing::debug!(error = %chain(&error), "a quota was not shared");
             }
         });
     }
@@ -40,7 +41,7 @@ impl QuotaBoard for SharedQuotas {
     async fn look(&self, integration: &IntegrationId, bucket: &'static str) -> Option<QuotaReading> {
         let told = self.database.quota(integration, bucket).await;
         // The call is then made as if no other replica had told anything: the provider still refuses what is too much.
-        told.inspect_err(|error| tracing::debug!(%error, "a shared quota could not be read")).ok()?
+        told.inspect_err(|error| tracing::debug!(error = %chain(&error), "a shared quota could not be read")).ok()?
     }
 }
 
@@ -93,7 +94,7 @@ impl UsageLog for QuotaUses {
             let uses = std::mem::take(&mut *gathered.lock()).into_iter();
             let uses = uses.map(|((integration, bucket, day), units)| Use { integration, bucket, day, units });
             if let Err(error) = database.add_quota_use(&uses.collect::<Vec<_>>()).await {
-                tracing::warn!(%error, "the use of quotas was not counted");
+                tracing::warn!(error = %chain(&error), "the use of quotas was not counted");
             }
         });
     }

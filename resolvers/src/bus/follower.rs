@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{Bus, Hint};
-use crate::{engine::Announcer, store::Database, webhook::Wake};
+use crate::{engine::Announcer, error_chain::chain, store::Database, webhook::Wake};
 
 /// How often the heads are looked at.
 #[derive(Debug, Clone, Copy)]
@@ -19,6 +19,7 @@ pub struct Looks {
 }
 
 /// Brings this process up to what the others wrote.
+#[derive(Clone)]
 pub struct Follower {
     /// The streams.
     pub database: Database,
@@ -61,7 +62,7 @@ impl Follower {
         let heads = match self.database.heads().await {
             Ok(heads) => heads,
             Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "the heads of the streams could not be read");
+                tracing::warn!(error = %chain(&error), "the heads of the streams could not be read");
                 return false;
             }
         };
@@ -78,7 +79,7 @@ impl Follower {
         followed
             .inspect_err(|error| {
                 tracing::error!(
-                    error = error as &dyn std::error::Error,
+                    error = %chain(error),
                     "the stream could not be read; it is tried again"
                 );
             })

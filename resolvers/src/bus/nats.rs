@@ -13,7 +13,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use super::{Bus, Hint};
-use crate::secret::Secret;
+use crate::{background::Background, error_chain::chain, secret::Secret, supervisor::Supervisor};
 
 /// Hints of others that wait to be followed; more are dropped, because each look at the heads makes up for them.
 const HEARD: usize = 10_000;
@@ -53,7 +53,7 @@ impl Nats {
     pub async fn connect(
         (url, prefix): (&str, &str),
         restarted: impl Fn() + Send + Sync + 'static,
-        stop: CancellationToken,
+        (supervisor, tasks, stop): (&Supervisor, &Background, &CancellationToken),
     ) -> Result<Arc<Self>, async_nats::ConnectError> {
         let client = open(url).await?;
         let (send, heard) = mpsc::channel(HEARD);
@@ -65,8 +65,14 @@ impl Nats {
             wake: Arc::default(),
             heard: tokio::sync::Mutex::new(heard),
         });
-        tokio::spawn(Arc::clone(&bus).tell_all(stop.clone()));
-        tokio::spawn(Arc::clone(&bus).keep_listening(send, restarted, stop));
+        let (told, until) = (Arc::clone(&bus), stop.clone());
+        supervisor.supervise(tasks, "nats-publisher", stop, move || Arc::clone(&told).tell_all(until.clone()));
+        let (heard, until, restarted) = (Arc::clone(&bus), stop.clone(), Arc::new(restarted));
+        supervisor.supervise(tasks, "nats-listener", stop, move || {
+            let (heard, send, restarted) = (Arc::clone(&heard), send.clone(), Arc::clone(&restarted));
+            let until = until.clone();
+            async move { heard.keep_listening(send, restarted.as_ref(), until).await }
+        });
         Ok(bus)
     }
 
@@ -99,7 +105,7 @@ impl Nats {
     async fn publish(&self, subject: &str, hint: String) {
         let client = self.client();
         if let Err(error) = client.publish(format!("{}.{subject}", self.prefix), hint.into()).await {
-            tracing::debug!(%error, "a hint was not sent");
+            tracing::debug!(error = %chain(&error), "a hint was not sent");
         }
     }
 
@@ -110,9 +116,9 @@ impl Nats {
     /// Listens until `stop` fires. The library reconnects by itself; a listener that ends nevertheless would never hear again, so
     /// that everything came by the slow looks at the database, and nobody would know why.
     async fn keep_listening(
-        self: Arc<Self>,
+        &self,
         send: mpsc::Sender<Hint>,
-        restarted: impl Fn() + Send + Sync,
+        restarted: &(impl Fn() + Send + Sync),
         stop: CancellationToken,
     ) {
         let listening = async {
@@ -123,7 +129,7 @@ impl Nats {
                 tokio::time::sleep(AGAIN).await;
                 match open(self.servers.expose_text().unwrap_or_default()).await {
                     Ok(client) => *self.client.write() = client,
-                    Err(error) => tracing::error!(error = &error as &dyn std::error::Error, "NATS cannot be used"),
+                    Err(error) => tracing::error!(error = %chain(&error), "NATS cannot be used"),
                 }
             }
         };
@@ -139,7 +145,7 @@ impl Nats {
         let mut messages = match subscribed {
             Ok(messages) => messages,
             Err(error) => {
-                return tracing::error!(error = &error as &dyn std::error::Error, "NATS cannot be listened to");
+                return tracing::error!(error = %chain(&error), "NATS cannot be listened to");
             }
         };
         while let Some(message) = messages.next().await {
@@ -199,6 +205,7 @@ fn hint_of(subject: &str, payload: &[u8]) -> Option<Hint> {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a test waits for its tasks")]
 mod tests {
     use std::{
         sync::{
@@ -212,9 +219,18 @@ mod tests {
         io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
         net::{TcpListener, TcpStream},
     };
-    use tokio_util::sync::CancellationToken;
+    use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
     use super::{Bus, Hint, Nats, hint_of};
+    use crate::supervisor::{Supervisor, TaskObserver};
+
+    struct Unobserved;
+
+    impl TaskObserver for Unobserved {
+        fn begun(&self, _: &'static str) {}
+
+        fn ended(&self, _: &'static str) {}
+    }
 
     /// Speaks NATS as far as one client needs it, and sends one hint to each subscription.
     async fn serve(stream: TcpStream) {
@@ -250,7 +266,8 @@ mod tests {
             counted.fetch_add(1, Ordering::SeqCst);
         };
         let stop = CancellationToken::new();
-        let bus = Nats::connect((&url, "mullion"), restarted, stop.clone()).await.unwrap();
+        let (supervisor, tasks) = (Supervisor::new(Arc::new(Unobserved)), TaskTracker::new().into());
+        let bus = Nats::connect((&url, "mullion"), restarted, (&supervisor, &tasks, &stop)).await.unwrap();
         let patience = Duration::from_secs(20);
         for round in 1..=2 {
             assert_eq!(tokio::time::timeout(patience, bus.hear()).await.unwrap(), Hint::Inbox, "round {round}");

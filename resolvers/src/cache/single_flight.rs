@@ -210,6 +210,7 @@ impl<K: Eq + Hash, V, S> Drop for KeyedLead<K, V, S> {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a test waits for its tasks")]
 mod tests {
     use std::{
         cell::{Cell, RefCell},

@@ -24,6 +24,7 @@ use crate::{
     answers::Services,
     cache::epochs::{Epochs, Head},
     clock::Clock,
+    error_chain::chain,
     secret::Secret,
     store::{
         Database, StoreError,
@@ -167,7 +168,7 @@ impl Credentials {
     async fn keep_looking(&self, stop: &CancellationToken) {
         while !passes(LOOK, stop).await {
             if let Err(error) = self.look().await {
-                tracing::warn!(error = &error as &dyn std::error::Error, "the API keys in use could not be looked up");
+                tracing::warn!(error = %chain(&error), "the API keys in use could not be looked up");
             }
         }
     }
@@ -188,7 +189,7 @@ impl Credentials {
             };
             if let (Err(error), false) = (&result, fails) {
                 tracing::warn!(
-                    error = error as &dyn std::error::Error,
+                    error = %chain(error),
                     "when API keys were last used could not be written; it is tried again"
                 );
             }

@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     change::Change,
+    error_chain::chain,
     provider::{FetchWant, Fetched},
     store::{
         StoreError,
@@ -42,7 +43,7 @@ impl Applier {
         let why = "the provider refused the token: give another one with updateIntegration";
         let noted = self.shelf.database().note_integration_error(&integration.tenant, &integration.id, why).await;
         if let Err(error) = noted {
-            tracing::warn!(error = &error as &dyn std::error::Error, "why an integration fails could not be noted");
+            tracing::warn!(error = %chain(&error), "why an integration fails could not be noted");
         }
     }
 
@@ -115,7 +116,7 @@ impl Sink for Applier {
             }
             batch.changes.push(change);
             let Err(error) = self.apply(&integration, batch.clone()).await else { return Ok(()) };
-            tracing::error!(error = &error as &dyn std::error::Error, "the fetched data could not be stored");
+            tracing::error!(error = %chain(&error), "the fetched data could not be stored");
             // No fault of the provider's.
             let error = UpstreamError::new(UpstreamErrorKind::Internal, "the fetched data could not be stored");
             Err(Unstored::of(self.shelf.database(), &integration, batch, error).await)
@@ -148,7 +149,7 @@ impl Sink for Applier {
                     // As if the provider had not said it: the next answer says it again.
                     integration.refused.store(!refused, Ordering::Relaxed);
                     tracing::error!(
-                        error = &error as &dyn std::error::Error,
+                        error = %chain(&error),
                         "an integration's state could not be written"
                     );
                 }

@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep};
 use super::{integrations::Integration, read_lists::node_refs, session::lookup_list};
 use crate::{
     change::ListRef,
+    error_chain::chain,
     provider::{FetchWant, Fetched},
     store::{Database, StoreError, list::Window, merge::Source},
 };
@@ -55,7 +56,7 @@ impl Claims {
         let others = match shared.database.claim(integration, &shared.owner, names).await {
             Ok(others) => others,
             Err(error) => {
-                tracing::debug!(%error, "fetches were not claimed");
+                tracing::debug!(error = %chain(&error), "fetches were not claimed");
                 Vec::new()
             }
         };
@@ -116,7 +117,7 @@ impl Claims {
     pub(crate) async fn finish(&self, integration: &IntegrationId, names: &[String]) {
         let Some(shared) = &self.0 else { return };
         if let Err(error) = shared.database.finish_claims(integration, &shared.owner, names).await {
-            tracing::debug!(%error, "claims were not given back");
+            tracing::debug!(error = %chain(&error), "claims were not given back");
         }
     }
 }

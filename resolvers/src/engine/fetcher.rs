@@ -21,6 +21,8 @@ use mullion_schema::{
 use parking_lot::Mutex;
 use tokio_util::task::TaskTracker;
 
+use tracing::Instrument as _;
+
 use super::{
     claims::{Claims, name_of},
     integrations::Integration,
@@ -172,7 +174,7 @@ impl Fetcher {
         lane.pending.push(Pending { want, name, waiter });
         if lane.pending.len() == 1 {
             let (fetcher, integration) = (Arc::clone(self), Arc::clone(integration));
-            self.tasks.spawn(async move { fetcher.run_batch(integration).await });
+            self.tasks.spawn(async move { fetcher.run_batch(integration).await }.in_current_span());
         }
         outcome
     }
@@ -189,7 +191,7 @@ impl Fetcher {
         let (ours, theirs) = self.share(&integration.id, pending).await;
         if !theirs.is_empty() {
             let (fetcher, integration) = (Arc::clone(&self), Arc::clone(&integration));
-            self.tasks.spawn(async move { fetcher.follow(&integration, batch, theirs).await });
+            self.tasks.spawn(async move { fetcher.follow(&integration, batch, theirs).await }.in_current_span());
         }
         self.run(&integration, batch, ours).await;
     }

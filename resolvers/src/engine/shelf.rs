@@ -16,6 +16,7 @@ use crate::{
         nodes::NodeCache,
         single_flight::{Follow, KeyedLead, Part, SingleFlight},
     },
+    error_chain::chain,
     store::{
         Database, StoreError,
         list::{Member, Window},
@@ -231,7 +232,7 @@ pub(crate) fn internal(error: StoreError) -> PortError {
             PortError::new(mullion_schema::error::ErrorCode::Conflict, format!("this {what} is taken"))
         }
         error => {
-            tracing::error!(error = &error as &dyn std::error::Error, "the store failed");
+            tracing::error!(error = %chain(&error), "the store failed");
             if error.is_unavailable() { PortError::unavailable() } else { PortError::internal() }
         }
     }

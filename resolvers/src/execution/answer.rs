@@ -7,6 +7,7 @@ use bytes::Bytes;
 use mullion_schema::{answer_size::too_large, error::ErrorCode};
 
 use super::Executed;
+use crate::error_chain::chain;
 
 /// The answer, and whether it would have been larger than an answer may be. A response without data whose errors have no path never got
 /// to a field: it was refused.
@@ -20,6 +21,16 @@ pub(super) fn answer(response: Response, limit: usize) -> (Executed, bool) {
     match written(&response, limit) {
         Ok(bytes) => (Executed::Answer { bytes, internal: response.errors.iter().any(is_internal) }, false),
         Err(instead) => (Executed::Answer { bytes: instead.bytes, internal: instead.internal }, instead.too_large),
+    }
+}
+
+impl Executed {
+    /// Whether the log may tell more about it.
+    pub(super) fn has_failed(&self) -> bool {
+        match self {
+            Self::Answer { internal, .. } => *internal,
+            Self::Refused(errors) => errors.iter().any(is_internal),
+        }
     }
 }
 
@@ -80,7 +91,7 @@ impl io::Write for Bounded {
 }
 
 fn unserializable(error: &serde_json::Error) -> Bytes {
-    tracing::error!(%error, "a response could not be serialized");
+    tracing::error!(error = %chain(error), "a response could not be serialized");
     Bytes::from_static(
         br#"{"data":null,"errors":[{"message":"internal error","extensions":{"code":"INTERNAL_SERVER_ERROR"}}]}"#,
     )

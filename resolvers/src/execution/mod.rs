@@ -2,12 +2,20 @@
 
 mod answer;
 mod digest;
+mod operation;
 mod response_cache;
 mod run;
 mod sharing;
 mod turns;
 
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{
+    panic::AssertUnwindSafe,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use async_graphql::{
     Pos, Request, Response, ServerError, Variables,
@@ -22,77 +30,34 @@ use mullion_schema::{
     cost::{Cost, Costs},
     error::{self, ErrorCode, PortError},
     id::{EventCursor, TenantId},
-    ports::{Live, LivePlan, ViewerView},
+    ports::{Live, LivePlan},
     validate::Validator,
 };
+use tracing::Instrument as _;
 
-pub use self::turns::LiveLimits;
 use self::{
     answer::answer,
+    operation::span_of,
     response_cache::{Begun, Lead, ResponseCache},
     run::LiveRun,
     turns::{Admission, LiveTurns, Turns},
+};
+pub use self::{
+    operation::{Caller, Operation},
+    turns::LiveLimits,
 };
 use crate::{
     answers::Services,
     budget::{Budget, ExecutionBudgets, Executions, Metered, SharedAnswer},
     cache::single_flight::{Abandoned, Part},
     engine::Scope,
+    error_chain::chain,
     live::{Frames, Subscribe},
     tag::Tag,
 };
 
 /// The kind of executions that only read.
 const QUERY: &str = "query";
-
-/// Who asks.
-#[derive(Debug, Clone)]
-pub struct Caller {
-    /// As the graph shows it.
-    pub viewer: Arc<ViewerView>,
-}
-
-impl Caller {
-    /// What two callers must have in common to share an answer to this document.
-    fn permission_set(&self, document: &ExecutableDocument) -> String {
-        let credential = if sharing::is_personal(document) { self.viewer.id.as_str() } else { "" };
-        format!("{}\n{}\n{credential}", self.viewer.tenant, self.viewer.role)
-    }
-
-    fn tenant(&self) -> &TenantId {
-        &self.viewer.tenant
-    }
-}
-
-/// An operation of a document that is within the limits of documents and that [`Executor::validate`] has accepted.
-#[derive(Debug, Clone)]
-pub struct Operation {
-    /// The document's text.
-    pub text: Arc<str>,
-    /// The same, parsed.
-    pub document: Arc<ExecutableDocument>,
-    /// Which of its operations; `None`: it has one only.
-    pub name: Option<String>,
-    /// The variables, not checked yet.
-    pub variables: Variables,
-}
-
-impl Operation {
-    fn request(&self) -> Request {
-        let mut request = Request::new(&*self.text).variables(self.variables.clone());
-        if let Some(name) = &self.name {
-            request = request.operation_name(name.clone());
-        }
-        request.set_parsed_query(ExecutableDocument::clone(&self.document));
-        request
-    }
-
-    /// Document, operation name and variables, in full: equal keys are equal operations.
-    fn key(&self) -> String {
-        let variables = serde_json::to_string(&self.variables).unwrap_or_default();
-        format!("{}\n{variables}\n{}", self.name.as_deref().unwrap_or_default(), self.text)
-    }
-}
 
 /// What came of a query or a mutation.
 #[derive(Debug, Clone)]
@@ -153,6 +118,8 @@ pub struct Executor {
     live_turns: LiveTurns,
     budgets: Arc<Executions>,
     observe: Arc<dyn Observe>,
+    /// How many there were, which numbers them in the log.
+    executions: AtomicU64,
 }
 
 struct Ran {
@@ -162,12 +129,14 @@ struct Ran {
     tags: Vec<Tag>,
     noted: i64,
     reusable: bool,
+    /// The number of the execution, as the log has it.
+    number: u64,
 }
 
 impl Ran {
     fn refused(error: PortError) -> Self {
         let answer = Executed::Refused(vec![server_error(error)]);
-        Self { answer, shared: SharedAnswer::default(), tags: Vec::new(), noted: 0, reusable: false }
+        Self { answer, shared: SharedAnswer::default(), tags: Vec::new(), noted: 0, reusable: false, number: 0 }
     }
 }
 
@@ -187,6 +156,7 @@ impl Executor {
             live_turns: LiveTurns::new(limits.live),
             budgets: Arc::new(Executions::new(limits.budgets)),
             observe,
+            executions: AtomicU64::new(1),
         })
     }
 
@@ -221,6 +191,20 @@ impl Executor {
             return Executed::Answer { bytes, internal: false };
         }
         self.observe.looked_up("miss");
+        let number = self.executions.fetch_add(1, Ordering::Relaxed);
+        let span = span_of(caller, &operation, number);
+        self.run_query(caller, operation, (key, number)).instrument(span).await
+    }
+
+    /// Executes a query that is not in the response cache.
+    async fn run_query(
+        self: &Arc<Self>,
+        caller: &Caller,
+        operation: Operation,
+        (key, number): (Arc<str>, u64),
+    ) -> Executed {
+        let tenant = caller.tenant();
+        let epochs = self.services.engine.epochs();
         if let Err(exceeded) = self.budgets.check(tenant) {
             return self.refuse(exceeded);
         }
@@ -237,12 +221,20 @@ impl Executor {
             Part::Follow(running) => running,
             Part::Lead(lead) => {
                 let running = lead.follow();
-                self.lead(caller, operation, (key, begun, lead));
+                self.lead(caller, operation, (key, begun, lead, number));
                 running
             }
         };
         match running.value().await {
-            Ok(ran) => self.sent(tenant, &ran),
+            Ok(ran) => {
+                if ran.number != number && ran.answer.has_failed() {
+                    tracing::error!(
+                        sharedExecution = ran.number,
+                        "the answer is that of another request, whose log has the cause"
+                    );
+                }
+                self.sent(tenant, &ran)
+            }
             // Its task was ended: the process stops. (A run that is given up has nobody who follows.)
             Err(Abandoned) => Executed::Refused(vec![server_error(PortError::internal())]),
         }
@@ -269,14 +261,19 @@ impl Executor {
 
     /// Executes a query for all who ask the same, in a task: whoever goes away leaves it to finish, for the cache and for those who
     /// share it.
-    fn lead(self: &Arc<Self>, caller: &Caller, operation: Operation, (key, begun, lead): (Arc<str>, Begun, Lead)) {
+    fn lead(
+        self: &Arc<Self>,
+        caller: &Caller,
+        operation: Operation,
+        (key, begun, lead, number): (Arc<str>, Begun, Lead, u64),
+    ) {
         // One that was under way a moment ago may have ended between the look into the cache and here.
         if let Some(shared) = self.responses.get(caller.tenant(), &key, self.services.engine.epochs()) {
             let answer = Executed::Answer { bytes: Bytes::new(), internal: false };
-            return lead.finish(Arc::new(Ran { answer, shared, tags: Vec::new(), noted: 0, reusable: false }));
+            return lead.finish(Arc::new(Ran { answer, shared, tags: Vec::new(), noted: 0, reusable: false, number }));
         }
         let (executor, caller) = (Arc::clone(self), caller.clone());
-        self.services.tasks.spawn(async move {
+        let lead = async move {
             let admission = executor.turns.take(caller.tenant()).await;
             // Nobody waits any longer: an execution that has not begun is not begun.
             let waited = admission.as_ref().is_some_and(|admission| admission.waited);
@@ -289,10 +286,12 @@ impl Executor {
                 tracing::error!("an execution panicked");
                 Ran::refused(PortError::internal())
             });
+            let ran = Ran { number, ..ran };
             // Before those who wait are told: nobody comes in between and executes it again.
             executor.responses.keep(key, &ran);
             lead.finish(Arc::new(ran));
-        });
+        };
+        self.services.tasks.spawn(lead.in_current_span());
     }
 
     /// Executes a mutation. It is finished even when the caller goes away.
@@ -306,6 +305,7 @@ impl Executor {
             Err(errors) => return Executed::Refused(errors),
         };
         let (executor, caller) = (Arc::clone(self), caller.clone());
+        let span = span_of(&caller, &operation, self.executions.fetch_add(1, Ordering::Relaxed));
         let run = async move {
             let admission = executor.turns.take(caller.tenant()).await;
             let run = executor.run(&caller, operation.request(), ("mutation", admission));
@@ -318,14 +318,24 @@ impl Executor {
                 refused @ Executed::Refused(_) => refused,
             }
         };
-        self.services.tasks.spawn(run).await.unwrap_or_else(|error| {
-            tracing::error!(%error, "a mutation broke off");
+        self.services.tasks.spawn(run.instrument(span)).await.unwrap_or_else(|error| {
+            tracing::error!(error = %chain(&error), "a mutation broke off");
             Executed::Refused(vec![server_error(PortError::internal())])
         })
     }
 
     /// Starts a subscription. `resume_after` overrides the document's `after`.
     pub async fn subscribe(
+        self: &Arc<Self>,
+        caller: &Caller,
+        operation: Operation,
+        resume_after: Option<String>,
+    ) -> Result<Frames, Vec<ServerError>> {
+        let span = span_of(caller, &operation, self.executions.fetch_add(1, Ordering::Relaxed));
+        self.begin_subscription(caller, operation, resume_after).instrument(span).await
+    }
+
+    async fn begin_subscription(
         self: &Arc<Self>,
         caller: &Caller,
         operation: Operation,
@@ -412,7 +422,7 @@ impl Executor {
             }
             refused @ Executed::Refused(_) => (refused, SharedAnswer::default()),
         };
-        Ran { answer, shared, tags: scope.tags(), noted, reusable: reusable && !too_large }
+        Ran { answer, shared, tags: scope.tags(), noted, reusable: reusable && !too_large, number: 0 }
     }
 
     /// Executes a live document for one event, when it is the tenant's turn. It has the turn until it is done or waits for a provider:

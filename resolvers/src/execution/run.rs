@@ -12,6 +12,8 @@ use mullion_schema::{
     ports::{ActivitySource, ActivityView, Boards as _, Live, LiveInput, LivePlan, WatchedId},
 };
 
+use tracing::Instrument as _;
+
 use super::{
     Caller, Executor, Operation, after_of,
     answer::written,
@@ -22,6 +24,7 @@ use crate::{
     answers::{BoardsAnswer, activity_view, activity_views, filter_of},
     budget::held,
     engine::{Scope, internal},
+    error_chain::chain,
     live::{Rendered, Run, Unreadable},
     sentence::Names,
     store::{StoreError, activity::Activity, stream::AppliedChange},
@@ -93,6 +96,10 @@ impl Run for LiveRun {
         self.caller.tenant()
     }
 
+    fn name(&self) -> Option<&str> {
+        self.operation.name.as_deref()
+    }
+
     async fn render(&self, input: LiveInput, max_age: Option<Duration>) -> Result<Rendered, Unreadable> {
         let services = &self.executor.services;
         let noted = self.head().await?;
@@ -104,9 +111,12 @@ impl Run for LiveRun {
         // In a task: a subscriber that is not asked for its next answer any more must not stop in the middle of what others wait for.
         let (executor, caller, run_in) = (Arc::clone(&self.executor), self.caller.clone(), Arc::clone(&scope));
         let request = self.operation.request();
-        let run = services.tasks.spawn(async move { executor.run_live(&caller, request, live, &run_in).await });
+        let span =
+            tracing::error_span!("live_run", tenant = %self.tenant(), operation = self.operation.name.as_deref());
+        let run = async move { executor.run_live(&caller, request, live, &run_in).await };
+        let run = services.tasks.spawn(run.instrument(span));
         let response = run.await.unwrap_or_else(|error| {
-            tracing::error!(%error, "a live execution broke off");
+            tracing::error!(error = %chain(&error), "a live execution broke off");
             Response::from_errors(vec![server_error(PortError::internal())])
         });
         let failed = scope.has_failed() || response.errors.iter().any(is_failure_here);

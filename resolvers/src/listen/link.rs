@@ -15,6 +15,7 @@ use super::{
     storing::Storing,
 };
 use crate::{
+    error_chain::chain,
     provider::{Provider, VerifiedDelivery},
     store::{endpoint::Endpoint, inbox::Inserted},
     upstream::{Connection, Heard, Socket, UpstreamError, UpstreamErrorKind},
@@ -144,7 +145,7 @@ impl Link {
     async fn endpoint(&self) -> Result<Endpoint, UpstreamError> {
         let Connection { tenant, integration, .. } = &self.connection;
         let endpoints = self.parts.database.endpoints(tenant, integration).await.map_err(|error| {
-            tracing::warn!(error = &error as &dyn std::error::Error, "an endpoint could not be read");
+            tracing::warn!(error = %chain(&error), "an endpoint could not be read");
             UpstreamError::new(UpstreamErrorKind::Internal, "the integration's endpoint could not be read")
         })?;
         let default = endpoints.into_iter().find(|endpoint| endpoint.draft.container.is_none());

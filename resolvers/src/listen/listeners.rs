@@ -6,11 +6,14 @@ use mullion_schema::id::IntegrationId;
 use tokio::{sync::Notify, task::JoinSet, time::sleep};
 use tokio_util::sync::CancellationToken;
 
+use tracing::Instrument as _;
+
 use super::watch::Watch;
 use crate::{
     answers::Connector,
     clock::Clock,
     engine::Applier,
+    error_chain::chain,
     store::{Database, event_socket::EventSocket},
     upstream::{Jitter, Upstream},
     webhook::Inbox,
@@ -48,6 +51,7 @@ pub struct Parts {
 }
 
 /// Listens to all integrations that have a token for it.
+#[derive(Clone)]
 pub struct Listeners {
     parts: Arc<Parts>,
     changed: Arc<Notify>,
@@ -69,14 +73,14 @@ impl Listeners {
         let mut tasks = JoinSet::new();
         let mut watched: HashMap<IntegrationId, Watched> = HashMap::new();
         if let Err(error) = self.parts.database.free_leases("socket").await {
-            tracing::warn!(%error, "the holds of an earlier process could not be ended: they run out");
+            tracing::warn!(error = %chain(&error), "the holds of an earlier process could not be ended: they run out");
         }
         while !stop.is_cancelled() {
             match self.parts.database.event_sockets().await {
                 Ok(sockets) => self.follow(sockets, &mut watched, &mut tasks, &stop),
                 Err(error) => {
                     tracing::warn!(
-                        error = &error as &dyn std::error::Error,
+                        error = %chain(&error),
                         "the sockets for events could not be read"
                     );
                 }
@@ -86,11 +90,16 @@ impl Listeners {
                 () = self.changed.notified() => {}
                 () = stop.cancelled() => {}
             }
-            while tasks.try_join_next().is_some() {}
+            while let Some(ended) = tasks.try_join_next() {
+                if ended.is_err_and(|error| error.is_panic()) {
+                    // Nobody listens to that integration any more: all are begun anew by whoever runs this.
+                    return;
+                }
+            }
         }
         while tasks.join_next().await.is_some() {}
         if let Err(error) = self.parts.database.leave(&self.parts.id).await {
-            tracing::warn!(%error, "the sockets were not given back: others wait until the holds run out");
+            tracing::warn!(error = %chain(&error), "the sockets were not given back: others wait until the holds run out");
         }
     }
 
@@ -113,7 +122,8 @@ impl Listeners {
             watched.entry(socket.integration.clone()).or_insert_with(|| {
                 let known = Watched { revision: socket.revision, stop: stop.child_token() };
                 let watch = Watch { parts: Arc::clone(&self.parts), socket };
-                tasks.spawn(watch.run(known.stop.clone()));
+                let span = tracing::error_span!("socket", tenant = %watch.socket.tenant, integration = %watch.socket.integration);
+                tasks.spawn(watch.run(known.stop.clone()).instrument(span));
                 known
             });
         }

@@ -10,6 +10,8 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+use tracing::Instrument as _;
+
 use super::{
     link::{Going, Link},
     listeners::Parts,
@@ -207,7 +209,7 @@ impl Links<'_> {
             going: told,
         };
         self.known.insert(number, going);
-        self.tasks.spawn(link.run(wait));
+        self.tasks.spawn(link.run(wait).in_current_span());
     }
 
     fn retire(&mut self, number: Number) {

@@ -14,6 +14,8 @@ use mullion_schema::{
 };
 use parking_lot::Mutex;
 
+use tracing::Instrument as _;
+
 use super::{
     Frames, Retry, Run, Subscribe,
     activities::{ActivitySubscriber, Feeds},
@@ -250,16 +252,32 @@ impl LiveHub {
             state.by_key.insert(key, operation.number);
             state.operations.insert(operation.number, Arc::clone(&operation));
             let (hub, driven) = (Arc::clone(self), Arc::clone(&operation));
-            self.tasks.spawn(async move {
+            // Of no request: it goes on when the one that began it has left.
+            let span = tracing::error_span!(parent: None, "live_operation", tenant = %run.tenant());
+            let drive = async move {
                 // An operation counts until its task has ended, however that ends: a subscriber that leaves does not stop a run.
                 let _running = running;
                 driven.drive(hub).await;
-            });
+            };
+            self.tasks.spawn(drive.instrument(span));
             operation
         };
         operation.enter();
         drop(state);
         Ok(Subscriber::new(Arc::clone(self), operation, after, subscribed).into_stream().boxed())
+    }
+
+    /// The live operations of a tenant that watch one of these tags, `most` at most: the name of each, and how many subscribe to it.
+    pub fn watching(&self, tenant: &TenantId, tags: &HashSet<Tag>, most: usize) -> Vec<(Option<String>, usize)> {
+        let operations: Vec<Arc<Operation>> = {
+            let state = self.state.lock();
+            let mut numbers: Vec<u64> = state.index.watching(tags).into_iter().map(|(number, _)| number).collect();
+            numbers.sort_unstable();
+            numbers.dedup();
+            numbers.iter().filter_map(|number| state.operations.get(number).cloned()).collect()
+        };
+        let own = operations.iter().filter(|operation| operation.run.tenant() == tenant);
+        own.take(most).map(|operation| (operation.run.name().map(str::to_owned), operation.subscribers())).collect()
     }
 
     /// A subscriber left; the last one takes the operation along.

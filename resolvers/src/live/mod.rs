@@ -150,6 +150,11 @@ pub trait Run: Send + Sync {
     /// The tenant.
     fn tenant(&self) -> &TenantId;
 
+    /// The operation's name, where the document gives one.
+    fn name(&self) -> Option<&str> {
+        None
+    }
+
     /// Executes the document for an event. Values older than `max_age` are read again.
     async fn render(&self, input: LiveInput, max_age: Option<Duration>) -> Result<Rendered, Unreadable>;
 

@@ -13,6 +13,7 @@ use futures::{
 };
 use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
 
 /// Polls of the executor to wait for more keys: enough for siblings of one selection set, too few to be felt.
 const YIELDS: usize = 4;
@@ -35,10 +36,11 @@ where
         let (done, batch) = oneshot::channel();
         let batch = batch.shared();
         let work = (self.run)(keys.to_vec());
-        self.tasks.spawn(async move {
+        let run = async move {
             // Nobody waits any more when every caller was aborted; the work was worth doing for the caches.
             let _ = done.send(Arc::new(work.await));
-        });
+        };
+        self.tasks.spawn(run.in_current_span());
         std::future::ready(keys.iter().map(|key| (key.clone(), batch.clone())).collect())
     }
 }
@@ -74,6 +76,7 @@ where
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a test waits for its tasks")]
 mod tests {
     use std::sync::{
         Arc,

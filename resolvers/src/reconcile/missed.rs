@@ -9,7 +9,9 @@ use super::{
     Reconciler,
     subjects::{NEVER, Subject},
 };
-use crate::{change::NodeRef, engine::integrations::Integration, recovery::CaughtUp, store::catch_up::Pulse};
+use crate::{
+    change::NodeRef, engine::integrations::Integration, error_chain::chain, recovery::CaughtUp, store::catch_up::Pulse,
+};
 
 /// What could not be read for so long stays missing.
 const GIVEN_UP: Duration = Duration::hours(1);
@@ -59,7 +61,7 @@ impl Reconciler {
         let containers = match listener.containers(&integration.connection).await {
             Ok(containers) => containers,
             Err(error) => {
-                tracing::warn!(%error, integration = %integration.id, "it could not be told whose events a closed socket missed");
+                tracing::warn!(error = %chain(&error), integration = %integration.id, "it could not be told whose events a closed socket missed");
                 return (missed.late || super::round::is_no_answer(error.kind), 1);
             }
         };

@@ -24,9 +24,12 @@ use tokio_util::sync::CancellationToken;
 
 use self::schedule::{Schedule, Standing, Turn, span};
 pub use self::{gaps::Gaps, schedule::Rules};
+use tracing::Instrument as _;
+
 use crate::{
     answers::Services,
     engine::integrations::Integration,
+    error_chain::chain,
     live::LiveHub,
     store::{StoreError, catch_up::Pulse},
     tag::Tag,
@@ -132,8 +135,8 @@ impl Reconciler {
     }
 
     /// Runs until `stop` fires; then others may have what it had.
-    pub async fn run(self, stop: CancellationToken) {
-        let this = Arc::new(self);
+    pub async fn run(self: Arc<Self>, stop: CancellationToken) {
+        let this = self;
         let mut rounds = JoinSet::new();
         let mut running: HashMap<tokio::task::Id, Whose> = HashMap::new();
         let (mut unwatched, mut looked_at): (Vec<Whose>, Option<DateTime<Utc>>) = (Vec::new(), None);
@@ -158,14 +161,17 @@ impl Reconciler {
                 match this.services.database.connected_integrations().await {
                     Ok(connected) => (unwatched, looked_at) = (connected, Some(now)),
                     // Those that were found last stay; it is tried again with the next turn.
-                    Err(error) => tracing::debug!(%error, "it could not be read which integrations there are"),
+                    Err(error) => {
+                        tracing::debug!(error = %chain(&error), "it could not be read which integrations there are");
+                    }
                 }
             }
             let busy: HashSet<Whose> = running.values().cloned().collect();
             let free = ROUNDS.saturating_sub(running.len());
             for (integration, Turn { whose, only_new }) in this.next(now, &unwatched, &busy, free).await {
                 let worker = Arc::clone(&this);
-                let task = rounds.spawn(async move { worker.look_at(&integration, only_new).await });
+                let span = tracing::error_span!("round", tenant = %integration.tenant, integration = %integration.id);
+                let task = rounds.spawn(async move { worker.look_at(&integration, only_new).await }.instrument(span));
                 running.insert(task.id(), whose);
             }
             tokio::select! {
@@ -179,7 +185,7 @@ impl Reconciler {
         }
         rounds.shutdown().await;
         if let Err(error) = this.services.database.leave(&this.name).await {
-            tracing::debug!(%error, "the integrations were not given back");
+            tracing::debug!(error = %chain(&error), "the integrations were not given back");
         }
     }
 
@@ -195,15 +201,15 @@ impl Reconciler {
     pub async fn begin(&self) {
         let database = &self.services.database;
         if let Err(error) = database.free_leases("reconcile").await {
-            tracing::debug!(%error, "the leases of an earlier process could not be ended: they run out");
+            tracing::debug!(error = %chain(&error), "the leases of an earlier process could not be ended: they run out");
         }
         let among_others = database.other_workers(&self.around.worker).await.unwrap_or_else(|error| {
             // Where it cannot be told, it counts as alone: what is suspect without a reason is only read again.
-            tracing::debug!(%error, "it could not be read whether other processes run");
+            tracing::debug!(error = %chain(&error), "it could not be read whether other processes run");
             false
         });
         if !among_others && let Err(error) = database.suspect_all(&self.ours).await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "it could not be noted that there was a gap");
+            tracing::warn!(error = %chain(&error), "it could not be noted that there was a gap");
             self.around.gaps.note(None);
         }
     }
@@ -224,7 +230,7 @@ impl Reconciler {
             Ok::<(), StoreError>(())
         };
         if let Err(error) = done.await {
-            tracing::debug!(%error, "it could not be noted yet that deliveries were refused");
+            tracing::debug!(error = %chain(&error), "it could not be noted yet that deliveries were refused");
             self.around.gaps.put_back(noted);
         } else {
             self.take_pulses().await;
@@ -240,7 +246,7 @@ impl Reconciler {
             Ok(pulses) => pulses,
             Err(error) => {
                 // The pulses in memory stay; they are read again in a moment.
-                tracing::debug!(%error, "it could not be read how the webhooks do");
+                tracing::debug!(error = %chain(&error), "it could not be read how the webhooks do");
                 return;
             }
         };
@@ -262,11 +268,11 @@ impl Reconciler {
         let Some(watched) = self.watched().await else { return };
         let here: Vec<IntegrationId> = watched.into_keys().map(|(_, id)| id).collect();
         if let Err(error) = database.note_presence(&self.name, &here).await {
-            tracing::debug!(%error, "it could not be noted what is watched");
+            tracing::debug!(error = %chain(&error), "it could not be noted what is watched");
         }
         match database.present().await {
             Ok(present) => *self.present.lock() = present.into_iter().collect(),
-            Err(error) => tracing::debug!(%error, "it could not be read what is watched elsewhere"),
+            Err(error) => tracing::debug!(error = %chain(&error), "it could not be read what is watched elsewhere"),
         }
     }
 
@@ -312,7 +318,9 @@ impl Reconciler {
         let mut watched: HashMap<Whose, usize> = self.around.watch.watched().into_iter().collect();
         for tenant in self.around.watch.followed() {
             let rows = self.services.database.integrations(&tenant).await;
-            let rows = rows.inspect_err(|error| tracing::debug!(%error, "a tenant's integrations could not be read"));
+            let rows = rows.inspect_err(
+                |error| tracing::debug!(error = %chain(&error), "a tenant's integrations could not be read"),
+            );
             let Ok(rows) = rows else { return None };
             for row in rows {
                 watched.entry((tenant.clone(), row.id)).or_insert(0);

@@ -16,6 +16,7 @@ use crate::{
     answers::Services,
     change::NodeRef,
     engine::integrations::Integration,
+    error_chain::chain,
     recovery::{CaughtUp, Known, Recovered, Since, WebhookCondition},
     store::{
         Database, StoreError,
@@ -125,11 +126,13 @@ impl Reconciler {
     async fn take_lease(&self, integration: &Integration) -> bool {
         let name = format!("reconcile/{}", integration.id);
         let taken = self.services.database.take_lease(&name, &self.name, LEASE).await;
-        taken.inspect_err(|error| tracing::debug!(%error, "no lease")).is_ok_and(|lease| lease.is_some())
+        taken
+            .inspect_err(|error| tracing::debug!(error = %chain(&error), "no lease"))
+            .is_ok_and(|lease| lease.is_some())
     }
 
     async fn failed(&self, integration: &Integration, whose: &Whose, error: &Broken) {
-        tracing::warn!(error = error as &dyn std::error::Error, integration = %integration.id, "an integration could not be caught up");
+        tracing::warn!(error = %chain(error), integration = %integration.id, "an integration could not be caught up");
         self.around.hears.round(integration.provider.descriptor().key, "failed");
         if let Broken::Provider(error) = error
             && let Some(after) = error.retry_after
@@ -140,11 +143,11 @@ impl Reconciler {
         if let Broken::Provider(error) = error {
             let noted = self.services.database.note_integration_error(&whose.0, &whose.1, &error.to_string()).await;
             if let Err(error) = noted {
-                tracing::debug!(%error, "why an integration fails could not be noted");
+                tracing::debug!(error = %chain(&error), "why an integration fails could not be noted");
             }
         }
         if let Err(error) = self.services.database.finish_round(&integration.id, None).await {
-            tracing::debug!(%error, "what came of a round could not be noted");
+            tracing::debug!(error = %chain(&error), "what came of a round could not be noted");
         }
     }
 
@@ -191,7 +194,7 @@ impl Reconciler {
             match looked.await.unwrap_or(Err(Broken::TooLong)) {
                 Ok(()) => {}
                 Err(error) if error.is_of_one() => {
-                    tracing::debug!(%error, integration = %integration.id, container = %subject.container, "passed over");
+                    tracing::debug!(error = %chain(&error), integration = %integration.id, container = %subject.container, "passed over");
                     let late = missed.is_some_and(|missed| missed.late);
                     found.leave_out(subject, late);
                     found.calls = found.calls.saturating_sub(1);
@@ -377,7 +380,7 @@ struct KnownHere<'a> {
 }
 
 fn failed(error: &StoreError) -> UpstreamError {
-    tracing::warn!(error = error as &dyn std::error::Error, "what is known could not be read");
+    tracing::warn!(error = %chain(error), "what is known could not be read");
     UpstreamError::new(UpstreamErrorKind::Internal, "what is known could not be read")
 }
 

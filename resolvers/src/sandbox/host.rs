@@ -20,7 +20,7 @@ use super::{
     socket::Opening,
     stats::Stats,
 };
-use crate::clock::Clock;
+use crate::{clock::Clock, error_chain::chain};
 
 /// A webhook that an API call causes leaves this much later, so that the caller has the answer first.
 const AFTER_THE_ANSWER: Duration = Duration::from_millis(20);
@@ -213,7 +213,7 @@ impl SandboxHost {
         let (action, input) = hosted.sandbox.gentle(journal.len() + *skipped);
         if let Err(error) = self.act_in_turn(hosted, &mut journal, action, input) {
             *skipped += 1;
-            tracing::debug!(provider = hosted.sandbox.provider(), action, %error, "gentle act skipped");
+            tracing::debug!(provider = hosted.sandbox.provider(), action, error = %chain(&error), "gentle act skipped");
         }
     }
 
@@ -235,7 +235,7 @@ impl Hosted {
     /// The world has changed already, so a full disk is told and not obeyed.
     fn keep(&self, journal: &mut Journal, entry: &Entry) {
         if let Err(error) = journal.append(entry) {
-            tracing::error!(provider = self.sandbox.provider(), %error, "sandbox journal not written");
+            tracing::error!(provider = self.sandbox.provider(), error = %chain(&error), "sandbox journal not written");
         }
     }
 }

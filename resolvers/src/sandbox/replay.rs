@@ -12,6 +12,7 @@ use super::{
     ApiRequest, CallOutcome, HandshakeAnswer, Sandbox,
     journal::{Entry, RecordedAnswer, RecordedCall},
 };
+use crate::error_chain::chain;
 
 /// Stands for the caller's token in what is kept.
 const NO_TOKEN: &str = "replayed";
@@ -82,12 +83,12 @@ pub(super) async fn replay(sandbox: &dyn Sandbox, entries: Vec<Entry>) {
         match entry {
             Entry::Act { at, action, input } => {
                 if let Err(error) = sandbox.act(at, &action, &input) {
-                    tracing::warn!(provider, index, action, %error, "a journalled act does not fit any more");
+                    tracing::warn!(provider, index, action, error = %chain(&error), "a journalled act does not fit any more");
                 }
             }
             Entry::Call { at, call } => {
                 if let Err(error) = replay_call(sandbox, at, call).await {
-                    tracing::warn!(provider, index, %error, "a journalled call does not fit any more");
+                    tracing::warn!(provider, index, error = %chain(&error), "a journalled call does not fit any more");
                 }
             }
         }

@@ -15,6 +15,7 @@ use sea_orm::{
 };
 
 use super::{open::PRAGMAS, session::Session};
+use crate::error_chain::chain;
 
 /// KiB of pages that are kept: indexes of a few hundred thousand rows, which each delivery touches anywhere.
 const CACHE: u32 = 16_384;
@@ -115,7 +116,7 @@ impl Drop for DirectTransaction<'_> {
         if let Err(error) = undone {
             // SQLite undoes it with the connection at the latest.
             self.0.lock().take();
-            tracing::warn!(error = &error as &dyn std::error::Error, "a transaction could not be undone");
+            tracing::warn!(error = %chain(&error), "a transaction could not be undone");
         }
     }
 }

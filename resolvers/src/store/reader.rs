@@ -9,11 +9,14 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, ExecResult, QueryResult, RuntimeErr, Statement};
 use tokio::sync::Semaphore;
+use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
 
 /// The pool that reads go through.
 pub(super) struct Reader {
     pool: DatabaseConnection,
     turns: Arc<Semaphore>,
+    tasks: TaskTracker,
     /// How many statements were run.
     #[cfg(test)]
     pub(super) statements: std::sync::atomic::AtomicU64,
@@ -28,6 +31,7 @@ impl Reader {
         Self {
             pool,
             turns: Arc::new(Semaphore::new(turns)),
+            tasks: TaskTracker::new(),
             #[cfg(test)]
             statements: std::sync::atomic::AtomicU64::default(),
             #[cfg(test)]
@@ -49,12 +53,12 @@ impl Reader {
         self.statements.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let turn = Arc::clone(&self.turns).acquire_owned().await.map_err(|_| broken("the pool is closed"))?;
         let statement = statement(self.pool.clone());
-        let run = tokio::spawn(async move {
+        let run = async move {
             let result = statement.await;
             drop(turn);
             result
-        });
-        run.await.map_err(|_| broken("a statement broke off"))?
+        };
+        self.tasks.spawn(run.in_current_span()).await.map_err(|_| broken("a statement broke off"))?
     }
 }
 

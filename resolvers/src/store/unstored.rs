@@ -11,7 +11,7 @@ use super::{
     node::{StoredNode, load, stored},
     text::is_storable,
 };
-use crate::change::NodeRef;
+use crate::{change::NodeRef, error_chain::chain};
 
 impl Database {
     /// The nodes of a fetch's batch, merged with what is stored of them. What cannot be read counts as not known.
@@ -22,7 +22,7 @@ impl Database {
         let named: Vec<NodeRef> = named.into_iter().collect();
         let known = load(&self.0.reader, tenant, integration, &named).await;
         let mut states = known.unwrap_or_else(|error| {
-            tracing::warn!(error = &error as &dyn std::error::Error, "what is stored of fetched nodes cannot be read");
+            tracing::warn!(error = %chain(&error), "what is stored of fetched nodes cannot be read");
             std::collections::HashMap::default()
         });
         let origin = Origin { source: Source::Provider, at: batch.received_at };

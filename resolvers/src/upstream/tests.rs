@@ -1,5 +1,7 @@
 //! The transport against a hand-written server on a socket: what it sends, repeats, keeps and refuses.
 
+#![expect(clippy::disallowed_methods, reason = "a test waits for its tasks")]
+
 use std::{
     sync::{
         Arc,

@@ -21,9 +21,12 @@ use super::{
     log::{self, Backlog, Log, Transfer},
     worker::Outcome,
 };
-use crate::store::{
-    Database, StoreError,
-    inbox::{Inserted, NewDelivery, row::DeliveryRow},
+use crate::{
+    error_chain::chain,
+    store::{
+        Database, StoreError,
+        inbox::{Inserted, NewDelivery, row::DeliveryRow},
+    },
 };
 
 /// Deliveries that share a transaction, at most: beyond it, sharing saves nothing more and the first wait for the last.
@@ -173,7 +176,8 @@ pub(super) fn tell(group: Vec<Asker>, stored: Result<Vec<Inserted>, StoreError>)
         }
         Err(error) => {
             let count = group.len();
-            tracing::error!(error = &error as &dyn std::error::Error, count, "deliveries could not be stored");
+            // Those who wait for the answer log it, each for its own delivery.
+            tracing::debug!(error = %chain(&error), count, "deliveries could not be stored");
             let error = Arc::new(error);
             for asker in group {
                 let _ = asker.answer.send(Err(IntakeError::Store(Arc::clone(&error))));
@@ -182,10 +186,11 @@ pub(super) fn tell(group: Vec<Asker>, stored: Result<Vec<Inserted>, StoreError>)
     }
 }
 
-/// Writes to the inbox's table: to be run in a task.
+/// Writes to the inbox's table: to be run in a task, one clone at a time.
+#[derive(Clone)]
 pub struct Writer {
     database: Database,
-    queue: mpsc::Receiver<Waiting>,
+    queue: Arc<tokio::sync::Mutex<mpsc::Receiver<Waiting>>>,
     wake: Wake,
     outcome: Arc<dyn Outcome>,
 }
@@ -195,7 +200,7 @@ impl Intake {
     pub fn new(database: Database, room: Room, wake: Wake, outcome: Arc<dyn Outcome>) -> (Self, Writer) {
         let (sender, queue) = mpsc::channel(room.deliveries.max(1));
         let intake = Self::over(sender, room, Backlog::default(), None);
-        (intake, Writer { database, queue, wake, outcome })
+        (intake, Writer { database, queue: Arc::new(queue.into()), wake, outcome })
     }
 
     /// An intake that writes to a log, and what takes deliveries from there to the inbox.
@@ -266,9 +271,10 @@ impl Intake {
 
 impl Writer {
     /// Writes until the intake is closed or gone, and all that waited then.
-    pub async fn run(mut self) {
-        while let Some(first) = self.queue.recv().await {
-            let group = with_others(first, &mut self.queue);
+    pub async fn run(self) {
+        let mut queue = self.queue.lock().await;
+        while let Some(first) = queue.recv().await {
+            let group = with_others(first, &mut queue);
             self.flush(group).await;
         }
     }

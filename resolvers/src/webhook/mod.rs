@@ -22,6 +22,7 @@ use self::{
 use crate::{
     answers::{Providers, endpoint_secrets, seal_secret},
     clock::Clock,
+    error_chain::chain,
     provider::{EndpointSecrets, Reception, Refusal, VerifiedDelivery, WebhookRequest},
     reconcile::Gaps,
     secret::Secret,
@@ -104,7 +105,7 @@ impl Inbox {
             Ok(Some(_)) => Some(adapter.descriptor().webhook_body_limit),
             Ok(None) => None,
             Err(error) => {
-                tracing::error!(error = &error as &dyn std::error::Error, "an endpoint could not be read");
+                tracing::error!(error = %chain(&error), "an endpoint could not be read");
                 // It may well exist: `receive` tells the provider to try again.
                 Some(adapter.descriptor().webhook_body_limit)
             }
@@ -174,7 +175,11 @@ impl Inbox {
             received_at,
         };
         let stored = self.intake.store(&delivery).await;
-        if stored.is_err() {
+        if let Err(error) = &stored {
+            let (delivery, integration) = (delivery.verified.delivery_id.as_deref(), &delivery.integration);
+            if !matches!(error, IntakeError::Overloaded) {
+                tracing::error!(error = %chain(error), deliveryId = delivery, %integration, "a delivery could not be stored");
+            }
             // The provider may not try again.
             self.gaps.note(Some((&endpoint.tenant, &endpoint.integration)));
         }
@@ -224,7 +229,7 @@ fn refused(refusal: Refusal) -> Told {
 
 /// The provider shall try again: nothing was stored.
 fn unavailable(error: &StoreError) -> Told {
-    tracing::error!(%error, source = ?std::error::Error::source(error), "a delivery could not be stored");
+    tracing::error!(error = %chain(error), "a delivery could not be stored");
     later("failed", "5", NOT_STORED)
 }
 

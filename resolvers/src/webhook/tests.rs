@@ -1,5 +1,7 @@
 //! The way in: groups, back-pressure, and endpoints that are remembered only while they are true.
 
+#![expect(clippy::disallowed_methods, reason = "a test waits for its tasks")]
+
 use std::{sync::Arc, time::Duration};
 
 use chrono::Duration as Span;
@@ -21,6 +23,7 @@ on_both_databases!(
     whoever_hangs_up_does_not_keep_a_delivery_from_being_stored,
     what_does_not_fit_is_refused_at_once_and_there_is_room_again_afterwards,
     a_group_that_cannot_be_stored_is_refused_and_the_next_is_not,
+    a_writer_that_panicked_goes_on_when_it_is_started_again,
     an_endpoint_is_remembered_until_it_changes_here_or_a_second_passes,
 );
 
@@ -123,6 +126,20 @@ async fn a_group_that_cannot_be_stored_is_refused_and_the_next_is_not(bench: Ben
     bench.behind_its_back("ALTER TABLE gone RENAME TO delivery").await;
     assert!(matches!(intake.store(&two).await, Ok(Inserted::New(_))));
     drop(intake);
+    task.await.unwrap();
+}
+
+async fn a_writer_that_panicked_goes_on_when_it_is_started_again(bench: Bench) {
+    let (intake, writer, counted) = intake(&bench, 10, 1_000_000);
+    counted.panic_once();
+    let task = tokio::spawn(writer.clone().run());
+    let lost = intake.store(&delivery(&bench, Some("a"), b"{}").await).await;
+    assert!(matches!(lost, Err(IntakeError::Closed)), "the provider sends it again: {lost:?}");
+    assert!(task.await.unwrap_err().is_panic());
+    let task = tokio::spawn(writer.run());
+    assert!(matches!(intake.store(&delivery(&bench, Some("a"), b"{}").await).await, Ok(Inserted::Duplicate)));
+    assert!(matches!(intake.store(&delivery(&bench, Some("b"), b"{}").await).await, Ok(Inserted::New(_))));
+    intake.close();
     task.await.unwrap();
 }
 

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
-use super::{Page, PageRequest};
+use super::{ActivityView, Page, PageRequest};
 use crate::{
     enums::{WebhookDeliverySource, WebhookDeliveryState},
     error::PortError,
-    id::{DeliveryId, IntegrationId},
+    id::{DeliveryId, EventCursor, IntegrationId},
 };
 
 /// A delivery. Never its body or headers: they may hold secrets.
@@ -44,11 +44,41 @@ pub struct DeliveryFilter {
     pub received_before: Option<DateTime<Utc>>,
 }
 
+/// A change in the tenant's stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChangeView {
+    /// Its position, as clients may hold it.
+    pub cursor: EventCursor,
+    /// What it outdates: `Type:nativeId`, or a list, `Type:nativeId/name`.
+    pub outdates: Vec<String>,
+}
+
+/// A live operation that is running.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LiveOperationView {
+    /// The operation's name in its document.
+    pub operation_name: Option<String>,
+    /// How many subscribe to it.
+    pub subscribers: i32,
+}
+
 /// Webhook deliveries of the caller's tenant.
 #[async_trait]
 pub trait Deliveries: Send + Sync {
     /// A page, newest first.
     async fn page(&self, filter: &DeliveryFilter, page: PageRequest) -> Result<Page<Arc<DeliveryView>>, PortError>;
+
+    /// One; `None` when the tenant has none of this id.
+    async fn delivery(&self, id: &DeliveryId) -> Result<Option<Arc<DeliveryView>>, PortError>;
+
+    /// The activities that came of it, `most` at most.
+    async fn activities(&self, id: &DeliveryId, most: usize) -> Result<Vec<Arc<ActivityView>>, PortError>;
+
+    /// The changes that came of it, `most` at most.
+    async fn changes(&self, id: &DeliveryId, most: usize) -> Result<Vec<ChangeView>, PortError>;
+
+    /// The live operations of this process that watch what it changed, `most` at most.
+    async fn live_operations(&self, id: &DeliveryId, most: usize) -> Result<Vec<LiveOperationView>, PortError>;
 
     /// Applies one again, with all its tries.
     async fn replay(&self, id: &DeliveryId) -> Result<Arc<DeliveryView>, PortError>;

@@ -23,7 +23,7 @@ pub use activity::{ActivityLog, ActivityView};
 pub use boards::{
     Boards, DashboardChanges, DashboardView, Layout, NewDashboard, NewSlug, NewWidget, WidgetChanges, WidgetView,
 };
-pub use deliveries::{Deliveries, DeliveryFilter, DeliveryView};
+pub use deliveries::{ChangeView, Deliveries, DeliveryFilter, DeliveryView, LiveOperationView};
 pub use live::{Live, LiveInput, LivePlan, PlanSink, WatchedId};
 pub use nodes::{Filter, List, ListPage, ListQuery, Lookup, Nodes, Position, Want};
 pub use page::{Change, Page, PageRequest};

@@ -6,15 +6,20 @@ use std::{borrow::Cow, sync::Arc};
 
 use async_graphql::{Context, ID, Object};
 
+use super::activity::Activity;
 use crate::{
     accounts::{integration::Integration, provider::Provider},
+    cost::Items,
     enums::{WebhookDeliverySource, WebhookDeliveryState},
     error::PortError,
-    id::GlobalId,
-    ports::DeliveryView,
+    id::{EventCursor, GlobalId},
+    ports::{ChangeView, DeliveryView, LiveOperationView},
     scalars::Time,
     table::{Item, ports},
 };
+
+/// Effects of each kind that are shown of a delivery.
+const MOST: usize = 100;
 
 /// A webhook delivery.
 #[derive(Clone)]
@@ -93,8 +98,66 @@ impl WebhookDelivery {
         self.0.next_attempt_at.map(Into::into)
     }
 
+    /// The activities that came of it, oldest first, 100 at most: those that another delivery told of before are not among them.
+    #[graphql(directive = Items::apply(100))]
+    async fn activities(&self, ctx: &Context<'_>) -> Option<Result<Vec<Activity>, PortError>> {
+        let found = async { ports(ctx)?.deliveries.activities(&self.0.id, MOST).await }.await;
+        Some(found.map(|found| found.into_iter().map(Activity).collect()))
+    }
+
+    /// The changes in the event stream that came of it, in order, 100 at most, as long as they are kept. Deliveries that were
+    /// applied together share theirs.
+    #[graphql(directive = Items::apply(100))]
+    async fn changes(&self, ctx: &Context<'_>) -> Option<Result<Vec<WebhookDeliveryChange>, PortError>> {
+        let found = async { ports(ctx)?.deliveries.changes(&self.0.id, MOST).await }.await;
+        Some(found.map(|found| found.into_iter().map(WebhookDeliveryChange).collect()))
+    }
+
+    /// The live operations that watch what it changed, 100 at most: of those that run now in the process that answers. Subscriptions
+    /// to `activity` are not among them.
+    #[graphql(directive = Items::apply(100))]
+    async fn live_operations(&self, ctx: &Context<'_>) -> Option<Result<Vec<LiveOperation>, PortError>> {
+        let found = async { ports(ctx)?.deliveries.live_operations(&self.0.id, MOST).await }.await;
+        Some(found.map(|found| found.into_iter().map(LiveOperation).collect()))
+    }
+
     /// Bytes of its body.
     async fn size(&self) -> i32 {
         self.0.size
+    }
+}
+
+/// A change in the event stream that came of a delivery.
+pub struct WebhookDeliveryChange(ChangeView);
+
+/// A change in the event stream that came of a webhook delivery.
+#[Object]
+impl WebhookDeliveryChange {
+    /// Its position in the event stream.
+    async fn cursor(&self) -> &EventCursor {
+        &self.0.cursor
+    }
+
+    /// What it outdates, 100 at most: nodes as `Type:nativeId`, lists as `Type:nativeId/name`.
+    #[graphql(directive = Items::apply(100))]
+    async fn outdates(&self) -> &[String] {
+        &self.0.outdates
+    }
+}
+
+/// A live operation that watches what a delivery changed.
+pub struct LiveOperation(LiveOperationView);
+
+/// A subscription's operation that is running; equal ones of several subscribers are one.
+#[Object]
+impl LiveOperation {
+    /// The operation's name in its document; null where it has none.
+    async fn operation_name(&self) -> Option<&str> {
+        self.0.operation_name.as_deref()
+    }
+
+    /// How many subscribe to it.
+    async fn subscribers(&self) -> i32 {
+        self.0.subscribers
     }
 }

@@ -158,6 +158,20 @@ fn webhook_deliveries_are_for_administrators() {
             assert_eq!((code.as_str(), message.as_str()), ("FORBIDDEN", "this needs the role admin"));
         }
     }
+    let one = "query($id: ID!) { webhookDelivery(id: $id) { state activities { kind } changes { cursor outdates }
+        liveOperations { operationName subscribers } } }";
+    let response = run_as(&fake, Role::Admin, one, json!({"id": id}));
+    assert!(response.errors.is_empty(), "{:?}", response.errors);
+    let answer = response.data.into_json().expect("JSON");
+    let shown = &answer["webhookDelivery"];
+    assert_eq!(shown["activities"].as_array().map(Vec::len), Some(1));
+    assert_eq!(shown["changes"], json!([{"cursor": "c1", "outdates": ["GithubIssue:I_1"]}]));
+    assert_eq!(shown["liveOperations"], json!([{"operationName": "Board", "subscribers": 2}]));
+    for id in ["d2", "no id"] {
+        let response = run_as(&fake, Role::Admin, one, json!({"id": own_id("WebhookDelivery", id)}));
+        assert_eq!(response.data.into_json().expect("JSON"), json!({"webhookDelivery": null}));
+    }
+    assert_eq!(error(&fake, Role::Editor, one, json!({"id": id})).0, "FORBIDDEN");
     let foreign = own_id("Widget", "d1");
     assert_eq!(error(&fake, Role::Admin, replay, json!({"id": foreign})).0, "NOT_FOUND");
 }

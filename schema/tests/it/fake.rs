@@ -10,12 +10,9 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use mullion_schema::{
     build,
-    enums::{
-        CircuitState, HealthState, IntegrationStatus, Stage, WebhookDeliverySource, WebhookDeliveryState, WebhookState,
-        WidgetState, WorkItemState,
-    },
+    enums::{CircuitState, HealthState, IntegrationStatus, Stage, WebhookState, WidgetState, WorkItemState},
     error::{ErrorCode, PortError, ProviderContext},
-    id::{ActivityId, DashboardId, DeliveryId, EventCursor, GlobalId, IntegrationId, NodeKey, NodeReference, WidgetId},
+    id::{ActivityId, DashboardId, EventCursor, GlobalId, IntegrationId, NodeKey, NodeReference, WidgetId},
     ports::*,
     providers,
     view::{FreshnessSource, FreshnessView, NodeView},
@@ -93,7 +90,7 @@ impl Fake {
         self
     }
 
-    fn ask(&self, what: String) -> Result<(), PortError> {
+    pub(crate) fn ask(&self, what: String) -> Result<(), PortError> {
         let failure = self.failure(&what);
         self.asked.lock().expect("no panic").push(what);
         failure.map_or(Ok(()), Err)
@@ -396,38 +393,6 @@ impl ActivityLog for Fake {
         self.ask("head".into())?;
         Ok(EventCursor::from("c9"))
     }
-}
-
-#[async_trait]
-impl Deliveries for Fake {
-    async fn page(&self, filter: &DeliveryFilter, page: PageRequest) -> Result<Page<Arc<DeliveryView>>, PortError> {
-        self.ask(format!("deliveries {} {filter:?}", page.first))?;
-        let at = Position { sort: String::new(), native_id: "d1".into() };
-        Ok(Page { items: vec![(at, delivery_view(WebhookDeliveryState::Parked))], has_next: true, total: None })
-    }
-
-    async fn replay(&self, id: &DeliveryId) -> Result<Arc<DeliveryView>, PortError> {
-        self.ask(format!("replay {id}"))?;
-        Ok(delivery_view(WebhookDeliveryState::Received))
-    }
-}
-
-fn delivery_view(state: WebhookDeliveryState) -> Arc<DeliveryView> {
-    Arc::new(DeliveryView {
-        id: "d1".into(),
-        provider: "github".into(),
-        integration: "gh".into(),
-        event: "issues.closed".into(),
-        delivery_id: Some("g1".into()),
-        source: WebhookDeliverySource::Log,
-        state,
-        attempts: 8,
-        received_at: time(),
-        settled_at: Some(time()),
-        error: Some("no".into()),
-        next_attempt_at: None,
-        size: 12,
-    })
 }
 
 fn ready<T>(value: T) -> Load<T> {

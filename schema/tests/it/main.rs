@@ -9,6 +9,7 @@ mod entities;
 mod errors;
 mod examples;
 mod fake;
+mod fake_deliveries;
 mod inputs;
 mod live;
 mod names;

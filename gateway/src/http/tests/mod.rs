@@ -1,10 +1,11 @@
 //! The routes, over a stand-in for the engine: statuses, media types, limits, bad input.
 
 mod formats;
+mod health;
 mod persisted;
 mod roles;
 
-use std::{sync::atomic::Ordering, time::Duration};
+use std::time::Duration;
 
 use axum::{body::Body, response::Response};
 use futures::StreamExt;
@@ -15,10 +16,7 @@ use tokio::time::timeout;
 use tower::ServiceExt;
 
 use super::{REQUEST_ID, router};
-use crate::{
-    config::Config,
-    fake::{self, Gateway},
-};
+use crate::{config::Config, fake::Gateway};
 
 const RESPONSE: &str = "application/graphql-response+json";
 const JSON: &str = "application/json";
@@ -422,25 +420,6 @@ async fn a_webhook_body_that_does_not_arrive_is_given_up() {
 }
 
 #[tokio::test]
-async fn readiness_asks_the_database_and_does_not_wait_for_it() {
-    let gateway = gateway().await;
-    for (health, status, reason) in [
-        (fake::BROKEN, StatusCode::SERVICE_UNAVAILABLE, "the database does not answer"),
-        (fake::HANGING, StatusCode::SERVICE_UNAVAILABLE, "the database does not answer"),
-        (fake::WELL, StatusCode::OK, "ready"),
-    ] {
-        gateway.engine.health.store(health, Ordering::Release);
-        let asked = timeout(Duration::from_secs(10), get(&gateway, "/health/ready")).await.unwrap();
-        assert_eq!(asked.0, status, "{}", asked.1);
-        assert!(asked.1.contains(reason), "{}", asked.1);
-        assert_eq!(get(&gateway, "/health/live").await.0, StatusCode::OK);
-    }
-    gateway.app.readiness.set(false);
-    let (status, body) = get(&gateway, "/health/ready").await;
-    assert_eq!((status, body.contains("not started")), (StatusCode::SERVICE_UNAVAILABLE, true), "{body}");
-}
-
-#[tokio::test]
 async fn a_stream_whose_key_is_revoked_says_so_and_ends() {
     let gateway = gateway().await;
     let path = "/graphql/stream?query=subscription%7Bforever%7D";
@@ -450,22 +429,6 @@ async fn a_stream_whose_key_is_revoked_says_so_and_ends() {
     let said = body.rsplit("event: next\ndata: ").next().and_then(|rest| rest.lines().next()).unwrap_or_default();
     assert_eq!(code(said), "UNAUTHENTICATED", "{body}");
     assert!(said.contains("revoked") && body.ends_with("event: complete\ndata: \n\n"), "{body}");
-}
-
-#[tokio::test]
-async fn health_follows_readiness() {
-    let gateway = gateway().await;
-    assert_eq!(get(&gateway, "/health/live").await.0, StatusCode::OK);
-    assert_eq!(get(&gateway, "/health/ready").await.0, StatusCode::OK);
-    assert!(get(&gateway, "/metrics").await.1.contains("mullion_request_seconds"));
-    gateway.app.shutdown.cancel();
-    assert_eq!(get(&gateway, "/health/ready").await.0, StatusCode::SERVICE_UNAVAILABLE);
-    assert_eq!(get(&gateway, "/health/live").await.0, StatusCode::OK);
-    for path in ["/metrics", "/health/live"] {
-        let request = Request::get(path).header(header::HOST, "localhost").body(Body::empty()).unwrap();
-        let response = router(&gateway.app, false).oneshot(request).await.unwrap();
-        assert_eq!(response.status(), StatusCode::NOT_FOUND, "{path}");
-    }
 }
 
 #[tokio::test]

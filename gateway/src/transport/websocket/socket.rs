@@ -16,6 +16,8 @@ use tokio::{
     time::{Instant, timeout},
 };
 
+use tracing::Instrument as _;
+
 use super::{
     GOODBYE,
     budget::Budget,
@@ -204,7 +206,7 @@ impl Socket {
             }
             Err(AuthError::Unavailable) => {
                 let (id, code) = (new_id(&*self.app.clock), ErrorCode::ServiceUnavailable);
-                tracing::warn!(%id, "a socket was closed because its API key could not be checked");
+                tracing::warn!(requestId = %id, "a socket was closed because its API key could not be checked");
                 let reason = format!("Try again later: the key could not be checked ({code}, request {id})");
                 Err(End::Close(Close::new(code::TRY_AGAIN, reason)))
             }
@@ -359,10 +361,11 @@ impl Socket {
 }
 
 fn begin(app: Arc<App>, caller: Caller, operation: ParsedOperation) -> Source {
+    let span = tracing::error_span!("request", requestId = &*operation.request_id, route = "websocket");
     if operation.kind == OperationKind::Subscription {
-        Source::Subscribing(async move { subscribe(&app, &caller, operation).await }.boxed())
+        Source::Subscribing(async move { subscribe(&app, &caller, operation).await }.instrument(span).boxed())
     } else {
-        Source::Executing(async move { execute(&app, &caller, operation).await }.boxed())
+        Source::Executing(async move { execute(&app, &caller, operation).await }.instrument(span).boxed())
     }
 }
 

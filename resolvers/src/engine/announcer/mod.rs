@@ -15,6 +15,7 @@ use parking_lot::Mutex;
 use crate::{
     bus::{Bus, Hint},
     cache::epochs::Epochs,
+    error_chain::chain,
     live::LiveHub,
     store::{Database, StoreError, stream::AppliedChange},
     tag::Tag,
@@ -56,7 +57,7 @@ impl Announcer {
             // The changes in front of these are committed, and nobody knows what they outdate: so everything is looked at again.
             // Otherwise whoever wrote these would read what was there before.
             tracing::warn!(
-                error = &error as &dyn std::error::Error,
+                error = %chain(&error),
                 "the stream could not be read: nothing in memory counts"
             );
             self.lose_track(tenant, last);

@@ -1,5 +1,7 @@
 //! Equal queries at the same time are one execution, shared between those who may see the same, and leave nothing behind.
 
+#![expect(clippy::disallowed_methods, reason = "a test waits for its tasks")]
+
 use std::sync::{
     Arc,
     atomic::{AtomicUsize, Ordering},

@@ -3,11 +3,13 @@
 //! A slot whose answer failed here stays dirty and is run again after a pause; until then the operation's position stays where it
 //! was. A read that fails for too long ends the operation: its subscribers come again with their cursors.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{collections::HashSet, panic::AssertUnwindSafe, sync::Arc};
 
-use futures::future::join_all;
+use futures::{FutureExt as _, future::join_all};
 use mullion_schema::{enums::UpdateReason, ports::WatchedId};
 use tokio::time::{Instant, sleep_until};
+
+use tracing::Instrument as _;
 
 use super::{Operation, STRUCTURE, Watched};
 use crate::{
@@ -34,11 +36,14 @@ struct Reach {
 impl Operation {
     /// Runs the operation until its last subscriber left.
     pub(in crate::live) async fn drive(self: Arc<Self>, hub: Arc<LiveHub>) {
-        if self.run_on(&hub).await.is_err() {
-            tracing::error!("a live operation ends, since the store could not be read: its subscribers come again");
-            hub.retire(&self);
-            self.interrupt();
-        }
+        let why = match AssertUnwindSafe(self.run_on(&hub)).catch_unwind().await {
+            Ok(Ok(())) => return,
+            Ok(Err(Unreadable)) => "the store could not be read",
+            Err(_) => "it panicked",
+        };
+        tracing::error!(why, "a live operation ends: its subscribers come again");
+        hub.retire(&self);
+        self.interrupt();
     }
 
     async fn run_on(&self, hub: &LiveHub) -> Result<(), Unreadable> {
@@ -151,12 +156,13 @@ impl Operation {
     /// shown, so that no change tells of it, and yet the answer is no longer stale.
     pub(super) fn run_after(&self, hub: &LiveHub, number: u32, late: Late) {
         let Some(operation) = hub.operation(self.number) else { return };
-        hub.tasks.spawn(async move {
+        let wait = async move {
             tokio::select! {
                 () = late => operation.mark(number, UpdateReason::Changed, None),
                 () = operation.stopped.cancelled() => {}
             }
-        });
+        };
+        hub.tasks.spawn(wait.in_current_span());
     }
 
     /// Runs every slot that is dirty, side by side, after what was published up to `noted`. Whether anything ran.

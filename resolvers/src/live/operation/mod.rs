@@ -99,6 +99,10 @@ impl Operation {
         state.slots.iter_mut().for_each(Slot::enter);
     }
 
+    pub(super) fn subscribers(&self) -> usize {
+        self.state.lock().subscribers
+    }
+
     /// A subscriber leaves that has seen so much; whether it was the last one.
     pub(super) fn leave(&self, seen: &mut SeenSlots) -> bool {
         self.skip_news(seen);

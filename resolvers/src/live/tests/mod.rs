@@ -347,6 +347,19 @@ async fn a_change_between_execution_and_registration_is_not_missed() {
 }
 
 #[tokio::test]
+async fn an_operation_that_panics_ends_for_its_subscribers_and_the_next_one_goes_on() {
+    let (world, hub) = (World::new(), hub());
+    let mut frames = world.subscribe(&hub, None);
+    texts(&mut frames, 2).await;
+    world.meanwhile.lock().push_back(Box::new(|| panic!("on purpose")));
+    world.change(&hub, "second");
+    let ended = async { while frames.next().await.unwrap().is_ok() {} };
+    tokio::time::timeout(Duration::from_secs(20), ended).await.expect("nobody is told that it has ended");
+    let mut again = world.subscribe(&hub, Some(0));
+    assert_eq!(texts(&mut again, 2).await, ["SNAPSHOT second", "SNAPSHOT_END -"]);
+}
+
+#[tokio::test]
 async fn what_differs_in_nothing_is_not_sent() {
     let (world, hub) = (World::new(), hub());
     let mut frames = world.subscribe(&hub, None);

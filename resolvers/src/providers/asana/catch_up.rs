@@ -11,6 +11,7 @@ use super::{
     values::{is_gid, list, text},
 };
 use crate::{
+    error_chain::chain,
     provider::VerifiedDelivery,
     recovery::{CaughtUp, Known, Recovered, Since, WebhookCondition},
     upstream::{Connection, UpstreamError, UpstreamErrorKind},
@@ -68,7 +69,7 @@ pub(super) async fn catch_up(api: &Connection, since: Since<'_>, known: &dyn Kno
         let page = match client::events(api, &get).await {
             // The events that were found before it count, and the next time goes on there.
             Err(error) if caught.mark.is_some() => {
-                tracing::debug!(%error, "a project's events were read in part");
+                tracing::debug!(error = %chain(&error), "a project's events were read in part");
                 return Ok(caught);
             }
             page => page?,

@@ -20,6 +20,7 @@ use super::{
 };
 use crate::{
     change::ListRef,
+    error_chain::chain,
     provider::{FetchWant, Fetched, PageWant, VerifiedDelivery},
     recovery::{CaughtUp, Known, Recovered, Since},
     upstream::{Connection, UpstreamError},
@@ -120,7 +121,7 @@ pub(super) async fn catch_up(
     match looked.await {
         // What was found before it counts.
         Err(error) if reader.found.is_empty() && fetched.is_empty() => return Err(error),
-        Err(error) => tracing::debug!(%error, "a channel's history was read in part"),
+        Err(error) => tracing::debug!(error = %chain(&error), "a channel's history was read in part"),
         Ok(()) => {}
     }
     let mut found = std::mem::take(&mut reader.found);
@@ -256,7 +257,7 @@ impl Reader<'_> {
             match self.call(HISTORY, &arguments).await {
                 Ok(older) => (page, asked) = (older, Some(next)),
                 Err(error) => {
-                    tracing::debug!(%error, "a channel's history was read in part");
+                    tracing::debug!(error = %chain(&error), "a channel's history was read in part");
                     return Ended::Before(last);
                 }
             }

@@ -24,7 +24,7 @@ use mullion_schema::{
 };
 use sea_orm::{
     ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect, QueryTrait,
-    sea_query::{Expr, ExprTrait},
+    sea_query::{Expr, ExprTrait, Func},
 };
 
 pub use super::merge::Source;
@@ -272,7 +272,8 @@ impl Database {
         } else {
             applied.head = head_in(transaction, tenant).await?;
         }
-        settle(transaction, &group.deliveries, applied.head, self.now()).await?;
+        let before = applied.head - i64::try_from(applied.changes.len()).unwrap_or(0);
+        settle(transaction, &group.deliveries, (before, applied.head), self.now()).await?;
         Ok(applied)
     }
 
@@ -372,16 +373,21 @@ async fn applied_before(
 async fn settle(
     connection: &impl Session,
     deliveries: &[String],
-    head: i64,
+    (before, head): (i64, i64),
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
     if deliveries.is_empty() {
         return Ok(());
     }
+    // A replay from which nothing came leaves what came of the delivery the first time.
+    let position = |column: delivery::Column, value: i64| {
+        if before == head { Func::coalesce([Expr::col(column), Expr::value(value)]).into() } else { Expr::value(value) }
+    };
     let applied = delivery::Entity::update_many()
         .col_expr(delivery::Column::State, Expr::value(APPLIED))
         .col_expr(delivery::Column::Attempts, Expr::col(delivery::Column::Attempts).add(1))
-        .col_expr(delivery::Column::Position, Expr::value(head))
+        .col_expr(delivery::Column::Position, position(delivery::Column::Position, head))
+        .col_expr(delivery::Column::PositionBefore, position(delivery::Column::PositionBefore, before))
         .col_expr(delivery::Column::SettledAt, Expr::value(now.timestamp_micros()))
         .col_expr(delivery::Column::Error, Expr::value(None::<String>))
         .filter(delivery::Column::Id.is_in(deliveries))

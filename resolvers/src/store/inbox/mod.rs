@@ -1,6 +1,7 @@
 //! The inbox: deliveries on disk before they are acknowledged, worked off in lanes, kept for a while after that.
 
 mod arrive;
+mod effects;
 mod insert;
 pub mod list;
 mod packed;

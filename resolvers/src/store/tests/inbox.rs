@@ -35,6 +35,7 @@ on_both_databases!(
     a_replayed_delivery_ends_in_the_same_state_and_tells_nobody_again,
     deliveries_are_listed_newest_first_by_every_condition,
     a_delivery_is_listed_with_how_it_came_in,
+    what_came_of_a_delivery_is_found_by_its_id,
 );
 
 pub(crate) async fn delivery(bench: &Bench, id: Option<&str>, body: &[u8]) -> NewDelivery {
@@ -213,6 +214,38 @@ async fn a_replayed_delivery_ends_in_the_same_state_and_tells_nobody_again(bench
     let activities = bench.db.activities(&bench.tenant, &ActivityFilter::default(), None, 10).await.unwrap();
     assert_eq!(activities.len(), 1);
     assert_eq!(bench.db.delivery(None, &waiting.id).await.unwrap().unwrap().state, APPLIED);
+}
+
+async fn what_came_of_a_delivery_is_found_by_its_id(bench: Bench) {
+    let mut ids = Vec::new();
+    for (number, name) in [(1, "d1"), (2, "d2")] {
+        bench.deliver(written(vec![issue("9", number, name, "OPEN")])).await;
+        bench.db.insert_delivery(about(name, delivery(&bench, Some(name), b"{}").await)).await.unwrap();
+        let waiting = bench.due().await.remove(0);
+        let mut changes = written(vec![issue(name, 1, "a", "OPEN")]);
+        changes[0].activity = told("issues.opened", name).activity;
+        let batch = Batch::of_delivery(&waiting.id, waiting.delivery.received_at, changes);
+        let applied = bench.db.apply(&bench.tenant, &bench.integration, &FakeRules, batch.clone()).await.unwrap();
+        bench.deliver(written(vec![issue("9", number + 10, name, "CLOSED")])).await;
+        ids.push((waiting.id, applied.changes, batch));
+    }
+    let effects = async |tenant, id: &str| {
+        let changes = bench.db.changes_of_delivery(tenant, id, 10).await.unwrap();
+        (changes, bench.db.activities_of_delivery(tenant, id, 10).await.unwrap())
+    };
+    for (id, applied, batch) in &ids {
+        for _ in 0..2 {
+            let (changes, activities) = effects(&bench.tenant, id).await;
+            assert_eq!(&changes, applied);
+            let told: Vec<_> = applied.iter().filter_map(|change| change.activity.clone()).collect();
+            assert_eq!((activities.len(), &activities), (1, &told));
+            assert_eq!(effects(&bench.other_tenant, id).await, (Vec::new(), Vec::new()));
+            // Again after a replay, from which nothing comes.
+            bench.db.replay_delivery(&bench.tenant, id).await.unwrap();
+            bench.db.apply(&bench.tenant, &bench.integration, &FakeRules, batch.clone()).await.unwrap();
+        }
+    }
+    assert_eq!(effects(&bench.tenant, "unknown").await, (Vec::new(), Vec::new()));
 }
 
 async fn deliveries_are_listed_newest_first_by_every_condition(bench: Bench) {

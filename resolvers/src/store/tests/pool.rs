@@ -1,5 +1,7 @@
 //! The pool of connections under callers that hang up: no number of queries that were cut off takes it away from the others.
 
+#![expect(clippy::disallowed_methods, reason = "a test waits for its tasks")]
+
 use std::time::Duration;
 
 use futures::{future::join_all, poll};

@@ -1,5 +1,7 @@
 //! The stream: positions without gaps under concurrency, activities, retention.
 
+#![expect(clippy::disallowed_methods, reason = "a test waits for its tasks")]
+
 use std::sync::{
     Arc,
     atomic::{AtomicBool, Ordering},

@@ -4,6 +4,7 @@
 use std::{
     fs::File,
     io::{self, Read as _, Seek as _, SeekFrom, Write as _},
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     time::Duration,
 };
@@ -35,7 +36,12 @@ pub(in crate::webhook) fn append(
     let run = move || {
         while let Some(first) = queue.blocking_recv() {
             let (began, group) = (Instant::now(), with_others(first, &mut queue));
-            let stored = writer.store(&database, &group);
+            let stored = catch_unwind(AssertUnwindSafe(|| writer.store(&database, &group)));
+            let stored = stored.unwrap_or_else(|_| {
+                // The next group begins another segment: nobody knows what is in this one.
+                writer.broken = true;
+                Err(io::Error::other("writing the inbox's log panicked").into())
+            });
             if stored.is_ok() {
                 outcome.flushed(group.len(), began.elapsed());
             }

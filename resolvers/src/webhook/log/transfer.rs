@@ -4,16 +4,26 @@
 //! What can be understood on the way is applied in that transaction, too. Whatever stands in the way of that, they are stored to be
 //! worked one by one.
 
-use std::{io, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{
+    io,
+    panic::AssertUnwindSafe,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use futures::FutureExt as _;
-use tokio::{sync::mpsc, time::Instant};
+use tokio::{sync::mpsc, task::JoinSet, time::Instant};
+use tracing::Instrument as _;
 
 use super::{
     Backlog, Log, Position,
     ahead::{AHEAD, Group, Interpreter, Reader},
 };
 use crate::{
+    error_chain::chain,
     store::{
         Database, StoreError,
         inbox::{Arrived, Inserted, Meant, row::DeliveryRow},
@@ -26,7 +36,8 @@ const MARK: &str = "mark of the inbox's log";
 /// How long to wait after the database or the disk failed.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// Takes deliveries to the inbox: to be run in a task.
+/// Takes deliveries to the inbox: to be run in a task, one clone at a time.
+#[derive(Clone)]
 pub struct Transfer {
     log: Reader,
     backlog: Backlog,
@@ -34,13 +45,13 @@ pub struct Transfer {
     wake: Wake,
     outcome: Arc<dyn Outcome>,
     /// Whether the mark was looked for before.
-    begun: bool,
+    begun: Arc<AtomicBool>,
 }
 
 impl Transfer {
     pub(in crate::webhook) fn new(log: &Log, database: Database, (wake, outcome): (Wake, Arc<dyn Outcome>)) -> Self {
         let reader = Reader { folder: log.folder.clone(), end: log.end.subscribe(), interpreter: None };
-        Self { log: reader, backlog: log.backlog.clone(), database, wake, outcome, begun: false }
+        Self { log: reader, backlog: log.backlog.clone(), database, wake, outcome, begun: Arc::default() }
     }
 
     /// The same; what can be understood on the way is applied as it is stored.
@@ -54,7 +65,7 @@ impl Transfer {
         while let Err(error) = self.follow().await {
             self.database.note_failure(&error);
             tracing::error!(
-                error = &error as &dyn std::error::Error,
+                error = %chain(&error),
                 "deliveries stay in the inbox's log; it is tried again"
             );
             if self.log.end.has_changed().is_err() {
@@ -70,8 +81,9 @@ impl Transfer {
     async fn follow(&mut self) -> Result<(), StoreError> {
         let from = self.mark().await?;
         let (sender, mut groups) = mpsc::channel(AHEAD);
-        // It ends with the receiver.
-        tokio::spawn(self.log.clone().run(from, sender));
+        // It ends with this one.
+        let mut reader = JoinSet::new();
+        reader.spawn(self.log.clone().run(from, sender).in_current_span());
         let mut next = None;
         loop {
             let mut group: Group = match next.take() {
@@ -148,7 +160,7 @@ impl Transfer {
             }
             Err(error) => {
                 // One of them, or the database: stored, they are tried one by one.
-                tracing::warn!(error = &error as &dyn std::error::Error, "deliveries could not be applied together");
+                tracing::warn!(error = %chain(&error), "deliveries could not be applied together");
                 self.take_unread(rows, mark).await
             }
         }
@@ -175,7 +187,7 @@ impl Transfer {
     }
 
     /// Where to begin: at the mark, or at the oldest segment where the mark's is gone.
-    async fn mark(&mut self) -> Result<Position, StoreError> {
+    async fn mark(&self) -> Result<Position, StoreError> {
         let mark = self.database.setting(MARK).await?;
         let marked = mark.as_deref().and_then(|mark| mark.split_once(':'));
         let names = self.log.folder.names()?;
@@ -183,14 +195,14 @@ impl Transfer {
             && names.iter().any(|name| name == segment)
             && let Ok(offset) = offset.parse()
         {
-            if !std::mem::replace(&mut self.begun, true) {
+            if !self.begun.swap(true, Ordering::AcqRel) {
                 let before = self.log.folder.bytes()?;
                 self.forget_before(segment);
                 self.backlog.shrink(before.saturating_sub(self.log.folder.bytes()?) + offset);
             }
             return Ok(Position { segment: segment.to_owned(), offset });
         }
-        if std::mem::replace(&mut self.begun, true) {
+        if self.begun.swap(true, Ordering::AcqRel) {
             // The segment that was being read is gone, and with it what it held.
             self.backlog.set(self.log.folder.bytes()?);
         }
@@ -200,7 +212,7 @@ impl Transfer {
 
     fn forget_before(&self, segment: &str) {
         if let Err(error) = self.log.folder.delete_before(segment) {
-            tracing::warn!(%error, "what the database has of the inbox's log was not deleted");
+            tracing::warn!(error = %chain(&error), "what the database has of the inbox's log was not deleted");
         }
     }
 }

@@ -21,11 +21,13 @@ use futures::FutureExt as _;
 use mullion_schema::id::{IntegrationId, TenantId};
 use tokio::{sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 pub use self::meaning::Meaning;
 use super::Wake;
 use crate::{
     clock::Clock,
+    error_chain::chain,
     reconcile::Gaps,
     store::{
         Database, StoreError,
@@ -100,6 +102,7 @@ pub struct Rules {
 }
 
 /// Works the inbox until it is told to stop.
+#[derive(Clone)]
 pub struct Worker {
     database: Database,
     work: Arc<dyn Work>,
@@ -208,25 +211,29 @@ impl Worker {
     }
 
     /// Runs until `stop` fires; what is being applied then is finished, and the lanes are given back.
+    ///
+    /// It also ends when one of its parts does, once the others have finished what they are at: whoever runs it starts it again.
     pub async fn run(self, stop: CancellationToken) {
         let worker = Arc::new(self);
         let (tell, held) = watch::channel(Held::default());
         let mut loops = JoinSet::new();
+        let stop = stop.child_token();
         for part in 0..worker.rules.parallel.max(1) {
             let (worker, held, stop) = (Arc::clone(&worker), held.clone(), stop.clone());
-            loops.spawn(async move { worker.work_part(part, held, stop).await });
+            loops.spawn(async move { worker.work_part(part, held, stop).await }.in_current_span());
         }
         let mut first = true;
         while !stop.is_cancelled() {
             first = !worker.beat(first, &tell).await && first;
             tokio::select! {
                 () = tokio::time::sleep(BEAT) => {}
+                _ = loops.join_next() => stop.cancel(),
                 () = stop.cancelled() => {}
             }
         }
         while loops.join_next().await.is_some() {}
         if let Err(error) = worker.database.leave(&worker.id).await {
-            tracing::warn!(%error, "the lanes were not given back: others wait until the leases run out");
+            tracing::warn!(error = %chain(&error), "the lanes were not given back: others wait until the leases run out");
         }
         worker.outcome.held(0);
     }
@@ -247,7 +254,7 @@ impl Worker {
                 true
             }
             Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "the lanes could not be renewed");
+                tracing::warn!(error = %chain(&error), "the lanes could not be renewed");
                 false
             }
         }
@@ -262,7 +269,7 @@ impl Worker {
                 now.lanes.into_iter().skip(part).step_by(self.rules.parallel.max(1)).collect();
             let idle = if now.workers > 1 { IDLE_AMONG_OTHERS } else { IDLE_ALONE };
             let settled = self.work_off(&lanes, &stop).await.unwrap_or_else(|error| {
-                tracing::error!(error = &error as &dyn std::error::Error, "the inbox could not be read");
+                tracing::error!(error = %chain(&error), "the inbox could not be read");
                 0
             });
             if settled == 0 {
@@ -303,7 +310,9 @@ impl Worker {
                 if held_back.holds(&taken.delivery) {
                     continue;
                 }
-                match self.settle(taken).await {
+                let delivery = &taken.delivery;
+                let span = tracing::error_span!("delivery", delivery = delivery.id, tenant = %delivery.tenant, integration = %delivery.integration);
+                match self.settle(taken).instrument(span).await {
                     After::Outage => return Ok(0),
                     after => settled += held_back.note(&taken.delivery, after),
                 }
@@ -366,7 +375,10 @@ impl Worker {
             }
             Err(Failure::Store(StoreError::LeaseLost)) => (Err(StoreError::LeaseLost), After::Lost),
             Err(Failure::Store(error)) if error.is_outage() => (Err(error), After::Outage),
-            Err(Failure::Store(error)) => self.failed(delivery, lease, &chain(&error)).await,
+            Err(Failure::Store(error)) => {
+                let error = chain(&error).to_string();
+                self.failed(delivery, lease, &error).await
+            }
             Err(Failure::Said(error)) => self.failed(delivery, lease, &error).await,
         };
         match result {
@@ -379,8 +391,7 @@ impl Worker {
                 After::Lost
             }
             Err(error) => {
-                let error = &error as &dyn std::error::Error;
-                tracing::error!(error, delivery = delivery.id, "what became of a delivery could not be written");
+                tracing::error!(error = %chain(&error), delivery = delivery.id, tenant = %delivery.tenant, "what became of a delivery could not be written");
                 After::Outage
             }
         }
@@ -407,15 +418,4 @@ impl Worker {
         let doubled = FIRST_WAIT.saturating_mul(1 << attempts.clamp(0, 16)).min(LONGEST_WAIT);
         chrono::Duration::from_std(doubled.mul_f64(1.0 + self.jitter.fraction() / 2.0)).unwrap_or_default()
     }
-}
-
-/// An error with what caused it: for administrators.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }

@@ -1,5 +1,7 @@
 //! Workers over a store: order, crashes, parking, and that everything happens once, on both databases.
 
+#![expect(clippy::disallowed_methods, reason = "a test waits for its tasks")]
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{
@@ -44,6 +46,7 @@ on_both_databases!(
     a_panic_parks_its_delivery_and_the_others_are_applied,
     an_outage_is_no_delivery_s_fault,
     a_worker_that_runs_applies_what_comes_and_gives_its_lanes_back,
+    a_worker_with_a_part_that_panicked_ends_and_goes_on_when_it_is_started_again,
 );
 
 /// Applies deliveries whose body is `issue version`, and goes wrong as told.
@@ -128,14 +131,25 @@ impl Counted {
     pub(crate) fn of(&self, name: &str) -> usize {
         self.0.lock().get(name).copied().unwrap_or(0)
     }
+
+    /// Has the next thing that is told panic.
+    pub(crate) fn panic_once(&self) {
+        self.0.lock().insert("to panic", 1);
+    }
+
+    fn may_panic(&self) {
+        assert!(self.0.lock().remove("to panic").is_none(), "it is told to");
+    }
 }
 
 impl Outcome for Counted {
     fn settled(&self, _: &str, result: &'static str) {
+        self.may_panic();
         *self.0.lock().entry(result).or_default() += 1;
     }
 
     fn flushed(&self, deliveries: usize, _: std::time::Duration) {
+        self.may_panic();
         *self.0.lock().entry("flushes").or_default() += 1;
         *self.0.lock().entry("flushed").or_default() += deliveries;
     }
@@ -371,4 +385,22 @@ async fn a_worker_that_runs_applies_what_comes_and_gives_its_lanes_back(bench: B
     assert!(scene.work.largest.load(Ordering::Relaxed) <= GROUP);
     let heir = scene.bench.hold("heir").await;
     assert_eq!((heir.lanes.len(), heir.workers), (64, 1), "at once");
+}
+
+async fn a_worker_with_a_part_that_panicked_ends_and_goes_on_when_it_is_started_again(bench: Bench) {
+    let scene = Scene::new(bench);
+    let (worker, stop) = (scene.worker(), CancellationToken::new());
+    scene.counted.panic_once();
+    scene.store(&[("web", "1 1"), ("app", "2 1")]).await;
+    worker.clone().run(stop.clone()).await;
+    assert!(!stop.is_cancelled(), "it ended of itself");
+    let running = tokio::spawn(worker.run(stop.clone()));
+    while !scene.bench.due().await.is_empty() {
+        tokio::task::yield_now().await;
+    }
+    stop.cancel();
+    running.await.unwrap();
+    let mut applied = scene.work.applied.lock().clone();
+    applied.sort_unstable();
+    assert_eq!(applied, ["1 1", "2 1"], "each of them once");
 }

@@ -1,5 +1,7 @@
 //! A stand-in behind a port, and a process that calls it: accounts are connected as needed, each with nothing known of it.
 
+#![expect(clippy::disallowed_methods, reason = "a test waits for its tasks")]
+
 use std::{
     fmt::Write as _,
     sync::{

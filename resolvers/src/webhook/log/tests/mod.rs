@@ -1,5 +1,7 @@
 //! The log: what was acknowledged is in the inbox once and in order, whatever breaks off in between.
 
+#![expect(clippy::disallowed_methods, reason = "a test waits for its tasks")]
+
 mod files;
 
 use std::{collections::BTreeSet, fs, io::ErrorKind, sync::Arc};

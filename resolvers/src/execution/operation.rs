@@ -1,0 +1,64 @@
+//! An operation that is to be executed, and its caller.
+
+use std::sync::Arc;
+
+use async_graphql::{Request, Variables, parser::types::ExecutableDocument};
+use mullion_schema::{id::TenantId, ports::ViewerView};
+use tracing::Span;
+
+use super::sharing;
+
+/// Who asks.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// As the graph shows it.
+    pub viewer: Arc<ViewerView>,
+}
+
+impl Caller {
+    /// What two callers must have in common to share an answer to this document.
+    pub(super) fn permission_set(&self, document: &ExecutableDocument) -> String {
+        let credential = if sharing::is_personal(document) { self.viewer.id.as_str() } else { "" };
+        format!("{}\n{}\n{credential}", self.viewer.tenant, self.viewer.role)
+    }
+
+    pub(super) fn tenant(&self) -> &TenantId {
+        &self.viewer.tenant
+    }
+}
+
+/// An operation of a document that is within the limits of documents and that [`Executor::validate`] has accepted.
+#[derive(Debug, Clone)]
+pub struct Operation {
+    /// The document's text.
+    pub text: Arc<str>,
+    /// The same, parsed.
+    pub document: Arc<ExecutableDocument>,
+    /// Which of its operations; `None`: it has one only.
+    pub name: Option<String>,
+    /// The variables, not checked yet.
+    pub variables: Variables,
+}
+
+impl Operation {
+    pub(super) fn request(&self) -> Request {
+        let mut request = Request::new(&*self.text).variables(self.variables.clone());
+        if let Some(name) = &self.name {
+            request = request.operation_name(name.clone());
+        }
+        request.set_parsed_query(ExecutableDocument::clone(&self.document));
+        request
+    }
+
+    /// Document, operation name and variables, in full: equal keys are equal operations.
+    pub(super) fn key(&self) -> String {
+        let variables = serde_json::to_string(&self.variables).unwrap_or_default();
+        format!("{}\n{variables}\n{}", self.name.as_deref().unwrap_or_default(), self.text)
+    }
+}
+
+/// The span of an execution in the log, inside that of its request.
+pub(super) fn span_of(caller: &Caller, operation: &Operation, number: u64) -> Span {
+    let name = operation.name.as_deref();
+    tracing::error_span!("execution", tenant = %caller.tenant(), operation = name, execution = number)
+}
