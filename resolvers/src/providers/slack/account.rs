@@ -1,4 +1,4 @@
-//! Who a token belongs to, and in which workspace it acts.
+//! The account that a token belongs to, and the workspace in which it acts.
 
 use std::sync::Arc;
 

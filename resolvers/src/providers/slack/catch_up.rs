@@ -1,4 +1,4 @@
-//! What was said in a channel and was not delivered, by its history: the newest messages as they are now, and all that are newer than
+//! The messages of a channel that were not delivered, by its history: the newest messages as they are now, and all that are newer than
 //! those of the last time.
 //!
 //! Slack keeps no log of events. The newest page tells of edits, reactions and deletions too, for what dashboards show. Where the calls
@@ -60,7 +60,7 @@ enum Ended {
 struct Reader<'a> {
     api: &'a Connection,
     channel: &'a str,
-    /// What is not newer was seen before.
+    /// Everything that is not newer was seen before.
     mark: Option<DateTime<Utc>>,
     calls: usize,
     most_calls: usize,
@@ -119,7 +119,7 @@ pub(super) async fn catch_up(
         Ok(())
     };
     match looked.await {
-        // What was found before it counts.
+        // The messages that were found before it count.
         Err(error) if reader.found.is_empty() && fetched.is_empty() => return Err(error),
         Err(error) => tracing::debug!(error = %chain(&error), "a channel's history was read in part"),
         Ok(()) => {}
@@ -288,7 +288,7 @@ impl Reader<'_> {
         }
     }
 
-    /// What a message tells of: that it was said, or that it was edited.
+    /// The event that a message tells of: that it was said, or that it was edited.
     fn told_by(&mut self, message: &Value) {
         let Some(ts) = text(message, "ts") else { return };
         if text(message, "subtype") == Some("tombstone") {

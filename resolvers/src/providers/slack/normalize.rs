@@ -173,7 +173,7 @@ pub(super) fn message(value: &Value, workspace: Workspace<'_>, channel: &str, te
     Some(workspace.link(write, &path, Some(&format!("channel={channel}&message_ts={ts}"))))
 }
 
-/// Who wrote a message: apps of old have no user.
+/// The author of a message: apps of old have no user.
 pub(super) fn author(value: &Value) -> Option<&str> {
     text(value, "user").or_else(|| text(object(value, "bot_profile")?, "user_id"))
 }

@@ -37,7 +37,7 @@ impl<'a> Event<'a> {
     /// `None`: the document is not about an event.
     pub(super) fn new(envelope: &'a Value, received_at: DateTime<Utc>) -> Option<Self> {
         let value = object(envelope, "event")?;
-        // Of a channel that is shared with another workspace, `team_id` may be the other's.
+        // The `team_id` of a channel that is shared with another workspace may be the other's.
         let installed = list(envelope, "authorizations").first();
         let team = installed.and_then(|installed| text(installed, "team_id"));
         let team = team.or_else(|| text(envelope, "context_team_id")).or_else(|| text(envelope, "team_id"));

@@ -75,7 +75,7 @@ fn said(event: &Event<'_>) -> Option<Change> {
     Some(once(told, said_key(event.channel_id()?, event.text("ts")?)))
 }
 
-/// What makes a message the same, however often and in what way Slack tells of it.
+/// The key by which a message is the same, however often and in what way Slack tells of it.
 pub(in super::super) fn said_key(channel: &str, ts: &str) -> String {
     format!("said:{channel}:{ts}")
 }
@@ -96,7 +96,7 @@ fn once(mut change: Change, key: String) -> Change {
     change
 }
 
-/// What Slack itself writes into a channel: that it has another topic, that somebody came.
+/// A message that Slack itself writes into a channel: that it has another topic, that somebody came.
 fn noted(event: &Event<'_>) -> Option<Change> {
     Some(once(note(event)?, said_key(event.channel_id()?, event.text("ts")?)))
 }

@@ -187,7 +187,7 @@ fn join_channel(world: &mut World, now: DateTime<Utc>, input: &Value) -> Result 
     Ok(json!({ "channel": id, "user": user }))
 }
 
-/// What Slack says to the app's sockets; without a reason they are cut off without a word.
+/// The words of Slack to the app's sockets; without a reason they are cut off without a word.
 fn disconnect_sockets(world: &World, now: DateTime<Utc>, input: &Value) -> Result {
     const REASONS: [&str; 3] = ["warning", "refresh_requested", "link_disabled"];
     let sockets = match Input::of(input, &["reason"])?.text("reason")? {

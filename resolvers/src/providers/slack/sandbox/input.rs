@@ -71,7 +71,7 @@ impl<'i> Input<'i> {
         world.user_by_name(name).ok_or_else(|| ActError::NotFound(format!("user `{name}`")))
     }
 
-    /// Who acts: the named user, otherwise the first person in the channel (or in the workspace).
+    /// The user who acts: the named one, otherwise the first person in the channel (or in the workspace).
     pub(super) fn actor(&self, world: &World, channel: Option<&Channel>) -> Result<String, ActError> {
         if self.text("user")?.is_some() {
             return self.needed_user(world).map(|user| user.id.clone());
@@ -99,7 +99,7 @@ impl<'i> Input<'i> {
         if valid_name(&emoji) { Ok(emoji) } else { Err(bad(format!("`{name}` is no emoji's name"))) }
     }
 
-    /// What a channel may be called.
+    /// A name that a channel may have.
     pub(super) fn channel_name(&self) -> Result<&'i str, ActError> {
         let name = self.need("name")?;
         let allowed =
