@@ -156,7 +156,7 @@ fn refused(hosted: &Hosted, error: &ActError) -> Refusal {
     match error {
         ActError::Unknown(_) => {
             let acts: Vec<&str> = hosted.sandbox.acts().into_iter().map(|(name, _)| name).collect();
-            Refusal { acts: Some(json!(acts)), ..Refusal::not_found(format!("{error}; there are {}", acts.join(", "))) }
+            Refusal::not_found(format!("{error}; there are {}", acts.join(", "))).with_acts(&acts)
         }
         ActError::BadInput(message) => Refusal::bad_input(message.clone()),
         ActError::NotFound(_) => Refusal::not_found(error.to_string()),

@@ -10,7 +10,7 @@ pub(super) struct Refusal {
     status: StatusCode,
     code: &'static str,
     message: String,
-    pub(super) acts: Option<Value>,
+    acts: Option<Value>,
 }
 
 impl Refusal {
@@ -24,6 +24,11 @@ impl Refusal {
 
     pub(super) fn not_found(message: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, "NOT_FOUND", message)
+    }
+
+    /// The same, with the names of the acts that there are.
+    pub(super) fn with_acts(self, acts: &[&str]) -> Self {
+        Self { acts: Some(json!(acts)), ..self }
     }
 
     pub(super) fn into_response(self) -> Response<Bytes> {
