@@ -10,14 +10,15 @@ use async_graphql::{
 };
 
 use crate::{
-    cost, description,
+    cost::{self, Costs},
+    description,
     error::{ErrorCode, PortError},
     federation::{self, SubgraphSdl},
     mutation::Mutation,
     ports::{Live, LivePlan, PlanSink},
     query::QueryRoot,
     subscription::{LiveRoot, SubscriptionRoot},
-    types::widget::WidgetCommon,
+    types::boards::WidgetCommon,
 };
 
 /// The library's form of the graph.
@@ -102,7 +103,7 @@ pub fn live_document(mut document: ExecutableDocument) -> ExecutableDocument {
     document
 }
 
-/// What a subscription asks for: validates its document and variables on the live graph. `request` holds the document of
+/// The plan of a subscription: validates its document and variables on the live graph. `request` holds the document of
 /// [`live_document`]; its data needs no ports.
 pub async fn plan(graph: &LiveGraph, request: Request) -> Result<LivePlan, Vec<ServerError>> {
     let sink = PlanSink::default();
@@ -116,6 +117,13 @@ pub async fn plan(graph: &LiveGraph, request: Request) -> Result<LivePlan, Vec<S
             let error = PortError::new(ErrorCode::GraphqlValidationFailed, message);
             Err(vec![async_graphql::Error::from(error).into_server_error(async_graphql::Pos::default())])
         }
+    }
+}
+
+impl Default for Costs {
+    /// The costs of the graph as it is executed.
+    fn default() -> Self {
+        Self::of(&executed_registry())
     }
 }
 

@@ -6,13 +6,10 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
 use crate::{
     error::PortError,
+    limits::{DEFAULT_FIRST, MAX_FIRST},
     ports::{PageRequest, Position},
 };
 
-/// Where `first` is left out.
-pub const DEFAULT_FIRST: usize = 20;
-/// What `first` may be at most.
-pub const MAX_FIRST: i32 = 100;
 /// Cursors are capped for the same reason as ids.
 const MAX_CURSOR_LENGTH: usize = 2048;
 

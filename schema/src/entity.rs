@@ -6,23 +6,22 @@ use async_graphql::{Context, ID};
 use chrono::{DateTime, Utc};
 
 use crate::{
+    accounts::integration::Integration,
     error::{ErrorCode, PortError},
     id::{ActivityId, DashboardId, GlobalId, IntegrationId, MalformedId, NodeKey, WidgetId},
     inputs::check::{global_id, own_id},
-    interfaces::Node,
     ports::IntegrationView,
-    providers::{self, ProviderGraph},
-    table::{AnyObject, FromView, load, ports},
+    providers::ProviderGraph,
+    table::{AnyObject, FromView, load, node_type, ports},
     types::{
         activity::Activity,
-        dashboard::Dashboard,
-        integration::Integration,
-        widget::{Hints, widget_as},
+        boards::{Dashboard, Hints, widget_as},
+        node::Node,
     },
     view::{Body, FreshnessSource, FreshnessView, NodeView},
 };
 
-/// Whatever a text names; `None` where it is no id of this graph: there is no such thing.
+/// The thing that a text names; `None` where it is no id of this graph: there is no such thing.
 pub async fn find_node(ctx: &Context<'_>, id: &ID) -> Result<Option<Node>, PortError> {
     match GlobalId::decode(id) {
         Ok(id) => node_of(ctx, id).await,
@@ -30,17 +29,17 @@ pub async fn find_node(ctx: &Context<'_>, id: &ID) -> Result<Option<Node>, PortE
     }
 }
 
-/// Whatever an id names; `None` for what is unknown, foreign, or of a type that is no `Node`.
+/// The thing that an id names; `None` for what is unknown, foreign, or of a type that is no `Node`.
 pub async fn node_by_id(ctx: &Context<'_>, field: &str, id: &ID) -> Result<Option<Node>, PortError> {
     node_of(ctx, global_id(field, id)?).await
 }
 
-/// Whatever a decoded id names.
+/// The thing that a decoded id names.
 pub async fn node_of(ctx: &Context<'_>, id: GlobalId) -> Result<Option<Node>, PortError> {
     match id {
         GlobalId::Own { type_name, id } => own_node(ctx, &type_name, id).await,
         GlobalId::Node { integration, type_name, native_id } => {
-            let Some(table) = providers::node_type(&type_name) else { return Ok(None) };
+            let Some(table) = node_type(&type_name) else { return Ok(None) };
             let key = NodeKey::new(&integration, table.name, native_id);
             Ok(load(ctx, key).await?.and_then(Node::from_view))
         }

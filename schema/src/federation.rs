@@ -1,4 +1,4 @@
-//! What a federation's router asks of a subgraph: `_service` and `_entities`.
+//! The fields that a federation's router asks of a subgraph: `_service` and `_entities`.
 //!
 //! The library has both, but its `_entities` knows no places: a representation that is wrong refuses its whole request, and an
 //! error below an entity lacks the entity's index. So the executed graph has these fields of its own, of the same form; the
@@ -12,7 +12,7 @@ use async_graphql::{
 };
 use futures::future::join_all;
 
-use crate::{cost::ListSize, entity::node_by_id, error::PortError, inputs::check::MAX_ITEMS, table::server_error};
+use crate::{cost::ListSize, entity::node_by_id, error::PortError, limits::MAX_ITEMS, table::server_error};
 
 const ENTITIES: &str = "_entities";
 const SERVICE: &str = "_service";

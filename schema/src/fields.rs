@@ -1,10 +1,8 @@
-//! Which fields of a node were selected: the base of selection pushdown. What each of them needs is in [`crate::table`].
+//! Which fields of a node were selected: the base of selection pushdown. [`crate::table`] says what each of them needs.
 
 use std::{collections::BTreeSet, sync::Arc};
 
 use async_graphql::{Context, SelectionField};
-
-pub use crate::table::NodeType;
 
 /// Names of GraphQL fields selected on a node, over all type conditions. Cheap to clone: all items of a list share one.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]

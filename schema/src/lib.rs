@@ -2,6 +2,7 @@
 //!
 //! Nothing here does I/O: the SDL, its documentation and its tests compile from this crate alone.
 
+pub mod accounts;
 pub mod answer_size;
 pub mod build;
 pub mod coerce;
@@ -16,7 +17,7 @@ pub mod fields;
 pub mod id;
 pub mod inputs;
 pub mod interfaces;
-pub mod many;
+pub mod limits;
 pub mod mutation;
 pub mod ports;
 pub mod providers;

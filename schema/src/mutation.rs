@@ -5,6 +5,7 @@ use std::sync::Arc;
 use async_graphql::{Context, ID, Object};
 
 use crate::{
+    accounts::integration::Integration,
     error::PortError,
     id::{DashboardId, IntegrationId, WidgetId},
     inputs::{
@@ -20,10 +21,8 @@ use crate::{
         WidgetView,
     },
     types::{
-        dashboard::Dashboard,
+        boards::{Dashboard, Hints, Widget, widget_object},
         delivery::WebhookDelivery,
-        integration::Integration,
-        widget::{Hints, Widget, widget_object},
     },
 };
 

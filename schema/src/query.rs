@@ -14,6 +14,7 @@ use async_graphql::{
 };
 
 use crate::{
+    accounts::{integration::Integration, provider::Provider},
     cost::{Given, Items, Page},
     cursor::Origin,
     entity::{accounts_root, find_node},
@@ -22,24 +23,20 @@ use crate::{
     fields::{FieldSet, selects_total},
     id::{DashboardId, EventCursor},
     inputs::{
-        check::{MAX_ITEMS, Unknown, allowed, delivery_id, own_id, provider_key},
+        check::{Unknown, allowed, delivery_id, own_id, provider_key},
         delivery::WebhookDeliveryFilter,
         source::{ActivityFilter, WorkItemFilter, WorkItemOrder},
     },
-    interfaces::Node,
-    many::Many,
+    limits::MAX_ITEMS,
     ports::{Role, WorkItemsSource},
     providers::{PROVIDERS, ProviderGraph},
-    table::{Arguments, note_missing, ports, server_error},
+    table::{Arguments, Connection, Many, note_missing, ports, server_error},
     types::{
         activity::Activity,
-        connection::{Connection, WorkItemConnection},
-        dashboard::Dashboard,
+        boards::{Dashboard, WorkItemConnection, shown, work_item_connection},
         delivery::WebhookDelivery,
-        integration::Integration,
-        provider::Provider,
+        node::Node,
         viewer::Viewer,
-        widget::{shown, work_item_connection},
     },
 };
 

@@ -13,17 +13,16 @@ use crate::{
     error::PortError,
     id::{DashboardId, EventCursor, GlobalId, NodeReference, WidgetId},
     inputs::{
-        check::{MAX_ITEMS, Unknown, global_id, required_own_id},
+        check::{Unknown, global_id, required_own_id},
         source::ActivityFilter,
     },
-    interfaces::Node,
-    many::Many,
+    limits::MAX_ITEMS,
     ports::{Live, LiveInput, LivePlan, WatchedId},
-    providers,
-    table::ports,
+    table::{Many, node_type, ports},
     types::{
         activity::Activity,
-        widget::{Hints, Widget, widget_object},
+        boards::{Hints, Widget, widget_object},
+        node::Node,
     },
 };
 
@@ -209,7 +208,7 @@ fn watched(ids: &[ID]) -> Result<Vec<WatchedId>, PortError> {
         match global_id(&format!("ids[{index}]"), id)? {
             GlobalId::Own { type_name, id } => watched.push(WatchedId::Own { type_name, id }),
             GlobalId::Node { integration, type_name, native_id } => {
-                if let Some(table) = providers::node_type(&type_name) {
+                if let Some(table) = node_type(&type_name) {
                     let (type_name, native_id) = (table.name.into(), native_id.into());
                     watched.push(WatchedId::Node(NodeReference { integration, type_name, native_id }));
                 }

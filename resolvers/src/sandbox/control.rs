@@ -1,7 +1,7 @@
 //! The control API (`/_sandbox`): acts, statistics, faults and deliveries, for tests, scripts and the curious.
 
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode, header::CONTENT_TYPE};
+use http::{Method, Request, Response, StatusCode};
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -9,9 +9,10 @@ use super::{
     faults::FaultInput,
     fields,
     host::{Hosted, SandboxHost},
+    refusal::{Refusal, json_response},
 };
 
-/// What can be asked of it, as `GET /_sandbox` tells.
+/// Its endpoints, as `GET /_sandbox` lists them.
 const ENDPOINTS: &[(&str, &str, &str)] = &[
     ("GET", "/_sandbox", "this list"),
     ("POST", "/_sandbox/{provider}/{action}", "acts in a world; ?wait=true answers after its webhooks were sent"),
@@ -47,42 +48,11 @@ struct Target {
     secret: String,
 }
 
-/// A refusal of the control API: `{"error":{"code","message"}}`.
-#[derive(Debug)]
-pub(super) struct Refusal {
-    status: StatusCode,
-    code: &'static str,
-    message: String,
-    acts: Option<Value>,
-}
-
-impl Refusal {
-    pub(super) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into(), acts: None }
-    }
-
-    pub(super) fn bad_input(message: impl Into<String>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "BAD_USER_INPUT", message)
-    }
-
-    pub(super) fn not_found(message: impl Into<String>) -> Self {
-        Self::new(StatusCode::NOT_FOUND, "NOT_FOUND", message)
-    }
-
-    pub(super) fn into_response(self) -> Response<Bytes> {
-        let mut error = json!({ "code": self.code, "message": self.message });
-        if let Some(acts) = self.acts {
-            fields::set(&mut error, "acts", acts);
-        }
-        answer(self.status, &json!({ "error": error }))
-    }
-}
-
 impl SandboxHost {
     /// Answers a request to `/_sandbox…`.
     pub(super) async fn control(&self, request: &Request<Bytes>) -> Response<Bytes> {
         match self.control_value(request).await {
-            Ok(value) => answer(StatusCode::OK, &value),
+            Ok(value) => json_response(StatusCode::OK, &value),
             Err(refusal) => refusal.into_response(),
         }
     }
@@ -187,7 +157,7 @@ fn refused(hosted: &Hosted, error: &ActError) -> Refusal {
     match error {
         ActError::Unknown(_) => {
             let acts: Vec<&str> = hosted.sandbox.acts().into_iter().map(|(name, _)| name).collect();
-            Refusal { acts: Some(json!(acts)), ..Refusal::not_found(format!("{error}; there are {}", acts.join(", "))) }
+            Refusal::not_found(format!("{error}; there are {}", acts.join(", "))).with_acts(&acts)
         }
         ActError::BadInput(message) => Refusal::bad_input(message.clone()),
         ActError::NotFound(_) => Refusal::not_found(error.to_string()),
@@ -221,11 +191,4 @@ fn object(body: &Bytes) -> Result<Map<String, Value>, Refusal> {
         Ok(_) => Err(Refusal::bad_input("the body must be a JSON object")),
         Err(error) => Err(Refusal::bad_input(format!("the body is no JSON: {error}"))),
     }
-}
-
-fn answer(status: StatusCode, value: &Value) -> Response<Bytes> {
-    let mut response = Response::new(Bytes::from(format!("{value}\n")));
-    *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
-    response
 }

@@ -1,22 +1,22 @@
 //! The sandbox port: finds the provider a request is for, and does for all providers what is the same for all of them
-//! (statistics, faults, order, journal, webhooks). The control API beside it is in `control`.
+//! (statistics, faults, order, journal, webhooks). `port` tells its requests from those of the control API.
 
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use http::{HeaderMap, Request, Response, StatusCode};
+use http::{Request, Response, StatusCode};
 use serde_json::Value;
 use tokio::sync::Mutex;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    ActError, Acted, ApiRequest, ApiResponse, CallOutcome, HandshakeAnswer, Sandbox,
-    control::Refusal,
+    ActError, Acted, ApiRequest, ApiResponse, HandshakeAnswer, Sandbox,
     delivery::{Courier, DeliveryLog, DeliveryQueue, Sender, Sent},
     faults::{Called, Effect, Faults},
     journal::{Entry, Journal, OpenedJournal},
-    replay::{record_answer, record_call, replay},
+    refusal::Refusal,
+    replay::{answer_handshake, record_answer, record_call, replay},
     socket::Opening,
     stats::Stats,
 };
@@ -25,13 +25,13 @@ use crate::{clock::Clock, error_chain::chain};
 /// A webhook that an API call causes leaves this much later, so that the caller has the answer first.
 const AFTER_THE_ANSWER: Duration = Duration::from_millis(20);
 
-/// What a host is built from.
+/// The parts that a host is built from.
 pub struct HostOptions {
     /// Tells the sandboxes the time.
     pub clock: Arc<dyn Clock>,
     /// Carries their webhooks.
     pub courier: Arc<dyn Courier>,
-    /// Of each provider whose world shall survive a restart: its opened journal. The others live in memory.
+    /// The opened journals of the providers whose worlds shall survive a restart. The others live in memory.
     pub journals: Vec<OpenedJournal>,
     /// Knows the tasks that send webhooks.
     pub tracker: TaskTracker,
@@ -87,21 +87,6 @@ impl SandboxHost {
         Self { providers, faults, deliveries, clock, courier, token }
     }
 
-    /// Answers any request of the sandbox port.
-    pub async fn handle(&self, request: Request<Bytes>) -> Response<Bytes> {
-        let path = request.uri().path();
-        if path == "/_sandbox" || path.starts_with("/_sandbox/") {
-            return self.control(&request).await;
-        }
-        let Some((hosted, relative)) = self.mounted(path) else {
-            return Refusal::not_found("nothing is mounted here: `GET /_sandbox` lists what is").into_response();
-        };
-        match relative_request(request, &relative) {
-            Ok(request) => self.call(hosted, request).await,
-            Err(error) => Refusal::bad_input(error.to_string()).into_response(),
-        }
-    }
-
     /// Opens a socket where a provider has them.
     pub fn converse(&self, request: Request<Bytes>) -> Opening {
         let nothing = || Opening::Refused(Refusal::not_found("no sockets are opened here").into_response());
@@ -129,7 +114,7 @@ impl SandboxHost {
     }
 
     /// The provider with the longest mount that `path` is under, and the path under it.
-    fn mounted(&self, path: &str) -> Option<(&Hosted, String)> {
+    pub(super) fn mounted(&self, path: &str) -> Option<(&Hosted, String)> {
         let under = |hosted: &Hosted| match path.strip_prefix(hosted.sandbox.mount())? {
             "" => Some("/".to_owned()),
             rest => rest.starts_with('/').then(|| rest.to_owned()),
@@ -140,7 +125,7 @@ impl SandboxHost {
             .max_by_key(|(hosted, _)| hosted.sandbox.mount().len())
     }
 
-    async fn call(&self, hosted: &Hosted, request: ApiRequest) -> ApiResponse {
+    pub(super) async fn call(&self, hosted: &Hosted, request: ApiRequest) -> ApiResponse {
         let (method, path) = (request.method(), request.uri().path());
         hosted.stats.count(method, path);
         let effect = self.strike(hosted, &request);
@@ -265,21 +250,8 @@ fn bad_gateway() -> ApiResponse {
     response
 }
 
-/// Gives a handshake's answer back to the call that caused it.
-pub(super) async fn answer_handshake(
-    sandbox: &dyn Sandbox,
-    now: DateTime<Utc>,
-    mut request: ApiRequest,
-    answer: HandshakeAnswer,
-) -> CallOutcome {
-    request.extensions_mut().insert(answer);
-    sandbox.call(now, request).await
-}
-
-/// What a courier brings back.
-pub(super) type TargetAnswer = Option<(StatusCode, HeaderMap)>;
-
-fn relative_request(request: Request<Bytes>, relative: &str) -> Result<ApiRequest, http::uri::InvalidUri> {
+/// The request with the path that it has below the provider's mount.
+pub(super) fn relative_request(request: Request<Bytes>, relative: &str) -> Result<ApiRequest, http::uri::InvalidUri> {
     let (mut parts, body) = request.into_parts();
     let query = parts.uri.query().map(|query| format!("?{query}")).unwrap_or_default();
     parts.uri = format!("{relative}{query}").parse()?;

@@ -10,6 +10,8 @@ pub(crate) mod fields;
 mod gentle;
 pub mod host;
 pub mod journal;
+mod port;
+mod refusal;
 mod replay;
 pub mod socket;
 pub mod stats;
@@ -74,14 +76,14 @@ pub trait Sandbox: Send + Sync {
         None
     }
 
-    /// What it noted of the calls for tests to check (`GET /_sandbox/{provider}/recorded`): GitHub's distinct GraphQL documents, Slack's open
+    /// Its notes of the calls, for tests to check (`GET /_sandbox/{provider}/recorded`): GitHub's distinct GraphQL documents, Slack's open
     /// sockets.
     fn recorded(&self) -> Value {
         Value::Null
     }
 }
 
-/// What one API call came to.
+/// The outcome of one API call.
 #[derive(Debug)]
 pub struct CallOutcome {
     /// The answer to the caller.
@@ -111,11 +113,11 @@ pub struct OutgoingWebhook {
     pub headers: http::HeaderMap,
     /// The body, as signed.
     pub body: Bytes,
-    /// What the answer has to repeat, where the webhook is a challenge.
+    /// The text that the answer has to repeat, where the webhook is a challenge.
     pub challenge: Option<String>,
 }
 
-/// What an act came to.
+/// The outcome of an act.
 #[derive(Debug)]
 pub struct Acted {
     /// Described to the caller: at least the ids of what changed.
@@ -133,7 +135,7 @@ pub enum ActError {
     /// The input does not fit; the message names the field.
     #[error("{0}")]
     BadInput(String),
-    /// What the input names is not in the world.
+    /// The thing that the input names is not in the world.
     #[error("{0} is not in the sandbox's world")]
     NotFound(String),
 }

@@ -9,8 +9,7 @@ use http::{
 use serde_json::Value;
 
 use super::{
-    ApiRequest, HandshakeAnswer, Sandbox,
-    host::{TargetAnswer, answer_handshake},
+    ApiRequest, CallOutcome, HandshakeAnswer, Sandbox,
     journal::{Entry, RecordedAnswer, RecordedCall},
 };
 use crate::error_chain::chain;
@@ -18,7 +17,10 @@ use crate::error_chain::chain;
 /// Stands for the caller's token in what is kept.
 const NO_TOKEN: &str = "replayed";
 
-/// What is kept of a call.
+/// The answer that a courier brings back.
+type TargetAnswer = Option<(StatusCode, HeaderMap)>;
+
+/// The part of a call that is kept.
 pub(super) fn record_call(request: &ApiRequest) -> RecordedCall {
     let mut headers = Vec::new();
     for name in [CONTENT_TYPE, ACCEPT] {
@@ -64,7 +66,7 @@ fn without_token(body: String) -> String {
     body.split('&').map(replace).collect::<Vec<_>>().join("&")
 }
 
-/// What is kept of a handshake's answer.
+/// The part of a handshake's answer that is kept.
 pub(super) fn record_answer(answer: Option<&(StatusCode, HeaderMap)>) -> RecordedAnswer {
     let Some((status, headers)) = answer else { return RecordedAnswer::default() };
     let kept =
@@ -74,7 +76,7 @@ pub(super) fn record_answer(answer: Option<&(StatusCode, HeaderMap)>) -> Recorde
     RecordedAnswer { status: Some(status.as_u16()), headers: own.filter_map(kept).collect() }
 }
 
-/// Lets everything happen again, in order, without webhooks. What no longer fits is told and left out.
+/// Lets everything happen again, in order, without webhooks. An entry that no longer fits is logged and left out.
 pub(super) async fn replay(sandbox: &dyn Sandbox, entries: Vec<Entry>) {
     for (index, entry) in entries.into_iter().enumerate() {
         let provider = sandbox.provider();
@@ -91,6 +93,17 @@ pub(super) async fn replay(sandbox: &dyn Sandbox, entries: Vec<Entry>) {
             }
         }
     }
+}
+
+/// Gives a handshake's answer back to the call that caused it.
+pub(super) async fn answer_handshake(
+    sandbox: &dyn Sandbox,
+    now: DateTime<Utc>,
+    mut request: ApiRequest,
+    answer: HandshakeAnswer,
+) -> CallOutcome {
+    request.extensions_mut().insert(answer);
+    sandbox.call(now, request).await
 }
 
 async fn replay_call(sandbox: &dyn Sandbox, at: DateTime<Utc>, call: RecordedCall) -> Result<(), http::Error> {

@@ -13,7 +13,7 @@ use async_graphql::{
     },
 };
 
-use crate::inputs::check::MAX_ITEMS;
+use crate::limits::MAX_ITEMS;
 
 pub(super) const LIST_SIZE: &str = "listSize";
 pub(super) const ASSUMED: &str = "assumedSize";

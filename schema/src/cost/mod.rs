@@ -23,7 +23,6 @@ use self::{
     declare::{ASSUMED, COST, LIST_SIZE, SIZED, SLICING, WEIGHT},
     measure::Measurer,
 };
-use crate::build;
 
 /// The cost of an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,12 +67,6 @@ struct Size {
     slicing: Vec<String>,
 }
 
-impl Default for Costs {
-    fn default() -> Self {
-        Self::of(&build::executed_registry())
-    }
-}
-
 impl Costs {
     /// The cost of an operation of a valid document with these variables; without them, with the most expensive ones there can be.
     pub fn measure(
@@ -90,7 +83,8 @@ impl Costs {
         Measurer::new(self, document, (operation, variables)).measure(root)
     }
 
-    fn of(registry: &Registry) -> Self {
+    /// The costs of the fields of a graph.
+    pub(crate) fn of(registry: &Registry) -> Self {
         let mut types: HashMap<String, TypeCost> = HashMap::new();
         let mut sized = Vec::new();
         for (name, ty) in &registry.types {

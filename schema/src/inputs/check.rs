@@ -5,6 +5,7 @@ use async_graphql::{Context, ID};
 use crate::{
     error::PortError,
     id::{DeliveryId, GlobalId, IntegrationId, NodeReference},
+    limits::MAX_ITEMS,
     ports::{Ports, Role},
     providers,
     table::ports,
@@ -14,8 +15,6 @@ use crate::{
 pub const MAX_TITLE: usize = 200;
 /// How long other texts may be.
 pub const MAX_TEXT: usize = 2_000;
-/// How many values a list in an input may have.
-pub const MAX_ITEMS: usize = 100;
 
 fn bad<T>(field: &str, problem: &str) -> Result<T, PortError> {
     Err(PortError::bad_input(format!("{field}: {problem}")))
@@ -164,7 +163,7 @@ pub fn provider_key(field: &str, key: &str) -> Result<(), PortError> {
     bad(field, &format!("there is no such provider; there are {}", known.join(", ")))
 }
 
-/// What becomes of ids that can name nothing that fits.
+/// The treatment of ids that can name nothing that fits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unknown {
     /// They match nothing: a query's filter.

@@ -3,16 +3,15 @@
 use async_graphql::{ID, OutputType, ServerResult, Value};
 use futures::future::BoxFuture;
 
-use super::{Container, Person};
+use super::{Container, Person, freshness::Freshness};
 use crate::{
-    enums::{BuildConclusion, BuildStatus, ChecksState, PullRequestState, ReviewDecision, WorkItemState},
-    id::GlobalId,
-    table::{Call, Derive, Field, resolve_value, server_error, table},
-    types::{
-        freshness::Freshness,
+    accounts::{
         integration::{Integration, integration_of},
         provider::Provider,
     },
+    enums::{BuildConclusion, BuildStatus, ChecksState, PullRequestState, ReviewDecision, WorkItemState},
+    id::GlobalId,
+    table::{Call, Derive, Field, node_type, resolve_value, server_error, table},
     view::NodeView,
 };
 
@@ -55,10 +54,10 @@ pub const fn provider_node(title: Derive) -> [Field; 8] {
     ]
 }
 
-/// What a type of work items derives in its own way.
+/// The values that a type of work items derives in its own way.
 #[derive(Debug, Clone, Copy)]
 pub struct WorkItemWords {
-    /// What people call it by: `acme/web#12`.
+    /// The name that people call it by: `acme/web#12`.
     pub key: Derive,
     /// Its state over all providers.
     pub state: Derive,
@@ -187,7 +186,7 @@ table! {
 
 fn provider(call: Call<'_>) -> BoxFuture<'_, ServerResult<Value>> {
     Box::pin(async move {
-        let key = crate::providers::node_type(call.view.key.type_name).map_or("", |table| table.provider);
+        let key = node_type(call.view.key.type_name).map_or("", |table| table.provider);
         let provider = Provider::of(call.ctx, key).map_err(|error| server_error(call.ctx, error))?;
         resolve_value(call.ctx, &provider).await
     })

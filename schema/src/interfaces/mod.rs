@@ -2,23 +2,14 @@
 //!
 //! A provider's type takes the groups of its interfaces and says only what it derives differently.
 
+mod freshness;
 mod groups;
 
 pub use groups::{
     LABEL, Label, WorkItemWords, build, container, message, node, person, provider_node, pull_request, root, work_item,
 };
 
-use async_graphql::OutputType;
-
-use crate::{
-    table::{Abstract, Abstraction, Derive, Field, Shape, TypeInfo},
-    types::{
-        activity::Activity,
-        dashboard::Dashboard,
-        integration::Integration,
-        widget::{ActivityWidget, BuildsWidget, MessagesWidget, MetricWidget, PullRequestsWidget, WorkItemsWidget},
-    },
-};
+use crate::table::{Abstract, Abstraction, Derive, Field, Shape};
 
 /// Stands where only a field's name, type and documentation matter.
 const UNREAD: Derive = Derive::new(|_| None, &[]);
@@ -70,28 +61,4 @@ interfaces! {
     Message, MessageMark, [NODE, PROVIDER_NODE, MESSAGE], ["Node", "ProviderNode"];
     /// What holds work or talk: a repository, a channel, a project.
     Container, ContainerMark, [NODE, PROVIDER_NODE, CONTAINER], ["Node", "ProviderNode"];
-}
-
-/// Everything that has an id.
-pub type Node = Abstract<NodeMark>;
-
-/// Marks [`Node`].
-pub struct NodeMark;
-
-impl Abstraction for NodeMark {
-    const NAME: &'static str = "Node";
-    const DOC: &'static str =
-        "Everything that has an id, ours or a provider's. Ids are opaque, stable, and unique over all types.";
-    const SHAPE: Shape = Shape::Interface { fields: &[&NODE], implements: &[] };
-    const OWN_TYPES: &'static [TypeInfo] = &[
-        <Dashboard as OutputType>::create_type_info,
-        <Integration as OutputType>::create_type_info,
-        <Activity as OutputType>::create_type_info,
-        <WorkItemsWidget as OutputType>::create_type_info,
-        <PullRequestsWidget as OutputType>::create_type_info,
-        <BuildsWidget as OutputType>::create_type_info,
-        <MessagesWidget as OutputType>::create_type_info,
-        <ActivityWidget as OutputType>::create_type_info,
-        <MetricWidget as OutputType>::create_type_info,
-    ];
 }

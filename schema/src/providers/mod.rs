@@ -7,9 +7,15 @@ pub mod slack;
 
 use async_graphql::Value;
 
-use crate::{enums::WorkItemState, table::NodeType, view::NodeView};
+use crate::{
+    enums::WorkItemState,
+    table::{Catalog, NodeType, NodeTypeList},
+    view::NodeView,
+};
 
-/// What a provider adds to the graph.
+pub use crate::table::{node_type, node_types};
+
+/// A provider's part of the graph.
 #[derive(Debug)]
 pub struct ProviderGraph {
     /// `github`: also the name of its field on `Query`.
@@ -30,14 +36,10 @@ pub static PROVIDERS: &[&ProviderGraph] = &[
     &slack::PROVIDER,
 ];
 
-/// All node types of all providers.
-pub fn node_types() -> impl Iterator<Item = &'static NodeType> {
-    PROVIDERS.iter().flat_map(|provider| provider.types.iter().copied())
-}
-
-/// A node type by its GraphQL name; `None` for types that this build does not know.
-pub fn node_type(name: &str) -> Option<&'static NodeType> {
-    node_types().find(|table| table.name == name)
+impl NodeTypeList for Catalog {
+    fn all() -> impl Iterator<Item = &'static NodeType> {
+        PROVIDERS.iter().flat_map(|provider| provider.types.iter().copied())
+    }
 }
 
 /// The state of a work item over all providers; `None` for nodes that are none, or whose state is not known.

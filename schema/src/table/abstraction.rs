@@ -11,55 +11,15 @@ use async_graphql::{
     registry::{MetaType, MetaTypeId, Registry},
     resolver_utils::{Fields, resolve_container},
 };
-use futures::future::BoxFuture;
 
-use super::{Field, Kind, NodeType, Row, TypeInfo, fields_meta};
-use crate::{providers, types::connection::Item, view::NodeView};
-
-/// An object of the graph, whatever its type.
-pub trait AnyObject: Send + Sync {
-    /// Its concrete type.
-    fn concrete_name(&self) -> Cow<'static, str>;
-
-    /// One of its fields.
-    fn field<'a>(&'a self, ctx: &'a Context<'a>) -> BoxFuture<'a, ServerResult<Option<Value>>>;
-
-    /// Everything that is selected of it.
-    fn resolve<'a>(&'a self, ctx: &'a ContextSelectionSet<'a>) -> BoxFuture<'a, ServerResult<Value>>;
-
-    /// The fields of a fragment that applies to its type.
-    fn collect<'a>(&'a self, ctx: &ContextSelectionSet<'a>, fields: &mut Fields<'a>) -> ServerResult<()>;
-}
-
-impl<T: ContainerType + Send + Sync> AnyObject for T {
-    fn concrete_name(&self) -> Cow<'static, str> {
-        self.introspection_type_name()
-    }
-
-    fn field<'a>(&'a self, ctx: &'a Context<'a>) -> BoxFuture<'a, ServerResult<Option<Value>>> {
-        Box::pin(self.resolve_field(ctx))
-    }
-
-    fn resolve<'a>(&'a self, ctx: &'a ContextSelectionSet<'a>) -> BoxFuture<'a, ServerResult<Value>> {
-        Box::pin(resolve_container(ctx, self))
-    }
-
-    fn collect<'a>(&'a self, ctx: &ContextSelectionSet<'a>, fields: &mut Fields<'a>) -> ServerResult<()> {
-        self.collect_all_fields(ctx, fields)
-    }
-}
-
-/// Something that a loaded node can become; `None` where it is of another type.
-pub trait FromView: OutputType + Send + Sync + Sized + 'static {
-    /// From a loaded node.
-    fn from_view(view: Arc<NodeView>) -> Option<Self>;
-}
-
-impl<K: Kind> FromView for Row<K> {
-    fn from_view(view: Arc<NodeView>) -> Option<Self> {
-        (view.key.type_name == K::table().name).then(|| Self::new(view))
-    }
-}
+use super::{
+    Field, NodeType, TypeInfo,
+    catalog::{node_type, node_types},
+    connection::Item,
+    meta::fields_meta,
+    object::{AnyObject, FromView},
+};
+use crate::view::NodeView;
 
 /// An interface or a union.
 pub trait Abstraction: Send + Sync + 'static {
@@ -67,7 +27,7 @@ pub trait Abstraction: Send + Sync + 'static {
     const NAME: &'static str;
     /// For users.
     const DOC: &'static str;
-    /// What its connections are named after.
+    /// The stem of its connections' names.
     const STEM: &'static str = Self::NAME;
     /// Which of the two it is.
     const SHAPE: Shape;
@@ -75,7 +35,7 @@ pub trait Abstraction: Send + Sync + 'static {
     const OWN_TYPES: &'static [TypeInfo] = &[];
 }
 
-/// What makes an abstraction.
+/// The parts of an abstraction.
 #[derive(Debug, Clone, Copy)]
 pub enum Shape {
     /// An interface: its fields, and the interfaces that it implements. Provider types name it themselves.
@@ -114,7 +74,7 @@ impl<A: Abstraction> Abstract<A> {
 
     fn meta(registry: &mut Registry, rust_typename: &'static str) -> MetaType {
         let mut possible_types = IndexSet::new();
-        for table in providers::node_types().filter(|table| Self::has(table)) {
+        for table in node_types().filter(|table| Self::has(table)) {
             (table.register)(registry);
             possible_types.insert(table.name.to_owned());
         }
@@ -159,7 +119,7 @@ impl<A: Abstraction> Abstract<A> {
 
 impl<A: Abstraction> FromView for Abstract<A> {
     fn from_view(view: Arc<NodeView>) -> Option<Self> {
-        let table = providers::node_type(view.key.type_name).filter(|table| Self::has(table))?;
+        let table = node_type(view.key.type_name).filter(|table| Self::has(table))?;
         Some(Self((table.make)(view), PhantomData))
     }
 }

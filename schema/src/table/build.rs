@@ -3,17 +3,19 @@
 use async_graphql::{InputType, Name, OutputType, Value, resolver_utils::EnumType};
 
 use super::{
-    Answer, Answerer, Arg, Field, FilterRule, Finder, FromView, Kind, Read, Row, TypeInfo,
+    Answer, Answerer, Field, Finder, Read, TypeInfo,
+    arguments::{Arg, FilterRule},
+    connection::{Connection, Item},
     list::{answer_list, answer_whole_list},
     load::{answer_find, answer_reference, answer_references},
-    row::{answer_record, answer_records},
+    many::Many,
+    object::FromView,
+    row::{Kind, Row, answer_record, answer_records},
 };
 use crate::{
     cost::ListSize,
     enums::{ProviderEnum, UNKNOWN},
-    many::Many,
     scalars::{Date, Time, WebUrl, is_of_the_web},
-    types::connection::{Connection, Item},
     view::NodeView,
 };
 
@@ -97,7 +99,7 @@ impl Field {
         })
     }
 
-    /// An address of the web. Whatever else a provider passes on (`javascript:alert(1)`, a name without a scheme) is as if absent:
+    /// An address of the web. Anything else that a provider passes on (`javascript:alert(1)`, a name without a scheme) is as if absent:
     /// clients make links of it.
     pub const fn url(name: &'static str, doc: &'static str) -> Self {
         Self::stored(name, doc, <WebUrl as OutputType>::create_type_info, |view, key| {

@@ -2,24 +2,26 @@
 
 use std::sync::Arc;
 
-use async_graphql::{Context, ServerResult, Value};
+use async_graphql::{ServerResult, Value};
 use futures::future::BoxFuture;
 
 use super::{
-    Arguments, Call, FromView,
-    load::{ports, resolve, server_error},
+    Call,
+    arguments::Arguments,
+    catalog::node_type,
+    connection::{Connection, Item},
+    context::{note_missing, ports, resolve_value, server_error},
+    many::Many,
+    object::FromView,
     row::nowhere,
-    showable,
+    showable::showable,
 };
 use crate::{
     cursor::Origin,
     enums::UNKNOWN,
     error::{ErrorCode, PortError},
     fields::FieldSet,
-    many::Many,
     ports::{List, ListPage, ListQuery, PageRequest},
-    providers,
-    types::connection::{Connection, Item},
 };
 
 /// Lists that are given whole are short; this many pages of a hundred are read at most.
@@ -28,7 +30,7 @@ const WHOLE_PAGES: usize = 10;
 fn list_of(call: Call<'_>, name: &'static str, arguments: &Arguments) -> List {
     let key = &call.view.key;
     // The provider's root stands for the account itself.
-    let parent = providers::node_type(key.type_name).map(|table| (table.name, Arc::clone(&key.native_id)));
+    let parent = node_type(key.type_name).map(|table| (table.name, Arc::clone(&key.native_id)));
     List { integration: key.integration.clone(), parent, name, filter: arguments.filter(call.field) }
 }
 
@@ -57,13 +59,6 @@ async fn page(call: Call<'_>, arguments: &Arguments, page: PageRequest) -> Serve
     Ok(found)
 }
 
-/// Adds a failure as an error at the field's path. The known part is answered beside it.
-pub(crate) fn note_missing(ctx: &Context<'_>, failure: Option<&PortError>) {
-    if let Some(failure) = failure {
-        ctx.add_error(ctx.set_error_path(server_error(ctx, failure.clone())));
-    }
-}
-
 pub(super) fn answer_list<T: FromView + Item>(call: Call<'_>) -> BoxFuture<'_, ServerResult<Value>> {
     Box::pin(async move {
         let arguments = Arguments::of(call.ctx.field())?;
@@ -77,7 +72,7 @@ pub(super) fn answer_list<T: FromView + Item>(call: Call<'_>) -> BoxFuture<'_, S
         note_missing(call.ctx, found.failure.as_ref());
         let items = found.items.into_iter().filter_map(|(at, view)| Some((at, T::from_view(view)?)));
         let connection = Connection::new(origin, items.collect(), found.has_next, after.as_deref(), found.total);
-        resolve(call.ctx, &connection).await
+        resolve_value(call.ctx, &connection).await
     })
 }
 
@@ -94,12 +89,12 @@ pub(super) fn answer_whole_list<T: FromView>(call: Call<'_>) -> BoxFuture<'_, Se
             after = Some(found.items.last().map_or_else(nowhere, |(at, _)| at.clone()));
             nodes.extend(found.items.into_iter().filter_map(|(_, view)| T::from_view(view)));
             if is_last {
-                return resolve(call.ctx, &Many(nodes)).await;
+                return resolve_value(call.ctx, &Many(nodes)).await;
             }
         }
         let message = format!("the list has more than the {} items that are read of it", nodes.len());
         let error = server_error(call.ctx, PortError::new(ErrorCode::Incomplete, message));
         call.ctx.add_error(call.ctx.set_error_path(error));
-        resolve(call.ctx, &Many(nodes)).await
+        resolve_value(call.ctx, &Many(nodes)).await
     })
 }

@@ -2,21 +2,26 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use async_graphql::{Context, OutputType, SelectionField, ServerError, ServerResult, Value};
+use async_graphql::{Context, SelectionField, ServerResult, Value};
 use futures::future::{BoxFuture, try_join_all};
 
-use super::{Arguments, Call, FromView, NodeType};
+use super::{
+    Call, NodeType,
+    arguments::Arguments,
+    catalog::node_type,
+    context::{ports, resolve_value, server_error},
+    many::Many,
+    object::FromView,
+};
 use crate::{
     error::PortError,
     fields::FieldSet,
     id::{IntegrationId, NodeKey},
-    many::Many,
-    ports::{Lookup, Ports, Want},
-    providers,
+    ports::{Lookup, Want},
     view::NodeView,
 };
 
-/// What a field that finds something asks for.
+/// The request of a field that finds something.
 #[derive(Debug)]
 pub enum Found {
     /// By name: the lookup's name, the type that is found, and the arguments.
@@ -27,23 +32,13 @@ pub enum Found {
     Refused(PortError),
 }
 
-/// A port's failure at the field that asked.
-pub fn server_error(ctx: &Context<'_>, error: PortError) -> ServerError {
-    async_graphql::Error::from(error).into_server_error(ctx.item.pos)
-}
-
-/// The ports of the execution.
-pub(crate) fn ports<'a>(ctx: &Context<'a>) -> Result<&'a Ports, PortError> {
-    ctx.data::<Ports>().map_err(|_| PortError::internal())
-}
-
 /// Loads a node by key, with what is selected below the field.
 pub async fn load(ctx: &Context<'_>, key: NodeKey) -> Result<Option<Arc<NodeView>>, PortError> {
-    let want = providers::node_type(key.type_name).map_or_else(Want::default, |table| want_below(ctx.field(), table));
+    let want = node_type(key.type_name).map_or_else(Want::default, |table| want_below(ctx.field(), table));
     ports(ctx)?.nodes.node(key, want).await
 }
 
-/// What is selected of a node below a field: its fields, and the lists that the provider may send along.
+/// The selection of a node below a field: its fields, and the lists that the provider may send along.
 fn want_below(field: SelectionField<'_>, table: &NodeType) -> Want {
     let mut lists = Vec::new();
     for selected in field.selection_set() {
@@ -60,12 +55,8 @@ fn want_below(field: SelectionField<'_>, table: &NodeType) -> Want {
     Want { fields: FieldSet::below(field), lists }
 }
 
-pub(crate) async fn resolve<T: OutputType>(ctx: &Context<'_>, value: &T) -> ServerResult<Value> {
-    OutputType::resolve(value, &ctx.with_selection_set(&ctx.item.node.selection_set), ctx.item).await
-}
-
 fn key_of(view: &NodeView, (type_name, native_id): (&str, &str)) -> Option<NodeKey> {
-    providers::node_type(type_name).map(|table| NodeKey::new(&view.key.integration, table.name, native_id))
+    node_type(type_name).map(|table| NodeKey::new(&view.key.integration, table.name, native_id))
 }
 
 pub(super) fn answer_reference<T: FromView>(call: Call<'_>) -> BoxFuture<'_, ServerResult<Value>> {
@@ -74,7 +65,7 @@ pub(super) fn answer_reference<T: FromView>(call: Call<'_>) -> BoxFuture<'_, Ser
         let Some(key) = reference.and_then(|reference| key_of(call.view, reference)) else { return Ok(Value::Null) };
         let view = load(call.ctx, key).await.map_err(|error| server_error(call.ctx, error))?;
         match view.and_then(T::from_view) {
-            Some(node) => resolve(call.ctx, &node).await,
+            Some(node) => resolve_value(call.ctx, &node).await,
             None => Ok(Value::Null),
         }
     })
@@ -93,7 +84,7 @@ pub(super) fn answer_references<T: FromView>(call: Call<'_>) -> BoxFuture<'_, Se
         let views = try_join_all(keys.map(|key| load(call.ctx, key))).await;
         let views = views.map_err(|error| server_error(call.ctx, error))?;
         let nodes: Many<T> = views.into_iter().flatten().filter_map(T::from_view).collect();
-        resolve(call.ctx, &nodes).await
+        resolve_value(call.ctx, &nodes).await
     })
 }
 
@@ -104,7 +95,7 @@ pub(super) fn answer_find<T: FromView>(call: Call<'_>) -> BoxFuture<'_, ServerRe
         let arguments = Arguments::of(ctx.field())?;
         let view = look_up(ctx, &call.view.key.integration, find(call.view, &arguments)).await;
         match view.map_err(|error| server_error(ctx, error))?.and_then(T::from_view) {
-            Some(node) => resolve(ctx, &node).await,
+            Some(node) => resolve_value(ctx, &node).await,
             None => Ok(Value::Null),
         }
     })
@@ -119,7 +110,7 @@ async fn look_up(
         Found::Refused(error) => Err(error),
         Found::Key(type_name, native_id) => load(ctx, NodeKey::new(integration, type_name, native_id)).await,
         Found::Lookup(name, type_name, arguments) => {
-            let table = providers::node_type(type_name);
+            let table = node_type(type_name);
             let want = table.map_or_else(Want::default, |table| want_below(ctx.field(), table));
             let lookup = Lookup { integration: integration.clone(), name, type_name, arguments };
             ports(ctx)?.nodes.find(lookup, want).await

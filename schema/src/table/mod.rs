@@ -30,9 +30,14 @@ pub(crate) use table;
 mod abstraction;
 mod arguments;
 mod build;
+mod catalog;
+mod connection;
+mod context;
 mod list;
 mod load;
+mod many;
 mod meta;
+mod object;
 mod row;
 mod showable;
 
@@ -41,13 +46,17 @@ use std::{collections::BTreeSet, sync::Arc};
 use async_graphql::{Context, ServerResult, Value, registry::Registry};
 use futures::future::BoxFuture;
 
-pub use abstraction::{Abstract, Abstraction, AnyObject, FromView, Shape};
+pub use abstraction::{Abstract, Abstraction, Shape};
 pub use arguments::{Arg, Arguments, FilterRule};
 pub use build::{AFTER, Derive, FIRST};
-pub(crate) use list::note_missing;
-pub use load::{Found, load, server_error};
-pub(crate) use load::{ports, resolve as resolve_value};
+pub use catalog::{Catalog, NodeTypeList, node_type, node_types};
+pub use connection::{Connection, Edge, Item, PageInfo};
+pub use context::server_error;
+pub(crate) use context::{note_missing, ports, resolve_value};
+pub use load::{Found, load};
+pub use many::Many;
 pub use meta::fields_meta;
+pub use object::{AnyObject, FromView};
 pub use row::{Kind, Row, make};
 pub use showable::showable;
 

@@ -11,19 +11,14 @@ use async_graphql::{
 use futures::future::BoxFuture;
 
 use super::{
-    Answer, AnyObject, Call, Field, NodeType,
-    load::{ports, server_error},
-    meta::object_meta,
-};
-use crate::{
-    answer_size,
-    enums::UNKNOWN,
-    error::PortError,
+    Answer, Call, Field, NodeType,
+    connection::Item,
+    context::{ports, server_error},
     many::{Counted, Many},
-    ports::Position,
-    types::connection::Item,
-    view::NodeView,
+    meta::object_meta,
+    object::{AnyObject, FromView},
 };
+use crate::{answer_size, enums::UNKNOWN, error::PortError, ports::Position, view::NodeView};
 
 /// A type that has a table.
 pub trait Kind: Send + Sync + 'static {
@@ -41,7 +36,13 @@ impl<K> Row<K> {
     }
 }
 
-/// Wraps a view for a field whose type is abstract: what [`NodeType::make`] holds.
+impl<K: Kind> FromView for Row<K> {
+    fn from_view(view: Arc<NodeView>) -> Option<Self> {
+        (view.key.type_name == K::table().name).then(|| Self::new(view))
+    }
+}
+
+/// Wraps a view for a field whose type is abstract. It is the value of [`NodeType::make`].
 pub fn make<K: Kind>(view: Arc<NodeView>) -> Box<dyn AnyObject> {
     Box::new(Row::<K>::new(view))
 }

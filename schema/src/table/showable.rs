@@ -3,10 +3,10 @@
 
 use std::sync::Arc;
 
+use super::catalog::node_type;
 use crate::{
     error::{ErrorCode, PortError, ProviderContext},
     ports::Position,
-    providers,
     view::NodeView,
 };
 
@@ -15,7 +15,7 @@ type Items = Vec<(Position, Arc<NodeView>)>;
 
 /// The items that can be shown, and an error for each integration with items that cannot.
 pub fn showable(items: Items) -> (Items, Vec<PortError>) {
-    let lacks = |view: &NodeView| providers::node_type(view.key.type_name).and_then(|table| table.missing(view));
+    let lacks = |view: &NodeView| node_type(view.key.type_name).and_then(|table| table.missing(view));
     if items.iter().all(|(_, view)| lacks(view).is_none()) {
         return (items, Vec::new());
     }
@@ -36,7 +36,7 @@ pub fn showable(items: Items) -> (Items, Vec<PortError>) {
 fn left_out(view: &NodeView, field: &str) -> PortError {
     let type_name = view.key.type_name;
     let message = format!("some items are left out, because the provider did not give the {field} of a {type_name}");
-    let provider = providers::node_type(type_name).map(|table| ProviderContext {
+    let provider = node_type(type_name).map(|table| ProviderContext {
         provider: table.provider,
         integration: view.key.integration.clone(),
         retry_after: None,

@@ -6,15 +6,14 @@ use std::{borrow::Cow, sync::Arc};
 
 use async_graphql::{Context, ID, Object};
 
-use super::{connection::Item, integration::Integration, provider::Provider};
 use crate::{
+    accounts::{integration::Integration, provider::Provider},
     error::PortError,
     id::{EventCursor, GlobalId, NodeKey, NodeReference},
     interfaces::{Person, ProviderNode},
     ports::ActivityView,
-    providers,
     scalars::Time,
-    table::{FromView, load, ports},
+    table::{FromView, Item, load, node_type, ports},
 };
 
 /// An activity.
@@ -30,7 +29,7 @@ impl Item for Activity {
 /// The node that a stored row names; `None` when it is gone, or of a type that this build does not know.
 async fn referred<T: FromView>(ctx: &Context<'_>, reference: Option<&NodeReference>) -> Option<Result<T, PortError>> {
     let reference = reference?;
-    let table = providers::node_type(&reference.type_name)?;
+    let table = node_type(&reference.type_name)?;
     let key = NodeKey::new(&reference.integration, table.name, Arc::clone(&reference.native_id));
     match load(ctx, key).await {
         Ok(view) => view.and_then(T::from_view).map(Ok),

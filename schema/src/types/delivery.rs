@@ -6,15 +6,16 @@ use std::{borrow::Cow, sync::Arc};
 
 use async_graphql::{Context, ID, Object};
 
-use super::{activity::Activity, connection::Item, integration::Integration, provider::Provider};
+use super::activity::Activity;
 use crate::{
+    accounts::{integration::Integration, provider::Provider},
     cost::Items,
     enums::{WebhookDeliverySource, WebhookDeliveryState},
     error::PortError,
     id::{EventCursor, GlobalId},
     ports::{ChangeView, DeliveryView, LiveOperationView},
     scalars::Time,
-    table::ports,
+    table::{Item, ports},
 };
 
 /// Effects of each kind that are shown of a delivery.

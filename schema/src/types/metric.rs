@@ -10,9 +10,9 @@ use crate::{
     cost::Slice,
     enums::MetricKind,
     error::PortError,
-    many::Many,
     ports::{Load, MetricValue},
     scalars::Time,
+    table::Many,
 };
 
 /// A metric's value.

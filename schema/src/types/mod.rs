@@ -1,13 +1,9 @@
-//! The graph's own types: what is neither a provider's nor a root.
+//! The graph's own types that are neither roots nor accounts.
 
 pub mod activity;
-pub mod connection;
-pub mod dashboard;
+pub mod boards;
 pub mod delivery;
-pub mod freshness;
-pub mod integration;
 pub mod metric;
-pub mod provider;
+pub mod node;
 pub mod source;
 pub mod viewer;
-pub mod widget;

@@ -53,9 +53,9 @@ struct Usages<'a> {
     errors: Vec<ServerError>,
 }
 
-/// Where a value stands.
+/// The location of a value, in the words of the specification.
 #[derive(Clone, Copy)]
-struct Place<'a> {
+struct Location<'a> {
     name: &'a str,
     pos: Pos,
     ty: &'a str,
@@ -108,44 +108,45 @@ impl<'a> Usages<'a> {
 
     fn argument(&mut self, known: &IndexMap<String, MetaInputValue>, name: &str, (pos, value): (Pos, &Value)) {
         if let Some(meta) = known.get(name) {
-            self.value(place(meta, pos), value);
+            self.value(location(meta, pos), value);
         }
     }
 
-    fn value(&mut self, place: Place<'_>, value: &Value) {
-        match (value, nullable(place.ty)) {
-            (Value::Binary(name), _) => self.usage(&String::from_utf8_lossy(name), place),
+    fn value(&mut self, location: Location<'_>, value: &Value) {
+        match (value, nullable(location.ty)) {
+            (Value::Binary(name), _) => self.usage(&String::from_utf8_lossy(name), location),
             (Value::List(items), MetaTypeName::List(ty)) => {
                 for item in items {
-                    self.value(Place { ty, has_default: false, ..place }, item);
+                    self.value(Location { ty, has_default: false, ..location }, item);
                 }
             }
             // One value stands for a list of it, too.
-            (Value::Object(_), MetaTypeName::List(ty)) => self.value(Place { ty, ..place }, value),
+            (Value::Object(_), MetaTypeName::List(ty)) => self.value(Location { ty, ..location }, value),
             (Value::Object(fields), MetaTypeName::Named(ty)) => {
                 let registry = self.registry;
                 let Some(MetaType::InputObject { input_fields, .. }) = registry.types.get(ty) else { return };
                 for (name, value) in fields {
-                    self.argument(input_fields, name, (place.pos, value));
+                    self.argument(input_fields, name, (location.pos, value));
                 }
             }
             _ => {}
         }
     }
 
-    fn usage(&mut self, name: &str, place: Place<'_>) {
+    fn usage(&mut self, name: &str, location: Location<'_>) {
         // An undefined variable is told by another rule.
         let Some(definition) = self.definitions.get(name) else { return };
         let ty = definition.node.var_type.node.to_string();
         let default = definition.node.default_value.as_ref().map(|default| &default.node);
-        let has_value = place.has_default || default.is_some_and(|default| *default != Value::Null);
-        let expected = match MetaTypeName::create(place.ty) {
+        let has_value = location.has_default || default.is_some_and(|default| *default != Value::Null);
+        let expected = match MetaTypeName::create(location.ty) {
             MetaTypeName::NonNull(inner) if has_value && definition.node.var_type.node.nullable => inner,
-            _ => place.ty,
+            _ => location.ty,
         };
         if !fits(&ty, expected) && self.errors.len() < MAX_ERRORS {
-            let message = format!("the variable ${name} is of the type {ty}, but {:?} takes {}", place.name, place.ty);
-            self.errors.push(invalid(message, vec![definition.pos, place.pos]));
+            let message =
+                format!("the variable ${name} is of the type {ty}, but {:?} takes {}", location.name, location.ty);
+            self.errors.push(invalid(message, vec![definition.pos, location.pos]));
         }
     }
 }
@@ -156,8 +157,8 @@ fn variable(name: Name) -> Result<Value, Infallible> {
     Ok(Value::Binary(name.as_bytes().to_vec().into()))
 }
 
-fn place(meta: &MetaInputValue, pos: Pos) -> Place<'_> {
-    Place { name: &meta.name, pos, ty: &meta.ty, has_default: meta.default_value.is_some() }
+fn location(meta: &MetaInputValue, pos: Pos) -> Location<'_> {
+    Location { name: &meta.name, pos, ty: &meta.ty, has_default: meta.default_value.is_some() }
 }
 
 fn nullable(ty: &str) -> MetaTypeName<'_> {

@@ -1,4 +1,4 @@
-//! Who a token belongs to, and the webhooks that it may set up.
+//! The account that a token belongs to, and the webhooks that it may set up.
 
 use http::Method;
 use serde_json::{Value, json};
@@ -30,6 +30,12 @@ pub(super) async fn identify(api: &Connection) -> Result<Account, UpstreamError>
     })
 }
 
+/// The gids of the account's workspaces, as far as `identify` learnt them.
+pub(super) fn known_workspaces(api: &Connection) -> Vec<String> {
+    let known = api.facts.get(WORKSPACES_FACT).and_then(Value::as_array);
+    known.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+}
+
 /// Creates a webhook of a project. Asana shows `target` its secret while this call is open.
 pub(super) async fn register(
     api: &Connection,
@@ -42,7 +48,7 @@ pub(super) async fn register(
     Ok(RegisteredWebhook { external_id })
 }
 
-/// What Asana notes of tasks by itself is told by the tasks' own events.
+/// The tasks' own events tell the notes that Asana makes of tasks by itself.
 fn filters() -> Value {
     json!([
         { "resource_type": "task" },

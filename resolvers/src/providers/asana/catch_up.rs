@@ -1,6 +1,6 @@
-//! What happened in a project and was not delivered, by Asana's log of events; and how a webhook is.
+//! Events of a project that were not delivered, by Asana's log of events; and the condition of a webhook.
 
-use http::{HeaderMap, StatusCode};
+use http::HeaderMap;
 use serde_json::{Value, json};
 use url::Url;
 
@@ -67,7 +67,7 @@ pub(super) async fn catch_up(api: &Connection, since: Since<'_>, known: &dyn Kno
         }
         caught.calls += 1;
         let page = match client::events(api, &get).await {
-            // What was found before it counts, and the next time goes on there.
+            // The events that were found before it count, and the next time goes on there.
             Err(error) if caught.mark.is_some() => {
                 tracing::debug!(error = %chain(&error), "a project's events were read in part");
                 return Ok(caught);
@@ -106,6 +106,3 @@ async fn recovered(page: &Value, sync: &str, known: &dyn Known) -> Result<Option
     let verified = VerifiedDelivery { delivery_id: Some(format!("events:{sync}")), event, subject: None, document };
     Ok(Some(Recovered { verified, headers: HeaderMap::new() }))
 }
-
-/// The status by which Asana says that a token is none that it knows, and gives a new one.
-pub(super) const NEW_TOKEN: StatusCode = StatusCode::PRECONDITION_FAILED;

@@ -28,6 +28,9 @@ const PAGES: usize = 10;
 /// The same of a list that is read on: whoever reads it to its end calls again and again, and must not call without end.
 const FURTHER_PAGES: usize = 2;
 
+/// The status by which Asana says that a token is none that it knows, and gives a new one.
+const NEW_TOKEN: StatusCode = StatusCode::PRECONDITION_FAILED;
+
 /// A reading call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Get {
@@ -101,7 +104,7 @@ fn record(api: &Connection, mut body: Value) -> Result<Value, UpstreamError> {
 pub(super) async fn events(api: &Connection, get: &Get) -> Result<Value, UpstreamError> {
     let request = UpstreamRequest::get(get.url(&api.base_url)?, get.operation);
     let response = api.send(request.drawing_on(REQUESTS).failing_by(in_answer)).await?;
-    if response.status == super::catch_up::NEW_TOKEN {
+    if response.status == NEW_TOKEN {
         return serde_json::from_slice(&response.body).map_err(|_| no_api());
     }
     read(api, &response)

@@ -3,15 +3,15 @@
 use std::collections::BTreeMap;
 
 use futures::future::join;
-use serde_json::Value;
 
-use super::{error, names::WORKSPACES_FACT, nodes, pages, plan::Plan};
+use super::{
+    error, nodes, pages,
+    plan::{Outcome, Plan},
+};
 use crate::{
     provider::{FetchWant, Fetched},
-    upstream::{Connection, UpstreamError},
+    upstream::Connection,
 };
-
-pub(super) type Outcome = Result<Fetched, UpstreamError>;
 
 pub(super) async fn fetch(api: &Connection, wants: Vec<FetchWant>) -> Vec<Outcome> {
     let count = wants.len();
@@ -22,10 +22,4 @@ pub(super) async fn fetch(api: &Connection, wants: Vec<FetchWant>) -> Vec<Outcom
     outcomes.extend(absent.into_iter().map(|want| (want, Ok(Fetched::default()))));
     outcomes.extend(refused.into_iter().map(|(want, error)| (want, Err(error))));
     (0..count).map(|want| outcomes.remove(&want).unwrap_or_else(|| Err(error::no_api()))).collect()
-}
-
-/// The gids of the account's workspaces, as far as `identify` learnt them.
-pub(super) fn known_workspaces(api: &Connection) -> Vec<String> {
-    let known = api.facts.get(WORKSPACES_FACT).and_then(Value::as_array);
-    known.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
 }

@@ -8,13 +8,13 @@ use mullion_schema::view::Body;
 use serde_json::Value;
 
 use super::{
+    account::known_workspaces,
     client::{self, Get},
     error::no_api,
-    fetch::{Outcome, known_workspaces},
     keys::{COUNT_KEYS, kind},
     names::{PROJECT, USER},
     normalize::Records,
-    plan::NodePlan,
+    plan::{NodePlan, Outcome},
     values,
 };
 use crate::{
@@ -26,7 +26,7 @@ use crate::{
 /// More people than this are read as lists of their workspaces: a batch is one call for the network, but ten for the quota.
 const FEW_USERS: usize = 10;
 
-/// What a single call reads of a node.
+/// The part of a node that a single call reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Part {
     Record,
@@ -125,7 +125,7 @@ fn shared(wants: Vec<usize>, outcome: Outcome) -> Vec<(usize, Outcome)> {
     wants.into_iter().map(|want| (want, first.take().unwrap_or_else(|| again.clone()))).collect()
 }
 
-/// Takes those users out of the plan that the workspaces list. Whoever is missing there is read one by one.
+/// Takes those users out of the plan that the workspaces list. A user who is missing there is read alone.
 async fn listed_users(
     api: &Connection,
     nodes: &mut BTreeMap<NodeRef, NodePlan>,

@@ -6,14 +6,14 @@ use mullion_schema::view::Body;
 use serde_json::Value;
 
 use super::{
+    account::known_workspaces,
     client::{self, Get, Listed},
     error,
-    fetch::{Outcome, known_workspaces},
     keys::kind,
     lists::{self, ORDER, place},
     names::{COMMENT, COMMENTS, PROJECT, PROJECTS, SECTION, SECTIONS, TASK, WORKSPACE},
     normalize::Records,
-    plan::{ListPlan, ListRead},
+    plan::{ListPlan, ListRead, Outcome},
     values::{gid, is_gid, node},
 };
 use crate::{
@@ -88,7 +88,7 @@ fn normalized(read: &ListRead, listed: Listed, asked_at: DateTime<Utc>) -> Resul
     let mut items: Vec<Item> = Vec::new();
     for (index, record) in listed.records.iter().enumerate() {
         let Some((node, body)) = records.take(type_name, record, known_besides(read, index)) else {
-            // What Asana notes of a task by itself is left out.
+            // A note that Asana makes of a task by itself is left out.
             node(type_name, record).ok_or_else(error::no_api)?;
             continue;
         };
@@ -99,7 +99,7 @@ fn normalized(read: &ListRead, listed: Listed, asked_at: DateTime<Utc>) -> Resul
     Ok(Read { items, records, next: listed.next })
 }
 
-/// What the list tells of an item beyond the item's record.
+/// The fields of an item that the list tells beyond the item's record.
 fn known_besides(read: &ListRead, index: usize) -> Body {
     let parent = read.list.parent.as_ref().map_or(Value::Null, |parent| parent.to_string().into());
     match item_type(&read.list) {

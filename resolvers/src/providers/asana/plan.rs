@@ -1,4 +1,4 @@
-//! What of a tick's wants is to be read: each node and each list once, however many want it.
+//! The plan of a tick: each node and each list that is wanted is read once, however many want it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,9 +9,12 @@ use super::{
 };
 use crate::{
     change::{ListRef, NodeRef},
-    provider::{FetchWant, PageWant},
+    provider::{FetchWant, Fetched, PageWant},
     upstream::{UpstreamError, UpstreamErrorKind},
 };
+
+/// The outcome of one want.
+pub(super) type Outcome = Result<Fetched, UpstreamError>;
 
 /// Keys that are asked of a node, and who wants them.
 #[derive(Debug, Default)]
@@ -24,7 +27,7 @@ pub(super) struct NodePlan {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ListRead {
     pub(super) list: ListRef,
-    /// Of an account's projects: of these workspaces. Empty: of all.
+    /// The workspaces of which an account's projects are listed. Empty: all.
     pub(super) workspaces: BTreeSet<String>,
     /// Asana leaves completed tasks out.
     pub(super) open_only: bool,
@@ -38,7 +41,7 @@ pub(super) struct ListPlan {
     pub(super) wants: Vec<(usize, PageWant)>,
 }
 
-/// What is to be read.
+/// The reads of a tick.
 #[derive(Debug, Default)]
 pub(super) struct Plan {
     pub(super) nodes: BTreeMap<NodeRef, NodePlan>,

@@ -4,7 +4,7 @@
 use http::{HeaderMap, HeaderName, header::CONTENT_TYPE};
 use serde_json::Value;
 
-use super::interpret::kind_of;
+use super::interpret::{HEARTBEAT, kind_of};
 use crate::{
     json::read_object,
     provider::{EndpointSecrets, Reception, Refusal, VerifiedDelivery, WebhookRequest},
@@ -14,9 +14,6 @@ use crate::{
 
 const SECRET: HeaderName = HeaderName::from_static("x-hook-secret");
 const SIGNATURE: HeaderName = HeaderName::from_static("x-hook-signature");
-
-/// The event of an empty delivery.
-pub(super) const HEARTBEAT: &str = "heartbeat";
 
 /// The verdict on a request.
 pub(super) fn receive(request: &WebhookRequest, endpoint: &EndpointSecrets) -> Reception {

@@ -8,9 +8,9 @@ use super::{
     error,
     keys::keys,
     names::{COMMENT, ISSUE, PULL_REQUEST, RELEASE, SEARCH, WORKFLOW_RUN, WORKFLOW_RUNS, of_typename},
-    normalize::{Collector, reference},
+    normalize::Collector,
     plan::{At, Part, PartKind},
-    values::{object, text, time},
+    values::{object, reference, text, time},
     wire::{Answer, PageInfo, Problem},
 };
 use crate::{
@@ -45,7 +45,7 @@ pub(super) fn pruned(mut answer: Answer) -> Answer {
     answer
 }
 
-/// What came of a part of the piece under `alias`.
+/// The outcome of a part of the piece under `alias`.
 pub(super) fn fetched(answer: &Answer, alias: &str, part: &Part, reading: Reading) -> Result<Fetched, UpstreamError> {
     let Some(whole) = answer.data.get(alias) else {
         return Err(broken("GitHub's answer lacks this part"));
@@ -192,7 +192,7 @@ fn found_by_id(mut value: Value, node: &NodeRef, reading: Reading) -> Result<Fet
     if !is_the_one(&value, node) {
         return Err(broken("GitHub answered with another thing than was asked for"));
     }
-    // What was asked for keeps its name.
+    // The thing that was asked for keeps its name.
     if let Some(id) = value.get_mut("id") {
         *id = node.native_id.as_ref().into();
     }
@@ -240,7 +240,7 @@ fn page(value: &Value, want: PageWant, problems: &Problems<'_>, reading: Reading
     let pages = match (page, &failure) {
         (Ok(page), None) => vec![page],
         (_, Some(_)) => Vec::new(),
-        // Of a list that is not there at all, the errors say why.
+        // The errors say why a list is not there at all.
         (Err(error), None) if connected.get("nodes").is_none_or(Value::is_null) => {
             return Err(problems.any().unwrap_or(error));
         }

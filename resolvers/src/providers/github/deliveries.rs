@@ -1,4 +1,5 @@
-//! A webhook's log at GitHub: what it sent, or tried to send, for some days. What never came in is fetched from it.
+//! A webhook's log at GitHub: the deliveries that it sent, or tried to send, for some days. Those that never came in are fetched
+//! from it.
 //!
 //! Fetched rather than asked to be sent again: that works although GitHub cannot reach us, which may be why it did not come, and when
 //! the call has ended it is known what there was. A delivery that comes after all has the same id, and is recognised.
@@ -53,10 +54,10 @@ pub(super) async fn inspect(
 /// Up to where the log was read.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Mark {
-    /// Of which webhook.
+struct Checkpoint {
+    /// The webhook whose log it is.
     webhook: String,
-    /// What is not newer was seen. A time, which cannot lead astray for longer than the log is kept, as a number of a line could.
+    /// Everything that is not newer was seen. A time, which cannot lead astray for longer than the log is kept, as a number of a line could.
     up_to: Option<DateTime<Utc>>,
     /// How far the reading is that did not get there yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -72,7 +73,7 @@ struct Reading {
     to: Option<DateTime<Utc>>,
 }
 
-impl Mark {
+impl Checkpoint {
     /// The mark as it was kept, if it can be believed: of this webhook, and not of the future.
     fn of(since: Since<'_>, webhook: &str, now: DateTime<Utc>) -> Self {
         let kept = since.mark.and_then(|mark| Self::deserialize(mark).ok());
@@ -86,7 +87,7 @@ pub(super) async fn catch_up(api: &Connection, since: Since<'_>, known: &dyn Kno
     let Some(webhook) = since.webhook else { return Ok(CaughtUp::default()) };
     let log = Log { api, path: parts_of(webhook)? };
     let now = api.clock.now();
-    let mut mark = Mark::of(since, webhook, now);
+    let mut mark = Checkpoint::of(since, webhook, now);
     let oldest = mark.up_to.unwrap_or_default().max(now - KEPT);
     let mut anew = mark.reading.is_none();
     let (mut cursor, mut to) = mark.reading.take().map_or((None, None), |reading| (Some(reading.cursor), reading.to));
@@ -118,7 +119,7 @@ pub(super) async fn catch_up(api: &Connection, since: Since<'_>, known: &dyn Kno
             break true;
         }
     };
-    // What could not be fetched is looked at again.
+    // A delivery that could not be fetched is looked at again.
     let to = to.map(|to| found.held.map_or(to, |held| to.min(held - Duration::milliseconds(1))));
     if finished {
         mark.up_to = to.max(mark.up_to);
@@ -146,7 +147,7 @@ fn stops_all(kind: UpstreamErrorKind) -> bool {
     matches!(kind, AuthExpired | CircuitOpen | RateLimited)
 }
 
-/// What a look at a log brought so far.
+/// The finds of a look at a log so far.
 #[derive(Default)]
 struct Found {
     /// With their places in the log.
@@ -168,7 +169,7 @@ impl Found {
     ) -> Result<bool, UpstreamError> {
         let ids: Vec<String> = lines.iter().map(|line| line.guid.clone()).collect();
         let mut unknown = known.unknown(&ids).await?;
-        // Of several attempts of one delivery, the last.
+        // The last of several attempts of one delivery.
         let mut missing: Vec<LoggedDelivery> =
             lines.into_iter().filter(|line| line.event != "ping" && unknown.remove(&line.guid)).collect();
         missing.retain(|line| self.deliveries.iter().all(|(_, known)| !is_of(known, &line.guid)));
@@ -183,7 +184,7 @@ impl Found {
                 // It left the log just now, or nobody could take it.
                 Err(error) if is_for_good(error.kind) => self.incomplete = true,
                 Err(error) if stops_all(error.kind) => {
-                    // What was fetched before it counts.
+                    // The deliveries that were fetched before it count.
                     return if self.deliveries.is_empty() { Err(error) } else { Ok(false) };
                 }
                 Err(_) => {

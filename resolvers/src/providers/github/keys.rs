@@ -1,4 +1,4 @@
-//! Which body key is asked for by which sub-selection of GitHub's GraphQL, and how it is read from the answer.
+//! The body keys: the sub-selection of GitHub's GraphQL that asks for each, and how it is read from the answer.
 //!
 //! One table for both directions, so that what is asked is what is read. Reading goes by presence: a field that is not in the
 //! answer is an unknown key.
@@ -10,8 +10,7 @@ use super::{
         CHECKS, COMMENT, CORE, COUNTS, ISSUE, LATEST, OPEN, PULL_REQUEST, PUSHED, RELEASE, REPOSITORY, REVIEW, TEAM,
         USER,
     },
-    normalize::reference,
-    values::{day, labels, list, non_empty, sorted, stamp},
+    values::{day, labels, list, non_empty, reference, sorted, stamp},
 };
 
 /// A body key of a type.
@@ -131,7 +130,7 @@ const fn author() -> Key {
     key("author", AUTHOR, "author", reference_value)
 }
 
-/// What issues and pull requests have in common.
+/// The keys that issues and pull requests have in common.
 macro_rules! work_item_keys {
     () => {
         [

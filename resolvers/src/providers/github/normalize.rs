@@ -9,15 +9,9 @@ use serde_json::Value;
 use super::{
     keys::keys,
     names::{self, COMMENT, CORE, PUSHED, REPOSITORY, USER},
-    values::{object, text, time},
+    values::{object, reference, text, time},
 };
 use crate::change::{Aspect, NodeRef, NodeWrite, Version};
-
-/// The node that an object is.
-pub(super) fn reference(object: &Value) -> Option<NodeRef> {
-    let type_name = names::of_typename(text(object, "__typename")?)?;
-    Some(NodeRef::new(type_name, text(object, "id")?))
-}
 
 /// Collects the nodes of answers, each of them once.
 #[derive(Debug)]
@@ -87,7 +81,7 @@ impl Collector {
         }
     }
 
-    /// What follows from the type or from another field.
+    /// Adds the fields that follow from the type or from another field.
     fn complete(&self, node: &NodeRef, object: &Value, core: &mut Body) {
         if node.type_name == USER && core.contains_key("login") {
             let typename = text(object, "__typename");

@@ -1,9 +1,17 @@
-//! Values as GitHub writes them and as they stand in bodies. What is missing or odd is `None`, never an error.
+//! Values as GitHub writes them and as they stand in bodies. A value that is missing or odd is `None`, never an error.
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::Value;
 
+use super::names;
+use crate::change::NodeRef;
 pub(super) use crate::json::{list, object, text};
+
+/// The node that an object is.
+pub(super) fn reference(object: &Value) -> Option<NodeRef> {
+    let type_name = names::of_typename(text(object, "__typename")?)?;
+    Some(NodeRef::new(type_name, text(object, "id")?))
+}
 
 /// A time: RFC 3339, or seconds since 1970 (GitHub's pushes).
 pub(super) fn time(value: &Value, key: &str) -> Option<DateTime<Utc>> {

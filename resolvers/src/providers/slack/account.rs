@@ -1,10 +1,10 @@
-//! Who a token belongs to, and in which workspace it acts.
+//! The account that a token belongs to, and the workspace in which it acts.
 
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::{Slack, client, names::USER, normalize::Place, values::text};
+use super::{Slack, client, names::USER, normalize::Workspace, values::text};
 use crate::{
     change::NodeRef,
     provider::Account,
@@ -21,8 +21,8 @@ pub(super) struct Home {
 }
 
 impl Home {
-    pub(super) fn place(&self) -> Place<'_> {
-        Place { team: &self.team, site: Some(self.url.as_str()).filter(|url| !url.is_empty()) }
+    pub(super) fn workspace(&self) -> Workspace<'_> {
+        Workspace { team: &self.team, site: Some(self.url.as_str()).filter(|url| !url.is_empty()) }
     }
 
     /// `acme` of `https://acme.slack.com/`.

@@ -1,4 +1,4 @@
-//! What was said in a channel and was not delivered, by its history: the newest messages as they are now, and all that are newer than
+//! The messages of a channel that were not delivered, by its history: the newest messages as they are now, and all that are newer than
 //! those of the last time.
 //!
 //! Slack keeps no log of events. The newest page tells of edits, reactions and deletions too, for what dashboards show. Where the calls
@@ -14,7 +14,7 @@ use super::{
     interpret::{edited_key, said_key},
     messages::{self, HISTORY, PAGE, REPLIES_CALL},
     names::{CHANNEL, MESSAGES},
-    normalize::{self, Place},
+    normalize::{self, Workspace},
     values::{self, flag, list, object, text, ts_of},
     webhook::{channel, event_name},
 };
@@ -31,7 +31,7 @@ const AHEAD: chrono::Duration = chrono::Duration::days(1);
 
 /// Up to where a channel's history was read.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-struct Mark {
+struct Checkpoint {
     /// The stamp of the newest message that was seen.
     ts: String,
     /// How far the reading is that did not get there yet.
@@ -60,7 +60,7 @@ enum Ended {
 struct Reader<'a> {
     api: &'a Connection,
     channel: &'a str,
-    /// What is not newer was seen before.
+    /// Everything that is not newer was seen before.
     mark: Option<DateTime<Utc>>,
     calls: usize,
     most_calls: usize,
@@ -92,13 +92,13 @@ pub(super) async fn catch_up(
     let most_calls = since.calls.max(2);
     let (found, newest) = (Vec::new(), None);
     let mut reader = Reader { api, channel, mark: None, calls: 0, most_calls, found, newest, gaps: false };
-    let known_from = since.from.map(|from| Mark { ts: stamp(from), reading: None });
-    let Some(mut mark) = since.mark.and_then(|mark| Mark::deserialize(mark).ok()).or(known_from) else {
+    let known_from = since.from.map(|from| Checkpoint { ts: stamp(from), reading: None });
+    let Some(mut mark) = since.mark.and_then(|mark| Checkpoint::deserialize(mark).ok()).or(known_from) else {
         // From here on it is told: the answers and edits that there are of older messages are not. In an empty channel, all that
         // comes is news.
         let page = reader.call(HISTORY, &[("channel", channel), ("limit", PAGE)]).await?;
         let ts = last_of(&page, api.clock.now() + AHEAD).unwrap_or_else(|| "0000000000.000000".to_owned());
-        let mark = serde_json::to_value(Mark { ts, reading: None }).ok();
+        let mark = serde_json::to_value(Checkpoint { ts, reading: None }).ok();
         return Ok(CaughtUp { mark, calls: reader.calls, ..CaughtUp::default() });
     };
     let anew = mark.reading.is_none();
@@ -114,12 +114,12 @@ pub(super) async fn catch_up(
         let info = reader.call("conversations.info", &[("channel", channel)]).await?;
         let first = reader.call(HISTORY, &[("channel", channel), ("limit", PAGE)]).await?;
         // A page with a message that cannot be read is no page to show; its other messages are recovered all the same.
-        fetched.extend(shown(since, home.place(), (&info, &first), asked_at).ok());
+        fetched.extend(shown(since, home.workspace(), (&info, &first), asked_at).ok());
         complete = reader.begin(&mut mark, first).await? && anew && !reader.gaps;
         Ok(())
     };
     match looked.await {
-        // What was found before it counts.
+        // The messages that were found before it count.
         Err(error) if reader.found.is_empty() && fetched.is_empty() => return Err(error),
         Err(error) => tracing::debug!(error = %chain(&error), "a channel's history was read in part"),
         Ok(()) => {}
@@ -155,14 +155,14 @@ fn newest<'v>(stamps: impl Iterator<Item = (&'v Value, &'static str)>, latest: D
 /// The newest page as a fetch that somebody asked for would have brought it, and the channel itself.
 fn shown(
     since: Since<'_>,
-    place: Place<'_>,
+    workspace: Workspace<'_>,
     (info, first): (&Value, &Value),
     asked_at: DateTime<Utc>,
 ) -> Result<(FetchWant, Fetched), UpstreamError> {
     let list = ListRef { parent: Some(since.container.clone()), name: MESSAGES };
     let want = PageWant { list, filter: mullion_schema::ports::Filter::default(), cursor: None };
-    let mut fetched = messages::newest(first, place, &since.container.native_id, (want.clone(), asked_at))?;
-    let channel = object(info, "channel").and_then(|channel| normalize::channel(channel, place, asked_at));
+    let mut fetched = messages::newest(first, workspace, &since.container.native_id, (want.clone(), asked_at))?;
+    let channel = object(info, "channel").and_then(|channel| normalize::channel(channel, workspace, asked_at));
     fetched.writes.extend(channel);
     Ok((FetchWant::Page(want), fetched))
 }
@@ -188,13 +188,13 @@ impl Reader<'_> {
     }
 
     /// Goes on with a reading that was not finished; whether it is now.
-    async fn go_on(&mut self, mark: &mut Mark) -> Result<bool, UpstreamError> {
+    async fn go_on(&mut self, mark: &mut Checkpoint) -> Result<bool, UpstreamError> {
         let Some(Reading { before, to }) = mark.reading.clone() else { return Ok(true) };
         self.mark = values::ts(&mark.ts);
         let arguments = [("channel", self.channel), ("limit", PAGE), ("latest", &before)];
         let page = self.call(HISTORY, &arguments).await?;
         match self.back(page, Some(&before)).await {
-            Ended::There => *mark = Mark { ts: to, reading: None },
+            Ended::There => *mark = Checkpoint { ts: to, reading: None },
             Ended::Before(message) => {
                 mark.reading = Some(Reading { before: message.unwrap_or(before), to });
                 return Ok(false);
@@ -204,7 +204,7 @@ impl Reader<'_> {
     }
 
     /// Reads from the newest page on; whether the mark was reached.
-    async fn begin(&mut self, mark: &mut Mark, first: Value) -> Result<bool, UpstreamError> {
+    async fn begin(&mut self, mark: &mut Checkpoint, first: Value) -> Result<bool, UpstreamError> {
         self.mark = values::ts(&mark.ts);
         let ended = self.back(first, None).await;
         let to = self.newest.take().unwrap_or_default().max(mark.ts.clone());
@@ -288,7 +288,7 @@ impl Reader<'_> {
         }
     }
 
-    /// What a message tells of: that it was said, or that it was edited.
+    /// The event that a message tells of: that it was said, or that it was edited.
     fn told_by(&mut self, message: &Value) {
         let Some(ts) = text(message, "ts") else { return };
         if text(message, "subtype") == Some("tombstone") {

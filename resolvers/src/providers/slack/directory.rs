@@ -15,9 +15,7 @@ use serde_json::Value;
 use tokio::sync::Mutex;
 
 use super::{
-    Slack, account, client,
-    fetch::Outcome,
-    lists,
+    Outcome, Slack, account, client, lists,
     names::{CHANNEL, USER},
     normalize,
     values::{object, text},
@@ -37,7 +35,7 @@ pub(super) const RECENT: Duration = Duration::from_mins(10);
 /// Unless more than this many are missing.
 const FEW: usize = 3;
 
-/// What is listed.
+/// The kind of the things that are listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Kind {
     Users,
@@ -55,7 +53,7 @@ pub(super) type Slot = Arc<Mutex<Option<Listing>>>;
 pub(super) struct Listing {
     ended: DateTime<Utc>,
     outcome: Result<Arc<Directory>, UpstreamError>,
-    /// What it answered for: to be asked again is to want something newer.
+    /// The wants that it answered: to be asked again is to want something newer.
     told: BTreeSet<NodeRef>,
 }
 
@@ -65,7 +63,7 @@ struct Directory {
     writes: BTreeMap<NodeRef, NodeWrite>,
 }
 
-/// What one tick wants of a kind, with the places of the wants.
+/// The wants of one tick of a kind, each with its index.
 #[derive(Debug, Default)]
 pub(super) struct Wanted {
     pub(super) nodes: Vec<(usize, NodeRef)>,
@@ -158,7 +156,7 @@ async fn told(
     }
     let calls = missing.into_iter().map(async |(index, node)| (index, info(slack, api, kind, node).await));
     outcomes.extend(join_all(calls).await);
-    // Whoever listed brings the whole list, once.
+    // The want that caused the listing brings the whole list, once.
     let brings = outcomes.iter_mut().find_map(|(_, outcome)| outcome.as_mut().ok());
     if let Some(fetched) = brings.filter(|fetched| fresh && fetched.pages.is_empty()) {
         let mut writes: Vec<NodeWrite> = directory.writes.values().cloned().collect();
@@ -202,7 +200,7 @@ fn core<'a>(write: &'a NodeWrite, key: &str) -> Option<&'a Value> {
 }
 
 /// Reads one item of a list.
-type Reader = fn(&Value, normalize::Place<'_>, DateTime<Utc>) -> Option<NodeWrite>;
+type Reader = fn(&Value, normalize::Workspace<'_>, DateTime<Utc>) -> Option<NodeWrite>;
 
 /// Lists everything of a kind.
 async fn list(slack: &Slack, api: &Connection, kind: Kind) -> Result<Directory, UpstreamError> {
@@ -216,7 +214,7 @@ async fn list(slack: &Slack, api: &Connection, kind: Kind) -> Result<Directory, 
     for value in values.iter().filter(|value| kind == Kind::Users || !normalize::is_direct(value)) {
         // An item that cannot be read, or placed in the list, would be missing without a trace.
         let is_whole = text(value, "name").is_some() && !normalize::has_broken_count(value);
-        let write = read(value, home.place(), at).filter(|_| is_whole).ok_or_else(broken)?;
+        let write = read(value, home.workspace(), at).filter(|_| is_whole).ok_or_else(broken)?;
         directory.writes.insert(write.node.clone(), write);
     }
     slack.listed.insert((api.integration.clone(), kind), ());
@@ -266,7 +264,7 @@ async fn info(slack: &Slack, api: &Connection, kind: Kind, node: NodeRef) -> Out
     if kind == Kind::Channels && normalize::is_direct(value) {
         return Ok(Fetched::default());
     }
-    let write = read(value, home.place(), at).ok_or_else(broken)?;
+    let write = read(value, home.workspace(), at).ok_or_else(broken)?;
     let failure = normalize::has_broken_count(value).then(broken);
     Ok(Fetched { failure, ..found(&write) })
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use futures::future::{join, join_all, join4};
 
 use super::{
-    Slack, account,
+    Outcome, Slack, account,
     directory::{self, Kind, Wanted, kind_of},
     messages,
     names::{CHANNEL, CHANNELS, MESSAGE, USERS, WORKSPACE},
@@ -15,9 +15,7 @@ use crate::{
     upstream::{Connection, UpstreamError, UpstreamErrorKind},
 };
 
-pub(super) type Outcome = Result<Fetched, UpstreamError>;
-
-/// What a tick wants, sorted by how it is asked for.
+/// The wants of a tick, sorted by how it is asked for.
 #[derive(Debug, Default)]
 struct Plan {
     users: Wanted,

@@ -6,10 +6,9 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use super::{
-    Slack, account, client,
-    fetch::Outcome,
+    Outcome, Slack, account, client,
     names::{self, CHANNEL, MESSAGE, MESSAGES, REPLIES},
-    normalize::{self, Place, Telling},
+    normalize::{self, Telling, Workspace},
     values::{list, text},
 };
 use crate::{
@@ -44,38 +43,38 @@ pub(super) async fn page(slack: &Slack, api: &Connection, want: PageWant) -> Out
     let parent = want.list.parent.clone().ok_or_else(refused)?;
     let home = account::home(slack, api).await?;
     match (parent.type_name, want.list.name) {
-        (CHANNEL, MESSAGES) => history(api, home.place(), &parent.native_id, want).await,
+        (CHANNEL, MESSAGES) => history(api, home.workspace(), &parent.native_id, want).await,
         (MESSAGE, REPLIES) => {
             let (team, channel, ts) = names::message_parts(&parent.native_id).ok_or_else(refused)?;
-            replies(api, Place { team, ..home.place() }, (channel, ts), want).await
+            replies(api, Workspace { team, ..home.workspace() }, (channel, ts), want).await
         }
         _ => Err(refused()),
     }
 }
 
-async fn history(api: &Connection, place: Place<'_>, channel: &str, want: PageWant) -> Outcome {
+async fn history(api: &Connection, workspace: Workspace<'_>, channel: &str, want: PageWant) -> Outcome {
     let mut arguments = vec![("channel", channel), ("limit", PAGE)];
     arguments.extend(want.cursor.as_deref().map(|cursor| ("cursor", cursor)));
     let asked_at = api.clock.now();
     let answer = client::call(api, HISTORY, &arguments).await?;
-    newest(&answer, place, channel, (want, asked_at))
+    newest(&answer, workspace, channel, (want, asked_at))
 }
 
 /// A page of a channel's history, asked for at that time.
 pub(super) fn newest(
     answer: &Value,
-    place: Place<'_>,
+    workspace: Workspace<'_>,
     channel: &str,
     (want, asked_at): (PageWant, DateTime<Utc>),
 ) -> Outcome {
     let next = client::next_page(answer, want.cursor.as_deref())?;
-    let read = read(answer, place, channel, Telling { at: Some(asked_at), whole: true })?;
+    let read = read(answer, workspace, channel, Telling { at: Some(asked_at), whole: true })?;
     let items = items(&read, |_| true);
     let page = FetchedPage { want, items, next, total: None };
     Ok(Fetched { found: None, writes: read, pages: vec![page], ..Fetched::default() })
 }
 
-async fn replies(api: &Connection, place: Place<'_>, (channel, root): (&str, &str), want: PageWant) -> Outcome {
+async fn replies(api: &Connection, workspace: Workspace<'_>, (channel, root): (&str, &str), want: PageWant) -> Outcome {
     let mut arguments = vec![("channel", channel), ("ts", root), ("limit", PAGE)];
     arguments.extend(want.cursor.as_deref().map(|cursor| ("cursor", cursor)));
     let asked = telling(api);
@@ -87,9 +86,9 @@ async fn replies(api: &Connection, place: Place<'_>, (channel, root): (&str, &st
         answer => answer?,
     };
     let next = client::next_page(&answer, want.cursor.as_deref())?;
-    let read = read(&answer, place, channel, asked)?;
+    let read = read(&answer, workspace, channel, asked)?;
     // The message that began the thread comes along.
-    let parent = names::message(place.team, channel, root);
+    let parent = names::message(workspace.team, channel, root);
     let items = items(&read, |node| *node != parent);
     let page = FetchedPage { want, items, next, total: None };
     Ok(Fetched { found: None, writes: read, pages: vec![page], ..Fetched::default() })
@@ -110,7 +109,7 @@ pub(super) async fn singles(
     outcomes
 }
 
-/// Takes what it finds out of `wanted`. What is left is not there.
+/// Takes the messages that it finds out of `wanted`. Those that are left are not there.
 async fn find(
     slack: &Slack,
     api: &Connection,
@@ -119,7 +118,7 @@ async fn find(
     outcomes: &mut Vec<(usize, Outcome)>,
 ) -> Result<(), UpstreamError> {
     let home = account::home(slack, api).await?;
-    let place = Place { team, ..home.place() };
+    let workspace = Workspace { team, ..home.workspace() };
     let mut open: BTreeSet<String> = wanted.keys().cloned().collect();
     while let (Some(oldest), Some(latest)) = (open.first().cloned(), open.last().cloned()) {
         let limit = if open.len() == 1 { "1" } else { PAGE };
@@ -131,8 +130,8 @@ async fn find(
             answer => answer?,
         };
         client::listed(&answer, "messages")?;
-        let read = read(&answer, place, channel, asked)?;
-        take(read, place, channel, wanted, outcomes);
+        let read = read(&answer, workspace, channel, asked)?;
+        take(read, workspace, channel, wanted, outcomes);
         // The page reaches down to its oldest message: what is not in it is a reply, or gone.
         let reached = list(&answer, "messages").iter().filter_map(|message| text(message, "ts")).min();
         let more = client::next_cursor(&answer)?.is_some() || answer.get("has_more") == Some(&Value::Bool(true));
@@ -148,7 +147,7 @@ async fn find(
         match client::call(api, REPLIES_CALL, &named).await {
             Ok(answer) => {
                 client::listed(&answer, "messages")?;
-                take(read(&answer, place, channel, asked)?, place, channel, wanted, outcomes);
+                take(read(&answer, workspace, channel, asked)?, workspace, channel, wanted, outcomes);
             }
             Err(error) if error.kind == UpstreamErrorKind::NotFound => {}
             Err(error) => return Err(error),
@@ -159,14 +158,14 @@ async fn find(
 
 fn take(
     read: Vec<NodeWrite>,
-    place: Place<'_>,
+    workspace: Workspace<'_>,
     channel: &str,
     wanted: &mut BTreeMap<String, Vec<(usize, NodeRef)>>,
     outcomes: &mut Vec<(usize, Outcome)>,
 ) {
     let by_node: BTreeMap<NodeRef, NodeWrite> = read.into_iter().map(|write| (write.node.clone(), write)).collect();
     wanted.retain(|ts, wants| {
-        let Some(write) = by_node.get(&names::message(place.team, channel, ts)) else { return true };
+        let Some(write) = by_node.get(&names::message(workspace.team, channel, ts)) else { return true };
         let found = Some(write.node.clone()).filter(|_| write.deleted.is_none());
         let fetched = Fetched { found, writes: vec![write.clone()], ..Fetched::default() };
         outcomes.extend(wants.drain(..).map(|(index, _)| (index, Ok(fetched.clone()))));
@@ -179,10 +178,15 @@ fn telling(api: &Connection) -> Telling {
 }
 
 /// The messages of an answer. One without a `ts` cannot be told from others: it would be missing without a trace.
-fn read(answer: &Value, place: Place<'_>, channel: &str, asked: Telling) -> Result<Vec<NodeWrite>, UpstreamError> {
+fn read(
+    answer: &Value,
+    workspace: Workspace<'_>,
+    channel: &str,
+    asked: Telling,
+) -> Result<Vec<NodeWrite>, UpstreamError> {
     let broken = || UpstreamError::new(UpstreamErrorKind::Down, "Slack's answer has a message without a ts");
     let messages = list(answer, "messages").iter();
-    messages.map(|message| normalize::message(message, place, channel, asked).ok_or_else(broken)).collect()
+    messages.map(|message| normalize::message(message, workspace, channel, asked).ok_or_else(broken)).collect()
 }
 
 fn items(read: &[NodeWrite], belongs: impl Fn(&NodeRef) -> bool) -> Vec<NodeRef> {

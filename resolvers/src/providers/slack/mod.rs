@@ -1,4 +1,4 @@
-//! Slack, all of it: what other folders know about Slack is the one line that names this folder.
+//! Slack: everything of this provider is in this folder.
 
 mod account;
 mod catch_up;
@@ -65,6 +65,9 @@ static DESCRIPTOR: Descriptor = Descriptor {
     counts: &[],
     copied: &[],
 };
+
+/// The outcome of one want.
+type Outcome = Result<Fetched, UpstreamError>;
 
 /// Slack's Web API and Events API.
 #[derive(Debug, Clone)]

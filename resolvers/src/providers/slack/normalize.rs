@@ -13,14 +13,14 @@ use crate::change::{NodeRef, NodeWrite, Version};
 
 /// The workspace that things are in.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Place<'a> {
+pub(super) struct Workspace<'a> {
     /// Its id.
     pub(super) team: &'a str,
     /// `https://acme.slack.com/`; `None`: not known, for events do not tell.
     pub(super) site: Option<&'a str>,
 }
 
-impl Place<'_> {
+impl Workspace<'_> {
     /// The address of something: below the workspace's, or one that works for every workspace until that is known.
     fn link(&self, write: NodeWrite, path: &str, elsewhere: Option<&str>) -> NodeWrite {
         let (version, url) = match self.site {
@@ -67,7 +67,7 @@ pub(super) fn user_reference(id: Option<&str>) -> Value {
 }
 
 /// A user. `at`: the version where Slack tells none.
-pub(super) fn user(value: &Value, place: Place<'_>, at: DateTime<Utc>) -> Option<NodeWrite> {
+pub(super) fn user(value: &Value, workspace: Workspace<'_>, at: DateTime<Utc>) -> Option<NodeWrite> {
     let id = text(value, "id")?;
     let profile = object(value, "profile").unwrap_or(&Value::Null);
     let handle = text(value, "name");
@@ -91,11 +91,11 @@ pub(super) fn user(value: &Value, place: Place<'_>, at: DateTime<Utc>) -> Option
         "updatedAt": stamp(updated),
     });
     let write = NodeWrite::core(NodeRef::new(USER, id), Version::at(updated.unwrap_or(at)), body(fields));
-    Some(place.link(write, &format!("team/{id}"), None))
+    Some(workspace.link(write, &format!("team/{id}"), None))
 }
 
 /// A channel as the API answers it. Direct messages are no channels.
-pub(super) fn channel(value: &Value, place: Place<'_>, at: DateTime<Utc>) -> Option<NodeWrite> {
+pub(super) fn channel(value: &Value, workspace: Workspace<'_>, at: DateTime<Utc>) -> Option<NodeWrite> {
     if is_direct(value) {
         return None;
     }
@@ -116,7 +116,7 @@ pub(super) fn channel(value: &Value, place: Place<'_>, at: DateTime<Utc>) -> Opt
     if let Some(count) = value.get("num_members").and_then(Value::as_u64) {
         write = write.with(MEMBERS, Version::at(at), body(json!({ "memberCount": count })));
     }
-    Some(channel_link(write, place, id))
+    Some(channel_link(write, workspace, id))
 }
 
 /// Whether a conversation is one of direct messages.
@@ -130,15 +130,15 @@ pub(super) fn has_broken_count(value: &Value) -> bool {
 }
 
 /// A channel with its address.
-pub(super) fn channel_link(write: NodeWrite, place: Place<'_>, id: &str) -> NodeWrite {
-    place.link(write, &format!("archives/{id}"), Some(&format!("channel={id}")))
+pub(super) fn channel_link(write: NodeWrite, workspace: Workspace<'_>, id: &str) -> NodeWrite {
+    workspace.link(write, &format!("archives/{id}"), Some(&format!("channel={id}")))
 }
 
 /// A message. One that was deleted while its thread lives on is no message any more.
-pub(super) fn message(value: &Value, place: Place<'_>, channel: &str, telling: Telling) -> Option<NodeWrite> {
+pub(super) fn message(value: &Value, workspace: Workspace<'_>, channel: &str, telling: Telling) -> Option<NodeWrite> {
     let ts = text(value, "ts")?;
     let sent = super::values::ts(ts)?;
-    let node = names::message(place.team, channel, ts);
+    let node = names::message(workspace.team, channel, ts);
     let told = Version::at(telling.at.unwrap_or(sent));
     if text(value, "subtype") == Some("tombstone") {
         return Some(NodeWrite::tombstone(node, told));
@@ -170,10 +170,10 @@ pub(super) fn message(value: &Value, place: Place<'_>, channel: &str, telling: T
     let plain: String = ts.chars().filter(|letter| *letter != '.').collect();
     let asked = thread.map_or_else(String::new, |root| format!("?thread_ts={root}&cid={channel}"));
     let path = format!("archives/{channel}/p{plain}{asked}");
-    Some(place.link(write, &path, Some(&format!("channel={channel}&message_ts={ts}"))))
+    Some(workspace.link(write, &path, Some(&format!("channel={channel}&message_ts={ts}"))))
 }
 
-/// Who wrote a message: apps of old have no user.
+/// The author of a message: apps of old have no user.
 pub(super) fn author(value: &Value) -> Option<&str> {
     text(value, "user").or_else(|| text(object(value, "bot_profile")?, "user_id"))
 }

@@ -2,16 +2,13 @@
 
 mod project;
 mod root;
-mod task;
 
 pub use project::{
-    ASANA_PROJECT, ASANA_SECTION, ASANA_TASK_COUNTS, ASANA_WORKSPACE, AsanaProject, AsanaSection, AsanaTaskCounts,
+    ASANA_COMMENT, ASANA_CUSTOM_FIELD, ASANA_PROJECT, ASANA_SECTION, ASANA_TASK, ASANA_TASK_COUNTS, ASANA_USER,
+    ASANA_WORKSPACE, AsanaComment, AsanaCustomField, AsanaProject, AsanaSection, AsanaTask, AsanaTaskCounts, AsanaUser,
     AsanaWorkspace,
 };
 pub use root::{ASANA, Asana};
-pub use task::{
-    ASANA_COMMENT, ASANA_CUSTOM_FIELD, ASANA_TASK, ASANA_USER, AsanaComment, AsanaCustomField, AsanaTask, AsanaUser,
-};
 
 use super::ProviderGraph;
 use crate::table::NodeType;
@@ -20,7 +17,7 @@ use crate::table::NodeType;
 pub static TYPES: &[&NodeType] =
     &[&ASANA_WORKSPACE, &ASANA_PROJECT, &ASANA_SECTION, &ASANA_TASK, &ASANA_COMMENT, &ASANA_USER];
 
-/// What Asana adds to the graph.
+/// Asana's part of the graph.
 pub static PROVIDER: ProviderGraph = ProviderGraph {
     key: "asana",
     doc: "Asana, through one of your integrations. Null until an admin has connected one with `connectIntegration`.",

@@ -5,16 +5,15 @@ mod people;
 mod repository;
 mod root;
 mod talk;
-mod work;
 
 pub use enums::{GithubIssueState, GithubSearchType, GithubUserKind};
 pub use people::{GITHUB_TEAM, GITHUB_USER, GithubReviewer, GithubTeam, GithubUser};
 pub use repository::{
-    GITHUB_RELEASE, GITHUB_REPOSITORY, GITHUB_WORKFLOW_RUN, GithubRelease, GithubRepository, GithubWorkflowRun,
+    GITHUB_ISSUE, GITHUB_PULL_REQUEST, GITHUB_RELEASE, GITHUB_REPOSITORY, GITHUB_WORKFLOW_RUN, GithubIssue,
+    GithubPullRequest, GithubRelease, GithubRepository, GithubWorkflowRun,
 };
 pub use root::{GITHUB, Github, GithubSearchHit};
 pub use talk::{GITHUB_COMMENT, GithubComment};
-pub use work::{GITHUB_ISSUE, GITHUB_PULL_REQUEST, GithubIssue, GithubPullRequest};
 
 use super::ProviderGraph;
 use crate::table::NodeType;
@@ -31,7 +30,7 @@ pub static TYPES: &[&NodeType] = &[
     &GITHUB_WORKFLOW_RUN,
 ];
 
-/// What GitHub adds to the graph.
+/// GitHub's part of the graph.
 pub static PROVIDER: ProviderGraph = ProviderGraph {
     key: "github",
     doc: "GitHub, through one of your integrations. Null until an admin has connected one with `connectIntegration`.",

@@ -1,12 +1,19 @@
-//! The workspace and its channels.
+//! The workspace, its channels, and their messages with reactions. They refer to one another, and so stand together.
 
 use async_graphql::Value;
 
-use super::SlackMessage;
+use super::{SlackUser, markup::plain};
 use crate::{
-    interfaces::{container, node, provider_node},
+    interfaces::{container, message, node, provider_node},
+    providers::first_line_of,
     table::{Derive, Field, Row, table},
+    view::NodeView,
 };
+
+/// The first line of a message as people see it: without markup.
+fn title(view: &NodeView) -> Option<Value> {
+    view.text("text").map(|text| first_line_of(&plain(&text)))
+}
 
 table! {
     /// A workspace.
@@ -47,5 +54,38 @@ table! {
                 Field::list::<Row<SlackMessage>>("messages", "Its messages, newest first, without the replies in threads."),
             ],
         ],
+    }
+
+    /// A message.
+    SlackMessage = SLACK_MESSAGE {
+        provider: "slack",
+        doc: "A message in a channel of Slack.",
+        interfaces: &["Node", "ProviderNode", "Message"],
+        always: &["text", "ts", "sentAt", "reactions"],
+        fields: &[
+            &node(),
+            &provider_node(Derive::new(title, &["text"])),
+            &message(),
+            &[
+                Field::text("ts", "Slack's id of the message in its channel.").required(),
+                Field::node::<Row<SlackChannel>>("channel", "The channel it was said in."),
+                Field::text("threadTs", "The `ts` of the message that began the thread it belongs to."),
+                Field::records::<SlackReaction>("reactions", "The reactions to it.", 10).required(),
+                Field::list::<Row<SlackMessage>>("replies", "The replies in its thread, oldest first."),
+            ],
+        ],
+    }
+
+    /// A reaction.
+    SlackReaction = SLACK_REACTION {
+        provider: "slack",
+        doc: "An emoji with which people reacted to a message.",
+        interfaces: &[],
+        always: &["name", "count"],
+        fields: &[&[
+            Field::text("name", "The emoji's name, without colons.").required(),
+            Field::int("count", "How many people reacted with it.").required(),
+            Field::nodes::<Row<SlackUser>>("users", "Who reacted with it; of many perhaps only some.", 10),
+        ]],
     }
 }

@@ -2,13 +2,14 @@
 
 mod channel;
 mod markup;
-mod message;
 mod people;
 mod root;
 
-pub use channel::{SLACK_CHANNEL, SLACK_WORKSPACE, SlackChannel, SlackWorkspace};
+pub use channel::{
+    SLACK_CHANNEL, SLACK_MESSAGE, SLACK_REACTION, SLACK_WORKSPACE, SlackChannel, SlackMessage, SlackReaction,
+    SlackWorkspace,
+};
 pub use markup::plain;
-pub use message::{SLACK_MESSAGE, SLACK_REACTION, SlackMessage, SlackReaction};
 pub use people::{SLACK_USER, SlackUser};
 pub use root::{SLACK, Slack};
 
@@ -18,7 +19,7 @@ use crate::table::NodeType;
 /// The node types.
 pub static TYPES: &[&NodeType] = &[&SLACK_WORKSPACE, &SLACK_CHANNEL, &SLACK_MESSAGE, &SLACK_USER];
 
-/// What Slack adds to the graph.
+/// Slack's part of the graph.
 pub static PROVIDER: ProviderGraph = ProviderGraph {
     key: "slack",
     doc: "Slack, through one of your integrations. Null until an admin has connected one with `connectIntegration`.",

@@ -15,6 +15,9 @@ use crate::{
 /// Longer words are none of Asana's.
 const WORD: usize = 40;
 
+/// The event of an empty delivery.
+pub(in super::super) const HEARTBEAT: &str = "heartbeat";
+
 /// An event with what all events have in common.
 pub(super) struct Event<'a> {
     /// `task`.
@@ -30,7 +33,7 @@ pub(in super::super) fn kind_of(event: &Value) -> String {
     format!("{}.{}", resource_type(event), action(event))
 }
 
-/// What makes an event the same, whether a webhook brought it or the log: Asana gives events no ids.
+/// The key by which an event is the same, whether a webhook brought it or the log: Asana gives events no ids.
 pub(in super::super) fn key_of(event: &Value) -> String {
     let gid = |name: &str| object(event, name).and_then(|named| text(named, "gid")).unwrap_or_default();
     let field = object(event, "change").and_then(|change| word(change, "field")).unwrap_or_default();
@@ -73,7 +76,7 @@ impl<'a> Event<'a> {
         word(object(self.document, "resource")?, "resource_subtype")
     }
 
-    /// What the resource was added to or removed from, where it is in the graph.
+    /// The thing that the resource was added to or removed from, where it is in the graph.
     pub(super) fn parent(&self) -> Option<NodeRef> {
         let parent = object(self.document, "parent")?;
         let type_name = match word(parent, "resource_type")? {
@@ -107,7 +110,7 @@ impl<'a> Event<'a> {
         time(self.document, "created_at").unwrap_or(self.received_at)
     }
 
-    /// The node is gone. What has no times of its own was versioned by our clock, which may be ahead.
+    /// The node is gone. A node without times of its own was versioned by our clock, which may be ahead.
     pub(super) fn gone(&self, node: &NodeRef) -> NodeWrite {
         let at = if matches!(node.type_name, TASK | PROJECT) { self.at() } else { self.at().max(self.received_at) };
         NodeWrite::tombstone(node.clone(), Version::at(at))

@@ -1,4 +1,4 @@
-//! What Asana's events mean. Pure and total: every event is interpreted or knowingly ignored, none is an error.
+//! The meaning of Asana's events. Pure and total: every event is interpreted or knowingly ignored, none is an error.
 //!
 //! Events are compact: they say what changed, not how it is now. So they outdate what is known, and nothing is fetched before
 //! somebody looks.
@@ -11,9 +11,8 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use event::Event;
-pub(super) use event::{FIELD, key_of, kind_of};
+pub(super) use event::{FIELD, HEARTBEAT, key_of, kind_of};
 
-use super::webhook::HEARTBEAT;
 use crate::{
     change::{Change, Interpretation},
     json::read_object,
@@ -51,7 +50,7 @@ pub(super) fn is_told(event: &Value) -> bool {
     changed(&Event::new(event, DateTime::<Utc>::UNIX_EPOCH)).is_ok_and(|change| change.activity.is_some())
 }
 
-/// What an event changes, or why it is not used.
+/// The changes of an event, or the reason why it is not used.
 fn changed(event: &Event<'_>) -> Result<Change, &'static str> {
     let known = matches!(event.action, "added" | "changed" | "removed" | "deleted" | "undeleted");
     let change = match event.resource_type {

@@ -5,13 +5,15 @@ use serde_json::{Map, Value, json};
 
 use super::answer::{ApiError, Reply};
 use super::request::{Call, text};
-use super::routes;
 use super::session::Session;
 
 const MOST: usize = 10;
 
-/// Runs the actions one after the other.
-pub(super) fn run(session: &mut Session<'_>) -> Result<Reply, ApiError> {
+/// Runs the actions one after the other; `answer` answers each.
+pub(super) fn run(
+    session: &mut Session<'_>,
+    answer: fn(&mut Session<'_>) -> Result<Reply, ApiError>,
+) -> Result<Reply, ApiError> {
     let Some(Value::Array(actions)) = session.call.data.get("actions").cloned() else {
         return Err(ApiError::missing("actions"));
     };
@@ -23,7 +25,7 @@ pub(super) fn run(session: &mut Session<'_>) -> Result<Reply, ApiError> {
     for action in &actions {
         let outcome = read(action).and_then(|call| {
             session.call = call;
-            routes::answer(session)
+            answer(session)
         });
         let (status, body) = match outcome {
             Ok(reply) => (reply.status, reply.body),

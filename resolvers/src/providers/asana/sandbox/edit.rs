@@ -3,7 +3,7 @@
 
 use chrono::{DateTime, NaiveDate, Utc};
 
-use super::events::{Event, FieldChange};
+use super::event_log::{Event, FieldChange};
 use super::hooks;
 use super::records::{CustomValue, Due, Gid, Kind, Membership, Ref, Story, Task};
 use super::world::{Origin, World};
@@ -67,7 +67,7 @@ impl<'w> Edit<'w> {
         self.events.push(Event { at, user, action: "changed", resource, parent: None, change, scopes });
     }
 
-    /// What an event on the task reaches: everything above it, and its workspace.
+    /// The things that an event on the task reaches: everything above it, and its workspace.
     fn scopes(&self, task: Gid) -> Vec<Gid> {
         let mut scopes = self.world.above_task(task);
         scopes.extend(self.world.tasks.get(&task).map(|task| task.workspace));

@@ -1,52 +1,19 @@
-//! What happened, as Asana tells it: the log behind `GET /events` with its sync tokens, and the compact form that webhooks carry.
-
-use std::collections::VecDeque;
+//! Events as Asana tells them: `GET /events` with its sync tokens, and the compact form that webhooks carry.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Map, Value, json};
 
 use super::dice::Dice;
+use super::event_log::Event;
 use super::fields;
-use super::node::{Group, Node};
+use super::node::{Group, Node, moment};
 use super::records::{Gid, Kind, Ref};
-use super::world::{World, moment};
+use super::world::World;
 
 /// Asana answers at most so many events at once.
 const PAGE: usize = 100;
-/// Older events are forgotten; who asks for them starts anew.
-const KEPT: usize = 5_000;
 /// Sync tokens expire after a day.
 const TOKEN_LIFE: TimeDelta = TimeDelta::hours(24);
-
-/// One thing that happened.
-#[derive(Debug, Clone)]
-pub(super) struct Event {
-    pub(super) at: DateTime<Utc>,
-    pub(super) user: Gid,
-    /// `changed`, `added`, `removed`, `deleted`, `undeleted`.
-    pub(super) action: &'static str,
-    pub(super) resource: Ref,
-    /// What the resource was added to or removed from.
-    pub(super) parent: Option<Ref>,
-    pub(super) change: Option<FieldChange>,
-    /// Everything that the event bubbles up to.
-    pub(super) scopes: Vec<Gid>,
-}
-
-/// Which field of the resource changed.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct FieldChange {
-    pub(super) field: &'static str,
-    /// Told only when the new value is a resource itself.
-    pub(super) new_value: Option<Ref>,
-}
-
-/// The newest events.
-#[derive(Debug, Clone, Default)]
-pub(super) struct EventLog {
-    events: VecDeque<Event>,
-    forgotten: u64,
-}
 
 /// The answer to "what happened since".
 #[derive(Debug)]
@@ -57,22 +24,7 @@ pub(super) enum Since {
     Events(Vec<Event>, String, bool),
 }
 
-impl EventLog {
-    /// Adds what happened.
-    pub(super) fn record(&mut self, events: Vec<Event>) {
-        self.events.extend(events);
-        while self.events.len() > KEPT {
-            self.events.pop_front();
-            self.forgotten += 1;
-        }
-    }
-
-    fn head(&self) -> u64 {
-        self.forgotten + self.events.len() as u64
-    }
-}
-
-/// What happened to a resource (or below it) since the token was given.
+/// The events of a resource (or below it) since the token was given.
 pub(super) fn since(world: &World, resource: Gid, token: Option<&str>, now: DateTime<Utc>) -> Since {
     let log = &world.log;
     let from =

@@ -1,7 +1,7 @@
-//! What Asana shows of each kind of thing: the value of a field by its name, which fields a compact record has and which a full
-//! one. `custom_fields` and tasks are in `task_fields`.
+//! The fields that Asana shows of each kind of thing: a field's value by its name, and the fields of compact and of full records.
+//! `custom_fields` and tasks are in `task_fields`, webhooks in `hook_fields`.
 
-use super::hooks;
+use super::hook_fields;
 use super::node::{Group, Node, rich};
 use super::records::{CustomField, Gid, Kind, Project, ProjectStatus, Ref, Section, Story, Tag, Team, User, Workspace};
 use super::task_fields;
@@ -44,7 +44,7 @@ pub(super) fn full(kind: Kind) -> &'static [&'static str] {
         Kind::Section => &["resource_type", "name", "created_at", "project", "projects"],
         Kind::Task => task_fields::FULL,
         Kind::Story => STORY,
-        Kind::Webhook => hooks::FULL,
+        Kind::Webhook => hook_fields::FULL,
     }
 }
 
@@ -127,7 +127,7 @@ pub(super) fn field(world: &World, of: Ref, name: &str) -> Option<Node> {
         Kind::Section => world.sections.get(&of.gid).and_then(|record| section(record, name)),
         Kind::Task => world.tasks.get(&of.gid).and_then(|record| task_fields::task(world, of.gid, record, name)),
         Kind::Story => world.stories.get(&of.gid).and_then(|record| story(world, record, name)),
-        Kind::Webhook => world.hooks.get(&of.gid).and_then(|hook| hooks::field(world, hook, name)),
+        Kind::Webhook => world.hooks.get(&of.gid).and_then(|hook| hook_fields::field(world, hook, name)),
     }
 }
 

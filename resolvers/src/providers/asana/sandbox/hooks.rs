@@ -7,55 +7,15 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Value, json};
 use sha2::Sha256;
 
-use super::events::{self, Event};
-use super::node::{Group, Node};
-use super::records::{Gid, Kind, Ref};
+use super::event_log::Event;
+use super::events;
+use super::records::{Filter, Gid, Hook, Kind};
 use super::world::World;
 use crate::sandbox::OutgoingWebhook;
 
 /// The header of the handshake and of the target's echo.
 pub(super) const SECRET_HEADER: HeaderName = HeaderName::from_static("x-hook-secret");
 const SIGNATURE_HEADER: HeaderName = HeaderName::from_static("x-hook-signature");
-
-/// The fields of a full webhook, besides `gid`.
-pub(super) const FULL: &[&str] = &[
-    "resource_type",
-    "active",
-    "created_at",
-    "delivery_retry_count",
-    "failure_deletion_timestamp",
-    "filters",
-    "last_failure_at",
-    "last_failure_content",
-    "last_success_at",
-    "next_attempt_after",
-    "resource",
-    "target",
-];
-
-/// A subscription.
-#[derive(Debug, Clone)]
-pub(super) struct Hook {
-    /// `None`: everything in the world (set up for development; the API does not list it).
-    pub(super) resource: Option<Ref>,
-    pub(super) target: String,
-    pub(super) secret: String,
-    pub(super) filters: Vec<Filter>,
-    /// Whether Asana sends to it.
-    pub(super) active: bool,
-    pub(super) created_at: Option<DateTime<Utc>>,
-    pub(super) last_success_at: Option<DateTime<Utc>>,
-}
-
-/// What a subscription is limited to. An event that passes one filter is sent.
-#[derive(Debug, Clone, Default, serde::Deserialize)]
-pub(super) struct Filter {
-    resource_type: Option<String>,
-    resource_subtype: Option<String>,
-    action: Option<String>,
-    #[serde(default)]
-    pub(super) fields: Vec<String>,
-}
 
 impl Filter {
     fn passes(&self, world: &World, event: &Event) -> bool {
@@ -66,16 +26,6 @@ impl Filter {
             && fits(&self.action, event.action)
             && (self.fields.is_empty()
                 || event.change.is_some_and(|change| self.fields.iter().any(|field| field == change.field)))
-    }
-
-    fn group(&self) -> Group {
-        let text = |value: &Option<String>| value.as_deref().map_or_else(Node::null, Node::value);
-        vec![
-            ("resource_type", text(&self.resource_type)),
-            ("resource_subtype", text(&self.resource_subtype)),
-            ("action", text(&self.action)),
-            ("fields", if self.fields.is_empty() { Node::null() } else { Node::value(self.fields.clone()) }),
-        ]
     }
 }
 
@@ -94,22 +44,6 @@ impl Hook {
             && inside
             && (self.filters.is_empty() || self.filters.iter().any(|filter| filter.passes(world, event)))
     }
-}
-
-/// The value of a webhook's field.
-pub(super) fn field(world: &World, of: &Hook, name: &str) -> Option<Node> {
-    Some(match name {
-        "active" => Node::flag(of.active),
-        "resource" => Node::One(of.resource.filter(|resource| world.find(resource.gid).is_some())),
-        "target" => Node::value(of.target.as_str()),
-        "created_at" => Node::maybe_at(of.created_at),
-        "last_success_at" => Node::maybe_at(of.last_success_at),
-        "last_failure_at" | "failure_deletion_timestamp" | "next_attempt_after" => Node::null(),
-        "last_failure_content" => Node::value(""),
-        "delivery_retry_count" => Node::count(0),
-        "filters" => Node::Groups(of.filters.iter().map(Filter::group).collect()),
-        _ => return None,
-    })
 }
 
 /// The requests that tell the subscriptions what happened.

@@ -5,7 +5,6 @@ use chrono::{DateTime, NaiveDate, Utc};
 use serde_json::Value;
 
 use super::records::{Gid, Kind, Ref};
-use super::world::moment;
 
 /// One field's value.
 #[derive(Debug, Clone)]
@@ -74,4 +73,9 @@ impl Node {
 /// Plain text in Asana's rich text: escaped, inside `<body>`.
 pub(super) fn rich(text: &str) -> String {
     format!("<body>{}</body>", text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;"))
+}
+
+/// A moment as Asana writes it: UTC with milliseconds.
+pub(super) fn moment(at: DateTime<Utc>) -> String {
+    at.format("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
 }

@@ -1,5 +1,5 @@
-//! The records of the sandbox's world, as Asana keeps them. Plain data: what may be done to them is in `changes`, how they are
-//! shown in `fields`.
+//! The records of the sandbox's world, as Asana keeps them. Plain data: `edit` changes them, `fields` shows
+//! them.
 
 use chrono::{DateTime, NaiveDate, Utc};
 
@@ -81,7 +81,7 @@ pub(super) struct EnumOption {
     pub(super) color: &'static str,
 }
 
-/// What a task holds in a custom field.
+/// The value of a task's custom field.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum CustomValue {
     Option(Gid),
@@ -183,4 +183,28 @@ impl Story {
     pub(super) fn kind(&self) -> &'static str {
         if self.subtype == "comment_added" { "comment" } else { "system" }
     }
+}
+
+/// A webhook: a subscription.
+#[derive(Debug, Clone)]
+pub(super) struct Hook {
+    /// `None`: everything in the world (set up for development; the API does not list it).
+    pub(super) resource: Option<Ref>,
+    pub(super) target: String,
+    pub(super) secret: String,
+    pub(super) filters: Vec<Filter>,
+    /// Whether Asana sends to it.
+    pub(super) active: bool,
+    pub(super) created_at: Option<DateTime<Utc>>,
+    pub(super) last_success_at: Option<DateTime<Utc>>,
+}
+
+/// A limit of a subscription. An event that passes one filter is sent.
+#[derive(Debug, Clone, Default, serde::Deserialize)]
+pub(super) struct Filter {
+    pub(super) resource_type: Option<String>,
+    pub(super) resource_subtype: Option<String>,
+    pub(super) action: Option<String>,
+    #[serde(default)]
+    pub(super) fields: Vec<String>,
 }

@@ -5,8 +5,8 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 use super::answer::{ApiError, Reply};
-use super::hooks::{self, Filter, Hook};
-use super::records::{Gid, Kind, Ref};
+use super::hooks;
+use super::records::{Filter, Gid, Hook, Kind, Ref};
 use super::session::Session;
 use super::world::Origin;
 use crate::sandbox::HandshakeAnswer;

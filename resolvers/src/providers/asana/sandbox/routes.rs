@@ -1,6 +1,5 @@
-//! Which call is answered by what: the reading calls that need no more than a line are answered here.
+//! The routes of the API: the reading calls that need no more than a line are answered here.
 
-use chrono::DateTime;
 use http::Method;
 
 use super::answer::{ApiError, Reply};
@@ -23,7 +22,7 @@ pub(super) fn answer(session: &mut Session<'_>) -> Answer {
 
 fn write(session: &mut Session<'_>, segments: &[&str]) -> Answer {
     match (session.call.method.as_str(), segments) {
-        ("POST", ["batch"]) => batch::run(session),
+        ("POST", ["batch"]) => batch::run(session, answer),
         ("POST", ["tasks"]) => task_calls::create(session, None),
         ("PUT", ["tasks", gid]) => task_calls::update(session, gid),
         ("DELETE", ["tasks", gid]) => task_calls::delete(session, gid),
@@ -212,16 +211,4 @@ fn read_events(session: &Session<'_>, gid: &str) -> Answer {
             Ok(reply)
         }
     }
-}
-
-/// A moment in a parameter: a date and time, a day, or `now`.
-pub(super) fn moment(session: &Session<'_>, name: &str) -> Result<Option<DateTime<chrono::Utc>>, ApiError> {
-    let Some(text) = session.call.parameter(name) else { return Ok(None) };
-    if text == "now" {
-        return Ok(Some(session.now));
-    }
-    let day =
-        || text.parse::<chrono::NaiveDate>().ok().and_then(|day| day.and_hms_opt(0, 0, 0)).map(|day| day.and_utc());
-    let moment = DateTime::parse_from_rfc3339(text).ok().map(|at| at.to_utc()).or_else(day);
-    moment.map(Some).ok_or_else(|| ApiError::bad(format!("{name}: Invalid date: {text}")))
 }

@@ -1,5 +1,5 @@
-//! What the answering of one call has at hand: the world, the call, and the webhooks that it causes; the looking up of gids and
-//! the writing of records and lists.
+//! The answering of one call: the world, the call, and the webhooks that it causes; it looks gids up and writes records and
+//! lists.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -109,6 +109,18 @@ impl Session<'_> {
             Ok(_) => Err(ApiError::bad("limit: Must be between 1 and 100")),
             Err(_) => Err(ApiError::bad(format!("limit: Not a number: {limit}"))),
         }
+    }
+
+    /// A moment in a parameter: a date and time, a day, or `now`.
+    pub(super) fn moment(&self, name: &str) -> Result<Option<DateTime<Utc>>, ApiError> {
+        let Some(text) = self.call.parameter(name) else { return Ok(None) };
+        if text == "now" {
+            return Ok(Some(self.now));
+        }
+        let day =
+            || text.parse::<chrono::NaiveDate>().ok().and_then(|day| day.and_hms_opt(0, 0, 0)).map(|day| day.and_utc());
+        let moment = DateTime::parse_from_rfc3339(text).ok().map(|at| at.to_utc()).or_else(day);
+        moment.map(Some).ok_or_else(|| ApiError::bad(format!("{name}: Invalid date: {text}")))
     }
 
     /// An offset belongs to the list that it was given for.

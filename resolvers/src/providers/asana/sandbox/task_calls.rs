@@ -6,15 +6,14 @@ use serde_json::Value;
 use super::answer::{ApiError, Reply};
 use super::edit::NewTask;
 use super::records::{CustomValue, Due, Gid, Kind, Membership};
-use super::routes::moment;
 use super::session::Session;
 
 type Answer = Result<Reply, ApiError>;
 
 /// A list of tasks, filtered by `completed_since` and `modified_since`.
 pub(super) fn list(session: &Session<'_>, mut tasks: Vec<Gid>) -> Answer {
-    let completed_since = moment(session, "completed_since")?;
-    let modified_since = moment(session, "modified_since")?;
+    let completed_since = session.moment("completed_since")?;
+    let modified_since = session.moment("modified_since")?;
     tasks.retain(|gid| {
         session.world.tasks.get(gid).is_some_and(|task| {
             !task.deleted

@@ -2,16 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, Utc};
-
 use super::dice::Dice;
-use super::events::EventLog;
-use super::hooks::Hook;
+use super::event_log::EventLog;
 use super::records::{
-    CustomField, Gid, Kind, Project, ProjectStatus, Ref, Section, Story, Tag, Task, Team, User, Workspace,
+    CustomField, Gid, Hook, Kind, Project, ProjectStatus, Ref, Section, Story, Tag, Task, Team, User, Workspace,
 };
 
-/// Who makes a new thing. Each has ids of its own, so that the ids of acts do not depend on what was written through the API:
+/// The maker of a new thing. Each has ids of its own, so that the ids of acts do not depend on what was written through the API:
 /// a journal of acts alone replays to the same ids.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) enum Origin {
@@ -134,9 +131,4 @@ impl World {
         }
         above
     }
-}
-
-/// A moment as Asana writes it: UTC with milliseconds.
-pub(super) fn moment(at: DateTime<Utc>) -> String {
-    at.format("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
 }

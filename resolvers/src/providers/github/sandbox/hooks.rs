@@ -1,4 +1,4 @@
-//! Webhooks: who is subscribed to what, and the signed requests that GitHub would send.
+//! Webhooks: the signed requests that GitHub would send to the subscriptions.
 
 use bytes::Bytes;
 use hmac::{Hmac, KeyInit, Mac};
@@ -8,7 +8,12 @@ use sha2::{Digest, Sha256};
 
 use super::{
     shapes::{repository, shape},
-    world::{World, dice::Dice, model::Time},
+    world::{
+        World,
+        dice::Dice,
+        hook::{Delivery, Hook},
+        model::Time,
+    },
 };
 use crate::sandbox::OutgoingWebhook;
 
@@ -16,37 +21,6 @@ use crate::sandbox::OutgoingWebhook;
 const KEPT_DELIVERIES: usize = 100;
 /// Deliveries are numbered by hook, each within as many: all of them stay in what JavaScript takes for an integer.
 const NUMBERS_A_HOOK: u64 = 10_000_000;
-
-/// A subscription.
-#[derive(Debug, Clone)]
-pub(crate) struct Hook {
-    pub(crate) id: u64,
-    /// The repository, or everything in the organisation.
-    pub(crate) repo: Option<usize>,
-    pub(crate) url: String,
-    pub(crate) secret: Option<String>,
-    pub(crate) form: bool,
-    pub(crate) events: Vec<String>,
-    pub(crate) active: bool,
-    pub(crate) created: Time,
-    pub(crate) updated: Time,
-    /// How many deliveries were made, those that are no longer listed too; their numbers and GUIDs follow from it.
-    pub(crate) delivered: u64,
-    /// Newest first.
-    pub(crate) deliveries: Vec<Delivery>,
-}
-
-/// A delivery that was made.
-#[derive(Debug, Clone)]
-pub(crate) struct Delivery {
-    pub(crate) id: u64,
-    pub(crate) guid: String,
-    pub(crate) event: &'static str,
-    pub(crate) action: Option<String>,
-    pub(crate) at: Time,
-    pub(crate) redelivery: bool,
-    pub(crate) payload: Bytes,
-}
 
 /// The value of `X-Hub-Signature-256` for a body.
 pub(crate) fn signature(secret: &str, body: &[u8]) -> String {

@@ -27,7 +27,7 @@ use sha2::{Digest, Sha256};
 use self::{
     limits::{Limits, Quota, Resource},
     rest::{Call, reply::Reply},
-    world::World,
+    world::{World, hook::Hook},
 };
 use crate::sandbox::{ActError, Acted, ApiRequest, ApiResponse, CallOutcome, Rejection, Sandbox};
 
@@ -225,7 +225,7 @@ impl Sandbox for GithubSandbox {
         let world = Arc::make_mut(&mut state.world);
         world.hooks.retain(|hook| hook.repo.is_some() || hook.url != url);
         let id = hooks::next_id(world, false);
-        world.hooks.push(hooks::Hook {
+        world.hooks.push(Hook {
             id,
             repo: None,
             url: url.to_owned(),

@@ -25,7 +25,7 @@ pub(super) fn created(event: &Event<'_>) -> Option<Change> {
         "isArchived": false,
         "createdAt": stamp(seconds(channel, "created").or(Some(event.at))),
     });
-    let write = normalize::channel_link(event.write(node.clone(), &fields), event.place(), id);
+    let write = normalize::channel_link(event.write(node.clone(), &fields), event.workspace(), id);
     Some(event.told(writing(write), Some(node), None))
 }
 
@@ -48,7 +48,7 @@ pub(super) fn deleted(event: &Event<'_>) -> Option<Change> {
     Some(event.told(writing(write), Some(node), None))
 }
 
-/// What became of the channel, Slack does not say.
+/// Slack does not say what became of the channel.
 pub(super) fn unclear(event: &Event<'_>) -> Option<Change> {
     let node = event.channel()?;
     let lists = vec![ListRef { parent: None, name: CHANNELS }];

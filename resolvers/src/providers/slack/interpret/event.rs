@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::super::{
     names::{CHANNEL, USER},
-    normalize::{Place, author},
+    normalize::{Workspace, author},
     values::{list, object, seconds, text, ts_of},
     webhook::event_name,
 };
@@ -37,7 +37,7 @@ impl<'a> Event<'a> {
     /// `None`: the document is not about an event.
     pub(super) fn new(envelope: &'a Value, received_at: DateTime<Utc>) -> Option<Self> {
         let value = object(envelope, "event")?;
-        // Of a channel that is shared with another workspace, `team_id` may be the other's.
+        // The `team_id` of a channel that is shared with another workspace may be the other's.
         let installed = list(envelope, "authorizations").first();
         let team = installed.and_then(|installed| text(installed, "team_id"));
         let team = team.or_else(|| text(envelope, "context_team_id")).or_else(|| text(envelope, "team_id"));
@@ -59,8 +59,8 @@ impl<'a> Event<'a> {
         text(self.value, key)
     }
 
-    pub(super) fn place(&self) -> Place<'a> {
-        Place { team: self.team, site: None }
+    pub(super) fn workspace(&self) -> Workspace<'a> {
+        Workspace { team: self.team, site: None }
     }
 
     /// The id of the channel, which some events tell as a text and some as an object.

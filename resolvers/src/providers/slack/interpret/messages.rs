@@ -53,7 +53,7 @@ pub(super) fn mention(event: &Event<'_>) -> Outcome {
 /// The message as it was just written.
 fn written(event: &Event<'_>) -> Option<(Change, NodeRef)> {
     let telling = Telling { at: None, whole: true };
-    let write = normalize::message(event.value, event.place(), event.channel_id()?, telling)?;
+    let write = normalize::message(event.value, event.workspace(), event.channel_id()?, telling)?;
     let node = write.node.clone();
     let mut change = writing(write);
     // A reply adds to its thread, of which it does not tell how many replies it has.
@@ -75,7 +75,7 @@ fn said(event: &Event<'_>) -> Option<Change> {
     Some(once(told, said_key(event.channel_id()?, event.text("ts")?)))
 }
 
-/// What makes a message the same, however often and in what way Slack tells of it.
+/// The key by which a message is the same, however often and in what way Slack tells of it.
 pub(in super::super) fn said_key(channel: &str, ts: &str) -> String {
     format!("said:{channel}:{ts}")
 }
@@ -96,7 +96,7 @@ fn once(mut change: Change, key: String) -> Change {
     change
 }
 
-/// What Slack itself writes into a channel: that it has another topic, that somebody came.
+/// A message that Slack itself writes into a channel: that it has another topic, that somebody came.
 fn noted(event: &Event<'_>) -> Option<Change> {
     Some(once(note(event)?, said_key(event.channel_id()?, event.text("ts")?)))
 }
@@ -135,7 +135,7 @@ fn note(event: &Event<'_>) -> Option<Change> {
 fn changed(event: &Event<'_>) -> Option<Change> {
     let message = object(event.value, "message")?;
     let telling = Telling { at: Some(event.at), whole: false };
-    let write = normalize::message(message, event.place(), event.channel_id()?, telling)?;
+    let write = normalize::message(message, event.workspace(), event.channel_id()?, telling)?;
     if write.deleted.is_some() {
         return Some(forgotten(event, write.node, object(event.value, "previous_message")));
     }
@@ -168,7 +168,7 @@ fn forgotten(event: &Event<'_>, node: NodeRef, previous: Option<&Value>) -> Chan
 fn replied(event: &Event<'_>) -> Option<Change> {
     let message = object(event.value, "message")?;
     let telling = Telling { at: Some(event.at), whole: false };
-    let write = normalize::message(message, event.place(), event.channel_id()?, telling)?;
+    let write = normalize::message(message, event.workspace(), event.channel_id()?, telling)?;
     // The reply itself is told by its own event.
     Some(writing(write))
 }

@@ -16,7 +16,7 @@ use crate::{
 /// A user, whole.
 pub(super) fn user(event: &Event<'_>) -> Option<Change> {
     let value = object(event.value, "user")?;
-    let write = normalize::user(value, event.place(), event.at)?;
+    let write = normalize::user(value, event.workspace(), event.at)?;
     let node = write.node.clone();
     let name = write.aspects.iter().find_map(|aspect| aspect.fields.get("displayName")?.as_str());
     let parts = name.map(|name| (ACTOR, Detail::named(&node, name)));

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use super::{
-    happen::Place,
+    happen::MessageRef,
     input::Input,
     model::{Message, World},
 };
@@ -62,8 +62,8 @@ pub(super) fn act(world: &mut World, now: DateTime<Utc>, action: &str, input: &V
     }
 }
 
-fn told(place: &Place) -> Value {
-    json!({ "channel": place.channel, "ts": place.ts.to_string() })
+fn shown(reference: &MessageRef) -> Value {
+    json!({ "channel": reference.channel, "ts": reference.ts.to_string() })
 }
 
 fn post_message(world: &mut World, now: DateTime<Utc>, input: &Value) -> Result {
@@ -71,53 +71,55 @@ fn post_message(world: &mut World, now: DateTime<Utc>, input: &Value) -> Result 
     let channel = input.channel(world)?;
     let (id, user) = (channel.id.clone(), input.actor(world, Some(channel))?);
     let message = Message { user: user.clone(), text: input.need("text")?.to_owned(), ..Message::default() };
-    let place = world.post(now, &id, &message)?;
-    Ok(json!({ "channel": place.channel, "ts": place.ts.to_string(), "user": user }))
+    let reference = world.post(now, &id, &message)?;
+    Ok(json!({ "channel": reference.channel, "ts": reference.ts.to_string(), "user": user }))
 }
 
 fn reply(world: &mut World, now: DateTime<Utc>, input: &Value) -> Result {
     let input = Input::of(input, &["channel", "thread_ts", "text", "user"])?;
     let channel = input.channel(world)?;
-    let parent = input.place(channel, "thread_ts")?;
+    let parent = input.message_ref(channel, "thread_ts")?;
     let root = channel.messages.get(&parent.ts).and_then(|message| message.thread).unwrap_or(parent.ts);
     let (id, user) = (channel.id.clone(), input.actor(world, Some(channel))?);
     let text = input.need("text")?.to_owned();
     let message = Message { user: user.clone(), text, thread: Some(root), ..Message::default() };
-    let place = world.post(now, &id, &message)?;
-    Ok(json!({ "channel": place.channel, "ts": place.ts.to_string(), "thread_ts": root.to_string(), "user": user }))
+    let reference = world.post(now, &id, &message)?;
+    Ok(
+        json!({ "channel": reference.channel, "ts": reference.ts.to_string(), "thread_ts": root.to_string(), "user": user }),
+    )
 }
 
 fn edit_message(world: &mut World, now: DateTime<Utc>, input: &Value) -> Result {
     let input = Input::of(input, &["channel", "ts", "text"])?;
-    let place = input.place(input.channel(world)?, "ts")?;
-    world.edit(now, &place, input.need("text")?)?;
-    Ok(told(&place))
+    let reference = input.message_ref(input.channel(world)?, "ts")?;
+    world.edit(now, &reference, input.need("text")?)?;
+    Ok(shown(&reference))
 }
 
 fn delete_message(world: &mut World, now: DateTime<Utc>, input: &Value) -> Result {
     let input = Input::of(input, &["channel", "ts"])?;
-    let place = input.place(input.channel(world)?, "ts")?;
-    world.delete(now, &place)?;
-    Ok(told(&place))
+    let reference = input.message_ref(input.channel(world)?, "ts")?;
+    world.delete(now, &reference)?;
+    Ok(shown(&reference))
 }
 
 /// Where, who and with what.
-fn reaction(world: &World, input: &Value) -> std::result::Result<(Place, String, String), ActError> {
+fn reaction(world: &World, input: &Value) -> std::result::Result<(MessageRef, String, String), ActError> {
     let input = Input::of(input, &["channel", "ts", "reaction", "user"])?;
     let channel = input.channel(world)?;
-    Ok((input.place(channel, "ts")?, input.actor(world, Some(channel))?, input.emoji("reaction")?))
+    Ok((input.message_ref(channel, "ts")?, input.actor(world, Some(channel))?, input.emoji("reaction")?))
 }
 
 fn add_reaction(world: &mut World, now: DateTime<Utc>, input: &Value) -> Result {
-    let (place, user, name) = reaction(world, input)?;
-    world.react(now, &place, &user, &name)?;
-    Ok(json!({ "channel": place.channel, "ts": place.ts.to_string(), "reaction": name, "user": user }))
+    let (reference, user, name) = reaction(world, input)?;
+    world.react(now, &reference, &user, &name)?;
+    Ok(json!({ "channel": reference.channel, "ts": reference.ts.to_string(), "reaction": name, "user": user }))
 }
 
 fn remove_reaction(world: &mut World, now: DateTime<Utc>, input: &Value) -> Result {
-    let (place, user, name) = reaction(world, input)?;
-    world.unreact(now, &place, &user, &name)?;
-    Ok(json!({ "channel": place.channel, "ts": place.ts.to_string(), "reaction": name, "user": user }))
+    let (reference, user, name) = reaction(world, input)?;
+    world.unreact(now, &reference, &user, &name)?;
+    Ok(json!({ "channel": reference.channel, "ts": reference.ts.to_string(), "reaction": name, "user": user }))
 }
 
 fn create_channel(world: &mut World, now: DateTime<Utc>, input: &Value) -> Result {
@@ -185,7 +187,7 @@ fn join_channel(world: &mut World, now: DateTime<Utc>, input: &Value) -> Result 
     Ok(json!({ "channel": id, "user": user }))
 }
 
-/// What Slack says to the app's sockets; without a reason they are cut off without a word.
+/// The words of Slack to the app's sockets; without a reason they are cut off without a word.
 fn disconnect_sockets(world: &World, now: DateTime<Utc>, input: &Value) -> Result {
     const REASONS: [&str; 3] = ["warning", "refresh_requested", "link_disabled"];
     let sockets = match Input::of(input, &["reason"])?.text("reason")? {

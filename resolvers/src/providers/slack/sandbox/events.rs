@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 use sha2::Sha256;
 
 use super::{
-    model::{APP_ID, BOT_USER, Subscription, TEAM_ID, Ts, World},
+    identity::{APP_ID, BOT_USER, TEAM_ID},
+    model::{Subscription, Ts, World},
     render::event_id,
 };
 use crate::sandbox::{OutgoingWebhook, fields};

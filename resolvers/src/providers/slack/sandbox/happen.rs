@@ -1,11 +1,12 @@
-//! What can happen in the workspace. Each function changes the world and tells the events that Slack would tell.
+//! The things that can happen in the workspace. Each function changes the world and tells the events that Slack would tell.
 //! Acts (by people) and writing API calls (by our bot) both end here.
 
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use super::{
-    model::{BOT_USER, Channel, Kind, Message, Note, TEAM_ID, Ts, World},
+    identity::{BOT_USER, TEAM_ID},
+    model::{Channel, Kind, Message, Note, Ts, World},
     render,
 };
 use crate::sandbox::fields;
@@ -23,26 +24,26 @@ pub(super) enum Refused {
     NoReaction,
 }
 
-/// A message's place.
+/// Names a message: its channel and its ts there.
 #[derive(Debug, Clone)]
-pub(super) struct Place {
+pub(super) struct MessageRef {
     pub(super) channel: String,
     pub(super) ts: Ts,
 }
 
 impl World {
     /// Puts a message into a channel, at `now` or the next free ts.
-    pub(super) fn post(&mut self, now: DateTime<Utc>, channel: &str, message: &Message) -> Result<Place, Refused> {
+    pub(super) fn post(&mut self, now: DateTime<Utc>, channel: &str, message: &Message) -> Result<MessageRef, Refused> {
         let target = self.channel_mut(channel).ok_or(Refused::NoChannel)?;
         if target.archived {
             return Err(Refused::Archived);
         }
-        let ts = self.place(now, channel, message)?;
-        Ok(Place { channel: channel.to_owned(), ts })
+        let ts = self.insert(now, channel, message)?;
+        Ok(MessageRef { channel: channel.to_owned(), ts })
     }
 
     /// The same, also where people cannot write any more ("archived the channel").
-    fn place(&mut self, now: DateTime<Utc>, channel: &str, message: &Message) -> Result<Ts, Refused> {
+    fn insert(&mut self, now: DateTime<Utc>, channel: &str, message: &Message) -> Result<Ts, Refused> {
         let target = self.channel_mut(channel).ok_or(Refused::NoChannel)?;
         let ts = target.free_ts(Ts::at(now));
         target.messages.insert(ts, message.clone());
@@ -56,73 +57,90 @@ impl World {
         Ok(ts)
     }
 
-    pub(super) fn edit(&mut self, now: DateTime<Utc>, place: &Place, text: &str) -> Result<(), Refused> {
-        let previous = self.shown(place)?;
+    pub(super) fn edit(&mut self, now: DateTime<Utc>, reference: &MessageRef, text: &str) -> Result<(), Refused> {
+        let previous = self.shown(reference)?;
         let at = Ts::at(now);
-        let message = self.message_mut(place)?;
+        let message = self.message_mut(reference)?;
         text.clone_into(&mut message.text);
         message.edited = Some((message.user.clone(), at.whole_seconds()));
-        let message = self.shown(place)?;
+        let message = self.shown(reference)?;
         self.emit_hidden(
             now,
-            place,
+            reference,
             json!({ "subtype": "message_changed", "message": message, "previous_message": previous }),
         )
     }
 
     /// A thread outlives its first message: that one becomes a tombstone.
-    pub(super) fn delete(&mut self, now: DateTime<Utc>, place: &Place) -> Result<(), Refused> {
-        let previous = self.shown(place)?;
-        let channel = self.channel_mut(&place.channel).ok_or(Refused::NoChannel)?;
-        if channel.replies(place.ts).next().is_some() {
+    pub(super) fn delete(&mut self, now: DateTime<Utc>, reference: &MessageRef) -> Result<(), Refused> {
+        let previous = self.shown(reference)?;
+        let channel = self.channel_mut(&reference.channel).ok_or(Refused::NoChannel)?;
+        if channel.replies(reference.ts).next().is_some() {
             let text = "This message was deleted.".to_owned();
-            let user = super::model::SLACKBOT.to_owned();
+            let user = super::identity::SLACKBOT.to_owned();
             let tombstone = Message { user, text, subtype: Some("tombstone"), ..Message::default() };
-            channel.messages.insert(place.ts, tombstone);
+            channel.messages.insert(reference.ts, tombstone);
         } else {
-            channel.messages.remove(&place.ts);
+            channel.messages.remove(&reference.ts);
         }
-        let deleted = place.ts.to_string();
+        let deleted = reference.ts.to_string();
         self.emit_hidden(
             now,
-            place,
+            reference,
             json!({ "subtype": "message_deleted", "deleted_ts": deleted, "previous_message": previous }),
         )
     }
 
-    fn emit_hidden(&mut self, now: DateTime<Utc>, place: &Place, more: Value) -> Result<(), Refused> {
+    fn emit_hidden(&mut self, now: DateTime<Utc>, reference: &MessageRef, more: Value) -> Result<(), Refused> {
         let at = Ts::at(now);
         let mut event = json!({ "type": "message", "hidden": true, "ts": at.to_string() });
         fields::extend(&mut event, more);
-        fields::extend(&mut event, in_channel(self.channel(&place.channel).ok_or(Refused::NoChannel)?));
+        fields::extend(&mut event, in_channel(self.channel(&reference.channel).ok_or(Refused::NoChannel)?));
         self.emit(now, at, event);
         Ok(())
     }
 
-    pub(super) fn react(&mut self, now: DateTime<Utc>, place: &Place, user: &str, name: &str) -> Result<(), Refused> {
-        let message = self.message_mut(place)?;
+    pub(super) fn react(
+        &mut self,
+        now: DateTime<Utc>,
+        reference: &MessageRef,
+        user: &str,
+        name: &str,
+    ) -> Result<(), Refused> {
+        let message = self.message_mut(reference)?;
         match message.reactions.iter_mut().find(|(used, _)| used == name) {
             Some((_, users)) if users.iter().any(|each| each == user) => return Err(Refused::AlreadyReacted),
             Some((_, users)) => users.push(user.to_owned()),
             None => message.reactions.push((name.to_owned(), vec![user.to_owned()])),
         }
-        self.emit_reaction(now, place, ("reaction_added", user, name))
+        self.emit_reaction(now, reference, ("reaction_added", user, name))
     }
 
-    pub(super) fn unreact(&mut self, now: DateTime<Utc>, place: &Place, user: &str, name: &str) -> Result<(), Refused> {
-        let message = self.message_mut(place)?;
+    pub(super) fn unreact(
+        &mut self,
+        now: DateTime<Utc>,
+        reference: &MessageRef,
+        user: &str,
+        name: &str,
+    ) -> Result<(), Refused> {
+        let message = self.message_mut(reference)?;
         let reaction = message.reactions.iter_mut().find(|(used, _)| used == name);
         let (_, users) = reaction.ok_or(Refused::NoReaction)?;
         let index = users.iter().position(|each| each == user).ok_or(Refused::NoReaction)?;
         users.remove(index);
         message.reactions.retain(|(_, users)| !users.is_empty());
-        self.emit_reaction(now, place, ("reaction_removed", user, name))
+        self.emit_reaction(now, reference, ("reaction_removed", user, name))
     }
 
-    fn emit_reaction(&mut self, now: DateTime<Utc>, place: &Place, what: (&str, &str, &str)) -> Result<(), Refused> {
+    fn emit_reaction(
+        &mut self,
+        now: DateTime<Utc>,
+        reference: &MessageRef,
+        what: (&str, &str, &str),
+    ) -> Result<(), Refused> {
         let (event, user, name) = what;
-        let author = self.message_mut(place)?.user.clone();
-        let item = json!({ "type": "message", "channel": place.channel, "ts": place.ts.to_string() });
+        let author = self.message_mut(reference)?.user.clone();
+        let item = json!({ "type": "message", "channel": reference.channel, "ts": reference.ts.to_string() });
         let event = json!({ "type": event, "user": user, "reaction": name, "item": item, "item_user": author });
         self.emit(now, Ts::at(now), event);
         Ok(())
@@ -226,7 +244,7 @@ impl World {
         extra: Vec<(&'static str, String)>,
     ) -> Result<(), Refused> {
         let message = Message { user: user.to_owned(), text, subtype: Some(subtype), extra, ..Message::default() };
-        self.place(now, channel, &message).map(|_| ())
+        self.insert(now, channel, &message).map(|_| ())
     }
 
     fn check_name(&self, name: &str) -> Result<(), Refused> {
@@ -239,16 +257,16 @@ impl World {
         if channel.archived { Err(Refused::Archived) } else { Ok(channel) }
     }
 
-    fn message_mut(&mut self, place: &Place) -> Result<&mut Message, Refused> {
-        let channel = self.channel_mut(&place.channel).ok_or(Refused::NoChannel)?;
-        channel.messages.get_mut(&place.ts).ok_or(Refused::NoMessage)
+    fn message_mut(&mut self, reference: &MessageRef) -> Result<&mut Message, Refused> {
+        let channel = self.channel_mut(&reference.channel).ok_or(Refused::NoChannel)?;
+        channel.messages.get_mut(&reference.ts).ok_or(Refused::NoMessage)
     }
 
     /// The message as events wrap it.
-    fn shown(&self, place: &Place) -> Result<Value, Refused> {
-        let channel = self.channel(&place.channel).ok_or(Refused::NoChannel)?;
-        let message = channel.messages.get(&place.ts).ok_or(Refused::NoMessage)?;
-        Ok(render::message(self, channel, place.ts, message))
+    fn shown(&self, reference: &MessageRef) -> Result<Value, Refused> {
+        let channel = self.channel(&reference.channel).ok_or(Refused::NoChannel)?;
+        let message = channel.messages.get(&reference.ts).ok_or(Refused::NoMessage)?;
+        Ok(render::message(self, channel, reference.ts, message))
     }
 }
 

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::{
-    happen::{Place, Refused},
+    happen::{MessageRef, Refused},
     methods::reactions::valid_name,
     model::{Channel, Ts, User, World},
 };
@@ -71,7 +71,7 @@ impl<'i> Input<'i> {
         world.user_by_name(name).ok_or_else(|| ActError::NotFound(format!("user `{name}`")))
     }
 
-    /// Who acts: the named user, otherwise the first person in the channel (or in the workspace).
+    /// The user who acts: the named one, otherwise the first person in the channel (or in the workspace).
     pub(super) fn actor(&self, world: &World, channel: Option<&Channel>) -> Result<String, ActError> {
         if self.text("user")?.is_some() {
             return self.needed_user(world).map(|user| user.id.clone());
@@ -82,7 +82,7 @@ impl<'i> Input<'i> {
     }
 
     /// The message that `name` gives the ts of, otherwise the newest that somebody wrote into the channel.
-    pub(super) fn place(&self, channel: &Channel, name: &str) -> Result<Place, ActError> {
+    pub(super) fn message_ref(&self, channel: &Channel, name: &str) -> Result<MessageRef, ActError> {
         let missing = |ts: &str| ActError::NotFound(format!("message {ts} in #{}", channel.name));
         let ts = match self.text(name)? {
             None => channel.newest_root().ok_or_else(|| missing("(the newest)"))?,
@@ -91,7 +91,7 @@ impl<'i> Input<'i> {
                 channel.messages.get(&ts).map(|_| ts).ok_or_else(|| missing(text))?
             }
         };
-        Ok(Place { channel: channel.id.clone(), ts })
+        Ok(MessageRef { channel: channel.id.clone(), ts })
     }
 
     pub(super) fn emoji(&self, name: &str) -> Result<String, ActError> {
@@ -99,7 +99,7 @@ impl<'i> Input<'i> {
         if valid_name(&emoji) { Ok(emoji) } else { Err(bad(format!("`{name}` is no emoji's name"))) }
     }
 
-    /// What a channel may be called.
+    /// A name that a channel may have.
     pub(super) fn channel_name(&self) -> Result<&'i str, ActError> {
         let name = self.need("name")?;
         let allowed =

@@ -6,6 +6,7 @@ mod acts;
 mod events;
 mod gentle;
 mod happen;
+mod identity;
 mod input;
 mod methods;
 mod model;
@@ -52,7 +53,7 @@ impl SlackSandbox {
 
     /// The id of the workspace.
     pub fn team_id(&self) -> &'static str {
-        model::TEAM_ID
+        identity::TEAM_ID
     }
 
     /// The id of the channel with this name. Seeded channels have the same id in every world.
@@ -101,7 +102,7 @@ impl SlackSandbox {
         }
         let _ = url.set_scheme("ws");
         url.set_path(&format!("{}/link/", url.path().trim_end_matches('/')));
-        url.query_pairs_mut().append_pair("ticket", &world.sockets.ticket(now)).append_pair("app_id", model::APP_ID);
+        url.query_pairs_mut().append_pair("ticket", &world.sockets.ticket(now)).append_pair("app_id", identity::APP_ID);
         Ok(serde_json::json!({ "url": url.as_str() }))
     }
 

@@ -1,4 +1,4 @@
-//! What is in the sandboxed workspace: plain data, and how it is found.
+//! The contents of the sandboxed workspace: plain data, and how it is found.
 
 use std::{collections::BTreeMap, fmt, str::FromStr, sync::Arc};
 
@@ -6,17 +6,6 @@ use chrono::{DateTime, Utc};
 
 use super::sockets::Sockets;
 use crate::sandbox::OutgoingWebhook;
-
-/// The workspace.
-pub(super) const TEAM_ID: &str = "T0ACME0001";
-pub(super) const TEAM_NAME: &str = "Acme";
-pub(super) const TEAM_DOMAIN: &str = "acme";
-/// Our app in it: its id, its bot, and the bot's user. Every token of the sandbox is this bot's.
-pub(super) const APP_ID: &str = "A0MULLION1";
-pub(super) const BOT_ID: &str = "B0MULLION1";
-pub(super) const BOT_USER: &str = "U0MULLION1";
-/// Slack's own user, who is in every workspace.
-pub(super) const SLACKBOT: &str = "USLACKBOT";
 
 /// A message's id in its channel: microseconds, written "1700000000.123456". Never a float.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -76,7 +65,7 @@ pub(super) struct User {
     pub(super) updated: i64,
 }
 
-/// What a user may do; each may what the one before may.
+/// The rights of a user; each rank may do what the one before may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Rank {
     Guest,
@@ -123,7 +112,7 @@ pub(super) struct Message {
     pub(super) user: String,
     pub(super) text: String,
     pub(super) subtype: Option<&'static str>,
-    /// What the subtype adds to the message (`topic`, `old_name`).
+    /// The fields that the subtype adds to the message (`topic`, `old_name`).
     pub(super) extra: Vec<(&'static str, String)>,
     /// The thread that this replies to.
     pub(super) thread: Option<Ts>,

@@ -2,7 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::model::{BOT_USER, Channel, Kind, Message, Note, Rank, TEAM_ID, Ts, User, World, id_of};
+use super::{
+    identity::{BOT_USER, TEAM_ID},
+    model::{Channel, Kind, Message, Note, Rank, Ts, User, World, id_of},
+};
 use crate::sandbox::fields::{extend, set};
 
 pub(super) fn user(world: &World, user: &User) -> Value {
@@ -159,7 +162,7 @@ pub(super) fn bare_message(world: &World, ts: Ts, message: &Message) -> Value {
     answer
 }
 
-/// What a client or an app adds to what it writes.
+/// The fields that a client or an app adds to its messages.
 fn author(world: &World, ts: Ts, message: &Message) -> Value {
     let bot = world.user(&message.user).and_then(|user| user.bot_id.as_ref().map(|bot| (user, bot)));
     match bot {
@@ -229,14 +232,14 @@ pub(super) fn message(world: &World, channel: &Channel, ts: Ts, message: &Messag
     answer
 }
 
-/// What makes a message a reply.
+/// The fields that make a message a reply.
 pub(super) fn reply_fields(channel: &Channel, root: Ts) -> Value {
     let parent = channel.messages.get(&root).map(|parent| parent.user.as_str());
     json!({ "thread_ts": root.to_string(), "parent_user_id": parent })
 }
 
 pub(super) fn permalink(channel: &Channel, ts: Ts, thread: Option<Ts>) -> String {
-    let domain = super::model::TEAM_DOMAIN;
+    let domain = super::identity::TEAM_DOMAIN;
     let plain = format!("https://{domain}.slack.com/archives/{}/p{:016}", channel.id, ts.0);
     match thread {
         Some(root) if root != ts => format!("{plain}?thread_ts={root}&cid={}", channel.id),

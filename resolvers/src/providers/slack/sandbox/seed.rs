@@ -6,7 +6,8 @@ use chrono::{DateTime, Utc};
 use rand::{RngExt, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 
 use super::{
-    model::{APP_ID, BOT_ID, BOT_USER, Channel, Kind, Message, Note, Rank, SLACKBOT, Ts, User, World, id_of},
+    identity::{APP_ID, BOT_ID, BOT_USER, SLACKBOT},
+    model::{Channel, Kind, Message, Note, Rank, Ts, User, World, id_of},
     texts::{self, ChannelPlan},
 };
 

@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
-use super::model::APP_ID;
+use super::identity::APP_ID;
 use crate::sandbox::fields;
 use crate::sandbox::socket::{Conversation, Converses};
 
@@ -24,7 +24,7 @@ const TICKET_LIVES: Duration = Duration::seconds(30);
 /// How long a socket lives, and one that was opened with `debug_reconnects=true`.
 const SOCKET_LIVES: Duration = Duration::seconds(18_060);
 const DEBUGGED_LIVES: Duration = Duration::seconds(360);
-/// What an app is given from the first word that a socket will be closed.
+/// The time that an app is given from the first word that a socket will be closed.
 const WARNING: Duration = Duration::seconds(10);
 /// An event that is not acknowledged within this is sent again,
 const ANSWER_WITHIN: Duration = Duration::seconds(3);
@@ -251,7 +251,7 @@ impl Converses for Socket {
 }
 
 fn say(texts: &mpsc::UnboundedSender<String>, text: &Value) {
-    // Whoever closed the socket is told nothing more.
+    // An app that closed the socket is told nothing more.
     let _ = texts.send(text.to_string());
 }
 

@@ -4,19 +4,12 @@ use std::rc::Rc;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 
-use super::{errors::FieldError, resolve::Object, values::Arguments};
+use super::{
+    errors::FieldError,
+    object::{Object, Page},
+    values::Arguments,
+};
 use crate::providers::github::sandbox::world::World;
-
-/// A page of a connection.
-#[derive(Debug, Default)]
-pub(crate) struct Page {
-    pub(crate) nodes: Vec<Object>,
-    /// As many as nodes.
-    pub(crate) cursors: Vec<String>,
-    pub(crate) total: usize,
-    pub(crate) has_next: bool,
-    pub(crate) has_previous: bool,
-}
 
 pub(crate) fn empty() -> Object {
     Object::Page(Rc::default())

@@ -11,7 +11,8 @@ use super::{
     connection,
     definitions::{Definition, Definitions, named},
     errors::{self, FieldError},
-    resolve::{self, Object, Out},
+    object::{Object, Out},
+    resolve,
     values::{self, Arguments},
 };
 use crate::providers::github::sandbox::{limits::Quota, world::World};
@@ -116,7 +117,7 @@ impl<'a> Execution<'a> {
                 return self.failed(&definition.ty, &invalid(&argument.name, "a value is required"), field);
             }
         }
-        let out = resolve::field(self, parent, object, (name, &arguments));
+        let out = resolve::field((self.world, &self.quota), parent, object, (name, &arguments));
         let out = match out {
             Out::Connection(nodes) => {
                 let wanted = self.wants_nodes(named(&definition.ty), fields);
@@ -186,7 +187,7 @@ impl<'a> Execution<'a> {
         Ok(Value::Array(result))
     }
 
-    /// What a field holds that the world does not know: nothing where that is allowed, else the emptiest value of its type.
+    /// The value of a field that the world does not know: nothing where that is allowed, else the emptiest value of its type.
     fn default(&self, ty: &Type) -> Out {
         if ty.nullable {
             return Out::Leaf(Value::Null);

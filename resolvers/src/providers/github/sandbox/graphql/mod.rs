@@ -8,6 +8,7 @@ mod cost;
 mod definitions;
 mod errors;
 mod execute;
+mod object;
 pub(crate) mod resolve;
 #[cfg(test)]
 mod tests;

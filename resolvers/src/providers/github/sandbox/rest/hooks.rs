@@ -5,9 +5,12 @@ use serde_json::Value;
 use super::{Call, reply::Reply};
 use crate::{
     providers::github::sandbox::{
-        hooks::{self, Delivery, Hook},
+        hooks,
         shapes::shape,
-        world::World,
+        world::{
+            World,
+            hook::{Delivery, Hook},
+        },
     },
     sandbox::OutgoingWebhook,
 };

@@ -2,13 +2,17 @@
 //! time and acts always give the same world.
 
 pub(crate) mod dice;
+pub(crate) mod hook;
 pub(crate) mod model;
 mod seed;
 mod seed_repo;
 mod texts;
 
-use self::model::{Actor, ActorKind, Commit, Item, Repo, Team, Time};
-use super::{hooks::Hook, ids, ids::NodeId};
+use self::{
+    hook::Hook,
+    model::{Actor, ActorKind, Commit, Item, Repo, Team, Time},
+};
+use super::ids::{self, NodeId};
 
 /// Everything that a node id can name, by position. Valid for the world that it was found in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,7 +41,7 @@ pub(crate) enum Key {
     Language(usize),
 }
 
-/// Who is asked for a review.
+/// The one that is asked for a review.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reviewer {
     Actor(usize),
@@ -53,7 +57,7 @@ pub(crate) struct World {
     pub(crate) teams: Vec<Team>,
     pub(crate) repos: Vec<Repo>,
     pub(crate) hooks: Vec<Hook>,
-    /// Whose token every caller is taken to have.
+    /// The owner of the token that every caller is taken to have.
     pub(crate) viewer: usize,
     pub(crate) org: usize,
     /// Stands for a deleted account.
@@ -131,7 +135,7 @@ impl World {
         self.repos.get(repo)?.commits.get(oid)
     }
 
-    /// What a node id names, if it is (still) in the world.
+    /// The thing that a node id names, if it is (still) in the world.
     pub(crate) fn node(&self, id: &str) -> Option<Key> {
         let read = ids::parse(id)?;
         let key = match (read.prefix.as_str(), read.numbers.as_slice()) {

@@ -1,13 +1,21 @@
-//! What is in the sandboxed GitHub: plain data. Things name each other by position (people, labels, milestones) or by
+//! The contents of the sandboxed GitHub: plain data. Things name each other by position (people, labels, milestones) or by
 //! number and sha, as GitHub does; node ids are computed from the numbers.
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Duration, Utc};
 
 use super::super::ids;
 
 pub(crate) type Time = DateTime<Utc>;
+
+pub(super) fn days(count: u64) -> Duration {
+    Duration::days(i64::try_from(count).unwrap_or(0))
+}
+
+pub(super) fn minutes(count: u64) -> Duration {
+    Duration::minutes(i64::try_from(count).unwrap_or(0))
+}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ActorKind {
@@ -92,7 +100,7 @@ pub(crate) struct Review {
     pub(crate) at: Time,
 }
 
-/// What a pull request has beyond an issue.
+/// The parts of a pull request that an issue lacks.
 #[derive(Debug, Clone)]
 pub(crate) struct Pull {
     /// The pull request's own number; the issue form of it has another, and both share the node id of this one.

@@ -1,11 +1,9 @@
 //! Fills a new world: people, a team, repositories. Their contents are in `seed_repo`.
 
-use chrono::Duration;
-
 use super::{
     World,
     dice::Dice,
-    model::{Actor, ActorKind, Team, Time},
+    model::{Actor, ActorKind, Team, Time, days},
     seed_repo, texts,
 };
 
@@ -57,12 +55,4 @@ fn add_actor(world: &mut World, who: (ActorKind, &str, &str), email: Option<Stri
         created,
         updated: created + days(400),
     });
-}
-
-pub(super) fn days(count: u64) -> Duration {
-    Duration::days(i64::try_from(count).unwrap_or(0))
-}
-
-pub(super) fn minutes(count: u64) -> Duration {
-    Duration::minutes(i64::try_from(count).unwrap_or(0))
 }

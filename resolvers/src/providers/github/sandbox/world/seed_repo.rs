@@ -8,8 +8,8 @@ use super::{
     dice::Dice,
     model::{
         CheckRun, Comment, Commit, Item, Label, Milestone, Pull, Release, Repo, Review, Run, Status, Time, Workflow,
+        days, minutes,
     },
-    seed::{days, minutes},
     texts::{self, RepoPlan},
 };
 

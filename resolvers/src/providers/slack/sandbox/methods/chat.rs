@@ -4,8 +4,9 @@ use chrono::{DateTime, Utc};
 use serde_json::json;
 
 use super::super::{
-    happen::Place,
-    model::{BOT_USER, Message, World},
+    happen::MessageRef,
+    identity::BOT_USER,
+    model::{Message, World},
     render,
     request::{Answer, Args, Fail},
 };
@@ -34,15 +35,15 @@ pub(super) fn post_message(world: &mut World, now: DateTime<Utc>, args: &Args) -
     let subtype = (root.is_some() && args.flag("reply_broadcast")).then_some("thread_broadcast");
     let id = channel.id.clone();
     let message = Message { user: BOT_USER.to_owned(), text, thread: root, subtype, ..Message::default() };
-    let place = world.post(now, &id, &message)?;
+    let reference = world.post(now, &id, &message)?;
     let channel = world.channel(&id).ok_or("channel_not_found")?;
-    let message = channel.messages.get(&place.ts).ok_or("message_not_found")?;
-    let shown = render::message(world, channel, place.ts, message);
-    Ok(json!({ "channel": id, "ts": place.ts.to_string(), "message": shown }))
+    let message = channel.messages.get(&reference.ts).ok_or("message_not_found")?;
+    let shown = render::message(world, channel, reference.ts, message);
+    Ok(json!({ "channel": id, "ts": reference.ts.to_string(), "message": shown }))
 }
 
 /// The message that `channel` and `ts` name, if it is our bot's.
-fn own(world: &World, args: &Args, otherwise: &'static str) -> Result<Place, Fail> {
+fn own(world: &World, args: &Args, otherwise: &'static str) -> Result<MessageRef, Fail> {
     let channel = args.channel(world)?;
     args.need("ts")?;
     let ts = args.ts("ts")?.ok_or("message_not_found")?;
@@ -50,23 +51,23 @@ fn own(world: &World, args: &Args, otherwise: &'static str) -> Result<Place, Fai
     if message.user != BOT_USER {
         return Err(otherwise.into());
     }
-    Ok(Place { channel: channel.id.clone(), ts })
+    Ok(MessageRef { channel: channel.id.clone(), ts })
 }
 
 pub(super) fn update(world: &mut World, now: DateTime<Utc>, args: &Args) -> Answer {
-    let place = own(world, args, "cant_update_message")?;
+    let reference = own(world, args, "cant_update_message")?;
     let text = text_of(args)?;
-    world.edit(now, &place, &text)?;
+    world.edit(now, &reference, &text)?;
     let channel = args.channel(world)?;
-    let message = channel.messages.get(&place.ts).ok_or("message_not_found")?;
-    let shown = render::message(world, channel, place.ts, message);
-    Ok(json!({ "channel": place.channel, "ts": place.ts.to_string(), "text": text, "message": shown }))
+    let message = channel.messages.get(&reference.ts).ok_or("message_not_found")?;
+    let shown = render::message(world, channel, reference.ts, message);
+    Ok(json!({ "channel": reference.channel, "ts": reference.ts.to_string(), "text": text, "message": shown }))
 }
 
 pub(super) fn delete(world: &mut World, now: DateTime<Utc>, args: &Args) -> Answer {
-    let place = own(world, args, "cant_delete_message")?;
-    world.delete(now, &place)?;
-    Ok(json!({ "channel": place.channel, "ts": place.ts.to_string() }))
+    let reference = own(world, args, "cant_delete_message")?;
+    world.delete(now, &reference)?;
+    Ok(json!({ "channel": reference.channel, "ts": reference.ts.to_string() }))
 }
 
 pub(super) fn permalink(world: &World, args: &Args) -> Answer {

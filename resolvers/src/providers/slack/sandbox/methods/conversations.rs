@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 
 use super::super::{
-    model::{BOT_USER, Channel, Kind, World},
+    identity::BOT_USER,
+    model::{Channel, Kind, World},
     page::Page,
     render,
     request::{Answer, Args, Fail},

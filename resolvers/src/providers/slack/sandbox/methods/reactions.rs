@@ -4,30 +4,31 @@ use chrono::{DateTime, Utc};
 use serde_json::json;
 
 use super::super::{
-    happen::Place,
-    model::{BOT_USER, World},
+    happen::MessageRef,
+    identity::BOT_USER,
+    model::World,
     render,
     request::{Answer, Args, Fail},
 };
 use crate::sandbox::fields;
 
 /// The message that `channel` and `timestamp` name.
-fn item(world: &World, args: &Args) -> Result<Place, Fail> {
+fn item(world: &World, args: &Args) -> Result<MessageRef, Fail> {
     if args.get("channel").is_none() || args.get("timestamp").is_none() {
         return Err("no_item_specified".into());
     }
     let channel = args.channel(world)?;
     let ts = args.ts("timestamp").map_err(|_| Fail::from("bad_timestamp"))?.ok_or("message_not_found")?;
     channel.messages.get(&ts).ok_or("message_not_found")?;
-    Ok(Place { channel: channel.id.clone(), ts })
+    Ok(MessageRef { channel: channel.id.clone(), ts })
 }
 
 pub(super) fn get(world: &World, args: &Args) -> Answer {
-    let place = item(world, args)?;
+    let reference = item(world, args)?;
     let channel = args.channel(world)?;
-    let message = channel.messages.get(&place.ts).ok_or("message_not_found")?;
-    let mut shown = render::message(world, channel, place.ts, message);
-    fields::set(&mut shown, "permalink", render::permalink(channel, place.ts, message.thread));
+    let message = channel.messages.get(&reference.ts).ok_or("message_not_found")?;
+    let mut shown = render::message(world, channel, reference.ts, message);
+    fields::set(&mut shown, "permalink", render::permalink(channel, reference.ts, message.thread));
     Ok(json!({ "type": "message", "channel": channel.id, "message": shown }))
 }
 
@@ -36,8 +37,8 @@ pub(super) fn add(world: &mut World, now: DateTime<Utc>, args: &Args) -> Answer 
     if !valid_name(&name) {
         return Err("invalid_name".into());
     }
-    let place = item(world, args)?;
-    world.react(now, &place, BOT_USER, &name)?;
+    let reference = item(world, args)?;
+    world.react(now, &reference, BOT_USER, &name)?;
     Ok(json!({}))
 }
 

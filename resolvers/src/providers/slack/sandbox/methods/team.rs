@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 
 use super::super::{
-    model::{APP_ID, BOT_ID, BOT_USER, TEAM_DOMAIN, TEAM_ID, TEAM_NAME, World},
+    identity::{APP_ID, BOT_ID, BOT_USER, TEAM_DOMAIN, TEAM_ID, TEAM_NAME},
+    model::World,
     render,
     request::{Answer, Args},
 };

@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use super::{
     super::{
-        model::{BOT_USER, World},
+        identity::BOT_USER,
+        model::World,
         page::Page,
         render,
         request::{Answer, Args},

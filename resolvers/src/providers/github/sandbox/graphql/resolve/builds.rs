@@ -2,8 +2,9 @@
 
 use serde_json::Value;
 
-use super::{Object, Out, pulls};
+use super::pulls;
 use crate::providers::github::sandbox::{
+    graphql::object::{Object, Out},
     shapes::{
         self,
         builds::{noreply, suite_state},
@@ -71,7 +72,7 @@ fn git_actor(world: &World, commit: &Commit) -> Object {
     }
 }
 
-/// What all checks and statuses of a commit come to.
+/// The result of all checks and statuses of a commit.
 pub(crate) fn rollup_state(commit: &Commit) -> &'static str {
     let failed = |conclusion: Option<&str>| {
         matches!(conclusion, Some("failure" | "timed_out" | "cancelled" | "action_required" | "startup_failure"))

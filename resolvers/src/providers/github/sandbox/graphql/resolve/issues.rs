@@ -1,10 +1,13 @@
-//! Issues, what pull requests share with them, and comments; lists of both with their filters and orders.
+//! Issues, the fields that pull requests share with them, and comments; lists of both with their filters and orders.
 
 use std::cmp::Ordering;
 
-use super::{Object, Out, pulls};
+use super::pulls;
 use crate::providers::github::sandbox::{
-    graphql::values::Arguments,
+    graphql::{
+        object::{Object, Out},
+        values::Arguments,
+    },
     shapes::issues as shape,
     world::{
         Key, World,
@@ -81,7 +84,7 @@ pub(super) fn item(world: &World, (at, number): (usize, u64), (name, arguments):
         "fullDatabaseId" => Out::leaf(item.id.to_string()),
         "number" => Out::leaf(item.number),
         "title" | "titleHTML" => Out::leaf(&item.title),
-        "body" | "bodyText" | "bodyHTML" => text(name, &item.body),
+        "body" | "bodyText" | "bodyHTML" => Out::text(name, &item.body),
         "author" => Out::key(Key::Actor(item.author)),
         "authorAssociation" => Out::leaf(shape::association(world, item.author)),
         "state" => Out::leaf(item.state()),
@@ -129,22 +132,13 @@ pub(super) fn item(world: &World, (at, number): (usize, u64), (name, arguments):
     }
 }
 
-/// A body in its three forms.
-pub(super) fn text(name: &str, body: &str) -> Out {
-    match name {
-        "bodyText" => Out::leaf(body.replace("**", "").replace("## ", "").replace('`', "")),
-        "bodyHTML" => Out::html(body),
-        _ => Out::leaf(body),
-    }
-}
-
 pub(super) fn comment(world: &World, (at, number, index): (usize, u64, usize), name: &str) -> Out {
     let found = world.item(at, number).and_then(|(repo, item)| Some((repo, item, item.comments.get(index)?)));
     let Some((repo, item, comment)) = found else { return Out::Default };
     match name {
         "databaseId" => Out::leaf(comment.id),
         "fullDatabaseId" => Out::leaf(comment.id.to_string()),
-        "body" | "bodyText" | "bodyHTML" => text(name, &comment.body),
+        "body" | "bodyText" | "bodyHTML" => Out::text(name, &comment.body),
         "author" => Out::key(Key::Actor(comment.author)),
         "authorAssociation" => Out::leaf(shape::association(world, comment.author)),
         "createdAt" | "publishedAt" => Out::leaf(comment.created),

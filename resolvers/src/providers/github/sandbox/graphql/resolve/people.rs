@@ -1,8 +1,11 @@
 //! Users, organisations, bots, mannequins and teams.
 
-use super::{Object, Out, issues, repository};
+use super::{accounts, issues, repository};
 use crate::providers::github::sandbox::{
-    graphql::values::Arguments,
+    graphql::{
+        object::{Object, Out},
+        values::Arguments,
+    },
     shapes::{self, WEB},
     world::{Key, World, model::ActorKind},
 };
@@ -50,8 +53,8 @@ pub(super) fn actor(world: &World, at: usize, (name, arguments): (&str, &Argumen
             let found = arguments.text("login").and_then(|login| world.actor_named(login));
             Out::maybe(found.filter(|found| *found == world.org).map(Key::Actor))
         }
-        "membersWithRole" | "followers" | "following" => Out::keys(users(world)),
-        "mannequins" => Out::keys(of_kind(world, ActorKind::Mannequin)),
+        "membersWithRole" | "followers" | "following" => Out::keys(accounts::users(world)),
+        "mannequins" => Out::keys(accounts::of_kind(world, ActorKind::Mannequin)),
         "teams" => Out::keys((0..world.teams.len()).map(Key::Team)),
         "team" => {
             let slug = arguments.text("slug").unwrap_or("");
@@ -59,20 +62,6 @@ pub(super) fn actor(world: &World, at: usize, (name, arguments): (&str, &Argumen
         }
         _ => Out::Default,
     }
-}
-
-/// The keys of all people.
-pub(super) fn users(world: &World) -> Vec<Key> {
-    of_kind(world, ActorKind::User)
-}
-
-fn of_kind(world: &World, kind: ActorKind) -> Vec<Key> {
-    (0..world.actors.len()).filter(|at| world.actor(*at).kind == kind).map(Key::Actor).collect()
-}
-
-/// Whoever it is, if it is a user: fields like `Release.author` are no `Actor`.
-pub(super) fn user(world: &World, at: usize) -> Out {
-    Out::maybe((world.actor(at).kind == ActorKind::User).then_some(Key::Actor(at)))
 }
 
 pub(super) fn team(world: &World, at: usize, (name, arguments): (&str, &Arguments)) -> Out {

@@ -1,8 +1,7 @@
-//! What pull requests have beyond issues: branches, reviews, the state of their checks.
+//! The fields that pull requests have beyond those of issues: branches, reviews, the state of their checks.
 
-use super::{Out, issues};
 use crate::providers::github::sandbox::{
-    graphql::values::Arguments,
+    graphql::{object::Out, values::Arguments},
     shapes::issues as shape,
     world::{
         Key, Reviewer, World,
@@ -103,7 +102,7 @@ fn latest(pull: &Pull, keeps: impl Fn(&Review) -> bool) -> Vec<usize> {
         .collect()
 }
 
-/// What the reviews come to; null where the branch asks for none.
+/// The result of the reviews; null where the branch asks for none.
 pub(crate) fn decision(world: &World, at: usize, pull: &Pull) -> Option<&'static str> {
     if !world.repos.get(at)?.protected {
         return None;
@@ -126,7 +125,7 @@ pub(super) fn review(world: &World, (at, number, index): (usize, u64, usize), na
     match name {
         "databaseId" => Out::leaf(review.id),
         "fullDatabaseId" => Out::leaf(review.id.to_string()),
-        "body" | "bodyText" | "bodyHTML" => issues::text(name, &review.body),
+        "body" | "bodyText" | "bodyHTML" => Out::text(name, &review.body),
         "author" => Out::key(Key::Actor(review.author)),
         "authorAssociation" => Out::leaf(shape::association(world, review.author)),
         "state" => Out::leaf(review.state),

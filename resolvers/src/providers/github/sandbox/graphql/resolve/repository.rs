@@ -1,8 +1,8 @@
 //! Repositories and what only they have: labels, milestones, releases, branches, their language.
 
-use super::{FieldError, Out, issues, people};
+use super::{accounts, issues};
 use crate::providers::github::sandbox::{
-    graphql::values::Arguments,
+    graphql::{errors::FieldError, object::Out, values::Arguments},
     shapes::{self, repository as shape},
     world::{
         Key, World,
@@ -70,7 +70,7 @@ pub(super) fn repository(world: &World, at: usize, (name, arguments): (&str, &Ar
         "diskUsage" => Out::leaf(4096),
         "primaryLanguage" => Out::key(Key::Language(at)),
         "languages" => Out::keys([Key::Language(at)]),
-        "assignableUsers" | "mentionableUsers" | "collaborators" | "watchers" => Out::keys(people::users(world)),
+        "assignableUsers" | "mentionableUsers" | "collaborators" | "watchers" => Out::keys(accounts::users(world)),
         _ => contents(world, (at, repo), (name, arguments)),
     }
 }
@@ -220,7 +220,7 @@ pub(super) fn release(world: &World, at: usize, index: usize, name: &str) -> Out
         "isLatest" => Out::leaf(latest(repo) == Some(index)),
         "createdAt" | "updatedAt" => Out::leaf(release.created),
         "publishedAt" => Out::leaf(release.published),
-        "author" => people::user(world, release.author),
+        "author" => accounts::user(world, release.author),
         "repository" => Out::key(Key::Repo(at)),
         "tagCommit" => {
             Out::maybe(repo.commits.contains_key(&release.sha).then(|| Key::Commit(at, release.sha.clone())))

@@ -2,16 +2,19 @@
 
 use serde_json::Value;
 
-use super::{FieldError, Object, Out};
 use crate::providers::github::sandbox::{
-    graphql::{execute::Execution, values::Arguments},
+    graphql::{
+        errors::FieldError,
+        object::{Object, Out},
+        values::Arguments,
+    },
+    limits::Quota,
     search::{self, Kind},
     shapes::{WEB, shape},
     world::{Key, World, model::ActorKind},
 };
 
-pub(super) fn query(execution: &Execution<'_>, name: &str, arguments: &Arguments) -> Out {
-    let world = execution.world;
+pub(super) fn query(world: &World, quota: &Quota, (name, arguments): (&str, &Arguments)) -> Out {
     match name {
         "id" => Out::leaf("Q_root"),
         "relay" => Out::Object(Object::Query),
@@ -40,7 +43,7 @@ pub(super) fn query(execution: &Execution<'_>, name: &str, arguments: &Arguments
         "nodes" => nodes(world, arguments),
         "resource" => resource(world, arguments.text("url").unwrap_or("")),
         "search" => search(world, arguments),
-        "rateLimit" => rate_limit(execution),
+        "rateLimit" => rate_limit(quota),
         _ => Out::Default,
     }
 }
@@ -96,8 +99,7 @@ fn search(world: &World, arguments: &Arguments) -> Out {
     Out::keys(search::find(world, kind, arguments.text("query").unwrap_or("")))
 }
 
-fn rate_limit(execution: &Execution<'_>) -> Out {
-    let quota = &execution.quota;
+fn rate_limit(quota: &Quota) -> Out {
     let fields = shape! {
         "limit": quota.limit,
         "cost": quota.cost,

@@ -1,17 +1,20 @@
-//! Widgets: the interface, what all of them share, and the six kinds.
+//! Dashboards and their widgets: the interface of widgets, the part that all of them share, and the six kinds.
 
 mod common;
+mod dashboard;
 mod kinds;
 mod load;
+mod work_items;
 
 use std::sync::Arc;
 
 pub use common::{WidgetCommon, WidgetLayout, WidgetProblem};
+pub use dashboard::Dashboard;
 pub use kinds::{
     ActivityWidget, BuildsWidget, MessagesWidget, MetricWidget, PullRequestsWidget, WorkItemCount, WorkItemsWidget,
 };
-pub use kinds::{connection as node_connection, work_item_connection};
 pub use load::{Hints, shown};
+pub use work_items::{WorkItemConnection, node_connection, work_item_connection};
 
 use async_graphql::OutputType;
 

@@ -9,7 +9,7 @@ use crate::{
 
 /// How fresh a node is.
 #[derive(Debug, Clone, SimpleObject)]
-pub struct Freshness {
+pub(super) struct Freshness {
     /// When the newest part of it was read or brought.
     fetched_at: Time,
     /// From where.

@@ -5,22 +5,21 @@ use std::collections::BTreeMap;
 use async_graphql::{Context, Object, SimpleObject};
 use strum::VariantArray;
 
-use super::{WidgetCommon, common::WidgetProblem, load::Loaded};
+use super::{
+    common::WidgetCommon,
+    load::Loaded,
+    work_items::{WorkItemConnection, node_connection, work_item_connection},
+};
 use crate::{
     cost::{Items, Page},
     cursor::Origin,
     enums::WorkItemState,
     error::PortError,
     fields::{FieldSet, selects_total},
-    interfaces::{Build, Message, PullRequest, WorkItem},
-    many::Many,
-    ports::{Load, PageRequest, Source, WorkPage},
-    table::{FromView, ports},
-    types::{
-        activity::Activity,
-        connection::{Connection, WorkItemConnection},
-        metric::Metric,
-    },
+    interfaces::{Build, Message, PullRequest},
+    ports::{PageRequest, Source},
+    table::{Connection, FromView, Many, ports},
+    types::{activity::Activity, metric::Metric},
 };
 
 /// The list of a widget: as long as it has this source.
@@ -38,18 +37,6 @@ fn request(
     Ok(PageRequest { fields: FieldSet::of_connection(ctx), total: selects_total(ctx.field()), ..request })
 }
 
-/// A page of nodes as a connection; nodes of another type than the widget shows are left out.
-pub fn connection<T: FromView>(origin: Origin, page: &WorkPage, after: Option<&str>) -> Connection<T> {
-    let items = page.items.iter().filter_map(|(at, view)| Some((at.clone(), T::from_view(view.clone())?)));
-    Connection::new(origin, items.collect(), page.has_next, after, page.total)
-}
-
-/// A page of work items with its problems.
-pub fn work_item_connection(origin: Origin, load: &Load<WorkPage>, after: Option<&str>) -> WorkItemConnection {
-    let problems = load.problems.iter().cloned().map(WidgetProblem).collect();
-    WorkItemConnection::new(connection::<WorkItem>(origin, &load.value, after), problems)
-}
-
 async fn nodes<T: FromView>(
     widget: &WidgetCommon,
     ctx: &Context<'_>,
@@ -60,7 +47,7 @@ async fn nodes<T: FromView>(
     match widget.page(ctx, request).await? {
         Loaded::Work(load) => {
             widget.note_missing(ctx, &load);
-            Ok(connection(origin(widget), &load.value, after.as_deref()))
+            Ok(node_connection(origin(widget), &load.value, after.as_deref()))
         }
         _ => Err(PortError::internal()),
     }

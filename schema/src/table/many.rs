@@ -10,7 +10,8 @@ use async_graphql::{
 };
 use futures::future::try_join_all;
 
-use crate::{answer_size, providers};
+use super::catalog::node_type;
+use crate::answer_size;
 
 /// A list of values that are not null.
 #[derive(Debug, Clone, Default)]
@@ -39,7 +40,7 @@ impl<T: OutputType> OutputType for Many<T> {
     async fn resolve(&self, ctx: &ContextSelectionSet<'_>, field: &Positioned<Field>) -> ServerResult<Value> {
         let counted = match ctx.schema_env.registry.types.get(&*T::type_name()) {
             Some(MetaType::Interface { .. } | MetaType::Union { .. }) => Counted::ByType,
-            Some(MetaType::Object { name, .. }) if providers::node_type(name).is_none() => Counted::Here,
+            Some(MetaType::Object { name, .. }) if node_type(name).is_none() => Counted::Here,
             _ => Counted::Elsewhere,
         };
         self.resolve_items(ctx, field, counted).await
@@ -84,5 +85,5 @@ impl<T: OutputType> Many<T> {
 }
 
 fn is_our_own(registry: &Registry, name: &str) -> bool {
-    providers::node_type(name).is_none() && matches!(registry.types.get(name), Some(MetaType::Object { .. }))
+    node_type(name).is_none() && matches!(registry.types.get(name), Some(MetaType::Object { .. }))
 }

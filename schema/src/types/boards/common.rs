@@ -1,20 +1,23 @@
-//! What all widgets share.
+//! The fields that all widgets share.
 
 use std::sync::Arc;
 
 use async_graphql::{Context, ID, Object, SimpleObject};
 
-use super::load::{Counts, Hints, Loaded, Loads, problems, state};
+use super::{
+    dashboard::Dashboard,
+    load::{Counts, Hints, Loaded, Loads, problems, state},
+};
 use crate::{
+    accounts::integration::Integration,
     cost::Items,
     enums::{Stage, WidgetState},
     error::PortError,
     id::GlobalId,
-    many::Many,
     ports::{Layout, Load, PageRequest, Problem, WidgetView},
     scalars::Time,
-    table::{note_missing, ports},
-    types::{dashboard::Dashboard, integration::Integration, source::WidgetSource},
+    table::{Many, note_missing, ports},
+    types::source::WidgetSource,
 };
 
 /// A stored widget with its loads, shared by everything that is selected of it.

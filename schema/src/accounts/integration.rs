@@ -6,16 +6,15 @@ use std::{borrow::Cow, sync::Arc};
 
 use async_graphql::{Context, ID, Object, SimpleObject};
 
-use super::{connection::Item, provider::Provider};
+use super::provider::Provider;
 use crate::{
     cost::Items,
     enums::{CircuitState, HealthState, IntegrationStatus, SocketState, Stage, WebhookState},
     error::PortError,
     id::{GlobalId, IntegrationId},
-    many::Many,
     ports::{HealthView, IntegrationView, QuotaView},
     scalars::{Time, WebUrl},
-    table::ports,
+    table::{Item, Many, ports},
 };
 
 /// An integration.

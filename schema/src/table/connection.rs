@@ -4,11 +4,12 @@ use std::borrow::Cow;
 
 use async_graphql::{Object, OutputType, SimpleObject, TypeName};
 
-use crate::{cost::Items, cursor::Origin, many::Many, ports::Position, types::widget::WidgetProblem};
+use super::many::Many;
+use crate::{cursor::Origin, ports::Position};
 
 /// A type that connections are made of.
 pub trait Item: OutputType + Send + Sync {
-    /// What its connection and edge are named after: `GithubIssue` for `GithubIssueConnection`.
+    /// The stem of its connection's and edge's names: `GithubIssue` for `GithubIssueConnection`.
     fn stem() -> Cow<'static, str>;
 }
 
@@ -29,9 +30,9 @@ pub struct PageInfo {
 
 /// A page of a list.
 pub struct Connection<T> {
-    edges: Vec<Edge<T>>,
-    page_info: PageInfo,
-    total_count: Option<i32>,
+    pub(crate) edges: Vec<Edge<T>>,
+    pub(crate) page_info: PageInfo,
+    pub(crate) total_count: Option<i32>,
 }
 
 impl<T> Connection<T> {
@@ -92,7 +93,7 @@ impl<T: Item> Connection<T> {
 /// An item of a list.
 pub struct Edge<T> {
     cursor: String,
-    node: T,
+    pub(crate) node: T,
 }
 
 impl<T: Item> TypeName for Edge<T> {
@@ -112,51 +113,5 @@ impl<T: Item> Edge<T> {
     /// The item.
     async fn node(&self) -> &T {
         &self.node
-    }
-}
-
-/// A page of work items of several integrations.
-pub struct WorkItemConnection {
-    page: Connection<crate::interfaces::WorkItem>,
-    problems: Vec<WidgetProblem>,
-}
-
-impl WorkItemConnection {
-    /// A page and what is wrong with it.
-    pub fn new(page: Connection<crate::interfaces::WorkItem>, problems: Vec<WidgetProblem>) -> Self {
-        Self { page, problems }
-    }
-}
-
-/// A page of work items, which may come from several integrations.
-#[Object]
-impl WorkItemConnection {
-    /// The items with their cursors.
-    async fn edges(&self) -> Many<&Edge<crate::interfaces::WorkItem>> {
-        self.page.edges.iter().collect()
-    }
-
-    /// The items.
-    async fn nodes(&self) -> Many<&crate::interfaces::WorkItem> {
-        self.page.edges.iter().map(|edge| &edge.node).collect()
-    }
-
-    /// Where the page stands in its list.
-    async fn page_info(&self) -> &PageInfo {
-        &self.page.page_info
-    }
-
-    /// How many items the whole list has, as many as paging gives: an item that is in several projects, or that several
-    /// integrations show, counts once. Null where that is not known: a part could not be read, or there is more than can be
-    /// counted; `problems` says which.
-    async fn total_count(&self) -> Option<i32> {
-        self.page.total_count
-    }
-
-    /// Integrations whose items are missing, old or not all counted, and why. Where this is not selected, a part that is missing is an
-    /// error at the connection.
-    #[graphql(directive = Items::apply(5))]
-    async fn problems(&self) -> Many<&WidgetProblem> {
-        self.problems.iter().collect()
     }
 }

@@ -4,12 +4,14 @@ use std::{borrow::Cow, sync::Arc};
 
 use async_graphql::{Context, ID, Object};
 
-use super::{
-    connection::Item,
-    widget::{Hints, Widget, widget_object},
-};
+use super::{Widget, load::Hints, widget_object};
 use crate::{
-    cost::Items, error::PortError, id::GlobalId, many::Many, ports::DashboardView, scalars::Time, table::ports,
+    cost::Items,
+    error::PortError,
+    id::GlobalId,
+    ports::DashboardView,
+    scalars::Time,
+    table::{Item, Many, ports},
 };
 
 /// A dashboard.

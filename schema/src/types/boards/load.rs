@@ -13,6 +13,7 @@ use crate::{
     enums::{WidgetState, WorkItemState},
     error::{ErrorCode, PortError},
     fields::{FieldSet, selects_total},
+    limits::DEFAULT_FIRST,
     ports::{ActivityView, Load, MetricValue, Page, PageRequest, Ports, Problem, Source, WorkItemsSource, WorkPage},
     table::{Arguments, showable},
 };
@@ -50,7 +51,7 @@ impl Hints {
 
     fn page(&self, field: &str) -> PageRequest {
         let request = self.pages.get(field).cloned();
-        request.unwrap_or_else(|| PageRequest { first: crate::cursor::DEFAULT_FIRST, ..PageRequest::default() })
+        request.unwrap_or_else(|| PageRequest { first: DEFAULT_FIRST, ..PageRequest::default() })
     }
 }
 
