@@ -4,7 +4,7 @@ use std::path::Path;
 
 use mullion_resolvers::answers::Providers;
 
-use crate::cli;
+use crate::terminal;
 
 /// What is said.
 pub(crate) struct Facts<'a> {
@@ -27,7 +27,7 @@ pub(crate) fn print(facts: &Facts<'_>) {
   Webhooks  http://localhost:{port}/webhooks/{key}/{key}-dev"
         )
     });
-    cli::announce(&format!(
+    terminal::announce(&format!(
         "\nMullion is ready.\n\n  GraphiQL  http://localhost:{port}/\n  GraphQL   http://localhost:{port}/graphql   \
         (WebSocket at the same address, event streams at /graphql/stream){webhooks}\n  \
         Sandbox   http://localhost:{sandbox_port}/_sandbox\n  Data      {}\n\n\
@@ -43,5 +43,8 @@ pub(crate) fn print(facts: &Facts<'_>) {
 /// Says where the stand-ins are.
 pub(crate) fn print_sandbox(port: u16, providers: &Providers) {
     let keys: Vec<&str> = providers.keys().copied().collect();
-    cli::announce(&format!("\nThe stand-ins of {} are ready at http://localhost:{port}/_sandbox\n", keys.join(", ")));
+    terminal::announce(&format!(
+        "\nThe stand-ins of {} are ready at http://localhost:{port}/_sandbox\n",
+        keys.join(", ")
+    ));
 }

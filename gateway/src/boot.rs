@@ -18,15 +18,16 @@ use crate::{
     backend::{self, Backend, Ingredients},
     banner,
     bridge::Bridge,
-    cli::{self, dev::Traffic},
     config::{Config, Limits, Live, encryption_key},
     data_folder::DataFolder,
     database,
     http::{App, Console, Parts, admin_router, console, guard::Guard, router, webhooks::Webhooks},
     lifecycle,
     reload::{self, Reload, Reloader},
-    seed, stand_ins,
+    seed,
+    stand_ins::{self, Traffic},
     telemetry::{Log, metrics::Metrics},
+    terminal,
     transport::engine::{Engine, Role},
 };
 
@@ -339,7 +340,7 @@ async fn hint(config: &Config, tenant: &TenantId, head: i64) {
     let told =
         tokio::time::timeout(HINT, Nats::tell_once(url.expose(), &config.replicas.nats_prefix, tenant, head)).await;
     if !matches!(told, Ok(Ok(()))) {
-        cli::note("NATS does not answer: the replicas notice within a few seconds");
+        terminal::note("NATS does not answer: the replicas notice within a few seconds");
     }
 }
 

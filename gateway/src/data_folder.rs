@@ -94,6 +94,13 @@ fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
     file.sync_all()
 }
 
+/// The folder of the inbox's log, beside the database's file.
+pub(crate) fn inbox_folder(database: &Path) -> PathBuf {
+    let mut folder = database.as_os_str().to_owned();
+    folder.push("-inbox");
+    folder.into()
+}
+
 #[cfg(test)]
 mod tests {
     use super::DataFolder;

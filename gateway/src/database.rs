@@ -19,9 +19,8 @@ use tokio::{
 use url::Url;
 
 use crate::{
-    cli,
     config::{Config, secret::SecretSetting},
-    data_folder,
+    data_folder, terminal,
 };
 
 /// After which one who waits is told for what.
@@ -115,7 +114,7 @@ const CHECK: &str = "the database cannot be opened; check database.url";
 
 async fn wait_for(place: &Place) {
     sleep(NOTICE).await;
-    cli::note(&format!("waiting for the database at {}:{} …", place.host, place.port));
+    terminal::note(&format!("waiting for the database at {}:{} …", place.host, place.port));
     sleep(PATIENCE.saturating_sub(NOTICE)).await;
 }
 

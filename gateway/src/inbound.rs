@@ -1,9 +1,6 @@
 //! The way of deliveries behind the webhook endpoints: the intake, who takes them on from there, and who works what waits.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::sync::Arc;
 
 use anyhow::Context;
 use mullion_resolvers::{
@@ -19,7 +16,7 @@ use mullion_resolvers::{
     },
 };
 
-use crate::config::Webhooks;
+use crate::{config::Webhooks, data_folder};
 
 /// Takes deliveries on from the intake.
 #[derive(Clone)]
@@ -40,13 +37,6 @@ impl Taker {
     }
 }
 
-/// The folder of the inbox's log, beside the database's file.
-pub(crate) fn inbox_folder(database: &Path) -> PathBuf {
-    let mut folder = database.as_os_str().to_owned();
-    folder.push("-inbox");
-    folder.into()
-}
-
 /// The way into the inbox: on SQLite through a log beside its file.
 pub(crate) fn intake(
     config: &Webhooks,
@@ -58,7 +48,7 @@ pub(crate) fn intake(
         let (intake, writer) = Intake::new(database.clone(), room, wake, outcome);
         return Ok((intake, Taker::Table(writer)));
     };
-    let folder = inbox_folder(file);
+    let folder = data_folder::inbox_folder(file);
     let name = database.new_id().context("no id can be made")?;
     let log = Log::open(&folder, &name).context("the inbox's log cannot be opened")?;
     let (intake, transfer) =

@@ -24,6 +24,7 @@ pub mod seed;
 mod stand_in_socket;
 pub mod stand_ins;
 pub mod telemetry;
+pub mod terminal;
 pub mod transport;
 mod unbroken;
 

@@ -19,7 +19,7 @@ use parking_lot::Mutex;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::{inbound::inbox_folder, telemetry::tasks::TaskMetrics};
+use crate::{data_folder::inbox_folder, telemetry::tasks::TaskMetrics};
 
 /// Between two rounds.
 const ROUND: Duration = Duration::from_secs(2);

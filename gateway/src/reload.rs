@@ -15,7 +15,7 @@ use crate::{
     config::{Config, Limits},
     http::App,
     lifecycle::Hangups,
-    telemetry::{self, LogLevel},
+    telemetry::LogLevel,
 };
 
 /// The options that are taken on; all others need a restart.
@@ -91,7 +91,7 @@ impl Reloader {
             tracing::warn!(options = restart.join(" "), "changed settings need a restart");
         }
         // It was checked with the other settings.
-        if let Ok(filter) = telemetry::filter(&new.telemetry.log)
+        if let Ok(filter) = new.telemetry.filter()
             && !self.reload.level.set(filter)
         {
             tracing::error!("the log's level could not be changed");

@@ -11,6 +11,7 @@ use axum::{
     middleware,
 };
 use bytes::Bytes;
+use clap::ValueEnum;
 use http::{Request, Response, StatusCode};
 use mullion_resolvers::{
     answers::{Providers, Services},
@@ -28,6 +29,15 @@ use mullion_resolvers::{
 };
 use mullion_schema::id::{IntegrationId, TenantId};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// How lively the stand-ins' world is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Traffic {
+    /// Nothing happens unless somebody makes it happen.
+    Off,
+    /// Something happens every few seconds.
+    Gentle,
+}
 
 use crate::{
     http::guard::{self, Guard},

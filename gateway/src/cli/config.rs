@@ -32,7 +32,7 @@ impl Config {
         let config = source.load()?;
         config.validate(Mode::Serve)?;
         boot::check(&config).await?;
-        super::print("`mullion serve` accepts these settings.");
+        crate::terminal::print("`mullion serve` accepts these settings.");
         Ok(())
     }
 }

@@ -11,7 +11,7 @@ pub(super) struct ConfigTable {}
 impl ConfigTable {
     #[expect(clippy::unnecessary_wraps, clippy::unused_self, reason = "the same signature as the other commands")]
     pub(super) fn run(&self) -> anyhow::Result<()> {
-        super::print(table::markdown().trim_end());
+        crate::terminal::print(table::markdown().trim_end());
         Ok(())
     }
 }

@@ -1,18 +1,13 @@
 //! `mullion dev`
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 
 use super::Source;
-use crate::{boot, config::Mode, document::introspection::Audience};
-
-/// How lively the stand-ins' world is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Traffic {
-    /// Nothing happens unless somebody makes it happen.
-    Off,
-    /// Something happens every few seconds.
-    Gentle,
-}
+use crate::{
+    boot,
+    config::{Mode, server::Audience},
+    stand_ins::Traffic,
+};
 
 /// Everything in one process, on loopback only, with a seeded world and no accounts.
 #[derive(Debug, Args)]

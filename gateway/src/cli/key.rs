@@ -56,21 +56,21 @@ impl Key {
         match self.command {
             Command::Create { source, tenant, name, role } => {
                 let key = boot::key_create(&source.load()?, &tenant, &name, role).await?;
-                super::print(&key);
-                super::note(
+                crate::terminal::print(&key);
+                crate::terminal::note(
                     "This is the key: it is shown only this once. Keep it safe; `mullion key list` shows its beginning.",
                 );
             }
             Command::List { source, tenant } => {
                 for line in boot::key_list(&source.load()?, tenant.as_deref()).await? {
-                    super::print(&line);
+                    crate::terminal::print(&line);
                 }
             }
             Command::Revoke { source, id } => {
                 boot::key_revoke(&source.load()?, &id).await?;
-                super::print("revoked");
+                crate::terminal::print("revoked");
             }
-            Command::Generate => super::print(&STANDARD.encode(new_encryption_key()?)),
+            Command::Generate => crate::terminal::print(&STANDARD.encode(new_encryption_key()?)),
         }
         Ok(())
     }

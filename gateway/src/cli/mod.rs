@@ -11,11 +11,8 @@ mod serve;
 mod webhooks;
 
 use std::{
-    io::Write as _,
     path::{Path, PathBuf},
     process::ExitCode,
-    sync::mpsc,
-    time::Duration,
 };
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -23,10 +20,8 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use crate::{
     config::{self as settings, Config, table},
     telemetry::{self, Log},
+    terminal,
 };
-
-/// How long a server waits until a line for people is written.
-const BRIEFLY: Duration = Duration::from_secs(1);
 
 /// One GraphQL graph over the tools a team works in, live.
 #[derive(Debug, Parser)]
@@ -116,7 +111,7 @@ pub fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            print_error(&error);
+            terminal::print_error(&error);
             ExitCode::FAILURE
         }
     }
@@ -160,44 +155,6 @@ fn run(command: Command) -> anyhow::Result<()> {
     // Blocking work that is left must not keep the process.
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
     result
-}
-
-/// Prints a line for people or pipes; a closed pipe is no failure.
-pub(crate) fn print(text: &str) {
-    let mut out = std::io::stdout().lock();
-    // Whoever reads no further (`| head -1`) has what they wanted.
-    let _ = writeln!(out, "{text}");
-}
-
-/// Prints what a server says beside its log; a pipe that nobody reads does not keep it from serving.
-pub(crate) fn announce(text: &str) {
-    let text = text.to_owned();
-    briefly(move || print(&text));
-}
-
-/// Tells people something that no pipe is to read.
-pub(crate) fn note(text: &str) {
-    let line = format!("{text}\n");
-    briefly(move || {
-        // A closed standard error is no failure.
-        let _ = std::io::stderr().write_all(line.as_bytes());
-    });
-}
-
-fn print_error(error: &anyhow::Error) {
-    note(&format!("error: {error:#}"));
-}
-
-/// Writes in a thread of its own, and waits only a moment for it.
-fn briefly(write: impl FnOnce() + Send + 'static) {
-    let (done, written) = mpsc::channel();
-    let run = move || {
-        write();
-        let _ = done.send(());
-    };
-    if std::thread::Builder::new().spawn(run).is_ok() {
-        let _ = written.recv_timeout(BRIEFLY);
-    }
 }
 
 #[cfg(test)]

@@ -2,8 +2,8 @@
 
 use clap::Args;
 
-use super::{Source, dev::Traffic};
-use crate::boot;
+use super::Source;
+use crate::{boot, stand_ins::Traffic};
 
 /// Only the stand-ins for the providers, on loopback.
 #[derive(Debug, Args)]

@@ -17,6 +17,6 @@ pub(super) struct Schema {
 
 impl Schema {
     pub(super) fn run(&self) {
-        super::print(boot::schema(self.federation).trim_end());
+        crate::terminal::print(boot::schema(self.federation).trim_end());
     }
 }

@@ -114,21 +114,21 @@ impl Webhooks {
                 let filter = DeliveryFilter::from(filter);
                 let found = database.deliveries(&filter, None, limit).await?;
                 if found.is_empty() {
-                    super::note(&why_nothing(&database, &filter).await?);
+                    crate::terminal::note(&why_nothing(&database, &filter).await?);
                 }
                 for info in found {
-                    super::print(&if json { object(&info) } else { line(&info) });
+                    crate::terminal::print(&if json { object(&info) } else { line(&info) });
                 }
             }
             Command::Show { source, id, json } => {
                 let info = found(&open(&source).await?, &id).await?;
-                super::print(&if json { object(&info) } else { paragraph(&info) });
+                crate::terminal::print(&if json { object(&info) } else { paragraph(&info) });
             }
             Command::Replay { source, id, json } => {
                 let database = open(&source).await?;
                 let info = found(&database, &id).await?;
                 let info = database.replay_delivery(&info.tenant, &info.id).await?;
-                super::print(&if json { object(&info) } else { replayed(&info) });
+                crate::terminal::print(&if json { object(&info) } else { replayed(&info) });
             }
         }
         Ok(())

@@ -98,7 +98,7 @@ shown!(
     SocketAddr,
     Vec<String>,
     super::telemetry::LogFormat,
-    crate::document::introspection::Audience
+    super::server::Audience
 );
 
 impl<T: Setting> Setting for Option<T> {

@@ -2,8 +2,9 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
+use serde::{Deserialize, Serialize};
+
 use super::section::section;
-use crate::document::introspection::Audience;
 
 /// Headers that the tools of pages add to requests: the names of clients, proofs that a preflight was made, traces.
 fn allowed_headers() -> Vec<String> {
@@ -25,6 +26,20 @@ fn allowed_headers() -> Vec<String> {
         "x-requested-with",
     ];
     names.map(str::to_owned).to_vec()
+}
+
+/// The least role that may read the graph's description.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Audience {
+    /// Everyone with a key.
+    Viewer,
+    /// Editors and admins.
+    Editor,
+    /// Admins.
+    Admin,
+    /// No one.
+    Nobody,
 }
 
 section! {

@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::section::section;
+use tracing_subscriber::EnvFilter;
+
+use super::{ConfigError, section::section};
 
 /// How lines of the log look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,5 +29,17 @@ section! {
         otlp_endpoint: Option<String> = None;
         /// So many of the traces that begin here are kept, in percent. For its own, a caller's `traceparent` decides.
         otlp_percent: u64 = 100, 1..=100;
+    }
+}
+
+impl Telemetry {
+    /// The filter that `telemetry.log` describes.
+    pub fn filter(&self) -> Result<EnvFilter, ConfigError> {
+        let text = &self.log;
+        EnvFilter::try_new(text).map_err(|error| {
+            ConfigError(format!(
+                "telemetry.log: {text:?} is no filter ({error}); write it like info,mullion_resolvers=debug"
+            ))
+        })
     }
 }

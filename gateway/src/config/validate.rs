@@ -5,7 +5,6 @@ use http::HeaderName;
 use url::Url;
 
 use super::{Config, ConfigError, secret::SecretSetting};
-use crate::telemetry;
 
 /// What the configuration is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,7 +21,7 @@ impl Config {
         self.check_addresses()?;
         self.check_sizes()?;
         self.check_replicas()?;
-        telemetry::filter(&self.telemetry.log)?;
+        self.telemetry.filter()?;
         self.check_collector()?;
         if let Some(key) = &self.security.encryption_key {
             encryption_key(key.expose())?;

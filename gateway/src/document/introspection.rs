@@ -2,29 +2,17 @@
 
 use async_graphql::parser::types::{DocumentOperations, ExecutableDocument, Selection, SelectionSet};
 use mullion_schema::error::ErrorCode;
-use serde::{Deserialize, Serialize};
 
 use super::Document;
-use crate::transport::{engine::Role, error::RequestError};
+use crate::{
+    config::server::Audience,
+    transport::{engine::Role, error::RequestError},
+};
 
 /// Fields that describe the graph. They stand at the root only.
 const DESCRIBING: [&str; 3] = ["__schema", "__type", "_service"];
 /// How an error goes on that suggests a name.
 const SUGGESTION: &str = " Did you mean ";
-
-/// The least role that may read the graph's description.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Audience {
-    /// Everyone with a key.
-    Viewer,
-    /// Editors and admins.
-    Editor,
-    /// Admins.
-    Admin,
-    /// No one.
-    Nobody,
-}
 
 impl Audience {
     fn includes(self, role: Role) -> bool {

@@ -25,7 +25,7 @@ use self::{
     writer::LineWriter,
 };
 pub use self::{repeats::Repeats, traces::Traces};
-use crate::config::{ConfigError, Telemetry, telemetry::LogFormat};
+use crate::config::{Telemetry, telemetry::LogFormat};
 
 /// Changes what is logged while the process runs.
 #[derive(Clone)]
@@ -36,15 +36,6 @@ impl LogLevel {
     pub fn set(&self, filter: EnvFilter) -> bool {
         (self.0)(filter)
     }
-}
-
-/// Reads `telemetry.log`.
-pub fn filter(text: &str) -> Result<EnvFilter, ConfigError> {
-    EnvFilter::try_new(text).map_err(|error| {
-        ConfigError(format!(
-            "telemetry.log: {text:?} is no filter ({error}); write it like info,mullion_resolvers=debug"
-        ))
-    })
 }
 
 /// How long the end of the process waits for the log's last lines.
@@ -95,7 +86,7 @@ impl Drop for Log {
 
 /// Starts the log, on standard error: human on a terminal, JSON otherwise. Nothing that is logged ever waits or fails.
 pub fn start(settings: &Telemetry) -> anyhow::Result<Log> {
-    let (filter, handle) = reload::Layer::new(filter(&settings.log)?);
+    let (filter, handle) = reload::Layer::new(settings.filter()?);
     let level = LogLevel(Arc::new(move |filter| handle.reload(filter).is_ok()));
     let is_terminal = std::io::stderr().is_terminal();
     let json = match settings.format {

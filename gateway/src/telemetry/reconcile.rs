@@ -1,21 +1,27 @@
 //! Metrics of reconciliation: rounds, what had not come, webhooks that were repaired.
 
 use prometheus_client::{
+    encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family},
     registry::Registry,
 };
 
-use super::metrics::DeliveryLabels;
-
 const ROUNDS: [&str; 3] = ["complete", "partial", "failed"];
 const REPAIRS: [&str; 2] = ["repaired", "failed"];
+
+/// What is counted, by provider and result.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ResultLabels {
+    provider: String,
+    result: String,
+}
 
 /// Counted by provider.
 #[derive(Debug, Default)]
 pub struct ReconcileMetrics {
-    rounds: Family<DeliveryLabels, Counter>,
-    recovered: Family<DeliveryLabels, Counter>,
-    repairs: Family<DeliveryLabels, Counter>,
+    rounds: Family<ResultLabels, Counter>,
+    recovered: Family<ResultLabels, Counter>,
+    repairs: Family<ResultLabels, Counter>,
 }
 
 impl ReconcileMetrics {
@@ -55,6 +61,6 @@ impl ReconcileMetrics {
     }
 }
 
-fn labels(provider: &str, result: &str) -> DeliveryLabels {
-    DeliveryLabels { provider: provider.to_owned(), result: result.to_owned() }
+fn labels(provider: &str, result: &str) -> ResultLabels {
+    ResultLabels { provider: provider.to_owned(), result: result.to_owned() }
 }

@@ -5,7 +5,7 @@ use http::{Request, StatusCode, header};
 use serde_json::json;
 
 use super::{code, read, send};
-use crate::{document::introspection::Audience, fake::Gateway};
+use crate::{config::server::Audience, fake::Gateway};
 
 async fn ask(gateway: &Gateway, role: &str, query: &str) -> (StatusCode, String) {
     let request = Request::post("/graphql")
