@@ -7,6 +7,7 @@ pub mod metrics;
 #[cfg(test)]
 mod monitoring;
 mod process;
+pub mod quota;
 pub mod reconcile;
 
 use std::io::IsTerminal;

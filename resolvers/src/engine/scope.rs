@@ -253,6 +253,17 @@ impl Scope {
         self.late.lock().push(fetch);
     }
 
+    /// Takes over the fetches that another execution did for this one and did not wait for. Says whether there are any.
+    pub fn wait_late_for(&self, other: &Self) -> bool {
+        let late = std::mem::take(&mut *other.late.lock());
+        let is_late = !late.is_empty();
+        if is_late {
+            self.note_stale();
+        }
+        self.late.lock().extend(late);
+        is_late
+    }
+
     /// Ends when all fetches have ended that it did not wait for; `None`: it waited for all.
     pub fn late(&self) -> Option<Late> {
         let late = std::mem::take(&mut *self.late.lock());

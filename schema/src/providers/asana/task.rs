@@ -5,7 +5,7 @@ use async_graphql::{Name, Value};
 use super::{AsanaProject, AsanaSection};
 use crate::{
     enums::WorkItemState,
-    interfaces::{Person, WorkItemWords, message, node, person, provider_node, work_item},
+    interfaces::{MESSAGE_TEXT, Person, WorkItemWords, message, node, person, provider_node, work_item},
     providers::first_line,
     table::{Derive, Field, Row, table},
     view::NodeView,
@@ -110,7 +110,7 @@ table! {
         fields: &[
             &node(),
             &provider_node(Derive::new(first_line, &["text"])),
-            &message(),
+            &message(MESSAGE_TEXT),
             &[Field::node::<Row<AsanaTask>>("task", "The task it was made on.")],
         ],
     }

@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use event::Event;
 pub(super) use event::{FIELD, key_of, kind_of};
+pub(super) use places::SECTION_PART;
 
 use super::webhook::HEARTBEAT;
 use crate::{
