@@ -160,13 +160,13 @@ pub fn activity_view(services: &Services, tenant: &TenantId, activity: &Activity
 pub(super) struct ActivityPage {
     page: Page<Arc<ActivityView>>,
     tags: Arc<[Tag]>,
-    /// Whether names are still being read.
+    /// Whether names are missing that the next reading may bring.
     is_early: bool,
 }
 
 impl ActivityAnswer {
     /// Reads what the sentences of these activities need and is not known, waiting for it no longer than briefly; then settles them, and
-    /// keeps that. Says whether something is still being read.
+    /// keeps that. Says whether something could not be read, or not yet.
     async fn complete(&self, activities: &mut [Activity]) -> Result<bool, PortError> {
         let (services, tenant) = (&self.services, &self.scope.tenant);
         let mut wants = name_wants(services, activities.iter());
@@ -186,7 +186,7 @@ impl ActivityAnswer {
         for activity in activities {
             self.settle(activity).await?;
         }
-        Ok(self.scope.wait_late_for(&scope))
+        Ok(self.scope.take_over(&scope))
     }
 
     /// Settles an activity, if what was read since then tells, and keeps what it told.

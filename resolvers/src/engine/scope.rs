@@ -253,15 +253,14 @@ impl Scope {
         self.late.lock().push(fetch);
     }
 
-    /// Takes over the fetches that another execution did for this one and did not wait for. Says whether there are any.
-    pub fn wait_late_for(&self, other: &Self) -> bool {
+    /// Takes over what another execution, which reads for this one, did not wait for. Says whether anything is not current.
+    pub fn take_over(&self, other: &Self) -> bool {
         let late = std::mem::take(&mut *other.late.lock());
-        let is_late = !late.is_empty();
-        if is_late {
+        self.late.lock().extend(late);
+        if other.is_stale() {
             self.note_stale();
         }
-        self.late.lock().extend(late);
-        is_late
+        other.is_stale()
     }
 
     /// Ends when all fetches have ended that it did not wait for; `None`: it waited for all.
