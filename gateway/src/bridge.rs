@@ -395,7 +395,7 @@ impl Observer for Counters {
 
     fn quota(&self, provider: &'static str, integration: &IntegrationId, quota: &QuotaReading) {
         if let Some(remaining) = quota.remaining {
-            self.metrics.quota_remaining.get_or_create(&labels(provider, quota.bucket, integration)).set(remaining);
+            self.metrics.quota.told(&labels(provider, quota.bucket, integration), remaining, quota.resets_at);
         }
     }
 

@@ -25,6 +25,7 @@ pub mod release;
 pub mod sandbox;
 pub mod secret;
 pub mod sentence;
+mod settling;
 mod signature;
 mod sort_key;
 pub mod store;

@@ -17,7 +17,7 @@ use crate::{
     listen::Listening,
     recovery::{CaughtUp, Known, Since, WebhookCondition},
     secret::Secret,
-    sentence::{Details, SentenceParts},
+    sentence::{Details, SentenceParts, Unsettled},
     upstream::{Connection, UpstreamError},
 };
 
@@ -330,8 +330,12 @@ pub trait Provider: Send + Sync + fmt::Debug {
         false
     }
 
-    /// Parts that are added to an activity's sentence when it is released, from what was read after it happened: such as will not hold
-    /// when it is read again.
+    /// The part that is missing in an activity's sentence until its subject was read. Pure and total.
+    fn unsettled(&self, _parts: &SentenceParts<'_>) -> Option<Unsettled> {
+        None
+    }
+
+    /// The part that `unsettled` names, from the names' bodies, which were read after the activity happened.
     fn settled(&self, _parts: &SentenceParts<'_>) -> Details {
         Details::new()
     }

@@ -1,37 +1,26 @@
 //! Releases activities that wait for the names in their sentences: when what they caused to be read has brought the names, or when they
 //! have waited long enough. Every replica that sees one tries; the store lets one of them succeed.
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    panic::AssertUnwindSafe,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashMap, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures::FutureExt as _;
-use mullion_schema::{
-    fields::FieldSet,
-    id::{IntegrationId, NodeKey, TenantId},
-};
+use mullion_schema::id::{IntegrationId, NodeKey, TenantId};
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
-
 use tracing::Instrument as _;
 
 use crate::{
-    answers::{Services, named_nodes},
+    answers::{Services, name_wants, named_nodes},
     engine::Scope,
     error_chain::chain,
-    sentence::{Names, SentenceParts},
-    store::{StoreError, activity::Activity, pending::PendingActivity},
+    settling::{self, is_such, unsettled},
+    store::{StoreError, activity::Activity, node::StoredNode, pending::PendingActivity},
 };
 
 /// How often it is looked for activities that a process left behind which is no longer there.
 const LOOK: Duration = Duration::from_secs(5);
 /// How long until the store is tried again after it failed.
 const AGAIN: Duration = Duration::from_secs(1);
-/// The fields under which the graph shows names.
-const NAMES: [&str; 3] = ["displayName", "name", "title"];
 
 /// Releases the activities of all tenants.
 pub struct Releaser {
@@ -117,8 +106,7 @@ impl Releaser {
             let Some(first) = waiting.first() else { return Ok(()) };
             // An overdue activity has no time left.
             let left = (first.due_at - services.clock.now()).to_std().unwrap_or_default();
-            let named = services.hub.tells_activities(tenant)
-                && tokio::time::timeout(left, self.read_names(tenant, &waiting)).await.is_ok();
+            let named = tokio::time::timeout(left, self.read_names(tenant, &waiting)).await.is_ok();
             let mut through = named.then(|| named_through(&waiting)).flatten();
             if through.is_none() {
                 let left = (first.due_at - services.clock.now()).to_std().unwrap_or_default();
@@ -129,48 +117,46 @@ impl Releaser {
             }
             let Some(through) = through else { continue };
             services.applier.start(tenant).await?;
-            let bodies = if named { self.fresh_names(tenant, &waiting).await } else { HashMap::new() };
-            let settle = |activity: &mut Activity| settle(services, activity, &bodies);
+            let nodes = self.known_nodes(tenant, &waiting).await;
+            let settle = |activity: &mut Activity| settle(services, activity, (&waiting, &nodes));
             let released = services.database.release_activities(tenant, through, settle).await?;
             services.applier.announce(tenant, &released).await;
         }
     }
 
-    /// The bodies of the nodes that the sentences name, as far as they are known and not out of date.
-    async fn fresh_names(&self, tenant: &TenantId, waiting: &[PendingActivity]) -> HashMap<IntegrationId, Names> {
+    /// What is known of the nodes that the sentences name.
+    async fn known_nodes(&self, tenant: &TenantId, waiting: &[PendingActivity]) -> KnownNodes {
         let keys: Vec<NodeKey> = waiting.iter().flat_map(|pending| named_nodes(&pending.activity)).collect();
         // Without them the sentences say less.
         let nodes = self.services.engine.shelf.nodes(tenant, &keys).await.unwrap_or_default();
-        let mut bodies: HashMap<IntegrationId, Vec<_>> = HashMap::new();
-        for node in nodes.into_iter().flatten().filter(|node| !node.is_stale()) {
-            let reference = format!("{}:{}", node.key.type_name, node.key.native_id);
-            bodies.entry(node.key.integration.clone()).or_default().push((reference, Arc::clone(&node.body)));
-        }
-        bodies.into_iter().map(|(integration, bodies)| (integration, bodies.into_iter().collect())).collect()
+        nodes.into_iter().flatten().map(|node| (reference(&node.key), node)).collect()
     }
 
     /// Has the nodes read that the sentences name, together with what others want of the same integration now.
     async fn read_names(&self, tenant: &TenantId, waiting: &[PendingActivity]) {
         let services = &self.services;
         let scope = Scope::new(tenant.clone(), services.clock.now(), None);
-        let fields: FieldSet = NAMES.into_iter().collect();
-        let keys: BTreeSet<_> = waiting.iter().flat_map(|pending| named_nodes(&pending.activity)).collect();
+        let wants = name_wants(services, waiting.iter().map(|pending| &pending.activity));
         // A name that cannot be read is left out of the sentence.
-        services.engine.load_nodes(&scope, keys.into_iter().map(|key| (key, fields.clone())).collect()).await;
+        services.engine.load_nodes(&scope, wants).await;
     }
 }
 
-/// Adds what holds now, as far as it was read since it happened.
-fn settle(services: &Services, activity: &mut Activity, names: &HashMap<IntegrationId, Names>) {
-    let provider = services.providers.get(activity.provider.as_str());
-    let Some(((details, provider), names)) =
-        activity.details.as_ref().zip(provider).zip(names.get(&activity.integration))
-    else {
-        return;
-    };
-    let parts = SentenceParts { kind: &activity.kind, details, occurred_at: activity.occurred_at, names };
-    let settled = provider.settled(&parts);
-    activity.details.get_or_insert_default().extend(settled);
+/// Nodes by their integration and reference.
+type KnownNodes = HashMap<(IntegrationId, String), Arc<StoredNode>>;
+
+fn reference(key: &NodeKey) -> (IntegrationId, String) {
+    (key.integration.clone(), format!("{}:{}", key.type_name, key.native_id))
+}
+
+/// Adds what the event did not tell, as far as it was read since then.
+fn settle(services: &Services, activity: &mut Activity, (waiting, nodes): (&[PendingActivity], &KnownNodes)) {
+    let Some(provider) = services.providers.get(activity.provider.as_str()) else { return };
+    let Some((open, node)) = unsettled(&**provider, activity) else { return };
+    let Some(node) = nodes.get(&(activity.integration.clone(), node.to_owned())) else { return };
+    let mut later = waiting.iter().filter(|pending| pending.position > activity.position);
+    let next = later.find(|pending| is_such(&open, activity, &pending.activity)).map(|pending| &pending.activity);
+    settling::settle(&**provider, activity, node, next);
 }
 
 /// Up to where everything is told whole, so that nothing is worth waiting for.

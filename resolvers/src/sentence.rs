@@ -2,7 +2,7 @@
 //! are read. The words are each provider's own, in its folder.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
 };
 
@@ -15,7 +15,7 @@ use crate::change::NodeRef;
 /// Longer names and titles are cut.
 const LONGEST: usize = 120;
 /// Where the bodies of nodes keep the name for people: the first that is set counts.
-const NAMES: [&str; 4] = ["displayName", "name", "title", "login"];
+const NAMES: [&str; 5] = ["nameWithOwner", "displayName", "name", "title", "login"];
 
 /// One part of a sentence.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,12 +65,26 @@ pub const ACTOR: &str = "actor";
 
 /// The known bodies of the nodes that sentences name, by `Type:nativeId`.
 #[derive(Debug, Default)]
-pub struct Names(HashMap<String, Arc<Body>>);
+pub struct Names {
+    bodies: HashMap<String, Arc<Body>>,
+    deleted: HashSet<String>,
+}
 
 impl Names {
     /// The body of a node.
     pub fn body(&self, node: &str) -> Option<&Body> {
-        self.0.get(node).map(Arc::as_ref)
+        self.bodies.get(node).map(Arc::as_ref)
+    }
+
+    /// The same names; these nodes were deleted.
+    #[must_use]
+    pub fn without(self, deleted: impl IntoIterator<Item = String>) -> Self {
+        Self { deleted: deleted.into_iter().collect(), ..self }
+    }
+
+    /// Whether a node was deleted.
+    pub fn is_deleted(&self, node: &str) -> bool {
+        self.deleted.contains(node)
     }
 
     /// A node's name. An id is no name, although bodies may fall back on it.
@@ -87,7 +101,7 @@ pub(crate) fn name_in<'b>(body: &'b Body, id: &str) -> Option<&'b str> {
 
 impl FromIterator<(String, Arc<Body>)> for Names {
     fn from_iter<I: IntoIterator<Item = (String, Arc<Body>)>>(bodies: I) -> Self {
-        Self(bodies.into_iter().collect())
+        Self { bodies: bodies.into_iter().collect(), deleted: HashSet::new() }
     }
 }
 
@@ -102,6 +116,8 @@ pub struct SentenceParts<'a> {
     pub occurred_at: DateTime<Utc>,
     /// The known bodies of the nodes that it names.
     pub names: &'a Names,
+    /// Whether its subject was deleted since then: what was said in it is not shown any more.
+    pub gone: bool,
 }
 
 impl SentenceParts<'_> {
@@ -146,6 +162,20 @@ impl SentenceParts<'_> {
     }
 }
 
+/// A part of a sentence that its event does not tell, because it depends on the state of a thing when it happened. A reading of the thing
+/// after the event tells it. Once it is known it is kept, because later readings tell of a later state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unsettled {
+    /// The part that is missing.
+    pub part: &'static str,
+    /// The part that names the thing.
+    pub of: &'static str,
+    /// The field of the thing that tells, and its key in the body.
+    pub field: &'static str,
+    /// The part by which one knows other events that changed the same field; `None`: nothing changes it.
+    pub changed_by: Option<&'static str>,
+}
+
 /// With a capital letter at its start.
 pub fn capitalized(sentence: &str) -> String {
     let mut letters = sentence.chars();
@@ -178,7 +208,13 @@ impl SentenceParts<'_> {
         draft: &crate::change::ActivityDraft,
         names: &Names,
     ) -> String {
-        let parts = SentenceParts { kind: &draft.kind, details: &draft.details, occurred_at: draft.occurred_at, names };
+        let parts = SentenceParts {
+            gone: false,
+            kind: &draft.kind,
+            details: &draft.details,
+            occurred_at: draft.occurred_at,
+            names,
+        };
         provider.sentence(&parts)
     }
 }
@@ -209,14 +245,25 @@ mod tests {
             let detail = told.map_or_else(|| Detail::node(&node), |told| Detail::named(&node, told));
             let bodies = body.iter().map(|body| (node.to_string(), body.as_object().unwrap().clone().into()));
             let (details, names) = (details(&[(ACTOR, detail)]), bodies.collect::<Names>());
-            let parts =
-                SentenceParts { kind: "x", details: &details, occurred_at: DateTime::UNIX_EPOCH, names: &names };
+            let parts = SentenceParts {
+                gone: false,
+                kind: "x",
+                details: &details,
+                occurred_at: DateTime::UNIX_EPOCH,
+                names: &names,
+            };
             assert_eq!(parts.get(ACTOR).as_deref(), expected, "{body:?}");
             let sentence = parts.by_actor("slept", "there was quiet");
             assert_eq!(sentence, format!("{} slept", expected.unwrap_or("Somebody")));
         }
         let (details, names) = (Details::new(), Names::default());
-        let parts = SentenceParts { kind: "x", details: &details, occurred_at: DateTime::UNIX_EPOCH, names: &names };
+        let parts = SentenceParts {
+            gone: false,
+            kind: "x",
+            details: &details,
+            occurred_at: DateTime::UNIX_EPOCH,
+            names: &names,
+        };
         assert_eq!(parts.by_actor("slept", "there was quiet"), "There was quiet");
     }
 

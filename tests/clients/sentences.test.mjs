@@ -90,4 +90,83 @@ describe('what people read', { timeout: 60_000 }, () => {
     await told(/changed the name of ‘Move the help center’$/);
     await until(async () => (await summaries()).some((summary) => summary.includes('completed ‘Move the help center’')), async () => (await summaries()).join('\n'));
   });
+
+  test('keeps its verb when the thing is otherwise later', async () => {
+    const { result } = await dev.act('asana', 'create_task', { project: project.nativeId, name: 'Turn around' });
+    await told(/created ‘Turn around’/);
+    for (const [act, verb] of [['complete_task', 'completed'], ['reopen_task', 'reopened'], ['complete_task', 'completed']]) {
+      const before = lines('asana').length;
+      await dev.act('asana', act, { task: result.task });
+      await until(() => lines('asana').length > before, verb);
+      assert.match(lines('asana').at(-1).summary, new RegExp(`${verb} ‘Turn around’$`));
+    }
+    const now = await summaries(dev, 3);
+    assert.deepEqual(now.map((summary) => summary.match(/completed|reopened/)?.[0]), ['completed', 'reopened', 'completed']);
+    for (const [archived, verb] of [[true, 'archived'], [false, 'unarchived']]) {
+      await dev.act('asana', 'archive_project', { project: project.nativeId, archived });
+      await told(new RegExp(` ${verb} the project`));
+    }
+    const [second, first] = await summaries(dev, 2);
+    assert.match(first, / archived the project/);
+    assert.match(second, / unarchived the project/);
+  });
+
+  test('of a new project with its sections is one line', async () => {
+    const before = lines('asana').length;
+    await dev.act('asana', 'create_project', { name: 'Moonshot' });
+    await told(/added the project ‘Moonshot’$/);
+    await dev.act('asana', 'create_task', { project: project.nativeId, name: 'Behind it' });
+    await told(/created ‘Behind it’/);
+    assert.equal(lines('asana').length - before, 2, JSON.stringify(lines('asana').slice(before)));
+  });
+
+  test('of a repository has the name that it has now, and the rename both', async () => {
+    await dev.act('github', 'star', { repository: 'acme/web' });
+    await told(/ starred acme\/web$/);
+    await dev.act('github', 'rename_repository', { repository: 'acme/web', name: 'website' });
+    await told(/ renamed acme\/web to acme\/website$/);
+    const [renamed, starred] = await summaries(dev, 2);
+    assert.match(starred, / starred acme\/website$/);
+    assert.match(renamed, / renamed acme\/web to acme\/website$/);
+  });
+
+  test('of a deleted message is not what it said', async () => {
+    const { result } = await dev.act('slack', 'post_message', { channel: 'general', text: 'The password is 1234' });
+    await told(/‘The password is 1234’$/);
+    await dev.act('slack', 'delete_message', { channel: 'general', ts: result.ts });
+    const deleted = await told(/ deleted in #general| deleted a message in #general/);
+    assert.doesNotMatch(deleted.data.activity.summary, /1234/);
+    await until(async () => !(await summaries(dev, 10)).join().includes('1234'), async () => (await summaries(dev, 10)).join('\n'));
+  });
+});
+
+const summaries = async (program, first) => data(await program.query('query ($first: Int!) { activity(first: $first) { nodes { summary } } }', { first })).activity.nodes.map(({ summary }) => summary);
+
+describe('people who only ask', { timeout: 60_000 }, () => {
+  let alone;
+  before(async () => {
+    alone = await startDev();
+  });
+  after(() => alone?.stop());
+
+  test('read whole sentences, though nothing is live and nobody has read the task', async () => {
+    const [{ nativeId, name }] = data(await alone.query('{ asana { projects(first: 1) { nodes { nativeId name } } } }')).asana.projects.nodes;
+    const { result } = await alone.act('asana', 'create_task', { project: nativeId, name: 'Polled' });
+    const expected = new RegExp(`^\\p{Lu}.* created ‘Polled’ in ${name}$`, 'u');
+    await until(async () => expected.test((await summaries(alone, 1))[0]), async () => (await summaries(alone, 1)).join());
+    for (const [act, verb] of [['complete_task', 'completed'], ['reopen_task', 'reopened']]) {
+      await alone.act('asana', act, { task: result.task });
+      await until(async () => (await summaries(alone, 1))[0].endsWith(`${verb} ‘Polled’`), async () => (await summaries(alone, 1)).join());
+    }
+    assert.match((await summaries(alone, 2))[1], /completed ‘Polled’$/);
+  });
+
+  test('read them when Asana could not be asked at first', async () => {
+    const [{ nativeId, name }] = data(await alone.query('{ asana { projects(first: 1) { nodes { nativeId name } } } }')).asana.projects.nodes;
+    await alone.fault({ provider: 'asana', kind: 'server_error' });
+    await alone.act('asana', 'create_task', { project: nativeId, name: 'Late' });
+    await until(async () => /(added|created) a task /.test((await summaries(alone, 1))[0]), async () => (await summaries(alone, 1)).join());
+    await alone.clearFaults();
+    await until(async () => (await summaries(alone, 1))[0].endsWith(`created ‘Late’ in ${name}`), async () => (await summaries(alone, 1)).join());
+  });
 });

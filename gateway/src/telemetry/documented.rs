@@ -26,7 +26,7 @@ pub(super) fn shown() -> String {
     metrics.tasks.begun("worker");
     let (provider, integration) = ("any".to_owned(), "i1".to_owned());
     let labels = IntegrationLabels { provider, integration, bucket: "core".to_owned() };
-    drop(metrics.quota_remaining.get_or_create(&labels));
+    metrics.quota.told(&labels, 1, None);
     drop(metrics.circuit_state.get_or_create(&labels));
     metrics.live.show_limits(&Live::default(), &Limits::default());
     metrics.live.closed(1001);

@@ -20,6 +20,7 @@ use prometheus_client::{
 use super::{
     live::LiveMetrics,
     process::{self, ProcessMetrics},
+    quota::QuotaMetrics,
     reconcile::ReconcileMetrics,
     tasks::TaskMetrics,
 };
@@ -172,8 +173,8 @@ pub struct Metrics {
     pub provider_calls: Family<CallLabels, Counter>,
     /// How long calls to providers take.
     pub provider_latency: Family<CallLabels, Histogram>,
-    /// What is left of a provider's quota.
-    pub quota_remaining: Family<IntegrationLabels, Gauge>,
+    /// What is left of providers' quotas.
+    pub quota: QuotaMetrics,
     /// 0 closed, 1 half open, 2 open.
     pub circuit_state: Family<IntegrationLabels, Gauge>,
     /// Cache look-ups by result.
@@ -215,7 +216,7 @@ impl Default for Metrics {
             open_sockets: Family::default(),
             provider_calls: Family::default(),
             provider_latency: Family::new_with_constructor(latency),
-            quota_remaining: Family::default(),
+            quota: QuotaMetrics::default(),
             circuit_state: Family::default(),
             cache: Family::default(),
             unknown_words: Family::default(),
@@ -248,7 +249,7 @@ impl Metrics {
         registry.register("provider_calls", "Calls to providers by result", self.provider_calls.clone());
         let calls = "How long calls to providers take";
         registry.register_with_unit("provider_call", calls, Unit::Seconds, self.provider_latency.clone());
-        registry.register("quota_remaining", "What is left of a provider's quota", self.quota_remaining.clone());
+        self.quota.register(registry);
         let circuit = "Circuit breaker: 0 closed, 1 half open, 2 open";
         registry.register("circuit_state", circuit, self.circuit_state.clone());
         registry.register("cache_lookups", "Cache look-ups by result", self.cache.clone());

@@ -8,6 +8,7 @@ pub mod metrics;
 #[cfg(test)]
 mod monitoring;
 mod process;
+pub mod quota;
 pub mod reconcile;
 mod repeats;
 pub mod tasks;

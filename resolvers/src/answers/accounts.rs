@@ -307,12 +307,13 @@ impl Accounts for AccountsAnswer {
         self.row(id).await?.ok_or_else(|| PortError::not_found("the integration"))?;
         let reading = self.services.connector.transport(id).map(|transport| transport.health()).unwrap_or_default();
         let mut used = self.services.quota_uses.today(id).await.map_err(internal)?;
+        let now = self.services.clock.now();
         // A number that does not fit the graph's Int is not known to clients.
         let int = |value: Option<i64>| value.and_then(|value| i32::try_from(value).ok());
         let views = reading.quotas.into_iter().map(|quota| QuotaView {
             name: quota.bucket.to_owned(),
             limit: int(quota.limit),
-            remaining: int(quota.remaining),
+            remaining: int(quota.left(now)),
             resets_at: quota.resets_at,
             used_today: int(used.remove(quota.bucket)).unwrap_or(0),
         });

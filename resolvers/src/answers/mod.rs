@@ -27,7 +27,7 @@ use url::Url;
 pub use self::{
     accounts::AccountsAnswer,
     accounts_webhooks::{endpoint_secrets, seal_secret},
-    activity::{ActivityAnswer, activity_view, activity_views, filter_of, named_nodes},
+    activity::{ActivityAnswer, activity_view, activity_views, filter_of, name_wants, named_nodes},
     boards::BoardsAnswer,
     connector::Connector,
     cursors::Cursors,

@@ -31,7 +31,7 @@ pub(crate) fn port_error(integration: &Integration, error: &UpstreamError) -> Po
         UpstreamErrorKind::Rejected => (ErrorCode::ProviderError, format!("{name} refused the request")),
         UpstreamErrorKind::CursorExpired => (
             ErrorCode::ProviderError,
-            format!("{name} no longer accepts the place in the list; read the list again from its start"),
+            format!("{name} no longer accepts the place at which the list goes on; try again in a moment"),
         ),
         UpstreamErrorKind::Down => (ErrorCode::ProviderUnavailable, format!("{name} does not answer as it should")),
         UpstreamErrorKind::Timeout => (ErrorCode::ProviderUnavailable, format!("{name} did not answer in time")),

@@ -253,6 +253,16 @@ impl Scope {
         self.late.lock().push(fetch);
     }
 
+    /// Takes over what another execution, which reads for this one, did not wait for. Says whether anything is not current.
+    pub fn take_over(&self, other: &Self) -> bool {
+        let late = std::mem::take(&mut *other.late.lock());
+        self.late.lock().extend(late);
+        if other.is_stale() {
+            self.note_stale();
+        }
+        other.is_stale()
+    }
+
     /// Ends when all fetches have ended that it did not wait for; `None`: it waited for all.
     pub fn late(&self) -> Option<Late> {
         let late = std::mem::take(&mut *self.late.lock());

@@ -183,13 +183,6 @@ impl LiveHub {
         &self.pending
     }
 
-    /// Whether anybody here is told the tenant's activities.
-    pub fn tells_activities(&self, tenant: &TenantId) -> bool {
-        let state = self.state.lock();
-        let listed = Tag::own_list(tenant, "activity");
-        state.feeds.contains_key(tenant) || !state.index.watching(&[listed]).is_empty()
-    }
-
     /// The tenants whose activities are followed.
     pub fn followed(&self) -> Vec<TenantId> {
         self.state.lock().feeds.keys().cloned().collect()

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use mullion_entities::{change, change_container};
 use mullion_schema::id::{IntegrationId, TenantId};
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, sea_query::Expr};
 use serde::{Deserialize, Serialize};
 
 use super::{Database, StoreError, transaction::from_micros};
@@ -114,6 +114,54 @@ impl Database {
             .one(&self.0.reader)
             .await?;
         row.map(activity_of).transpose().map(Option::flatten)
+    }
+}
+
+impl Database {
+    /// The first activity after this one that has the same subject and kind, and a part of this name.
+    pub async fn next_such_activity(
+        &self,
+        tenant: &TenantId,
+        activity: &Activity,
+        part: &str,
+    ) -> Result<Option<Activity>, StoreError> {
+        let row = change::Entity::find()
+            .filter(change::Column::Tenant.eq(tenant.as_str()))
+            .filter(change::Column::Position.gt(activity.position))
+            .filter(change::Column::Activity.is_not_null())
+            .filter(change::Column::Integration.eq(activity.integration.as_str()))
+            .filter(change::Column::Kind.eq(activity.kind.as_str()))
+            .filter(change::Column::Subject.eq(activity.subject.as_deref()))
+            .filter(change::Column::Details.contains(format!("\"{part}\":")))
+            .order_by_asc(change::Column::Position)
+            .one(&self.0.reader)
+            .await?;
+        row.map(activity_of).transpose().map(Option::flatten)
+    }
+
+    /// Keeps parts that were added to an activity's sentence, unless somebody else has added some since it was read. Gives the parts
+    /// that are kept now.
+    pub async fn settle_activity(
+        &self,
+        tenant: &TenantId,
+        (before, settled): (&Activity, Details),
+    ) -> Result<Option<Details>, StoreError> {
+        let json = |details: &Details| {
+            serde_json::to_string(details)
+                .map_err(|source| StoreError::Corrupt { what: "details of an activity", source })
+        };
+        let Some(known) = before.details.as_ref().map(json).transpose()? else { return Ok(None) };
+        let updated = change::Entity::update_many()
+            .col_expr(change::Column::Details, Expr::value(json(&settled)?))
+            .filter(change::Column::Tenant.eq(tenant.as_str()))
+            .filter(change::Column::Position.eq(before.position))
+            .filter(change::Column::Details.eq(known))
+            .exec(&self.0.writer)
+            .await?;
+        if updated.rows_affected > 0 {
+            return Ok(Some(settled));
+        }
+        Ok(self.activity(tenant, &before.id).await?.and_then(|activity| activity.details))
     }
 }
 

@@ -32,8 +32,8 @@ pub struct StoredNode {
     pub key: NodeKey,
     /// Its known fields.
     pub body: Arc<Body>,
-    /// Known fields that may be out of date.
-    stale: Arc<[String]>,
+    /// Known fields that may be out of date, and when each was last brought, in microseconds.
+    stale: Arc<[(String, i64)]>,
     deleted: bool,
     unknown: bool,
     fetched_at: i64,
@@ -43,11 +43,12 @@ pub struct StoredNode {
 
 impl StoredNode {
     fn new(key: NodeKey, state: NodeState) -> Self {
-        let outdated = state.stamps.keys().filter(|name| state.is_stale_key(name));
+        let outdated = state.stamps.iter().filter(|(name, _)| state.is_stale_key(name));
+        let stale = outdated.map(|(name, stamp)| (name.clone(), stamp.seen)).collect();
         Self {
             bytes: u32::try_from(bytes_of(&state.body)).unwrap_or(u32::MAX),
             key,
-            stale: outdated.cloned().collect(),
+            stale,
             deleted: state.is_deleted(),
             unknown: state.unknown_at.is_some(),
             fetched_at: state.fetched_at,
@@ -78,7 +79,7 @@ impl StoredNode {
 
     /// Whether any of these body keys may be out of date.
     pub fn is_stale_in(&self, keys: &BTreeSet<&'static str>) -> bool {
-        self.stale.iter().any(|stale| keys.contains(stale.as_str()))
+        self.stale.iter().any(|(stale, _)| keys.contains(stale.as_str()))
     }
 
     /// Whether all of these body keys are known.
@@ -88,7 +89,14 @@ impl StoredNode {
 
     /// Whether all of these body keys are known and none is out of date.
     pub fn is_fresh<'k>(&self, keys: impl IntoIterator<Item = &'k str>) -> bool {
-        keys.into_iter().all(|key| self.body.contains_key(key) && !self.stale.iter().any(|stale| stale == key))
+        keys.into_iter().all(|key| self.body.contains_key(key) && !self.stale.iter().any(|(stale, _)| stale == key))
+    }
+
+    /// Whether a body key is known from a reading that began at this time or later.
+    pub fn was_read_since(&self, key: &str, at: DateTime<Utc>) -> bool {
+        let outdated = self.stale.iter().find(|(stale, _)| stale == key);
+        let read_at = outdated.map_or(self.fetched_at, |(_, seen)| *seen);
+        self.body.contains_key(key) && read_at >= at.timestamp_micros()
     }
 
     /// When the newest part of it was brought.

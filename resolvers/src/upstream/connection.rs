@@ -146,7 +146,8 @@ pub fn by_status(response: &UpstreamResponse) -> Option<UpstreamErrorKind> {
     match response.status {
         StatusCode::NOT_FOUND | StatusCode::GONE => None,
         StatusCode::UNAUTHORIZED => Some(UpstreamErrorKind::AuthExpired),
-        StatusCode::FORBIDDEN => Some(UpstreamErrorKind::Forbidden),
+        StatusCode::FORBIDDEN | StatusCode::UNAVAILABLE_FOR_LEGAL_REASONS => Some(UpstreamErrorKind::Forbidden),
+        StatusCode::REQUEST_TIMEOUT => Some(UpstreamErrorKind::Timeout),
         StatusCode::TOO_MANY_REQUESTS => Some(UpstreamErrorKind::RateLimited),
         status if status.is_success() => None,
         status if status.is_client_error() => Some(UpstreamErrorKind::Rejected),
@@ -195,6 +196,13 @@ pub struct QuotaReading {
     pub remaining: Option<i64>,
     /// When it is full again.
     pub resets_at: Option<DateTime<Utc>>,
+}
+
+impl QuotaReading {
+    /// What is left, as far as that is known at this time: since the quota was full again, nobody has told.
+    pub fn left(&self, now: DateTime<Utc>) -> Option<i64> {
+        self.remaining.filter(|_| self.resets_at.is_none_or(|resets_at| resets_at > now))
+    }
 }
 
 impl Connection {

@@ -77,6 +77,11 @@ impl UpstreamErrorKind {
         }
     }
 
+    /// Whether all calls fail alike while it lasts, and not only those for one thing.
+    pub fn is_of_all(self) -> bool {
+        matches!(self, Self::AuthExpired | Self::Down | Self::Timeout | Self::AddressRefused | Self::Internal)
+    }
+
     /// Whether the same read may succeed a moment later.
     pub fn is_retryable(self) -> bool {
         matches!(self, Self::Down | Self::Timeout)

@@ -19,6 +19,9 @@ use crate::sentence::capitalized;
 /// Calls that the window remembers.
 const WINDOW: usize = 100;
 
+/// After so many good calls in a row, failures are over: where every other call fails, that is logged once.
+const RECOVERED_AFTER: u32 = 3;
+
 /// Hears of every call, for metrics.
 pub trait Observer: Send + Sync {
     /// A call ended.
@@ -98,6 +101,10 @@ struct Inner {
     last_error: Option<(DateTime<Utc>, String)>,
     last_success_at: Option<DateTime<Utc>>,
     failing: Option<Failing>,
+    /// How the calls failed before the last one, and when one went well: a call may turn out to have failed.
+    before: (Option<Failing>, Option<DateTime<Utc>>),
+    /// How they failed when that was last logged, and how many went well since.
+    logged: Option<(UpstreamErrorKind, u32)>,
     quotas: BTreeMap<&'static str, QuotaReading>,
 }
 
@@ -107,33 +114,65 @@ impl Inner {
         let times = self.failing.map_or(0, |failing| failing.times).saturating_add(1);
         self.failing = Some(Failing { kind: failure.kind, times });
     }
+
+    /// Whether calls fail otherwise than they did when that was last logged.
+    fn turned(&mut self, failure: Option<UpstreamErrorKind>) -> Option<Turn> {
+        match (failure, &mut self.logged) {
+            (Some(kind), Some((logged, good))) if kind == *logged => *good = 0,
+            (Some(kind), _) if kind.is_of_all() => {
+                self.logged = Some((kind, 0));
+                return Some(Turn::Failing);
+            }
+            (None, Some((_, good))) => {
+                *good += 1;
+                if *good >= RECOVERED_AFTER {
+                    self.logged = None;
+                    return Some(Turn::Recovered);
+                }
+            }
+            _ => {}
+        }
+        None
+    }
+}
+
+/// What is logged of how the calls go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// They fail, which they did not before, or not for this reason.
+    Failing,
+    /// They go well again.
+    Recovered,
 }
 
 impl Health {
-    pub(super) fn record(&self, now: DateTime<Utc>, took: Duration, failure: Option<&UpstreamError>) {
+    /// Counts a call. Says whether it is to be logged how the calls go.
+    pub(super) fn record(&self, now: DateTime<Utc>, took: Duration, failure: Option<&UpstreamError>) -> Option<Turn> {
         let mut inner = self.0.lock();
         if inner.calls.len() == WINDOW {
             inner.calls.pop_front();
         }
         inner.calls.push_back((failure.is_none(), took));
-        let Some(failure) = failure else {
-            inner.last_success_at = Some(now);
-            inner.failing = None;
-            return;
-        };
-        inner.note(now, failure);
+        inner.before = (inner.failing, inner.last_success_at);
+        match failure {
+            Some(failure) => inner.note(now, failure),
+            None => (inner.failing, inner.last_success_at) = (None, Some(now)),
+        }
+        inner.turned(failure.map(|failure| failure.kind))
     }
 
     /// Counts the last call as a failed one. Where it counts as one already, nothing changes.
-    pub(super) fn withdraw(&self, now: DateTime<Utc>, failure: &UpstreamError) {
+    pub(super) fn withdraw(&self, now: DateTime<Utc>, failure: &UpstreamError) -> Option<Turn> {
         let mut inner = self.0.lock();
         if inner.failing.is_some() {
-            return;
+            return None;
         }
+        (inner.failing, inner.last_success_at) = inner.before;
         if let Some((good, _)) = inner.calls.back_mut() {
             *good = false;
         }
         inner.note(now, failure);
+        inner.turned(Some(failure.kind))
     }
 
     pub(super) fn quota(&self, quota: QuotaReading) {
@@ -195,7 +234,7 @@ mod tests {
 
     use chrono::DateTime;
 
-    use super::{Failing, Health, UpstreamError, UpstreamErrorKind};
+    use super::{Failing, Health, Turn, UpstreamError, UpstreamErrorKind};
 
     #[test]
     fn the_window_tells_rates_and_percentiles_of_the_last_hundred_calls() {
@@ -231,6 +270,36 @@ mod tests {
             assert_eq!((reading.calls, reading.success_rate), (2, Some(0.5)));
             assert_eq!(reading.failing, Some(Failing { kind: UpstreamErrorKind::Down, times: 1 }));
             assert_eq!(reading.last_error.as_deref(), Some("The answer lacks a part"));
+        }
+        // Each of them looks good at first.
+        for times in 2..=3 {
+            health.record(now, Duration::ZERO, None);
+            health.withdraw(now, &broken);
+            assert_eq!(health.reading().failing, Some(Failing { kind: UpstreamErrorKind::Down, times }));
+        }
+    }
+
+    #[test]
+    fn how_calls_fail_is_logged_once_and_again_when_it_changes() {
+        use UpstreamErrorKind::{Down, Forbidden, Timeout};
+        let health = Health::default();
+        for (failure, expected) in [
+            (None, None),
+            (Some(Down), Some(Turn::Failing)),
+            (Some(Down), None),
+            (Some(Forbidden), None),
+            (Some(Timeout), Some(Turn::Failing)),
+            (None, None),
+            (Some(Timeout), None),
+            (None, None),
+            (None, None),
+            (None, Some(Turn::Recovered)),
+            (None, None),
+            (Some(Timeout), Some(Turn::Failing)),
+        ] {
+            let error = failure.map(|kind| UpstreamError::new(kind, "no"));
+            let turn = health.record(DateTime::UNIX_EPOCH, Duration::ZERO, error.as_ref());
+            assert_eq!(turn, expected, "{failure:?}");
         }
     }
 }

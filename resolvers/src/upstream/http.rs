@@ -21,7 +21,7 @@ use super::{
     error::{UpstreamError, UpstreamErrorKind},
     etags::{EtagStore, Kept},
     guard::{AddressGuard, refused, same_origin},
-    health::{CallReport, Health, HealthReading, Observer},
+    health::{CallReport, Health, HealthReading, Observer, Turn},
     refusal::Refusals,
     retry::{Jitter, LONGEST_ASKED, MAX_RETRIES, backoff, is_transient, retry_after},
 };
@@ -196,11 +196,25 @@ impl HttpTransport {
             (None, Ok(response)) if response.status.is_client_error() => "refused",
             (None, _) => "ok",
         };
-        self.health.record(self.shared.clock.now(), took, failure.as_ref());
+        let turn = self.health.record(self.shared.clock.now(), took, failure.as_ref());
+        self.log(turn, failure.as_ref());
         let (provider, integration, operation) = (self.provider, &self.integration, request.operation);
         self.shared.observer.call(&CallReport { provider, integration, operation, result, took });
         self.shared.observer.circuit(provider, integration, self.breaker.state());
         result
+    }
+
+    /// Logs how the calls go, where that has changed.
+    fn log(&self, turn: Option<Turn>, failure: Option<&UpstreamError>) {
+        let (provider, integration) = (self.provider, self.integration.as_str());
+        match (turn, failure) {
+            (Some(Turn::Failing), Some(failure)) => {
+                let kind: &str = failure.kind.into();
+                tracing::warn!(provider, integration, kind, cause = %failure.message, "calls to a provider fail");
+            }
+            (Some(Turn::Recovered), _) => tracing::info!(provider, integration, "calls to a provider succeed again"),
+            _ => {}
+        }
     }
 
     /// One request on the wire.
@@ -402,7 +416,8 @@ impl Transport for HttpTransport {
     }
 
     fn failed(&self, failure: &UpstreamError) {
-        self.health.withdraw(self.shared.clock.now(), failure);
+        let turn = self.health.withdraw(self.shared.clock.now(), failure);
+        self.log(turn, Some(failure));
     }
 
     fn quota(&self, quota: QuotaReading) {

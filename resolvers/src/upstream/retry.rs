@@ -44,9 +44,9 @@ impl fmt::Debug for Jitter {
 
 /// Statuses after which the same call may succeed. Only repeatable calls are sent again, and those only read (a GraphQL query is
 /// one, although it is posted). So it does not matter whether the provider had begun when it failed, and a 500 is like a 502.
-/// 501 does not pass. 429 is not here because quotas are the provider client's business.
+/// 408 says that the provider gave up waiting. 501 does not pass. 429 is not here because quotas are the provider client's business.
 pub(super) fn is_transient(status: StatusCode) -> bool {
-    status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED
+    status == StatusCode::REQUEST_TIMEOUT || (status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED)
 }
 
 /// How long to wait before retry `number` (from 0); `None`: the provider asks for more patience than we have.

@@ -154,10 +154,18 @@ pub const fn person(handle: Derive, display_name: Derive, is_bot: Derive) -> [Fi
     ]
 }
 
+/// The text of a message as it is stored.
+pub const MESSAGE_TEXT: Derive = Derive::new(|view| view.text("text").map(Value::from), &["text"]);
+
 /// The fields that `Message` adds.
-pub const fn message() -> [Field; 5] {
+pub const fn message(text: Derive) -> [Field; 5] {
     [
-        Field::text("text", "What was said.").required(),
+        Field::derived::<String>(
+            "text",
+            "What was said. At Slack it is plain text, without the markup of mentions and links.",
+            text,
+        )
+        .required(),
         Field::node::<Person>("author", "Who said it."),
         Field::time("sentAt", "When it was said.").required(),
         Field::time("editedAt", "When it was last edited."),

@@ -6,7 +6,8 @@ mod freshness;
 mod groups;
 
 pub use groups::{
-    LABEL, Label, WorkItemWords, build, container, message, node, person, provider_node, pull_request, root, work_item,
+    LABEL, Label, MESSAGE_TEXT, WorkItemWords, build, container, message, node, person, provider_node, pull_request,
+    root, work_item,
 };
 
 use crate::table::{Abstract, Abstraction, Derive, Field, Shape};
@@ -27,7 +28,7 @@ static WORK_ITEM: [Field; 9] = work_item(UNREAD_WORDS);
 static PULL_REQUEST: [Field; 14] = pull_request("container");
 static BUILD: [Field; 9] = build("container");
 static PERSON: [Field; 5] = person(UNREAD, UNREAD, UNREAD);
-static MESSAGE: [Field; 5] = message();
+static MESSAGE: [Field; 5] = message(MESSAGE_TEXT);
 static CONTAINER: [Field; 2] = container();
 
 macro_rules! interfaces {

@@ -25,12 +25,14 @@ pub(super) fn of_status(status: StatusCode, headers: &HeaderMap, body: &Value, n
         StatusCode::UNAUTHORIZED => (Kind::AuthExpired, "Asana does not accept the token"),
         StatusCode::PAYMENT_REQUIRED => (Kind::PlanRequired, "this needs a paid plan at Asana"),
         StatusCode::FORBIDDEN => (Kind::Forbidden, "the token may not do this at Asana"),
-        StatusCode::NOT_FOUND | StatusCode::GONE | StatusCode::UNAVAILABLE_FOR_LEGAL_REASONS
-            if is_asana_s_own(body) =>
-        {
+        StatusCode::UNAVAILABLE_FOR_LEGAL_REASONS if is_asana_s_own(body) => {
+            (Kind::Forbidden, "Asana may not show this for legal reasons")
+        }
+        StatusCode::NOT_FOUND | StatusCode::GONE if is_asana_s_own(body) => {
             (Kind::NotFound, "Asana does not know this, or the token may not see it")
         }
         StatusCode::NOT_FOUND | StatusCode::GONE | StatusCode::UNAVAILABLE_FOR_LEGAL_REASONS => (Kind::Down, NO_API),
+        StatusCode::REQUEST_TIMEOUT => (Kind::Timeout, "Asana gave up the request, which took too long"),
         StatusCode::BAD_REQUEST if names_nothing(body) => (Kind::NotFound, "Asana does not know this"),
         StatusCode::BAD_REQUEST if is_about_the_offset(body) => {
             (Kind::CursorExpired, "Asana does not accept the page's offset")
@@ -103,7 +105,7 @@ mod tests {
     #[test]
     fn statuses_mean_what_asana_documents() {
         let complaint = |message: &str| json!({"errors": [{"message": message}]});
-        let table: [Row; 19] = [
+        let table: [Row; 20] = [
             (401, None, Value::Null, Kind::AuthExpired, None),
             (402, None, Value::Null, Kind::PlanRequired, None),
             (403, None, Value::Null, Kind::Forbidden, None),
@@ -111,7 +113,8 @@ mod tests {
             (418, None, Value::Null, Kind::Rejected, None),
             (404, None, complaint("task: Unknown object: 1"), Kind::NotFound, None),
             (410, None, complaint("gone"), Kind::NotFound, None),
-            (451, None, complaint("blocked"), Kind::NotFound, None),
+            (451, None, complaint("blocked"), Kind::Forbidden, None),
+            (408, None, Value::Null, Kind::Timeout, None),
             (404, None, Value::Null, Kind::Down, None),
             (404, None, json!({ "message": "no route" }), Kind::Down, None),
             (410, None, json!([]), Kind::Down, None),

@@ -35,7 +35,7 @@ use crate::{
     },
     recovery::{CaughtUp, Known, Since, WebhookCondition},
     secret::Secret,
-    sentence::{Details, SentenceParts},
+    sentence::{Details, SentenceParts, Unsettled},
     upstream::{Connection, UpstreamError},
 };
 
@@ -102,6 +102,10 @@ impl Provider for Asana {
 
     fn names_come_later(&self) -> bool {
         true
+    }
+
+    fn unsettled(&self, parts: &SentenceParts<'_>) -> Option<Unsettled> {
+        words::unsettled(parts)
     }
 
     fn settled(&self, parts: &SentenceParts<'_>) -> Details {

@@ -3,8 +3,11 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{interpret::FIELD, names::COMPLETED};
-use crate::sentence::{Details, SentenceParts};
+use super::{
+    interpret::{FIELD, SECTION_PART},
+    names::COMPLETED,
+};
+use crate::sentence::{Details, SentenceParts, Unsettled};
 
 /// A task that came to be no longer before it was put somewhere was made there.
 const JUST_MADE: TimeDelta = TimeDelta::seconds(10);
@@ -23,39 +26,60 @@ pub(super) fn sentence(parts: &SentenceParts<'_>) -> String {
     }
 }
 
-/// The part of a sentence that only holds when it happened: whether a task was completed or reopened, a project
-/// archived or unarchived. It comes from what was read since then.
+/// The part that is missing until the task or project was read: the events tell that it was completed or reopened, archived or
+/// unarchived, and not which; and that it was put somewhere, and not whether it was made there.
+pub(super) fn unsettled(parts: &SentenceParts<'_>) -> Option<Unsettled> {
+    let toggled = |of, field, changed_by| Unsettled { part: STATE, of, field, changed_by: Some(changed_by) };
+    let open = if parts.has(CHANGED_COMPLETED) {
+        toggled("task", COMPLETED, CHANGED_COMPLETED)
+    } else if parts.has(CHANGED_ARCHIVED) {
+        toggled("project", IS_ARCHIVED, CHANGED_ARCHIVED)
+    } else if parts.kind == "task.added" && parts.has("project") {
+        Unsettled { part: MADE, of: "task", field: CREATED_AT, changed_by: None }
+    } else {
+        return None;
+    };
+    Some(open).filter(|open| !parts.has(open.part))
+}
+
+/// The part that was missing, from what was read of the task or project since the event.
 pub(super) fn settled(parts: &SentenceParts<'_>) -> Details {
-    let state = [(COMPLETED, "task"), (ARCHIVED, "project")]
-        .into_iter()
-        .find_map(|(field, of)| parts.has(&format!("{FIELD}{field}")).then(|| state(parts, of))?);
-    state.map(|state| (STATE.to_owned(), state.into())).into_iter().collect()
+    let found = unsettled(parts).and_then(|open| {
+        let told = parts.body(open.of)?.get(open.field)?;
+        let word = match (open.field, told.as_bool()) {
+            (CREATED_AT, _) => told.as_str().map(|_| if is_just_made(parts) { MADE } else { OLD })?,
+            (COMPLETED, Some(is_so)) => {
+                if is_so {
+                    "completed"
+                } else {
+                    "reopened"
+                }
+            }
+            (_, Some(is_so)) => {
+                if is_so {
+                    "archived"
+                } else {
+                    "unarchived"
+                }
+            }
+            _ => return None,
+        };
+        Some((open.part.to_owned(), word.into()))
+    });
+    found.into_iter().collect()
 }
 
 /// The part that says into which of its states a thing came.
 const STATE: &str = "state";
-/// The field of a project that an event names.
-const ARCHIVED: &str = "archived";
-/// Asana's times of one act differ by that much at most.
-const APART: TimeDelta = TimeDelta::seconds(2);
-
-/// The state into which a task or project came: as it was told, or as it is known to be since then.
-fn state(parts: &SentenceParts<'_>, of: &str) -> Option<&'static str> {
-    let told = parts.get(STATE);
-    let is = |word: &str| told.as_deref() == Some(word);
-    let words = if of == "task" { ("completed", "reopened") } else { ("archived", "unarchived") };
-    if is(words.0) || is(words.1) {
-        return Some(if is(words.0) { words.0 } else { words.1 });
-    }
-    let body = parts.body(of)?;
-    // What was known before it happened says the opposite.
-    let known_at = body.get("updatedAt").and_then(|at| at.as_str()?.parse::<DateTime<Utc>>().ok());
-    if known_at.is_some_and(|at| at < parts.occurred_at - APART) {
-        return None;
-    }
-    let came = body.get(if of == "task" { COMPLETED } else { "isArchived" })?.as_bool()?;
-    Some(if came { words.0 } else { words.1 })
-}
+/// The part that says whether a task was made when it was put somewhere, and its values.
+const MADE: &str = "made";
+const OLD: &str = "old";
+/// The parts of events that change a state.
+const CHANGED_COMPLETED: &str = "field:completed";
+const CHANGED_ARCHIVED: &str = "field:archived";
+/// Keys of bodies.
+const IS_ARCHIVED: &str = "isArchived";
+const CREATED_AT: &str = "createdAt";
 
 /// `Ada deleted ‘Migrate the help center’`, or `‘Migrate the help center’ was deleted`. For verbs whose participle is their past.
 fn act(parts: &SentenceParts<'_>, verb: &str, object: &str, more: &str) -> String {
@@ -74,9 +98,7 @@ fn task(parts: &SentenceParts<'_>, action: &str) -> String {
     let task = parts.quoted("task", "a task");
     match action {
         "added" | "removed" => placed(parts, &task, action),
-        "changed" if parts.has(&format!("{FIELD}{COMPLETED}")) => {
-            act(parts, state(parts, "task").unwrap_or("completed or reopened"), &task, "")
-        }
+        "changed" if parts.has(CHANGED_COMPLETED) => act(parts, &parts.or(STATE, "completed or reopened"), &task, ""),
         "changed" if parts.has("assignee") && fields(parts).len() == 1 => {
             act(parts, "assigned", &task, &format!(" to {}", parts.or("assignee", "somebody")))
         }
@@ -87,7 +109,7 @@ fn task(parts: &SentenceParts<'_>, action: &str) -> String {
 /// Where a task went, or came from.
 fn placed(parts: &SentenceParts<'_>, task: &str, action: &str) -> String {
     let project = parts.or("project", "a project");
-    let is_new = parts.has("project") && is_just_made(parts);
+    let is_new = parts.has("project") && parts.get(MADE).map_or_else(|| is_just_made(parts), |made| made == MADE);
     match (parts.has("project"), parts.has("left"), parts.has("to"), parts.has("from")) {
         _ if parts.has("parent") => {
             let parent = parts.quoted("parent", "another task");
@@ -120,15 +142,30 @@ fn story(parts: &SentenceParts<'_>, action: &str) -> String {
 }
 
 fn section(parts: &SentenceParts<'_>, action: &str) -> String {
-    let section = named(parts, "section");
     let more = match (action, parts.has("project")) {
         ("added", true) => format!(" to {}", parts.or("project", "a project")),
         ("removed", true) => format!(" from {}", parts.or("project", "a project")),
         _ => String::new(),
     };
     match action {
-        "added" | "removed" => act(parts, action, &section, &more),
-        _ => thing(parts, action, &section),
+        "added" => added_sections(parts, &more),
+        "removed" => act(parts, action, &named(parts, SECTION_PART), &more),
+        _ => thing(parts, action, &named(parts, SECTION_PART)),
+    }
+}
+
+/// Sections that were added together are one act.
+fn added_sections(parts: &SentenceParts<'_>, more: &str) -> String {
+    let mut added = parts.details.keys().filter(|part| part.starts_with(SECTION_PART));
+    match (added.next(), added.count()) {
+        (Some(one), 0) => {
+            let section = parts.get(one).map_or_else(|| "a section".to_owned(), |name| format!("the section ‘{name}’"));
+            act(parts, "added", &section, more)
+        }
+        (_, others) => {
+            let sections = format!("{} sections", others + 1);
+            parts.by_actor(&format!("added {sections}{more}"), &format!("{sections} were added{more}"))
+        }
     }
 }
 
@@ -142,7 +179,7 @@ fn thing(parts: &SentenceParts<'_>, action: &str, thing: &str) -> String {
     let fields = fields(parts);
     if action == "changed" && fields == ["archived"] {
         // The event does not tell which of the two.
-        return act(parts, state(parts, "project").unwrap_or("archived or unarchived"), thing, "");
+        return act(parts, &parts.or(STATE, "archived or unarchived"), thing, "");
     }
     if action == "changed" && !fields.is_empty() {
         let fields: Vec<String> = fields.iter().map(|field| format!("the {field}")).collect();
@@ -179,7 +216,7 @@ fn on_project(parts: &SentenceParts<'_>) -> String {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::{sentence, settled};
+    use super::{sentence, settled, unsettled};
     use crate::sentence::{Details, Names, SentenceParts};
 
     /// Everybody and everything that the sentences name.
@@ -210,8 +247,8 @@ mod tests {
     fn worded(kind: &str, details: &Details, names: &Names) -> String {
         let occurred_at = "2026-03-02T09:00:00Z".parse().unwrap();
         let mut details = details.clone();
-        details.extend(settled(&SentenceParts { kind, details: &details.clone(), occurred_at, names }));
-        sentence(&SentenceParts { kind, details: &details, occurred_at, names })
+        details.extend(settled(&SentenceParts { gone: false, kind, details: &details.clone(), occurred_at, names }));
+        sentence(&SentenceParts { gone: false, kind, details: &details, occurred_at, names })
     }
 
     #[test]
@@ -314,6 +351,18 @@ mod tests {
                 "added a section to a project",
             ),
             (
+                "section.added",
+                json!({ "section:7": todo, "section:8": doing, "project": website }),
+                "added 2 sections to Website",
+                "added 2 sections to a project",
+            ),
+            (
+                "project.added",
+                json!({ "section:7": todo, "section:8": doing, "project": website }),
+                "added the project ‘Website’",
+                "added a project",
+            ),
+            (
                 "section.changed",
                 json!({ "section": doing, "field:name": "name" }),
                 "changed the name of the section ‘Doing’",
@@ -344,7 +393,7 @@ mod tests {
             assert_eq!(worded(kind, &details, &world()), format!("Ada Lovelace {expected}"));
             let unknown = worded(kind, &details, &Names::default());
             assert_eq!(unknown, format!("Somebody {unnamed}"));
-            assert!(!unknown.contains(|letter: char| letter.is_ascii_digit()), "{unknown}");
+            assert!(!unknown.contains(|letter: char| ('3'..='9').contains(&letter)), "{unknown}");
             details.remove("actor");
             let passive = worded(kind, &details, &world());
             assert!(passive.contains(" was ") || passive.contains(" were "), "{passive}");
@@ -352,19 +401,57 @@ mod tests {
     }
 
     #[test]
-    fn a_state_is_worded_by_what_is_known_since_it_happened() {
-        let details = details(&json!({ "task": "AsanaTask:1", "field:completed": "completed" }));
-        for (known_at, completed, expected) in [
-            ("2026-03-02T09:00:00Z", json!(true), "‘T’ was completed"),
-            ("2026-03-02T09:05:00Z", json!(false), "‘T’ was reopened"),
-            ("2026-03-02T08:59:00Z", json!(true), "‘T’ was completed or reopened"),
-            ("2026-03-02T09:00:00Z", json!(null), "‘T’ was completed or reopened"),
+    fn a_verb_is_that_of_the_state_that_was_kept_however_the_thing_is_now() {
+        let occurred_at = "2026-03-02T09:00:00Z".parse().unwrap();
+        for (kind, parts, kept, expected) in [
+            (
+                "task.changed",
+                json!({ "task": "AsanaTask:1", "field:completed": "completed" }),
+                None,
+                "‘T’ was completed or reopened",
+            ),
+            (
+                "task.changed",
+                json!({ "task": "AsanaTask:1", "field:completed": "completed" }),
+                Some("completed"),
+                "‘T’ was completed",
+            ),
+            (
+                "task.changed",
+                json!({ "task": "AsanaTask:1", "field:completed": "completed" }),
+                Some("reopened"),
+                "‘T’ was reopened",
+            ),
+            (
+                "task.changed",
+                json!({ "task": "AsanaTask:1", "field:completed": "completed" }),
+                Some(""),
+                "‘T’ was completed or reopened",
+            ),
+            (
+                "project.changed",
+                json!({ "project": "AsanaProject:1", "field:archived": "archived" }),
+                None,
+                "The project ‘P’ was archived or unarchived",
+            ),
+            (
+                "project.changed",
+                json!({ "project": "AsanaProject:1", "field:archived": "archived" }),
+                Some("unarchived"),
+                "The project ‘P’ was unarchived",
+            ),
         ] {
-            let task = json!({ "title": "T", "completed": completed, "updatedAt": known_at });
-            let names = Names::of_bodies(&json!({ "AsanaTask:1": task }));
-            let occurred_at = "2026-03-02T09:00:00Z".parse().unwrap();
-            let parts = SentenceParts { kind: "task.changed", details: &details, occurred_at, names: &names };
-            assert_eq!(sentence(&parts), expected, "{known_at} {completed}");
+            for now in [false, true] {
+                let mut details = details(&parts);
+                details.extend(kept.map(|kept| ("state".to_owned(), kept.into())));
+                let names = Names::of_bodies(&json!({
+                    "AsanaTask:1": { "title": "T", "completed": now },
+                    "AsanaProject:1": { "name": "P", "isArchived": now },
+                }));
+                let parts = SentenceParts { gone: false, kind, details: &details, occurred_at, names: &names };
+                assert_eq!(sentence(&parts), expected);
+                assert_eq!(unsettled(&parts).is_some(), kept.is_none());
+            }
         }
     }
 }

@@ -26,12 +26,14 @@ pub(super) fn of_status(response: &UpstreamResponse, now: DateTime<Utc>) -> Upst
     let (kind, message) = match status {
         StatusCode::UNAUTHORIZED => (Kind::AuthExpired, "GitHub does not accept the token"),
         StatusCode::FORBIDDEN => (Kind::Forbidden, "the token may not read this at GitHub"),
-        StatusCode::NOT_FOUND | StatusCode::GONE | StatusCode::UNAVAILABLE_FOR_LEGAL_REASONS
-            if is_github_s_own(&response.body) =>
-        {
+        StatusCode::UNAVAILABLE_FOR_LEGAL_REASONS if is_github_s_own(&response.body) => {
+            (Kind::Forbidden, "GitHub may not show this for legal reasons")
+        }
+        StatusCode::NOT_FOUND | StatusCode::GONE if is_github_s_own(&response.body) => {
             (Kind::NotFound, "GitHub does not know this, or the token may not see it")
         }
         StatusCode::NOT_FOUND | StatusCode::GONE | StatusCode::UNAVAILABLE_FOR_LEGAL_REASONS => (Kind::Down, NO_API),
+        StatusCode::REQUEST_TIMEOUT => (Kind::Timeout, "GitHub gave up the request, which took too long"),
         status if status.is_client_error() => (Kind::Rejected, "GitHub refused the request"),
         _ => (Kind::Down, "GitHub answered with something that is not its API"),
     };
@@ -234,7 +236,8 @@ mod tests {
             (429, &[], "", Kind::RateLimited, Some(60)),
             (404, &[], r#"{"message":"Not Found"}"#, Kind::NotFound, None),
             (410, &[], r#"{"message":"Issues are disabled for this repo"}"#, Kind::NotFound, None),
-            (451, &[], r#"{"message":"Repository access blocked"}"#, Kind::NotFound, None),
+            (451, &[], r#"{"message":"Repository access blocked"}"#, Kind::Forbidden, None),
+            (408, &[], "", Kind::Timeout, None),
             (404, &[], "<html>Not Found</html>", Kind::Down, None),
             (404, &[], "{}", Kind::Down, None),
             (410, &[], "", Kind::Down, None),

@@ -26,6 +26,10 @@ pub(super) fn sentence(parts: &SentenceParts<'_>) -> String {
         "star" | "watch" => act(parts, "starred", &repository(parts), ""),
         "fork" => act(parts, "forked", &repository(parts), ""),
         "public" => act(parts, "published", &repository(parts), ""),
+        "repository" if parts.has("old") => {
+            let new = parts.get("new").map(|new| format!(" to {new}")).unwrap_or_default();
+            act(parts, "renamed", &parts.or("old", "a repository"), &new)
+        }
         "repository" if action == "privatized" => act(parts, "turned", &repository(parts), " private"),
         "repository" => act(parts, repository_verb(action), &repository(parts), ""),
         "team" | "team_add" => team(parts, action),
@@ -260,7 +264,13 @@ mod tests {
 
     fn worded(kind: &str, parts: &Value, names: &Names) -> String {
         let details: Details = serde_json::from_value(parts.clone()).unwrap();
-        sentence(&SentenceParts { kind, details: &details, occurred_at: chrono::DateTime::UNIX_EPOCH, names })
+        sentence(&SentenceParts {
+            gone: false,
+            kind,
+            details: &details,
+            occurred_at: chrono::DateTime::UNIX_EPOCH,
+            names,
+        })
     }
 
     fn with(parts: Value, common: &Value) -> Value {
@@ -333,6 +343,7 @@ mod tests {
             ("star.deleted", json!({}), "removed a star from acme/web"),
             ("fork", json!({}), "forked acme/web"),
             ("repository.renamed", json!({}), "renamed acme/web"),
+            ("repository.renamed", json!({ "old": "acme/site", "new": "acme/web" }), "renamed acme/site to acme/web"),
             ("repository.privatized", json!({}), "turned acme/web private"),
             ("public", json!({}), "published acme/web"),
             ("team.added_to_repository", json!({ "team": "Core" }), "added the team ‘Core’ to acme/web"),

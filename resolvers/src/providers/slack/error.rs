@@ -20,7 +20,8 @@ pub(super) fn of_status(response: &UpstreamResponse, method: &str, now: DateTime
     }
     let kind = match status {
         StatusCode::UNAUTHORIZED => Kind::AuthExpired,
-        StatusCode::FORBIDDEN => Kind::Forbidden,
+        StatusCode::FORBIDDEN | StatusCode::UNAVAILABLE_FOR_LEGAL_REASONS => Kind::Forbidden,
+        StatusCode::REQUEST_TIMEOUT => Kind::Timeout,
         StatusCode::NOT_FOUND => Kind::Down,
         status if status.is_client_error() => Kind::Rejected,
         _ => Kind::Down,
@@ -183,6 +184,8 @@ mod tests {
             (429, &[("retry-after", "7")][..], Kind::RateLimited, Some(7)),
             (429, &[], Kind::RateLimited, Some(30)),
             (401, &[], Kind::AuthExpired, None),
+            (408, &[], Kind::Timeout, None),
+            (451, &[], Kind::Forbidden, None),
             (404, &[], Kind::Down, None),
             (302, &[], Kind::Down, None),
         ] {

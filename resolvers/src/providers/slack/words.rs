@@ -1,6 +1,6 @@
 //! Slack's events as people read them.
 
-use super::interpret::{CHANNEL_PART, TEXT};
+use super::interpret::{CHANNEL_PART, GONE, TEXT};
 use crate::sentence::{SentenceParts, capitalized};
 
 /// An activity in words.
@@ -28,8 +28,10 @@ pub(super) fn sentence(parts: &SentenceParts<'_>) -> String {
 
 fn message(parts: &SentenceParts<'_>, subtype: &str) -> String {
     match subtype {
+        "message_deleted" => unsaid(parts),
+        // Slack leaves a mark where a thread goes on.
+        "message_changed" if parts.has(GONE) => unsaid(parts),
         "message_changed" => said(parts, "edited a message", "a message was edited"),
-        "message_deleted" => said(parts, "deleted a message", "a message was deleted"),
         "channel_topic" | "group_topic" => about(parts, "topic"),
         "channel_purpose" | "group_purpose" => about(parts, "description"),
         _ if parts.has("reply") => said(parts, "replied", "a reply was written"),
@@ -43,9 +45,15 @@ fn said(parts: &SentenceParts<'_>, did: &str, happened: &str) -> String {
     parts.by_actor(&format!("{did}{place}"), &format!("{happened}{place}"))
 }
 
-/// `: ‘Ship it’`
+/// `Ada deleted a message in #general`
+fn unsaid(parts: &SentenceParts<'_>) -> String {
+    let place = format!(" in {}", channel(parts));
+    parts.by_actor(&format!("deleted a message{place}"), &format!("a message was deleted{place}"))
+}
+
+/// `: ‘Ship it’`, unless the message was deleted since.
 fn text(parts: &SentenceParts<'_>) -> String {
-    parts.get(TEXT).map(|text| format!(": ‘{text}’")).unwrap_or_default()
+    parts.get(TEXT).filter(|_| !parts.gone).map(|text| format!(": ‘{text}’")).unwrap_or_default()
 }
 
 /// `#general`
@@ -118,7 +126,13 @@ mod tests {
         let mut details: Details = serde_json::from_value(parts.clone()).unwrap();
         details
             .insert("channel".to_owned(), serde_json::from_value(json!({ "node": "SlackChannel:C024BE91L" })).unwrap());
-        sentence(&SentenceParts { kind, details: &details, occurred_at: chrono::DateTime::UNIX_EPOCH, names })
+        sentence(&SentenceParts {
+            gone: false,
+            kind,
+            details: &details,
+            occurred_at: chrono::DateTime::UNIX_EPOCH,
+            names,
+        })
     }
 
     #[test]
@@ -138,7 +152,8 @@ mod tests {
                 json!({ "text": "Ship it now" }),
                 "edited a message in #general: ‘Ship it now’",
             ),
-            ("message.message_deleted", json!({ "text": "Ship it" }), "deleted a message in #general: ‘Ship it’"),
+            ("message.message_deleted", json!({ "text": "Ship it" }), "deleted a message in #general"),
+            ("message.message_changed", json!({ "gone": "yes" }), "deleted a message in #general"),
             ("message.channel_topic", json!({ "text": "Releases" }), "set the topic of #general: ‘Releases’"),
             ("message.group_purpose", json!({}), "cleared the description of #general"),
             ("app_mention", json!({ "text": "Hello" }), "mentioned the app in #general: ‘Hello’"),
@@ -181,6 +196,24 @@ mod tests {
             ("app_uninstalled", json!({}), "The app was removed from the workspace"),
         ] {
             assert_eq!(worded(kind, &parts, &known), expected);
+        }
+    }
+
+    #[test]
+    fn what_a_message_said_is_not_shown_once_it_is_deleted() {
+        let details: Details = serde_json::from_value(json!({
+            "text": "The password is 1234",
+            "channel": { "node": "SlackChannel:C024BE91L", "given": "general" },
+        }))
+        .unwrap();
+        for (kind, expected) in [
+            ("message", "A message was written in #general"),
+            ("message.message_changed", "A message was edited in #general"),
+            ("message.message_deleted", "A message was deleted in #general"),
+        ] {
+            let (occurred_at, names) = (chrono::DateTime::UNIX_EPOCH, &Names::default());
+            let parts = SentenceParts { kind, details: &details, occurred_at, names, gone: true };
+            assert_eq!(sentence(&parts), expected);
         }
     }
 }

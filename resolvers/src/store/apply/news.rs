@@ -136,7 +136,13 @@ fn activity(
     let (kind, occurred_at) = (clean(&draft.kind), truncated(draft.occurred_at));
     // Older versions of the gateway read the line, not its parts.
     let nobody = Names::default();
-    let summary = place.rules.sentence(&SentenceParts { kind: &kind, details: &details, occurred_at, names: &nobody });
+    let summary = place.rules.sentence(&SentenceParts {
+        gone: false,
+        kind: &kind,
+        details: &details,
+        occurred_at,
+        names: &nobody,
+    });
     Ok(Activity {
         id: id?,
         position: 0,

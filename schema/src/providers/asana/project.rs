@@ -4,7 +4,7 @@ use async_graphql::{Name, Value};
 
 use crate::{
     enums::WorkItemState,
-    interfaces::{Person, WorkItemWords, container, message, node, person, provider_node, work_item},
+    interfaces::{MESSAGE_TEXT, Person, WorkItemWords, container, message, node, person, provider_node, work_item},
     providers::first_line,
     table::{AFTER, Arg, Derive, FIRST, Field, Row, table},
     view::NodeView,
@@ -186,7 +186,7 @@ table! {
         fields: &[
             &node(),
             &provider_node(Derive::new(first_line, &["text"])),
-            &message(),
+            &message(MESSAGE_TEXT),
             &[Field::node::<Row<AsanaTask>>("task", "The task it was made on.")],
         ],
     }

@@ -1,7 +1,7 @@
 //! Comments.
 
 use crate::{
-    interfaces::{WorkItem, message, node, provider_node},
+    interfaces::{MESSAGE_TEXT, WorkItem, message, node, provider_node},
     providers::first_line,
     table::{Derive, Field, table},
 };
@@ -16,7 +16,7 @@ table! {
         fields: &[
             &node(),
             &provider_node(Derive::new(first_line, &["text"])),
-            &message(),
+            &message(MESSAGE_TEXT),
             &[Field::node::<WorkItem>("subject", "The issue or pull request it was made on.")],
         ],
     }

@@ -147,13 +147,14 @@ impl<'a> Event<'a> {
         change
     }
 
-    /// The fields that changed, as parts: several are one edit. Whether a thing is completed is an act of its own.
+    /// The fields that changed, as parts: several are one edit. Each time that a thing is completed or reopened, archived or unarchived
+    /// is an act of its own.
     pub(super) fn edited(&self) -> (Vec<(String, Detail)>, Act) {
         let Some(field) = self.field().filter(|_| self.is(&["changed"])) else { return (Vec::new(), Act::default()) };
         let mut parts = vec![(format!("{FIELD}{field}"), field.into())];
         parts.extend(self.new_person().map(|person| (field.to_owned(), Detail::node(&person))));
-        let name = if field == COMPLETED { COMPLETED } else { EDITED };
-        (parts, act(&[name]))
+        let is_alone = matches!(field, COMPLETED | "archived");
+        (parts, if is_alone { Act::default() } else { act(&[EDITED]) })
     }
 }
 

@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use event::Event;
 pub(super) use event::{FIELD, HEARTBEAT, key_of, kind_of};
+pub(super) use places::SECTION_PART;
 
 use crate::{
     change::{Change, Interpretation},

@@ -2,9 +2,9 @@
 
 use super::{
     super::names::{PROJECT, PROJECTS, SECTION, SECTIONS, TASKS, USER, WORKSPACE, WORKSPACES},
-    event::{Event, list_of, part},
+    event::{Event, act, list_of, part},
 };
-use crate::change::{Act, Change, ListRef, NodeRef};
+use crate::change::{Act, ActivityDraft, Change, ListRef, NodeRef};
 
 pub(super) fn project(event: &Event<'_>) -> Option<Change> {
     let project = event.resource(PROJECT)?;
@@ -18,7 +18,11 @@ pub(super) fn project(event: &Event<'_>) -> Option<Change> {
     if !event.is(&["changed"]) {
         change.stale_lists.push(ListRef { parent: None, name: PROJECTS });
     }
-    Some(told(event, change, project, "project"))
+    let mut change = told(event, change, project.clone(), "project");
+    if let Some(activity) = change.activity.as_mut().filter(|_| event.is(&["added"])) {
+        activity.act = making(activity, &project);
+    }
+    Some(change)
 }
 
 /// Tells of a thing that may have been edited.
@@ -38,12 +42,27 @@ pub(super) fn section(event: &Event<'_>) -> Option<Change> {
         // Tasks tell the name of the section that they stand in.
         change.stale_lists.push(list_of(section.clone(), TASKS));
     }
-    let mut change = told(event, change, section, "section");
-    let project = event.parent_of(PROJECT).map(|project| part("project", &project));
+    // A project may come with several.
+    let name = if event.is(&["added"]) { format!("{SECTION_PART}:{}", section.native_id) } else { SECTION_PART.into() };
+    let mut change = told(event, change, section, &name);
+    let project = event.parent_of(PROJECT);
     if let Some(activity) = &mut change.activity {
-        activity.details.extend(project);
+        activity.details.extend(project.as_ref().map(|project| part("project", project)));
+        if let Some(project) = project.filter(|_| event.is(&["added"])) {
+            activity.act = making(activity, &project);
+        }
     }
     Some(change)
+}
+
+/// The part that names a section, and the beginning of those of sections that were added.
+pub(in super::super) const SECTION_PART: &str = "section";
+
+/// The act of making a project: Asana tells of its first sections in events of their own.
+fn making(activity: &ActivityDraft, project: &NodeRef) -> Act {
+    let by = activity.actor.as_ref().map_or("", |actor| &actor.native_id);
+    let name = format!("made|{}|{by}", project.native_id);
+    act(&[name.as_str()])
 }
 
 pub(super) fn workspace(event: &Event<'_>) -> Option<Change> {

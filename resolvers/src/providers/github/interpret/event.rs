@@ -74,10 +74,10 @@ impl<'a> Event<'a> {
             None => self.name.to_owned(),
         };
         let sender = self.part("sender");
-        let place = self.repository().and_then(|repository| text(repository, "full_name"));
+        let place = self.repository().and_then(|repository| called(repository, REPOSITORY, "full_name"));
         let mut details: Details = parts.into_iter().map(|(name, detail)| (name.to_owned(), detail)).collect();
         details.extend(sender.and_then(person).map(|person| (ACTOR.to_owned(), person)));
-        details.extend(place.map(|place| ("in".to_owned(), place.into())));
+        details.extend(place.map(|place| ("in".to_owned(), place)));
         change.activity = Some(ActivityDraft {
             kind,
             actor: sender.and_then(|sender| rest::node(USER, sender)),
@@ -105,6 +105,17 @@ impl<'a> Event<'a> {
 pub(super) fn person(value: &Value) -> Option<Detail> {
     let login = login(value)?;
     Some(rest::node(USER, value).map_or_else(|| login.into(), |node| Detail::named(&node, login)))
+}
+
+/// A thing by its present name; by the one that the event tells while no other is known.
+fn called(value: &Value, type_name: &'static str, key: &str) -> Option<Detail> {
+    let told = text(value, key)?;
+    Some(rest::node(type_name, value).map_or_else(|| told.into(), |node| Detail::named(&node, told)))
+}
+
+/// The title of an issue or a pull request, as a part of a sentence.
+pub(super) fn titled(value: &Value, type_name: &'static str) -> Option<(&'static str, Detail)> {
+    Some(("title", called(value, type_name, "title")?))
 }
 
 /// A text of an object as a part of a sentence.

@@ -4,11 +4,11 @@ use serde_json::Value;
 
 use super::{
     super::{
-        names::{ISSUES, PULL_REQUESTS},
+        names::{ISSUE, ISSUES, PULL_REQUESTS},
         rest,
         values::{object, time},
     },
-    event::{Event, id, once, person, said, write},
+    event::{Event, id, once, person, said, titled, write},
 };
 use crate::{
     change::{Change, NodeWrite},
@@ -35,15 +35,15 @@ pub(super) fn issue(event: &Event<'_>) -> Option<Change> {
         change.writes.extend(home.and_then(rest::repository));
         change.writes.extend(rest::issue(moved, home));
     }
-    let told = event.told(change, Some(subject), at, parts(event, issue));
+    let told = event.told(change, Some(subject), at, parts(event, issue, ISSUE));
     Some(opening(event, issue, told))
 }
 
 /// The parts that sentences about an issue or a pull request name.
-pub(super) fn parts(event: &Event<'_>, item: &Value) -> Vec<(&'static str, Detail)> {
+pub(super) fn parts(event: &Event<'_>, item: &Value, type_name: &'static str) -> Vec<(&'static str, Detail)> {
     let named = |part: &'static str, key: &str| said(part, event.part(part)?, key);
     let assignee = event.part("assignee").and_then(person).map(|person| ("assignee", person));
-    [said("title", item, "title"), named("label", "name"), named("milestone", "title"), assignee]
+    [titled(item, type_name), named("label", "name"), named("milestone", "title"), assignee]
         .into_iter()
         .flatten()
         .collect()
@@ -69,6 +69,8 @@ pub(super) fn comment(event: &Event<'_>) -> Option<Change> {
     let brought = rest::issue(issue, event.repository())?;
     let mut change = event.change();
     let item = write(&mut change, brought);
+    // Pull requests are issues, too, and have comments in common with them.
+    let item_type = item.type_name;
     let brought = rest::comment(comment, &item, event.is(&["edited"]))?;
     let subject = if event.is(&["deleted"]) {
         let gone = NodeWrite::tombstone(brought.node, rest::gone(comment, event.received_at));
@@ -78,7 +80,7 @@ pub(super) fn comment(event: &Event<'_>) -> Option<Change> {
         write(&mut change, brought)
     };
     let at = time(comment, "updated_at").filter(|_| !event.is(&["deleted"]));
-    Some(event.told(change, Some(subject), at, said("title", issue, "title")))
+    Some(event.told(change, Some(subject), at, titled(issue, item_type)))
 }
 
 /// Labels are part of the items that carry them, and the payload does not say which those are.

@@ -4,10 +4,11 @@ use serde_json::Value;
 
 use super::{
     super::{
+        names::PULL_REQUEST,
         rest,
         values::{text, time},
     },
-    event::{Event, id, once, person, said, write},
+    event::{Event, id, once, person, said, titled, write},
     issues::{opening, parts},
 };
 use crate::{
@@ -21,7 +22,7 @@ fn brought(event: &Event<'_>, change: &mut Change) -> Option<NodeRef> {
 }
 
 fn title(event: &Event<'_>) -> Option<(&'static str, Detail)> {
-    said("title", event.part("pull_request")?, "title")
+    titled(event.part("pull_request")?, PULL_REQUEST)
 }
 
 pub(super) fn pull_request(event: &Event<'_>) -> Option<Change> {
@@ -37,7 +38,7 @@ pub(super) fn pull_request(event: &Event<'_>) -> Option<Change> {
     if event.is(&["synchronize", "reopened"]) {
         change.stale.push(subject.clone());
     }
-    let mut parts = parts(event, pull_request);
+    let mut parts = parts(event, pull_request, PULL_REQUEST);
     let team = || said("reviewer", event.part("requested_team")?, "name");
     let reviewer = event.part("requested_reviewer").and_then(person).map(|person| ("reviewer", person));
     parts.extend(reviewer.or_else(team));

@@ -96,10 +96,20 @@ pub(super) fn repository(event: &Event<'_>) -> Option<Change> {
         change.stale_lists.push(all());
     }
     let at = time(value, "updated_at").filter(|_| !event.is(&["deleted"]));
-    let told = event.told(change, Some(node), at, None);
+    let told = event.told(change, Some(node), at, renamed(event));
     let public = event.name == "public" || event.is(&["publicized"]);
     let updated = id(value).zip(text(value, "updated_at")).filter(|_| public);
     Some(once(told, updated.map(|(id, updated)| format!("public:{id}:{updated}")), Vec::new()))
+}
+
+/// The old and the new name of a repository that was renamed, as parts of the sentence.
+fn renamed(event: &Event<'_>) -> Vec<(&'static str, Detail)> {
+    let old = event.part("changes").and_then(|changes| changes.pointer("/repository/name/from")?.as_str());
+    let new = event.repository().and_then(|repository| text(repository, "full_name"));
+    let Some(((owner, _), (old, new))) = new.and_then(|new| Some((new.split_once('/')?, (old?, new)))) else {
+        return Vec::new();
+    };
+    vec![("old", format!("{owner}/{old}").into()), ("new", new.into())]
 }
 
 /// Stars and forks change the counts, which come along.

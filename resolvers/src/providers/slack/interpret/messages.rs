@@ -20,6 +20,9 @@ use crate::{
 /// The part of a sentence that says what was written.
 pub(in super::super) const TEXT: &str = "text";
 
+/// The part that says that the message is no more.
+pub(in super::super) const GONE: &str = "gone";
+
 const DIRECT: &str = "direct messages are not in the graph";
 
 /// A message event of whatever subtype.
@@ -161,7 +164,8 @@ fn deleted(event: &Event<'_>) -> Option<Change> {
 fn forgotten(event: &Event<'_>, node: NodeRef, previous: Option<&Value>) -> Change {
     let mut change = writing(NodeWrite::tombstone(node.clone(), event.gone()));
     change.stale.extend(previous.and_then(|previous| root(previous, event)));
-    event.told(change, Some(node), previous.and_then(saying))
+    // What it said is not repeated.
+    event.told(change, Some(node), [(GONE, "yes".into())])
 }
 
 /// A thread grew: the message that began it comes along.

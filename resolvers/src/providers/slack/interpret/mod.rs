@@ -10,7 +10,7 @@ use serde_json::Value;
 use self::event::Event;
 pub(super) use self::{
     event::CHANNEL_PART,
-    messages::{TEXT, edited_key, said_key},
+    messages::{GONE, TEXT, edited_key, said_key},
 };
 use super::{
     names::{CHANNELS, USERS},
