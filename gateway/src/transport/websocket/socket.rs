@@ -313,14 +313,14 @@ impl Socket {
         let request_id = new_id(&*self.app.clock);
         let Some(caller) = self.caller.clone() else { return Err(RequestError::internal(&request_id)) };
         let (app, origin) = (Arc::clone(&self.app), Origin { request_id, resume_after: None });
-        if params.names_persisted() {
+        let Some(document) = params.document_at_once(&app, &caller) else {
             let find = async move {
                 let operation = params.find(&app, &caller, origin).await?;
                 Ok(begin(app, caller, operation))
             };
             return Ok(Source::Finding(find.boxed()));
-        }
-        let operation = params.prepare(&app, &caller, origin)?;
+        };
+        let operation = params.select(&app, &caller, (document, origin))?;
         Ok(begin(app, caller, operation))
     }
 
