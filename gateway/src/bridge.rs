@@ -144,6 +144,15 @@ impl Engine for Bridge {
         self.executor.cost(document, operation, variables)
     }
 
+    fn check_time(&self, caller: &Caller) -> Result<(), RequestError> {
+        let checked = self.executor.check_time(&caller.tenant);
+        checked.map_err(|error| refused(vec![error.without_location()], ""))
+    }
+
+    fn charge(&self, caller: &Caller, used: Duration) {
+        self.executor.charge(&caller.tenant, used);
+    }
+
     async fn persisted(&self, caller: &Caller, hash: &DocumentHash) -> Result<Option<Arc<str>>, RequestError> {
         let services = Arc::clone(self.executor.services());
         let (tenant, hash) = (caller.tenant.clone(), hash.to_string());
@@ -446,7 +455,7 @@ mod tests {
 
     fn error(port: Option<PortError>) -> ServerError {
         match port {
-            Some(port) => async_graphql::Error::from(port).into_server_error(async_graphql::Pos::default()),
+            Some(port) => port.without_location(),
             None => ServerError::new("it does not fit", None),
         }
     }

@@ -6,7 +6,7 @@ use std::{
     collections::HashMap,
     sync::{
         Arc,
-        atomic::{AtomicU8, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -100,6 +100,12 @@ pub(crate) struct FakeEngine {
     pub(crate) looked_up: AtomicUsize,
     /// How often a cost was asked for.
     pub(crate) measured: AtomicUsize,
+    /// How often a document was validated.
+    pub(crate) validated: AtomicUsize,
+    /// How often time was charged.
+    pub(crate) charged: AtomicUsize,
+    /// Whether all time is used.
+    pub(crate) out_of_time: AtomicBool,
 }
 
 pub(crate) const WELL: u8 = 0;
@@ -116,8 +122,20 @@ impl Default for FakeEngine {
             persisted: Mutex::default(),
             looked_up: AtomicUsize::new(0),
             measured: AtomicUsize::new(0),
+            validated: AtomicUsize::new(0),
+            charged: AtomicUsize::new(0),
+            out_of_time: AtomicBool::new(false),
         }
     }
+}
+
+/// Somebody who may do everything.
+pub(crate) fn admin() -> Caller {
+    caller(Role::Admin, CancellationToken::new())
+}
+
+fn caller(role: Role, revoked: CancellationToken) -> Caller {
+    Caller::new(CallerParts { tenant: TenantId::from("t"), role, revoked, context: Arc::new(()) })
 }
 
 #[async_trait]
@@ -126,17 +144,16 @@ impl Engine for FakeEngine {
         match bearer {
             Some("" | "bad") => Err(AuthError::Invalid),
             Some("away") => Err(AuthError::Unavailable),
-            _ => Ok(Caller::new(CallerParts {
-                tenant: TenantId::from("t"),
-                role: bearer.and_then(|key| key.parse().ok()).unwrap_or(Role::Admin),
-                revoked: self.revoked.clone(),
-                context: Arc::new(()),
-            })),
+            _ => {
+                let role = bearer.and_then(|key| key.parse().ok()).unwrap_or(Role::Admin);
+                Ok(caller(role, self.revoked.clone()))
+            }
         }
     }
 
     /// Everything is valid but a field `invalid`: the stand-in's own schema validates what it executes.
     fn validate(&self, document: &Arc<ExecutableDocument>) -> Result<(), RequestError> {
+        self.validated.fetch_add(1, Ordering::Relaxed);
         let is_invalid = format!("{document:?}").contains("\"invalid\"");
         let message = "there is no such field. Did you mean \"hello\"?";
         let error = || RequestError::new(ErrorCode::GraphqlValidationFailed, message);
@@ -158,6 +175,15 @@ impl Engine for FakeEngine {
             _ => 1,
         };
         Cost { total: given, varies }
+    }
+
+    fn check_time(&self, _caller: &Caller) -> Result<(), RequestError> {
+        let is_over = self.out_of_time.load(Ordering::Relaxed);
+        if is_over { Err(RequestError::new(ErrorCode::RateLimited, "it is used").worth_another_try(9)) } else { Ok(()) }
+    }
+
+    fn charge(&self, _caller: &Caller, _used: Duration) {
+        self.charged.fetch_add(1, Ordering::Relaxed);
     }
 
     async fn persisted(&self, _caller: &Caller, hash: &DocumentHash) -> Result<Option<Arc<str>>, RequestError> {

@@ -11,14 +11,14 @@ use std::{
     task::Poll,
 };
 
-use async_graphql::{Context, ContextSelectionSet, Response, ServerError, Value};
+use async_graphql::{Context, ContextBase, ContextSelectionSet, PathSegment, Response, ServerError, Value};
 
 use crate::error::{ErrorCode, PortError};
 
 /// Quotes, colon and comma around a key.
 const PUNCTUATION: usize = 4;
 
-/// Keys, places, path and extensions of an error, at least.
+/// Keys, locations and extensions of an error, at least.
 const ERROR: usize = 80;
 
 /// The bytes that one answer may still grow by. Give it to the request as data, and run the execution in [`AnswerSize::bound`].
@@ -29,6 +29,8 @@ pub struct AnswerSize(Arc<State>);
 struct State {
     limit: usize,
     used: AtomicUsize,
+    /// How many of the answer's errors are counted.
+    counted_errors: AtomicUsize,
     /// The error at the field where the answer grew over the limit.
     exceeded: OnceLock<ServerError>,
 }
@@ -36,7 +38,8 @@ struct State {
 impl AnswerSize {
     /// An answer of at most so many bytes.
     pub fn new(limit: usize) -> Self {
-        Self(Arc::new(State { limit, used: AtomicUsize::new(0), exceeded: OnceLock::new() }))
+        let (used, counted_errors) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        Self(Arc::new(State { limit, used, counted_errors, exceeded: OnceLock::new() }))
     }
 
     /// Runs an execution until it is done or its answer is too large.
@@ -68,8 +71,7 @@ impl AnswerSize {
 pub fn too_large(limit: usize) -> ServerError {
     let message =
         format!("the answer is larger than {limit} bytes: ask for fewer items or fields, and page through the rest");
-    let error = PortError::new(ErrorCode::OperationTooComplex, message);
-    async_graphql::Error::from(error).into_server_error(async_graphql::Pos::default())
+    PortError::new(ErrorCode::OperationTooComplex, message).without_location()
 }
 
 /// Counts the value of a field. Does not return once the answer is too large.
@@ -90,12 +92,34 @@ pub(crate) async fn count_object(ctx: &ContextSelectionSet<'_>, value: &Value) {
     }
 }
 
-/// Counts an error at a field. Does not return once the answer is too large.
-pub(crate) async fn count_error(ctx: &Context<'_>, error: &ServerError) {
+/// Adds an error to the answer and counts it. Does not return once the answer is too large.
+pub(crate) async fn add_error<T: Sync>(ctx: &ContextBase<'_, T>, error: ServerError) {
+    ctx.add_error(error);
+    count_errors(ctx).await;
+}
+
+/// Counts the errors that were added since the last count, by us or by the library. Each owns its path, and a path holds the
+/// aliases that the client chose. Does not return once the answer is too large.
+pub(crate) async fn count_errors<T: Sync>(ctx: &ContextBase<'_, T>) {
     let Some(size) = ctx.data_opt::<AnswerSize>() else { return };
-    if !size.add(error.message.len().saturating_add(ERROR), |error| ctx.set_error_path(error)) {
+    let bytes = {
+        let Ok(errors) = ctx.query_env.errors.lock() else { return };
+        let counted = size.0.counted_errors.swap(errors.len(), Ordering::Relaxed);
+        errors.get(counted..).unwrap_or_default().iter().map(bytes_of_error).sum()
+    };
+    if bytes > 0 && !size.add(bytes, |error| ctx.set_error_path(error)) {
         pending::<()>().await;
     }
+}
+
+/// The bytes of an error at least, its path included.
+fn bytes_of_error(error: &ServerError) -> usize {
+    let path = error.path.iter().map(|segment| match segment {
+        // Quotes and a comma.
+        PathSegment::Field(name) => name.len().saturating_add(3),
+        PathSegment::Index(_) => 2,
+    });
+    path.fold(error.message.len().saturating_add(ERROR), usize::saturating_add)
 }
 
 /// The bytes of a value at least, without those of objects in it.

@@ -114,8 +114,7 @@ pub async fn plan(graph: &LiveGraph, request: Request) -> Result<LivePlan, Vec<S
         (None, _) if !response.errors.is_empty() => Err(response.errors),
         _ => {
             let message = "a subscription has exactly one root field, and it is one of Subscription's";
-            let error = PortError::new(ErrorCode::GraphqlValidationFailed, message);
-            Err(vec![async_graphql::Error::from(error).into_server_error(async_graphql::Pos::default())])
+            Err(vec![PortError::new(ErrorCode::GraphqlValidationFailed, message).without_location()])
         }
     }
 }

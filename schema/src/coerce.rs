@@ -67,7 +67,7 @@ enum Origin {
 }
 
 impl Inputs {
-    /// Checks the variables of the operation that is to run, and gives them with their defaults.
+    /// Checks the variables that the operation declares which is to run, and gives them with their defaults.
     pub fn variables(
         &self,
         document: &ExecutableDocument,
@@ -85,14 +85,18 @@ impl Inputs {
     }
 
     fn variables_of(&self, operation: &OperationDefinition, given: &Variables) -> Result<Variables, Vec<ServerError>> {
-        let mut coerced = given.clone();
+        // Others are dropped: nothing asks for them.
+        let mut coerced = Variables::default();
         let mut errors = Vec::new();
         for definition in &operation.variable_definitions {
             let variable = &definition.node;
             let name = &variable.name.node;
             let default = variable.default_value.as_ref().map(|value| &value.node);
             let fits = match (given.get(name), default) {
-                (Some(value), _) => self.fits(&variable.var_type.node.to_string(), value, Origin::Json),
+                (Some(value), _) => {
+                    coerced.insert(name.clone(), value.clone());
+                    self.fits(&variable.var_type.node.to_string(), value, Origin::Json)
+                }
                 (None, Some(default)) => {
                     coerced.insert(name.clone(), default.clone());
                     Ok(())

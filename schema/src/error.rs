@@ -1,6 +1,6 @@
 //! Errors that clients see: a stable code each, and nothing internal in the message.
 
-use async_graphql::{Error, ErrorExtensions, ServerError};
+use async_graphql::{Error, ErrorExtensions, Pos, ServerError};
 
 use crate::id::IntegrationId;
 
@@ -90,6 +90,13 @@ impl PortError {
     pub fn internal() -> Self {
         Self::new(ErrorCode::InternalServerError, "internal error")
     }
+
+    /// The error of a whole request. It has no place in the document, so `locations` is left out.
+    pub fn without_location(self) -> ServerError {
+        let mut error = Error::from(self).into_server_error(Pos::default());
+        error.locations.clear();
+        error
+    }
 }
 
 impl From<PortError> for Error {
@@ -122,6 +129,8 @@ const OF_A_VALUE: [&str; 5] =
 pub fn give_codes(errors: &mut [ServerError]) -> Vec<String> {
     let mut unknown = Vec::new();
     for error in errors {
+        // Lines begin at 1: the library writes 0 where it knows no place.
+        error.locations.retain(|place| place.line > 0);
         let of_a_value = OF_A_VALUE.iter().any(|beginning| error.message.starts_with(beginning));
         if of_a_value {
             hide_value(&mut error.message);

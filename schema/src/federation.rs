@@ -12,7 +12,9 @@ use async_graphql::{
 };
 use futures::future::join_all;
 
-use crate::{cost::ListSize, entity::node_by_id, error::PortError, limits::MAX_ITEMS, table::server_error};
+use crate::{
+    answer_size, cost::ListSize, entity::node_by_id, error::PortError, limits::MAX_ITEMS, table::server_error,
+};
 
 const ENTITIES: &str = "_entities";
 const SERVICE: &str = "_service";
@@ -78,7 +80,8 @@ async fn entities(ctx: &Context<'_>) -> ServerResult<Value> {
             match entity(ctx, &set, index, &representation.0).await {
                 Ok(value) => value,
                 Err(error) => {
-                    set.add_error(if error.path.is_empty() { set.set_error_path(error) } else { error });
+                    let error = if error.path.is_empty() { set.set_error_path(error) } else { error };
+                    answer_size::add_error(&set, error).await;
                     Value::Null
                 }
             }

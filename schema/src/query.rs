@@ -15,6 +15,7 @@ use async_graphql::{
 
 use crate::{
     accounts::{integration::Integration, provider::Provider},
+    answer_size,
     cost::{Given, Items, Page},
     cursor::Origin,
     entity::{accounts_root, find_node},
@@ -142,7 +143,7 @@ impl Query {
             let load = ports(ctx)?.work.work_items(&source, request).await?;
             let load = shown(load);
             let marks = ctx.field().selection_set().any(|selected| selected.name() == "problems");
-            note_missing(ctx, load.missing.as_ref().filter(|_| !marks));
+            note_missing(ctx, load.missing.as_ref().filter(|_| !marks)).await;
             Ok(work_item_connection(origin, &load, after.as_deref()))
         };
         Some(found.await)
@@ -277,7 +278,7 @@ impl ContainerType for QueryRoot {
             Ok(value) => Ok(Some(value)),
             Err(error) => {
                 let error = if error.path.is_empty() { ctx.set_error_path(error) } else { error };
-                ctx.add_error(error);
+                answer_size::add_error(ctx, error).await;
                 Ok(Some(Value::Null))
             }
         }

@@ -17,6 +17,7 @@ before(async () => {
   serve = await startServe({ env: {
     MULLION_LIVE_MAX_OPERATIONS_PER_TENANT: String(OPERATIONS),
     MULLION_LIVE_MAX_SUBSCRIPTIONS_PER_TENANT: String(SUBSCRIPTIONS),
+    MULLION_LIMITS_MAX_HELD_BYTES_PER_TENANT: '1000000',
     MULLION_LIMITS_MAX_DASHBOARDS: '3',
     MULLION_LIMITS_MAX_WIDGETS_PER_DASHBOARD: '2',
   } });
@@ -72,6 +73,29 @@ describe('budgets of tenants', { timeout: 60_000 }, () => {
     full.close();
   });
 
+  test('what a live operation holds of what its client sent', async () => {
+    const stop = new AbortController();
+    const stream = async (query, variables) => {
+      const answer = await fetch(`${serve.url}/graphql/stream`, { method: 'POST', signal: stop.signal, body: JSON.stringify({ query, variables }), headers: { 'content-type': 'application/json', accept: 'text/event-stream', authorization: `Bearer ${other}` } });
+      const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+      let text = '';
+      for (let part = await reader.read(); !part.done; part = await reader.read()) {
+        text += part.value;
+        if (/event: next\ndata: .*\n\n/.test(text)) break;
+      }
+      return text;
+    };
+    const filtered = 'subscription ($f: ActivityFilter) { activity(filter: $f) { kind } }';
+    const refused = await stream(filtered, { f: { kinds: Array.from({ length: 90 }, () => 'k'.repeat(9_000)) } });
+    assert.match(refused, /"RATE_LIMITED"/);
+    const kept = await Promise.all(['x', 'y', 'z'].map((letter) => stream(`# ${letter.repeat(400_000)}\n${document(other, 'Kept')}`, { unused: letter.repeat(400_000) })));
+    for (const text of kept) assert.doesNotMatch(text, /"errors"/, 'comments and variables that are not declared are not held');
+    stop.abort();
+    const on = await open(other);
+    on.send({ id: 'i'.repeat(257), type: 'subscribe', payload: { query: 'subscription { activity { kind } }' } });
+    assert.equal((await on.closed).code, 4400);
+  });
+
   test('dashboards of a tenant and widgets of a dashboard', async () => {
     for (const slug of ['second', 'third']) await create(busy, slug);
     const [refused] = (await tryCreate(busy, 'fourth')).errors;
@@ -84,4 +108,20 @@ describe('budgets of tenants', { timeout: 60_000 }, () => {
     data(await serve.as(busy)('mutation ($id: ID!) { deleteDashboard(id: $id) { deletedId } }', { id: walls.get(busy) }));
     await create(busy, 'fourth');
   });
+});
+
+test('reading documents takes a tenant\'s processor time, also where they are refused', { timeout: 60_000 }, async () => {
+  const small = await startServe({ env: { MULLION_LIMITS_MAX_PROCESSOR_SECONDS_PER_MINUTE: '1' } });
+  try {
+    const [reader, quiet] = ['reader', 'quiet'].map((tenant) => small.as(small.key(tenant, 'viewer')));
+    assert.equal((await quiet('{ viewer { role } }')).errors, undefined);
+    const document = (number) => `${Array.from({ length: 100 }, (_, at) => `query q${at}{...f}`).join(' ')} fragment f on Query{nothing${number} ${'viewer{role}'.repeat(300)}}`;
+    let number = 0;
+    const code = async () => (await reader(document(number += 1))).errors[0].extensions.code;
+    assert.equal(await code(), 'GRAPHQL_VALIDATION_FAILED');
+    await until(async () => (await code()) === 'RATE_LIMITED', 'the end of the time');
+    assert.equal((await quiet('{ viewer { role name } }')).errors, undefined, 'another tenant has its own');
+  } finally {
+    await small.stop();
+  }
 });

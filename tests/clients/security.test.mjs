@@ -150,3 +150,21 @@ describe('a document costs what it can bring', () => {
     assert.deepEqual(answer.data, { dashboards: { nodes: [] }, integrations: { nodes: [] } });
   });
 });
+
+describe('a document that makes work before it is executed', () => {
+  const operations = (count, head, fragment) => `${Array.from({ length: count }, (_, number) => `query q${number}${head}{...f}`).join(' ')} fragment f on Query{${fragment}}`;
+  const table = [
+    ['a name of 400,000 letters above fields that fail', `query($ids:[ID!]!){${'a'.repeat(400_000)}:nodes(ids:$ids){...on GithubRepository{${Array.from({ length: 40 }, (_, number) => `b${number}:issues(first:0){totalCount}`).join(' ')}}}}`, { ids: ['a'] }, /name is longer than 255/],
+    ['800 operations that share 900 fields', operations(800, '', 'viewer{__typename}'.repeat(450)), {}, /fewer operations/],
+    ['200 operations that share 500 fields with a variable', operations(200, '($a:Int)', 'dashboards(first:$a){totalCount}'.repeat(250)), {}, /fewer operations/],
+    ['900 fragments that share 450 fields', `{...f0} ${Array.from({ length: 900 }, (_, number) => `fragment f${number} on Query{...f}`).join(' ')} fragment f on Query{${'__typename '.repeat(450)}}`, {}, /fewer operations/],
+  ];
+  for (const [name, query, variables, message] of table) {
+    test(name, async () => {
+      const { answer } = await post({ query, variables, operationName: query.startsWith('query q') ? 'q0' : undefined });
+      assert.equal(code(answer), 'OPERATION_TOO_COMPLEX', JSON.stringify(answer).slice(0, 300));
+      assert.match(answer.errors[0].message, message);
+      for (const { line, column } of answer.errors[0].locations ?? []) assert.ok(line >= 1 && column >= 1, 'places are counted from 1');
+    });
+  }
+});

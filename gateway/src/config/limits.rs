@@ -11,7 +11,7 @@ section! {
         max_nesting: usize = 32, 1..=64;
         /// Aliases in a document.
         max_aliases: usize = 100, 0..=1_000_000;
-        /// Fields of an operation, fragments expanded.
+        /// Fields of an operation, fragments expanded. All operations and fragments of a document together may come to eight times as many fields and values.
         max_fields: u64 = 10_000, 1..=1_000_000_000;
         /// Levels of fields; introspection counts as one.
         max_depth: u64 = 15, 1..=64;
@@ -23,9 +23,9 @@ section! {
         max_concurrent_executions: usize = 16, 1..=100_000;
         /// Live updates of one tenant that are executed at a time, and four times as many of all tenants together; others wait their turn, those of several tenants in rotation. One that waits for a provider does not count.
         max_concurrent_live_executions: usize = 16, 1..=100_000;
-        /// Seconds of processor time that the queries and mutations of one tenant may take in a minute, at once or spread over it; beyond, they are refused with `RATE_LIMITED`. Cached answers and live updates do not count. 0: as many as there are. In `dev`, where there is one tenant only, 0 counts instead of the default.
+        /// Seconds of processor time that the queries and mutations of one tenant may take in a minute, at once or spread over it; beyond, they are refused with `RATE_LIMITED`. Reading and validating a document counts, also where it is refused; cached answers and live updates do not. 0: as many as there are. In `dev`, where there is one tenant only, 0 counts instead of the default.
         max_processor_seconds_per_minute: u64 = 60, 0..=60_000;
-        /// Bytes of one tenant's answers that are held in memory: live updates that are kept, and answers that are not sent yet, caches apart. Beyond, queries, mutations and new subscriptions are refused with `RATE_LIMITED` until some are sent.
+        /// Bytes that are held in memory for one tenant: live updates that are kept, answers that are not sent yet, and the documents and variables of live operations, caches apart. Beyond, queries, mutations and new subscriptions are refused with `RATE_LIMITED` until some are sent.
         max_held_bytes_per_tenant: usize = 256_000_000, 1_000_000..=1_000_000_000_000;
         /// Dashboards that one tenant may have.
         max_dashboards: usize = 1_000, 1..=1_000_000;

@@ -14,6 +14,9 @@ use crate::{
     transport::error::{Location, RequestError},
 };
 
+/// The longest name, in bytes. Names of the graph are far shorter; an alias is in the path of each error below it.
+pub(super) const LONGEST_NAME: usize = 255;
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Bracket {
     Selection,
@@ -86,6 +89,11 @@ impl<'a> Lexer<'a> {
             b'_' | b'a'..=b'z' | b'A'..=b'Z' => {
                 let start = self.at;
                 self.skip_while(|byte| byte == b'_' || byte.is_ascii_alphanumeric());
+                if self.at - start > LONGEST_NAME {
+                    self.at = start;
+                    let message = format!("a name is longer than {LONGEST_NAME} characters");
+                    return Err(RequestError::at(ErrorCode::OperationTooComplex, message, self.location()));
+                }
                 self.name = self.text.get(start..self.at).map(|name| (start, name));
             }
             b'-' | b'0'..=b'9' => {

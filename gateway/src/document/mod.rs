@@ -3,38 +3,50 @@
 //! The executor's parser recurses on nesting and its checks expand fragments without memory, so what would hurt it
 //! is refused here. Measured before validation:
 //! - tokens, nesting of brackets of any kind (values too) and aliases, before anything is parsed;
+//! - names: one is in the path of each error below it;
 //! - fields after all fragments are expanded, for each operation of the document, used or not;
+//! - what all operations and fragments of the document come to together, expanded: validation walks them all;
 //! - depth: levels of fields; introspection (`__schema`, `__type`) counts as one level, and may nest its lists twice.
 //!
 //! A document within its limits is validated against the graph (`docs/adr/0028-validated-once.md`); no execution
 //! does so again. Then the graph tells what it costs (`docs/adr/0030-cost-by-the-schema.md`): once, with the most expensive variables
 //! there can be; with each request only where these would be over the limit.
+//!
+//! The time that all this takes is charged to the tenant. Long documents are read on threads of their own, a few at a time.
 
 mod conditions;
 mod escape;
 pub mod introspection;
 mod lexer;
 mod measure;
+mod reader;
+mod turns;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use async_graphql::{
     Variables,
-    parser::{
-        parse_query,
-        types::{DocumentOperations, ExecutableDocument, OperationDefinition, OperationType},
-    },
+    parser::types::{DocumentOperations, ExecutableDocument, OperationDefinition, OperationType},
 };
-use moka::sync::Cache;
-use mullion_schema::error::ErrorCode;
-use parking_lot::RwLock;
+use mullion_schema::error::{ErrorCode, RETRY_AFTER};
+use tokio_util::task::TaskTracker;
 
-use self::measure::{Measurer, too_complex};
+use self::{
+    reader::{Reader, hash},
+    turns::Turns,
+};
 use crate::{
     config::Limits,
     telemetry::metrics::Metrics,
-    transport::{engine::Engine, error::RequestError},
+    transport::{
+        engine::{Caller, Engine},
+        error::RequestError,
+    },
 };
+
+/// The longest text that is read where it is asked for, by a thread that serves sockets: it takes a few milliseconds at most, whatever
+/// it says. A longer one waits for its turn, and another thread reads it.
+const SHORT: usize = 1_024;
 
 /// A valid document that passed all limits which do not depend on variables.
 #[derive(Debug)]
@@ -64,65 +76,84 @@ pub enum OperationKind {
     Subscription,
 }
 
-/// Parses and checks documents, each text once while the cache holds it.
+/// Parses and checks documents, each text once while it is remembered.
 pub struct Documents {
-    /// They can change while the process runs.
-    limits: RwLock<Arc<Limits>>,
-    engine: Arc<dyn Engine>,
-    metrics: Arc<Metrics>,
-    // The key is the text itself: two texts never share an entry, whatever they hash to.
-    cache: Cache<Arc<str>, Arc<Document>>,
+    reader: Arc<Reader>,
+    turns: Turns,
+    tasks: TaskTracker,
 }
 
-/// What a parsed document weighs beside its text, in multiples of it; measured on queries of dashboards.
-const PARSED_WEIGHT: u64 = 12;
-
 impl Documents {
-    /// An empty cache of at most `cache_bytes`.
-    pub fn new(limits: Limits, cache_bytes: u64, metrics: Arc<Metrics>, engine: Arc<dyn Engine>) -> Self {
-        let cache = Cache::builder()
-            .max_capacity(cache_bytes)
-            .weigher(|text: &Arc<str>, _| {
-                let bytes = u64::try_from(text.len()).unwrap_or(u64::MAX);
-                u32::try_from(bytes.saturating_mul(PARSED_WEIGHT).saturating_add(512)).unwrap_or(u32::MAX)
-            })
-            .build();
-        Self { limits: RwLock::new(Arc::new(limits)), engine, metrics, cache }
+    /// Remembers valid documents of at most `cache_bytes`. Long ones are read in `tasks`.
+    pub fn new(
+        (limits, cache_bytes): (Limits, u64),
+        metrics: Arc<Metrics>,
+        engine: Arc<dyn Engine>,
+        tasks: TaskTracker,
+    ) -> Self {
+        Self { reader: Arc::new(Reader::new(limits, cache_bytes, metrics, engine)), turns: Turns::default(), tasks }
     }
 
     /// Measures by these limits from now on, documents that passed the old ones too.
     pub(crate) fn set_limits(&self, limits: Limits) {
-        *self.limits.write() = Arc::new(limits);
-        self.cache.invalidate_all();
+        self.reader.set_limits(limits);
     }
 
-    fn limits(&self) -> Arc<Limits> {
-        Arc::clone(&self.limits.read())
+    /// The parsed document, for a caller whose time it takes.
+    pub async fn parse(&self, caller: &Caller, text: &str) -> Result<Arc<Document>, RequestError> {
+        match self.parse_at_once(caller, text) {
+            Some(parsed) => parsed,
+            None => Box::pin(self.parse_in_turn(caller, text)).await,
+        }
     }
 
-    /// The parsed document.
-    pub fn parse(&self, text: &str) -> Result<Arc<Document>, RequestError> {
-        if let Some(document) = self.cache.get(text) {
-            self.metrics.cache_lookup("document", "hit");
+    /// The same without waiting; `None`: it takes so long that it has to wait for its turn.
+    pub fn parse_at_once(&self, caller: &Caller, text: &str) -> Option<Result<Arc<Document>, RequestError>> {
+        if let Some(document) = self.reader.valid(text) {
+            return Some(Ok(document));
+        }
+        let hash = hash(text);
+        if let Some(refused) = self.reader.refused(&hash) {
+            return Some(Err(refused));
+        }
+        (text.len() <= SHORT).then(|| self.reader.read(caller, text, hash))
+    }
+
+    async fn parse_in_turn(&self, caller: &Caller, text: &str) -> Result<Arc<Document>, RequestError> {
+        let Some(turn) = self.turns.take(&caller.tenant).await else {
+            let message = "too many documents of your tenant wait to be read: try again in a few seconds";
+            return Err(RequestError::new(ErrorCode::RateLimited, message).worth_another_try(RETRY_AFTER));
+        };
+        // Another request may have brought it meanwhile.
+        if let Some(document) = self.reader.valid(text) {
             return Ok(document);
         }
-        self.metrics.cache_lookup("document", "miss");
-        let document = Arc::new(self.read(text)?);
-        self.cache.insert(Arc::clone(&document.text), Arc::clone(&document));
-        Ok(document)
+        let (reader, caller, text) = (Arc::clone(&self.reader), caller.clone(), Arc::<str>::from(text));
+        let span = tracing::Span::current();
+        let read = self.tasks.spawn_blocking(move || {
+            // Until it is read, also where the client has gone.
+            let _turn = turn;
+            span.in_scope(|| reader.read(&caller, &text, hash(&text)))
+        });
+        read.await.unwrap_or_else(|error| {
+            tracing::error!(%error, "reading a document broke off");
+            Err(RequestError::new(ErrorCode::InternalServerError, "internal error"))
+        })
     }
 
-    /// Selects the operation and checks what depends on the variables.
+    /// Selects the operation, drops the variables that it does not declare, and checks what depends on the others.
     pub fn select(
         &self,
+        caller: &Caller,
         document: &Document,
-        name: Option<&str>,
-        variables: &Variables,
+        (name, variables): (Option<&str>, &mut Variables),
     ) -> Result<OperationKind, RequestError> {
         let operation = find(&document.parsed.operations, name)?;
+        keep_declared(operation, variables);
         if document.may_cost_too_much {
-            let cost = self.engine.cost(&document.parsed, operation, Some(variables));
-            self.check_cost(cost.total)?;
+            let (engine, begun) = (self.reader.engine(), Instant::now());
+            let cost = engine.cost(&document.parsed, operation, Some(variables));
+            self.reader.check_cost(cost.total).inspect_err(|_| engine.charge(caller, begun.elapsed()))?;
         }
         Ok(match operation.ty {
             OperationType::Query => OperationKind::Query,
@@ -130,58 +161,13 @@ impl Documents {
             OperationType::Subscription => OperationKind::Subscription,
         })
     }
+}
 
-    fn read(&self, text: &str) -> Result<Document, RequestError> {
-        let limits = self.limits();
-        let parsable = lexer::check(text, &limits)?;
-        let mut parsed = parse_query(&parsable).map_err(|error| {
-            let mut refused = RequestError::new(ErrorCode::GraphqlParseFailed, first_line(&error.to_string()));
-            for entry in &mut refused.errors {
-                entry.locations = error.positions().map(Into::into).collect();
-            }
-            refused
-        })?;
-        let mut measurer = Measurer::new(&parsed, &limits);
-        for (_, operation) in parsed.operations.iter() {
-            measurer.check(&operation.node)?;
-        }
-        measurer.check_fragments()?;
-        conditions::lift(&mut parsed);
-        let parsed = Arc::new(parsed);
-        self.engine.validate(&parsed)?;
-        let may_cost_too_much = self.measure(&parsed)?;
-        let hash = *blake3::hash(text.as_bytes()).as_bytes();
-        let mutates = parsed.operations.iter().any(|(_, operation)| operation.node.ty == OperationType::Mutation);
-        let may_be_stored = !mutates || !text.contains('"');
-        let introspects = introspection::asks(&parsed);
-        Ok(Document { text: text.into(), hash, parsed, may_be_stored, may_cost_too_much, introspects })
-    }
-
-    /// Whether an operation is over the limit with some variables only. One that is over it with all is refused.
-    fn measure(&self, parsed: &ExecutableDocument) -> Result<bool, RequestError> {
-        let mut may_cost_too_much = false;
-        for (_, operation) in parsed.operations.iter() {
-            let cost = self.engine.cost(parsed, &operation.node, None);
-            if !cost.varies {
-                self.check_cost(cost.total)?;
-            } else if cost.total > self.limits().max_cost {
-                may_cost_too_much = true;
-            }
-        }
-        Ok(may_cost_too_much)
-    }
-
-    fn check_cost(&self, cost: u64) -> Result<(), RequestError> {
-        let most = self.limits().max_cost;
-        if cost <= most {
-            return Ok(());
-        }
-        let message = format!(
-            "the operation's cost is {cost} (fields times the sizes of the lists around them); at most {most} is allowed: \
-             ask for shorter lists or fewer fields"
-        );
-        Err(too_complex(message))
-    }
+/// Drops what no one will ask for, before a cache or a subscription keeps it.
+fn keep_declared(operation: &OperationDefinition, variables: &mut Variables) {
+    let declared = operation.variable_definitions.iter().map(|definition| &definition.node.name.node);
+    let kept = declared.filter_map(|name| variables.remove_entry(name)).collect();
+    **variables = kept;
 }
 
 fn find<'a>(operations: &'a DocumentOperations, name: Option<&str>) -> Result<&'a OperationDefinition, RequestError> {
@@ -204,12 +190,6 @@ fn find<'a>(operations: &'a DocumentOperations, name: Option<&str>) -> Result<&'
 fn unknown(name: &str) -> RequestError {
     let shown: String = name.chars().take(80).collect();
     RequestError::bad_input(format!("`operationName`: the document has no operation {shown:?}"))
-}
-
-/// The parser draws the place with several lines of text; the place has its own field.
-fn first_line(message: &str) -> String {
-    let reason = message.lines().filter_map(|line| line.trim().strip_prefix("= ")).next_back();
-    format!("the document cannot be parsed: {}", reason.unwrap_or_else(|| message.lines().next().unwrap_or("syntax")))
 }
 
 #[cfg(test)]

@@ -109,12 +109,13 @@ impl App {
     /// Puts the parts together.
     pub fn new(config: &Config, parts: Parts) -> Arc<Self> {
         parts.metrics.live.show_limits(&config.live, &config.limits);
+        let tracker = TaskTracker::new();
         let app = Arc::new(Self {
             documents: Documents::new(
-                config.limits.clone(),
-                config.cache.document_bytes,
+                (config.limits.clone(), config.cache.document_bytes),
                 Arc::clone(&parts.metrics),
                 Arc::clone(&parts.engine),
+                tracker.clone(),
             ),
             persisted: PersistedQueries::new(&config.persisted),
             engine: parts.engine,
@@ -133,7 +134,7 @@ impl App {
             keep_alive: KeepAlive::new(Duration::from_secs(config.live.ping_seconds)),
             readiness: Readiness::default(),
             shutdown: CancellationToken::new(),
-            tracker: TaskTracker::new(),
+            tracker,
         });
         let (turned, shutdown) = (Arc::clone(&app), app.shutdown.clone());
         let tracker = app.tracker.clone().into();

@@ -1,6 +1,6 @@
 //! The seam to what executes operations. The transports know nothing else of it, and are tested over a stand-in.
 
-use std::{any::Any, fmt, sync::Arc};
+use std::{any::Any, fmt, sync::Arc, time::Duration};
 
 use async_graphql::{
     Variables,
@@ -177,6 +177,12 @@ pub trait Engine: Send + Sync {
         operation: &OperationDefinition,
         variables: Option<&Variables>,
     ) -> Cost;
+
+    /// Whether the caller's tenant has processor time left to have a document read; otherwise the refusal, which tells when to come again.
+    fn check_time(&self, caller: &Caller) -> Result<(), RequestError>;
+
+    /// So much processor time was used for the caller's tenant.
+    fn charge(&self, caller: &Caller, used: Duration);
 
     /// The document that this tenant registered under a hash; `None` when there is none.
     async fn persisted(&self, caller: &Caller, hash: &DocumentHash) -> Result<Option<Arc<str>>, RequestError>;

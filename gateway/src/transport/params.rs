@@ -76,26 +76,27 @@ impl Params {
             .is_some_and(|extensions| extensions.get("persistedQuery").is_some_and(|persisted| !persisted.is_null()))
     }
 
-    /// Finds the document by its hash where one is given, and prepares the operation.
+    /// Finds the document by its hash where one is given, checks its limits and selects the operation.
     pub async fn find(self, app: &App, caller: &Caller, origin: Origin) -> Result<ParsedOperation, RequestError> {
         let hash = self.extensions.as_ref().map_or(Ok(None), DocumentHash::given)?;
-        let Some(hash) = hash else { return self.prepare(app, caller, origin) };
-        let engine = &*app.engine;
-        let document = match self.query.as_deref().filter(|query| !query.is_empty()) {
-            Some(query) => app.persisted.register(&app.documents, (engine, caller), hash, query).await,
-            None => app.documents.parse(&app.persisted.find(engine, caller, hash).await?),
+        let (engine, query) = (&*app.engine, self.query.as_deref());
+        let document = match (hash, query.filter(|query| !query.is_empty())) {
+            (None, _) => app.documents.parse(caller, query.ok_or_else(without_document)?).await,
+            (Some(hash), Some(query)) => app.persisted.register(&app.documents, (engine, caller), hash, query).await,
+            (Some(hash), None) => app.documents.parse(caller, &app.persisted.find(engine, caller, hash).await?).await,
         };
         self.select(app, caller, (document, origin))
     }
 
-    /// Parses the document that is given, checks its limits and selects the operation.
-    pub fn prepare(self, app: &App, caller: &Caller, origin: Origin) -> Result<ParsedOperation, RequestError> {
-        let document = app.documents.parse(self.query.as_deref().ok_or_else(without_document)?);
-        self.select(app, caller, (document, origin))
+    /// The document that is given, where it is there without waiting.
+    pub fn document_at_once(&self, app: &App, caller: &Caller) -> Option<Result<Arc<Document>, RequestError>> {
+        let query = self.query.as_deref().filter(|_| !self.names_persisted())?;
+        app.documents.parse_at_once(caller, query)
     }
 
-    fn select(
-        self,
+    /// Selects the operation of a document.
+    pub fn select(
+        mut self,
         app: &App,
         caller: &Caller,
         (document, origin): (Result<Arc<Document>, RequestError>, Origin),
@@ -104,7 +105,7 @@ impl Params {
         let document = document.map_err(|error| audience.tell(caller.role, error))?;
         audience.check(caller.role, &document)?;
         let operation_name = self.operation_name.filter(|name| !name.is_empty());
-        let kind = app.documents.select(&document, operation_name.as_deref(), &self.variables)?;
+        let kind = app.documents.select(caller, &document, (operation_name.as_deref(), &mut self.variables))?;
         Ok(ParsedOperation {
             document,
             operation_name,

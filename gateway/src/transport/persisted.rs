@@ -119,13 +119,13 @@ impl PersistedQueries {
     ) -> Result<Arc<Document>, RequestError> {
         let key = (caller.tenant.clone(), hash);
         if !self.is_enabled || self.memory.get(&key).is_some_and(|known| *known == *text) {
-            return documents.parse(text);
+            return documents.parse(caller, text).await;
         }
         if DocumentHash::of(text) != hash {
             let message = "provided sha does not match query: `sha256Hash` must be the SHA-256 of `query`";
             return Err(RequestError::bad_input(message));
         }
-        let document = documents.parse(text)?;
+        let document = documents.parse(caller, text).await?;
         if document.may_be_stored && engine.persist(caller, &hash, text).await {
             self.memory.insert(key, Arc::clone(&document.text));
         }

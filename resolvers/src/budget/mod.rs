@@ -34,9 +34,9 @@ pub enum Budget {
     Operations,
     /// Subscriptions, however many of them share a live operation.
     Subscriptions,
-    /// Bytes of answers that are kept or not sent yet.
+    /// Bytes of answers that are kept or not sent yet, and of what live operations ask for.
     HeldBytes,
-    /// Processor time of queries and mutations.
+    /// Processor time of queries and mutations, and of the documents that are read for them.
     Time,
 }
 
@@ -106,6 +106,11 @@ impl Executions {
     /// Whether a tenant may have another answer made.
     pub(crate) fn check(&self, tenant: &TenantId) -> Result<(), (Budget, PortError)> {
         self.check_bytes(tenant)?;
+        self.check_time(tenant)
+    }
+
+    /// Whether a tenant has processor time left.
+    pub(crate) fn check_time(&self, tenant: &TenantId) -> Result<(), (Budget, PortError)> {
         let wait = |wait| (Budget::Time, Budget::Time.exceeded(wait));
         self.time.check(tenant, Instant::now()).map_err(wait)
     }

@@ -7,6 +7,7 @@ mod response_cache;
 mod run;
 mod sharing;
 mod turns;
+mod weight;
 
 use std::{
     panic::AssertUnwindSafe,
@@ -18,7 +19,7 @@ use std::{
 };
 
 use async_graphql::{
-    Pos, Request, Response, ServerError, Variables,
+    Request, Response, ServerError, Variables,
     parser::types::{ExecutableDocument, OperationDefinition},
 };
 use bytes::Bytes;
@@ -33,6 +34,7 @@ use mullion_schema::{
     ports::{Live, LivePlan},
     validate::Validator,
 };
+use tokio::time::Instant;
 use tracing::Instrument as _;
 
 use self::{
@@ -135,7 +137,7 @@ struct Ran {
 
 impl Ran {
     fn refused(error: PortError) -> Self {
-        let answer = Executed::Refused(vec![server_error(error)]);
+        let answer = Executed::Refused(vec![error.without_location()]);
         Self { answer, shared: SharedAnswer::default(), tags: Vec::new(), noted: 0, reusable: false, number: 0 }
     }
 }
@@ -180,6 +182,16 @@ impl Executor {
         self.costs.measure(document, operation, variables)
     }
 
+    /// Whether a tenant has processor time left: for what is done for it before an execution.
+    pub fn check_time(&self, tenant: &TenantId) -> Result<(), PortError> {
+        self.budgets.check_time(tenant).map_err(|exceeded| self.over(exceeded))
+    }
+
+    /// So much processor time was used for a tenant, outside executions.
+    pub fn charge(&self, tenant: &TenantId, used: Duration) {
+        self.budgets.time().charge(tenant, used, Instant::now());
+    }
+
     /// Executes a query: from the response cache where it is current, once for all who ask the same at the same time.
     pub async fn query(self: &Arc<Self>, caller: &Caller, operation: Operation) -> Executed {
         let key: Arc<str> = format!("{}\n{}", caller.permission_set(&operation.document), operation.key()).into();
@@ -214,7 +226,7 @@ impl Executor {
         };
         // Begins the tenant's epochs: without a head, nothing could be told to be the same.
         if let Err(error) = self.services.engine.head(tenant).await {
-            return Executed::Refused(vec![server_error(error)]);
+            return Executed::Refused(vec![error.without_location()]);
         }
         let begun = Begun::default();
         let running = match self.responses.enter(tenant, (Arc::clone(&key), begun.clone()), epochs) {
@@ -236,12 +248,12 @@ impl Executor {
                 self.sent(tenant, &ran)
             }
             // Its task was ended: the process stops. (A run that is given up has nobody who follows.)
-            Err(Abandoned) => Executed::Refused(vec![server_error(PortError::internal())]),
+            Err(Abandoned) => Executed::Refused(vec![PortError::internal().without_location()]),
         }
     }
 
     fn refuse(&self, exceeded: (Budget, PortError)) -> Executed {
-        Executed::Refused(vec![server_error(self.over(exceeded))])
+        Executed::Refused(vec![self.over(exceeded).without_location()])
     }
 
     /// Notes that a tenant is over a budget.
@@ -320,7 +332,7 @@ impl Executor {
         };
         self.services.tasks.spawn(run.instrument(span)).await.unwrap_or_else(|error| {
             tracing::error!(error = %chain(&error), "a mutation broke off");
-            Executed::Refused(vec![server_error(PortError::internal())])
+            Executed::Refused(vec![PortError::internal().without_location()])
         })
     }
 
@@ -342,14 +354,14 @@ impl Executor {
         resume_after: Option<String>,
     ) -> Result<Frames, Vec<ServerError>> {
         let held = self.budgets.check_bytes(caller.tenant());
-        held.map_err(|exceeded| vec![server_error(self.over(exceeded))])?;
+        held.map_err(|exceeded| vec![self.over(exceeded).without_location()])?;
         let operation = self.checked(operation)?;
         let document = mullion_schema::build::live_document(ExecutableDocument::clone(&operation.document));
         let operation = Operation { document: Arc::new(document), ..operation };
         let plan = mullion_schema::build::plan(&self.live, operation.request()).await?;
         let scope = Arc::new(Scope::new(caller.tenant().clone(), self.services.clock.now(), None));
         let ports = self.services.ports(&caller.viewer, &scope);
-        plan.check(&ports).await.map_err(|error| vec![server_error(error)])?;
+        plan.check(&ports).await.map_err(|error| vec![error.without_location()])?;
         let given = resume_after.map(EventCursor::from).or_else(|| after_of(&plan).cloned());
         let after = match given {
             None => None,
@@ -360,12 +372,12 @@ impl Executor {
                         "after: not a cursor of your event stream, or of another database: query `eventCursor`, and subscribe with that",
                     )
                 };
-                Some(position.ok_or_else(|| vec![server_error(wrong())])?)
+                Some(position.ok_or_else(|| vec![wrong().without_location()])?)
             }
         };
-        let run = Arc::new(LiveRun::new(Arc::clone(self), caller.clone(), operation, &plan));
-        let begun = self.services.hub.subscribe(Subscribe { run, plan, after });
-        begun.map_err(|budget| vec![server_error(self.over((budget, budget.exceeded(Duration::ZERO))))])
+        let refused = |budget: Budget| vec![self.over((budget, budget.exceeded(Duration::ZERO))).without_location()];
+        let run = LiveRun::new(Arc::clone(self), caller.clone(), operation, &plan).map_err(refused)?;
+        self.services.hub.subscribe(Subscribe { run: Arc::new(run), plan, after }).map_err(refused)
     }
 
     /// The operation with its variables as they are after coercion.
@@ -448,10 +460,6 @@ fn after_of(plan: &LivePlan) -> Option<&EventCursor> {
         | LivePlan::Activity { after, .. }
         | LivePlan::Nodes { after, .. } => after.as_ref(),
     }
-}
-
-fn server_error(error: PortError) -> ServerError {
-    async_graphql::Error::from(error).into_server_error(Pos::default())
 }
 
 /// Every error has a code; what the executor says beyond what clients can act on goes to the log.

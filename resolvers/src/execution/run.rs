@@ -18,11 +18,11 @@ use super::{
     Caller, Executor, Operation, after_of,
     answer::written,
     digest::{digest, incidental_keys},
-    server_error,
+    weight::bytes_of,
 };
 use crate::{
     answers::{BoardsAnswer, activity_view, activity_views, filter_of},
-    budget::held,
+    budget::{Budget, Share, held},
     engine::{Scope, internal},
     error_chain::chain,
     live::{Rendered, Run, Unreadable},
@@ -37,13 +37,25 @@ pub(super) struct LiveRun {
     operation: Operation,
     key: Arc<str>,
     incidental: HashSet<String>,
+    /// What it holds of what the client sent counts as the tenant's, as long as it lives.
+    _held: Share,
 }
 
 impl LiveRun {
-    pub(super) fn new(executor: Arc<Executor>, caller: Caller, operation: Operation, plan: &LivePlan) -> Self {
+    /// A run of an operation, unless its tenant would hold more than it may.
+    pub(super) fn new(
+        executor: Arc<Executor>,
+        caller: Caller,
+        operation: Operation,
+        plan: &LivePlan,
+    ) -> Result<Self, Budget> {
         let incidental = incidental_keys(&operation.document, operation.name.as_deref());
         let key = sharing_key(&caller, &operation, plan).into();
-        Self { executor, caller, operation, key, incidental }
+        // Only the parsed form is executed, and it is smaller than a text with long comments.
+        let operation = Operation { text: Arc::from(""), ..operation };
+        let bytes = bytes_of(&operation.document, &operation.variables);
+        let held = executor.budgets.bytes().take(caller.tenant(), bytes).ok_or(Budget::HeldBytes)?;
+        Ok(Self { executor, caller, operation, key, incidental, _held: held })
     }
 
     /// Boards as the answers read them: what is asked before each answer is read once for both, and for all who ask.
@@ -116,7 +128,7 @@ impl Run for LiveRun {
         let run = services.tasks.spawn(run.instrument(span));
         let response = run.await.unwrap_or_else(|error| {
             tracing::error!(error = %chain(&error), "a live execution broke off");
-            Response::from_errors(vec![server_error(PortError::internal())])
+            Response::from_errors(vec![PortError::internal().without_location()])
         });
         let failed = scope.has_failed() || response.errors.iter().any(is_failure_here);
         let digest = digest(&response, &self.incidental);

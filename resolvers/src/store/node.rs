@@ -44,11 +44,11 @@ pub struct StoredNode {
 impl StoredNode {
     fn new(key: NodeKey, state: NodeState) -> Self {
         let outdated = state.stamps.iter().filter(|(name, _)| state.is_stale_key(name));
-        let stale = outdated.map(|(name, stamp)| (name.clone(), stamp.seen)).collect();
+        let since = outdated.map(|(name, stamp)| (name.clone(), stamp.seen)).collect();
         Self {
             bytes: u32::try_from(bytes_of(&state.body)).unwrap_or(u32::MAX),
             key,
-            stale,
+            stale: since,
             deleted: state.is_deleted(),
             unknown: state.unknown_at.is_some(),
             fetched_at: state.fetched_at,

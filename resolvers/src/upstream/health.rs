@@ -154,9 +154,10 @@ impl Health {
         }
         inner.calls.push_back((failure.is_none(), took));
         inner.before = (inner.failing, inner.last_success_at);
-        match failure {
-            Some(failure) => inner.note(now, failure),
-            None => (inner.failing, inner.last_success_at) = (None, Some(now)),
+        if let Some(failure) = failure {
+            inner.note(now, failure);
+        } else {
+            (inner.failing, inner.last_success_at) = (None, Some(now));
         }
         inner.turned(failure.map(|failure| failure.kind))
     }

@@ -2,7 +2,7 @@
 
 use async_graphql::{Context, OutputType, ServerError, ServerResult, Value};
 
-use crate::{error::PortError, ports::Ports};
+use crate::{answer_size, error::PortError, ports::Ports};
 
 /// A port's failure at the field that asked.
 pub fn server_error(ctx: &Context<'_>, error: PortError) -> ServerError {
@@ -20,8 +20,8 @@ pub(crate) async fn resolve_value<T: OutputType>(ctx: &Context<'_>, value: &T) -
 }
 
 /// Adds a failure as an error at the field's path. The known part is answered beside it.
-pub(crate) fn note_missing(ctx: &Context<'_>, failure: Option<&PortError>) {
+pub(crate) async fn note_missing(ctx: &Context<'_>, failure: Option<&PortError>) {
     if let Some(failure) = failure {
-        ctx.add_error(ctx.set_error_path(server_error(ctx, failure.clone())));
+        answer_size::add_error(ctx, ctx.set_error_path(server_error(ctx, failure.clone()))).await;
     }
 }

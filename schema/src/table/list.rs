@@ -17,6 +17,7 @@ use super::{
     showable::showable,
 };
 use crate::{
+    answer_size,
     cursor::Origin,
     enums::UNKNOWN,
     error::{ErrorCode, PortError},
@@ -54,7 +55,7 @@ async fn page(call: Call<'_>, arguments: &Arguments, page: PageRequest) -> Serve
     let (items, errors) = showable(found.items);
     found.items = items;
     for error in errors {
-        call.ctx.add_error(call.ctx.set_error_path(server_error(call.ctx, error)));
+        answer_size::add_error(call.ctx, call.ctx.set_error_path(server_error(call.ctx, error))).await;
     }
     Ok(found)
 }
@@ -69,7 +70,7 @@ pub(super) fn answer_list<T: FromView + Item>(call: Call<'_>) -> BoxFuture<'_, S
         let mut request = request.map_err(|error| server_error(call.ctx, error))?;
         request.fields = FieldSet::of_connection(call.ctx);
         let found = page(call, &arguments, request).await?;
-        note_missing(call.ctx, found.failure.as_ref());
+        note_missing(call.ctx, found.failure.as_ref()).await;
         let items = found.items.into_iter().filter_map(|(at, view)| Some((at, T::from_view(view)?)));
         let connection = Connection::new(origin, items.collect(), found.has_next, after.as_deref(), found.total);
         resolve_value(call.ctx, &connection).await
@@ -85,7 +86,7 @@ pub(super) fn answer_whole_list<T: FromView>(call: Call<'_>) -> BoxFuture<'_, Se
             let request = PageRequest { first: 100, after, fields: FieldSet::selected(call.ctx), total: false };
             let found = page(call, &arguments, request).await?;
             let is_last = !found.has_next || found.failure.is_some();
-            note_missing(call.ctx, found.failure.as_ref());
+            note_missing(call.ctx, found.failure.as_ref()).await;
             after = Some(found.items.last().map_or_else(nowhere, |(at, _)| at.clone()));
             nodes.extend(found.items.into_iter().filter_map(|(_, view)| T::from_view(view)));
             if is_last {
@@ -94,7 +95,7 @@ pub(super) fn answer_whole_list<T: FromView>(call: Call<'_>) -> BoxFuture<'_, Se
         }
         let message = format!("the list has more than the {} items that are read of it", nodes.len());
         let error = server_error(call.ctx, PortError::new(ErrorCode::Incomplete, message));
-        call.ctx.add_error(call.ctx.set_error_path(error));
+        answer_size::add_error(call.ctx, call.ctx.set_error_path(error)).await;
         resolve_value(call.ctx, &Many(nodes)).await
     })
 }

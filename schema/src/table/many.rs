@@ -78,6 +78,8 @@ impl<T: OutputType> Many<T> {
             if here {
                 answer_size::count_object(&ctx, &value).await;
             }
+            // The library adds those of nullable fields in the item.
+            answer_size::count_errors(&ctx).await;
             Ok::<_, ServerError>(value)
         });
         Ok(Value::List(try_join_all(items).await?))

@@ -96,7 +96,7 @@ async fn resolve_field(
                 if !field.nullable {
                     return Err(error);
                 }
-                add_error(ctx, error).await;
+                answer_size::add_error(ctx, error).await;
                 return Ok(Some(Value::Null));
             }
         },
@@ -112,7 +112,7 @@ async fn resolve_field(
         return Ok(Some(value));
     }
     match (not_fetched(field, view), field.nullable) {
-        (Some(error), true) => add_error(ctx, at_path(ctx, server_error(ctx, error))).await,
+        (Some(error), true) => answer_size::add_error(ctx, at_path(ctx, server_error(ctx, error))).await,
         (None, true) => {}
         (error, false) => {
             let missing = || view.required::<()>(field.key.unwrap_or(field.name), None).err();
@@ -121,11 +121,6 @@ async fn resolve_field(
         }
     }
     Ok(Some(Value::Null))
-}
-
-async fn add_error(ctx: &Context<'_>, error: ServerError) {
-    answer_size::count_error(ctx, &error).await;
-    ctx.add_error(error);
 }
 
 /// Why a field has no value, where the provider was asked for it and did not answer.

@@ -15,7 +15,7 @@ use crate::{
     id::{EventCursor, GlobalId},
     ports::{ChangeView, DeliveryView, LiveOperationView},
     scalars::Time,
-    table::{Item, ports},
+    table::{Item, Many, ports},
 };
 
 /// Effects of each kind that are shown of a delivery.
@@ -100,7 +100,7 @@ impl WebhookDelivery {
 
     /// The activities that came of it, oldest first, 100 at most: those that another delivery told of before are not among them.
     #[graphql(directive = Items::apply(100))]
-    async fn activities(&self, ctx: &Context<'_>) -> Option<Result<Vec<Activity>, PortError>> {
+    async fn activities(&self, ctx: &Context<'_>) -> Option<Result<Many<Activity>, PortError>> {
         let found = async { ports(ctx)?.deliveries.activities(&self.0.id, MOST).await }.await;
         Some(found.map(|found| found.into_iter().map(Activity).collect()))
     }
@@ -108,7 +108,7 @@ impl WebhookDelivery {
     /// The changes in the event stream that came of it, in order, 100 at most, as long as they are kept. Deliveries that were
     /// applied together share theirs.
     #[graphql(directive = Items::apply(100))]
-    async fn changes(&self, ctx: &Context<'_>) -> Option<Result<Vec<WebhookDeliveryChange>, PortError>> {
+    async fn changes(&self, ctx: &Context<'_>) -> Option<Result<Many<WebhookDeliveryChange>, PortError>> {
         let found = async { ports(ctx)?.deliveries.changes(&self.0.id, MOST).await }.await;
         Some(found.map(|found| found.into_iter().map(WebhookDeliveryChange).collect()))
     }
@@ -116,7 +116,7 @@ impl WebhookDelivery {
     /// The live operations that watch what it changed, 100 at most: of those that run now in the process that answers. Subscriptions
     /// to `activity` are not among them.
     #[graphql(directive = Items::apply(100))]
-    async fn live_operations(&self, ctx: &Context<'_>) -> Option<Result<Vec<LiveOperation>, PortError>> {
+    async fn live_operations(&self, ctx: &Context<'_>) -> Option<Result<Many<LiveOperation>, PortError>> {
         let found = async { ports(ctx)?.deliveries.live_operations(&self.0.id, MOST).await }.await;
         Some(found.map(|found| found.into_iter().map(LiveOperation).collect()))
     }

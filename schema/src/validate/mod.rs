@@ -60,7 +60,7 @@ impl Validator {
         request.set_parsed_query(ExecutableDocument::clone(document));
         // Nothing in it waits: the extension answers before anything is executed.
         let Some(mut response) = self.graph.execute(request).now_or_never() else {
-            return Err(vec![server_error(PortError::internal())]);
+            return Err(vec![PortError::internal().without_location()]);
         };
         if response.errors.iter().all(|error| error.message == VALID) && !response.errors.is_empty() {
             return Ok(());
@@ -70,13 +70,9 @@ impl Validator {
     }
 }
 
-fn server_error(error: PortError) -> ServerError {
-    async_graphql::Error::from(error).into_server_error(async_graphql::Pos::default())
-}
-
 /// An error of this module, at a place.
 fn invalid(message: String, positions: Vec<async_graphql::Pos>) -> ServerError {
-    let mut error = server_error(PortError::new(ErrorCode::GraphqlValidationFailed, message));
+    let mut error = PortError::new(ErrorCode::GraphqlValidationFailed, message).without_location();
     error.locations = positions;
     error
 }
@@ -125,7 +121,7 @@ impl Extension for StopBehindValidation {
                     errors.extend(variables::check(registry, document));
                     errors.extend(subscription::check(document));
                 }
-                None => errors.push(server_error(PortError::internal())),
+                None => errors.push(PortError::internal().without_location()),
             }
         }
         let mut errors = first_of_each_kind(errors);

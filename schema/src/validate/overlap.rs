@@ -42,7 +42,7 @@ pub(super) fn check(registry: &Registry, document: &ExecutableDocument) -> Vec<S
     }
     if rule.steps == 0 {
         let message = "the document selects the same fields in too many ways: use fewer fragments on different types";
-        rule.errors = vec![super::server_error(PortError::new(ErrorCode::OperationTooComplex, message))];
+        rule.errors = vec![PortError::new(ErrorCode::OperationTooComplex, message).without_location()];
     }
     rule.errors
 }

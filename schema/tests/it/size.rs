@@ -56,6 +56,7 @@ fn an_answer_ends_where_its_values_are_too_many_bytes() {
         let code = error.extensions.as_ref().and_then(|extensions| extensions.get("code"));
         assert_eq!(code, Some(&"OPERATION_TOO_COMPLEX".into()), "{name}");
         assert!(!error.path.is_empty(), "{name}: the field is told");
+        assert!(error.locations.is_empty(), "{name}: lines begin at 1");
     }
 }
 
@@ -84,4 +85,29 @@ fn errors_count_too() {
     let bytes = serde_json::to_string(&whole).expect("JSON").len();
     assert_eq!(run(&fake, &document, bytes).errors.len(), 50);
     assert_eq!(run(&fake, &document, 4_000).errors.len(), 1);
+}
+
+#[test]
+fn an_error_counts_with_its_path_whoever_adds_it() {
+    let fake = Arc::new(Fake::new().failing("GithubUser:U1").failing("GithubIssue:I1"));
+    let (id, alias) = (node_id("GithubPullRequest:P1"), "a".repeat(255));
+    for (name, document) in [
+        (
+            "ours",
+            format!(
+                "{{ {alias}: node(id: \"{id}\") {{ ... on GithubPullRequest {{ {} }} }} }}",
+                aliased(50, "author { id }")
+            ),
+        ),
+        ("the library's", format!("{{ {alias}: activity {{ nodes {{ {} }} }} }}", aliased(50, "subject { id }"))),
+    ] {
+        let whole = run(&fake, &document, usize::MAX);
+        assert!(whole.errors.len() >= 50, "{name}: {:?}", whole.errors.first());
+        let bytes = serde_json::to_string(&whole).expect("JSON").len();
+        assert_eq!(run(&fake, &document, bytes).errors.len(), whole.errors.len(), "{name}");
+        let cut = run(&fake, &document, bytes / 2);
+        let codes: Vec<_> =
+            cut.errors.iter().map(|error| error.extensions.as_ref().and_then(|all| all.get("code"))).collect();
+        assert_eq!(codes, [Some(&"OPERATION_TOO_COMPLEX".into())], "{name}");
+    }
 }

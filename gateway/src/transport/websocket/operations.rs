@@ -59,7 +59,7 @@ impl From<LiveItem> for Event {
 
 /// Where an operation's events come from.
 pub(super) enum Source {
-    /// Its document is asked for by its hash.
+    /// Its document is asked for by its hash, or waits to be read.
     Finding(BoxFuture<'static, Result<Source, RequestError>>),
     /// A subscription that begins.
     Subscribing(BoxFuture<'static, Result<Answers, RequestError>>),

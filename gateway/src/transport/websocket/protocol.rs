@@ -32,6 +32,10 @@ pub(super) mod code {
 /// A close frame takes 125 bytes, the code two of them.
 const LONGEST_REASON: usize = 123;
 
+/// The longest id of an operation, in bytes: it is held as long as the operation runs, and is in each of its messages. Clients
+/// use numbers and UUIDs.
+const LONGEST_ID: usize = 256;
+
 /// The end of a connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Close {
@@ -180,6 +184,9 @@ impl Protocol {
         let Some(id) = message.id.filter(|id| !id.is_empty()) else {
             return Action::Close(Close::invalid("A subscribe message needs an id"));
         };
+        if id.len() > LONGEST_ID {
+            return Action::Close(Close::invalid(format!("The id of an operation takes at most {LONGEST_ID} bytes")));
+        }
         let Some(payload) = message.payload else {
             return Action::Close(Close::invalid("A subscribe message needs a payload"));
         };
@@ -328,6 +335,15 @@ mod tests {
         assert!(protocol.ended("1"));
         assert!(!protocol.ended("1"));
         assert_eq!(word(&protocol.text(&one)), "start 1");
+    }
+
+    #[test]
+    fn an_id_is_not_longer_than_clients_make_them() {
+        let subscribe =
+            |length| format!(r#"{{"type":"subscribe","id":"{}","payload":{{"query":"{{a}}"}}}}"#, "i".repeat(length));
+        for (length, expected) in [(256, format!("start {}", "i".repeat(256))), (257, "close 4400".to_owned())] {
+            check(&[INIT, READY, (&subscribe(length), &expected)]);
+        }
     }
 
     #[test]

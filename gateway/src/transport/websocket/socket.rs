@@ -319,14 +319,14 @@ impl Socket {
         let Some(caller) = self.caller.clone() else { return Err(RequestError::internal(&request_id)) };
         let (app, trace) = (Arc::clone(&self.app), self.trace);
         let origin = Origin { request_id, resume_after: None };
-        if params.names_persisted() {
+        let Some(document) = params.document_at_once(&app, &caller) else {
             let find = async move {
                 let operation = params.find(&app, &caller, origin).await?;
                 Ok(begin(app, caller, operation, trace))
             };
             return Ok(Source::Finding(find.boxed()));
-        }
-        let operation = params.prepare(&app, &caller, origin)?;
+        };
+        let operation = params.select(&app, &caller, (document, origin))?;
         Ok(begin(app, caller, operation, trace))
     }
 

@@ -2,15 +2,15 @@
 
 use std::{sync::Arc, time::Duration};
 
-use async_graphql::{Variables, parser::parse_query};
 use mullion_schema::ports::{Role, ViewerView};
 use parking_lot::Mutex;
+use serde_json::json;
 
-use super::stage::roomy;
+use super::stage::{operation, roomy};
 use crate::{
     budget::{Budget, ExecutionBudgets},
     engine::tests::bench::World,
-    execution::{Caller, Executed, Executor, Limits, LiveLimits, Observe, Operation},
+    execution::{Caller, Executed, Executor, Limits, LiveLimits, Observe},
 };
 
 /// Notes the budgets that were used up.
@@ -44,21 +44,23 @@ impl Bench {
     }
 
     async fn ask(&self, tenant: &str, text: &str) -> Executed {
-        let viewer = ViewerView {
-            id: tenant.into(),
-            name: tenant.to_owned(),
-            role: Role::Admin,
-            tenant: tenant.into(),
-            tenant_name: tenant.to_owned(),
-        };
-        let document = Arc::new(parse_query(text).unwrap());
-        let operation = Operation { text: text.into(), document, name: None, variables: Variables::default() };
-        let caller = Caller { viewer: Arc::new(viewer) };
+        let (caller, operation) = (caller(tenant), operation(text, json!({})));
         if text.starts_with("mutation") {
             return self.executor.mutation(&caller, operation).await;
         }
         self.executor.query(&caller, operation).await
     }
+}
+
+fn caller(tenant: &str) -> Caller {
+    let viewer = ViewerView {
+        id: tenant.into(),
+        name: tenant.to_owned(),
+        role: Role::Admin,
+        tenant: tenant.into(),
+        tenant_name: tenant.to_owned(),
+    };
+    Caller { viewer: Arc::new(viewer) }
 }
 
 /// The code and the seconds to wait, where it was refused.
@@ -103,4 +105,33 @@ async fn a_tenant_that_has_used_its_time_is_refused_what_is_not_in_memory_and_to
     assert_eq!(refusal(&bench.ask("acme", "{ a: __typename }").await), None, "it costs nothing");
     assert_eq!(refusal(&bench.ask("other", "{ b: __typename }").await), None);
     assert_eq!(*bench.noted.0.lock(), [Budget::Time, Budget::Time]);
+}
+
+#[tokio::test]
+async fn what_a_live_operation_holds_counts_as_long_as_it_lives() {
+    let bench = Bench::new(ExecutionBudgets { held_bytes: 100_000, ..ExecutionBudgets::UNLIMITED }).await;
+    let (tenant, long) = ("acme".into(), "x".repeat(100_000));
+    let filtered = "subscription ($f: ActivityFilter) { activity(filter: $f) { kind } }";
+    let held = || bench.executor.budgets.bytes().held(&tenant);
+    for (name, text, variables, fits) in [
+        ("short", "subscription { activity { kind } }".to_owned(), json!({}), true),
+        ("a comment", format!("# {long}\nsubscription {{ activity {{ kind }} }}"), json!({}), true),
+        ("an undeclared variable", "subscription { activity { kind } }".to_owned(), json!({ "v": long }), true),
+        ("a filter", filtered.to_owned(), json!({ "f": { "kinds": vec!["x".repeat(9_000); 20] } }), false),
+        ("an alias", format!("subscription {{ {long}: activity {{ kind }} }}"), json!({}), false),
+    ] {
+        let begun = bench.executor.subscribe(&caller("acme"), operation(&text, variables), None).await;
+        match begun {
+            Ok(frames) => {
+                assert!(fits && (1..50_000).contains(&held()), "{name}: {}", held());
+                drop(frames);
+            }
+            Err(errors) => {
+                assert_eq!(refusal(&Executed::Refused(errors)), Some(("RATE_LIMITED".to_owned(), 2)), "{name}");
+                assert!(!fits, "{name}");
+            }
+        }
+        assert_eq!(held(), 0, "{name}");
+    }
+    assert_eq!(*bench.noted.0.lock(), [Budget::HeldBytes, Budget::HeldBytes]);
 }

@@ -39,9 +39,9 @@ impl WidgetCommon {
     }
 
     /// Adds the failure because of which a part of the data is missing, where the client does not ask the widget itself for it.
-    pub(super) fn note_missing<T>(&self, ctx: &Context<'_>, load: &Load<T>) {
+    pub(super) async fn note_missing<T: Sync>(&self, ctx: &Context<'_>, load: &Load<T>) {
         if !self.hints.marks() {
-            note_missing(ctx, load.missing.as_ref());
+            note_missing(ctx, load.missing.as_ref()).await;
         }
     }
 

@@ -46,7 +46,7 @@ async fn nodes<T: FromView>(
     let request = request(widget, ctx, first, after.as_deref())?;
     match widget.page(ctx, request).await? {
         Loaded::Work(load) => {
-            widget.note_missing(ctx, &load);
+            widget.note_missing(ctx, &load).await;
             Ok(node_connection(origin(widget), &load.value, after.as_deref()))
         }
         _ => Err(PortError::internal()),
@@ -78,7 +78,7 @@ impl WorkItemsWidget {
         };
         Some(match self.0.page(ctx, request).await {
             Ok(Loaded::Work(load)) => {
-                self.0.note_missing(ctx, &load);
+                self.0.note_missing(ctx, &load).await;
                 Ok(work_item_connection(origin(&self.0), &load, after.as_deref()))
             }
             Ok(_) => Err(PortError::internal()),
@@ -99,7 +99,7 @@ impl WorkItemsWidget {
             Ok(load) => load,
             Err(error) => return Some(Err(error)),
         };
-        self.0.note_missing(ctx, &load);
+        self.0.note_missing(ctx, &load).await;
         let is_unknown = load.missing.is_some() && load.value.is_empty();
         (!is_unknown).then(|| Ok(counts(&load.value)))
     }
@@ -240,7 +240,7 @@ impl MetricWidget {
         let Source::Metric(source) = self.0.view.source.as_ref() else { return None };
         Some(match self.0.page(ctx, PageRequest::default()).await {
             Ok(Loaded::Metric(load)) => {
-                self.0.note_missing(ctx, &load);
+                self.0.note_missing(ctx, &load).await;
                 if load.missing.is_some() && load.value.value.is_none() {
                     return None;
                 }

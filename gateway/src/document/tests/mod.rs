@@ -1,5 +1,7 @@
 //! The limits of documents: each at its edge, and the attacks that they are for.
 
+mod work;
+
 use std::{
     fmt::Write,
     sync::{Arc, atomic::Ordering},
@@ -7,12 +9,31 @@ use std::{
 
 use async_graphql::{Value, Variables, parser::types::Selection};
 use mullion_schema::error::ErrorCode;
+use tokio_util::task::TaskTracker;
 
-use super::{Documents, OperationKind};
-use crate::{config::Limits, fake::FakeEngine};
+use super::{Document, Documents, OperationKind, SHORT, reader::hash};
+use crate::{
+    config::Limits,
+    fake::{FakeEngine, admin},
+    transport::error::RequestError,
+};
 
 fn documents() -> Documents {
-    Documents::new(Limits::default(), 1_000_000, Arc::default(), Arc::new(FakeEngine::default()))
+    documents_of(Arc::default())
+}
+
+fn documents_of(engine: Arc<FakeEngine>) -> Documents {
+    Documents::new((Limits::default(), 1_000_000), Arc::default(), engine, TaskTracker::new())
+}
+
+/// Reads a text here, however long it is.
+fn parse(documents: &Documents, text: &str) -> Result<Arc<Document>, RequestError> {
+    let parsed = documents.parse_at_once(&admin(), text);
+    parsed.unwrap_or_else(|| documents.reader.read(&admin(), text, hash(text)))
+}
+
+fn select(documents: &Documents, document: &Document, name: Option<&str>) -> Result<OperationKind, RequestError> {
+    documents.select(&admin(), document, (name, &mut Variables::default()))
 }
 
 /// The code of a document's refusal, or nothing.
@@ -48,10 +69,10 @@ fn what_is_no_document_does_not_parse() {
 
 #[test]
 fn a_parse_error_says_where() {
-    let error = documents().parse("{\n  a(b: \"x)\n}").unwrap_err();
+    let error = parse(&documents(), "{\n  a(b: \"x)\n}").unwrap_err();
     let location = error.errors[0].locations[0];
     assert_eq!((location.line, location.column), (2, 8));
-    let error = documents().parse("{ a(b:) }").unwrap_err();
+    let error = parse(&documents(), "{ a(b:) }").unwrap_err();
     assert_eq!(error.code, ErrorCode::GraphqlParseFailed);
     assert_eq!(error.errors[0].locations[0].line, 1);
     assert!(!error.errors[0].message.contains('\n'), "{}", error.errors[0].message);
@@ -135,15 +156,16 @@ fn depth_is_counted_through_fragments() {
 
 /// Parses, then selects the only operation, with the stand-in's costs.
 fn selected(documents: &Documents, text: &str, variables: &str) -> Option<ErrorCode> {
-    let variables: Variables = serde_json::from_str(variables).unwrap();
-    let selected = documents.parse(text).and_then(|document| documents.select(&document, None, &variables));
+    let mut variables: Variables = serde_json::from_str(variables).unwrap();
+    let selected =
+        parse(documents, text).and_then(|document| documents.select(&admin(), &document, (None, &mut variables)));
     selected.err().map(|error| error.code)
 }
 
 #[test]
 fn cost_is_measured_once_where_no_variable_can_take_it_over_the_limit() {
     let engine = Arc::new(FakeEngine::default());
-    let documents = Documents::new(Limits::default(), 1_000_000, Arc::default(), Arc::clone(&engine) as _);
+    let documents = documents_of(Arc::clone(&engine));
     for _ in 0..3 {
         assert_eq!(selected(&documents, "query($n: Int) {a(first: $n)}", "{}"), None);
     }
@@ -176,27 +198,26 @@ fn introspection_of_clients_passes_and_bombs_do_not() {
 fn the_operation_is_selected_by_its_name() {
     let documents = documents();
     let text = "query A {a} mutation B {b} subscription C {c}";
-    let document = documents.parse(text).unwrap();
-    let none = Variables::default();
+    let document = parse(&documents, text).unwrap();
     for (name, expected) in
         [("A", OperationKind::Query), ("B", OperationKind::Mutation), ("C", OperationKind::Subscription)]
     {
-        assert_eq!(documents.select(&document, Some(name), &none).unwrap(), expected);
+        assert_eq!(select(&documents, &document, Some(name)).unwrap(), expected);
     }
     for name in [Some("D"), None] {
-        assert_eq!(documents.select(&document, name, &none).unwrap_err().code, ErrorCode::BadUserInput);
+        assert_eq!(select(&documents, &document, name).unwrap_err().code, ErrorCode::BadUserInput);
     }
-    let single = documents.parse("query A {a}").unwrap();
-    assert_eq!(documents.select(&single, None, &none).unwrap(), OperationKind::Query);
-    assert!(documents.select(&single, Some("B"), &none).is_err());
+    let single = parse(&documents, "query A {a}").unwrap();
+    assert_eq!(select(&documents, &single, None).unwrap(), OperationKind::Query);
+    assert!(select(&documents, &single, Some("B")).is_err());
 }
 
 #[test]
 fn the_same_text_is_parsed_once() {
     let documents = documents();
-    let first = documents.parse("{a}").unwrap();
-    assert!(Arc::ptr_eq(&first, &documents.parse("{a}").unwrap()));
-    assert_ne!(first.hash, documents.parse("{b}").unwrap().hash);
+    let first = parse(&documents, "{a}").unwrap();
+    assert!(Arc::ptr_eq(&first, &parse(&documents, "{a}").unwrap()));
+    assert_ne!(first.hash, parse(&documents, "{b}").unwrap().hash);
 }
 
 #[test]
@@ -212,14 +233,14 @@ fn conditions_on_typename_stand_around_it_where_validation_sees_them() {
         ("{ __typename @nothing }", false),
         ("query($a: Boolean!) { __typename }", false),
     ] {
-        let checked = validator.check(&documents().parse(text).unwrap().parsed);
+        let checked = validator.check(&parse(&documents(), text).unwrap().parsed);
         assert_eq!(checked.is_ok(), valid, "{text}: {checked:?}");
     }
 }
 
 /// The texts that the parser makes of strings in a document.
 fn strings(text: &str) -> Vec<String> {
-    let parsed = documents().parse(text).unwrap().parsed.clone();
+    let parsed = parse(&documents(), text).unwrap().parsed.clone();
     let (_, operation) = parsed.operations.iter().next().unwrap();
     let Selection::Field(field) = &operation.node.selection_set.node.items[0].node else { panic!("{text}") };
     let string = |value: Option<Value>| match value {
@@ -268,7 +289,7 @@ fn half_of_a_pair_is_no_character() {
         r"\x",
     ] {
         assert_eq!(code(&format!("{{a(b: \"{odd}\")}}")), BROKEN, "{odd}");
-        let error = documents().parse(&format!("{{a(\n  b: \"x{odd}\")}}")).unwrap_err();
+        let error = parse(&documents(), &format!("{{a(\n  b: \"x{odd}\")}}")).unwrap_err();
         assert_eq!(error.errors[0].locations[0].line, 2, "{odd}");
     }
 }
@@ -276,7 +297,7 @@ fn half_of_a_pair_is_no_character() {
 #[test]
 fn a_field_behind_an_escape_keeps_its_place() {
     let text = "{a(b: \"\\u{1F389}\\ud83c\\udf89\\u{22}\", c: 1) d\n e}";
-    let document = documents().parse(text).unwrap();
+    let document = parse(&documents(), text).unwrap();
     assert_eq!(&*document.text, text, "the text is as it was sent");
     let (_, operation) = document.parsed.operations.iter().next().unwrap();
     let places: Vec<_> =
@@ -298,7 +319,7 @@ fn a_field_of_an_object_comes_once() {
         let expected = (!valid).then_some(ErrorCode::GraphqlValidationFailed);
         assert_eq!(code(text), expected, "{text}");
     }
-    let error = documents().parse("{a(b: {c: 1,\n c: 2})}").unwrap_err();
+    let error = parse(&documents(), "{a(b: {c: 1,\n c: 2})}").unwrap_err();
     assert_eq!((error.errors[0].locations[0].line, error.errors[0].locations[0].column), (2, 2));
 }
 
@@ -310,6 +331,6 @@ fn a_mutation_with_strings_is_not_stored() {
         ("mutation {a(token: \"c\")}", false),
         ("query A {b} mutation B {a(token: \"\"\"c\"\"\")}", false),
     ] {
-        assert_eq!(documents().parse(text).unwrap().may_be_stored, expected, "{text}");
+        assert_eq!(parse(&documents(), text).unwrap().may_be_stored, expected, "{text}");
     }
 }
