@@ -85,8 +85,7 @@ describe('budgets of tenants', { timeout: 60_000 }, () => {
       }
       return text;
     };
-    const filtered = 'subscription ($f: ActivityFilter) { activity(filter: $f) { kind } }';
-    const refused = await stream(filtered, { f: { kinds: Array.from({ length: 90 }, () => 'k'.repeat(9_000)) } });
+    const refused = await stream(`subscription { activity { ${'kind '.repeat(9_000)} } }`);
     assert.match(refused, /"RATE_LIMITED"/);
     const kept = await Promise.all(['x', 'y', 'z'].map((letter) => stream(`# ${letter.repeat(400_000)}\n${document(other, 'Kept')}`, { unused: letter.repeat(400_000) })));
     for (const text of kept) assert.doesNotMatch(text, /"errors"/, 'comments and variables that are not declared are not held');
@@ -114,13 +113,13 @@ test('reading documents takes a tenant\'s processor time, also where they are re
   const small = await startServe({ env: { MULLION_LIMITS_MAX_PROCESSOR_SECONDS_PER_MINUTE: '1' } });
   try {
     const [reader, quiet] = ['reader', 'quiet'].map((tenant) => small.as(small.key(tenant, 'viewer')));
-    assert.equal((await quiet('{ viewer { role } }')).errors, undefined);
-    const document = (number) => `${Array.from({ length: 100 }, (_, at) => `query q${at}{...f}`).join(' ')} fragment f on Query{nothing${number} ${'viewer{role}'.repeat(300)}}`;
+    assert.equal((await quiet('{ viewer { id } }')).errors, undefined);
+    const document = (number) => `${Array.from({ length: 100 }, (_, at) => `query q${at}{...f}`).join(' ')} fragment f on Query{nothing${number} ${'viewer{id}'.repeat(300)}}`;
     let number = 0;
     const code = async () => (await reader(document(number += 1))).errors[0].extensions.code;
     assert.equal(await code(), 'GRAPHQL_VALIDATION_FAILED');
     await until(async () => (await code()) === 'RATE_LIMITED', 'the end of the time');
-    assert.equal((await quiet('{ viewer { role name } }')).errors, undefined, 'another tenant has its own');
+    assert.equal((await quiet('{ viewer { id name } }')).errors, undefined, 'another tenant has its own');
   } finally {
     await small.stop();
   }

@@ -89,18 +89,13 @@ fn errors_count_too() {
 
 #[test]
 fn an_error_counts_with_its_path_whoever_adds_it() {
-    let fake = Arc::new(Fake::new().failing("GithubUser:U1").failing("GithubIssue:I1"));
-    let (id, alias) = (node_id("GithubPullRequest:P1"), "a".repeat(255));
-    for (name, document) in [
-        (
-            "ours",
-            format!(
-                "{{ {alias}: node(id: \"{id}\") {{ ... on GithubPullRequest {{ {} }} }} }}",
-                aliased(50, "author { id }")
-            ),
-        ),
-        ("the library's", format!("{{ {alias}: activity {{ nodes {{ {} }} }} }}", aliased(50, "subject { id }"))),
-    ] {
+    let (id, alias) = (node_id("GithubIssue:I1"), "a".repeat(255));
+    let authors =
+        format!("{{ {alias}: node(id: \"{id}\") {{ ... on GithubIssue {{ {} }} }} }}", aliased(50, "author { id }"));
+    let subjects = format!("{{ {alias}: activity {{ nodes {{ {} }} }} }}", aliased(50, "subject { id }"));
+    for (name, document, failing) in [("ours", authors, "GithubUser:U1"), ("the library's", subjects, "GithubIssue:I1")]
+    {
+        let fake = Arc::new(Fake::new().failing(failing));
         let whole = run(&fake, &document, usize::MAX);
         assert!(whole.errors.len() >= 50, "{name}: {:?}", whole.errors.first());
         let bytes = serde_json::to_string(&whole).expect("JSON").len();
