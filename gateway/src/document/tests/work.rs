@@ -131,7 +131,7 @@ fn variables_that_the_operation_does_not_declare_are_dropped() {
     for (name, kept) in [("A", vec!["a"]), ("B", vec![])] {
         let mut variables: Variables = serde_json::from_str(r#"{"a": 1, "c": "unused"}"#).unwrap();
         documents.select(&admin(), &document, (Some(name), &mut variables)).unwrap();
-        let names: Vec<_> = variables.keys().map(|name| name.as_str()).collect();
+        let names: Vec<_> = variables.keys().map(async_graphql::Name::as_str).collect();
         assert_eq!(names, kept, "{name}");
     }
 }

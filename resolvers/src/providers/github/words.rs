@@ -27,7 +27,9 @@ pub(super) fn sentence(parts: &SentenceParts<'_>) -> String {
         "fork" => act(parts, "forked", &repository(parts), ""),
         "public" => act(parts, "published", &repository(parts), ""),
         "repository" if parts.has("old") => {
-            let new = parts.get("new").map(|new| format!(" to {new}")).unwrap_or_default();
+            // A name that differs in nothing that is shown says nothing.
+            let new = parts.get("new").filter(|new| parts.get("old").as_ref() != Some(new));
+            let new = new.map(|new| format!(" to {new}")).unwrap_or_default();
             act(parts, "renamed", &parts.or("old", "a repository"), &new)
         }
         "repository" if action == "privatized" => act(parts, "turned", &repository(parts), " private"),

@@ -113,7 +113,7 @@ async fn a_status_of_the_whole_call_is_no_absence_and_a_limit_is_noted() {
     for (status, headers, kind, noted) in [
         (404, vec![], UpstreamErrorKind::Down, None),
         (410, vec![], UpstreamErrorKind::Down, None),
-        (451, vec![], UpstreamErrorKind::Down, None),
+        (451, vec![], UpstreamErrorKind::Forbidden, None),
         (403, vec![("x-ratelimit-remaining", "0"), reset], UpstreamErrorKind::RateLimited, Some(30)),
         (403, vec![("x-ratelimit-remaining", "4000"), ("retry-after", "9")], UpstreamErrorKind::RateLimited, Some(9)),
         (429, vec![("retry-after", "9")], UpstreamErrorKind::RateLimited, Some(9)),
