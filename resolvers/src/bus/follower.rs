@@ -18,6 +18,9 @@ pub struct Looks {
     pub alone: Duration,
 }
 
+/// So long after hints did not get through, they do not count as getting through: some were lost before the others were heard again.
+const SETTLES: Duration = Duration::from_secs(1);
+
 /// Brings this process up to what the others wrote.
 #[derive(Clone)]
 pub struct Follower {
@@ -36,10 +39,13 @@ pub struct Follower {
 impl Follower {
     /// Runs until `stop` fires.
     pub async fn run(self, stop: CancellationToken) {
-        let (mut looked, mut behind) = (Instant::now(), false);
+        let (mut looked, mut behind, mut alone) = (Instant::now(), false, None);
         loop {
+            if !self.bus.is_connected() {
+                alone = Some(Instant::now());
+            }
             // No hint comes a second time for a stream that could not be read: it is looked at again soon.
-            let soon = behind || !self.bus.is_connected();
+            let soon = behind || alone.is_some_and(|alone| alone.elapsed() < SETTLES);
             let pause = if soon { self.looks.alone } else { self.looks.connected };
             tokio::select! {
                 hint = self.bus.hear() => match hint {

@@ -22,6 +22,10 @@ const HEAD: &str = "head";
 const INBOX: &str = "inbox";
 /// How long a server may take to let us in, at the start and again later.
 const CONNECT: Duration = Duration::from_secs(5);
+/// How often a quiet server is asked whether it is there. The client takes a connection for lost when the third question comes and the
+/// first has no answer: within a second. With its own interval of a minute, a server that hangs would count as connected for minutes,
+/// and every change of another replica would wait for the slow look at the heads.
+const PING: Duration = Duration::from_millis(300);
 
 /// What is not sent yet.
 #[derive(Default)]
@@ -188,7 +192,7 @@ impl Bus for Nats {
 async fn open(servers: &str) -> Result<Client, async_nats::ConnectError> {
     let servers: Vec<&str> = servers.split(',').map(str::trim).collect();
     let options = ConnectOptions::new().name("mullion").no_echo().retry_on_initial_connect();
-    let options = options.connection_timeout(CONNECT);
+    let options = options.connection_timeout(CONNECT).ping_interval(PING);
     options.event_callback(|event| async move { tracing::info!(%event, "NATS") }).connect(servers).await
 }
 
@@ -210,7 +214,7 @@ mod tests {
     use std::{
         sync::{
             Arc,
-            atomic::{AtomicUsize, Ordering},
+            atomic::{AtomicBool, AtomicUsize, Ordering},
         },
         time::Duration,
     };
@@ -232,13 +236,18 @@ mod tests {
         fn ended(&self, _: &'static str) {}
     }
 
-    /// Speaks NATS as far as one client needs it, and sends one hint to each subscription.
-    async fn serve(stream: TcpStream) {
+    /// Speaks NATS as far as one client needs it, and sends one hint to each subscription. While it hangs, it reads and says nothing.
+    async fn serve(stream: TcpStream, hangs: Arc<AtomicBool>) {
         let (read, mut write) = stream.into_split();
         let info = r#"INFO {"server_id":"x","server_name":"x","version":"2.10.0","go":"","host":"127.0.0.1","port":1,"headers":true,"max_payload":1048576,"proto":1}"#;
-        write.write_all(format!("{info}\r\n").as_bytes()).await.unwrap();
+        if !hangs.load(Ordering::SeqCst) {
+            write.write_all(format!("{info}\r\n").as_bytes()).await.unwrap();
+        }
         let mut lines = BufReader::new(read).lines();
         while let Ok(Some(line)) = lines.next_line().await {
+            if hangs.load(Ordering::SeqCst) {
+                continue;
+            }
             let words: Vec<&str> = line.split(' ').collect();
             let answer = match words.as_slice() {
                 ["PING", ..] => "PONG\r\n".to_owned(),
@@ -251,23 +260,35 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn a_listener_that_ends_is_counted_and_begun_anew() {
+    /// A server of its own, and the switch that makes it hang.
+    async fn server() -> (String, Arc<AtomicBool>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("nats://{}", listener.local_addr().unwrap());
-        let serving = tokio::spawn(async move {
+        let hangs = Arc::new(AtomicBool::new(false));
+        let switch = Arc::clone(&hangs);
+        tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(serve(stream));
+                tokio::spawn(serve(stream, Arc::clone(&hangs)));
             }
         });
+        (url, switch)
+    }
+
+    async fn connect(url: &str, restarted: impl Fn() + Send + Sync + 'static, stop: &CancellationToken) -> Arc<Nats> {
+        let (supervisor, tasks) = (Supervisor::new(Arc::new(Unobserved)), TaskTracker::new().into());
+        Nats::connect((url, "mullion"), restarted, (&supervisor, &tasks, stop)).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_listener_that_ends_is_counted_and_begun_anew() {
+        let (url, _) = server().await;
         let ended = Arc::new(AtomicUsize::new(0));
         let counted = Arc::clone(&ended);
         let restarted = move || {
             counted.fetch_add(1, Ordering::SeqCst);
         };
         let stop = CancellationToken::new();
-        let (supervisor, tasks) = (Supervisor::new(Arc::new(Unobserved)), TaskTracker::new().into());
-        let bus = Nats::connect((&url, "mullion"), restarted, (&supervisor, &tasks, &stop)).await.unwrap();
+        let bus = connect(&url, restarted, &stop).await;
         let patience = Duration::from_secs(20);
         for round in 1..=2 {
             assert_eq!(tokio::time::timeout(patience, bus.hear()).await.unwrap(), Hint::Inbox, "round {round}");
@@ -276,7 +297,24 @@ mod tests {
             bus.client().drain().await.unwrap();
         }
         stop.cancel();
-        serving.abort();
+    }
+
+    #[tokio::test]
+    async fn a_server_that_hangs_on_an_open_connection_does_not_count_as_connected() {
+        let ((url, hangs), stop) = (server().await, CancellationToken::new());
+        let bus = connect(&url, || {}, &stop).await;
+        // The subscription is answered with a hint: the connection works.
+        let patience = Duration::from_secs(20);
+        tokio::time::timeout(patience, bus.hear()).await.expect("no hint comes");
+        assert!(bus.is_connected());
+        hangs.store(true, Ordering::SeqCst);
+        let noticed = async {
+            while bus.is_connected() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(patience, noticed).await.expect("it counts as connected for as long as it hangs");
+        stop.cancel();
     }
 
     #[test]

@@ -116,8 +116,9 @@ impl Run for LiveRun {
         let services = &self.executor.services;
         let noted = self.head().await?;
         let scope = Scope::new(self.tenant().clone(), services.clock.now(), max_age);
-        // The next activities stand behind this one, also those of other providers.
-        let scope = Arc::new(if input.activity.is_some() { scope.hurrying() } else { scope });
+        // Others stand behind it: the next activities, also those of other providers, and those who wait for the first answer of each
+        // widget. What a fetch brings later is an answer of its own.
+        let scope = Arc::new(scope.hurrying());
         let cursor = input.cursor.clone();
         let live = Live::Render(Arc::new(input));
         // In a task: a subscriber that is not asked for its next answer any more must not stop in the middle of what others wait for.

@@ -59,6 +59,9 @@ pub struct LiveRules {
     /// How long a snapshot is kept that nobody is told any more: thousands who come together share it, and an operation that runs
     /// for days does not hold its answer for the next one.
     pub snapshot: Duration,
+    /// Slots that one change touches are done at nearly the same time. The first waits so long for the others, so that subscribers
+    /// are woken once for all of them.
+    pub together: Duration,
     /// Live operations that each tenant may run.
     pub operations: usize,
     /// Subscriptions of each tenant, however many of them share a live operation.
@@ -72,6 +75,7 @@ impl Default for LiveRules {
             replayed: 10_000,
             retry: Retry::default(),
             snapshot: Duration::from_secs(5),
+            together: Duration::from_millis(20),
             operations: 5_000,
             subscriptions: 50_000,
         }

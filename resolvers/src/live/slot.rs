@@ -29,6 +29,8 @@ pub(super) struct Dirt {
     pub(super) reread: bool,
     /// The trace of what changed first.
     pub(super) trace: Option<TraceContext>,
+    /// Every change of the slot up to this position came before; `None` until the operation has looked at it.
+    pub(super) floor: Option<i64>,
 }
 
 impl Dirt {
@@ -54,7 +56,13 @@ impl Dirt {
         self.causes.truncate(CAUSES);
         self.reread |= later.reread;
         self.trace = self.trace.or(later.trace);
+        self.lower(later.floor);
         self
+    }
+
+    /// Nothing after `floor` is known to be in the slot's answers.
+    pub(super) fn lower(&mut self, floor: Option<i64>) {
+        self.floor = [self.floor, floor].into_iter().flatten().min();
     }
 }
 
@@ -67,12 +75,22 @@ fn rank(reason: UpdateReason) -> u8 {
     }
 }
 
+/// How a slot begins.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Origin {
+    /// It is there from the operation's start: its first answer is the state that subscribers begin with, and no change.
+    pub(super) initial: bool,
+    /// Subscribers asked for it by its id: they are sent its removal even if they were sent nothing of it before.
+    pub(super) requested: bool,
+}
+
 /// A slot's state, under the operation's lock.
 #[derive(Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about the newest answer")]
 pub(super) struct Slot {
     pub(super) number: u32,
     pub(super) subject: Subject,
+    pub(super) origin: Origin,
     /// Counts the answers that differ; 0 before the first run.
     pub(super) version: u64,
     /// The operation's run that gave the newest one.
@@ -82,10 +100,16 @@ pub(super) struct Slot {
     pub(super) frame: Option<Frame>,
     /// The subscribers that have not taken it.
     behind: usize,
+    /// The subscribers that were sent something of it, and not its removal.
+    holders: usize,
     /// The same as it is told to those who come in, made when the first one does, and kept while others may follow.
     pub(super) snapshot: Option<Snapshot>,
     pub(super) tags: HashSet<Tag>,
     pub(super) dirt: Option<Dirt>,
+    /// While it runs: every change up to this position was in its answers before.
+    pub(super) running: Option<i64>,
+    /// One snapshot of it is made at a time; the other subscribers that come in wait for it and share it.
+    pub(super) making: Arc<tokio::sync::Mutex<()>>,
     /// The newest answer shows something that is not current.
     pub(super) stale: bool,
     /// The newest answer is sent whatever was seen before.
@@ -121,18 +145,22 @@ impl Snapshot {
 }
 
 impl Slot {
-    pub(super) fn new(number: u32, subject: Subject) -> Self {
+    pub(super) fn new(number: u32, subject: Subject, origin: Origin) -> Self {
         Self {
             number,
             subject,
+            origin,
             version: 0,
             run: 0,
             digest: None,
             frame: None,
             behind: 0,
+            holders: 0,
             snapshot: None,
             tags: HashSet::new(),
             dirt: None,
+            running: None,
+            making: Arc::default(),
             stale: false,
             told: false,
             removed: false,
@@ -142,6 +170,22 @@ impl Slot {
             mend_at: None,
             retell: false,
         }
+    }
+
+    /// Whether its next answer is the first, of the state that subscribers begin with.
+    pub(super) fn begins(&self) -> bool {
+        self.origin.initial && self.version == 0
+    }
+
+    /// Whether there is something to send to subscribers that come in, or never will be.
+    pub(super) fn is_answered(&self) -> bool {
+        self.version > 0 || self.removed
+    }
+
+    /// Up to which position its changes are in its answers, where it is not everything.
+    pub(super) fn floor(&self) -> Option<i64> {
+        let waits = self.dirt.as_ref().and_then(|dirt| dirt.floor);
+        [self.running, waits].into_iter().flatten().min()
     }
 
     /// Takes in an answer of the operation's run with this number, for so many subscribers.
@@ -155,11 +199,12 @@ impl Slot {
         // A person's change of the widget itself is told even where nothing that was selected differs.
         let told = matches!(reason, UpdateReason::Configured | UpdateReason::Refreshed) || (gone && !self.removed);
         if self.digest != Some(rendered.digest) || told || self.retell {
+            let snapshot = first && !gone;
             self.version += 1;
             self.run = run;
             self.digest = Some(rendered.digest);
-            self.snapshot = first.then(|| Snapshot::new(self.version, frame.clone()));
-            self.frame = (!first).then_some(frame);
+            self.snapshot = snapshot.then(|| Snapshot::new(self.version, frame.clone()));
+            self.frame = (!snapshot).then_some(frame);
             self.behind = subscribers;
             self.told = told;
         }
@@ -173,31 +218,65 @@ impl Slot {
         self.behind += usize::from(self.frame.is_some());
     }
 
-    /// The newest answer, for a subscriber that has not seen it and does not know the same from an earlier one.
-    pub(super) fn tell(&mut self, seen: &mut SeenSlot) -> Option<Frame> {
-        if self.version <= seen.version {
+    /// Whether nobody is to be sent anything of it any more.
+    pub(super) fn is_over(&self) -> bool {
+        self.removed && self.holders == 0 && !self.origin.requested
+    }
+
+    /// The newest answer, for a subscriber that has not seen it and does not know the same from an earlier one. The removal of
+    /// what it has not seen is no news to it.
+    pub(super) fn tell(&mut self, seen: &mut SeenSlots) -> Option<Frame> {
+        let before = seen.of(self.number);
+        let concerns = before.version > 0 || !self.removed || self.origin.requested;
+        if self.version <= before.version || !concerns {
             return None;
         }
-        let differs = self.told || self.digest != seen.digest;
+        let differs = self.told || self.digest != before.digest;
         let frame = self.frame.as_ref().filter(|_| differs).cloned();
         self.see(seen, SeenSlot { version: self.version, digest: self.digest });
+        if self.removed && !self.origin.requested {
+            self.forget(seen);
+        }
         frame
     }
 
     /// Takes the newest answer for seen by a subscriber.
-    pub(super) fn skip(&mut self, seen: &mut SeenSlot) {
-        self.see(seen, SeenSlot { version: self.version, digest: self.digest });
+    pub(super) fn skip(&mut self, seen: &mut SeenSlots) {
+        if !self.removed && self.version > 0 {
+            self.see(seen, SeenSlot { version: self.version, digest: self.digest });
+        }
     }
 
     /// A subscriber has now seen this. The last to see the newest answer leaves only its digest here: for those who come in later
     /// it is made again.
-    pub(super) fn see(&mut self, seen: &mut SeenSlot, now: SeenSlot) {
-        let was_behind = std::mem::replace(seen, now).version < self.version;
-        if was_behind && now.version >= self.version {
-            self.behind = self.behind.saturating_sub(1);
-            if self.behind == 0 && !self.removed {
-                self.frame = None;
-            }
+    pub(super) fn see(&mut self, seen: &mut SeenSlots, now: SeenSlot) {
+        let before = seen.replace(self.number, now);
+        self.holders += usize::from(before.version == 0);
+        if before.version < self.version && now.version >= self.version {
+            self.taken();
+        }
+    }
+
+    /// A subscriber leaves.
+    pub(super) fn leave(&mut self, seen: &mut SeenSlots) {
+        if seen.of(self.number).version < self.version {
+            self.taken();
+        }
+        self.forget(seen);
+    }
+
+    /// One subscriber fewer has to take the newest answer.
+    fn taken(&mut self) {
+        self.behind = self.behind.saturating_sub(1);
+        if self.behind == 0 && !self.removed {
+            self.frame = None;
+        }
+    }
+
+    /// A subscriber that saw it is sent nothing more of it.
+    fn forget(&mut self, seen: &mut SeenSlots) {
+        if seen.remove(self.number) {
+            self.holders = self.holders.saturating_sub(1);
         }
     }
 }
@@ -209,19 +288,36 @@ pub(super) struct SeenSlot {
     pub(super) digest: Option<[u8; 32]>,
 }
 
-/// What a subscriber has seen, by the slots' numbers, which are counted from zero.
+/// What a subscriber has seen, by the slots' numbers, in their order. Nothing is kept of slots that it was told to be gone.
 #[derive(Debug, Default)]
-pub(super) struct SeenSlots(Vec<SeenSlot>);
+pub(super) struct SeenSlots(Vec<(u32, SeenSlot)>);
 
 impl SeenSlots {
-    #[expect(clippy::indexing_slicing, reason = "the list was made long enough just before")]
-    pub(super) fn of(&mut self, slot: u32) -> &mut SeenSlot {
-        let at = usize::try_from(slot).unwrap_or_default();
-        if self.0.len() <= at {
-            self.0.reserve_exact(at + 1 - self.0.len());
-            self.0.resize(at + 1, SeenSlot::default());
+    /// What it has seen of a slot; version 0 for nothing.
+    pub(super) fn of(&self, slot: u32) -> SeenSlot {
+        self.find(slot).ok().and_then(|at| self.0.get(at)).map(|(_, seen)| *seen).unwrap_or_default()
+    }
+
+    /// Replaces what it has seen of a slot, and gives what that was before.
+    fn replace(&mut self, slot: u32, now: SeenSlot) -> SeenSlot {
+        match self.find(slot) {
+            Ok(at) => self.0.get_mut(at).map(|(_, seen)| std::mem::replace(seen, now)).unwrap_or_default(),
+            Err(at) => {
+                // No more than is needed: thousands have one each.
+                self.0.reserve_exact(1);
+                self.0.insert(at, (slot, now));
+                SeenSlot::default()
+            }
         }
-        &mut self.0[at]
+    }
+
+    /// Forgets a slot; whether something of it was seen.
+    fn remove(&mut self, slot: u32) -> bool {
+        self.find(slot).map(|at| self.0.remove(at)).is_ok()
+    }
+
+    fn find(&self, slot: u32) -> Result<usize, usize> {
+        self.0.binary_search_by_key(&slot, |(number, _)| *number)
     }
 }
 
@@ -236,6 +332,12 @@ pub(super) struct Cause {
 /// What running a slot came to.
 pub(super) struct Ran {
     pub(super) number: u32,
+    /// The look at the dirt with which it began.
+    pub(super) look: u64,
+    /// Every change up to this position had happened when it began.
+    pub(super) noted: i64,
+    /// It is the state that subscribers begin with.
+    pub(super) first: bool,
     /// Why it was run, for the case that it has to be run again.
     pub(super) dirt: Dirt,
     /// How often it had failed in a row before.

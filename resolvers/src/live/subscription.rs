@@ -4,11 +4,12 @@ use std::{
     collections::{HashSet, VecDeque},
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
 };
 
-use futures::{FutureExt as _, Stream, future::BoxFuture};
+use futures::{FutureExt as _, Stream, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use mullion_schema::id::WidgetId;
+use parking_lot::Mutex;
 
 use super::{
     End, Item, Retry, Unreadable,
@@ -39,9 +40,18 @@ enum Since {
 /// A stream by hand, since each change polls thousands of them: nothing is made or moved for a poll.
 #[expect(clippy::large_enum_variant, reason = "nearly all are live, and each change polls them")]
 pub(super) enum Subscription {
-    Beginning(BoxFuture<'static, Subscriber>),
+    Beginning(Beginning),
     Live(Subscriber),
 }
+
+/// The beginning: snapshots are told as they are there, while others are waited for.
+pub(super) struct Beginning {
+    begin: BoxFuture<'static, Subscriber>,
+    tells: SharedQueue,
+}
+
+/// What a beginning has to tell until now.
+type SharedQueue = Arc<Mutex<Queue>>;
 
 pub(super) struct Subscriber {
     hub: Arc<LiveHub>,
@@ -95,10 +105,13 @@ impl Stream for Subscription {
         loop {
             match &mut *self {
                 Self::Live(subscriber) => return subscriber.poll_next(cx),
-                Self::Beginning(begin) => {
-                    let subscriber = ready!(begin.as_mut().poll(cx));
-                    *self = Self::Live(subscriber);
-                }
+                Self::Beginning(beginning) => match beginning.begin.as_mut().poll(cx) {
+                    Poll::Ready(subscriber) => *self = Self::Live(subscriber),
+                    Poll::Pending => {
+                        let item = beginning.tells.lock().pop();
+                        return item.map_or(Poll::Pending, |item| Poll::Ready(Some(item)));
+                    }
+                },
             }
         }
     }
@@ -123,14 +136,17 @@ impl Subscriber {
     }
 
     pub(super) fn into_stream(mut self) -> Subscription {
+        let tells = SharedQueue::default();
+        let shared = Arc::clone(&tells);
         let begin = async move {
-            self.operation.ready().await;
-            if let Err(end) = self.begin().await {
+            let ended = self.begin(&shared).await;
+            self.queue = std::mem::take(&mut *shared.lock());
+            if let Err(end) = ended {
                 self.end(end);
             }
             self
         };
-        Subscription::Beginning(begin.boxed())
+        Subscription::Beginning(Beginning { begin: begin.boxed(), tells })
     }
 
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Item, End>>> {
@@ -168,34 +184,44 @@ impl Subscriber {
     }
 
     /// The current state, or what changed since the position to resume after.
-    async fn begin(&mut self) -> Result<(), End> {
+    async fn begin(&mut self, tells: &SharedQueue) -> Result<(), End> {
+        let snapshots = !matches!(self.operation.watched, Watched::Nodes(_));
+        if snapshots && self.after.is_none_or(|after| after < 0) {
+            self.operation.begun().await;
+        } else {
+            // Which changes concern a slot is known when it has an answer.
+            self.operation.answered().await;
+        }
         if let Some(end @ End::Unavailable) = self.operation.ended() {
             return Err(end);
         }
         // Noted before the answers are looked at. Who comes back is told nothing older than what it came with.
         let reached = self.operation.reached(&self.hub);
         let through = reached.max(self.after.map_or(0, position_of));
-        let snapshots = !matches!(self.operation.watched, Watched::Nodes(_));
         let mut complete = true;
         match self.after {
-            None if snapshots => self.resume_all().await?,
+            None if snapshots => self.begin_with(None, tells).await?,
             None => self.operation.skip_news(&mut self.seen),
-            Some(after) if after < 0 => self.resume_all().await?,
-            Some(after) => match self.changed_since(after, through).await? {
-                Since::Changed(changed) => {
-                    complete = false;
-                    self.resume(&changed, through).await?;
+            Some(after) if after < 0 => self.begin_with(None, tells).await?,
+            Some(after) => {
+                // Before the changes are read: what is taken in after it is told as a change.
+                self.operation.skip_news(&mut self.seen);
+                match self.changed_since(after, through).await? {
+                    Since::Changed(changed) => {
+                        complete = false;
+                        self.resume(&changed, through, tells).await?;
+                    }
+                    Since::Expired if !snapshots => return Err(End::CursorExpired),
+                    Since::TooMuch | Since::Expired => self.begin_with(None, tells).await?,
                 }
-                Since::Expired if !snapshots => return Err(End::CursorExpired),
-                Since::TooMuch | Since::Expired => self.resume_all().await?,
-            },
+            }
         }
         let end = if snapshots {
             Item::Frame(self.operation.snapshot_end(through, complete, self.retry()).await?)
         } else {
             Item::Mark(self.operation.mark_at(through))
         };
-        self.queue.push(Ok(end));
+        tells.lock().push(Ok(end));
         Ok(())
     }
 
@@ -203,24 +229,28 @@ impl Subscriber {
         &self.hub.rules.retry
     }
 
-    async fn resume_all(&mut self) -> Result<(), Unreadable> {
-        for (slot, _) in self.operation.live_slots() {
-            self.push_snapshot(slot).await?;
+    /// Tells the snapshots of all slots, or of those that these changes touch, each when it is there.
+    async fn begin_with(&mut self, changed: Option<&HashSet<Tag>>, tells: &SharedQueue) -> Result<(), Unreadable> {
+        let (operation, hub) = (&self.operation, &self.hub);
+        let slots = operation.live_slots().into_iter();
+        let touched = slots.filter(|(_, tags)| changed.is_none_or(|changed| !tags.is_disjoint(changed)));
+        let snapshot = |(slot, _)| async move { (slot, operation.snapshot(hub, slot).await) };
+        let mut snapshots: FuturesUnordered<_> = touched.map(snapshot).collect();
+        while let Some((slot, snapshot)) = snapshots.next().await {
+            let Some((seen, frame)) = snapshot? else { continue };
+            if operation.note_seen(&mut self.seen, slot, seen) {
+                tells.lock().push(Ok(Item::Frame(frame)));
+            }
         }
         Ok(())
     }
 
-    async fn resume(&mut self, changed: &HashSet<Tag>, through: i64) -> Result<(), Unreadable> {
-        self.operation.skip_news(&mut self.seen);
-        for (slot, tags) in self.operation.live_slots() {
-            if !tags.is_disjoint(changed) {
-                self.push_snapshot(slot).await?;
-            }
-        }
+    async fn resume(&mut self, changed: &HashSet<Tag>, through: i64, tells: &SharedQueue) -> Result<(), Unreadable> {
+        self.begin_with(Some(changed), tells).await?;
         if !self.operation.structure().is_disjoint(changed) {
             for widget in self.removed_widgets(changed) {
                 let frame = self.operation.removed(widget, unfinished(through), self.retry()).await?;
-                self.queue.push(Ok(Item::Frame(frame)));
+                tells.lock().push(Ok(Item::Frame(frame)));
             }
         }
         Ok(())
@@ -233,14 +263,6 @@ impl Subscriber {
             self.operation.live_slots().iter().filter_map(|(slot, _)| self.operation.widget(*slot)).collect();
         let widgets = changed.iter().filter_map(|tag| tag.as_str().strip_prefix(&prefix)).map(WidgetId::from);
         widgets.filter(|widget| !here.contains(widget)).collect()
-    }
-
-    async fn push_snapshot(&mut self, slot: u32) -> Result<(), Unreadable> {
-        if let Some((seen, frame)) = self.operation.snapshot(&self.hub, slot).await? {
-            self.operation.note_seen(&mut self.seen, slot, seen);
-            self.queue.push(Ok(Item::Frame(frame)));
-        }
-        Ok(())
     }
 
     /// The tags that changed after a position, while everything up to `through` is in the answers.

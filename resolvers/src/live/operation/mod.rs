@@ -51,10 +51,9 @@ pub(super) struct Operation {
     wake: Notify,
     /// Tells what subscribers may want to see.
     pub(super) news: News,
-    ready: watch::Sender<bool>,
+    /// Whether it is known which slots there are; sent again each time that one has its first answer, and at the end.
+    answers: watch::Sender<bool>,
     stopped: CancellationToken,
-    /// One snapshot is made at a time; the others who come in wait for it and share it.
-    snapshots: tokio::sync::Mutex<()>,
     /// The end of the snapshots at a position, complete or not: the same for all subscribers who begin there.
     snapshot_end: tokio::sync::Mutex<Option<((i64, bool), Frame)>>,
 }
@@ -65,13 +64,47 @@ struct State {
     subscribers: usize,
     structure: HashSet<Tag>,
     structure_dirty: bool,
+    /// While the set of slots may have changed and is not read yet: it is as of this position.
+    structure_floor: Option<i64>,
     ended: Option<End>,
-    /// Up to where every change is in the answers; and whether none is being made.
-    through: i64,
-    settled: bool,
-    /// The same as it was told to those who are told nothing else.
+    /// Counts the slots that ever were.
+    numbered: u32,
+    /// Every change up to this position has marked the slots that it touches, and was looked at there.
+    noted: i64,
+    /// Counts those looks.
+    looks: u64,
+    /// How far everything was told, as it was told to those who are told nothing else.
     announced: Option<Mark>,
     runs: u64,
+}
+
+impl State {
+    /// Up to where every change is in the answers: as far as the slot that is the furthest behind.
+    fn through(&self) -> i64 {
+        let floors = self.slots.iter().filter_map(Slot::floor).chain(self.structure_floor);
+        floors.min().map_or(self.noted, |floor| floor.min(self.noted))
+    }
+
+    /// Looks at what the changes up to a position have marked. The position was read before: what is published afterwards marks more.
+    fn note(&mut self, published: Option<i64>) {
+        let noted = self.noted;
+        for dirt in self.slots.iter_mut().filter_map(|slot| slot.dirt.as_mut()) {
+            dirt.floor.get_or_insert(noted);
+        }
+        if self.structure_dirty {
+            self.structure_floor.get_or_insert(noted);
+        }
+        self.noted = noted.max(published.unwrap_or_default());
+    }
+
+    fn slot(&mut self, number: u32) -> Option<&mut Slot> {
+        self.slots.iter_mut().find(|slot| slot.number == number)
+    }
+
+    /// Frees what nobody is to be sent anything of any more.
+    fn free(&mut self) {
+        self.slots.retain(|slot| !slot.is_over());
+    }
 }
 
 impl Operation {
@@ -86,9 +119,8 @@ impl Operation {
             state: Mutex::default(),
             wake: Notify::new(),
             news: News::default(),
-            ready: watch::channel(false).0,
+            answers: watch::channel(false).0,
             stopped: CancellationToken::new(),
-            snapshots: tokio::sync::Mutex::new(()),
             snapshot_end: tokio::sync::Mutex::new(None),
         })
     }
@@ -105,10 +137,17 @@ impl Operation {
 
     /// A subscriber leaves that has seen so much; whether it was the last one.
     pub(super) fn leave(&self, seen: &mut SeenSlots) -> bool {
-        self.skip_news(seen);
         let mut state = self.state.lock();
+        state.slots.iter_mut().for_each(|slot| slot.leave(seen));
+        state.free();
         state.subscribers = state.subscribers.saturating_sub(1);
         state.subscribers == 0
+    }
+
+    /// How many slots it keeps.
+    #[cfg(test)]
+    pub(super) fn slots(&self) -> usize {
+        self.state.lock().slots.len()
     }
 
     /// Stops the operation; gives what its slots had registered.
@@ -171,11 +210,28 @@ impl Operation {
         }
     }
 
-    /// Waits until the first run is done.
-    pub(super) async fn ready(&self) {
-        let mut ready = self.ready.subscribe();
+    /// Waits until it is known which slots there are.
+    pub(super) async fn begun(&self) {
         // The sender lives in self, so the wait cannot fail.
-        let _ = ready.wait_for(|ready| *ready).await;
+        let _ = self.answers.subscribe().wait_for(|begun| *begun).await;
+    }
+
+    /// Waits until every slot has an answer, or it has ended.
+    pub(super) async fn answered(&self) {
+        let answered = |begun: &bool| {
+            let state = self.state.lock();
+            *begun && (state.ended.is_some() || state.slots.iter().all(Slot::is_answered))
+        };
+        let _ = self.answers.subscribe().wait_for(answered).await;
+    }
+
+    /// Waits until a slot has an answer or is gone, or the operation has ended.
+    async fn answered_slot(&self, number: u32) {
+        let answered = |_: &bool| {
+            let mut state = self.state.lock();
+            state.ended.is_some() || state.slot(number).is_none_or(|slot| slot.is_answered())
+        };
+        let _ = self.answers.subscribe().wait_for(answered).await;
     }
 
     /// Takes the answers that are newer than what was seen, in the order of their runs; or, without any, how far that goes, where
@@ -184,11 +240,14 @@ impl Operation {
         let mut state = self.state.lock();
         if let [slot] = state.slots.as_mut_slice() {
             // Nearly all have one slot, and thousands take it at once.
-            if let Some(frame) = slot.tell(seen.of(slot.number)) {
+            if let Some(frame) = slot.tell(seen) {
                 queue.push(Ok(Item::Frame(frame)));
             }
         } else {
             self.take_in_order(&mut state, seen, queue);
+        }
+        if state.slots.iter().any(Slot::is_over) {
+            state.free();
         }
         if queue.is_empty()
             && let Some(mark) = state.announced.as_ref().filter(|mark| Some(mark.position) > told)
@@ -201,34 +260,33 @@ impl Operation {
     fn take_in_order(&self, state: &mut State, seen: &mut SeenSlots, queue: &mut Queue) {
         let (mut newer, mut skipped): (Vec<(u64, Frame)>, bool) = (Vec::new(), false);
         for slot in &mut state.slots {
-            let before = seen.of(slot.number);
-            skipped |= slot.version > before.version + 1;
-            newer.extend(slot.tell(before).map(|frame| (slot.run, frame)));
+            let before = seen.of(slot.number).version;
+            skipped |= slot.version > before + 1 && (before > 0 || !slot.removed);
+            newer.extend(slot.tell(seen).map(|frame| (slot.run, frame)));
         }
         newer.sort_by_key(|(run, _)| *run);
         skipped |= newer.first().map(|(run, _)| *run) != newer.last().map(|(run, _)| *run);
-        let last = newer.len();
+        let (last, through) = (newer.len(), state.through());
         for ((_, frame), count) in newer.into_iter().zip(1..) {
             // What another slot told in the same run may have been replaced by what is told after this.
             let early = skipped && count < last;
             let frame =
-                if early { frame.retold(&*self.run, self.run.cursor(unfinished(state.through)), None) } else { frame };
+                if early { frame.retold(&*self.run, self.run.cursor(unfinished(through)), None) } else { frame };
             queue.push(Ok(Item::Frame(frame)));
         }
     }
 
     /// Takes all answers for seen.
     pub(super) fn skip_news(&self, seen: &mut SeenSlots) {
-        for slot in &mut self.state.lock().slots {
-            slot.skip(seen.of(slot.number));
-        }
+        self.state.lock().slots.iter_mut().for_each(|slot| slot.skip(seen));
     }
 
-    /// A subscriber was told a slot's snapshot.
-    pub(super) fn note_seen(&self, seen: &mut SeenSlots, number: u32, now: SeenSlot) {
-        if let Some(slot) = self.state.lock().slots.iter_mut().find(|slot| slot.number == number) {
-            slot.see(seen.of(number), now);
-        }
+    /// A subscriber is told a slot's snapshot; false: it is gone meanwhile, and must not be told.
+    pub(super) fn note_seen(&self, seen: &mut SeenSlots, number: u32, now: SeenSlot) -> bool {
+        let mut state = self.state.lock();
+        let Some(slot) = state.slot(number).filter(|slot| !slot.removed) else { return false };
+        slot.see(seen, now);
+        true
     }
 
     /// When the first of the snapshots is to be forgotten that nobody was told lately.
@@ -258,13 +316,16 @@ impl Operation {
 
     /// A slot's current state as it is told to those who come in.
     pub(super) async fn snapshot(&self, hub: &LiveHub, number: u32) -> Result<Option<(SeenSlot, Frame)>, Unreadable> {
-        let _one = self.snapshots.lock().await;
+        self.answered_slot(number).await;
+        let Some(making) = self.state.lock().slot(number).map(|slot| Arc::clone(&slot.making)) else { return Ok(None) };
+        let _one = making.lock().await;
         let (subject, version, digest, cached, through, retry) = {
             let mut state = self.state.lock();
-            let through = state.through;
-            let Some(slot) = state.slots.iter_mut().find(|slot| slot.number == number && !slot.removed) else {
-                return Ok(None);
-            };
+            if state.ended == Some(End::Unavailable) {
+                return Err(Unreadable);
+            }
+            let through = state.through();
+            let Some(slot) = state.slot(number).filter(|slot| !slot.removed) else { return Ok(None) };
             let version = slot.version;
             let cached = slot.snapshot.as_mut().filter(|kept| kept.version == version).map(|kept| {
                 kept.told_at = Instant::now();
@@ -282,7 +343,7 @@ impl Operation {
         let input = retry.read(|| self.input(&subject, cause.clone(), unfinished(through))).await?;
         let rendered = retry.render(&*self.run, &input).await?;
         let frame = Frame { payload: rendered.payload.clone(), cursor: input.cursor, through: None };
-        if let Some(slot) = self.state.lock().slots.iter_mut().find(|slot| slot.number == number) {
+        if let Some(slot) = self.state.lock().slot(number) {
             if rendered.stale && slot.digest != Some(rendered.digest) {
                 // Others were shown what is current. A subscriber that comes in is told when this is current too.
                 slot.stale = true;
@@ -342,7 +403,7 @@ impl Operation {
     /// Ends the operation: what it would tell cannot be read.
     fn interrupt(&self) {
         self.state.lock().ended = Some(End::Unavailable);
-        self.ready.send_replace(true);
+        self.answers.send_replace(true);
         self.news.tell();
     }
 
@@ -356,17 +417,14 @@ impl Operation {
         // Before the dirt is looked at: what is published afterwards makes some.
         let published = hub.published(self.run.tenant());
         let mut state = self.state.lock();
-        let clean = state.settled && !state.structure_dirty && state.slots.iter().all(|slot| slot.dirt.is_none());
-        if clean {
-            state.through = state.through.max(published.unwrap_or_default());
-        }
-        state.through
+        state.note(published);
+        state.through()
     }
 
     /// Tells the subscribers how far everything was told, where it is further than they were told.
     fn announce(&self) {
         let mut state = self.state.lock();
-        let position = state.through;
+        let position = state.through();
         if state.announced.as_ref().is_none_or(|known| known.position < position) {
             state.announced = Some(self.mark_at(position));
             drop(state);

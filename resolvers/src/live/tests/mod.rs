@@ -1,6 +1,7 @@
 //! Live operations over a stand-in for the executor: what is sent, how often it is executed, and the race between an execution
 //! and the registration of its tags.
 
+mod boards;
 mod budgets;
 mod followers;
 mod late;
@@ -52,7 +53,7 @@ struct World {
     rereads: AtomicUsize,
     silent: bool,
     log: Mutex<Vec<AppliedChange>>,
-    /// Happens in the middle of the next executions, one in each, after it has read.
+    /// Happens in the middle of the next executions, one in each.
     meanwhile: Mutex<VecDeque<Box<dyn FnOnce() + Send>>>,
     /// The fetches that the next executions do not wait for.
     late: Mutex<VecDeque<Late>>,
@@ -81,7 +82,7 @@ impl World {
         world
     }
 
-    /// A world whose integration has webhooks, or is silent.
+    /// With webhooks, or silent.
     fn over(silent: bool) -> Arc<Self> {
         let world = Self {
             tenant: "t".into(),
@@ -365,11 +366,8 @@ async fn ten_thousand_who_ask_the_same_share_one_execution_for_each_change() {
         texts(frames, 2).await;
     }
     assert_eq!(hub.operations(), 1);
-    assert_eq!(
-        (world.executions(), world.asides.load(Ordering::SeqCst)),
-        (1, 1),
-        "they share the snapshot and its end"
-    );
+    let asides = world.asides.load(Ordering::SeqCst);
+    assert_eq!((world.executions(), asides), (1, 1), "they share the snapshot and its end");
     for (number, shown) in ["second", "third", "fourth"].into_iter().enumerate() {
         world.change(&hub, shown);
         for frames in &mut all {
