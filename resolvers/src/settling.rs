@@ -15,6 +15,9 @@ use crate::{
 /// The times that a provider gives to a change and to the event of it differ by that much at most.
 const APART: TimeDelta = TimeDelta::seconds(2);
 
+/// The field that tells when the provider changed a thing last.
+pub(crate) const UPDATED_AT: &str = "updatedAt";
+
 /// What is missing in an activity's sentence, and the reference of the node that tells it.
 pub(crate) fn unsettled<'a>(provider: &dyn Provider, activity: &'a Activity) -> Option<(Unsettled, &'a str)> {
     let details = activity.details.as_ref()?;
@@ -49,7 +52,8 @@ pub(crate) fn settle(provider: &dyn Provider, activity: &mut Activity, node: &St
         return;
     }
     let is_later = next.is_some_and(|next| node.was_read_since(open.field, next.received_at));
-    let changed_at = node.body.get("updatedAt").and_then(|at| at.as_str()?.parse::<DateTime<Utc>>().ok());
+    let changed_at = node.body.get(UPDATED_AT).and_then(|at| at.as_str()?.parse::<DateTime<Utc>>().ok());
+    let changed_at = changed_at.filter(|_| node.was_read_since(UPDATED_AT, activity.received_at));
     // The provider may answer with what it knew before.
     let is_earlier = changed_at.is_some_and(|at| at < activity.occurred_at - APART);
     // The next event may take a while to come.

@@ -41,6 +41,18 @@ describe('a provider that hangs', () => {
     live.close();
   });
 
+  test('is waited for where nothing is known, and a failure in the end is an error and not null', async () => {
+    const document = '{ asana { projects(first: 50) { nodes { name } pageInfo { hasNextPage } } } }';
+    await dev.fault({ provider: 'asana', kind: 'server_error' });
+    const failed = await dev.query(document);
+    assert.deepEqual(failed.data, { asana: { projects: null } });
+    assert.deepEqual(failed.errors.map(({ path, extensions }) => [path, extensions.code]), [[['asana', 'projects'], 'PROVIDER_UNAVAILABLE']]);
+    await dev.clearFaults();
+    await dev.fault({ provider: 'asana', kind: 'latency', latencyMs: PATIENCE_MS * 3 });
+    const projects = await until(async () => (await dev.query(document)).data.asana?.projects, 'the circuit to close');
+    assert.ok(projects.nodes.length > 3 && !projects.pageInfo.hasNextPage, JSON.stringify(projects));
+  });
+
   test('is asked again by a refresh of a widget that names no containers', async () => {
     const { createDashboard } = data(await dev.query('mutation { createDashboard(input: { name: "All" }) { dashboard { id } } }'));
     const added = data(await dev.query(`mutation ($id: ID!) { addWidget(input: { dashboardId: $id, title: "All", source: { workItems: {} } }) { widget { id } } }`, { id: createDashboard.dashboard.id }));
@@ -53,18 +65,6 @@ describe('a provider that hangs', () => {
     assert.deepEqual([widget.state, widget.items.nodes.length, new Set(widget.problems.map(({ code }) => code))], ['STALE', 3, new Set(['PROVIDER_UNAVAILABLE'])]);
     await dev.clearFaults();
     await until(async () => (await refreshed()).state === 'READY', 'the providers to be asked again');
-  });
-
-  test('is waited for where nothing is known, and a failure in the end is an error and not null', async () => {
-    const document = '{ asana { projects(first: 50) { nodes { name } pageInfo { hasNextPage } } } }';
-    await dev.fault({ provider: 'asana', kind: 'server_error' });
-    const failed = await dev.query(document);
-    assert.deepEqual(failed.data, { asana: { projects: null } });
-    assert.deepEqual(failed.errors.map(({ path, extensions }) => [path, extensions.code]), [[['asana', 'projects'], 'PROVIDER_UNAVAILABLE']]);
-    await dev.clearFaults();
-    await dev.fault({ provider: 'asana', kind: 'latency', latencyMs: PATIENCE_MS * 3 });
-    const projects = await until(async () => (await dev.query(document)).data.asana?.projects, 'the circuit to close');
-    assert.ok(projects.nodes.length > 3 && !projects.pageInfo.hasNextPage, JSON.stringify(projects));
   });
 });
 

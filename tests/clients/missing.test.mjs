@@ -36,10 +36,13 @@ describe('an account that could not be read', () => {
 
 describe('the numbers of a widget', () => {
   test('are null where nothing could be read, and not zero', async () => {
-    await dev.fault({ provider: 'asana', kind: 'server_error' });
-    const id = await widgetId(dev, 'WorkItemsWidget');
-    const { node } = data(await dev.query('query ($id: ID!) { node(id: $id) { ... on WorkItemsWidget { state countsByState { state count } items(first: 3) { totalCount } } } }', { id }));
-    assert.deepEqual(node, { state: 'FAILED', countsByState: null, items: { totalCount: null } });
+    const { createDashboard } = data(await dev.query('mutation { createDashboard(input: { name: "Numbers" }) { dashboard { id } } }'));
+    const source = { workItems: { filter: { providers: ['github'] } } };
+    const { addWidget } = data(await dev.query(
+      'mutation ($id: ID!, $source: WidgetSourceInput!) { addWidget(input: { dashboardId: $id, title: "GitHub", source: $source }) { widget { state ... on WorkItemsWidget { countsByState { state count } items(first: 3) { totalCount } } } } }',
+      { id: createDashboard.dashboard.id, source },
+    ));
+    assert.deepEqual(addWidget.widget, { state: 'FAILED', countsByState: null, items: { totalCount: null } });
   });
 });
 

@@ -125,8 +125,8 @@ describe('what people read', { timeout: 60_000 }, () => {
     await told(/ starred acme\/web$/);
     await dev.act('github', 'rename_repository', { repository: 'acme/web', name: 'website' });
     await told(/ renamed acme\/web to acme\/website$/);
-    const [renamed, starred] = await summaries(dev, 2);
-    assert.match(starred, / starred acme\/website$/);
+    await until(async () => / starred acme\/website$/.test((await summaries(dev, 2))[1]), async () => (await summaries(dev, 2)).join());
+    const [renamed] = await summaries(dev, 2);
     assert.match(renamed, / renamed acme\/web to acme\/website$/);
   });
 

@@ -88,7 +88,7 @@ describe('serve', () => {
 
   before(async () => {
     file = join(temporaryFolder(), 'mullion.toml');
-    settings('');
+    settings('# all defaults\n');
     // As in a pod beside a Service named mullion.
     serve = await startServe({ env: { MULLION_CONFIG: file, MULLION_SERVICE_HOST: '10.96.0.12', MULLION_SERVICE_PORT_HTTP: '80', MULLION_PORT_80_TCP: 'tcp://10.96.0.12:80' } });
     const key = serve.key('acme', 'admin');
@@ -119,7 +119,7 @@ describe('serve', () => {
     assert.equal((await ask('{ a: __typename b: __typename }')).errors[0].extensions.code, 'OPERATION_TOO_COMPLEX');
     assert.equal(await preflight('https://dashboard.example'), 200);
     await until(() => /"DEBUG"/.test(serve.logs()), 'a line of the new level');
-    settings('');
+    settings('# all defaults\n');
     await reload(/the settings were read again/);
     assert.equal((await ask('{ a: __typename b: __typename }')).errors, undefined);
     assert.equal(await preflight('https://dashboard.example'), 403);

@@ -18,7 +18,7 @@ use crate::{
     cache::kept::NewEntry,
     engine::{Scope, internal},
     sentence::{Detail, Names, SentenceParts, name_in},
-    settling::{self, is_such, unsettled},
+    settling::{self, UPDATED_AT, is_such, unsettled},
     store::{
         activity::{Activity, ActivityFilter},
         node::StoredNode,
@@ -96,8 +96,8 @@ pub fn name_wants<'a>(
         let Some(provider) = provider.filter(|provider| provider.names_come_later()) else { continue };
         let open = unsettled(&**provider, activity);
         for (key, reference) in referred_nodes(activity) {
-            let field = open.filter(|(_, node)| *node == reference).map(|(open, _)| open.field);
-            wants.entry(key).or_default().extend(NAMES.into_iter().chain(field));
+            let fields = open.filter(|(_, node)| *node == reference).map(|(open, _)| [open.field, UPDATED_AT]);
+            wants.entry(key).or_default().extend(NAMES.into_iter().chain(fields.into_iter().flatten()));
         }
     }
     wants.into_iter().map(|(key, fields)| (key, fields.into_iter().collect())).collect()
