@@ -21,7 +21,10 @@ const BEGIN = Date.UTC(2025, 0, 1);
 const LABELS = ['bug', 'docs', 'later', 'wanted'];
 const second = (seconds) => `${new Date(BEGIN + seconds * 1000).toISOString().slice(0, 19)}Z`;
 
-/** How a delivery and its activity are recognised: `Title 12.3` is version 3 of issue 12. */
+/**
+ * How a delivery and its activity are recognised: `Title 12.3` is version 3 of issue 12. That is its sender's name, too, which comes first
+ * in the sentence and stays: an issue is called by its present title in all sentences about it.
+ */
 export const titleIn = (text) => /Title \d+\.\d+/.exec(text)?.[0];
 
 /**
@@ -59,7 +62,8 @@ function delivery(kind, state) {
   return { id: `history-${state.number}-${state.version}`, event, title: state.title, issue: state.number, body: () => JSON.stringify(payload(structuredClone(template), state)) };
 }
 
-function payload(made, { number, title, open, labels, comments, at, text }) {
+function payload(made, { number, version, title, open, labels, comments, at, text }) {
+  Object.assign(made.sender, { login: title, id: 1_000_000 + number * 1_000 + version, node_id: `U_${number}_${version}` });
   Object.assign(made.issue, {
     id: 500_000 + number,
     node_id: issueNode(number),
