@@ -124,7 +124,7 @@ impl Releaser {
         }
     }
 
-    /// What is known of the nodes that the sentences name.
+    /// Reads the nodes that the sentences name, as far as they are known.
     async fn known_nodes(&self, tenant: &TenantId, waiting: &[PendingActivity]) -> KnownNodes {
         let keys: Vec<NodeKey> = waiting.iter().flat_map(|pending| named_nodes(&pending.activity)).collect();
         // Without them the sentences say less.

@@ -1,5 +1,5 @@
 //! Settles what a sentence says of the moment at which something happened where the event does not tell it: whether a task was completed
-//! or reopened. What was read of the thing after the event and before the next event of this kind tells. It is kept with the activity,
+//! or reopened. A reading of the thing after the event and before the next event of this kind tells. It is kept with the activity,
 //! and never changes.
 
 use std::sync::Arc;
@@ -18,7 +18,7 @@ const APART: TimeDelta = TimeDelta::seconds(2);
 /// The field that tells when the provider changed a thing last.
 pub(crate) const UPDATED_AT: &str = "updatedAt";
 
-/// What is missing in an activity's sentence, and the reference of the node that tells it.
+/// The part that is missing in an activity's sentence, and the reference of the node that tells it.
 pub(crate) fn unsettled<'a>(provider: &dyn Provider, activity: &'a Activity) -> Option<(Unsettled, &'a str)> {
     let details = activity.details.as_ref()?;
     let names = Names::default();

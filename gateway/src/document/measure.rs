@@ -50,7 +50,7 @@ pub(super) struct Measurer<'a> {
     limits: &'a Limits,
     /// `None` while a fragment is being measured: to meet it again is a cycle.
     fragments: HashMap<&'a str, Option<Measure>>,
-    /// Of all operations and fragments that were checked.
+    /// The sum of all operations and fragments that were checked.
     steps: u64,
 }
 

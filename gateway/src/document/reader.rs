@@ -29,7 +29,7 @@ use crate::{
     },
 };
 
-/// What a parsed document weighs beside its text, in multiples of it; measured on queries of dashboards.
+/// The memory of a parsed document beside its text, in multiples of it; measured on queries of dashboards.
 const PARSED_WEIGHT: u64 = 12;
 /// Bytes of refusals that are remembered.
 const REFUSED_BYTES: u64 = 4_000_000;

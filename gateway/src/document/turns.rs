@@ -10,7 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 /// How many documents of one tenant may wait or be read: each is in memory meanwhile.
 const PLACES: usize = 64;
 
-/// Whose turn it is.
+/// The turns that are taken, and the documents that wait for one.
 pub(super) struct Turns {
     all: Arc<Semaphore>,
     tenants: Mutex<HashMap<TenantId, Queue>>,

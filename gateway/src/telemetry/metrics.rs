@@ -173,7 +173,7 @@ pub struct Metrics {
     pub provider_calls: Family<CallLabels, Counter>,
     /// How long calls to providers take.
     pub provider_latency: Family<CallLabels, Histogram>,
-    /// What is left of providers' quotas.
+    /// The rest of providers' quotas.
     pub quota: QuotaMetrics,
     /// 0 closed, 1 half open, 2 open.
     pub circuit_state: Family<IntegrationLabels, Gauge>,

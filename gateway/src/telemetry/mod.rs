@@ -1,4 +1,4 @@
-//! What operators see: the log's lines, the metrics, and traces.
+//! The log's lines, the metrics, and traces, for operators.
 
 #[cfg(test)]
 mod documented;

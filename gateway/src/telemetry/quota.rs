@@ -1,4 +1,4 @@
-//! What is left of providers' quotas, for as long as that is known: until they are full again.
+//! The rest of providers' quotas, for as long as it is known: until they are full again.
 
 use std::collections::HashMap;
 

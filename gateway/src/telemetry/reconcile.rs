@@ -9,7 +9,7 @@ use prometheus_client::{
 const ROUNDS: [&str; 3] = ["complete", "partial", "failed"];
 const REPAIRS: [&str; 2] = ["repaired", "failed"];
 
-/// What is counted, by provider and result.
+/// The labels of a count: provider and result.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ResultLabels {
     provider: String,

@@ -180,7 +180,7 @@ impl ActivityAnswer {
         let scope = Scope::new(tenant.clone(), services.clock.now(), None).hurrying();
         if !wants.is_empty() {
             self.scope.give_turn_back();
-            // What cannot be read is left out of the sentences.
+            // A name that cannot be read is left out of the sentences.
             services.engine.load_nodes(&scope, wants).await;
         }
         for activity in activities {

@@ -5,21 +5,17 @@ use std::{collections::HashSet, sync::Arc};
 use mullion_schema::{
     enums::MetricKind,
     error::PortError,
-    fields::FieldSet,
     id::{IntegrationId, NodeReference},
-    ports::{Filter, List, ListQuery, Nodes as _, Source},
+    ports::{Nodes as _, Source},
 };
 
 use super::boards::BoardsAnswer;
 use crate::{
     change::{Change, ListRef, NodeRef},
-    engine::{integrations::Integration, internal, session::Session},
+    engine::{all_containers, integrations::Integration, internal, session::Session},
     provider::ContainerLists,
     store::apply::Batch,
 };
-
-/// Containers of one account that a widget reads where its source names none.
-const CONTAINERS: usize = 100;
 
 impl BoardsAnswer {
     /// Makes the lists stale that a widget with this source is read from.
@@ -61,11 +57,7 @@ impl BoardsAnswer {
         let session = Session::new(Arc::clone(&self.services.engine), Arc::clone(&self.scope));
         let mut stale = Vec::new();
         for lists in integration.provider.containers().iter().filter(|lists| !names(source, lists).is_empty()) {
-            let all = ListRef { parent: None, name: lists.all };
-            let list =
-                List { integration: integration.id.clone(), parent: None, name: all.name, filter: Filter::new() };
-            let query = ListQuery { list, first: CONTAINERS, after: None, fields: FieldSet::default() };
-            match session.list(query).await {
+            match session.list(all_containers(integration, lists)).await {
                 Ok(page) => stale.extend(page.items.iter().flat_map(|(_, view)| {
                     let container = NodeRef::new(lists.container, Arc::clone(&view.key.native_id));
                     lists_of(source, lists, &container)
@@ -73,7 +65,7 @@ impl BoardsAnswer {
                 // The widget meets the same failure when it is read, and says so.
                 Err(error) => tracing::debug!(error = error.message, "the containers of a widget could not be listed"),
             }
-            stale.push(all);
+            stale.push(ListRef { parent: None, name: lists.all });
         }
         stale
     }

@@ -31,7 +31,7 @@ use self::fetcher::Fetcher;
 pub use self::{
     announcer::Announcer, apply::Applier, claims::Claims, directory::Directory, scope::Late, scope::Scope, shelf::Shelf,
 };
-pub(crate) use self::{failure::port_error, shelf::internal};
+pub(crate) use self::{failure::port_error, shelf::internal, work::all_containers};
 use crate::{cache::epochs::Epochs, clock::Clock};
 
 /// Everything that reads and writes of the providers' nodes go through.

@@ -53,7 +53,7 @@ impl Operation {
         request
     }
 
-    /// What the log calls it: the name in its document, which the request need not repeat where there is one operation only.
+    /// Its name in the log: the one in its document, which the request need not repeat where there is one operation only.
     pub(super) fn label(&self) -> Option<&str> {
         let only = match &self.document.operations {
             DocumentOperations::Multiple(named) if named.len() == 1 => named.keys().next().map(|name| &**name),

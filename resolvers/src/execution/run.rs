@@ -37,7 +37,7 @@ pub(super) struct LiveRun {
     operation: Operation,
     key: Arc<str>,
     incidental: HashSet<String>,
-    /// What it holds of what the client sent counts as the tenant's, as long as it lives.
+    /// The bytes that it keeps of the request count as the tenant's, as long as it lives.
     _held: Share,
 }
 

@@ -1,4 +1,4 @@
-//! What a live operation holds as long as it lives, in bytes: its document, parsed, and its variables.
+//! The bytes that a live operation holds as long as it lives: its document, parsed, and its variables.
 
 use std::{collections::BTreeMap, mem::size_of};
 
@@ -12,7 +12,7 @@ use async_graphql::{
 
 /// A live operation without what its client wrote: its task, its place in the hub, its tags.
 const OPERATION: usize = 4_096;
-/// What a map or an allocation takes beside an entry.
+/// Bytes that a map or an allocation takes beside an entry.
 const ENTRY: usize = 48;
 
 /// The bytes of an operation, about.
@@ -25,7 +25,7 @@ pub(super) fn bytes_of(document: &ExecutableDocument, variables: &Variables) -> 
     let fragments = document.fragments.iter().map(|(name, fragment)| {
         size_of::<FragmentDefinition>() + name_bytes(name) + set_bytes(&fragment.node.selection_set.node)
     });
-    // What is subscribed to is made of the variables, and holds them once more.
+    // The watched ids are made of the variables, and hold them once more.
     OPERATION + operations.sum::<usize>() + fragments.sum::<usize>() + 2 * variables_bytes(variables)
 }
 

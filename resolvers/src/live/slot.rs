@@ -288,12 +288,12 @@ pub(super) struct SeenSlot {
     pub(super) digest: Option<[u8; 32]>,
 }
 
-/// What a subscriber has seen, by the slots' numbers, in their order. Nothing is kept of slots that it was told to be gone.
+/// The versions that a subscriber has seen, by the slots' numbers, in their order. Slots whose removal it was sent are not kept.
 #[derive(Debug, Default)]
 pub(super) struct SeenSlots(Vec<(u32, SeenSlot)>);
 
 impl SeenSlots {
-    /// What it has seen of a slot; version 0 for nothing.
+    /// The version of a slot that it has seen; 0 for none.
     pub(super) fn of(&self, slot: u32) -> SeenSlot {
         self.find(slot).ok().and_then(|at| self.0.get(at)).map(|(_, seen)| *seen).unwrap_or_default()
     }

@@ -50,7 +50,7 @@ pub(super) struct Beginning {
     tells: SharedQueue,
 }
 
-/// What a beginning has to tell until now.
+/// The answers that a beginning has to send until now.
 type SharedQueue = Arc<Mutex<Queue>>;
 
 pub(super) struct Subscriber {

@@ -199,7 +199,7 @@ pub struct QuotaReading {
 }
 
 impl QuotaReading {
-    /// What is left, as far as that is known at this time: since the quota was full again, nobody has told.
+    /// The rest of the quota, if it is known at this time. Once the quota is full again, it is not known.
     pub fn left(&self, now: DateTime<Utc>) -> Option<i64> {
         self.remaining.filter(|_| self.resets_at.is_none_or(|resets_at| resets_at > now))
     }

@@ -136,7 +136,7 @@ impl Inner {
     }
 }
 
-/// What is logged of how the calls go.
+/// A change of how the calls go, which is logged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Turn {
     /// They fail, which they did not before, or not for this reason.

@@ -117,7 +117,7 @@ fn no_webhook_that_was_not_signed_is_taken() {
     });
 }
 
-/// What a document comes to is bounded by its length, can be said in words, and stands in lists.
+/// The changes of a document are bounded by its length, can be worded, and stand in lists.
 fn check(webhook: &Parsed) -> Result<(), String> {
     let provider = &*webhook.provider;
     let delivery = StoredDelivery {

@@ -166,7 +166,7 @@ impl Inbox {
         mut verified: VerifiedDelivery,
         (mut headers, received_at): (HeaderMap, DateTime<Utc>),
     ) -> Result<Inserted, IntakeError> {
-        // What comes of it later is part of the same trace.
+        // Its later effects are part of the same trace.
         if let Some(trace) = TraceContext::current() {
             trace.write(&mut headers);
         }

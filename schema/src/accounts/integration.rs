@@ -27,6 +27,18 @@ pub async fn integration_of(ctx: &Context<'_>, id: &IntegrationId) -> Result<Int
     found.map(Integration).ok_or_else(|| PortError::not_found("the integration"))
 }
 
+/// An integration that a row names, if it is still connected.
+pub async fn connected_integration(
+    ctx: &Context<'_>,
+    id: Option<&IntegrationId>,
+) -> Option<Result<Integration, PortError>> {
+    let ports = match ports(ctx) {
+        Ok(ports) => ports,
+        Err(error) => return Some(Err(error)),
+    };
+    ports.accounts.integration(id?).await.map(|found| found.map(Integration)).transpose()
+}
+
 impl Item for Integration {
     fn stem() -> Cow<'static, str> {
         Cow::Borrowed("Integration")

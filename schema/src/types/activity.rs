@@ -7,13 +7,16 @@ use std::{borrow::Cow, sync::Arc};
 use async_graphql::{Context, ID, Object};
 
 use crate::{
-    accounts::{integration::Integration, provider::Provider},
+    accounts::{
+        integration::{Integration, connected_integration},
+        provider::Provider,
+    },
     error::PortError,
     id::{EventCursor, GlobalId, NodeKey, NodeReference},
     interfaces::{Person, ProviderNode},
     ports::ActivityView,
     scalars::Time,
-    table::{FromView, Item, load, node_type, ports},
+    table::{FromView, Item, load, node_type},
 };
 
 /// An activity.
@@ -58,12 +61,7 @@ impl Activity {
 
     /// The integration that told; null after it was disconnected.
     async fn integration(&self, ctx: &Context<'_>) -> Option<Result<Integration, PortError>> {
-        let id = self.0.integration.as_ref()?;
-        let ports = match ports(ctx) {
-            Ok(ports) => ports,
-            Err(error) => return Some(Err(error)),
-        };
-        ports.accounts.integration(id).await.map(|found| found.map(Integration)).transpose()
+        connected_integration(ctx, self.0.integration.as_ref()).await
     }
 
     /// What happened, in the provider's words: `pull_request.closed`, `push`, `message`, `task.changed`.

@@ -8,7 +8,10 @@ use async_graphql::{Context, ID, Object};
 
 use super::activity::Activity;
 use crate::{
-    accounts::{integration::Integration, provider::Provider},
+    accounts::{
+        integration::{Integration, connected_integration},
+        provider::Provider,
+    },
     cost::Items,
     enums::{WebhookDeliverySource, WebhookDeliveryState},
     error::PortError,
@@ -46,11 +49,7 @@ impl WebhookDelivery {
 
     /// The integration whose endpoint it came in at; null after it was disconnected.
     async fn integration(&self, ctx: &Context<'_>) -> Option<Result<Integration, PortError>> {
-        let ports = match ports(ctx) {
-            Ok(ports) => ports,
-            Err(error) => return Some(Err(error)),
-        };
-        ports.accounts.integration(&self.0.integration).await.map(|found| found.map(Integration)).transpose()
+        connected_integration(ctx, Some(&self.0.integration)).await
     }
 
     /// What it is about, in the provider's words: `issues.closed`, `message`, `task.changed`.

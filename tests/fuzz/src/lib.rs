@@ -22,14 +22,14 @@ use rustix::time::{ClockId, clock_gettime};
 pub use self::mutate::body_of;
 use self::{dice::Dice, mutate::mutate};
 
-/// Of processor time, for one input in a debug build: an honest one takes a thousandth of it.
+/// Processor time for one input in a debug build: an honest one takes a thousandth of it.
 const LONGEST: Duration = Duration::from_secs(2);
 /// The process may grow by so much with one input, and with what other tests do meanwhile.
 const MOST_MEMORY: u64 = 512 * 1024 * 1024;
 /// How long a target runs unless the environment says otherwise.
 const SECONDS: f64 = 1.0;
 
-/// What is fuzzed.
+/// The code that is tried.
 #[derive(Debug)]
 pub struct Target {
     name: &'static str,

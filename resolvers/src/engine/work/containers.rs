@@ -33,6 +33,12 @@ fn nothing_connected() -> Problem {
 /// Containers of one account that are looked at where a filter names none.
 const CONTAINERS: usize = 100;
 
+/// Asks for the containers of one account that are read where none is named.
+pub(crate) fn all_containers(integration: &Integration, lists: &ContainerLists) -> ListQuery {
+    let list = List { integration: integration.id.clone(), parent: None, name: lists.all, filter: Filter::new() };
+    ListQuery { list, first: CONTAINERS, after: None, fields: FieldSet::default() }
+}
+
 /// A container with what the adapter says of its lists.
 pub(super) struct Container {
     pub(super) integration: Arc<Integration>,
@@ -136,10 +142,7 @@ impl Feed<'_> {
         let engine = self.session.engine();
         let (mut found, mut gathered) = (Vec::new(), Gathered::nothing());
         for lists in integration.provider.containers().iter().filter(|lists| fits(lists)) {
-            let list =
-                List { integration: integration.id.clone(), parent: None, name: lists.all, filter: Filter::new() };
-            let query = ListQuery { list, first: CONTAINERS, after: None, fields: FieldSet::default() };
-            let listed = match engine.read_list(self.session.scope(), &query).await {
+            let listed = match engine.read_list(self.session.scope(), &all_containers(integration, lists)).await {
                 Ok(listed) => listed,
                 Err(error) => {
                     gathered.miss(&error, engine.clock.now());

@@ -25,6 +25,7 @@ use mullion_schema::{
     view::NodeView,
 };
 
+pub(crate) use self::containers::all_containers;
 pub(super) use self::filter::Facts;
 use self::{
     distinct::Hosts,

@@ -200,7 +200,7 @@ impl Operation {
         if changes {
             pace.rest(self.throttle);
         }
-        // What became dirty while it ran waits for nothing else.
+        // A slot that became dirty while it ran waits for nothing else.
         pace.due |= self.is_dirty();
         self.announce_if_due(pace);
         Ok(())
@@ -327,7 +327,7 @@ impl Operation {
         }
         let last = begun.len();
         for (begun, count) in begun.iter_mut().zip(1..) {
-            // Who has seen the last of them has seen all; the others' positions are those before the run.
+            // A subscriber that has seen the last of them has seen all; the others' positions are those before the run.
             begun.at = match (begun.first, count == last && !waits) {
                 (true, _) => unfinished(noted),
                 (false, true) => noted,

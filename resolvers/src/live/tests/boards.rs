@@ -33,7 +33,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 struct Board {
     tenant: TenantId,
     epochs: Epochs,
-    /// What each widget shows.
+    /// The text that each widget shows.
     widgets: Mutex<HashMap<String, usize>>,
     log: Mutex<Vec<AppliedChange>>,
     /// Widgets whose executions wait until they are let through.
@@ -296,7 +296,7 @@ async fn nothing_is_kept_of_widgets_that_are_gone_once_those_who_saw_them_were_t
         assert_eq!(next(&mut reads).await.0, "REMOVED n");
         kept(&hub, 1).await;
     }
-    // What both saw is kept until both were told, or have left.
+    // A widget that both saw is kept until both were sent its removal, or have left.
     for leaves in [false, true] {
         let mut other = begun(&board, &hub).await;
         board.add(&hub, "n");
@@ -317,7 +317,7 @@ async fn nothing_is_kept_of_widgets_that_are_gone_once_those_who_saw_them_were_t
 
 const WIDGETS: [&str; 4] = ["a", "b", "c", "d"];
 
-/// What a subscriber was sent of each widget, and what they held at each position.
+/// The texts that a subscriber was sent of each widget, and those that the widgets held at each position.
 #[derive(Clone)]
 struct Told {
     seen: Vec<usize>,

@@ -10,7 +10,7 @@ use crate::{
     view::NodeView,
 };
 
-/// What a message says that has no words which are shown here: a block of a type that is not known, a huddle.
+/// The text of a message without words that can be shown here: a block of a type that is not known, a huddle.
 const WORDLESS: &str = "(to be seen in Slack)";
 const HUDDLE: &str = "(a huddle)";
 

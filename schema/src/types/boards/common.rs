@@ -9,7 +9,7 @@ use super::{
     load::{Counts, Hints, Loaded, Loads, problems, state},
 };
 use crate::{
-    accounts::integration::Integration,
+    accounts::integration::{Integration, connected_integration},
     cost::Items,
     enums::{Stage, WidgetState},
     error::PortError,
@@ -168,12 +168,7 @@ impl WidgetProblem {
 
     /// The integration it is about.
     async fn integration(&self, ctx: &Context<'_>) -> Option<Result<Integration, PortError>> {
-        let id = self.0.integration.as_ref()?;
-        let ports = match ports(ctx) {
-            Ok(ports) => ports,
-            Err(error) => return Some(Err(error)),
-        };
-        ports.accounts.integration(id).await.map(|found| found.map(Integration)).transpose()
+        connected_integration(ctx, self.0.integration.as_ref()).await
     }
 
     /// When a retry makes sense, where known.

@@ -105,7 +105,7 @@ fn close(code: u16, reason: &[u8]) -> Vec<u8> {
     frame(CLOSE, &[&code.to_be_bytes(), reason].concat())
 }
 
-/// What the server sends until it ends the connection; each frame in the only form that section 5 leaves to a server.
+/// Reads all that the server sends until it ends the connection; each frame in the only form that section 5 leaves to a server.
 fn frames_of(mut bytes: &[u8]) -> Vec<String> {
     let mut frames = Vec::new();
     while let [first, second, rest @ ..] = bytes {
@@ -393,7 +393,7 @@ async fn chapter_6_texts_are_utf_8_however_they_are_divided() {
 #[tokio::test]
 async fn chapter_6_4_a_text_is_refused_at_its_first_wrong_byte() {
     let valid = "κόσμε".as_bytes();
-    // What comes later would not make it right, and never comes.
+    // Later bytes would not make it right, and never come.
     let (wrong, rest) = (b"\xf4\x90\x80\x80", b"edited");
     let whole = frame(TEXT, &[valid, wrong, rest].concat());
     let until = |length: usize| whole[..whole.len() - rest.len() - wrong.len() + length].to_vec();

@@ -13,7 +13,7 @@ use super::{
     autobahn::frame,
 };
 
-/// Of a message.
+/// The largest message.
 const LONGEST: usize = 1_000;
 const KEPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/transport/websocket/tests/kept");
 
@@ -88,7 +88,7 @@ fn check(bytes: &[u8]) -> Result<(), String> {
         }
     }
     let theirs = theirs(bytes);
-    // What is wrong is refused as soon as it can be known, which may be before theirs has all of a frame.
+    // Ours refuses a wrong frame as soon as it can be known, which may be before theirs has all of it.
     let same = whole.0 == theirs.0 && (whole.1 == theirs.1 || whole.1 == End::Over);
     if same { Ok(()) } else { Err(format!("it means {whole:?}, for others {theirs:?}")) }
 }

@@ -164,7 +164,7 @@ fn deleted(event: &Event<'_>) -> Option<Change> {
 fn forgotten(event: &Event<'_>, node: NodeRef, previous: Option<&Value>) -> Change {
     let mut change = writing(NodeWrite::tombstone(node.clone(), event.gone()));
     change.stale.extend(previous.and_then(|previous| root(previous, event)));
-    // What it said is not repeated.
+    // Its text is not repeated.
     event.told(change, Some(node), [(GONE, "yes".into())])
 }
 
