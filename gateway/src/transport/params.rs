@@ -118,6 +118,9 @@ impl Params {
     }
 }
 
+/// Characters that a refusal takes from the parser's message, which may repeat what the client sent.
+const LONGEST_REASON: usize = 200;
+
 fn without_document() -> RequestError {
     RequestError::bad_input("`query` is missing: send the document in it")
 }
@@ -137,8 +140,10 @@ fn not_an_object() -> RequestError {
 
 /// Says which parameter has the wrong type; slow, for refused requests only.
 fn explain(body: &[u8], error: &serde_json::Error) -> RequestError {
-    let Ok(value) = serde_json::from_slice::<Value>(body) else {
-        return RequestError::bad_input(format!("the body is not JSON: {error}"));
+    let value = match serde_json::from_slice::<Value>(body) {
+        Ok(value) => value,
+        // This one gives the position in the text; `error` may be one of the type and repeat a value of any length.
+        Err(syntax) => return RequestError::bad_input(format!("the body is not JSON: {syntax}")),
     };
     let Value::Object(object) = value else {
         return not_an_object();
@@ -153,7 +158,8 @@ fn explain(body: &[u8], error: &serde_json::Error) -> RequestError {
             return RequestError::bad_input(format!("`{name}` must be an object"));
         }
     }
-    RequestError::bad_input(format!("the parameters are not valid: {error}"))
+    let reason: String = error.to_string().chars().take(LONGEST_REASON).collect();
+    RequestError::bad_input(format!("the parameters are not valid: {reason}"))
 }
 
 #[cfg(test)]
@@ -173,6 +179,15 @@ mod tests {
         ] {
             let error = Params::from_json(body.as_bytes()).unwrap_err();
             assert!(error.errors[0].message.contains(expected), "{body}: {}", error.errors[0].message);
+        }
+    }
+
+    #[test]
+    fn a_refusal_does_not_repeat_a_long_body() {
+        let long = "x".repeat(100_000);
+        for body in [format!("\"{long}\""), format!("\"{long}\" and more"), format!(r#"{{"query":"{{a}}","query":"{long}"}}"#)] {
+            let error = Params::from_json(body.as_bytes()).unwrap_err();
+            assert!(error.errors[0].message.len() < 300, "{}", error.errors[0].message.len());
         }
     }
 
