@@ -1,5 +1,6 @@
 // What happens to issues at GitHub, version by version, as deliveries that somebody can send in any order and as often as they
 // like: every delivery has a title of its own, so that an activity tells which one it is of.
+import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 
@@ -99,7 +100,10 @@ const STATE = `query ($ids: [ID!]!) { nodes(ids: $ids) {
   ... on GithubComment { text sentAt editedAt author { handle } }
 } }`;
 
-/** The issues and their comments as the graph shows them, by `ask(document, variables)`. */
+/**
+ * The issues and their comments as the graph shows them, by `ask(document, variables)`. A comment that no delivery was about has to
+ * be read from GitHub; where GitHub does not answer, it is `{ unavailable: true }`.
+ */
 export async function stateOf(ask, integration, issues) {
   const row = Buffer.from(integration, 'base64url').toString().split('\n')[2];
   const node = (type, native) => Buffer.from(`n\n${type}\n${row}\n${native}`).toString('base64url');
@@ -108,8 +112,14 @@ export async function stateOf(ask, integration, issues) {
   const nodes = [];
   while (ids.length > 0) {
     const { data, errors } = await ask(STATE, { ids: ids.splice(0, 100) });
-    if (errors) throw new Error(JSON.stringify(errors));
-    nodes.push(...data.nodes);
+    const unavailable = new Set();
+    for (const error of errors ?? []) {
+      const [field, index, ...below] = error.path ?? [];
+      if (error.extensions.code !== 'PROVIDER_UNAVAILABLE' || field !== 'nodes' || below.length > 0) throw new Error(JSON.stringify(errors));
+      assert.equal(data.nodes[index], null);
+      unavailable.add(index);
+    }
+    nodes.push(...data.nodes.map((node, index) => (unavailable.has(index) ? { unavailable: true } : node)));
   }
   return nodes;
 }
