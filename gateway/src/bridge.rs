@@ -18,6 +18,7 @@ use mullion_resolvers::{
     credentials::{Credential, Credentials},
     error_chain::chain,
     execution::{self, Executed, Executor, Observe, Operation},
+    inbox::{Inbox, worker::Outcome},
     listen::Ear,
     live::{End, Frame, Frames, Item, Mark},
     provider::WebhookRequest,
@@ -25,7 +26,6 @@ use mullion_resolvers::{
     secret::Secret,
     store::persisted_query::PersistedLimits,
     upstream::{CallReport, CircuitState, Observer, QuotaReading},
-    webhook::{Inbox, worker::Outcome},
 };
 use mullion_schema::{
     cost::Cost,

@@ -52,9 +52,9 @@ use crate::{
     answers::Services,
     budget::{Budget, ExecutionBudgets, Executions, Metered, SharedAnswer},
     cache::single_flight::{Abandoned, Part},
-    engine::Scope,
     error_chain::chain,
     live::{Frames, Subscribe},
+    reading::Scope,
     tag::Tag,
 };
 
