@@ -36,13 +36,13 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use url::Url;
 
 use crate::{
-    behind::Behind,
     bridge::{Counters, Doors},
     config::{self, Config},
     housekeeping::Housekeeper,
-    inbound::{self, Taker},
+    inbox::{self, Consumer},
     readiness::{self, Checks},
     reconciling,
+    runtimes::Runtimes,
     telemetry::metrics::Metrics,
 };
 
@@ -69,8 +69,8 @@ pub struct Backend {
     /// Where tasks run: to be closed and waited for at the end.
     pub tasks: TaskTracker,
     /// The runtimes of the inbox, and of the streams and the live operations.
-    behind: Behind,
-    taker: Option<Taker>,
+    runtimes: Runtimes,
+    consumer: Option<Consumer>,
     worker: Option<Worker>,
     listeners: Option<Listeners>,
     follower: Option<Follower>,
@@ -191,7 +191,7 @@ pub async fn check_durability(database: &Database, allowed: bool) -> anyhow::Res
 /// Puts the parts together.
 pub fn build(config: &Config, database: Database, made: Ingredients) -> anyhow::Result<Backend> {
     let Ingredients { key, clock, metrics, allow, webhook_base, bus, supervisor, tasks } = made;
-    let behind = Behind::new(&tasks)?;
+    let runtimes = Runtimes::new(&tasks)?;
     let vault = Vault::new([STANDARD.encode(key).as_str()]).context("the encryption key cannot be used")?;
     let providers: Arc<Providers> = Arc::new(mullion_resolvers::providers::all());
     let counters = Arc::new(Counters::new(Arc::clone(&metrics)));
@@ -203,7 +203,7 @@ pub fn build(config: &Config, database: Database, made: Ingredients) -> anyhow::
     // Lists get half as much as the nodes, and both no more than is said.
     let nodes = NodeCache::new(config.cache.node_bytes / 3 * 2);
     let shelf = Arc::new(Shelf::new(database.clone(), nodes, Arc::clone(&epochs)));
-    let hub = LiveHub::new(behind.tasks().clone(), live_rules(config));
+    let hub = LiveHub::new(runtimes.live().clone(), live_rules(config));
     let connector = Arc::new(Connector::new(
         database.clone(),
         vault.clone(),
@@ -221,8 +221,9 @@ pub fn build(config: &Config, database: Database, made: Ingredients) -> anyhow::
     let engine = Arc::new(engine.with_patience(Duration::from_millis(config.upstream.patience_milliseconds)));
     let cursors = Cursors::new(&vault);
     let wake = Wake::new(Arc::clone(&bus));
-    let (intake, taker) = inbound::intake(&config.webhooks, &database, (wake.clone(), Arc::clone(&counters) as _))?;
     let gaps = Arc::<Gaps>::default();
+    let deliveries = inbox::Parts { wake: wake.clone(), outcome: Arc::clone(&counters) as _, gaps: Arc::clone(&gaps) };
+    let (intake, consumer) = inbox::intake(&config.webhooks, &database, &deliveries)?;
     let inbox = Inbox::new(database.clone(), vault.clone(), Arc::clone(&providers), Arc::clone(&clock), intake);
     let inbox = Arc::new(inbox.noting(Arc::clone(&gaps)));
     let follower = (!database.is_sqlite()).then(|| follower(config, &database, announcer, (bus, &wake)));
@@ -239,14 +240,13 @@ pub fn build(config: &Config, database: Database, made: Ingredients) -> anyhow::
         cursors,
         clock,
         webhook_base,
-        wake: wake.clone(),
+        wake,
         sockets: Arc::default(),
         quota_uses,
         unknown_words: Arc::clone(&counters) as _,
         tasks: tasks.clone(),
     });
-    let (taker, worker) =
-        inbound::hands(&services, taker, (wake, Arc::clone(&counters) as _, Arc::clone(&gaps)), &config.webhooks)?;
+    let (consumer, worker) = inbox::workers(&services, consumer, deliveries, &config.webhooks)?;
     let around = (gaps, Arc::clone(&counters) as _, worker.name().to_owned());
     let reconciler = Some(Arc::new(reconciling::reconciler(config, &services, around, &allow)?));
     let listeners = Some(listeners(&services, &inbox, Arc::clone(&counters) as _)?);
@@ -258,8 +258,8 @@ pub fn build(config: &Config, database: Database, made: Ingredients) -> anyhow::
         doors: Arc::new(Doors::new(Arc::clone(&inbox), Arc::clone(&metrics), tasks.clone())),
         inbox,
         tasks,
-        behind,
-        taker: Some(taker),
+        runtimes,
+        consumer: Some(consumer),
         worker: Some(worker),
         listeners,
         follower,
@@ -366,10 +366,10 @@ impl Backend {
 
     /// Starts what runs beside requests.
     pub fn start(&mut self, stop: &CancellationToken) {
-        let (inbox, live) = (self.behind.inbox().clone(), self.behind.tasks().clone());
+        let (inbox, live) = (self.runtimes.inbox().clone(), self.runtimes.live().clone());
         let supervisor = self.supervisor.clone();
-        if let Some(taker) = self.taker.take() {
-            supervisor.supervise(&inbox, "taker", stop, move || taker.clone().run());
+        if let Some(consumer) = self.consumer.take() {
+            supervisor.supervise(&inbox, "taker", stop, move || consumer.clone().run());
         }
         if let Some(worker) = self.worker.take() {
             let until = stop.clone();

@@ -44,10 +44,8 @@ use crate::{
         DATABASE_PATIENCE,
         webhooks::{Delivery, WebhookAnswer, Webhooks},
     },
-    telemetry::{
-        live::Limit,
-        metrics::{IntegrationLabels, Metrics},
-    },
+    shielded::Shielded,
+    telemetry::{labels::IntegrationLabels, live::Limit, metrics::Metrics},
     transport::{
         engine::{
             Answer, AuthError, Caller, CallerParts, Engine, LiveFrame, LiveItem, LiveMark, ParsedOperation, Role,
@@ -55,7 +53,6 @@ use crate::{
         error::{ErrorEntry, Location, RequestError},
         persisted::DocumentHash,
     },
-    unbroken::Unbroken,
 };
 
 /// Executes operations.
@@ -344,7 +341,7 @@ impl Webhooks for Doors {
         // A provider that hangs up does not cut off the write that it began.
         let inbox = Arc::clone(&self.inbox);
         let taken = async move { inbox.receive(&delivery.provider, &delivery.endpoint, request).await };
-        let told = Unbroken::new(taken.in_current_span(), &self.tasks).await;
+        let told = Shielded::new(taken.in_current_span(), &self.tasks).await;
         self.metrics.delivery(&provider, told.result);
         WebhookAnswer { status: told.status, headers: told.headers, body: told.body }
     }

@@ -4,7 +4,6 @@
 
 pub mod backend;
 mod banner;
-mod behind;
 pub mod boot;
 pub mod bridge;
 pub mod cli;
@@ -14,19 +13,20 @@ mod database;
 pub mod document;
 mod housekeeping;
 pub mod http;
-mod inbound;
+mod inbox;
 pub mod lifecycle;
 mod listen;
 pub mod readiness;
 mod reconciling;
 pub mod reload;
+mod runtimes;
 pub mod seed;
+mod shielded;
 mod stand_in_socket;
 pub mod stand_ins;
 pub mod telemetry;
 pub mod terminal;
 pub mod transport;
-mod unbroken;
 
 #[cfg(test)]
 mod fake;

@@ -24,7 +24,7 @@ use mullion_resolvers::{clock::Clock, trace_context::TraceContext};
 use tracing::Instrument;
 
 use super::{App, REQUEST_ID, negotiate::Media};
-use crate::{telemetry::metrics::RequestLabels, transport::error::RequestError};
+use crate::{telemetry::labels::RequestLabels, transport::error::RequestError};
 
 /// A request's id: the client's own where it is fit for a log, otherwise a new one.
 #[derive(Debug, Clone)]

@@ -3,6 +3,7 @@
 #[cfg(test)]
 mod documented;
 mod json;
+pub mod labels;
 pub mod live;
 pub mod metrics;
 #[cfg(test)]

@@ -185,7 +185,9 @@ mod tests {
     #[test]
     fn a_refusal_does_not_repeat_a_long_body() {
         let long = "x".repeat(100_000);
-        for body in [format!("\"{long}\""), format!("\"{long}\" and more"), format!(r#"{{"query":"{{a}}","query":"{long}"}}"#)] {
+        for body in
+            [format!("\"{long}\""), format!("\"{long}\" and more"), format!(r#"{{"query":"{{a}}","query":"{long}"}}"#)]
+        {
             let error = Params::from_json(body.as_bytes()).unwrap_err();
             assert!(error.errors[0].message.len() < 300, "{}", error.errors[0].message.len());
         }

@@ -2,16 +2,17 @@
 //! socket that drives it. Why all of it is our own: docs/adr/0008.
 
 mod budget;
+mod close;
 mod frame;
 mod handshake;
-mod marks;
 mod message;
-mod nudges;
 mod operations;
 mod outbox;
+mod progress;
 mod protocol;
 mod signals;
 mod socket;
+mod wakers;
 mod wire;
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
@@ -22,9 +23,9 @@ use hyper_util::rt::TokioIo;
 use mullion_resolvers::trace_context::TraceContext;
 
 use self::{
+    close::{Close, code},
     handshake::{Refusal, Upgrade},
     outbox::Frame,
-    protocol::{Close, code},
     socket::Socket,
     wire::Wire,
 };

@@ -12,10 +12,10 @@ use bytes::Bytes;
 use futures::{StreamExt, future::BoxFuture};
 
 use super::{
-    marks::Reach,
     message::{self, Beginning},
-    nudges::{self, Nudges, Parts},
     outbox::Frame,
+    progress::Progress,
+    wakers::{self, Parts, Wakers},
 };
 use crate::{
     http::graphql::Answers,
@@ -112,9 +112,9 @@ struct Running {
     beginning: Beginning,
     source: Source,
     /// Of a subscription: how far it has come.
-    reach: Option<Reach>,
+    progress: Option<Progress>,
     /// Without one it is polled whenever the socket is, which costs nothing where there is no other.
-    nudge: Option<(Parts, Waker)>,
+    waker: Option<(Parts, Waker)>,
     /// It may have something to tell.
     due: bool,
 }
@@ -124,14 +124,14 @@ impl Running {
     fn take(&mut self, event: Event) -> Result<Said, Frame> {
         Ok(match event {
             Event::Next(payload, through) => {
-                if let Some(reach) = &mut self.reach {
-                    reach.event(through);
+                if let Some(progress) = &mut self.progress {
+                    progress.event(through);
                 }
                 Said::Next(self.beginning.next(payload))
             }
             Event::Mark(mark) => {
-                if let Some(reach) = &mut self.reach {
-                    reach.mark(mark);
+                if let Some(progress) = &mut self.progress {
+                    progress.mark(mark);
                 }
                 Said::Nothing
             }
@@ -143,7 +143,7 @@ impl Running {
 
 /// All of one socket.
 pub(super) struct Operations {
-    nudges: Arc<Nudges>,
+    wakers: Arc<Wakers>,
     running: Vec<Running>,
     /// Who is asked first.
     next: usize,
@@ -151,8 +151,8 @@ pub(super) struct Operations {
 }
 
 impl Operations {
-    pub(super) fn new(nudges: Arc<Nudges>) -> Self {
-        Self { nudges, running: Vec::new(), next: 0, begun: 0 }
+    pub(super) fn new(wakers: Arc<Wakers>) -> Self {
+        Self { wakers, running: Vec::new(), next: 0, begun: 0 }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -160,16 +160,16 @@ impl Operations {
     }
 
     pub(super) fn start(&mut self, id: Arc<str>, source: Source) {
-        let alone = self.running.iter().all(|running| running.nudge.is_some());
-        let nudge = (!alone).then(|| {
+        let alone = self.running.iter().all(|running| running.waker.is_some());
+        let waker = (!alone).then(|| {
             self.begun = self.begun.wrapping_add(1);
-            let part = nudges::operation(self.begun);
-            (part, self.nudges.waker(part))
+            let part = wakers::operation(self.begun);
+            (part, self.wakers.waker(part))
         });
-        let (beginning, reach) = (Beginning::of(&id), source.may_subscribe().then(Reach::default));
+        let (beginning, progress) = (Beginning::of(&id), source.may_subscribe().then(Progress::default));
         // Most sockets never have a second one.
         self.running.reserve_exact(usize::from(self.running.is_empty()));
-        self.running.push(Running { id, beginning, source, reach, nudge, due: true });
+        self.running.push(Running { id, beginning, source, progress, waker, due: true });
     }
 
     /// Ends one; whether it ran.
@@ -181,7 +181,7 @@ impl Operations {
     /// The socket is polled, since these were woken.
     pub(super) fn wake(&mut self, woken: Parts) {
         for running in &mut self.running {
-            running.due |= running.nudge.as_ref().is_none_or(|(part, _)| woken & part != 0);
+            running.due |= running.waker.as_ref().is_none_or(|(part, _)| woken & part != 0);
         }
     }
 
@@ -195,14 +195,14 @@ impl Operations {
         for step in 0..self.running.len() {
             let at = (self.next + step) % self.running.len();
             let Some(running) = self.running.get_mut(at).filter(|running| running.due) else { continue };
-            let waker = running.nudge.as_ref().map_or(cx.waker(), |(_, waker)| waker);
+            let waker = running.waker.as_ref().map_or(cx.waker(), |(_, waker)| waker);
             let Poll::Ready(event) = running.source.poll(&mut Context::from_waker(waker)) else {
                 running.due = false;
                 continue;
             };
             self.next = at + 1;
             if !running.source.may_subscribe() {
-                running.reach = None;
+                running.progress = None;
             }
             return Some(running.take(event).unwrap_or_else(|last| self.end(at, last)));
         }
@@ -214,8 +214,8 @@ impl Operations {
     }
 
     /// How far the subscriptions have come.
-    pub(super) fn reaches(&self) -> impl Iterator<Item = &Reach> {
-        self.running.iter().filter_map(|running| running.reach.as_ref())
+    pub(super) fn progress(&self) -> impl Iterator<Item = &Progress> {
+        self.running.iter().filter_map(|running| running.progress.as_ref())
     }
 }
 
@@ -233,7 +233,7 @@ mod tests {
     use futures::{FutureExt as _, future::poll_fn};
     use parking_lot::Mutex;
 
-    use super::{Answer, Nudges, Operations, Said, Source};
+    use super::{Answer, Operations, Said, Source, Wakers};
 
     /// An operation that counts how often it is polled, and answers when it is told to.
     #[derive(Clone, Default)]
@@ -270,8 +270,8 @@ mod tests {
 
     #[test]
     fn beside_the_first_one_only_those_that_were_woken_are_polled() {
-        let (nudges, cx) = (Arc::new(Nudges::default()), Context::from_waker(Waker::noop()));
-        let mut operations = Operations::new(Arc::clone(&nudges));
+        let (wakers, cx) = (Arc::new(Wakers::default()), Context::from_waker(Waker::noop()));
+        let mut operations = Operations::new(Arc::clone(&wakers));
         let all: Vec<Asked> = (0..70).map(|_| Asked::default()).collect();
         for (asked, number) in all.iter().zip(0..) {
             operations.start(number.to_string().into(), asked.source());
@@ -280,7 +280,7 @@ mod tests {
         assert!(all.iter().all(|asked| asked.polls() == 1), "each is begun");
         for at in 1..all.len() {
             all[at].wake();
-            operations.wake(nudges.take(&cx));
+            operations.wake(wakers.take(&cx));
             assert!(operations.poll(&cx).is_none());
             assert_eq!((all[0].polls(), all[at].polls()), (1, 1), "{at}");
             // There are 59 parts: some are polled with another.
@@ -290,8 +290,8 @@ mod tests {
 
     #[test]
     fn answers_come_in_turn_and_what_has_ended_is_gone() {
-        let (nudges, cx) = (Arc::new(Nudges::default()), Context::from_waker(Waker::noop()));
-        let mut operations = Operations::new(nudges);
+        let (wakers, cx) = (Arc::new(Wakers::default()), Context::from_waker(Waker::noop()));
+        let mut operations = Operations::new(wakers);
         for id in ["a", "b", "c"] {
             let asked = Asked::default();
             asked.answers.store(1, Ordering::Relaxed);

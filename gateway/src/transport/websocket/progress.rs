@@ -8,14 +8,14 @@ use crate::transport::engine::LiveMark;
 
 /// How far one subscription has come.
 #[derive(Debug, Default)]
-pub(super) struct Reach {
+pub(super) struct Progress {
     /// Everything up to here was sent.
     through: Option<LiveMark>,
     /// Where its client goes on from: the last event, or where it began.
     held: Option<i64>,
 }
 
-impl Reach {
+impl Progress {
     /// An event was sent; with it, perhaps, everything up to a position.
     pub(super) fn event(&mut self, through: Option<LiveMark>) {
         if let Some(mark) = through {
@@ -33,53 +33,53 @@ impl Reach {
 
 /// The least position, if each subscription has one; and none that is behind what one of them has told already: a client that goes
 /// on from there would be told it twice.
-pub(super) fn least<'a>(subscriptions: impl IntoIterator<Item = &'a Reach>) -> Option<&'a EventCursor> {
+pub(super) fn resumable<'a>(subscriptions: impl IntoIterator<Item = &'a Progress>) -> Option<&'a EventCursor> {
     let mut least: Option<&LiveMark> = None;
     let mut held = None;
-    for reach in subscriptions {
-        let mark = reach.through.as_ref()?;
+    for progress in subscriptions {
+        let mark = progress.through.as_ref()?;
         least = Some(least.filter(|known| known.position <= mark.position).unwrap_or(mark));
-        held = held.max(reach.held);
+        held = held.max(progress.held);
     }
     least.filter(|mark| Some(mark.position) >= held).map(|mark| &mark.cursor)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{EventCursor, LiveMark, Reach, least};
+    use super::{EventCursor, LiveMark, Progress, resumable};
 
     fn at(position: i64) -> LiveMark {
         LiveMark { position, cursor: position.to_string().into() }
     }
 
     /// A subscription that began at a position, told an event, and came to another position.
-    fn reach(began: i64, event: Option<i64>, mark: Option<i64>) -> Reach {
-        let mut reach = Reach::default();
-        reach.mark(at(began));
+    fn progress(began: i64, event: Option<i64>, mark: Option<i64>) -> Progress {
+        let mut progress = Progress::default();
+        progress.mark(at(began));
         if event.is_some() {
-            reach.event(event.map(at));
+            progress.event(event.map(at));
         }
         if let Some(mark) = mark {
-            reach.mark(at(mark));
+            progress.mark(at(mark));
         }
-        reach
+        progress
     }
 
     #[test]
     fn a_ping_tells_the_least_of_all_and_nothing_older_than_an_event() {
         let cases = [
             ("no subscription", vec![], None),
-            ("one that has told nothing yet", vec![reach(1, None, Some(9)), Reach::default()], None),
-            ("the least", vec![reach(1, None, Some(9)), reach(1, Some(3), Some(7))], Some("7")),
-            ("an event counts", vec![reach(1, Some(8), None), reach(1, None, Some(9))], Some("8")),
-            ("older than an event", vec![reach(1, Some(8), None), reach(1, None, Some(7))], None),
-            ("older than where one began", vec![reach(9, None, None), reach(1, None, Some(7))], None),
+            ("one that has told nothing yet", vec![progress(1, None, Some(9)), Progress::default()], None),
+            ("the least", vec![progress(1, None, Some(9)), progress(1, Some(3), Some(7))], Some("7")),
+            ("an event counts", vec![progress(1, Some(8), None), progress(1, None, Some(9))], Some("8")),
+            ("older than an event", vec![progress(1, Some(8), None), progress(1, None, Some(7))], None),
+            ("older than where one began", vec![progress(9, None, None), progress(1, None, Some(7))], None),
         ];
         for (case, subscriptions, expected) in cases {
-            assert_eq!(least(&subscriptions).map(EventCursor::as_str), expected, "{case}");
+            assert_eq!(resumable(&subscriptions).map(EventCursor::as_str), expected, "{case}");
         }
-        let mut unfinished = reach(1, None, Some(4));
+        let mut unfinished = progress(1, None, Some(4));
         unfinished.event(None);
-        assert_eq!(least([&unfinished]).map(EventCursor::as_str), Some("4"), "it stays true");
+        assert_eq!(resumable([&unfinished]).map(EventCursor::as_str), Some("4"), "it stays true");
     }
 }

@@ -9,7 +9,7 @@ use std::{
 use futures::{FutureExt, future::BoxFuture};
 use tokio_util::sync::CancellationToken;
 
-use super::nudges::{ASKED, LATE, Nudges, Parts, REVOKED, TICKS};
+use super::wakers::{ASKED, LATE, Parts, REVOKED, TICKS, Wakers};
 use crate::transport::{
     engine::{AuthError, Caller},
     keep_alive::{Tick, Ticks},
@@ -26,7 +26,7 @@ pub(super) enum Signal {
 
 /// What may come; each is polled when it woke the socket.
 pub(super) struct Signals {
-    nudges: Arc<Nudges>,
+    wakers: Arc<Wakers>,
     due: Parts,
     ticks: BoxFuture<'static, (Tick, Ticks)>,
     revoked: Option<BoxFuture<'static, ()>>,
@@ -35,9 +35,9 @@ pub(super) struct Signals {
 }
 
 impl Signals {
-    pub(super) fn new(nudges: Arc<Nudges>, ticks: Ticks, init: Duration) -> Self {
+    pub(super) fn new(wakers: Arc<Wakers>, ticks: Ticks, init: Duration) -> Self {
         let late = Some(tokio::time::sleep(init).boxed());
-        Self { nudges, due: TICKS | LATE, ticks: next(ticks), revoked: None, late, asked: None }
+        Self { wakers, due: TICKS | LATE, ticks: next(ticks), revoked: None, late, asked: None }
     }
 
     /// Asks who the caller is.
@@ -63,19 +63,19 @@ impl Signals {
         if self.due == 0 {
             return None;
         }
-        if let Some((tick, ticks)) = poll(&self.nudges, &mut self.due, TICKS, Some(&mut self.ticks)) {
+        if let Some((tick, ticks)) = poll(&self.wakers, &mut self.due, TICKS, Some(&mut self.ticks)) {
             self.ticks = next(ticks);
             return Some(Signal::Tick(tick));
         }
-        if poll(&self.nudges, &mut self.due, REVOKED, self.revoked.as_mut()).is_some() {
+        if poll(&self.wakers, &mut self.due, REVOKED, self.revoked.as_mut()).is_some() {
             self.revoked = None;
             return Some(Signal::Revoked);
         }
-        if poll(&self.nudges, &mut self.due, LATE, self.late.as_mut()).is_some() {
+        if poll(&self.wakers, &mut self.due, LATE, self.late.as_mut()).is_some() {
             self.late = None;
             return Some(Signal::InitLate);
         }
-        let told = poll(&self.nudges, &mut self.due, ASKED, self.asked.as_mut())?;
+        let told = poll(&self.wakers, &mut self.due, ASKED, self.asked.as_mut())?;
         self.asked = None;
         Some(Signal::Told(told))
     }
@@ -83,7 +83,7 @@ impl Signals {
 
 /// Polls one of them, if it is due. One that was ready stays due: there may be another in its place.
 fn poll<T>(
-    nudges: &Arc<Nudges>,
+    wakers: &Arc<Wakers>,
     due: &mut Parts,
     part: Parts,
     future: Option<&mut BoxFuture<'static, T>>,
@@ -92,7 +92,7 @@ fn poll<T>(
         return None;
     }
     if let Some(future) = future
-        && let Poll::Ready(happened) = future.as_mut().poll(&mut Context::from_waker(&nudges.waker(part)))
+        && let Poll::Ready(happened) = future.as_mut().poll(&mut Context::from_waker(&wakers.waker(part)))
     {
         return Some(happened);
     }

@@ -22,13 +22,15 @@ use tracing::Instrument as _;
 use super::{
     GOODBYE,
     budget::Budget,
+    close::{Close, code},
     frame::{Decoded, Message},
-    marks, message,
-    nudges::{Nudges, READER},
+    message,
     operations::{Operations, Said, Source},
     outbox::{Frame, Outbox},
-    protocol::{Action, Close, Protocol, code},
+    progress,
+    protocol::{Action, Protocol},
     signals::{Signal, Signals},
+    wakers::{READER, Wakers},
     wire::{Heard, Wire},
 };
 use crate::{
@@ -80,7 +82,7 @@ pub(super) struct Socket {
     trace: Option<TraceContext>,
     protocol: Protocol,
     caller: Option<Caller>,
-    nudges: Arc<Nudges>,
+    wakers: Arc<Wakers>,
     signals: Signals,
     operations: Operations,
     /// Wakes the socket when there is something to read; and whether there may be.
@@ -95,14 +97,14 @@ pub(super) struct Socket {
 
 impl Socket {
     pub(super) fn new(app: Arc<App>, (key, trace): (Option<String>, Option<TraceContext>), place: Place) -> Self {
-        let nudges = Arc::new(Nudges::default());
+        let wakers = Arc::new(Wakers::default());
         let init = Duration::from_millis(app.live.init_timeout_milliseconds);
         Self {
-            signals: Signals::new(Arc::clone(&nudges), app.keep_alive.join(), init),
-            operations: Operations::new(Arc::clone(&nudges)),
-            reader: nudges.waker(READER),
+            signals: Signals::new(Arc::clone(&wakers), app.keep_alive.join(), init),
+            operations: Operations::new(Arc::clone(&wakers)),
+            reader: wakers.waker(READER),
             readable: true,
-            nudges,
+            wakers,
             protocol: Protocol::new(app.live.max_operations_per_socket),
             budget: Budget::new(app.live.max_messages_per_second, Instant::now()),
             frames: app.metrics.frames("websocket"),
@@ -137,7 +139,7 @@ impl Socket {
     }
 
     fn poll<W: AsyncRead + AsyncWrite + Unpin>(&mut self, cx: &mut Context<'_>, wire: &mut Wire<W>) -> Poll<End> {
-        let woken = self.nudges.take(cx);
+        let woken = self.wakers.take(cx);
         self.signals.wake(woken);
         self.operations.wake(woken);
         self.readable |= woken & READER != 0;
@@ -361,7 +363,7 @@ impl Socket {
         if self.unanswered > UNANSWERED_PINGS {
             return Err(End::Close(Close::new(code::GOING_AWAY, "Pings were not answered")));
         }
-        let cursor = marks::least(self.operations.reaches());
+        let cursor = progress::resumable(self.operations.progress());
         self.reply(outbox, message::ping(cursor.map(EventCursor::as_str)))
     }
 }
