@@ -36,14 +36,13 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use url::Url;
 
 use crate::{
-    bridge::{Counters, Doors},
     config::{self, Config},
     housekeeping::Housekeeper,
     inbox::{self, Consumer},
     readiness::{self, Checks},
     reconciling,
     runtimes::Runtimes,
-    telemetry::metrics::Metrics,
+    telemetry::{counters::Counters, metrics::Metrics},
 };
 
 /// How often what lies in tables is counted for metrics.
@@ -63,9 +62,8 @@ const TAKEN_WITHIN: Duration = Duration::from_secs(10);
 pub struct Backend {
     /// Executes operations.
     pub executor: Arc<Executor>,
-    /// Takes deliveries.
-    pub doors: Arc<Doors>,
-    inbox: Arc<Inbox>,
+    /// Receives deliveries.
+    pub inbox: Arc<Inbox>,
     /// Where tasks run: to be closed and waited for at the end.
     pub tasks: TaskTracker,
     /// The runtimes of the inbox, and of the streams and the live operations.
@@ -75,7 +73,8 @@ pub struct Backend {
     listeners: Option<Listeners>,
     follower: Option<Follower>,
     reconciler: Option<Arc<Reconciler>>,
-    metrics: Arc<Metrics>,
+    /// Where everything is counted.
+    pub metrics: Arc<Metrics>,
     housekeeper: Housekeeper,
     /// Keeps running what runs beside requests.
     pub supervisor: Supervisor,
@@ -226,7 +225,7 @@ pub fn build(config: &Config, database: Database, made: Ingredients) -> anyhow::
     let (intake, consumer) = inbox::intake(&config.webhooks, &database, &deliveries)?;
     let inbox = Inbox::new(database.clone(), vault.clone(), Arc::clone(&providers), Arc::clone(&clock), intake);
     let inbox = Arc::new(inbox.noting(Arc::clone(&gaps)));
-    let follower = (!database.is_sqlite()).then(|| follower(config, &database, announcer, (bus, &wake)));
+    let follower = (!database.is_sqlite()).then(|| follower(config, &database, announcer, bus, wake.clone()));
     let services = Arc::new(Services {
         database,
         vault,
@@ -247,15 +246,14 @@ pub fn build(config: &Config, database: Database, made: Ingredients) -> anyhow::
         tasks: tasks.clone(),
     });
     let (consumer, worker) = inbox::workers(&services, consumer, deliveries, &config.webhooks)?;
-    let around = (gaps, Arc::clone(&counters) as _, worker.name().to_owned());
-    let reconciler = Some(Arc::new(reconciling::reconciler(config, &services, around, &allow)?));
+    let parts = reconciling::Parts { gaps, observer: Arc::clone(&counters) as _, worker: worker.name().to_owned() };
+    let reconciler = Some(Arc::new(reconciling::reconciler(config, &services, parts, &allow)?));
     let listeners = Some(listeners(&services, &inbox, Arc::clone(&counters) as _)?);
     let housekeeper = Housekeeper::new(services.database.clone(), config)?;
     let checks = Arc::new(Checks::new(readiness::checks(&services.database, &supervisor), metrics.tasks.clone()));
     let executor = Executor::new(services, executions(config), counters);
     Ok(Backend {
         executor,
-        doors: Arc::new(Doors::new(Arc::clone(&inbox), Arc::clone(&metrics), tasks.clone())),
         inbox,
         tasks,
         runtimes,
@@ -276,11 +274,12 @@ fn follower(
     config: &Config,
     database: &Database,
     announcer: Arc<Announcer>,
-    (bus, wake): (Arc<dyn Bus>, &Wake),
+    bus: Arc<dyn Bus>,
+    wake: Wake,
 ) -> Follower {
     let alone = Duration::from_millis(config.replicas.poll_milliseconds);
     let looks = Looks { connected: LOOK_CONNECTED.max(alone), alone };
-    Follower { database: database.clone(), announcer, bus, wake: wake.clone(), looks }
+    Follower { database: database.clone(), announcer, bus, wake, looks }
 }
 
 /// So many tenants may have as many live runs at a time as one may.
@@ -340,8 +339,8 @@ fn among_replicas(database: &Database, tasks: &TaskTracker, upstream: Upstream) 
     Ok((upstream.with_board(Arc::new(quotas)), Claims::shared(database.clone())?))
 }
 
-/// Who listens to providers that send their events over a socket.
-fn listeners(services: &Services, inbox: &Arc<Inbox>, ear: Arc<dyn Ear>) -> anyhow::Result<Listeners> {
+/// The listeners to providers that send their events over a socket.
+fn listeners(services: &Services, inbox: &Arc<Inbox>, observer: Arc<dyn Ear>) -> anyhow::Result<Listeners> {
     let parts = listen::Parts {
         id: services.database.new_id().context("no id can be made")?,
         database: services.database.clone(),
@@ -349,7 +348,7 @@ fn listeners(services: &Services, inbox: &Arc<Inbox>, ear: Arc<dyn Ear>) -> anyh
         upstream: services.upstream.clone(),
         applier: Arc::clone(&services.applier),
         inbox: Arc::clone(inbox),
-        ear,
+        ear: observer,
         clock: Arc::clone(&services.clock),
         jitter: Jitter::random(),
     };
@@ -430,7 +429,7 @@ impl Backend {
 
     /// Waits for what still runs, then closes the database.
     pub async fn finish(self) {
-        self.doors.close();
+        self.inbox.close();
         self.tasks.close();
         if tokio::time::timeout(Duration::from_secs(5), self.tasks.wait()).await.is_err() {
             tracing::debug!("tasks were left behind");

@@ -1,21 +1,20 @@
 //! The gateway: configuration, command line, HTTP and WebSocket transports, telemetry, shutdown.
 //!
-//! A library beside the binary, so that tests and examples run it in process, over a stand-in for the engine.
+//! A library beside the binary, so that tests and examples run it in process, over a stand-in for what executes.
 
 pub mod backend;
 mod banner;
 pub mod boot;
-pub mod bridge;
 pub mod cli;
 pub mod config;
 pub mod data_folder;
 mod database;
-pub mod document;
 mod housekeeping;
 pub mod http;
 mod inbox;
 pub mod lifecycle;
 mod listen;
+pub mod operation;
 pub mod readiness;
 mod reconciling;
 pub mod reload;

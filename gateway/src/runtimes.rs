@@ -12,7 +12,7 @@ use tokio_util::task::TaskTracker;
 /// The runtimes, and the ways onto them.
 #[derive(Debug)]
 pub(crate) struct Runtimes {
-    runtimes: Vec<Runtime>,
+    owned: Vec<Runtime>,
     live: Background,
     inbox: Background,
 }
@@ -25,7 +25,7 @@ impl Runtimes {
         let inbox = Builder::new_multi_thread().thread_name("mullion-inbox").enable_all().build();
         let inbox = inbox.context("the runtime of the inbox cannot be started")?;
         let on = |runtime: &Runtime| Background::on(runtime.handle().clone(), tasks.clone());
-        Ok(Self { live: on(&live), inbox: on(&inbox), runtimes: vec![live, inbox] })
+        Ok(Self { live: on(&live), inbox: on(&inbox), owned: vec![live, inbox] })
     }
 
     /// Where streams and live operations run.
@@ -42,7 +42,7 @@ impl Runtimes {
 impl Drop for Runtimes {
     /// Ends what still runs without waiting for it: this may be dropped by a task.
     fn drop(&mut self) {
-        for runtime in self.runtimes.drain(..) {
+        for runtime in self.owned.drain(..) {
             runtime.shutdown_background();
         }
     }

@@ -1,5 +1,6 @@
 //! The log's lines, the metrics, and traces, for operators.
 
+pub mod counters;
 #[cfg(test)]
 mod documented;
 mod json;

@@ -2,30 +2,29 @@
 //!
 //! Of its own, since it is where clients lose events when it is wrong, and is tested without a socket.
 
+use mullion_resolvers::live::{Frame, Mark};
 use mullion_schema::id::EventCursor;
-
-use crate::transport::engine::LiveMark;
 
 /// How far one subscription has come.
 #[derive(Debug, Default)]
 pub(super) struct Progress {
     /// Everything up to here was sent.
-    through: Option<LiveMark>,
+    through: Option<Mark>,
     /// Where its client goes on from: the last event, or where it began.
     held: Option<i64>,
 }
 
 impl Progress {
     /// An event was sent; with it, perhaps, everything up to a position.
-    pub(super) fn event(&mut self, through: Option<LiveMark>) {
-        if let Some(mark) = through {
-            self.held = Some(mark.position);
-            self.through = Some(mark);
+    pub(super) fn event(&mut self, frame: &Frame) {
+        if let Some(position) = frame.through {
+            self.held = Some(position);
+            self.through = Some(Mark { position, cursor: frame.cursor.clone() });
         }
     }
 
     /// Everything up to a position was sent.
-    pub(super) fn mark(&mut self, mark: LiveMark) {
+    pub(super) fn mark(&mut self, mark: Mark) {
         self.held.get_or_insert(mark.position);
         self.through = Some(mark);
     }
@@ -34,7 +33,7 @@ impl Progress {
 /// The least position, if each subscription has one; and none that is behind what one of them has told already: a client that goes
 /// on from there would be told it twice.
 pub(super) fn resumable<'a>(subscriptions: impl IntoIterator<Item = &'a Progress>) -> Option<&'a EventCursor> {
-    let mut least: Option<&LiveMark> = None;
+    let mut least: Option<&Mark> = None;
     let mut held = None;
     for progress in subscriptions {
         let mark = progress.through.as_ref()?;
@@ -46,18 +45,25 @@ pub(super) fn resumable<'a>(subscriptions: impl IntoIterator<Item = &'a Progress
 
 #[cfg(test)]
 mod tests {
-    use super::{EventCursor, LiveMark, Progress, resumable};
+    use bytes::Bytes;
 
-    fn at(position: i64) -> LiveMark {
-        LiveMark { position, cursor: position.to_string().into() }
+    use super::{EventCursor, Frame, Mark, Progress, resumable};
+
+    fn frame(through: Option<i64>) -> Frame {
+        let cursor = through.unwrap_or_default().to_string().into();
+        Frame { payload: Bytes::new(), cursor, through }
+    }
+
+    fn at(position: i64) -> Mark {
+        Mark { position, cursor: position.to_string().into() }
     }
 
     /// A subscription that began at a position, told an event, and came to another position.
     fn progress(began: i64, event: Option<i64>, mark: Option<i64>) -> Progress {
         let mut progress = Progress::default();
         progress.mark(at(began));
-        if event.is_some() {
-            progress.event(event.map(at));
+        if let Some(position) = event {
+            progress.event(&frame(Some(position)));
         }
         if let Some(mark) = mark {
             progress.mark(at(mark));
@@ -79,7 +85,7 @@ mod tests {
             assert_eq!(resumable(&subscriptions).map(EventCursor::as_str), expected, "{case}");
         }
         let mut unfinished = progress(1, None, Some(4));
-        unfinished.event(None);
+        unfinished.event(&frame(None));
         assert_eq!(resumable([&unfinished]).map(EventCursor::as_str), Some("4"), "it stays true");
     }
 }

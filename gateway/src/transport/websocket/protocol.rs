@@ -10,7 +10,7 @@ use super::{
     close::{Close, code},
     message::Incoming,
 };
-use crate::transport::{error::RequestError, params::Params};
+use crate::operation::{errors::RequestError, params::Params};
 
 /// The longest id of an operation, in bytes: it is held as long as the operation runs, and is in each of its messages. Clients
 /// use numbers and UUIDs.

@@ -7,12 +7,12 @@ use std::{
 };
 
 use futures::{FutureExt, future::BoxFuture};
-use tokio_util::sync::CancellationToken;
+use mullion_resolvers::execution::Caller;
 
 use super::wakers::{ASKED, LATE, Parts, REVOKED, TICKS, Wakers};
-use crate::transport::{
-    engine::{AuthError, Caller},
-    keep_alive::{Tick, Ticks},
+use crate::{
+    operation::authenticate::AuthError,
+    transport::keep_alive::{Tick, Ticks},
 };
 
 /// Each of them, the most urgent first.
@@ -21,7 +21,7 @@ pub(super) enum Signal {
     Tick(Tick),
     Revoked,
     InitLate,
-    Told(Result<Caller, AuthError>),
+    Authenticated(Result<Caller, AuthError>),
 }
 
 /// What may come; each is polled when it woke the socket.
@@ -47,9 +47,9 @@ impl Signals {
     }
 
     /// The caller is known: nothing is late any more, but the key may be revoked.
-    pub(super) fn let_in(&mut self, revoked: CancellationToken) {
+    pub(super) fn let_in(&mut self, caller: Caller) {
         self.late = None;
-        self.revoked = Some(revoked.cancelled_owned().boxed());
+        self.revoked = Some(async move { caller.revoked().await }.boxed());
         self.due |= REVOKED;
     }
 
@@ -75,9 +75,9 @@ impl Signals {
             self.late = None;
             return Some(Signal::InitLate);
         }
-        let told = poll(&self.wakers, &mut self.due, ASKED, self.asked.as_mut())?;
+        let caller = poll(&self.wakers, &mut self.due, ASKED, self.asked.as_mut())?;
         self.asked = None;
-        Some(Signal::Told(told))
+        Some(Signal::Authenticated(caller))
     }
 }
 
