@@ -39,14 +39,13 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use url::Url;
 
 use crate::{
-    behind::Behind,
-    bridge::{Counters, Doors},
     config::{self, Config},
     housekeeping::Housekeeper,
-    inbound::{self, Taker},
+    inbox::{self, Consumer},
     readiness::{self, Checks},
     reconciling,
-    telemetry::metrics::Metrics,
+    runtimes::Runtimes,
+    telemetry::{counters::Counters, metrics::Metrics},
 };
 
 /// How often what lies in tables is counted for metrics.
@@ -66,19 +65,19 @@ const TAKEN_WITHIN: Duration = Duration::from_secs(10);
 pub struct Backend {
     /// Executes operations.
     pub executor: Arc<Executor>,
-    /// Takes deliveries.
-    pub doors: Arc<Doors>,
-    inbox: Arc<Inbox>,
+    /// Receives deliveries.
+    pub inbox: Arc<Inbox>,
     /// Where tasks run: to be closed and waited for at the end.
     pub tasks: TaskTracker,
     /// The runtimes of the inbox, and of the streams and the live operations.
-    behind: Behind,
-    taker: Option<Taker>,
+    runtimes: Runtimes,
+    consumer: Option<Consumer>,
     worker: Option<Worker>,
     listeners: Option<Listeners>,
     follower: Option<Follower>,
     reconciler: Option<Arc<Reconciler>>,
-    metrics: Arc<Metrics>,
+    /// Where everything is counted.
+    pub metrics: Arc<Metrics>,
     housekeeper: Housekeeper,
     /// Keeps running what runs beside requests.
     pub supervisor: Supervisor,
@@ -194,7 +193,7 @@ pub async fn check_durability(database: &Database, allowed: bool) -> anyhow::Res
 /// Puts the parts together.
 pub fn build(config: &Config, database: Database, made: Ingredients) -> anyhow::Result<Backend> {
     let Ingredients { key, clock, metrics, allow, webhook_base, bus, supervisor, tasks } = made;
-    let behind = Behind::new(&tasks)?;
+    let runtimes = Runtimes::new(&tasks)?;
     let vault = Vault::new([STANDARD.encode(key).as_str()]).context("the encryption key cannot be used")?;
     let providers: Arc<Providers> = Arc::new(mullion_resolvers::providers::all());
     let counters = Arc::new(Counters::new(Arc::clone(&metrics)));
@@ -206,7 +205,7 @@ pub fn build(config: &Config, database: Database, made: Ingredients) -> anyhow::
     // Lists get half as much as the nodes, and both no more than is said.
     let nodes = NodeCache::new(config.cache.node_bytes / 3 * 2);
     let shelf = Arc::new(Shelf::new(database.clone(), nodes, Arc::clone(&epochs)));
-    let hub = LiveHub::new(behind.tasks().clone(), live_rules(config));
+    let hub = LiveHub::new(runtimes.live().clone(), live_rules(config));
     let connector = Arc::new(Connector::new(
         database.clone(),
         vault.clone(),
@@ -224,11 +223,12 @@ pub fn build(config: &Config, database: Database, made: Ingredients) -> anyhow::
     let engine = Arc::new(engine.with_patience(Duration::from_millis(config.upstream.patience_milliseconds)));
     let cursors = Cursors::new(&vault);
     let wake = Wake::new(Arc::clone(&bus));
-    let (intake, taker) = inbound::intake(&config.webhooks, &database, (wake.clone(), Arc::clone(&counters) as _))?;
     let gaps = Arc::<Gaps>::default();
+    let deliveries = inbox::Parts { wake: wake.clone(), outcome: Arc::clone(&counters) as _, gaps: Arc::clone(&gaps) };
+    let (intake, consumer) = inbox::intake(&config.webhooks, &database, &deliveries)?;
     let inbox = Inbox::new(database.clone(), vault.clone(), Arc::clone(&providers), Arc::clone(&clock), intake);
     let inbox = Arc::new(inbox.noting(Arc::clone(&gaps)));
-    let follower = (!database.is_sqlite()).then(|| follower(config, &database, announcer, (bus, &wake)));
+    let follower = (!database.is_sqlite()).then(|| follower(config, &database, announcer, bus, wake.clone()));
     let services = Arc::new(Services {
         database,
         vault,
@@ -242,27 +242,25 @@ pub fn build(config: &Config, database: Database, made: Ingredients) -> anyhow::
         cursors,
         clock,
         webhook_base,
-        wake: wake.clone(),
+        wake,
         sockets: Arc::default(),
         quota_uses,
         unknown_words: Arc::clone(&counters) as _,
         tasks: tasks.clone(),
     });
-    let (taker, worker) =
-        inbound::hands(&services, taker, (wake, Arc::clone(&counters) as _, Arc::clone(&gaps)), &config.webhooks)?;
-    let around = (gaps, Arc::clone(&counters) as _, worker.name().to_owned());
-    let reconciler = Some(Arc::new(reconciling::reconciler(config, &services, around, &allow)?));
+    let (consumer, worker) = inbox::workers(&services, consumer, deliveries, &config.webhooks)?;
+    let parts = reconciling::Parts { gaps, observer: Arc::clone(&counters) as _, worker: worker.name().to_owned() };
+    let reconciler = Some(Arc::new(reconciling::reconciler(config, &services, parts, &allow)?));
     let listeners = Some(listeners(&services, &inbox, Arc::clone(&counters) as _)?);
     let housekeeper = Housekeeper::new(services.database.clone(), config)?;
     let checks = Arc::new(Checks::new(readiness::checks(&services.database, &supervisor), metrics.tasks.clone()));
     let executor = Executor::new(services, executions(config), counters);
     Ok(Backend {
         executor,
-        doors: Arc::new(Doors::new(Arc::clone(&inbox), Arc::clone(&metrics), tasks.clone())),
         inbox,
         tasks,
-        behind,
-        taker: Some(taker),
+        runtimes,
+        consumer: Some(consumer),
         worker: Some(worker),
         listeners,
         follower,
@@ -279,11 +277,12 @@ fn follower(
     config: &Config,
     database: &Database,
     announcer: Arc<Announcer>,
-    (bus, wake): (Arc<dyn Bus>, &Wake),
+    bus: Arc<dyn Bus>,
+    wake: Wake,
 ) -> Follower {
     let alone = Duration::from_millis(config.replicas.poll_milliseconds);
     let looks = Looks { connected: LOOK_CONNECTED.max(alone), alone };
-    Follower { database: database.clone(), announcer, bus, wake: wake.clone(), looks }
+    Follower { database: database.clone(), announcer, bus, wake, looks }
 }
 
 /// So many tenants may have as many live runs at a time as one may.
@@ -343,8 +342,8 @@ fn among_replicas(database: &Database, tasks: &TaskTracker, upstream: Upstream) 
     Ok((upstream.with_board(Arc::new(quotas)), Claims::shared(database.clone())?))
 }
 
-/// Who listens to providers that send their events over a socket.
-fn listeners(services: &Services, inbox: &Arc<Inbox>, ear: Arc<dyn Ear>) -> anyhow::Result<Listeners> {
+/// The listeners to providers that send their events over a socket.
+fn listeners(services: &Services, inbox: &Arc<Inbox>, observer: Arc<dyn Ear>) -> anyhow::Result<Listeners> {
     let parts = listen::Parts {
         id: services.database.new_id().context("no id can be made")?,
         database: services.database.clone(),
@@ -352,7 +351,7 @@ fn listeners(services: &Services, inbox: &Arc<Inbox>, ear: Arc<dyn Ear>) -> anyh
         upstream: services.upstream.clone(),
         applier: Arc::clone(&services.applier),
         inbox: Arc::clone(inbox),
-        ear,
+        ear: observer,
         clock: Arc::clone(&services.clock),
         jitter: Jitter::random(),
     };
@@ -369,10 +368,10 @@ impl Backend {
 
     /// Starts what runs beside requests.
     pub fn start(&mut self, stop: &CancellationToken) {
-        let (inbox, live) = (self.behind.inbox().clone(), self.behind.tasks().clone());
+        let (inbox, live) = (self.runtimes.inbox().clone(), self.runtimes.live().clone());
         let supervisor = self.supervisor.clone();
-        if let Some(taker) = self.taker.take() {
-            supervisor.supervise(&inbox, "taker", stop, move || taker.clone().run());
+        if let Some(consumer) = self.consumer.take() {
+            supervisor.supervise(&inbox, "taker", stop, move || consumer.clone().run());
         }
         if let Some(worker) = self.worker.take() {
             let until = stop.clone();
@@ -433,7 +432,7 @@ impl Backend {
 
     /// Waits for what still runs, then closes the database.
     pub async fn finish(self) {
-        self.doors.close();
+        self.inbox.close();
         self.tasks.close();
         if tokio::time::timeout(Duration::from_secs(5), self.tasks.wait()).await.is_err() {
             tracing::debug!("tasks were left behind");

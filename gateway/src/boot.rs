@@ -7,28 +7,33 @@ use axum::{Router, routing::get};
 use mullion_resolvers::{
     bus::{Alone, Bus, nats::Nats},
     clock::{Clock, SystemClock},
+    credentials::Credentials,
     secret::Secret,
     supervisor::Supervisor,
 };
-use mullion_schema::{id::TenantId, inputs::check};
+use mullion_schema::{
+    id::TenantId,
+    inputs::check,
+    ports::{Role, ViewerView},
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use url::Url;
 
 use crate::{
     backend::{self, Backend, Ingredients},
     banner,
-    bridge::Bridge,
     config::{Config, Limits, Live, encryption_key},
     data_folder::DataFolder,
     database,
-    http::{App, Console, Parts, admin_router, console, guard::Guard, router, webhooks::Webhooks},
+    http::{App, Console, Parts, admin_router, console, guard::Guard, router},
     lifecycle,
+    operation::{self, Pipeline, authenticate::Authenticator},
+    readiness,
     reload::{self, Reload, Reloader},
     seed,
     stand_ins::{self, Traffic},
     telemetry::{Log, metrics::Metrics},
     terminal,
-    transport::engine::{Engine, Role},
 };
 
 /// How long a command tries to tell the replicas of what it changed.
@@ -54,7 +59,8 @@ fn metrics(log: &Log) -> Arc<Metrics> {
 }
 
 /// Has the log tell of failures that repeat, and sends traces.
-fn keep_telling(log: &Log, supervisor: &Supervisor, (tasks, stop): (&TaskTracker, &CancellationToken)) {
+fn keep_telling(log: &Log, backend: &Backend, stop: &CancellationToken) {
+    let (supervisor, tasks) = (&backend.supervisor, &backend.tasks);
     let (repeats, until) = (log.repeats(), stop.clone());
     supervisor.supervise(&tasks.clone().into(), "repeats", stop, move || {
         let (repeats, until) = (repeats.clone(), until.clone());
@@ -109,26 +115,20 @@ pub async fn dev(mut config: Config, options: DevOptions, log: &Log) -> anyhow::
     };
     let mut backend = backend::build(&config, database, made)?;
     let services = Arc::clone(backend.executor.services());
-    let place = (data.path(), sandbox_port, config.sandbox.seed);
+    let place = stand_ins::Place { data: data.path(), port: sandbox_port, seed: config.sandbox.seed };
     let world =
-        stand_ins::open(place, &services.providers, Arc::clone(&clock), (backend.tasks.clone(), stop.clone())).await?;
+        stand_ins::open(place, &services.providers, Arc::clone(&clock), backend.tasks.clone(), stop.clone()).await?;
     seed::seed(&services, &world.worlds, &options.webhook_secret).await?;
     for made in &world.worlds {
         let target = format!("{local}webhooks/{0}/{0}-dev", made.provider);
         made.sandbox.add_webhook(&target, options.webhook_secret.expose_text().unwrap_or_default());
     }
-    keep_telling(log, &supervisor, (&backend.tasks, &stop));
+    keep_telling(log, &backend, &stop);
     backend.begin().await;
     backend.start(&stop);
     let guard = Guard::loopback(config.server.public_url.as_deref(), &config.server.allowed_origins);
-    let bridge = Bridge::new(Arc::clone(&backend.executor), Some(seed::everybody()), &config.persisted);
-    let engine = watched(bridge, &backend, &stop);
-    let webhooks: Arc<dyn Webhooks> = Arc::clone(&backend.doors) as _;
-    let checks = Arc::clone(&backend.checks);
-    let app = App::new(
-        &config,
-        Parts { engine, webhooks, clock, metrics, guard, console: Some(console()), checks, supervisor },
-    );
+    let everybody = Some(seed::everybody());
+    let app = app(&config, &backend, Callers { guard, console: Some(console()), everybody }, &stop);
     let routes = router(&app, true);
     let mut all: Vec<_> = listeners.into_iter().map(|listener| (listener, routes.clone())).collect();
     all.extend(sandbox_listeners.into_iter().map(|listener| (listener, world.router())));
@@ -143,15 +143,47 @@ pub async fn dev(mut config: Config, options: DevOptions, log: &Log) -> anyhow::
     served
 }
 
-/// The bridge as the transports take it; the keys that it lets in are looked after from now on.
-fn watched(bridge: Bridge, backend: &Backend, stop: &CancellationToken) -> Arc<dyn Engine> {
-    let bridge = Arc::new(bridge);
-    let (watching, until) = (Arc::clone(&bridge), stop.clone());
+/// Who may ask, and from where.
+struct Callers {
+    guard: Guard,
+    console: Option<Console>,
+    /// The one caller, where no key is asked for.
+    everybody: Option<Arc<ViewerView>>,
+}
+
+/// The transports over a backend. The keys that are let in are looked after from now on.
+fn app(config: &Config, backend: &Backend, callers: Callers, stop: &CancellationToken) -> Arc<App> {
+    let (executor, services) = (&backend.executor, backend.executor.services());
+    let keys = Arc::new(Credentials::new(services));
+    let (watching, until) = (Arc::clone(&keys), stop.clone());
     backend.supervisor.supervise(&backend.tasks.clone().into(), "key-watcher", stop, move || {
         let (watching, until) = (Arc::clone(&watching), until.clone());
-        async move { watching.watch_revocations(until).await }
+        async move { watching.watch(until).await }
     });
-    bridge
+    let parts = operation::Parts {
+        rules: Arc::clone(executor) as _,
+        execute: Arc::new(Arc::clone(executor)),
+        follow: Arc::new(Arc::clone(executor)),
+        authenticator: Authenticator::new(keys, callers.everybody),
+        store: Arc::new(services.database.clone()),
+        budgets: Arc::clone(executor.budgets()),
+        clock: Arc::clone(&services.clock),
+        metrics: Arc::clone(&backend.metrics),
+        tasks: backend.tasks.clone(),
+    };
+    let parts = Parts {
+        pipeline: Arc::new(Pipeline::new(config, parts)),
+        webhooks: Arc::clone(&backend.inbox) as _,
+        clock: Arc::clone(&services.clock),
+        metrics: Arc::clone(&backend.metrics),
+        guard: callers.guard,
+        console: callers.console,
+        checks: Arc::clone(&backend.checks),
+        database: readiness::database_answers(services.database.clone()),
+        tasks: backend.tasks.clone(),
+        supervisor: backend.supervisor.clone(),
+    };
+    App::new(config, parts)
 }
 
 fn port_of(listeners: &[tokio::net::TcpListener]) -> anyhow::Result<u16> {
@@ -204,16 +236,12 @@ pub async fn serve(config: Config, reload: Reload, log: &Log) -> anyhow::Result<
         tasks,
     };
     let mut backend = backend::build(&config, database, made)?;
-    keep_telling(log, &supervisor, (&backend.tasks, &stop));
+    keep_telling(log, &backend, &stop);
     backend.begin().await;
     backend.start(&stop);
     let guard = Guard::public(config.server.public_url.as_deref(), &config.server.allowed_origins);
-    let bridge = Bridge::new(Arc::clone(&backend.executor), None, &config.persisted);
-    let engine = watched(bridge, &backend, &stop);
-    let webhooks: Arc<dyn Webhooks> = Arc::clone(&backend.doors) as _;
     let console = config.server.console.then(console);
-    let checks = Arc::clone(&backend.checks);
-    let app = App::new(&config, Parts { engine, webhooks, clock, metrics, guard, console, checks, supervisor });
+    let app = app(&config, &backend, Callers { guard, console, everybody: None }, &stop);
     let main = lifecycle::bind(SocketAddr::new(config.server.address, config.server.port), "server.port")?;
     let admin = lifecycle::bind(config.server.admin_address, "server.admin_address")?;
     let parts = reload::Parts { app: Arc::clone(&app), upstream: backend.executor.services().upstream.clone() };
@@ -268,8 +296,8 @@ pub async fn sandbox(config: &Config, traffic: Traffic) -> anyhow::Result<()> {
     let listeners = lifecycle::bind_loopback(config.sandbox.port, "--port")?;
     let port = port_of(&listeners)?;
     let providers = mullion_resolvers::providers::all();
-    let place = (data.path(), port, config.sandbox.seed);
-    let world = stand_ins::open(place, &providers, Arc::new(SystemClock), (tasks.clone(), stop.clone())).await?;
+    let place = stand_ins::Place { data: data.path(), port, seed: config.sandbox.seed };
+    let world = stand_ins::open(place, &providers, Arc::new(SystemClock), tasks.clone(), stop.clone()).await?;
     if traffic == Traffic::Gentle {
         world.make_gentle_traffic(&tasks, &stop);
     }

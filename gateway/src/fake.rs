@@ -1,4 +1,4 @@
-//! A stand-in for the engine, for tests of the transports: a schema of three fields, and streams that tests turn.
+//! A stand-in for what executes and for the store, for tests of the transports: a schema of a few fields, and streams that tests turn.
 
 #![expect(clippy::disallowed_methods, reason = "a test waits for its tasks")]
 
@@ -6,46 +6,58 @@ use std::{
     collections::HashMap,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering},
+        atomic::{AtomicU8, AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
 use async_graphql::{
-    EmptySubscription, Object, Schema, SimpleObject, Value, Variables,
+    EmptySubscription, Object, Request, Schema, ServerError, SimpleObject, Value, Variables,
     parser::types::{ExecutableDocument, OperationDefinition},
 };
 use async_trait::async_trait;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use futures::{StreamExt, stream, stream::BoxStream};
-use http::StatusCode;
+use futures::{StreamExt, stream};
+use http::{HeaderMap, StatusCode};
 use mullion_resolvers::{
+    budget::{ExecutionBudgets, Executions},
     clock::FixedClock,
+    credentials::Credential,
+    execution::{Caller, Executed, Operation},
+    inbox::Told,
+    live::{End, Frame, Frames, Item, Mark},
+    provider::WebhookRequest,
+    secret::Secret,
+    store::{
+        StoreError,
+        persisted_query::{PersistedLimits, PersistedQuery},
+    },
     supervisor::{RestartRules, Supervisor},
 };
-use mullion_schema::{cost::Cost, error::ErrorCode, id::TenantId};
+use mullion_schema::{
+    cost::Cost,
+    error::PortError,
+    id::TenantId,
+    ports::{Role, ViewerView},
+};
 use parking_lot::Mutex;
 use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     config::Config,
-    http::{
-        App, Parts,
-        guard::Guard,
-        router,
-        webhooks::{Delivery, WebhookAnswer, Webhooks},
+    http::{App, Parts, guard::Guard, router, webhooks::ReceiveDeliveries},
+    operation::{
+        self, Pipeline,
+        authenticate::{Authenticator, Keys},
+        document::Rules,
+        persisted::{DocumentHash, DocumentStore},
+        run::Execute,
+        subscribe::Follow,
     },
-    readiness::{Checks, tasks_run},
+    readiness::{Check, Checks, tasks_run},
     telemetry::tasks::TaskMetrics,
-    transport::{
-        engine::{
-            Answer, AuthError, Caller, CallerParts, Engine, LiveFrame, LiveItem, LiveMark, ParsedOperation, Role,
-        },
-        error::{ErrorEntry, Location, RequestError},
-        persisted::DocumentHash,
-    },
 };
 
 struct Query;
@@ -85,13 +97,13 @@ impl Mutation {
     }
 }
 
-fn away(operation: &ParsedOperation) -> RequestError {
-    RequestError::unavailable("the database does not answer", 2).of_request(&operation.request_id)
+fn away() -> Vec<ServerError> {
+    vec![PortError::unavailable().without_location()]
 }
 
-/// Answers for anybody but the key "bad"; a key that is the name of a role has this role. The key "away" and documents that contain "away" meet a database that is away; the key
-/// "revoked" fires `revoked` of its caller.
-pub(crate) struct FakeEngine {
+/// Answers for anybody but the key "bad"; a key that is the name of a role has this role. The key "away" and documents that contain
+/// "away" meet a database that is away; `revoked` revokes all keys.
+pub(crate) struct StandIn {
     schema: Schema<Query, Mutation, EmptySubscription>,
     pub(crate) revoked: CancellationToken,
     pub(crate) health: AtomicU8,
@@ -102,62 +114,57 @@ pub(crate) struct FakeEngine {
     pub(crate) measured: AtomicUsize,
     /// How often a document was validated.
     pub(crate) validated: AtomicUsize,
-    /// How often time was charged.
-    pub(crate) charged: AtomicUsize,
-    /// Whether all time is used.
-    pub(crate) out_of_time: AtomicBool,
 }
 
 pub(crate) const WELL: u8 = 0;
 pub(crate) const BROKEN: u8 = 1;
 pub(crate) const HANGING: u8 = 2;
 
-impl Default for FakeEngine {
+impl Default for StandIn {
     fn default() -> Self {
-        let schema = Schema::build(Query, Mutation, EmptySubscription).finish();
         Self {
-            schema,
+            schema: Schema::build(Query, Mutation, EmptySubscription).finish(),
             revoked: CancellationToken::new(),
             health: AtomicU8::new(WELL),
             persisted: Mutex::default(),
             looked_up: AtomicUsize::new(0),
             measured: AtomicUsize::new(0),
             validated: AtomicUsize::new(0),
-            charged: AtomicUsize::new(0),
-            out_of_time: AtomicBool::new(false),
         }
     }
+}
+
+fn viewer(role: Role) -> Arc<ViewerView> {
+    let (name, tenant_name) = (role.to_string(), "T".to_owned());
+    Arc::new(ViewerView { id: name.clone(), name, role, tenant: "t".into(), tenant_name })
 }
 
 /// Somebody who may do everything.
 pub(crate) fn admin() -> Caller {
-    caller(Role::Admin, CancellationToken::new())
-}
-
-fn caller(role: Role, revoked: CancellationToken) -> Caller {
-    Caller::new(CallerParts { tenant: TenantId::from("t"), role, revoked, context: Arc::new(()) })
+    Caller::without_key(viewer(Role::Admin))
 }
 
 #[async_trait]
-impl Engine for FakeEngine {
-    async fn authenticate(&self, bearer: Option<&str>) -> Result<Caller, AuthError> {
-        match bearer {
-            Some("" | "bad") => Err(AuthError::Invalid),
-            Some("away") => Err(AuthError::Unavailable),
-            _ => {
-                let role = bearer.and_then(|key| key.parse().ok()).unwrap_or(Role::Admin);
-                Ok(caller(role, self.revoked.clone()))
+impl Keys for StandIn {
+    async fn credential(&self, key: &Secret) -> Result<Option<Arc<Credential>>, StoreError> {
+        match key.expose_text() {
+            Some("bad") => Ok(None),
+            Some("away") => Err(StoreError::Unread { what: "a key", is_outage: true }),
+            key => {
+                let role = key.and_then(|key| key.parse().ok()).unwrap_or(Role::Admin);
+                Ok(Some(Arc::new(Credential::unstored(viewer(role), self.revoked.clone()))))
             }
         }
     }
+}
 
+impl Rules for StandIn {
     /// Everything is valid but a field `invalid`: the stand-in's own schema validates what it executes.
-    fn validate(&self, document: &Arc<ExecutableDocument>) -> Result<(), RequestError> {
+    fn validate(&self, document: &Arc<ExecutableDocument>) -> Result<(), Vec<ServerError>> {
         self.validated.fetch_add(1, Ordering::Relaxed);
         let is_invalid = format!("{document:?}").contains("\"invalid\"");
-        let message = "there is no such field. Did you mean \"hello\"?";
-        let error = || RequestError::new(ErrorCode::GraphqlValidationFailed, message);
-        if is_invalid { Err(error()) } else { Ok(()) }
+        let error = || ServerError::new("there is no such field. Did you mean \"hello\"?", None);
+        if is_invalid { Err(vec![error()]) } else { Ok(()) }
     }
 
     /// As the variable `cost` says; without variables, 1,000,000 where a document has it.
@@ -176,144 +183,173 @@ impl Engine for FakeEngine {
         };
         Cost { total: given, varies }
     }
+}
 
-    fn check_time(&self, _caller: &Caller) -> Result<(), RequestError> {
-        let is_over = self.out_of_time.load(Ordering::Relaxed);
-        if is_over { Err(RequestError::new(ErrorCode::RateLimited, "it is used").worth_another_try(9)) } else { Ok(()) }
-    }
-
-    fn charge(&self, _caller: &Caller, _used: Duration) {
-        self.charged.fetch_add(1, Ordering::Relaxed);
-    }
-
-    async fn persisted(&self, _caller: &Caller, hash: &DocumentHash) -> Result<Option<Arc<str>>, RequestError> {
+#[async_trait]
+impl DocumentStore for StandIn {
+    async fn find(&self, _tenant: &TenantId, hash: &DocumentHash) -> Result<Option<PersistedQuery>, StoreError> {
         self.looked_up.fetch_add(1, Ordering::Relaxed);
-        Ok(self.persisted.lock().get(hash).cloned())
+        let text = self.persisted.lock().get(hash).map(ToString::to_string);
+        Ok(text.map(|text| PersistedQuery { text, is_due: false }))
     }
 
-    async fn persist(&self, _caller: &Caller, hash: &DocumentHash, text: &str) -> bool {
+    async fn note_use(&self, _tenant: &TenantId, _hash: &DocumentHash) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn register(
+        &self,
+        _tenant: &TenantId,
+        hash: &DocumentHash,
+        text: &str,
+        _limits: PersistedLimits,
+    ) -> Result<(), StoreError> {
         self.persisted.lock().insert(*hash, text.into());
-        true
+        Ok(())
     }
+}
 
-    async fn execute(&self, _caller: &Caller, operation: ParsedOperation) -> Answer {
-        assert!(!operation.document.text.contains("panics"), "on purpose");
-        if operation.document.text.contains("away") {
-            return Answer::Refused(away(&operation));
+#[async_trait]
+impl Execute for StandIn {
+    async fn execute(&self, _caller: &Caller, operation: Operation) -> Executed {
+        assert!(!operation.text.contains("panics"), "on purpose");
+        if operation.text.contains("away") {
+            return Executed::Refused(away());
         }
-        let response = self.schema.execute(operation.to_request()).await;
-        let refused = response.errors.iter().any(|error| error.path.is_empty());
-        if !refused {
-            return Answer::Result(Bytes::from(serde_json::to_vec(&response).unwrap()));
+        let mut request = Request::new(&*operation.text).variables(operation.variables);
+        request.operation_name = operation.name;
+        let response = self.schema.execute(request).await;
+        if response.errors.iter().any(|error| error.path.is_empty()) {
+            return Executed::Refused(response.errors);
         }
-        let code = ErrorCode::GraphqlValidationFailed;
-        let errors = response.errors.into_iter().map(|error| {
-            let mut entry = ErrorEntry::new(code, error.message);
-            entry.locations = error.locations.into_iter().map(Location::from).collect();
-            entry
-        });
-        Answer::Refused(RequestError { code, errors: errors.collect(), retry_after: None })
+        Executed::Answer { bytes: serde_json::to_vec(&response).unwrap().into(), internal: false }
     }
+}
 
+#[async_trait]
+impl Follow for StandIn {
     /// `count`: 1 to 3, then the end. `forever`: one frame, then silence. `quiet_NUMBER`: a mark, then silence. `flood`: large ones
-    /// without an end, each with a mark. `interrupted`: one frame, then that it cannot go on. Anything else is refused, and so is the cursor `foreign`.
-    async fn subscribe(
+    /// without an end, each with a mark. `interrupted`: one frame, then that it cannot go on. Anything else is refused, and so is the
+    /// cursor `foreign`.
+    async fn follow(
         &self,
         _caller: &Caller,
-        operation: ParsedOperation,
-    ) -> Result<BoxStream<'static, LiveItem>, RequestError> {
-        if operation.resume_after.as_deref() == Some("foreign") {
-            return Err(RequestError::bad_input("after: not a cursor of your event stream"));
+        operation: Operation,
+        resume_after: Option<String>,
+    ) -> Result<Frames, Vec<ServerError>> {
+        if resume_after.as_deref() == Some("foreign") {
+            return Err(vec![PortError::bad_input("after: not a cursor of your event stream").without_location()]);
         }
-        let from = operation.resume_after.as_deref().and_then(|cursor| cursor.parse().ok()).unwrap_or(0);
+        let from = resume_after.and_then(|cursor| cursor.parse().ok()).unwrap_or(0);
         let frame = |number: i32| {
-            LiveItem::Frame(LiveFrame {
-                payload: Bytes::from(format!(r#"{{"data":{{"count":{number}}}}}"#)),
-                cursor: Some(number.to_string().into()),
-                through: Some(number.into()),
-            })
+            let payload = Bytes::from(format!(r#"{{"data":{{"count":{number}}}}}"#));
+            Ok(Item::Frame(Frame { payload, cursor: number.to_string().into(), through: Some(number.into()) }))
         };
-        let mark = |position: i64| LiveItem::Mark(LiveMark { position, cursor: position.to_string().into() });
-        if operation.document.text.contains("count") {
+        let mark = |position: i64| Ok(Item::Mark(Mark { position, cursor: position.to_string().into() }));
+        let text = &*operation.text;
+        if text.contains("count") {
             return Ok(stream::iter(from + 1..=3).map(frame).boxed());
         }
-        if operation.document.text.contains("away") {
-            return Err(away(&operation));
+        if text.contains("away") {
+            return Err(away());
         }
-        assert!(!operation.document.text.contains("panicsAtOnce"), "on purpose");
-        if operation.document.text.contains("panics") {
+        assert!(!text.contains("panicsAtOnce"), "on purpose");
+        if text.contains("panics") {
             return Ok(stream::iter([0])
                 .map(move |number| if number == 0 { panic!("on purpose") } else { frame(0) })
                 .boxed());
         }
-        if operation.document.text.contains("flood") {
+        if text.contains("flood") {
             let payload = Bytes::from(format!(r#"{{"data":{{"flood":"{}"}}}}"#, "x".repeat(16_000)));
-            let frame = LiveItem::Frame(LiveFrame::alone(payload));
-            return Ok(stream::iter(1..).flat_map(move |at| stream::iter([frame.clone(), mark(at)])).boxed());
+            let frame = Item::Frame(Frame { payload, cursor: "0".into(), through: None });
+            return Ok(stream::iter(1..).flat_map(move |at| stream::iter([Ok(frame.clone()), mark(at)])).boxed());
         }
-        if operation.document.text.contains("interrupted") {
-            let error = RequestError::new(ErrorCode::ServiceUnavailable, "subscribe again");
-            return Ok(stream::iter([frame(1), LiveItem::Interrupted(error)]).boxed());
+        if text.contains("interrupted") {
+            return Ok(stream::iter([frame(1), Err(End::Unavailable)]).boxed());
         }
-        if let Some((_, number)) = operation.document.text.split_once("quiet_") {
+        if let Some((_, number)) = text.split_once("quiet_") {
             let position = number.trim_end_matches('}').parse().unwrap();
             return Ok(stream::iter([mark(position)]).chain(stream::pending()).boxed());
         }
-        if operation.document.text.contains("forever") {
+        if text.contains("forever") {
             return Ok(stream::iter([0]).map(frame).chain(stream::pending()).boxed());
         }
-        Err(RequestError::new(ErrorCode::GraphqlValidationFailed, "there is no such field"))
-    }
-
-    async fn ready(&self) -> Result<(), &'static str> {
-        match self.health.load(Ordering::Acquire) {
-            WELL => Ok(()),
-            BROKEN => Err("the database does not answer"),
-            _ => std::future::pending().await,
-        }
+        Err(vec![ServerError::new("there is no such field", None)])
     }
 }
 
 /// One endpoint, `/webhooks/github/e`, of at most 10 bytes.
-struct FakeWebhooks;
-
 #[async_trait]
-impl Webhooks for FakeWebhooks {
+impl ReceiveDeliveries for StandIn {
     async fn limit(&self, provider: &str, endpoint: &str) -> Option<usize> {
         (provider == "github" && endpoint == "e").then_some(10)
     }
 
-    async fn receive(&self, delivery: Delivery) -> WebhookAnswer {
-        let mut answer = WebhookAnswer::status(StatusCode::ACCEPTED);
-        answer.body = delivery.body;
-        answer
+    async fn receive(&self, _provider: &str, _endpoint: &str, request: WebhookRequest) -> Told {
+        Told { status: StatusCode::ACCEPTED, headers: HeaderMap::new(), body: request.body, result: "accepted" }
     }
+}
+
+/// A database of the stand-in's health.
+fn database(stand_in: Arc<StandIn>) -> Check {
+    Check::new("database", move || {
+        let health = stand_in.health.load(Ordering::Acquire);
+        async move {
+            match health {
+                WELL => Ok(()),
+                BROKEN => Err("the database does not answer".to_owned()),
+                _ => std::future::pending().await,
+            }
+        }
+    })
 }
 
 /// A gateway on a port of its own.
 pub(crate) struct Gateway {
     pub(crate) app: Arc<App>,
-    pub(crate) engine: Arc<FakeEngine>,
+    pub(crate) stand_in: Arc<StandIn>,
     pub(crate) supervisor: Supervisor,
     pub(crate) port: u16,
 }
 
 impl Gateway {
-    /// Starts one, with settings changed by `change`.
+    /// Starts one that serves whoever brings no key, with settings changed by `change`.
     pub(crate) async fn start(change: impl FnOnce(&mut Config)) -> Self {
+        Self::start_for(Some(viewer(Role::Admin)), change).await
+    }
+
+    /// Starts one that asks for a key.
+    pub(crate) async fn asking_for_keys() -> Self {
+        Self::start_for(None, |_| {}).await
+    }
+
+    async fn start_for(everybody: Option<Arc<ViewerView>>, change: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config::default();
         config.server.allow_get = true;
         change(&mut config);
-        let engine = Arc::new(FakeEngine::default());
-        let engine_of_the_app: Arc<dyn Engine> = Arc::<FakeEngine>::clone(&engine);
+        let stand_in = Arc::<StandIn>::default();
         let rules = RestartRules { first_wait: Duration::from_millis(1), ..RestartRules::default() };
         let supervisor = Supervisor::new(Arc::new(TaskMetrics::default())).with_rules(rules);
-        let parts = Parts {
-            engine: engine_of_the_app,
-            webhooks: Arc::new(FakeWebhooks),
-            clock: Arc::new(FixedClock::at(DateTime::<Utc>::UNIX_EPOCH)),
+        let clock = Arc::new(FixedClock::at(DateTime::<Utc>::UNIX_EPOCH));
+        let parts = operation::Parts {
+            rules: Arc::clone(&stand_in) as _,
+            execute: Arc::clone(&stand_in) as _,
+            follow: Arc::clone(&stand_in) as _,
+            authenticator: Authenticator::new(Arc::clone(&stand_in) as _, everybody),
+            store: Arc::clone(&stand_in) as _,
+            budgets: Arc::new(Executions::new(ExecutionBudgets::UNLIMITED)),
+            clock: Arc::clone(&clock) as _,
             metrics: Arc::default(),
+            tasks: TaskTracker::new(),
+        };
+        let parts = Parts {
+            metrics: Arc::clone(&parts.metrics),
+            pipeline: Arc::new(Pipeline::new(&config, parts)),
+            webhooks: Arc::clone(&stand_in) as _,
+            clock,
             checks: Arc::new(Checks::new(vec![tasks_run(supervisor.clone())], TaskMetrics::default())),
+            database: database(Arc::clone(&stand_in)),
+            tasks: TaskTracker::new(),
             supervisor: supervisor.clone(),
             guard: Guard::loopback(Some("https://tunnel.example"), &[]),
             console: None,
@@ -324,6 +360,6 @@ impl Gateway {
         let routes = router(&app, true);
         tokio::spawn(async move { axum::serve(listener, routes).await });
         app.readiness.set(true);
-        Self { app, engine, supervisor, port }
+        Self { app, stand_in, supervisor, port }
     }
 }

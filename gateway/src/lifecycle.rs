@@ -164,10 +164,13 @@ pub async fn serve(
 ) -> anyhow::Result<()> {
     let mut servers = tokio::task::JoinSet::new();
     let shutdown = app.shutdown.clone();
-    let patience = listen::Patience::of(&app.server, &app.live);
-    let room = listen::Room::of(app.live.max_sockets, open_files());
+    let live = &app.connections.live;
+    let limits = listen::Limits {
+        patience: listen::Patience::of(&app.server, live),
+        room: listen::Room::of(live.max_sockets, open_files()),
+    };
     for (listener, router) in listeners {
-        servers.spawn(listen::serve(listener, router, (patience, room), shutdown.clone()));
+        servers.spawn(listen::serve(listener, router, limits, shutdown.clone()));
     }
     app.readiness.set(true);
     stop.cancelled().await;

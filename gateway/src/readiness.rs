@@ -14,7 +14,7 @@ use futures::{
     FutureExt as _,
     future::{BoxFuture, join_all},
 };
-use mullion_resolvers::{store::Database, supervisor::Supervisor};
+use mullion_resolvers::{error_chain::chain, store::Database, supervisor::Supervisor};
 use parking_lot::Mutex;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -43,6 +43,11 @@ impl Check {
     {
         Self { name, look: Box::new(move || Box::pin(look())) }
     }
+
+    /// Looks once. It may hang.
+    pub(crate) async fn look(&self) -> Result<(), String> {
+        (self.look)().await
+    }
 }
 
 /// The checks of a process over this database. What else has to be well gets a check here.
@@ -58,6 +63,22 @@ pub(crate) fn checks(database: &Database, supervisor: &Supervisor) -> Vec<Check>
 /// would be cut off where the check gives up, which may cost a connection.
 fn database_is_reliable(database: Database) -> Check {
     Check::new("database", move || ready(database.fault().map_or(Ok(()), |fault| Err(fault.reason().to_owned()))))
+}
+
+/// Whether the database answers now. Nothing can be done without it.
+pub(crate) fn database_answers(database: Database) -> Check {
+    Check::new("database", move || {
+        let database = database.clone();
+        async move {
+            if let Some(fault) = database.fault() {
+                return Err(fault.reason().to_owned());
+            }
+            database.ping().await.map_err(|error| {
+                tracing::warn!(error = %chain(&error), "the database does not answer");
+                "the database does not answer".to_owned()
+            })
+        }
+    })
 }
 
 /// No background task keeps ending.
@@ -138,7 +159,7 @@ impl Checks {
 
     async fn run_one(&self, check: &Check) {
         let name = check.name;
-        let look = AssertUnwindSafe(async { (check.look)().await }).catch_unwind();
+        let look = AssertUnwindSafe(async { check.look().await }).catch_unwind();
         let looked = match timeout(self.patience, look).await {
             Ok(looked) => looked.unwrap_or_else(|_| Err("the check panicked; the log says why".to_owned())),
             Err(_) => Err(format!("no answer within {} seconds", self.patience.as_secs())),

@@ -14,16 +14,27 @@ use mullion_resolvers::{
 
 use crate::config::Config;
 
+/// The parts of the process that reconciliation has to do with.
+pub(crate) struct Parts {
+    /// What may have been missed.
+    pub(crate) gaps: Arc<Gaps>,
+    /// Counts what comes of it.
+    pub(crate) observer: Arc<dyn Hears>,
+    /// The name of this process's worker.
+    pub(crate) worker: String,
+}
+
 /// The reconciler. `stand_ins` are the hosts of providers that run in this process: while it was down they were, too, and nothing is
 /// asked of any provider that nobody watches.
 pub(crate) fn reconciler(
     config: &Config,
     services: &Arc<Services>,
-    (gaps, hears, worker): (Arc<Gaps>, Arc<dyn Hears>, String),
+    parts: Parts,
     stand_ins: &[String],
 ) -> anyhow::Result<Reconciler> {
     let watch = Arc::clone(&services.hub) as _;
-    let around = Surroundings { watch, gaps, hears, jitter: Jitter::random(), worker };
+    let Parts { gaps, observer, worker } = parts;
+    let around = Surroundings { watch, gaps, hears: observer, jitter: Jitter::random(), worker };
     let ours = stand_ins.iter().map(|host| format!("http://{host}/")).collect();
     let rules = rounds(config, stand_ins.is_empty());
     Reconciler::new(Arc::clone(services), around, rules, ours).context("nothing can be reconciled")

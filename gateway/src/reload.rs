@@ -99,7 +99,7 @@ impl Reloader {
         let next = with_changes(running, new);
         self.parts.app.guard.set_public(next.server.public_url.as_deref(), &next.server.allowed_origins);
         self.parts.upstream.guard().set_allowed(&next.upstream.allow);
-        self.parts.app.documents.set_limits(next.limits.clone());
+        self.parts.app.pipeline.set_limits(next.limits.clone());
         if changed.is_empty() {
             tracing::info!("the settings were read again, and nothing changed that can change while running");
         } else {

@@ -54,7 +54,7 @@ pub async fn seed(services: &Services, worlds: &[World], secret: &Secret) -> any
     for world in worlds {
         let id: IntegrationId = format!("{}-dev", world.provider).into();
         integration(services, &tenant, &id, world).await.with_context(|| format!("{id} cannot be made"))?;
-        endpoint(services, &tenant, &id, (world.provider, secret))
+        endpoint(services, &tenant, &id, Webhook { provider: world.provider, secret })
             .await
             .with_context(|| format!("{id} has no endpoint"))?;
         if let Some(provider) = services.providers.get(world.provider) {
@@ -113,12 +113,19 @@ async fn integration(services: &Services, tenant: &TenantId, id: &IntegrationId,
     Ok(())
 }
 
+/// The webhook of a stand-in.
+struct Webhook<'a> {
+    provider: &'static str,
+    secret: &'a Secret,
+}
+
 async fn endpoint(
     services: &Services,
     tenant: &TenantId,
     id: &IntegrationId,
-    (provider, secret): (&str, &Secret),
+    webhook: Webhook<'_>,
 ) -> anyhow::Result<()> {
+    let Webhook { provider, secret } = webhook;
     let sealed = seal_secret(&services.vault, tenant, id, secret).map_err(|error| anyhow::anyhow!(error.message))?;
     if let Some(known) = services.database.endpoint_at(provider, id.as_str()).await? {
         let change = |draft: &mut EndpointDraft| {

@@ -72,13 +72,26 @@ pub struct World {
     pub api_root: String,
 }
 
+/// Where the stand-ins are, and which worlds they have.
+#[derive(Debug, Clone, Copy)]
+pub struct Place<'a> {
+    /// The folder with the data of `dev`.
+    pub data: &'a Path,
+    /// The port of all stand-ins.
+    pub port: u16,
+    /// The seed of a new world.
+    pub seed: u64,
+}
+
 /// Makes the stand-ins of all providers, or finds their worlds again.
 pub async fn open(
-    (data, port, seed): (&Path, u16, u64),
+    place: Place<'_>,
     providers: &Providers,
     clock: Arc<dyn Clock>,
-    (tracker, token): (TaskTracker, CancellationToken),
+    tracker: TaskTracker,
+    token: CancellationToken,
 ) -> anyhow::Result<StandIns> {
+    let Place { data, port, seed } = place;
     let folder = data.join("sandbox");
     let mut journals = Vec::new();
     let mut worlds = Vec::new();

@@ -1,10 +1,14 @@
 //! `mullion key`
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use clap::{Args, Subcommand};
+use clap::{
+    Args, Subcommand,
+    builder::{PossibleValue, PossibleValuesParser, TypedValueParser},
+};
+use mullion_schema::ports::Role;
 
 use super::Source;
-use crate::{boot, data_folder::new_encryption_key, transport::engine::Role};
+use crate::{boot, data_folder::new_encryption_key};
 
 /// Makes, lists and revokes API keys.
 #[derive(Debug, Args)]
@@ -27,7 +31,7 @@ enum Command {
         #[arg(long)]
         name: String,
         /// What its holder may do
-        #[arg(long, value_enum)]
+        #[arg(long, value_parser = roles())]
         role: Role,
     },
     /// List API keys, without the keys themselves
@@ -49,6 +53,16 @@ enum Command {
     /// Print a new encryption key for `MULLION_ENCRYPTION_KEY`
     #[command(after_help = "Example:\n  export MULLION_ENCRYPTION_KEY=$(mullion key generate)")]
     Generate,
+}
+
+/// The roles, each with what it allows.
+fn roles() -> impl TypedValueParser<Value = Role> {
+    let roles = [
+        PossibleValue::new("viewer").help("Reads"),
+        PossibleValue::new("editor").help("Reads, and changes dashboards"),
+        PossibleValue::new("admin").help("Everything, integrations too"),
+    ];
+    PossibleValuesParser::new(roles).try_map(|role| role.parse::<Role>())
 }
 
 impl Key {

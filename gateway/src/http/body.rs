@@ -7,7 +7,7 @@ use http::{HeaderMap, StatusCode, header};
 use mullion_schema::error::ErrorCode;
 
 use super::{App, budget::Share};
-use crate::transport::error::RequestError;
+use crate::operation::errors::RequestError;
 
 /// A refusal with its status.
 pub type Refusal = (StatusCode, RequestError);

@@ -23,8 +23,12 @@ use hyper::body::{Frame, SizeHint};
 use mullion_resolvers::{clock::Clock, trace_context::TraceContext};
 use tracing::Instrument;
 
-use super::{App, REQUEST_ID, negotiate::Media};
-use crate::{telemetry::metrics::RequestLabels, transport::error::RequestError};
+use super::{App, REQUEST_ID};
+use crate::{
+    operation::{errors::RequestError, request_id},
+    telemetry::labels::RequestLabels,
+    transport::negotiate::Media,
+};
 
 /// A request's id: the client's own where it is fit for a log, otherwise a new one.
 #[derive(Debug, Clone)]
@@ -114,12 +118,6 @@ fn id_of(headers: &HeaderMap, clock: &dyn Clock) -> Arc<str> {
     };
     match headers.get(REQUEST_ID).and_then(|value| value.to_str().ok()).filter(fit) {
         Some(id) => id.into(),
-        None => new_id(clock),
+        None => request_id::new(clock),
     }
-}
-
-/// A new id, sortable by time.
-pub(crate) fn new_id(clock: &dyn Clock) -> Arc<str> {
-    let milliseconds = u64::try_from(clock.now().timestamp_millis()).unwrap_or_default();
-    ulid::Ulid::from_parts(milliseconds, rand::random()).to_string().into()
 }

@@ -1,37 +1,23 @@
 //! `/graphql`: GraphQL over HTTP by POST and GET, the WebSocket upgrade, and a browser's page.
 
-use std::{
-    panic::{AssertUnwindSafe, catch_unwind},
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-};
+use std::sync::Arc;
 
+use async_graphql::parser::types::OperationType;
 use axum::{
     Extension,
     body::Body,
     extract::{RawQuery, State},
     response::{IntoResponse, Redirect, Response},
 };
-use futures::{FutureExt, StreamExt, stream::BoxStream};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use mullion_schema::error::ErrorCode;
-use tokio::time::timeout;
+use mullion_resolvers::execution::Caller;
 
-use super::{
-    App, DATABASE_PATIENCE, body,
-    context::RequestId,
-    guard,
-    negotiate::{Media, Stream, wants_page},
-};
+use super::{App, body, context::RequestId, guard};
 use crate::{
-    document::OperationKind,
+    operation::{Origin, errors::RequestError, params::Params},
     transport::{
-        admission::Admission,
-        engine::{Answer, AuthError, Caller, LiveFrame, LiveItem, ParsedOperation},
-        error::RequestError,
         multipart,
-        params::{Origin, Params},
+        negotiate::{Media, Stream, wants_page},
         sse, websocket,
     },
 };
@@ -52,7 +38,7 @@ pub async fn post(
     body: Body,
 ) -> Response {
     let Some(accepted) = Accepted::of(&headers) else { return not_acceptable() };
-    let caller = match authenticate(&app, &headers, &id).await {
+    let caller = match app.pipeline.authenticate_request(&headers, &id).await {
         Ok(caller) => caller,
         Err(error) => return accepted.media().refused(&error),
     };
@@ -75,7 +61,7 @@ pub async fn get(
     websocket::Asked(upgrade): websocket::Asked,
 ) -> Response {
     match upgrade {
-        Some(Ok(upgrade)) => return websocket::accept(app, &headers, upgrade, &id),
+        Some(Ok(upgrade)) => return websocket::accept(Arc::clone(&app.connections), &headers, upgrade, &id),
         Some(Err(refusal)) => return refusal.into_response(),
         None => {}
     }
@@ -86,7 +72,7 @@ pub async fn get(
         };
     }
     let Some(accepted) = Accepted::of(&headers) else { return not_acceptable() };
-    let caller = match authenticate(&app, &headers, &id).await {
+    let caller = match app.pipeline.authenticate_request(&headers, &id).await {
         Ok(caller) => caller,
         Err(error) => return accepted.media().refused(&error),
     };
@@ -124,25 +110,6 @@ impl Accepted {
     }
 }
 
-/// The key of `Authorization: Bearer KEY`.
-pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
-    strip_bearer(headers.get(header::AUTHORIZATION)?.to_str().ok()?)
-}
-
-/// The key behind the scheme, which is not case-sensitive.
-pub(crate) fn strip_bearer(value: &str) -> Option<&str> {
-    let (scheme, key) = value.trim().split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
-}
-
-/// The key that a request carries: with another scheme it is no key of ours, not none.
-pub(crate) async fn authenticate(app: &App, headers: &HeaderMap, id: &str) -> Result<Caller, RequestError> {
-    let given = headers.contains_key(header::AUTHORIZATION);
-    let key = bearer(headers).or(given.then_some(""));
-    let checked = timeout(DATABASE_PATIENCE, app.engine.authenticate(key)).await;
-    checked.unwrap_or(Err(AuthError::Unavailable)).map_err(|error| RequestError::from(error).of_request(id))
-}
-
 struct Request {
     app: Arc<App>,
     id: Arc<str>,
@@ -165,28 +132,34 @@ impl Request {
             // Nothing is resumed where nothing streams.
             Err(_) => None,
         };
-        let operation = params.find(&app, &caller, Origin { request_id: Arc::clone(&id), resume_after }).await;
+        let origin = Origin { request_id: Arc::clone(&id), resume_after };
+        let request = app.pipeline.find(params, &caller, origin).await;
+        let streams = |request| {
+            let asked = sse::Asked { caller: caller.clone(), request, request_id: Arc::clone(&id), is_get };
+            asked.respond(Arc::clone(&app.connections))
+        };
         if has_events && accepted.single.is_none() {
-            return sse::respond(app, &id, caller, operation, is_get).await;
+            return streams(request).await;
         }
-        let operation = match operation {
-            Ok(operation) => operation,
+        let request = match request {
+            Ok(request) => request,
             Err(error) => return media.refused(&error),
         };
-        let is_stream = operation.kind == OperationKind::Subscription;
+        let kind = request.operation.kind();
+        let is_stream = kind == OperationType::Subscription;
         if is_stream && has_events {
-            return sse::respond(app, &id, caller, Ok(operation), is_get).await;
+            return streams(Ok(request)).await;
         }
-        if is_get && operation.kind != OperationKind::Query {
+        if is_get && kind != OperationType::Query {
             return post_only(media);
         }
         match accepted.stream {
-            Some(_) if is_stream => multipart::answer(app, caller, operation, media).await,
+            Some(_) if is_stream => multipart::answer(Arc::clone(&app.connections), caller, request, media).await,
             None if is_stream => media.refused(&RequestError::bad_input(SUBSCRIPTIONS)),
             _ if accepted.single.is_none() => not_acceptable(),
-            _ => match execute(&app, &caller, operation).await {
-                Ok(answer) => media.answer(&answer),
-                Err(error) => media.with_status(StatusCode::GATEWAY_TIMEOUT, &error),
+            _ => match app.pipeline.run(&caller, request).await {
+                Ok(answer) => media.answer(answer),
+                Err(error) => media.refused(&error),
             },
         }
     }
@@ -202,70 +175,6 @@ fn post_only(media: Media) -> Response {
 /// Where subscriptions run.
 const SUBSCRIPTIONS: &str = "subscriptions run over WebSocket at /graphql, as an event stream (Accept: text/event-stream), \
     or in parts (Accept: multipart/mixed;subscriptionSpec=1.0, application/json)";
-
-/// Executes within the request's time; an error says that it was over.
-pub(crate) async fn execute(app: &App, caller: &Caller, operation: ParsedOperation) -> Result<Answer, RequestError> {
-    let id = Arc::clone(&operation.request_id);
-    let time = app.request_timeout();
-    let execution = AssertUnwindSafe(app.engine.execute(caller, operation)).catch_unwind();
-    match tokio::time::timeout(time, execution).await {
-        Ok(Ok(answer)) => Ok(answer),
-        // The panic's own message was logged by its hook.
-        Ok(Err(_)) => {
-            tracing::error!("an operation panicked");
-            Ok(Answer::Refused(RequestError::internal(&id)))
-        }
-        Err(_) => {
-            tracing::warn!(seconds = time.as_secs(), "an operation took too long");
-            let message = format!(
-                "the operation took longer than {} seconds (`server.request_timeout_seconds`); a mutation may have been done",
-                time.as_secs()
-            );
-            Err(RequestError::new(ErrorCode::RequestTimeout, message).with_request_id(&id))
-        }
-    }
-}
-
-/// Starts a subscription. A panic is an error of this one, and nothing else.
-pub(crate) async fn subscribe(app: &App, caller: &Caller, operation: ParsedOperation) -> Result<Answers, RequestError> {
-    app.metrics.execution("subscription");
-    let id = Arc::clone(&operation.request_id);
-    let begun = AssertUnwindSafe(app.engine.subscribe(caller, operation)).catch_unwind().await;
-    let begun = begun.unwrap_or_else(|_| {
-        tracing::error!("a subscription panicked");
-        Err(RequestError::internal(&id))
-    });
-    Ok(Answers { items: Some(begun?), id, admission: Arc::clone(&app.admission) })
-}
-
-/// What a subscription answers. A panic ends it with an error, and nothing else.
-pub(crate) struct Answers {
-    /// `None` after a panic.
-    items: Option<BoxStream<'static, LiveItem>>,
-    id: Arc<str>,
-    /// Knows when a client whose subscription is interrupted may come again.
-    admission: Arc<Admission>,
-}
-
-impl futures::Stream for Answers {
-    type Item = LiveItem;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<LiveItem>> {
-        let Some(items) = &mut self.items else { return Poll::Ready(None) };
-        let item = catch_unwind(AssertUnwindSafe(|| items.poll_next_unpin(cx))).unwrap_or_else(|_| {
-            self.items = None;
-            tracing::error!(requestId = %self.id, "a subscription panicked");
-            Poll::Ready(Some(LiveItem::Frame(LiveFrame::alone(RequestError::internal(&self.id).to_body()))))
-        });
-        match item {
-            Poll::Ready(Some(LiveItem::Interrupted(error))) => {
-                let error = error.with_request_id(&self.id).with_retry_after(self.admission.come_again_milliseconds());
-                Poll::Ready(Some(LiveItem::Interrupted(error)))
-            }
-            item => item,
-        }
-    }
-}
 
 fn not_acceptable() -> Response {
     let message = "an answer is application/json or application/graphql-response+json: accept one of them. \

@@ -12,8 +12,10 @@ use mullion_schema::error::ErrorCode;
 use parking_lot::RwLock;
 use url::Url;
 
-use super::negotiate::{Media, Stream};
-use crate::transport::error::RequestError;
+use crate::{
+    operation::errors::RequestError,
+    transport::negotiate::{Media, Stream},
+};
 
 /// The rules of one server.
 #[derive(Debug, Default)]

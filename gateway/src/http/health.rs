@@ -56,9 +56,9 @@ async fn ready(State(app): State<Arc<App>>) -> Response {
     } else if !app.readiness.get() {
         reasons.insert("server", "the server has not started yet".to_owned());
     } else {
-        let asked = timeout(PATIENCE, app.engine.ready()).await;
-        if let Err(reason) = asked.unwrap_or(Err("the database does not answer")) {
-            reasons.entry("database").or_insert_with(|| reason.to_owned());
+        let looked = timeout(PATIENCE, app.database.look()).await;
+        if let Err(reason) = looked.unwrap_or_else(|_| Err("the database does not answer".to_owned())) {
+            reasons.entry("database").or_insert(reason);
         }
     }
     let Some(reason) = reasons.values().next() else { return Json(json!({ "status": "ready" })).into_response() };

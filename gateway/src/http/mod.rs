@@ -7,7 +7,7 @@ pub mod context;
 pub mod graphql;
 pub mod guard;
 pub mod health;
-pub mod negotiate;
+pub mod stream;
 pub mod webhooks;
 
 use std::{sync::Arc, time::Duration};
@@ -29,17 +29,14 @@ use tower_http::{
     cors::{AllowOrigin, CorsLayer},
 };
 
-use self::{budget::Budget, guard::Guard, health::Readiness, webhooks::Webhooks};
+use self::{budget::Budget, guard::Guard, health::Readiness, webhooks::ReceiveDeliveries};
 use crate::{
-    config::{Config, Live, Server},
-    document::Documents,
-    readiness::Checks,
+    config::{Config, Server},
+    operation::Pipeline,
+    readiness::{Check, Checks},
     telemetry::metrics::Metrics,
-    transport::{admission::Admission, engine::Engine, keep_alive::KeepAlive, persisted::PersistedQueries, sse},
+    transport::Connections,
 };
-
-/// How long the database may take for what every request asks of it, its key or its endpoint: Slack gives up after 3 s.
-pub(crate) const DATABASE_PATIENCE: Duration = Duration::from_millis(2500);
 
 /// Where a request's id is told.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -57,12 +54,12 @@ pub struct Console {
     pub assets: fn() -> Router,
 }
 
-/// What the engine's side brings.
+/// The parts of the process that the routes lead to.
 pub struct Parts {
-    /// Executes operations.
-    pub engine: Arc<dyn Engine>,
-    /// Takes deliveries.
-    pub webhooks: Arc<dyn Webhooks>,
+    /// From requests to answers.
+    pub pipeline: Arc<Pipeline>,
+    /// Receives deliveries.
+    pub webhooks: Arc<dyn ReceiveDeliveries>,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
     /// Where everything is counted.
@@ -71,32 +68,35 @@ pub struct Parts {
     pub guard: Guard,
     /// The console, where it is shown.
     pub console: Option<Console>,
-    /// The checks of readiness beside that of the engine.
+    /// The checks of readiness that run in the background.
     pub checks: Arc<Checks>,
+    /// The check that is made whenever readiness is asked for. It may hang.
+    pub database: Check,
+    /// The tasks that the end of the process waits for.
+    pub tasks: TaskTracker,
     /// Keeps background tasks running.
     pub supervisor: Supervisor,
 }
 
 /// What all handlers share.
 pub struct App {
-    pub(crate) engine: Arc<dyn Engine>,
-    pub(crate) webhooks: Arc<dyn Webhooks>,
+    pub(crate) pipeline: Arc<Pipeline>,
+    pub(crate) connections: Arc<Connections>,
+    pub(crate) webhooks: Arc<dyn ReceiveDeliveries>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) guard: Arc<Guard>,
     pub(crate) console: Option<Console>,
     pub(crate) checks: Arc<Checks>,
-    pub(crate) documents: Documents,
-    pub(crate) persisted: PersistedQueries,
+    pub(crate) database: Check,
+    /// Where deliveries are stored whose senders hung up.
+    pub(crate) tasks: TaskTracker,
     pub(crate) server: Server,
-    pub(crate) live: Live,
     /// Of deliveries.
     pub(crate) budget: Arc<Budget>,
     /// Of GraphQL requests.
     pub(crate) bodies: Arc<Budget>,
     pub(crate) webhook_timeout: Duration,
-    pub(crate) admission: Arc<Admission>,
-    pub(crate) keep_alive: KeepAlive,
     /// Whether traffic is welcome.
     pub readiness: Readiness,
     /// Fires when the process ends: sockets say goodbye.
@@ -109,40 +109,33 @@ impl App {
     /// Puts the parts together.
     pub fn new(config: &Config, parts: Parts) -> Arc<Self> {
         parts.metrics.live.show_limits(&config.live, &config.limits);
-        let tracker = TaskTracker::new();
-        let app = Arc::new(Self {
-            documents: Documents::new(
-                (config.limits.clone(), config.cache.document_bytes),
-                Arc::clone(&parts.metrics),
-                Arc::clone(&parts.engine),
-                tracker.clone(),
-            ),
-            persisted: PersistedQueries::new(&config.persisted),
-            engine: parts.engine,
+        let connections =
+            Arc::new(Connections::new(&config.live, Arc::clone(&parts.pipeline), Arc::clone(&parts.metrics)));
+        let (shutdown, tracker) = (connections.shutdown.clone(), connections.tracker.clone());
+        let (turned, until) = (Arc::clone(&connections), shutdown.clone());
+        parts.supervisor.supervise(&tracker.clone().into(), "keep-alive", &shutdown, move || {
+            let (turned, until) = (Arc::clone(&turned), until.clone());
+            async move { turned.keep_alive.turn(until).await }
+        });
+        Arc::new(Self {
+            pipeline: parts.pipeline,
+            connections,
             webhooks: parts.webhooks,
             clock: parts.clock,
             guard: Arc::new(parts.guard),
             console: parts.console,
             checks: parts.checks,
-            admission: Admission::new(&config.live, Arc::clone(&parts.metrics)),
+            database: parts.database,
+            tasks: parts.tasks,
             metrics: parts.metrics,
             server: config.server.clone(),
-            live: config.live.clone(),
             budget: Arc::new(Budget::new(config.webhooks.max_bytes_in_flight)),
             bodies: Arc::new(Budget::new(config.server.max_bytes_in_flight)),
             webhook_timeout: Duration::from_secs(config.webhooks.read_timeout_seconds),
-            keep_alive: KeepAlive::new(Duration::from_secs(config.live.ping_seconds)),
             readiness: Readiness::default(),
-            shutdown: CancellationToken::new(),
+            shutdown,
             tracker,
-        });
-        let (turned, shutdown) = (Arc::clone(&app), app.shutdown.clone());
-        let tracker = app.tracker.clone().into();
-        parts.supervisor.supervise(&tracker, "keep-alive", &app.shutdown, move || {
-            let (turned, shutdown) = (Arc::clone(&turned), shutdown.clone());
-            async move { turned.keep_alive.turn(shutdown).await }
-        });
-        app
+        })
     }
 
     pub(crate) fn request_timeout(&self) -> Duration {
@@ -161,7 +154,8 @@ pub fn router(app: &Arc<App>, with_admin: bool) -> Router {
                 .quality(CompressionLevel::Fastest)
                 .compress_when(DefaultPredicate::new().and(NotForContentType::const_new("multipart/mixed"))),
         );
-    let mut routes = compressed.route("/graphql/stream", get(sse::get).post(sse::post)).with_state(Arc::clone(app));
+    let mut routes =
+        compressed.route("/graphql/stream", get(stream::get).post(stream::post)).with_state(Arc::clone(app));
     if let Some(console) = &app.console {
         routes = routes.merge((console.assets)());
     }

@@ -1,4 +1,4 @@
-//! `POST /webhooks/{provider}/{endpoint}`: takes a delivery's bytes within its limits. What they mean is decided behind the seam.
+//! `POST /webhooks/{provider}/{endpoint}`: takes a delivery's bytes within its limits. What they mean is decided behind it.
 
 use std::{sync::Arc, time::Duration};
 
@@ -9,16 +9,22 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
-use chrono::{DateTime, Utc};
 use http::{HeaderMap, Method, StatusCode, header};
+use mullion_resolvers::{
+    inbox::{Inbox, Told},
+    provider::WebhookRequest,
+};
+use serde::Deserialize;
 use tokio::time::timeout;
+use tracing::Instrument as _;
 
 use super::{
-    App, DATABASE_PATIENCE,
+    App,
     body::{self, announced_length, collect, is_packed, is_utf8},
     budget::Share,
     context,
 };
+use crate::{operation::DATABASE_PATIENCE, shielded::Shielded};
 
 /// How long storing a delivery may take: GitHub gives up after 10 s.
 const STORE_PATIENCE: Duration = Duration::from_secs(5);
@@ -29,47 +35,34 @@ const NOT_STORED: &str = "the delivery was not stored: send it again\n";
 const PERHAPS_STORED: &str =
     "the delivery may have been stored: send it again, under the same delivery id it counts once\n";
 
-/// What the provider is told.
-#[derive(Debug, Clone)]
-pub struct WebhookAnswer {
-    /// The status.
-    pub status: StatusCode,
-    /// Headers, such as an echoed handshake secret.
-    pub headers: HeaderMap,
-    /// The body, such as an echoed challenge.
-    pub body: Bytes,
-}
-
-impl WebhookAnswer {
-    /// A status, and nothing else.
-    pub fn status(status: StatusCode) -> Self {
-        Self { status, headers: HeaderMap::new(), body: Bytes::new() }
-    }
-}
-
-/// Takes deliveries: verifies, stores, answers.
+/// Receives deliveries: the [`Inbox`], and the stand-in of tests.
 #[async_trait]
-pub trait Webhooks: Send + Sync {
+pub trait ReceiveDeliveries: Send + Sync {
     /// The longest body that this endpoint takes; `None` when there is no such endpoint.
     async fn limit(&self, provider: &str, endpoint: &str) -> Option<usize>;
 
-    /// Takes one delivery. The answer is given when it is on disk.
-    async fn receive(&self, delivery: Delivery) -> WebhookAnswer;
+    /// Verifies and stores one delivery. The answer is given when it is on disk.
+    async fn receive(&self, provider: &str, endpoint: &str, request: WebhookRequest) -> Told;
 }
 
-/// A delivery, as it came.
-#[derive(Debug, Clone)]
-pub struct Delivery {
+#[async_trait]
+impl ReceiveDeliveries for Inbox {
+    async fn limit(&self, provider: &str, endpoint: &str) -> Option<usize> {
+        Self::limit(self, provider, endpoint).await
+    }
+
+    async fn receive(&self, provider: &str, endpoint: &str, request: WebhookRequest) -> Told {
+        Self::receive(self, provider, endpoint, request).await
+    }
+}
+
+/// The endpoint that a delivery is sent to.
+#[derive(Debug, Clone, Deserialize)]
+struct Address {
     /// `github`
-    pub provider: String,
+    provider: String,
     /// The endpoint of one integration.
-    pub endpoint: String,
-    /// All headers.
-    pub headers: HeaderMap,
-    /// The raw bytes, which are what is signed.
-    pub body: Bytes,
-    /// When it arrived.
-    pub now: DateTime<Utc>,
+    endpoint: String,
 }
 
 enum Failure {
@@ -97,7 +90,8 @@ async fn guarded(app: &App, request: Request) -> Response {
     }
 }
 
-async fn take(app: &App, (provider, endpoint): (String, String), headers: HeaderMap, body: Body) -> Response {
+async fn take(app: &App, address: Address, headers: HeaderMap, body: Body) -> Response {
+    let Address { provider, endpoint } = address;
     // Before the body is read: whoever does not know an endpoint costs nothing.
     let Ok(limit) = timeout(DATABASE_PATIENCE, app.webhooks.limit(&provider, &endpoint)).await else {
         return unanswered(app, &provider, NOT_STORED);
@@ -130,12 +124,16 @@ async fn take(app: &App, (provider, endpoint): (String, String), headers: Header
             return response;
         }
     };
-    let delivery = Delivery { provider, endpoint, headers, body, now: app.clock.now() };
-    let known = delivery.provider.clone();
-    // Written all the same: when the provider sends it again, it is a duplicate.
-    let Ok(answer) = timeout(STORE_PATIENCE, app.webhooks.receive(delivery)).await else {
-        return unanswered(app, &known, PERHAPS_STORED);
+    let request = WebhookRequest { headers, body, received_at: app.clock.now() };
+    // A provider that hangs up, or a patience that ends, does not cut off a write that has begun: when the provider sends the
+    // delivery again, it is a duplicate.
+    let (webhooks, name) = (Arc::clone(&app.webhooks), provider.clone());
+    let received = async move { webhooks.receive(&name, &endpoint, request).await };
+    let received = Shielded::new(received.in_current_span(), &app.tasks);
+    let Ok(answer) = timeout(STORE_PATIENCE, received).await else {
+        return unanswered(app, &provider, PERHAPS_STORED);
     };
+    app.metrics.delivery(&provider, answer.result);
     drop(share);
     (answer.status, answer.headers, answer.body).into_response()
 }

@@ -76,13 +76,18 @@ impl Room {
     }
 }
 
+/// The limits of a listener's connections.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    /// How long they may let the server wait.
+    pub(crate) patience: Patience,
+    /// How many there may be.
+    pub(crate) room: Room,
+}
+
 /// Serves until `stop` fires, then finishes what runs.
-pub(crate) async fn serve(
-    listener: TcpListener,
-    router: Router,
-    (patience, room): (Patience, Room),
-    stop: CancellationToken,
-) {
+pub(crate) async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: CancellationToken) {
+    let Limits { patience, room } = limits;
     let mut builder = Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(patience.headers).max_buf_size(HEADERS);
     let connections = TaskTracker::new();
@@ -160,7 +165,7 @@ mod tests {
     };
     use tokio_util::sync::CancellationToken;
 
-    use super::{Patience, Room, serve};
+    use super::{Limits, Patience, Room, serve};
 
     const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
@@ -171,7 +176,7 @@ mod tests {
         let patience = Patience { headers: Duration::from_hours(1), unread: Duration::from_hours(1) };
         let stop = CancellationToken::new();
         let hello = Router::new().route("/", get(async || "Hello")).route("/never", get(std::future::pending::<()>));
-        tokio::spawn(serve(listener, hello, (patience, room), stop.clone()));
+        tokio::spawn(serve(listener, hello, Limits { patience, room }, stop.clone()));
         (address, stop)
     }
 
@@ -268,8 +273,12 @@ mod tests {
         let address = listener.local_addr().unwrap();
         let patience = Patience { headers: Duration::from_mins(1), unread: Duration::from_millis(200) };
         let (room, stop) = (Room::of(10, None), CancellationToken::new());
-        let server =
-            tokio::spawn(serve(listener, Router::new().route("/", get(endless)), (patience, room), stop.clone()));
+        let server = tokio::spawn(serve(
+            listener,
+            Router::new().route("/", get(endless)),
+            Limits { patience, room },
+            stop.clone(),
+        ));
         let mut client = TcpStream::connect(address).await.unwrap();
         client.write_all(REQUEST).await.unwrap();
         // The connection ends by itself, and so does the server, which waits for it; then nothing holds the channel.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use mullion_resolvers::supervisor::TaskObserver as _;
 use prometheus_client::metrics::counter::Counter;
 
-use super::metrics::{IntegrationLabels, Metrics};
+use super::{labels::IntegrationLabels, metrics::Metrics};
 use crate::config::{Limits, Live};
 
 const RUNBOOK: &str = include_str!("../../../docs/runbook.md");

@@ -4,10 +4,7 @@ use std::{sync::atomic::AtomicU64, time::Duration};
 
 use chrono::{DateTime, Utc};
 use prometheus_client::{
-    encoding::{
-        EncodeLabelSet,
-        text::{encode, encode_registry},
-    },
+    encoding::text::{encode, encode_registry},
     metrics::{
         counter::Counter,
         family::Family,
@@ -18,82 +15,16 @@ use prometheus_client::{
 };
 
 use super::{
+    labels::{
+        CacheLabels, CallLabels, DeliveryLabels, ExecutionLabels, IntegrationLabels, RequestLabels, TransportLabels,
+        WordLabels,
+    },
     live::LiveMetrics,
     process::{self, ProcessMetrics},
     quota::QuotaMetrics,
     reconcile::ReconcileMetrics,
     tasks::TaskMetrics,
 };
-
-/// A delivery, by what came of it: one of [`DELIVERY_RESULTS`].
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct DeliveryLabels {
-    /// The provider.
-    pub provider: String,
-    /// What came of it.
-    pub result: String,
-}
-
-/// A call to a provider, by what came of it: one of [`CALL_RESULTS`].
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct CallLabels {
-    /// The provider.
-    pub provider: String,
-    /// What came of it.
-    pub result: String,
-}
-
-/// An integration: its id is no secret, its name is not told.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct IntegrationLabels {
-    /// The provider.
-    pub provider: String,
-    /// The integration's id.
-    pub integration: String,
-    /// Of a quota: which one; empty otherwise.
-    pub bucket: String,
-}
-
-/// A cache look-up.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct CacheLabels {
-    /// `document`, `response`, `node`.
-    pub cache: &'static str,
-    /// `hit`, `miss`, `shared`.
-    pub result: &'static str,
-}
-
-/// A word of a provider that the graph shows as `UNKNOWN`, by where it is shown.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct WordLabels {
-    /// `GithubWorkflowRun`
-    pub type_name: &'static str,
-    /// `status`
-    pub field: &'static str,
-}
-
-/// A request over HTTP; the route is its pattern, never its path.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct RequestLabels {
-    /// `/graphql`
-    pub route: String,
-    /// The status.
-    pub status: u16,
-}
-
-/// By transport: `websocket`, `event_stream`, `multipart`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct TransportLabels {
-    /// The transport.
-    pub transport: &'static str,
-}
-
-/// By kind: `query`, `mutation`, `subscription`, `live`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct ExecutionLabels {
-    /// The kind.
-    pub kind: &'static str,
-}
 
 /// What may come of a delivery: before its body was read, when it was received, and when it was processed.
 const DELIVERY_RESULTS: [&str; 23] = [

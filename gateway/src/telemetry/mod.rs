@@ -1,8 +1,10 @@
 //! The log's lines, the metrics, and traces, for operators.
 
+pub mod counters;
 #[cfg(test)]
 mod documented;
 mod json;
+pub mod labels;
 pub mod live;
 pub mod metrics;
 #[cfg(test)]

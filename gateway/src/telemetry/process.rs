@@ -46,28 +46,45 @@ impl Collector for Process {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         if let Some(seconds) = processor_seconds() {
             let help = "Processor time of the process, in user mode and in the kernel";
-            write(&mut encoder, ("process_cpu", help, Some(&Unit::Seconds)), &ConstCounter::new(seconds))?;
+            write(
+                &mut encoder,
+                Series { name: "process_cpu", help, unit: Some(&Unit::Seconds) },
+                &ConstCounter::new(seconds),
+            )?;
         }
         if let Some(bytes) = resident_bytes() {
             let help = "Memory of the process that is in RAM";
-            write(&mut encoder, ("process_resident_memory", help, Some(&Unit::Bytes)), &ConstGauge::new(bytes))?;
+            write(
+                &mut encoder,
+                Series { name: "process_resident_memory", help, unit: Some(&Unit::Bytes) },
+                &ConstGauge::new(bytes),
+            )?;
         }
         if let Some(files) = open_files() {
-            write(&mut encoder, ("process_open_fds", "Open files and sockets", None), &ConstGauge::new(files))?;
+            write(
+                &mut encoder,
+                Series { name: "process_open_fds", help: "Open files and sockets", unit: None },
+                &ConstGauge::new(files),
+            )?;
         }
         if let Some(files) = most_files() {
             let help = "Files and sockets that may be open";
-            write(&mut encoder, ("process_max_fds", help, None), &ConstGauge::new(files))?;
+            write(&mut encoder, Series { name: "process_max_fds", help, unit: None }, &ConstGauge::new(files))?;
         }
         Ok(())
     }
 }
 
-fn write(
-    encoder: &mut DescriptorEncoder<'_>,
-    (name, help, unit): (&str, &str, Option<&Unit>),
-    metric: &impl EncodeMetric,
-) -> Result<(), fmt::Error> {
+/// How a series is described.
+#[derive(Clone, Copy)]
+struct Series {
+    name: &'static str,
+    help: &'static str,
+    unit: Option<&'static Unit>,
+}
+
+fn write(encoder: &mut DescriptorEncoder<'_>, series: Series, metric: &impl EncodeMetric) -> Result<(), fmt::Error> {
+    let Series { name, help, unit } = series;
     metric.encode(encoder.encode_descriptor(name, help, unit, metric.metric_type())?)
 }
 

@@ -9,7 +9,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use super::metrics::IntegrationLabels;
+use super::labels::IntegrationLabels;
 
 /// The quotas that providers told of.
 #[derive(Debug, Default)]

@@ -9,10 +9,10 @@ use axum::response::Response;
 use mullion_schema::id::TenantId;
 use parking_lot::Mutex;
 
-use super::error::RequestError;
+use super::negotiate::Media;
 use crate::{
     config::Live,
-    http::negotiate::Media,
+    operation::errors::RequestError,
     telemetry::{
         live::Limit,
         metrics::{Metrics, OpenSocket},

@@ -12,18 +12,19 @@ use axum::{
 use bytes::{BufMut, Bytes, BytesMut};
 use futures::{StreamExt, future, stream};
 use http::{HeaderValue, header};
+use mullion_resolvers::{execution::Caller, live::Item};
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::{
+    Connections,
     admission::{self, Place},
-    engine::{Caller, LiveItem, ParsedOperation},
-    error::RequestError,
-};
-use crate::http::{
-    App,
-    graphql::{Answers, subscribe},
     negotiate::Media,
+};
+use crate::operation::{
+    Request,
+    errors::RequestError,
+    subscribe::{Answers, Failure},
 };
 
 const CONTENT_TYPE: HeaderValue =
@@ -34,19 +35,21 @@ const BOUNDARY: &[u8] = b"\r\n--graphql";
 const CLOSING: &[u8] = b"--\r\n";
 
 /// Answers a subscription in parts.
-pub async fn answer(app: Arc<App>, caller: Caller, operation: ParsedOperation, media: Media) -> Response {
-    let Some(mut place) = app.admission.enter("multipart") else { return admission::full(&operation.request_id) };
-    if !place.belongs_to(&caller.tenant) {
-        return admission::full(&operation.request_id);
+pub async fn answer(shared: Arc<Connections>, caller: Caller, request: Request, media: Media) -> Response {
+    let id = &request.origin.request_id;
+    let Some(mut place) = shared.admission.enter("multipart") else { return admission::full(id) };
+    if !place.belongs_to(caller.tenant()) {
+        return admission::full(id);
     }
-    let frames = match subscribe(&app, &caller, operation).await {
-        Ok(frames) => frames,
+    let answers = match shared.pipeline.subscribe(&caller, request).await {
+        Ok(answers) => answers,
         Err(error) => return media.refused(&error),
     };
-    let every = Duration::from_secs(app.live.event_stream_keep_alive_seconds);
+    let every = Duration::from_secs(shared.live.event_stream_keep_alive_seconds);
     let mut heartbeat = tokio::time::interval_at(Instant::now() + every, every);
     heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let parts = Parts { frames: Some(frames), heartbeat, caller, _token: app.tracker.token(), _place: place, app };
+    let parts =
+        Parts { answers: Some(answers), heartbeat, caller, _token: shared.tracker.token(), _place: place, shared };
     let headers = [
         (header::CONTENT_TYPE, CONTENT_TYPE),
         (header::CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform")),
@@ -59,10 +62,10 @@ pub async fn answer(app: Arc<App>, caller: Caller, operation: ParsedOperation, m
 }
 
 struct Parts {
-    app: Arc<App>,
+    shared: Arc<Connections>,
     caller: Caller,
     /// `None` after the last one.
-    frames: Option<Answers>,
+    answers: Option<Answers>,
     heartbeat: Interval,
     _token: TaskTrackerToken,
     _place: Place,
@@ -72,33 +75,37 @@ impl Parts {
     /// The next bytes: parts with the boundary behind them, the last one closed.
     async fn next(&mut self) -> Option<Bytes> {
         // Marks are for keep-alives that carry a cursor; these carry nothing.
-        let mut items = self.frames.as_mut()?.filter(|item| future::ready(!matches!(item, LiveItem::Mark(_))));
+        let mut items = self.answers.as_mut()?.filter(|item| future::ready(!matches!(item, Ok(Item::Mark(_)))));
         tokio::select! {
-            () = self.app.shutdown.cancelled() => {
-                self.frames = None;
-                let wait = self.app.admission.retry_after_milliseconds();
+            () = self.shared.shutdown.cancelled() => {
+                self.answers = None;
+                let wait = self.shared.admission.retry_after_milliseconds();
                 Some(fatal("the server restarts: subscribe again", "SERVER_RESTARTS", Some(wait)))
             }
-            () = self.caller.revoked.cancelled() => {
-                self.frames = None;
+            () = self.caller.revoked() => {
+                self.answers = None;
                 Some(fatal("the API key was revoked", "UNAUTHENTICATED", None))
             }
             item = items.next() => match item {
-                Some(LiveItem::Frame(frame)) => {
-                    self.app.metrics.frames("multipart").inc();
-                    Some(part(&[br#"{"payload":"#, &frame.payload, b"}"], BOUNDARY))
+                Some(Ok(Item::Frame(frame))) => Some(self.answer(&frame.payload)),
+                // The stream ends behind it.
+                Some(Err(Failure::Over(error))) => Some(self.answer(&error.to_body())),
+                Some(Err(Failure::Interrupted(error))) => {
+                    self.answers = None;
+                    Some(last(&error.with_retry_after(self.shared.admission.come_again_milliseconds())))
                 }
-                Some(LiveItem::Interrupted(error)) => {
-                    self.frames = None;
-                    Some(last(&error))
-                }
-                Some(LiveItem::Mark(_)) | None => {
-                    self.frames = None;
+                Some(Ok(Item::Mark(_))) | None => {
+                    self.answers = None;
                     Some(Bytes::from_static(CLOSING))
                 }
             },
             _ = self.heartbeat.tick() => Some(part(&[b"{}"], BOUNDARY)),
         }
+    }
+
+    fn answer(&self, payload: &[u8]) -> Bytes {
+        self.shared.metrics.frames("multipart").inc();
+        part(&[br#"{"payload":"#, payload, b"}"], BOUNDARY)
     }
 }
 

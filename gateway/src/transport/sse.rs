@@ -3,33 +3,28 @@
 
 use std::{sync::Arc, time::Duration};
 
+use async_graphql::parser::types::OperationType;
 use axum::{
-    Extension,
     body::Body,
-    extract::{RawQuery, State},
     response::{IntoResponse, Response},
 };
 use bytes::{BufMut, Bytes, BytesMut};
-use futures::{StreamExt, stream, stream::BoxStream};
+use futures::{StreamExt, stream};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
+use mullion_resolvers::{execution::Caller, live::Item};
 use mullion_schema::{error::ErrorCode, id::EventCursor};
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::{
+    Connections,
     admission::{self, Place},
-    engine::{Answer, Caller, LiveFrame, LiveItem, ParsedOperation},
-    error::RequestError,
-    params::{Origin, Params},
+    negotiate::Media,
 };
-use crate::{
-    document::OperationKind,
-    http::{
-        App, body,
-        context::RequestId,
-        graphql::{authenticate, execute, subscribe},
-        negotiate::Media,
-    },
+use crate::operation::{
+    Request,
+    errors::RequestError,
+    subscribe::{Answers, Failure},
 };
 
 const SILENCE: Bytes = Bytes::from_static(b":\n\n");
@@ -39,112 +34,62 @@ const COMPLETE: Bytes = Bytes::from_static(b"event: complete\ndata: \n\n");
 const COMPLETE_FOR_GOOD: Bytes = Bytes::from_static(b"id: complete\nevent: complete\ndata: \n\n");
 const COMPLETED: &str = "complete";
 
-/// `POST /graphql/stream`
-pub async fn post(
-    State(app): State<Arc<App>>,
-    Extension(RequestId(id)): Extension<RequestId>,
-    headers: HeaderMap,
-    body: Body,
-) -> Response {
-    let caller = match authenticate(&app, &headers, &id).await {
-        Ok(caller) => caller,
-        Err(error) => return Media::GraphQlResponse.refused(&error),
-    };
-    let params = match body::read_json(&app, &headers, body).await {
-        Ok(body) => Params::from_json(&body),
-        Err((status, error)) => return Media::Json.with_status(status, &error.of_request(&id)),
-    };
-    Request { app, id, caller, is_get: false }.answer(&headers, params).await
+/// A request that is to be answered as an event stream.
+pub(crate) struct Asked {
+    pub(crate) caller: Caller,
+    /// The request, or its refusal.
+    pub(crate) request: Result<Request, RequestError>,
+    pub(crate) request_id: Arc<str>,
+    /// Whether it is a GET, as an `EventSource` sends it.
+    pub(crate) is_get: bool,
 }
 
-/// `GET /graphql/stream`, as `EventSource` asks.
-pub async fn get(
-    State(app): State<Arc<App>>,
-    Extension(RequestId(id)): Extension<RequestId>,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-) -> Response {
-    let caller = match authenticate(&app, &headers, &id).await {
-        Ok(caller) => caller,
-        Err(error) => return Media::GraphQlResponse.refused(&error),
-    };
-    if is_complete(&headers) {
-        return StatusCode::NO_CONTENT.into_response();
-    }
-    let params = Params::from_query_string(query.as_deref().unwrap_or_default());
-    Request { app, id, caller, is_get: true }.answer(&headers, params).await
-}
-
-struct Request {
-    app: Arc<App>,
-    id: Arc<str>,
-    caller: Caller,
-    is_get: bool,
-}
-
-impl Request {
-    async fn answer(self, headers: &HeaderMap, params: Result<Params, RequestError>) -> Response {
-        let Self { app, id, caller, is_get } = self;
-        let (params, resume_after) = match (params.and_then(Params::with_document), resume_after(headers)) {
-            (Ok(params), Ok(resume_after)) => (params, resume_after),
-            (Err(error), _) | (_, Err(error)) => return bad_request(&error),
+impl Asked {
+    /// Answers the request, or its refusal.
+    pub(crate) async fn respond(self, shared: Arc<Connections>) -> Response {
+        let Self { caller, request, request_id, is_get } = self;
+        let Some(mut place) = shared.admission.enter("event_stream") else { return admission::full(&request_id) };
+        if !place.belongs_to(caller.tenant()) {
+            return admission::full(&request_id);
+        }
+        let resumes = request.as_ref().is_ok_and(|request| request.origin.resume_after.is_some());
+        let answers = match request {
+            Ok(request) if is_get && request.operation.kind() == OperationType::Mutation => return post_only(),
+            Ok(request) => Source::of(&shared, &caller, request).await,
+            Err(error) => Err(error),
         };
-        let operation = params.find(&app, &caller, Origin { request_id: Arc::clone(&id), resume_after }).await;
-        respond(app, &id, caller, operation, is_get).await
+        if let Err(error) = &answers
+            && error.code == ErrorCode::BadUserInput
+            && resumes
+            && !is_get
+        {
+            return Media::GraphQlResponse.with_status(StatusCode::BAD_REQUEST, error);
+        }
+        // Errors travel as an event, too: a client that reads events shows them, where it would only see a failed request.
+        let answers = answers.unwrap_or_else(|error| Source::One(Some(error.to_body())));
+        let every = Duration::from_secs(shared.live.event_stream_keep_alive_seconds);
+        let mut keep_alive = tokio::time::interval_at(Instant::now() + every, every);
+        keep_alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let events = Events {
+            answers: Some(answers),
+            resumable: None,
+            complete: if is_get { COMPLETE_FOR_GOOD } else { COMPLETE },
+            keep_alive,
+            caller,
+            _token: shared.tracker.token(),
+            _place: place,
+            shared,
+        };
+        let headers = [
+            (header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8")),
+            (header::CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform")),
+            // For proxies that collect answers before they pass them on.
+            (header::HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),
+        ];
+        let first = stream::once(async { Ok::<_, std::convert::Infallible>(SILENCE) });
+        let rest = stream::unfold(events, |mut events| async move { Some((Ok(events.next().await?), events)) });
+        (headers, Body::from_stream(first.chain(rest))).into_response()
     }
-}
-
-/// Answers an operation, or its refusal, as an event stream.
-pub async fn respond(
-    app: Arc<App>,
-    request_id: &str,
-    caller: Caller,
-    operation: Result<ParsedOperation, RequestError>,
-    is_get: bool,
-) -> Response {
-    let Some(mut place) = app.admission.enter("event_stream") else { return admission::full(request_id) };
-    if !place.belongs_to(&caller.tenant) {
-        return admission::full(request_id);
-    }
-    let resumes = operation.as_ref().is_ok_and(|operation| operation.resume_after.is_some());
-    let frames = match operation {
-        Ok(operation) if is_get && operation.kind == OperationKind::Mutation => return post_only(),
-        Ok(operation) => frames(&app, &caller, operation).await,
-        Err(error) => Err(error),
-    };
-    if let Err(error) = &frames
-        && error.code == ErrorCode::BadUserInput
-        && resumes
-        && !is_get
-    {
-        return bad_request(error);
-    }
-    // Errors travel as an event, too: a client that reads events shows them, where it would only see a failed request.
-    let frames = frames.unwrap_or_else(|error| {
-        stream::once(async move { LiveItem::Frame(LiveFrame::alone(error.to_body())) }).boxed()
-    });
-    let every = Duration::from_secs(app.live.event_stream_keep_alive_seconds);
-    let mut keep_alive = tokio::time::interval_at(Instant::now() + every, every);
-    keep_alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let events = Events {
-        frames: Some(frames),
-        mark: None,
-        complete: if is_get { COMPLETE_FOR_GOOD } else { COMPLETE },
-        keep_alive,
-        caller,
-        _token: app.tracker.token(),
-        _place: place,
-        app,
-    };
-    let headers = [
-        (header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8")),
-        (header::CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform")),
-        // For proxies that collect answers before they pass them on.
-        (header::HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),
-    ];
-    let first = stream::once(async { Ok::<_, std::convert::Infallible>(SILENCE) });
-    let rest = stream::unfold(events, |mut events| async move { Some((Ok(events.next().await?), events)) });
-    (headers, Body::from_stream(first.chain(rest))).into_response()
 }
 
 /// Whether an `EventSource` asks again although everything was told.
@@ -160,10 +105,6 @@ pub fn resume_after(headers: &HeaderMap) -> Result<Option<String>, RequestError>
     Ok(Some(cursor.to_owned()))
 }
 
-fn bad_request(error: &RequestError) -> Response {
-    Media::GraphQlResponse.with_status(StatusCode::BAD_REQUEST, error)
-}
-
 fn post_only() -> Response {
     let error = RequestError::bad_input("GET runs no mutations: send them by POST");
     let mut response = Media::GraphQlResponse.with_status(StatusCode::METHOD_NOT_ALLOWED, &error);
@@ -171,27 +112,42 @@ fn post_only() -> Response {
     response
 }
 
-async fn frames(
-    app: &App,
-    caller: &Caller,
-    operation: ParsedOperation,
-) -> Result<BoxStream<'static, LiveItem>, RequestError> {
-    if operation.kind == OperationKind::Subscription {
-        return Ok(subscribe(app, caller, operation).await?.boxed());
+/// Where the answers come from.
+enum Source {
+    /// There is one, of a query or a mutation, or the errors of one that was refused.
+    One(Option<Bytes>),
+    Subscription(Answers),
+}
+
+impl Source {
+    async fn of(shared: &Connections, caller: &Caller, request: Request) -> Result<Self, RequestError> {
+        if request.operation.kind() == OperationType::Subscription {
+            return Ok(Self::Subscription(shared.pipeline.subscribe(caller, request).await?));
+        }
+        Ok(Self::One(Some(shared.pipeline.run(caller, request).await?)))
     }
-    match execute(app, caller, operation).await? {
-        Answer::Result(payload) => Ok(stream::once(async { LiveItem::Frame(LiveFrame::alone(payload)) }).boxed()),
-        Answer::Refused(error) => Err(error),
+
+    async fn next(&mut self) -> Option<Answered> {
+        match self {
+            Self::One(answer) => answer.take().map(Answered::One),
+            Self::Subscription(answers) => answers.next().await.map(Answered::OfSubscription),
+        }
     }
 }
 
+/// What a source gives.
+enum Answered {
+    One(Bytes),
+    OfSubscription(Result<Item, Failure>),
+}
+
 struct Events {
-    app: Arc<App>,
+    shared: Arc<Connections>,
     caller: Caller,
     /// `None` after the last one.
-    frames: Option<BoxStream<'static, LiveItem>>,
+    answers: Option<Source>,
     /// Up to where everything was sent; `None` in the middle of snapshots.
-    mark: Option<EventCursor>,
+    resumable: Option<EventCursor>,
     /// The event that tells that nothing more comes.
     complete: Bytes,
     keep_alive: Interval,
@@ -203,46 +159,57 @@ impl Events {
     /// The next bytes. An end without `complete` (shutdown) makes the client ask again; to one whose key was revoked that is told,
     /// as the answer to its operation: asking again would be refused.
     async fn next(&mut self) -> Option<Bytes> {
-        let frames = self.frames.as_mut()?;
+        let answers = self.answers.as_mut()?;
         loop {
             tokio::select! {
-                () = self.app.shutdown.cancelled() => {
-                    self.frames = None;
-                    return Some(retry(self.app.admission.retry_after_milliseconds()));
+                () = self.shared.shutdown.cancelled() => {
+                    self.answers = None;
+                    return Some(retry(self.shared.admission.retry_after_milliseconds()));
                 }
-                () = self.caller.revoked.cancelled() => {
-                    self.frames = None;
+                () = self.caller.revoked() => {
+                    self.answers = None;
                     let error = RequestError::new(ErrorCode::Unauthenticated, "the API key was revoked");
-                    let last = event(&LiveFrame::alone(error.to_body()));
-                    return Some([&last, &self.complete[..]].concat().into());
+                    return Some([&event(None, &error.to_body()), &self.complete[..]].concat().into());
                 }
-                item = frames.next() => match item {
+                answered = answers.next() => match answered {
                     None => {
-                        self.frames = None;
+                        self.answers = None;
                         return Some(self.complete.clone());
                     }
-                    Some(LiveItem::Mark(mark)) => self.mark = Some(mark.cursor),
+                    Some(Answered::OfSubscription(Ok(Item::Mark(mark)))) => self.resumable = Some(mark.cursor),
                     // An end without `complete`, as at a shutdown: the client asks again behind its last event.
-                    Some(LiveItem::Interrupted(error)) => {
-                        self.frames = None;
-                        let told = event(&LiveFrame::alone(error.to_body()));
-                        return Some([told, retry(self.app.admission.come_again_milliseconds())].concat().into());
+                    Some(Answered::OfSubscription(Err(Failure::Interrupted(error)))) => {
+                        self.answers = None;
+                        let admission = &self.shared.admission;
+                        let error = error.with_retry_after(admission.come_again_milliseconds());
+                        let last = event(None, &error.to_body());
+                        return Some([last, retry(admission.come_again_milliseconds())].concat().into());
                     }
-                    Some(LiveItem::Frame(frame)) => {
-                        self.mark = frame.cursor.clone().filter(|_| frame.through.is_some());
-                        self.app.metrics.frames("event_stream").inc();
-                        return Some(event(&frame));
+                    Some(Answered::OfSubscription(Ok(Item::Frame(frame)))) => {
+                        self.shared.metrics.frames("event_stream").inc();
+                        let next = event(Some(&frame.cursor), &frame.payload);
+                        self.resumable = frame.through.map(|_| frame.cursor);
+                        return Some(next);
                     }
+                    Some(Answered::OfSubscription(Err(Failure::Over(error)))) => return Some(self.alone(&error.to_body())),
+                    Some(Answered::One(answer)) => return Some(self.alone(&answer)),
                 },
-                _ = self.keep_alive.tick() => return Some(keep_alive(self.mark.as_ref())),
+                _ = self.keep_alive.tick() => return Some(keep_alive(self.resumable.as_ref())),
             }
         }
+    }
+
+    /// An answer that is no part of the event stream of the tenant.
+    fn alone(&mut self, payload: &[u8]) -> Bytes {
+        self.resumable = None;
+        self.shared.metrics.frames("event_stream").inc();
+        event(None, payload)
     }
 }
 
 /// An event without data sets the client's last event id and is not dispatched.
-fn keep_alive(mark: Option<&EventCursor>) -> Bytes {
-    mark.map_or(SILENCE, |cursor| format!(":\nid: {cursor}\n\n").into())
+fn keep_alive(cursor: Option<&EventCursor>) -> Bytes {
+    cursor.map_or(SILENCE, |cursor| format!(":\nid: {cursor}\n\n").into())
 }
 
 /// Tells an `EventSource` when to come back.
@@ -250,9 +217,10 @@ fn retry(milliseconds: u64) -> Bytes {
     format!("retry: {milliseconds}\n\n").into()
 }
 
-fn event(frame: &LiveFrame) -> Bytes {
-    let cursor = frame.cursor.as_ref().map_or("", EventCursor::as_str);
-    let mut event = BytesMut::with_capacity(frame.payload.len() + cursor.len() + 40);
+/// An event with an answer and, of a subscription's, the position behind it.
+fn event(cursor: Option<&EventCursor>, payload: &[u8]) -> Bytes {
+    let cursor = cursor.map_or("", EventCursor::as_str);
+    let mut event = BytesMut::with_capacity(payload.len() + cursor.len() + 40);
     if !cursor.is_empty() {
         event.put_slice(b"id: ");
         event.put_slice(cursor.as_bytes());
@@ -260,7 +228,7 @@ fn event(frame: &LiveFrame) -> Bytes {
     }
     event.put_slice(b"event: next\n");
     // Serialized JSON has no line breaks, unless somebody made it pretty.
-    for line in frame.payload.split(|byte| *byte == b'\n') {
+    for line in payload.split(|byte| *byte == b'\n') {
         event.put_slice(b"data: ");
         event.put_slice(line);
         event.put_u8(b'\n');
@@ -271,17 +239,12 @@ fn event(frame: &LiveFrame) -> Bytes {
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
-
-    use super::{LiveFrame, event, keep_alive};
+    use super::{event, keep_alive};
 
     #[test]
     fn events_carry_the_cursor_as_their_id() {
-        let payload = Bytes::from_static(b"{\"data\":1}");
-        let frame = LiveFrame { payload, cursor: Some("c1".into()), through: Some(1) };
-        assert_eq!(&event(&frame)[..], b"id: c1\nevent: next\ndata: {\"data\":1}\n\n");
-        let frame = LiveFrame::alone(Bytes::from_static(b"{\n}"));
-        assert_eq!(&event(&frame)[..], b"event: next\ndata: {\ndata: }\n\n");
+        assert_eq!(&event(Some(&"c1".into()), b"{\"data\":1}")[..], b"id: c1\nevent: next\ndata: {\"data\":1}\n\n");
+        assert_eq!(&event(None, b"{\n}")[..], b"event: next\ndata: {\ndata: }\n\n");
         assert_eq!(&keep_alive(Some(&"c2".into()))[..], b":\nid: c2\n\n");
         assert_eq!(&keep_alive(None)[..], b":\n\n");
     }

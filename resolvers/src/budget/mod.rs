@@ -8,6 +8,7 @@ mod answer;
 mod metered;
 mod tally;
 mod time;
+mod turns;
 
 use std::{sync::Arc, time::Duration};
 
@@ -25,6 +26,7 @@ pub(crate) use self::{
 pub use self::{
     tally::{Share, Tally},
     time::TimeBudget,
+    turns::{Admission, Turn, TurnLimits, Turns},
 };
 
 /// A budget of a tenant, as its setting is called without `max_`.
@@ -83,13 +85,14 @@ impl ExecutionBudgets {
 }
 
 /// What the tenants hold and use of what executions make.
-pub(crate) struct Executions {
+pub struct Executions {
     bytes: Arc<Tally>,
     time: TimeBudget,
 }
 
 impl Executions {
-    pub(crate) fn new(budgets: ExecutionBudgets) -> Self {
+    /// Nothing is used yet.
+    pub fn new(budgets: ExecutionBudgets) -> Self {
         Self { bytes: Arc::new(Tally::new(budgets.held_bytes)), time: TimeBudget::new(budgets.time) }
     }
 
@@ -99,7 +102,7 @@ impl Executions {
     }
 
     /// The processor time, by tenant.
-    pub(crate) fn time(&self) -> &TimeBudget {
+    pub fn time(&self) -> &TimeBudget {
         &self.time
     }
 
@@ -109,8 +112,8 @@ impl Executions {
         self.check_time(tenant)
     }
 
-    /// Whether a tenant has processor time left.
-    pub(crate) fn check_time(&self, tenant: &TenantId) -> Result<(), (Budget, PortError)> {
+    /// Whether a tenant has processor time left; otherwise the budget that it has used up, and its refusal.
+    pub fn check_time(&self, tenant: &TenantId) -> Result<(), (Budget, PortError)> {
         let wait = |wait| (Budget::Time, Budget::Time.exceeded(wait));
         self.time.check(tenant, Instant::now()).map_err(wait)
     }

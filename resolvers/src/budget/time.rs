@@ -51,8 +51,13 @@ impl TimeBudget {
         Err(wait + Duration::from_secs(1))
     }
 
+    /// The time that a tenant has used and was not given back when it was last charged.
+    pub fn used(&self, tenant: &TenantId) -> Duration {
+        self.accounts.lock().get(tenant).map_or(Duration::ZERO, |account| account.used)
+    }
+
     /// A tenant has used so much.
-    pub(crate) fn charge(&self, tenant: &TenantId, used: Duration, now: Instant) {
+    pub fn charge(&self, tenant: &TenantId, used: Duration, now: Instant) {
         let Some(per_minute) = self.per_minute else { return };
         let mut accounts = self.accounts.lock();
         if let Some(account) = accounts.get_mut(tenant) {

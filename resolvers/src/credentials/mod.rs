@@ -69,6 +69,19 @@ pub struct Credential {
 }
 
 impl Credential {
+    /// A credential that stands for no stored key: for stand-ins, which revoke it themselves.
+    pub fn unstored(viewer: Arc<ViewerView>, revoked: CancellationToken) -> Self {
+        Self {
+            tags: [Tag::own(&viewer.tenant, "ApiKey", &viewer.id)],
+            noted: 0,
+            seen: AtomicU64::new(0),
+            confirmed_at: AtomicI64::new(i64::MIN),
+            used_at: AtomicI64::new(i64::MIN),
+            revoked,
+            viewer,
+        }
+    }
+
     fn is_current(&self, epochs: &Epochs, now: DateTime<Utc>) -> bool {
         let age = now.timestamp_micros().saturating_sub(self.confirmed_at.load(Ordering::Relaxed));
         if self.revoked.is_cancelled() || !(0..micros(TRUST)).contains(&age) {

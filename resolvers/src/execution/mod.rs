@@ -34,7 +34,6 @@ use mullion_schema::{
     ports::{Live, LivePlan},
     validate::Validator,
 };
-use tokio::time::Instant;
 use tracing::Instrument as _;
 
 use self::{
@@ -42,7 +41,7 @@ use self::{
     operation::span_of,
     response_cache::{Begun, Lead, ResponseCache},
     run::LiveRun,
-    turns::{Admission, LiveTurns, Turns},
+    turns::LiveTurns,
 };
 pub use self::{
     operation::{Caller, Operation},
@@ -50,7 +49,7 @@ pub use self::{
 };
 use crate::{
     answers::Services,
-    budget::{Budget, ExecutionBudgets, Executions, Metered, SharedAnswer},
+    budget::{Admission, Budget, ExecutionBudgets, Executions, Metered, SharedAnswer, TurnLimits, Turns},
     cache::single_flight::{Abandoned, Part},
     error_chain::chain,
     live::{Frames, Subscribe},
@@ -60,6 +59,10 @@ use crate::{
 
 /// The kind of executions that only read.
 const QUERY: &str = "query";
+
+/// For each execution that has its turn, so many are admitted beside it at most: those that wait for their turn, and those that gave
+/// it back because they wait for a provider. More could not be served before they give up.
+const QUEUE: usize = 64;
 
 /// What came of a query or a mutation.
 #[derive(Debug, Clone)]
@@ -154,7 +157,12 @@ impl Executor {
             inputs: Inputs::default(),
             responses: ResponseCache::new(limits.response_bytes),
             answer_bytes: limits.answer_bytes,
-            turns: Turns::new(limits.executions, limits.patience),
+            turns: Turns::new(TurnLimits {
+                tenant: limits.executions,
+                all: None,
+                admitted: limits.executions.saturating_mul(QUEUE + 1),
+                patience: Some(limits.patience),
+            }),
             live_turns: LiveTurns::new(limits.live),
             budgets: Arc::new(Executions::new(limits.budgets)),
             observe,
@@ -182,14 +190,9 @@ impl Executor {
         self.costs.measure(document, operation, variables)
     }
 
-    /// Whether a tenant has processor time left: for what is done for it before an execution.
-    pub fn check_time(&self, tenant: &TenantId) -> Result<(), PortError> {
-        self.budgets.check_time(tenant).map_err(|exceeded| self.over(exceeded))
-    }
-
-    /// So much processor time was used for a tenant, outside executions.
-    pub fn charge(&self, tenant: &TenantId, used: Duration) {
-        self.budgets.time().charge(tenant, used, Instant::now());
+    /// What tenants have used of their budgets: for what is done for them before an execution.
+    pub fn budgets(&self) -> &Arc<Executions> {
+        &self.budgets
     }
 
     /// Executes a query: from the response cache where it is current, once for all who ask the same at the same time.

@@ -4,29 +4,51 @@ use std::sync::Arc;
 
 use async_graphql::{
     Request, Variables,
-    parser::types::{DocumentOperations, ExecutableDocument},
+    parser::types::{DocumentOperations, ExecutableDocument, OperationType},
 };
 use mullion_schema::{id::TenantId, ports::ViewerView};
 use tracing::Span;
 
 use super::sharing;
+use crate::credentials::Credential;
 
-/// Who asks.
+/// The caller of an operation. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Caller {
-    /// As the graph shows it.
+    /// The caller as the graph shows it.
     pub viewer: Arc<ViewerView>,
+    /// Held as long as the caller is served, so that it is told when the key is revoked. In `dev` there may be none.
+    credential: Option<Arc<Credential>>,
 }
 
 impl Caller {
+    /// The holder of a key.
+    pub fn with_key(credential: Arc<Credential>) -> Self {
+        Self { viewer: Arc::clone(&credential.viewer), credential: Some(credential) }
+    }
+
+    /// A caller of whom no key was asked.
+    pub fn without_key(viewer: Arc<ViewerView>) -> Self {
+        Self { viewer, credential: None }
+    }
+
+    /// Ends when the key is revoked: sockets are closed then, and streams end. Without a key it never does.
+    pub async fn revoked(&self) {
+        match &self.credential {
+            Some(credential) => credential.revoked.cancelled().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// The owner of everything that the caller sees.
+    pub fn tenant(&self) -> &TenantId {
+        &self.viewer.tenant
+    }
+
     /// What two callers must have in common to share an answer to this document.
     pub(super) fn permission_set(&self, document: &ExecutableDocument) -> String {
         let credential = if sharing::is_personal(document) { self.viewer.id.as_str() } else { "" };
         format!("{}\n{}\n{credential}", self.viewer.tenant, self.viewer.role)
-    }
-
-    pub(super) fn tenant(&self) -> &TenantId {
-        &self.viewer.tenant
     }
 }
 
@@ -44,6 +66,16 @@ pub struct Operation {
 }
 
 impl Operation {
+    /// Whether it reads, changes or watches.
+    pub fn kind(&self) -> OperationType {
+        let operation = match (&self.document.operations, self.name.as_deref()) {
+            (DocumentOperations::Single(operation), _) => Some(operation),
+            (DocumentOperations::Multiple(named), Some(name)) => named.get(name),
+            (DocumentOperations::Multiple(named), None) => named.values().next(),
+        };
+        operation.map_or(OperationType::Query, |operation| operation.node.ty)
+    }
+
     pub(super) fn request(&self) -> Request {
         let mut request = Request::new(&*self.text).variables(self.variables.clone());
         if let Some(name) = &self.name {

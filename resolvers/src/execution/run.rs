@@ -239,7 +239,7 @@ mod tests {
 
     fn caller(id: &str, role: Role, tenant: &str) -> Caller {
         let (name, tenant_name) = (id.to_owned(), tenant.to_owned());
-        Caller { viewer: Arc::new(ViewerView { id: id.into(), name, role, tenant: tenant.into(), tenant_name }) }
+        Caller::without_key(Arc::new(ViewerView { id: id.into(), name, role, tenant: tenant.into(), tenant_name }))
     }
 
     fn key(caller: &Caller, text: &str, variables: serde_json::Value, after: Option<&str>) -> String {

@@ -1,74 +1,19 @@
-//! Turns: only so many executions of one tenant run at a time, so that no tenant takes all processors. The others wait, in order.
+//! Turns of live runs: only so many of one tenant are executed at a time, so that no tenant takes all processors. The others wait, in
+//! order.
 //!
-//! Queries and live runs have turns of their own, so that neither keeps the other waiting. A query that waits too long is refused. A
-//! live run never is: what it would have shown would be missing. So all tenants' live runs together are limited too, and tenants
-//! that wait are served in rotation.
+//! They are apart from the turns of queries, so that neither keeps the other waiting. A query that waits too long is refused. A live
+//! run never is: what it would have shown would be missing. So all tenants' live runs together are limited too, and tenants that wait
+//! are served in rotation.
 
 use std::{
     collections::{HashMap, VecDeque},
     sync::Arc,
-    time::Duration,
 };
 
 use foldhash::fast::RandomState;
 use mullion_schema::id::TenantId;
 use parking_lot::Mutex;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
-
-/// For each that runs, so many are under way at most: those that wait for their turn, and those that gave it back because they wait
-/// for a provider. More could not be served before they give up.
-const QUEUE: usize = 64;
-
-/// An operation that may run.
-#[derive(Debug)]
-pub(super) struct Admission {
-    /// Held while it runs, and not while it waits for a provider.
-    pub(super) turn: OwnedSemaphorePermit,
-    /// Held until it is done.
-    pub(super) place: OwnedSemaphorePermit,
-    /// Whether it had to wait for its turn.
-    pub(super) waited: bool,
-}
-
-/// Whose turn it is.
-pub(super) struct Turns {
-    most: usize,
-    patience: Duration,
-    tenants: Mutex<HashMap<TenantId, Queue>>,
-}
-
-#[derive(Clone)]
-struct Queue {
-    turns: Arc<Semaphore>,
-    places: Arc<Semaphore>,
-}
-
-impl Turns {
-    /// At most `most` at a time; who would have to wait longer than `patience` is not executed.
-    pub(super) fn new(most: usize, patience: Duration) -> Self {
-        Self { most: most.min(Semaphore::MAX_PERMITS / (QUEUE + 1)), patience, tenants: Mutex::default() }
-    }
-
-    /// Waits for a turn. `None`: it took too long, or too many operations of the tenant are under way already.
-    pub(super) async fn take(&self, tenant: &TenantId) -> Option<Admission> {
-        let queue = {
-            let mut tenants = self.tenants.lock();
-            tenants.entry(tenant.clone()).or_insert_with(|| Queue::new(self.most)).clone()
-        };
-        let place = queue.places.try_acquire_owned().ok()?;
-        if let Ok(turn) = Arc::clone(&queue.turns).try_acquire_owned() {
-            return Some(Admission { turn, place, waited: false });
-        }
-        let turn = tokio::time::timeout(self.patience, queue.turns.acquire_owned()).await.ok()?.ok()?;
-        Some(Admission { turn, place, waited: true })
-    }
-}
-
-impl Queue {
-    fn new(most: usize) -> Self {
-        Self { turns: Arc::new(Semaphore::new(most)), places: Arc::new(Semaphore::new(most * (QUEUE + 1))) }
-    }
-}
+use tokio::sync::oneshot;
 
 /// How many live runs are executed at a time.
 #[derive(Debug, Clone, Copy)]
@@ -199,59 +144,15 @@ impl Drop for LiveTurn {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use futures::{FutureExt as _, poll};
 
-    use super::{LiveLimits, LiveTurns, QUEUE, Turns};
-
-    #[tokio::test]
-    async fn a_tenant_has_so_many_turns_at_a_time_and_others_have_theirs() {
-        let turns = Turns::new(2, Duration::from_secs(30));
-        let (tenant, other) = ("a".into(), "b".into());
-        let first = turns.take(&tenant).await.unwrap();
-        let _second = turns.take(&tenant).await.unwrap();
-        let (mut third, mut fourth) = (turns.take(&tenant).boxed(), turns.take(&tenant).boxed());
-        assert!(poll!(&mut third).is_pending() && poll!(&mut fourth).is_pending());
-        assert!(turns.take(&other).await.is_some(), "another tenant waits for nobody");
-        drop(first);
-        assert!(poll!(&mut fourth).is_pending(), "it came later");
-        let third = third.await.unwrap();
-        drop(third);
-        assert!(fourth.await.is_some());
-    }
-
-    #[tokio::test]
-    async fn where_too_many_wait_already_nobody_waits_behind_them() {
-        let turns = Turns::new(1, Duration::from_hours(1));
-        let (tenant, other) = ("a".into(), "b".into());
-        let first = turns.take(&tenant).await.unwrap();
-        let mut waiting: Vec<_> = (0..QUEUE).map(|_| turns.take(&tenant).boxed()).collect();
-        for turn in &mut waiting {
-            assert!(poll!(turn).is_pending());
-        }
-        assert!(turns.take(&tenant).await.is_none());
-        assert!(turns.take(&other).await.is_some());
-        drop(first);
-        assert!(waiting.remove(0).await.is_some());
-        assert!(poll!(turns.take(&tenant).boxed()).is_pending(), "there is a place again");
-    }
-
-    #[tokio::test]
-    async fn who_waits_too_long_has_no_turn_and_leaves_none_taken() {
-        let turns = Turns::new(1, Duration::ZERO);
-        let tenant = "a".into();
-        let first = turns.take(&tenant).await;
-        assert!(turns.take(&tenant).await.is_none());
-        drop(first);
-        assert!(turns.take(&tenant).await.is_some());
-    }
+    use super::{LiveLimits, LiveTurns};
 
     #[tokio::test]
     async fn live_runs_wait_in_the_order_in_which_they_came_and_none_is_refused() {
         let turns = LiveTurns::new(LiveLimits { tenant: 1, all: 10 });
         let tenant = "a".into();
-        let mut waiting: Vec<_> = (0..=QUEUE).map(|_| turns.take(&tenant).boxed()).collect();
+        let mut waiting: Vec<_> = (0..65).map(|_| turns.take(&tenant).boxed()).collect();
         while !waiting.is_empty() {
             let mut run = waiting.remove(0);
             let turn = poll!(&mut run);

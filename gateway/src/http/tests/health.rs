@@ -20,7 +20,7 @@ async fn readiness_asks_the_database_and_does_not_wait_for_it() {
         (fake::HANGING, StatusCode::SERVICE_UNAVAILABLE, "the database does not answer"),
         (fake::WELL, StatusCode::OK, "ready"),
     ] {
-        gateway.engine.health.store(health, Ordering::Release);
+        gateway.stand_in.health.store(health, Ordering::Release);
         let asked = timeout(Duration::from_secs(10), get(&gateway, "/health/ready")).await.unwrap();
         assert_eq!(asked.0, status, "{}", asked.1);
         assert!(asked.1.contains(reason), "{}", asked.1);

@@ -1,4 +1,4 @@
-//! The routes, over a stand-in for the engine: statuses, media types, limits, bad input.
+//! The routes, over a stand-in for what executes: statuses, media types, limits, bad input.
 
 mod formats;
 mod fuzz;
@@ -140,7 +140,7 @@ async fn get_runs_queries_only() {
 
 #[tokio::test]
 async fn keys_are_checked_whatever_their_scheme() {
-    let gateway = gateway().await;
+    let gateway = Gateway::asking_for_keys().await;
     for (authorization, expected) in [("Bearer good", 200), ("bearer good", 200), ("Bearer bad", 401), ("Basic x", 401)]
     {
         let request = Request::get("/graphql?query=%7Bhello%7D").header(header::AUTHORIZATION, authorization);
@@ -424,8 +424,9 @@ async fn a_webhook_body_that_does_not_arrive_is_given_up() {
 async fn a_stream_whose_key_is_revoked_says_so_and_ends() {
     let gateway = gateway().await;
     let path = "/graphql/stream?query=subscription%7Bforever%7D";
-    let response = send(&gateway, Request::get(path), Body::empty()).await;
-    gateway.engine.revoked.cancel();
+    let request = Request::get(path).header(header::AUTHORIZATION, "Bearer good");
+    let response = send(&gateway, request, Body::empty()).await;
+    gateway.stand_in.revoked.cancel();
     let (_, body) = timeout(Duration::from_secs(10), read(response)).await.unwrap();
     let said = body.rsplit("event: next\ndata: ").next().and_then(|rest| rest.lines().next()).unwrap_or_default();
     assert_eq!(code(said), "UNAUTHENTICATED", "{body}");

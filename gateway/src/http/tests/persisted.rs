@@ -7,7 +7,7 @@ use http::{Request, StatusCode, header};
 use serde_json::{Value, json};
 
 use super::{JSON, RESPONSE, gateway, read, send};
-use crate::{fake::Gateway, transport::persisted::DocumentHash};
+use crate::{fake::Gateway, operation::persisted::DocumentHash};
 
 const NOT_FOUND: &str =
     r#"{"errors":[{"message":"PersistedQueryNotFound","extensions":{"code":"PERSISTED_QUERY_NOT_FOUND"}}]}"#;
@@ -38,7 +38,7 @@ async fn a_document_that_came_with_its_hash_is_found_by_it() {
     let ok = |body: &str| (StatusCode::OK, body.to_owned());
     assert_eq!(by_hash(&gateway, "{hello}").await, ok(NOT_FOUND));
     assert_eq!(with_text(&gateway, "{hello}", "{hello}").await, ok(HELLO));
-    let lookups = gateway.engine.looked_up.load(Ordering::Relaxed);
+    let lookups = gateway.stand_in.looked_up.load(Ordering::Relaxed);
     assert_eq!(by_hash(&gateway, "{hello}").await, ok(HELLO));
     let escaped = extensions("{hello}").to_string().replace('"', "%22").replace('{', "%7B").replace('}', "%7D");
     for path in ["/graphql", "/graphql/stream"] {
@@ -46,19 +46,19 @@ async fn a_document_that_came_with_its_hash_is_found_by_it() {
         let (status, body) = read(send(&gateway, request, Body::empty()).await).await;
         assert!(status == StatusCode::OK && body.contains(HELLO), "{path}: {body}");
     }
-    assert_eq!(gateway.engine.looked_up.load(Ordering::Relaxed), lookups, "it is in memory");
+    assert_eq!(gateway.stand_in.looked_up.load(Ordering::Relaxed), lookups, "it is in memory");
 }
 
 #[tokio::test]
 async fn a_document_of_another_replica_is_found_in_the_store_once() {
     let gateway = gateway().await;
-    gateway.engine.persisted.lock().insert(DocumentHash::of("{hello}"), "{hello}".into());
+    gateway.stand_in.persisted.lock().insert(DocumentHash::of("{hello}"), "{hello}".into());
     for _ in 0..3 {
         assert_eq!(by_hash(&gateway, "{hello}").await.1, HELLO);
     }
-    assert_eq!(gateway.engine.looked_up.load(Ordering::Relaxed), 1);
+    assert_eq!(gateway.stand_in.looked_up.load(Ordering::Relaxed), 1);
     // Somebody wrote another text there.
-    gateway.engine.persisted.lock().insert(DocumentHash::of("{pause}"), "{hello}".into());
+    gateway.stand_in.persisted.lock().insert(DocumentHash::of("{pause}"), "{hello}".into());
     assert_eq!(by_hash(&gateway, "{pause}").await.1, NOT_FOUND);
 }
 
@@ -79,7 +79,7 @@ async fn only_what_is_a_document_and_has_this_hash_is_registered() {
     assert_eq!(by_hash(&gateway, token).await.1, NOT_FOUND, "a string of a mutation may be a token");
     with_text(&gateway, "mutation {change}", "mutation {change}").await;
     assert_eq!(by_hash(&gateway, "mutation {change}").await.1, r#"{"data":{"change":true}}"#);
-    assert_eq!(gateway.engine.persisted.lock().len(), 1);
+    assert_eq!(gateway.stand_in.persisted.lock().len(), 1);
 }
 
 #[tokio::test]
@@ -104,5 +104,5 @@ async fn where_it_is_off_clients_are_told_so_and_documents_run() {
     assert_eq!(by_hash(&gateway, "{hello}").await, (StatusCode::OK, NOT_SUPPORTED.to_owned()));
     assert_eq!(with_text(&gateway, "{hello}", "{hello}").await.1, HELLO);
     assert_eq!(by_hash(&gateway, "{hello}").await.1, NOT_SUPPORTED);
-    assert!(gateway.engine.persisted.lock().is_empty());
+    assert!(gateway.stand_in.persisted.lock().is_empty());
 }

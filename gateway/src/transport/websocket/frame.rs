@@ -5,7 +5,7 @@
 
 use std::mem;
 
-use super::protocol::{Close, code};
+use super::close::{Close, code};
 
 /// What the other side sent.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,16 +2,17 @@
 //! socket that drives it. Why all of it is our own: docs/adr/0008.
 
 mod budget;
+mod close;
 mod frame;
 mod handshake;
-mod marks;
 mod message;
-mod nudges;
 mod operations;
 mod outbox;
+mod progress;
 mod protocol;
 mod signals;
 mod socket;
+mod wakers;
 mod wire;
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
@@ -22,14 +23,14 @@ use hyper_util::rt::TokioIo;
 use mullion_resolvers::trace_context::TraceContext;
 
 use self::{
+    close::{Close, code},
     handshake::{Refusal, Upgrade},
     outbox::Frame,
-    protocol::{Close, code},
     socket::Socket,
     wire::Wire,
 };
-use super::admission;
-use crate::http::{App, graphql::bearer};
+use super::{Connections, admission};
+use crate::operation::authenticate::bearer;
 
 /// The subprotocol.
 pub const SUBPROTOCOL: &str = "graphql-transport-ws";
@@ -49,18 +50,18 @@ impl<S: Send + Sync> FromRequestParts<S> for Asked {
 }
 
 /// Answers the upgrade, and serves the socket in one task.
-pub fn accept(app: Arc<App>, headers: &HeaderMap, upgrade: Upgrade, request_id: &str) -> Response {
-    let Some(place) = app.admission.enter("websocket") else { return admission::full(request_id) };
-    let of_client = (bearer(headers).map(str::to_owned), TraceContext::of_headers(headers));
+pub fn accept(shared: Arc<Connections>, headers: &HeaderMap, upgrade: Upgrade, request_id: &str) -> Response {
+    let Some(place) = shared.admission.enter("websocket") else { return admission::full(request_id) };
+    let (key, trace) = (bearer(headers).map(str::to_owned), TraceContext::of_headers(headers));
     let spoken = upgrade.spoken;
     let (response, connection) = upgrade.accept();
-    let tracker = app.tracker.clone();
+    let tracker = shared.tracker.clone();
     tracker.spawn(async move {
         let Ok(connection) = connection.await else { return };
-        let live = &app.metrics.live;
-        let wire = Wire::new(TokioIo::new(connection), app.live.max_message_bytes, live.queued_bytes.clone());
+        let live = &shared.metrics.live;
+        let wire = Wire::new(TokioIo::new(connection), shared.live.max_message_bytes, live.queued_bytes.clone());
         if spoken {
-            Socket::new(app, of_client, place).run(wire).await;
+            Socket::new(shared, place).with_client(key, trace).run(wire).await;
         } else {
             live.closed(code::SUBPROTOCOL);
             let close = Close::new(code::SUBPROTOCOL, "Subprotocol not acceptable");

@@ -10,19 +10,17 @@ use std::{
 
 use bytes::Bytes;
 use futures::{StreamExt, future::BoxFuture};
+use mullion_resolvers::live::Item;
 
 use super::{
-    marks::Reach,
     message::{self, Beginning},
-    nudges::{self, Nudges, Parts},
     outbox::Frame,
+    progress::Progress,
+    wakers::{self, Parts, Wakers},
 };
-use crate::{
-    http::graphql::Answers,
-    transport::{
-        engine::{Answer, LiveItem, LiveMark},
-        error::RequestError,
-    },
+use crate::operation::{
+    errors::RequestError,
+    subscribe::{Answers, Failure},
 };
 
 /// What is to be sent of what an operation tells, before every ping that comes later.
@@ -31,33 +29,17 @@ pub(super) enum Said {
     Nothing,
     /// It has ended, and is not among those that run any more.
     Last(Arc<str>, Frame),
+    /// The same for one that cannot go on here for now: the client is to be told when to come again.
+    Interrupted(Arc<str>, RequestError),
 }
 
-/// What an operation tells.
-enum Event {
-    /// An answer; and how far everything was told with it.
-    Next(Bytes, Option<LiveMark>),
-    Mark(LiveMark),
-    /// The last one.
-    Error(Bytes),
-    /// The last one.
-    Complete,
+/// The end of an operation.
+enum Last {
+    Message(Frame),
+    Interrupted(RequestError),
 }
 
-impl From<LiveItem> for Event {
-    fn from(item: LiveItem) -> Self {
-        match item {
-            LiveItem::Mark(mark) => Self::Mark(mark),
-            LiveItem::Interrupted(error) => Self::Error(error.to_list()),
-            LiveItem::Frame(frame) => {
-                let through = frame.through.zip(frame.cursor);
-                Self::Next(frame.payload, through.map(|(position, cursor)| LiveMark { position, cursor }))
-            }
-        }
-    }
-}
-
-/// Where an operation's events come from.
+/// Where an operation's answers come from.
 pub(super) enum Source {
     /// Its document is asked for by its hash, or waits to be read.
     Finding(BoxFuture<'static, Result<Source, RequestError>>),
@@ -65,85 +47,99 @@ pub(super) enum Source {
     Subscribing(BoxFuture<'static, Result<Answers, RequestError>>),
     Subscribed(Answers),
     /// A query or a mutation: one answer, then the end.
-    Executing(BoxFuture<'static, Result<Answer, RequestError>>),
+    Executing(BoxFuture<'static, Result<Bytes, RequestError>>),
     Executed,
     /// It was not begun.
     Refused(RequestError),
 }
 
 impl Source {
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
-        loop {
-            return Poll::Ready(match self {
-                Self::Finding(find) => {
-                    *self = ready!(find.as_mut().poll(cx)).unwrap_or_else(Self::Refused);
-                    continue;
-                }
-                Self::Subscribing(begin) => match ready!(begin.as_mut().poll(cx)) {
-                    Ok(answers) => {
-                        *self = Self::Subscribed(answers);
-                        continue;
-                    }
-                    Err(error) => Event::Error(error.to_list()),
-                },
-                Self::Subscribed(answers) => ready!(answers.poll_next_unpin(cx)).map_or(Event::Complete, Event::from),
-                Self::Executing(answer) => match ready!(answer.as_mut().poll(cx)) {
-                    Ok(Answer::Result(body)) => {
-                        *self = Self::Executed;
-                        Event::Next(body, None)
-                    }
-                    Ok(Answer::Refused(error)) | Err(error) => Event::Error(error.to_list()),
-                },
-                Self::Executed => Event::Complete,
-                Self::Refused(error) => Event::Error(error.to_list()),
-            });
-        }
-    }
-
     /// Whether it is a subscription, or may turn out to be one.
     fn may_subscribe(&self) -> bool {
         matches!(self, Self::Finding(_) | Self::Subscribing(_) | Self::Subscribed(_))
     }
 }
 
-/// One that runs.
+/// One that runs, and when it is polled.
 struct Running {
-    id: Arc<str>,
-    beginning: Beginning,
-    source: Source,
-    /// Of a subscription: how far it has come.
-    reach: Option<Reach>,
+    operation: Operation,
     /// Without one it is polled whenever the socket is, which costs nothing where there is no other.
-    nudge: Option<(Parts, Waker)>,
+    waker: Option<(Parts, Waker)>,
     /// It may have something to tell.
     due: bool,
 }
 
-impl Running {
-    /// What is to be sent for an event; as an error, if it is the last one.
-    fn take(&mut self, event: Event) -> Result<Said, Frame> {
-        Ok(match event {
-            Event::Next(payload, through) => {
-                if let Some(reach) = &mut self.reach {
-                    reach.event(through);
+/// An operation of the client.
+struct Operation {
+    id: Arc<str>,
+    beginning: Beginning,
+    source: Source,
+    /// Of a subscription: how far it has come.
+    progress: Option<Progress>,
+}
+
+impl Operation {
+    /// The next message, or nothing where only its progress is noted; as an error, if it is the last one.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Said, Last>> {
+        loop {
+            let payload = match &mut self.source {
+                Source::Finding(find) => {
+                    self.source = ready!(find.as_mut().poll(cx)).unwrap_or_else(Source::Refused);
+                    continue;
                 }
-                Said::Next(self.beginning.next(payload))
-            }
-            Event::Mark(mark) => {
-                if let Some(reach) = &mut self.reach {
-                    reach.mark(mark);
+                Source::Subscribing(begin) => match ready!(begin.as_mut().poll(cx)) {
+                    Ok(answers) => {
+                        self.source = Source::Subscribed(answers);
+                        continue;
+                    }
+                    Err(error) => return Poll::Ready(Err(self.error(&error))),
+                },
+                Source::Subscribed(answers) => match ready!(answers.poll_next_unpin(cx)) {
+                    Some(Ok(Item::Frame(frame))) => {
+                        if let Some(progress) = &mut self.progress {
+                            progress.event(&frame);
+                        }
+                        frame.payload
+                    }
+                    Some(Ok(Item::Mark(mark))) => {
+                        if let Some(progress) = &mut self.progress {
+                            progress.mark(mark);
+                        }
+                        return Poll::Ready(Ok(Said::Nothing));
+                    }
+                    Some(Err(Failure::Over(error))) => error.to_body(),
+                    Some(Err(Failure::Interrupted(error))) => return Poll::Ready(Err(Last::Interrupted(error))),
+                    None => return Poll::Ready(Err(self.complete())),
+                },
+                Source::Executing(answer) => match ready!(answer.as_mut().poll(cx)) {
+                    Ok(answer) => {
+                        self.source = Source::Executed;
+                        answer
+                    }
+                    Err(error) => return Poll::Ready(Err(self.error(&error))),
+                },
+                Source::Executed => return Poll::Ready(Err(self.complete())),
+                Source::Refused(error) => {
+                    let errors = error.to_list();
+                    return Poll::Ready(Err(Last::Message(message::error(&self.id, errors))));
                 }
-                Said::Nothing
-            }
-            Event::Error(errors) => return Err(message::error(&self.id, errors)),
-            Event::Complete => return Err(message::complete(&self.id)),
-        })
+            };
+            return Poll::Ready(Ok(Said::Next(self.beginning.next(payload))));
+        }
+    }
+
+    fn error(&self, error: &RequestError) -> Last {
+        Last::Message(message::error(&self.id, error.to_list()))
+    }
+
+    fn complete(&self) -> Last {
+        Last::Message(message::complete(&self.id))
     }
 }
 
 /// All of one socket.
 pub(super) struct Operations {
-    nudges: Arc<Nudges>,
+    wakers: Arc<Wakers>,
     running: Vec<Running>,
     /// Who is asked first.
     next: usize,
@@ -151,8 +147,8 @@ pub(super) struct Operations {
 }
 
 impl Operations {
-    pub(super) fn new(nudges: Arc<Nudges>) -> Self {
-        Self { nudges, running: Vec::new(), next: 0, begun: 0 }
+    pub(super) fn new(wakers: Arc<Wakers>) -> Self {
+        Self { wakers, running: Vec::new(), next: 0, begun: 0 }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -160,28 +156,29 @@ impl Operations {
     }
 
     pub(super) fn start(&mut self, id: Arc<str>, source: Source) {
-        let alone = self.running.iter().all(|running| running.nudge.is_some());
-        let nudge = (!alone).then(|| {
+        let alone = self.running.iter().all(|running| running.waker.is_some());
+        let waker = (!alone).then(|| {
             self.begun = self.begun.wrapping_add(1);
-            let part = nudges::operation(self.begun);
-            (part, self.nudges.waker(part))
+            let part = wakers::operation(self.begun);
+            (part, self.wakers.waker(part))
         });
-        let (beginning, reach) = (Beginning::of(&id), source.may_subscribe().then(Reach::default));
+        let (beginning, progress) = (Beginning::of(&id), source.may_subscribe().then(Progress::default));
         // Most sockets never have a second one.
         self.running.reserve_exact(usize::from(self.running.is_empty()));
-        self.running.push(Running { id, beginning, source, reach, nudge, due: true });
+        let operation = Operation { id, beginning, source, progress };
+        self.running.push(Running { operation, waker, due: true });
     }
 
     /// Ends one; whether it ran.
     pub(super) fn stop(&mut self, id: &str) -> bool {
-        let found = self.running.iter().position(|running| *running.id == *id);
+        let found = self.running.iter().position(|running| *running.operation.id == *id);
         found.map(|at| self.running.swap_remove(at)).is_some()
     }
 
     /// The socket is polled, since these were woken.
     pub(super) fn wake(&mut self, woken: Parts) {
         for running in &mut self.running {
-            running.due |= running.nudge.as_ref().is_none_or(|(part, _)| woken & part != 0);
+            running.due |= running.waker.as_ref().is_none_or(|(part, _)| woken & part != 0);
         }
     }
 
@@ -195,27 +192,31 @@ impl Operations {
         for step in 0..self.running.len() {
             let at = (self.next + step) % self.running.len();
             let Some(running) = self.running.get_mut(at).filter(|running| running.due) else { continue };
-            let waker = running.nudge.as_ref().map_or(cx.waker(), |(_, waker)| waker);
-            let Poll::Ready(event) = running.source.poll(&mut Context::from_waker(waker)) else {
+            let waker = running.waker.as_ref().map_or(cx.waker(), |(_, waker)| waker);
+            let Poll::Ready(said) = running.operation.poll(&mut Context::from_waker(waker)) else {
                 running.due = false;
                 continue;
             };
             self.next = at + 1;
-            if !running.source.may_subscribe() {
-                running.reach = None;
+            if !running.operation.source.may_subscribe() {
+                running.operation.progress = None;
             }
-            return Some(running.take(event).unwrap_or_else(|last| self.end(at, last)));
+            return Some(said.unwrap_or_else(|last| self.end(at, last)));
         }
         None
     }
 
-    fn end(&mut self, at: usize, last: Frame) -> Said {
-        Said::Last(self.running.swap_remove(at).id, last)
+    fn end(&mut self, at: usize, last: Last) -> Said {
+        let id = self.running.swap_remove(at).operation.id;
+        match last {
+            Last::Message(frame) => Said::Last(id, frame),
+            Last::Interrupted(error) => Said::Interrupted(id, error),
+        }
     }
 
     /// How far the subscriptions have come.
-    pub(super) fn reaches(&self) -> impl Iterator<Item = &Reach> {
-        self.running.iter().filter_map(|running| running.reach.as_ref())
+    pub(super) fn progress(&self) -> impl Iterator<Item = &Progress> {
+        self.running.iter().filter_map(|running| running.operation.progress.as_ref())
     }
 }
 
@@ -233,7 +234,7 @@ mod tests {
     use futures::{FutureExt as _, future::poll_fn};
     use parking_lot::Mutex;
 
-    use super::{Answer, Nudges, Operations, Said, Source};
+    use super::{Operations, Said, Source, Wakers};
 
     /// An operation that counts how often it is polled, and answers when it is told to.
     #[derive(Clone, Default)]
@@ -251,7 +252,7 @@ mod tests {
                 *asked.waker.lock() = Some(cx.waker().clone());
                 match asked.answers.load(Ordering::Relaxed) {
                     0 => Poll::Pending,
-                    _ => Poll::Ready(Ok(Answer::Result(Bytes::from_static(b"{}")))),
+                    _ => Poll::Ready(Ok(Bytes::from_static(b"{}"))),
                 }
             });
             Source::Executing(answer.boxed())
@@ -270,8 +271,8 @@ mod tests {
 
     #[test]
     fn beside_the_first_one_only_those_that_were_woken_are_polled() {
-        let (nudges, cx) = (Arc::new(Nudges::default()), Context::from_waker(Waker::noop()));
-        let mut operations = Operations::new(Arc::clone(&nudges));
+        let (wakers, cx) = (Arc::new(Wakers::default()), Context::from_waker(Waker::noop()));
+        let mut operations = Operations::new(Arc::clone(&wakers));
         let all: Vec<Asked> = (0..70).map(|_| Asked::default()).collect();
         for (asked, number) in all.iter().zip(0..) {
             operations.start(number.to_string().into(), asked.source());
@@ -280,7 +281,7 @@ mod tests {
         assert!(all.iter().all(|asked| asked.polls() == 1), "each is begun");
         for at in 1..all.len() {
             all[at].wake();
-            operations.wake(nudges.take(&cx));
+            operations.wake(wakers.take(&cx));
             assert!(operations.poll(&cx).is_none());
             assert_eq!((all[0].polls(), all[at].polls()), (1, 1), "{at}");
             // There are 59 parts: some are polled with another.
@@ -290,8 +291,8 @@ mod tests {
 
     #[test]
     fn answers_come_in_turn_and_what_has_ended_is_gone() {
-        let (nudges, cx) = (Arc::new(Nudges::default()), Context::from_waker(Waker::noop()));
-        let mut operations = Operations::new(nudges);
+        let (wakers, cx) = (Arc::new(Wakers::default()), Context::from_waker(Waker::noop()));
+        let mut operations = Operations::new(wakers);
         for id in ["a", "b", "c"] {
             let asked = Asked::default();
             asked.answers.store(1, Ordering::Relaxed);
@@ -302,7 +303,7 @@ mod tests {
         while let Some(said) = operations.poll(&cx) {
             told.push(match said {
                 Said::Next(frame) | Said::Last(_, frame) => String::from_utf8(frame.to_vec().split_off(2)).unwrap(),
-                Said::Nothing => String::new(),
+                Said::Nothing | Said::Interrupted(..) => String::new(),
             });
         }
         let next = |id: &str| format!(r#"{{"id":"{id}","type":"next","payload":{{}}}}"#);

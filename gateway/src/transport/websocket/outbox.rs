@@ -11,8 +11,8 @@ use bytes::Bytes;
 use tokio::io::AsyncWrite;
 
 use super::{
+    close::Close,
     frame::{LONGEST_HEAD, Opcode, head},
-    protocol::Close,
 };
 
 /// Nothing more is taken from subscriptions while so much waits.

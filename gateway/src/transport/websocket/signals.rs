@@ -7,12 +7,12 @@ use std::{
 };
 
 use futures::{FutureExt, future::BoxFuture};
-use tokio_util::sync::CancellationToken;
+use mullion_resolvers::execution::Caller;
 
-use super::nudges::{ASKED, LATE, Nudges, Parts, REVOKED, TICKS};
-use crate::transport::{
-    engine::{AuthError, Caller},
-    keep_alive::{Tick, Ticks},
+use super::wakers::{ASKED, LATE, Parts, REVOKED, TICKS, Wakers};
+use crate::{
+    operation::authenticate::AuthError,
+    transport::keep_alive::{Tick, Ticks},
 };
 
 /// Each of them, the most urgent first.
@@ -21,12 +21,12 @@ pub(super) enum Signal {
     Tick(Tick),
     Revoked,
     InitLate,
-    Told(Result<Caller, AuthError>),
+    Authenticated(Result<Caller, AuthError>),
 }
 
 /// What may come; each is polled when it woke the socket.
 pub(super) struct Signals {
-    nudges: Arc<Nudges>,
+    wakers: Arc<Wakers>,
     due: Parts,
     ticks: BoxFuture<'static, (Tick, Ticks)>,
     revoked: Option<BoxFuture<'static, ()>>,
@@ -35,9 +35,9 @@ pub(super) struct Signals {
 }
 
 impl Signals {
-    pub(super) fn new(nudges: Arc<Nudges>, ticks: Ticks, init: Duration) -> Self {
+    pub(super) fn new(wakers: Arc<Wakers>, ticks: Ticks, init: Duration) -> Self {
         let late = Some(tokio::time::sleep(init).boxed());
-        Self { nudges, due: TICKS | LATE, ticks: next(ticks), revoked: None, late, asked: None }
+        Self { wakers, due: TICKS | LATE, ticks: next(ticks), revoked: None, late, asked: None }
     }
 
     /// Asks who the caller is.
@@ -47,9 +47,9 @@ impl Signals {
     }
 
     /// The caller is known: nothing is late any more, but the key may be revoked.
-    pub(super) fn let_in(&mut self, revoked: CancellationToken) {
+    pub(super) fn let_in(&mut self, caller: Caller) {
         self.late = None;
-        self.revoked = Some(revoked.cancelled_owned().boxed());
+        self.revoked = Some(async move { caller.revoked().await }.boxed());
         self.due |= REVOKED;
     }
 
@@ -63,27 +63,27 @@ impl Signals {
         if self.due == 0 {
             return None;
         }
-        if let Some((tick, ticks)) = poll(&self.nudges, &mut self.due, TICKS, Some(&mut self.ticks)) {
+        if let Some((tick, ticks)) = poll(&self.wakers, &mut self.due, TICKS, Some(&mut self.ticks)) {
             self.ticks = next(ticks);
             return Some(Signal::Tick(tick));
         }
-        if poll(&self.nudges, &mut self.due, REVOKED, self.revoked.as_mut()).is_some() {
+        if poll(&self.wakers, &mut self.due, REVOKED, self.revoked.as_mut()).is_some() {
             self.revoked = None;
             return Some(Signal::Revoked);
         }
-        if poll(&self.nudges, &mut self.due, LATE, self.late.as_mut()).is_some() {
+        if poll(&self.wakers, &mut self.due, LATE, self.late.as_mut()).is_some() {
             self.late = None;
             return Some(Signal::InitLate);
         }
-        let told = poll(&self.nudges, &mut self.due, ASKED, self.asked.as_mut())?;
+        let caller = poll(&self.wakers, &mut self.due, ASKED, self.asked.as_mut())?;
         self.asked = None;
-        Some(Signal::Told(told))
+        Some(Signal::Authenticated(caller))
     }
 }
 
 /// Polls one of them, if it is due. One that was ready stays due: there may be another in its place.
 fn poll<T>(
-    nudges: &Arc<Nudges>,
+    wakers: &Arc<Wakers>,
     due: &mut Parts,
     part: Parts,
     future: Option<&mut BoxFuture<'static, T>>,
@@ -92,7 +92,7 @@ fn poll<T>(
         return None;
     }
     if let Some(future) = future
-        && let Poll::Ready(happened) = future.as_mut().poll(&mut Context::from_waker(&nudges.waker(part)))
+        && let Poll::Ready(happened) = future.as_mut().poll(&mut Context::from_waker(&wakers.waker(part)))
     {
         return Some(happened);
     }

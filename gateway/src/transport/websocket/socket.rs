@@ -8,44 +8,40 @@ use std::{
     time::Duration,
 };
 
+use async_graphql::parser::types::OperationType;
 use futures::FutureExt;
-use mullion_resolvers::trace_context::TraceContext;
+use mullion_resolvers::{execution::Caller, trace_context::TraceContext};
 use mullion_schema::{error::ErrorCode, id::EventCursor};
 use prometheus_client::metrics::counter::Counter;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    time::{Instant, timeout},
+    time::Instant,
 };
-
 use tracing::Instrument as _;
 
 use super::{
     GOODBYE,
     budget::Budget,
+    close::{Close, code},
     frame::{Decoded, Message},
-    marks, message,
-    nudges::{Nudges, READER},
+    message,
     operations::{Operations, Said, Source},
     outbox::{Frame, Outbox},
-    protocol::{Action, Close, Protocol, code},
+    progress,
+    protocol::{Action, Protocol},
     signals::{Signal, Signals},
+    wakers::{READER, Wakers},
     wire::{Heard, Wire},
 };
 use crate::{
-    document::OperationKind,
-    http::{
-        App, DATABASE_PATIENCE,
-        context::new_id,
-        graphql::{execute, strip_bearer, subscribe},
+    operation::{
+        Origin, Request,
+        authenticate::{AuthError, strip_bearer},
+        errors::RequestError,
+        params::Params,
     },
     telemetry::live::Limit,
-    transport::{
-        admission::Place,
-        engine::{AuthError, Caller, ParsedOperation},
-        error::RequestError,
-        keep_alive::Tick,
-        params::{Origin, Params},
-    },
+    transport::{Connections, admission::Place, keep_alive::Tick},
 };
 
 /// Pings without any answer after which the other side is gone.
@@ -72,7 +68,7 @@ enum End {
 
 /// The state of one connection.
 pub(super) struct Socket {
-    app: Arc<App>,
+    shared: Arc<Connections>,
     place: Place,
     /// The key of the upgrade's `Authorization` header, for clients that can set one.
     key: Option<String>,
@@ -80,7 +76,7 @@ pub(super) struct Socket {
     trace: Option<TraceContext>,
     protocol: Protocol,
     caller: Option<Caller>,
-    nudges: Arc<Nudges>,
+    wakers: Arc<Wakers>,
     signals: Signals,
     operations: Operations,
     /// Wakes the socket when there is something to read; and whether there may be.
@@ -94,31 +90,37 @@ pub(super) struct Socket {
 }
 
 impl Socket {
-    pub(super) fn new(app: Arc<App>, (key, trace): (Option<String>, Option<TraceContext>), place: Place) -> Self {
-        let nudges = Arc::new(Nudges::default());
-        let init = Duration::from_millis(app.live.init_timeout_milliseconds);
+    pub(super) fn new(shared: Arc<Connections>, place: Place) -> Self {
+        let wakers = Arc::new(Wakers::default());
+        let init = Duration::from_millis(shared.live.init_timeout_milliseconds);
         Self {
-            signals: Signals::new(Arc::clone(&nudges), app.keep_alive.join(), init),
-            operations: Operations::new(Arc::clone(&nudges)),
-            reader: nudges.waker(READER),
+            signals: Signals::new(Arc::clone(&wakers), shared.keep_alive.join(), init),
+            operations: Operations::new(Arc::clone(&wakers)),
+            reader: wakers.waker(READER),
             readable: true,
-            nudges,
-            protocol: Protocol::new(app.live.max_operations_per_socket),
-            budget: Budget::new(app.live.max_messages_per_second, Instant::now()),
-            frames: app.metrics.frames("websocket"),
-            app,
+            wakers,
+            protocol: Protocol::new(shared.live.max_operations_per_socket),
+            budget: Budget::new(shared.live.max_messages_per_second, Instant::now()),
+            frames: shared.metrics.frames("websocket"),
+            shared,
             place,
-            key,
-            trace,
+            key: None,
+            trace: None,
             caller: None,
             unanswered: 0,
             taken: None,
         }
     }
 
+    /// The same for a client whose upgrade named its key, or its trace.
+    pub(super) fn with_client(mut self, key: Option<String>, trace: Option<TraceContext>) -> Self {
+        (self.key, self.trace) = (key, trace);
+        self
+    }
+
     /// Runs until either side ends it.
     pub(super) async fn run<W: AsyncRead + AsyncWrite + Unpin>(mut self, mut wire: Wire<W>) {
-        let app = Arc::clone(&self.app);
+        let shared = Arc::clone(&self.shared);
         match poll_fn(|cx| self.poll(cx, &mut wire)).await {
             End::Gone => {}
             End::Closed(code) => {
@@ -127,7 +129,7 @@ impl Socket {
                 wire.say_goodbye(answer, GOODBYE).await;
             }
             End::Close(close) => {
-                app.metrics.live.closed(close.code);
+                shared.metrics.live.closed(close.code);
                 // Its subscriptions end now, not after the goodbye.
                 drop(self);
                 let patience = if close.code == code::UNREAD { GOODBYE_TO_THE_SLOW } else { GOODBYE };
@@ -137,7 +139,7 @@ impl Socket {
     }
 
     fn poll<W: AsyncRead + AsyncWrite + Unpin>(&mut self, cx: &mut Context<'_>, wire: &mut Wire<W>) -> Poll<End> {
-        let woken = self.nudges.take(cx);
+        let woken = self.wakers.take(cx);
         self.signals.wake(woken);
         self.operations.wake(woken);
         self.readable |= woken & READER != 0;
@@ -191,25 +193,25 @@ impl Socket {
                 Some(close) => Err(self.met(Limit::InitTimeout, close)),
                 None => Ok(()),
             },
-            Signal::Told(told) => self.told(outbox, told),
+            Signal::Authenticated(caller) => self.authenticated(outbox, caller),
         }
     }
 
-    fn told(&mut self, outbox: &mut Outbox, told: Result<Caller, AuthError>) -> Result<(), End> {
-        match told {
+    fn authenticated(&mut self, outbox: &mut Outbox, caller: Result<Caller, AuthError>) -> Result<(), End> {
+        match caller {
             Ok(caller) => {
-                if !self.place.belongs_to(&caller.tenant) {
-                    let most = self.app.live.max_sockets_per_tenant;
+                if !self.place.belongs_to(caller.tenant()) {
+                    let most = self.shared.live.max_sockets_per_tenant;
                     let reason = format!("Try again later: the tenant has {most} open sockets");
                     return Err(End::Close(Close::new(code::TRY_AGAIN, reason)));
                 }
-                self.signals.let_in(caller.revoked.clone());
+                self.signals.let_in(caller.clone());
                 self.caller = Some(caller);
                 self.protocol.authenticated();
                 self.reply(outbox, message::ack())
             }
             Err(AuthError::Unavailable) => {
-                let (id, code) = (new_id(&*self.app.clock), ErrorCode::ServiceUnavailable);
+                let (id, code) = (self.shared.pipeline.new_id(), ErrorCode::ServiceUnavailable);
                 tracing::warn!(requestId = %id, "a socket was closed because its API key could not be checked");
                 let reason = format!("Try again later: the key could not be checked ({code}, request {id})");
                 Err(End::Close(Close::new(code::TRY_AGAIN, reason)))
@@ -227,7 +229,8 @@ impl Socket {
         };
         self.unanswered = 0;
         if !self.budget.take(Instant::now()) {
-            let reason = format!("Too many messages: {} a second are allowed", self.app.live.max_messages_per_second);
+            let reason =
+                format!("Too many messages: {} a second are allowed", self.shared.live.max_messages_per_second);
             return Err(self.met(Limit::Messages, Close::new(code::TOO_MANY, reason)));
         }
         let action = match frame {
@@ -251,7 +254,7 @@ impl Socket {
             Action::Pong(payload) => self.reply(outbox, message::pong(payload.as_deref())),
             Action::Cancel(id) => {
                 if self.operations.stop(&id) {
-                    self.app.metrics.live.socket_operations.dec();
+                    self.shared.metrics.live.socket_operations.dec();
                 }
                 Ok(())
             }
@@ -263,11 +266,11 @@ impl Socket {
             Action::Start(id, params) => {
                 let source = self.open(params).unwrap_or_else(Source::Refused);
                 self.operations.start(id, source);
-                self.app.metrics.live.socket_operations.inc();
+                self.shared.metrics.live.socket_operations.inc();
                 Ok(())
             }
             Action::Refuse(id, error) => {
-                self.app.metrics.live.hit(Limit::Operations);
+                self.shared.metrics.live.hit(Limit::Operations);
                 self.reply(outbox, message::error(&id, error.to_list()))
             }
         }
@@ -281,7 +284,7 @@ impl Socket {
 
     /// How many bytes of replies may wait: little, as long as nobody knows whose they are.
     fn most_replies(&self) -> usize {
-        let most = self.app.live.max_queued_bytes;
+        let most = self.shared.live.max_queued_bytes;
         if self.caller.is_some() { most } else { most.min(MOST_FOR_STRANGERS) }
     }
 
@@ -291,43 +294,40 @@ impl Socket {
     }
 
     fn met(&self, limit: Limit, close: Close) -> End {
-        self.app.metrics.live.hit(limit);
+        self.shared.metrics.live.hit(limit);
         End::Close(close)
     }
 
     fn shutdown(&self) -> End {
-        let hint = serde_json::json!({ "retryAfterMs": self.app.admission.retry_after_milliseconds() });
+        let hint = serde_json::json!({ "retryAfterMs": self.shared.admission.retry_after_milliseconds() });
         End::Close(Close::new(code::GOING_AWAY, hint.to_string()))
     }
 
     fn authenticate(&mut self, authorization: Option<String>) {
-        let engine = Arc::clone(&self.app.engine);
+        let pipeline = Arc::clone(&self.shared.pipeline);
         // A value without the scheme is not the key: the contract knows one form, the header's.
         let key = match authorization {
             Some(value) => Some(strip_bearer(&value).unwrap_or_default().to_owned()),
             None => self.key.take(),
         };
-        let asked = async move {
-            let checked = timeout(DATABASE_PATIENCE, engine.authenticate(key.as_deref())).await;
-            checked.unwrap_or(Err(AuthError::Unavailable))
-        };
-        self.signals.ask(asked.boxed());
+        self.signals.ask(async move { pipeline.authenticate(key.as_deref()).await }.boxed());
     }
 
     fn open(&self, params: Params) -> Result<Source, RequestError> {
-        let request_id = new_id(&*self.app.clock);
+        let pipeline = &self.shared.pipeline;
+        let request_id = pipeline.new_id();
         let Some(caller) = self.caller.clone() else { return Err(RequestError::internal(&request_id)) };
-        let (app, trace) = (Arc::clone(&self.app), self.trace);
         let origin = Origin { request_id, resume_after: None };
-        let Some(document) = params.document_at_once(&app, &caller) else {
+        let (shared, trace) = (Arc::clone(&self.shared), self.trace);
+        let Some(document) = pipeline.document_at_once(&params, &caller) else {
             let find = async move {
-                let operation = params.find(&app, &caller, origin).await?;
-                Ok(begin(app, caller, operation, trace))
+                let request = shared.pipeline.find(params, &caller, origin).await?;
+                Ok(begin(shared, caller, request, trace))
             };
             return Ok(Source::Finding(find.boxed()));
         };
-        let operation = params.select(&app, &caller, (document, origin))?;
-        Ok(begin(app, caller, operation, trace))
+        let request = pipeline.select(params, &caller, document, origin)?;
+        Ok(begin(shared, caller, request, trace))
     }
 
     fn say(&mut self, outbox: &mut Outbox, said: Said) {
@@ -338,18 +338,27 @@ impl Socket {
                 outbox.push(frame);
             }
             Said::Last(id, frame) => {
-                self.protocol.ended(&id);
-                self.app.metrics.live.socket_operations.dec();
+                self.ended(&id);
                 outbox.push(frame);
             }
+            Said::Interrupted(id, error) => {
+                self.ended(&id);
+                let error = error.with_retry_after(self.shared.admission.come_again_milliseconds());
+                outbox.push(message::error(&id, error.to_list()));
+            }
         }
+    }
+
+    fn ended(&mut self, id: &str) {
+        self.protocol.ended(id);
+        self.shared.metrics.live.socket_operations.dec();
     }
 
     /// A period has passed: is somebody there, and does it read? Then it is pinged.
     fn tick(&mut self, outbox: &mut Outbox) -> Result<(), End> {
         let taken = (!outbox.is_empty()).then(|| outbox.taken());
         if taken.is_some() && self.taken == taken {
-            let seconds = self.app.live.ping_seconds;
+            let seconds = self.shared.live.ping_seconds;
             let reason = format!("Too much is unread: nothing was read for {seconds} seconds");
             return Err(self.met(Limit::Stalled, Close::new(code::UNREAD, reason)));
         }
@@ -361,26 +370,26 @@ impl Socket {
         if self.unanswered > UNANSWERED_PINGS {
             return Err(End::Close(Close::new(code::GOING_AWAY, "Pings were not answered")));
         }
-        let cursor = marks::least(self.operations.reaches());
+        let cursor = progress::resumable(self.operations.progress());
         self.reply(outbox, message::ping(cursor.map(EventCursor::as_str)))
     }
 }
 
-fn begin(app: Arc<App>, caller: Caller, operation: ParsedOperation, trace: Option<TraceContext>) -> Source {
-    let span = tracing::error_span!("request", requestId = &*operation.request_id, route = "websocket");
+fn begin(shared: Arc<Connections>, caller: Caller, request: Request, trace: Option<TraceContext>) -> Source {
+    let span = tracing::error_span!("request", requestId = &*request.origin.request_id, route = "websocket");
     if let Some(client) = trace {
         client.adopt(&span);
     }
-    if operation.kind == OperationKind::Subscription {
-        Source::Subscribing(async move { subscribe(&app, &caller, operation).await }.instrument(span).boxed())
+    if request.operation.kind() == OperationType::Subscription {
+        Source::Subscribing(async move { shared.pipeline.subscribe(&caller, request).await }.instrument(span).boxed())
     } else {
-        Source::Executing(async move { execute(&app, &caller, operation).await }.instrument(span).boxed())
+        Source::Executing(async move { shared.pipeline.run(&caller, request).await }.instrument(span).boxed())
     }
 }
 
 impl Drop for Socket {
     fn drop(&mut self) {
         let running = i64::try_from(self.operations.len()).unwrap_or(i64::MAX);
-        self.app.metrics.live.socket_operations.dec_by(running);
+        self.shared.metrics.live.socket_operations.dec_by(running);
     }
 }

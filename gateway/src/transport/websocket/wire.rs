@@ -15,9 +15,9 @@ use tokio::{
 };
 
 use super::{
+    close::Close,
     frame::{Decoded, Decoder},
     outbox::{Frame, Outbox},
-    protocol::Close,
 };
 
 /// Read at once, into the stack: an idle socket has no buffer.

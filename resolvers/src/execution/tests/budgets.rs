@@ -60,7 +60,7 @@ fn caller(tenant: &str) -> Caller {
         tenant: tenant.into(),
         tenant_name: tenant.to_owned(),
     };
-    Caller { viewer: Arc::new(viewer) }
+    Caller::without_key(Arc::new(viewer))
 }
 
 /// The code and the seconds to wait, where it was refused.

@@ -54,7 +54,7 @@ impl Bench {
 
     fn caller(&self, id: &str, role: Role) -> Caller {
         let (tenant, tenant_name) = (self.world.tenant.clone(), "Acme".to_owned());
-        Caller { viewer: Arc::new(ViewerView { id: id.into(), name: id.to_owned(), role, tenant, tenant_name }) }
+        Caller::without_key(Arc::new(ViewerView { id: id.into(), name: id.to_owned(), role, tenant, tenant_name }))
     }
 
     async fn query(&self, caller: &Caller, text: &str) -> Result<Value, String> {

@@ -185,7 +185,6 @@ async fn mistakes_close_with_their_code_and_leave_others_alone() {
         (vec![INIT, r#"{"type":"next"}"#], "close 4400"),
         (vec![INIT, INIT], "close 4429"),
         (vec![r#"{"type":"connection_init","payload":{"authorization":"Bearer bad"}}"#], "close 4403"),
-        (vec![r#"{"type":"connection_init","payload":{"authorization":"bad"}}"#], "close 4403"),
         (vec![&too_big], "close 1009"),
     ] {
         let mut client = Client::open(&gateway).await;
@@ -197,6 +196,13 @@ async fn mistakes_close_with_their_code_and_leave_others_alone() {
             got = client.next().await;
         }
         assert_eq!(got, expected, "{:?}", messages.last().map(|message| message.chars().take(60).collect::<String>()));
+    }
+    let strict = Gateway::asking_for_keys().await;
+    for authorization in ["bad", "Bearer bad", ""] {
+        let mut client = Client::open(&strict).await;
+        let payload = serde_json::json!({ "authorization": authorization });
+        client.send(&serde_json::json!({ "type": "connection_init", "payload": payload }).to_string()).await;
+        client.expect("close 4403").await;
     }
     let mut client = Client::ready(&gateway).await;
     client.0.send(Message::binary(vec![0xff, 0xfe])).await.unwrap();
@@ -365,7 +371,7 @@ async fn only_so_many_sockets_are_open() {
     assert!(metrics.contains("mullion_live_limit{limit=\"sockets\"} 1\n"), "{metrics}");
     assert!(metrics.contains("mullion_live_limit_hits_total{limit=\"sockets\"} 1\n"), "{metrics}");
     drop(client);
-    while gateway.app.admission.open() > 0 {
+    while gateway.app.connections.admission.open() > 0 {
         tokio::task::yield_now().await;
     }
     Client::ready(&gateway).await;
@@ -475,10 +481,12 @@ async fn a_client_that_never_reads_delays_nobody_and_is_told_so() {
 #[tokio::test]
 async fn shutdown_and_revocation_close_with_their_codes() {
     let first = gateway().await;
-    let mut client = Client::ready(&first).await;
+    let mut client = Client::connect(&first, super::SUBPROTOCOL, &[("authorization", "Bearer good")]).await;
+    client.send(INIT).await;
+    client.expect(ACK).await;
     client.subscribe("1", "subscription {forever}").await;
     client.expect("next").await;
-    first.engine.revoked.cancel();
+    first.stand_in.revoked.cancel();
     client.expect("close 4403").await;
     let second = gateway().await;
     let mut client = Client::ready(&second).await;

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::Client;
-use crate::{fake::Gateway, transport::persisted::DocumentHash};
+use crate::{fake::Gateway, operation::persisted::DocumentHash};
 
 #[tokio::test]
 async fn a_document_is_found_by_its_hash_here_too() {

@@ -3,15 +3,17 @@
 use std::{
     fmt::Write,
     sync::{Arc, atomic::Ordering},
+    time::Duration,
 };
 
 use async_graphql::Variables;
 use mullion_schema::error::ErrorCode;
+use tokio::time::Instant;
 
-use super::{COMPLEX, SHORT, code, documents, documents_of, parse};
+use super::{COMPLEX, ExecutionBudgets, Executions, SHORT, code, documents, documents_of, documents_within, parse};
 use crate::{
     config::Limits,
-    fake::{FakeEngine, admin},
+    fake::{StandIn, admin},
 };
 
 /// A document of many operations that share what `operation` and `fragment` say.
@@ -36,10 +38,10 @@ fn a_document_is_refused_whose_operations_come_to_too_much_in_all() {
         ("chains", shared(1_000, "{...c0}", "id") + &chain(100), COMPLEX),
         ("fragments", "{id} ".to_owned() + &spreading(900, 450), COMPLEX),
     ] {
-        let engine = Arc::new(FakeEngine::default());
-        let read = parse(&documents_of(Arc::clone(&engine)), &text);
+        let stand_in = Arc::new(StandIn::default());
+        let read = parse(&documents_of(Arc::clone(&stand_in)), &text);
         assert_eq!(read.err().map(|error| error.code), expected, "{name}");
-        assert_eq!(engine.validated.load(Ordering::Relaxed), usize::from(expected.is_none()), "{name}");
+        assert_eq!(stand_in.validated.load(Ordering::Relaxed), usize::from(expected.is_none()), "{name}");
     }
 }
 
@@ -73,24 +75,31 @@ fn a_name_is_not_longer_than_a_path_can_carry() {
     assert_eq!((error.errors[0].locations[0].line, error.errors[0].locations[0].column), (2, 2));
 }
 
+/// Budgets with a minute of processor time in each minute.
+fn a_minute() -> Arc<Executions> {
+    Arc::new(Executions::new(ExecutionBudgets { time: Some(Duration::from_mins(1)), ..ExecutionBudgets::UNLIMITED }))
+}
+
 #[test]
 fn reading_is_charged_and_a_refusal_is_not_made_twice() {
-    let engine = Arc::new(FakeEngine::default());
-    let documents = documents_of(Arc::clone(&engine));
-    let charged = || engine.charged.load(Ordering::Relaxed);
+    let (stand_in, budgets) = (Arc::new(StandIn::default()), a_minute());
+    let documents = documents_within(Arc::clone(&stand_in), Arc::clone(&budgets));
+    // As it was when something was charged last.
+    let charged = || budgets.time().used(admin().tenant());
     for (text, refused) in
         [("{hello}", false), ("{invalid}", true), ("{", true), ("{a b c d} fragment a on T {...a}", true)]
     {
         let before = charged();
         let first = parse(&documents, text);
-        assert_eq!((first.is_err(), charged()), (refused, before + 1), "{text}");
+        let behind = charged();
+        assert_eq!((first.is_err(), behind != before), (refused, true), "{text}");
         let again = parse(&documents, text);
-        assert_eq!((again.is_err(), charged()), (refused, before + 1), "{text}: it is remembered");
+        assert_eq!((again.is_err(), charged()), (refused, behind), "{text}: it is remembered");
         if let (Err(first), Err(again)) = (first, again) {
             assert_eq!(first.to_body(), again.to_body(), "{text}");
         }
     }
-    assert_eq!(engine.validated.load(Ordering::Relaxed), 2);
+    assert_eq!(stand_in.validated.load(Ordering::Relaxed), 2);
     let (long, limits) = ("{a a a}", Limits { max_tokens: 4, ..Limits::default() });
     documents.set_limits(limits);
     assert!(parse(&documents, long).is_err());
@@ -100,14 +109,16 @@ fn reading_is_charged_and_a_refusal_is_not_made_twice() {
 
 #[test]
 fn a_tenant_without_time_is_given_what_was_read_and_has_nothing_read() {
-    let engine = Arc::new(FakeEngine::default());
-    let documents = documents_of(Arc::clone(&engine));
+    let budgets = a_minute();
+    let documents = documents_within(Arc::default(), Arc::clone(&budgets));
     assert!(parse(&documents, "{hello}").is_ok());
-    engine.out_of_time.store(true, Ordering::Relaxed);
+    let charge = |used, at| budgets.time().charge(admin().tenant(), used, at);
+    charge(Duration::from_millis(68_500), Instant::now());
     assert!(parse(&documents, "{hello}").is_ok());
     let refused = parse(&documents, "{pause}").unwrap_err();
     assert_eq!((refused.code, refused.retry_after), (ErrorCode::RateLimited, Some(9)));
-    engine.out_of_time.store(false, Ordering::Relaxed);
+    // An hour gives everything back.
+    charge(Duration::ZERO, Instant::now() + Duration::from_hours(1));
     assert!(parse(&documents, "{pause}").is_ok(), "that was no fault of the document");
 }
 
@@ -129,9 +140,9 @@ fn variables_that_the_operation_does_not_declare_are_dropped() {
     let documents = documents();
     let document = parse(&documents, "query A($a: Int, $b: Int) {c(a: $a, b: $b)} query B {c}").unwrap();
     for (name, kept) in [("A", vec!["a"]), ("B", vec![])] {
-        let mut variables: Variables = serde_json::from_str(r#"{"a": 1, "c": "unused"}"#).unwrap();
-        documents.select(&admin(), &document, (Some(name), &mut variables)).unwrap();
-        let names: Vec<_> = variables.keys().map(async_graphql::Name::as_str).collect();
+        let variables: Variables = serde_json::from_str(r#"{"a": 1, "c": "unused"}"#).unwrap();
+        let selected = documents.select(&admin(), &document, Some(name.to_owned()), variables).unwrap();
+        let names: Vec<_> = selected.variables.keys().map(async_graphql::Name::as_str).collect();
         assert_eq!(names, kept, "{name}");
     }
 }

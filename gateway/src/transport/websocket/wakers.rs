@@ -28,20 +28,20 @@ pub(super) fn operation(number: u32) -> Parts {
 
 /// Which parts of a socket were woken since it was polled.
 #[derive(Debug, Default)]
-pub(super) struct Nudges {
+pub(super) struct Wakers {
     woken: AtomicU64,
     task: AtomicWaker,
 }
 
-struct Nudge {
+struct PartWaker {
     part: Parts,
-    nudges: Arc<Nudges>,
+    wakers: Arc<Wakers>,
 }
 
-impl Nudges {
+impl Wakers {
     /// The waker of a part.
     pub(super) fn waker(self: &Arc<Self>, part: Parts) -> Waker {
-        Waker::from(Arc::new(Nudge { part, nudges: Arc::clone(self) }))
+        Waker::from(Arc::new(PartWaker { part, wakers: Arc::clone(self) }))
     }
 
     /// What was woken; what is woken from now on wakes this task.
@@ -51,14 +51,14 @@ impl Nudges {
     }
 }
 
-impl Wake for Nudge {
+impl Wake for PartWaker {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        if self.nudges.woken.fetch_or(self.part, Ordering::AcqRel) & self.part == 0 {
-            self.nudges.task.wake();
+        if self.wakers.woken.fetch_or(self.part, Ordering::AcqRel) & self.part == 0 {
+            self.wakers.task.wake();
         }
     }
 }
@@ -73,7 +73,7 @@ mod tests {
         task::{Context, Wake, Waker},
     };
 
-    use super::{FIRST_OPERATION, LATE, Nudges, Parts, TICKS, operation};
+    use super::{FIRST_OPERATION, LATE, Parts, TICKS, Wakers, operation};
 
     #[derive(Default)]
     struct Count(AtomicUsize);
@@ -86,18 +86,18 @@ mod tests {
 
     #[test]
     fn the_task_is_woken_once_and_told_what_woke_it() {
-        let (nudges, count) = (Arc::new(Nudges::default()), Arc::new(Count::default()));
+        let (wakers, count) = (Arc::new(Wakers::default()), Arc::new(Count::default()));
         let (task, woken) = (Waker::from(Arc::clone(&count)), || count.0.load(Ordering::Relaxed));
         let cx = Context::from_waker(&task);
-        nudges.waker(LATE).wake();
-        assert_eq!(nudges.take(&cx), LATE, "nothing is lost of what was before");
-        let (ticks, late) = (nudges.waker(TICKS), nudges.waker(LATE));
+        wakers.waker(LATE).wake();
+        assert_eq!(wakers.take(&cx), LATE, "nothing is lost of what was before");
+        let (ticks, late) = (wakers.waker(TICKS), wakers.waker(LATE));
         ticks.wake_by_ref();
         ticks.wake();
         late.wake();
         assert_eq!(woken(), 1);
-        assert_eq!(nudges.take(&cx), TICKS | LATE);
-        assert_eq!(nudges.take(&cx), 0);
+        assert_eq!(wakers.take(&cx), TICKS | LATE);
+        assert_eq!(wakers.take(&cx), 0);
     }
 
     #[test]

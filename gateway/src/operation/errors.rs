@@ -1,12 +1,11 @@
-//! A request that was refused before execution: the errors of its answer, which has no `data`.
+//! A request that was refused: the errors of its answer, which has no `data`.
 
+use async_graphql::ServerError;
 use bytes::Bytes;
 use http::StatusCode;
 use mullion_schema::error::{ErrorCode, RETRY_AFTER};
 use serde::Serialize;
 use serde_json::{Map, Value};
-
-use super::engine::AuthError;
 
 /// The errors of a request that was not executed.
 #[derive(Debug, Clone)]
@@ -62,6 +61,24 @@ impl RequestError {
     /// `BAD_USER_INPUT`.
     pub fn bad_input(message: impl Into<String>) -> Self {
         Self::new(ErrorCode::BadUserInput, message)
+    }
+
+    /// The executor's refusal with the contract's codes. An error without a code does not fit the graph: the library's validation gives
+    /// none.
+    pub fn of_execution(errors: Vec<ServerError>, request_id: &str) -> Self {
+        let code = errors.first().map_or(ErrorCode::InternalServerError, code_of);
+        let retry_after = errors.first().and_then(retry_after).unwrap_or(RETRY_AFTER);
+        let entries = errors.into_iter().map(|error| {
+            let mut entry = ErrorEntry::new(code_of(&error), error.message);
+            entry.locations = error.locations.into_iter().filter(|pos| pos.line > 0).map(Location::from).collect();
+            entry
+        });
+        let refused = Self { code, errors: entries.collect(), retry_after: None };
+        match code {
+            ErrorCode::RateLimited => refused.worth_another_try(retry_after),
+            ErrorCode::ServiceUnavailable => refused.worth_another_try(retry_after).of_request(request_id),
+            _ => refused.of_request(request_id),
+        }
     }
 
     /// Nothing to be told but the request id, under which the cause was logged.
@@ -148,16 +165,83 @@ impl ErrorEntry {
     }
 }
 
-impl From<AuthError> for RequestError {
-    fn from(error: AuthError) -> Self {
-        match error {
-            AuthError::Missing | AuthError::Invalid => Self::new(ErrorCode::Unauthenticated, error.to_string()),
-            AuthError::Unavailable => Self::unavailable(error.to_string(), RETRY_AFTER),
-        }
-    }
-}
-
 fn serialized(value: &impl Serialize) -> Bytes {
     serde_json::to_vec(value)
         .map_or_else(|_| Bytes::from_static(br#"{"errors":[{"message":"internal error"}]}"#), Bytes::from)
+}
+
+fn code_of(error: &ServerError) -> ErrorCode {
+    let code = error.extensions.as_ref().and_then(|extensions| extensions.get("code")).cloned();
+    let code = code.and_then(|code| code.into_json().ok());
+    let known = code.as_ref().and_then(Value::as_str).and_then(|code| code.parse().ok());
+    known.unwrap_or(ErrorCode::GraphqlValidationFailed)
+}
+
+/// Seconds after which the same request may succeed, as the error tells them.
+fn retry_after(error: &ServerError) -> Option<u32> {
+    let seconds = error.extensions.as_ref()?.get("retryAfter")?.clone().into_json().ok()?;
+    u32::try_from(seconds.as_u64()?).ok()
+}
+
+/// An answer whose errors carry the id of the request, under which the log tells the cause, where they are not the client's fault.
+/// Answers hold such errors rarely: only those are read and written again.
+pub(super) fn with_request_id(answer: Bytes, request_id: &str) -> Bytes {
+    let Ok(mut value) = serde_json::from_slice::<Value>(&answer) else { return answer };
+    for error in value.get_mut("errors").and_then(Value::as_array_mut).into_iter().flatten() {
+        if let Some(extensions) = error.get_mut("extensions").and_then(Value::as_object_mut)
+            && extensions.get("code").and_then(Value::as_str).is_some_and(needs_request_id)
+        {
+            extensions.insert("requestId".into(), request_id.into());
+        }
+    }
+    serde_json::to_vec(&value).map_or(answer, Bytes::from)
+}
+
+/// Whether the log may tell more of an error with this code.
+fn needs_request_id(code: &str) -> bool {
+    matches!(code.parse(), Ok(ErrorCode::InternalServerError | ErrorCode::ServiceUnavailable))
+}
+
+#[cfg(test)]
+mod tests {
+    use async_graphql::ServerError;
+    use mullion_schema::error::{ErrorCode, PortError, RETRY_AFTER};
+
+    use super::{RequestError, with_request_id};
+
+    fn error(port: Option<PortError>) -> ServerError {
+        match port {
+            Some(port) => port.without_location(),
+            None => ServerError::new("it does not fit", None),
+        }
+    }
+
+    #[test]
+    fn a_refusal_has_the_code_of_its_first_error_and_what_belongs_to_it() {
+        let limited = PortError::new(ErrorCode::RateLimited, "too many");
+        let over_budget = PortError { retry_after: Some(40), ..limited.clone() };
+        for (port, code, retry_after, has_id) in [
+            (None, ErrorCode::GraphqlValidationFailed, None, false),
+            (Some(PortError::bad_input("first: too many")), ErrorCode::BadUserInput, None, false),
+            (Some(limited), ErrorCode::RateLimited, Some(RETRY_AFTER), false),
+            (Some(over_budget), ErrorCode::RateLimited, Some(40), false),
+            (Some(PortError::internal()), ErrorCode::InternalServerError, None, true),
+            (Some(PortError::unavailable()), ErrorCode::ServiceUnavailable, Some(RETRY_AFTER), true),
+        ] {
+            let refused = RequestError::of_execution(vec![error(port)], "r-1");
+            assert_eq!((refused.code, refused.retry_after), (code, retry_after));
+            assert_eq!(refused.errors[0].extensions.contains_key("requestId"), has_id, "{code}");
+            let told = refused.errors[0].extensions.contains_key("retryAfter");
+            assert_eq!(told, retry_after.is_some(), "{code}");
+        }
+    }
+
+    #[test]
+    fn an_answer_in_part_carries_the_request_id_where_the_log_tells_more() {
+        for (code, expected) in [("NOT_FOUND", false), ("INTERNAL_SERVER_ERROR", true), ("SERVICE_UNAVAILABLE", true)] {
+            let answer = format!(r#"{{"data":{{}},"errors":[{{"message":"x","extensions":{{"code":"{code}"}}}}]}}"#);
+            let told = with_request_id(answer.into(), "r-1");
+            assert_eq!(std::str::from_utf8(&told).unwrap().contains(r#""requestId":"r-1""#), expected, "{code}");
+        }
+    }
 }

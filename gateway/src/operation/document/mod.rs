@@ -20,33 +20,75 @@ pub mod introspection;
 mod lexer;
 mod measure;
 mod reader;
-mod turns;
 
-use std::{sync::Arc, time::Instant};
+use std::{num::NonZero, sync::Arc};
 
 use async_graphql::{
-    Variables,
-    parser::types::{DocumentOperations, ExecutableDocument, OperationDefinition, OperationType},
+    ServerError, Variables,
+    parser::types::{DocumentOperations, ExecutableDocument, OperationDefinition},
 };
-use mullion_schema::error::{ErrorCode, RETRY_AFTER};
+use mullion_resolvers::{
+    budget::{TurnLimits, Turns},
+    execution::{Caller, Executor, Operation},
+};
+use mullion_schema::{
+    cost::Cost,
+    error::{ErrorCode, RETRY_AFTER},
+};
 use tokio_util::task::TaskTracker;
 
-use self::{
-    reader::{Reader, hash},
-    turns::Turns,
-};
-use crate::{
-    config::Limits,
-    telemetry::metrics::Metrics,
-    transport::{
-        engine::{Caller, Engine},
-        error::RequestError,
-    },
-};
+use self::reader::{Reader, hash};
+use super::{errors::RequestError, limits::ProcessorTime};
+use crate::{config::Limits, telemetry::metrics::Metrics};
 
 /// The longest text that is read where it is asked for, by a thread that serves sockets: it takes a few milliseconds at most, whatever
 /// it says. A longer one waits for its turn, and another thread reads it.
 const SHORT: usize = 1_024;
+
+/// How many documents of one tenant may wait or be read: each is in memory meanwhile.
+const MOST_OF_TENANT: usize = 64;
+
+/// What a graph says of documents: which are valid, and what they cost. It is asked once for each document, and for the cost with
+/// each request where variables may take it over the limit.
+pub trait Rules: Send + Sync {
+    /// Whether a document is valid in the graph.
+    fn validate(&self, document: &Arc<ExecutableDocument>) -> Result<(), Vec<ServerError>>;
+
+    /// The cost of an operation of a valid document with these variables; without them, with the most expensive ones there can be.
+    fn cost(
+        &self,
+        document: &ExecutableDocument,
+        operation: &OperationDefinition,
+        variables: Option<&Variables>,
+    ) -> Cost;
+}
+
+impl Rules for Executor {
+    fn validate(&self, document: &Arc<ExecutableDocument>) -> Result<(), Vec<ServerError>> {
+        Self::validate(self, document)
+    }
+
+    fn cost(
+        &self,
+        document: &ExecutableDocument,
+        operation: &OperationDefinition,
+        variables: Option<&Variables>,
+    ) -> Cost {
+        Self::cost(self, document, operation, variables)
+    }
+}
+
+/// The parts of the process that reading documents takes.
+pub struct Surroundings {
+    /// The graph's word on documents.
+    pub rules: Arc<dyn Rules>,
+    /// The tenants' processor time, of which reading takes some.
+    pub time: ProcessorTime,
+    /// Where look-ups are counted.
+    pub metrics: Arc<Metrics>,
+    /// Where long documents are read.
+    pub tasks: TaskTracker,
+}
 
 /// A valid document that passed all limits which do not depend on variables.
 #[derive(Debug)]
@@ -65,17 +107,6 @@ pub struct Document {
     introspects: bool,
 }
 
-/// What an operation does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum OperationKind {
-    /// Reads.
-    Query,
-    /// Changes.
-    Mutation,
-    /// Watches.
-    Subscription,
-}
-
 /// Parses and checks documents, each text once while it is remembered.
 pub struct Documents {
     reader: Arc<Reader>,
@@ -84,14 +115,15 @@ pub struct Documents {
 }
 
 impl Documents {
-    /// Remembers valid documents of at most `cache_bytes`. Long ones are read in `tasks`.
-    pub fn new(
-        (limits, cache_bytes): (Limits, u64),
-        metrics: Arc<Metrics>,
-        engine: Arc<dyn Engine>,
-        tasks: TaskTracker,
-    ) -> Self {
-        Self { reader: Arc::new(Reader::new(limits, cache_bytes, metrics, engine)), turns: Turns::default(), tasks }
+    /// Remembers valid documents of at most `cache_bytes`. As many long ones are read at a time as half of the processors: the others
+    /// answer meanwhile.
+    pub fn new(limits: Limits, cache_bytes: u64, surroundings: Surroundings) -> Self {
+        let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
+        let turns =
+            TurnLimits { tenant: 1, all: Some((processors / 2).max(1)), admitted: MOST_OF_TENANT, patience: None };
+        let tasks = surroundings.tasks.clone();
+        let reader = Arc::new(Reader::new(limits, cache_bytes, surroundings));
+        Self { reader, turns: Turns::new(turns), tasks }
     }
 
     /// Measures by these limits from now on, documents that passed the old ones too.
@@ -120,7 +152,7 @@ impl Documents {
     }
 
     async fn parse_in_turn(&self, caller: &Caller, text: &str) -> Result<Arc<Document>, RequestError> {
-        let Some(turn) = self.turns.take(&caller.tenant).await else {
+        let Some(turn) = self.turns.take(caller.tenant()).await else {
             let message = "too many documents of your tenant wait to be read: try again in a few seconds";
             return Err(RequestError::new(ErrorCode::RateLimited, message).worth_another_try(RETRY_AFTER));
         };
@@ -146,20 +178,16 @@ impl Documents {
         &self,
         caller: &Caller,
         document: &Document,
-        (name, variables): (Option<&str>, &mut Variables),
-    ) -> Result<OperationKind, RequestError> {
-        let operation = find(&document.parsed.operations, name)?;
-        keep_declared(operation, variables);
+        name: Option<String>,
+        mut variables: Variables,
+    ) -> Result<Operation, RequestError> {
+        let operation = find(&document.parsed.operations, name.as_deref())?;
+        keep_declared(operation, &mut variables);
         if document.may_cost_too_much {
-            let (engine, begun) = (self.reader.engine(), Instant::now());
-            let cost = engine.cost(&document.parsed, operation, Some(variables));
-            self.reader.check_cost(cost.total).inspect_err(|_| engine.charge(caller, begun.elapsed()))?;
+            self.reader.check_variable_cost(caller, document, operation, &variables)?;
         }
-        Ok(match operation.ty {
-            OperationType::Query => OperationKind::Query,
-            OperationType::Mutation => OperationKind::Mutation,
-            OperationType::Subscription => OperationKind::Subscription,
-        })
+        let (text, document) = (Arc::clone(&document.text), Arc::clone(&document.parsed));
+        Ok(Operation { text, document, name, variables })
     }
 }
 

@@ -11,25 +11,25 @@ use tokio_util::task::TaskTracker;
 
 /// The runtimes, and the ways onto them.
 #[derive(Debug)]
-pub(crate) struct Behind {
-    runtimes: Vec<Runtime>,
+pub(crate) struct Runtimes {
+    owned: Vec<Runtime>,
     live: Background,
     inbox: Background,
 }
 
-impl Behind {
+impl Runtimes {
     /// Runtimes with as many threads each as there are processors, whose tasks are tracked with all others.
     pub(crate) fn new(tasks: &TaskTracker) -> anyhow::Result<Self> {
-        let live = Builder::new_multi_thread().thread_name("mullion-behind").enable_all().build();
+        let live = Builder::new_multi_thread().thread_name("mullion-live").enable_all().build();
         let live = live.context("the runtime of the live operations cannot be started")?;
         let inbox = Builder::new_multi_thread().thread_name("mullion-inbox").enable_all().build();
         let inbox = inbox.context("the runtime of the inbox cannot be started")?;
         let on = |runtime: &Runtime| Background::on(runtime.handle().clone(), tasks.clone());
-        Ok(Self { live: on(&live), inbox: on(&inbox), runtimes: vec![live, inbox] })
+        Ok(Self { live: on(&live), inbox: on(&inbox), owned: vec![live, inbox] })
     }
 
     /// Where streams and live operations run.
-    pub(crate) fn tasks(&self) -> &Background {
+    pub(crate) fn live(&self) -> &Background {
         &self.live
     }
 
@@ -39,10 +39,10 @@ impl Behind {
     }
 }
 
-impl Drop for Behind {
-    /// Ends what still runs without waiting for it: whoever drops this may be a task itself.
+impl Drop for Runtimes {
+    /// Ends what still runs without waiting for it: this may be dropped by a task.
     fn drop(&mut self) {
-        for runtime in self.runtimes.drain(..) {
+        for runtime in self.owned.drain(..) {
             runtime.shutdown_background();
         }
     }

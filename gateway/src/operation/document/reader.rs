@@ -8,26 +8,23 @@ use std::{
     time::{Duration, Instant},
 };
 
-use async_graphql::parser::{
-    parse_query,
-    types::{ExecutableDocument, OperationType},
+use async_graphql::{
+    Variables,
+    parser::{
+        parse_query,
+        types::{ExecutableDocument, OperationDefinition, OperationType},
+    },
 };
 use moka::sync::Cache;
+use mullion_resolvers::execution::Caller;
 use mullion_schema::error::ErrorCode;
 use parking_lot::RwLock;
 
 use super::{
-    Document, conditions, introspection, lexer,
+    Document, Surroundings, conditions, introspection, lexer,
     measure::{Measurer, too_complex},
 };
-use crate::{
-    config::Limits,
-    telemetry::metrics::Metrics,
-    transport::{
-        engine::{Caller, Engine},
-        error::RequestError,
-    },
-};
+use crate::{config::Limits, operation::errors::RequestError};
 
 /// The memory of a parsed document beside its text, in multiples of it; measured on queries of dashboards.
 const PARSED_WEIGHT: u64 = 12;
@@ -45,8 +42,7 @@ pub(super) type Hash = [u8; 32];
 pub(super) struct Reader {
     /// They can change while the process runs.
     limits: RwLock<Arc<Limits>>,
-    engine: Arc<dyn Engine>,
-    metrics: Arc<Metrics>,
+    surroundings: Surroundings,
     // The key is the text itself: two texts never share an entry, whatever they hash to.
     valid: Cache<Arc<str>, Arc<Document>>,
     refused: Cache<Hash, Arc<RequestError>>,
@@ -58,7 +54,7 @@ pub(super) fn hash(text: &str) -> Hash {
 
 impl Reader {
     /// Remembers valid documents of at most `cache_bytes`.
-    pub(super) fn new(limits: Limits, cache_bytes: u64, metrics: Arc<Metrics>, engine: Arc<dyn Engine>) -> Self {
+    pub(super) fn new(limits: Limits, cache_bytes: u64, surroundings: Surroundings) -> Self {
         let valid = Cache::builder()
             .max_capacity(cache_bytes)
             .weigher(|text: &Arc<str>, _| {
@@ -74,7 +70,7 @@ impl Reader {
             })
             .time_to_live(REFUSED_FOR)
             .build();
-        Self { limits: RwLock::new(Arc::new(limits)), engine, metrics, valid, refused }
+        Self { limits: RwLock::new(Arc::new(limits)), surroundings, valid, refused }
     }
 
     pub(super) fn set_limits(&self, limits: Limits) {
@@ -87,31 +83,27 @@ impl Reader {
         Arc::clone(&self.limits.read())
     }
 
-    pub(super) fn engine(&self) -> &dyn Engine {
-        &*self.engine
-    }
-
     /// The document, if it was read and is valid.
     pub(super) fn valid(&self, text: &str) -> Option<Arc<Document>> {
         let document = self.valid.get(text)?;
-        self.metrics.cache_lookup("document", "hit");
+        self.surroundings.metrics.cache_lookup("document", "hit");
         Some(document)
     }
 
     /// Why the text with this hash was refused, if it was.
     pub(super) fn refused(&self, hash: &Hash) -> Option<RequestError> {
         let refused = self.refused.get(hash)?;
-        self.metrics.cache_lookup("document", "hit");
+        self.surroundings.metrics.cache_lookup("document", "hit");
         Some(RequestError::clone(&refused))
     }
 
     /// Reads a text of which nothing is known. The time that it takes is the tenant's, also where the text is refused.
     pub(super) fn read(&self, caller: &Caller, text: &str, hash: Hash) -> Result<Arc<Document>, RequestError> {
-        self.metrics.cache_lookup("document", "miss");
-        self.engine.check_time(caller)?;
+        self.surroundings.metrics.cache_lookup("document", "miss");
+        self.surroundings.time.check(caller)?;
         let begun = Instant::now();
         let read = self.document(text, hash);
-        self.engine.charge(caller, begun.elapsed());
+        self.surroundings.time.charge(caller, begun.elapsed());
         match read {
             Ok(document) => {
                 let document = Arc::new(document);
@@ -144,7 +136,7 @@ impl Reader {
         measurer.check_fragments()?;
         conditions::lift(&mut parsed);
         let parsed = Arc::new(parsed);
-        self.engine.validate(&parsed)?;
+        self.surroundings.rules.validate(&parsed).map_err(|errors| RequestError::of_execution(errors, ""))?;
         let may_cost_too_much = self.measure(&parsed)?;
         let mutates = parsed.operations.iter().any(|(_, operation)| operation.node.ty == OperationType::Mutation);
         let may_be_stored = !mutates || !text.contains('"');
@@ -156,7 +148,7 @@ impl Reader {
     fn measure(&self, parsed: &ExecutableDocument) -> Result<bool, RequestError> {
         let mut may_cost_too_much = false;
         for (_, operation) in parsed.operations.iter() {
-            let cost = self.engine.cost(parsed, &operation.node, None);
+            let cost = self.surroundings.rules.cost(parsed, &operation.node, None);
             if !cost.varies {
                 self.check_cost(cost.total)?;
             } else if cost.total > self.limits().max_cost {
@@ -166,7 +158,21 @@ impl Reader {
         Ok(may_cost_too_much)
     }
 
-    pub(super) fn check_cost(&self, cost: u64) -> Result<(), RequestError> {
+    /// Whether an operation is within the limit with these variables. The time that it took to find out is the tenant's if it is not.
+    pub(super) fn check_variable_cost(
+        &self,
+        caller: &Caller,
+        document: &Document,
+        operation: &OperationDefinition,
+        variables: &Variables,
+    ) -> Result<(), RequestError> {
+        let begun = Instant::now();
+        let cost = self.surroundings.rules.cost(&document.parsed, operation, Some(variables));
+        let checked = self.check_cost(cost.total);
+        checked.inspect_err(|_| self.surroundings.time.charge(caller, begun.elapsed()))
+    }
+
+    fn check_cost(&self, cost: u64) -> Result<(), RequestError> {
         let most = self.limits().max_cost;
         if cost <= most {
             return Ok(());

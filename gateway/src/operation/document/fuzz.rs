@@ -1,69 +1,43 @@
 //! Documents and variables as strangers may send them, measured and validated against the real graph: each is taken or refused with a
 //! code, in a bounded time.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use async_graphql::{
     ServerError, Variables,
     parser::types::{ExecutableDocument, OperationDefinition},
 };
-use async_trait::async_trait;
-use futures::stream::BoxStream;
 use mullion_fuzz::Target;
+use mullion_resolvers::budget::{ExecutionBudgets, Executions};
 use mullion_schema::{
     coerce::Inputs,
     cost::{Cost, Costs},
     error::ErrorCode,
     validate::Validator,
 };
-
 use tokio_util::task::TaskTracker;
 
-use super::{Document, Documents, reader::hash};
+use super::{Document, Documents, ProcessorTime, Rules, Surroundings, reader::hash};
 use crate::{
     config::Limits,
-    fake::{FakeEngine, admin},
-    transport::{
-        engine::{Answer, AuthError, Caller, Engine, LiveItem, ParsedOperation},
-        error::RequestError,
-        params::Params,
-        persisted::DocumentHash,
-    },
+    fake::admin,
+    operation::{errors::RequestError, params::Params},
 };
 
-const KEPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/document/kept");
+const KEPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/operation/document/kept");
 /// Errors of one refusal, and characters of one message.
 const MOST: (usize, usize) = (64, 4_000);
 
-/// The stand-in, but for the graph.
+/// The rules of the real graph.
 #[derive(Default)]
 struct Graph {
     validator: Validator,
     costs: Costs,
-    rest: FakeEngine,
 }
 
-fn refused(errors: Vec<ServerError>) -> RequestError {
-    let mut refused = RequestError::new(ErrorCode::InternalServerError, "no error");
-    refused.errors.clear();
-    for error in errors {
-        let code = error.extensions.as_ref().and_then(|extensions| extensions.get("code")).cloned();
-        let code = code.and_then(|code| code.into_json().ok());
-        let code = code.as_ref().and_then(serde_json::Value::as_str).unwrap_or("GRAPHQL_VALIDATION_FAILED");
-        refused.code = code.parse().unwrap_or(ErrorCode::InternalServerError);
-        refused.errors.extend(RequestError::new(refused.code, error.message).errors);
-    }
-    refused
-}
-
-#[async_trait]
-impl Engine for Graph {
-    async fn authenticate(&self, bearer: Option<&str>) -> Result<Caller, AuthError> {
-        self.rest.authenticate(bearer).await
-    }
-
-    fn validate(&self, document: &Arc<ExecutableDocument>) -> Result<(), RequestError> {
-        self.validator.check(document).map_err(refused)
+impl Rules for Graph {
+    fn validate(&self, document: &Arc<ExecutableDocument>) -> Result<(), Vec<ServerError>> {
+        self.validator.check(document)
     }
 
     fn cost(
@@ -73,38 +47,6 @@ impl Engine for Graph {
         variables: Option<&Variables>,
     ) -> Cost {
         self.costs.measure(document, operation, variables)
-    }
-
-    fn check_time(&self, caller: &Caller) -> Result<(), RequestError> {
-        self.rest.check_time(caller)
-    }
-
-    fn charge(&self, caller: &Caller, used: Duration) {
-        self.rest.charge(caller, used);
-    }
-
-    async fn persisted(&self, caller: &Caller, hash: &DocumentHash) -> Result<Option<Arc<str>>, RequestError> {
-        self.rest.persisted(caller, hash).await
-    }
-
-    async fn persist(&self, caller: &Caller, hash: &DocumentHash, text: &str) -> bool {
-        self.rest.persist(caller, hash, text).await
-    }
-
-    async fn execute(&self, caller: &Caller, operation: ParsedOperation) -> Answer {
-        self.rest.execute(caller, operation).await
-    }
-
-    async fn subscribe(
-        &self,
-        caller: &Caller,
-        operation: ParsedOperation,
-    ) -> Result<BoxStream<'static, LiveItem>, RequestError> {
-        self.rest.subscribe(caller, operation).await
-    }
-
-    async fn ready(&self) -> Result<(), &'static str> {
-        self.rest.ready().await
     }
 }
 
@@ -129,8 +71,9 @@ struct Fuzzed {
 impl Fuzzed {
     fn new() -> Self {
         // Hardly anything is remembered, so that each input is read anew.
-        let engine = Arc::new(Graph::default());
-        let documents = Documents::new((Limits::default(), 1), Arc::default(), engine, TaskTracker::new());
+        let time = ProcessorTime::new(Arc::new(Executions::new(ExecutionBudgets::UNLIMITED)), Arc::default());
+        let (rules, metrics, tasks) = (Arc::new(Graph::default()), Arc::default(), TaskTracker::new());
+        let documents = Documents::new(Limits::default(), 1, Surroundings { rules, time, metrics, tasks });
         Self { documents, inputs: Inputs::default() }
     }
 
@@ -148,12 +91,15 @@ impl Fuzzed {
 
     fn parameters(&self, input: &[u8]) -> Result<(), String> {
         let read = || -> Result<(), RequestError> {
-            let mut params = Params::from_json(input)?.with_document()?;
+            let params = Params::from_json(input)?.with_document()?;
             let document = self.read(params.query.as_deref().unwrap_or_default())?;
-            let name = params.operation_name.as_deref();
-            self.documents.select(&admin(), &document, (name, &mut params.variables))?;
-            let coerced = self.inputs.variables(&document.parsed, name, &params.variables).map_err(refused)?;
-            let again = self.inputs.variables(&document.parsed, name, &coerced).map_err(refused)?;
+            let selected = self.documents.select(&admin(), &document, params.operation_name, params.variables)?;
+            let coerce = |variables: &Variables| {
+                let coerced = self.inputs.variables(&document.parsed, selected.name.as_deref(), variables);
+                coerced.map_err(|errors| RequestError::of_execution(errors, ""))
+            };
+            let coerced = coerce(&selected.variables)?;
+            let again = coerce(&coerced)?;
             assert_eq!(coerced, again, "what is coerced stays so");
             Ok(())
         };

@@ -1,13 +1,10 @@
 //! The graph's description: who may read it, by introspection or from the errors of a document that does not fit the graph.
 
 use async_graphql::parser::types::{DocumentOperations, ExecutableDocument, Selection, SelectionSet};
-use mullion_schema::error::ErrorCode;
+use mullion_schema::{error::ErrorCode, ports::Role};
 
 use super::Document;
-use crate::{
-    config::server::Audience,
-    transport::{engine::Role, error::RequestError},
-};
+use crate::{config::server::Audience, operation::errors::RequestError};
 
 /// Fields that describe the graph. They stand at the root only.
 const DESCRIBING: [&str; 3] = ["__schema", "__type", "_service"];

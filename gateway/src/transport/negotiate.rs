@@ -7,7 +7,7 @@ use axum::{
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
-use crate::transport::{engine::Answer, error::RequestError};
+use crate::operation::errors::RequestError;
 
 /// The media type of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,15 +46,12 @@ impl Media {
         })
     }
 
-    /// The response of an answer.
-    pub fn answer(self, answer: &Answer) -> Response {
-        match answer {
-            Answer::Result(body) => self.response(StatusCode::OK, body.clone()),
-            Answer::Refused(error) => self.refused(error),
-        }
+    /// The response of an answer, a serialized GraphQL response.
+    pub fn answer(self, answer: Bytes) -> Response {
+        self.response(StatusCode::OK, answer)
     }
 
-    /// The response of a document that was refused.
+    /// The response of a request that was refused.
     pub fn refused(self, error: &RequestError) -> Response {
         let status = match (self, error.status()) {
             (Self::Json, StatusCode::BAD_REQUEST) => StatusCode::OK,

@@ -1,5 +1,5 @@
-//! A future that whoever waits for it cannot break off: dropped before its end, it goes on as a task. While it is waited for it
-//! costs none, and no other thread has to wake up for it.
+//! A future that its waiter cannot cancel: dropped before its end, it goes on as a task. While it is waited for it costs no task, and
+//! no other thread has to wake up for it.
 
 use std::{
     pin::Pin,
@@ -10,22 +10,22 @@ use futures::future::BoxFuture;
 use tokio::runtime::Handle;
 use tokio_util::task::{TaskTracker, task_tracker::TaskTrackerToken};
 
-/// A future with an end, whatever becomes of the one who waits for it.
-pub(crate) struct Unbroken<T: Send + 'static> {
+/// A future that reaches its end, whatever becomes of its waiter.
+pub(crate) struct Shielded<T: Send + 'static> {
     /// Nothing when it is over.
     future: Option<BoxFuture<'static, T>>,
-    /// Whoever waits for the tasks waits for it, too.
+    /// Counts it among the tasks, so that it is waited for with them.
     token: TaskTrackerToken,
 }
 
-impl<T: Send + 'static> Unbroken<T> {
+impl<T: Send + 'static> Shielded<T> {
     /// Begins with the first poll, like any future; from there on it ends. In a runtime.
     pub(crate) fn new(future: impl Future<Output = T> + Send + 'static, tasks: &TaskTracker) -> Self {
         Self { future: Some(Box::pin(future)), token: tasks.token() }
     }
 }
 
-impl<T: Send + 'static> Future for Unbroken<T> {
+impl<T: Send + 'static> Future for Shielded<T> {
     type Output = T;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
@@ -39,7 +39,7 @@ impl<T: Send + 'static> Future for Unbroken<T> {
     }
 }
 
-impl<T: Send + 'static> Drop for Unbroken<T> {
+impl<T: Send + 'static> Drop for Shielded<T> {
     fn drop(&mut self) {
         if let Some(future) = self.future.take()
             && let Ok(runtime) = Handle::try_current()
@@ -57,17 +57,17 @@ mod tests {
     use tokio::sync::oneshot;
     use tokio_util::task::TaskTracker;
 
-    use super::Unbroken;
+    use super::Shielded;
 
     /// What it begins with, and what it ends with.
-    fn waiting(tasks: &TaskTracker) -> (Unbroken<u8>, oneshot::Sender<u8>, oneshot::Receiver<u8>) {
+    fn waiting(tasks: &TaskTracker) -> (Shielded<u8>, oneshot::Sender<u8>, oneshot::Receiver<u8>) {
         let ((sender, wanted), (done, ended)) = (oneshot::channel(), oneshot::channel());
         let future = async move {
             let number = wanted.await.unwrap_or_default();
             let _ = done.send(number);
             number
         };
-        (Unbroken::new(future, tasks), sender, ended)
+        (Shielded::new(future, tasks), sender, ended)
     }
 
     #[tokio::test]
@@ -99,7 +99,7 @@ mod tests {
     #[tokio::test]
     async fn one_that_panics_is_over() {
         let tasks = TaskTracker::new();
-        let future = Unbroken::new(async { panic!("on purpose") }, &tasks);
+        let future = Shielded::new(async { panic!("on purpose") }, &tasks);
         let panicked: Result<(), _> = tokio::spawn(future).await;
         assert!(panicked.unwrap_err().is_panic());
         assert!(tasks.is_empty());

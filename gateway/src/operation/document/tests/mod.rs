@@ -7,23 +7,37 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
-use async_graphql::{Value, Variables, parser::types::Selection};
+use async_graphql::{
+    Value, Variables,
+    parser::types::{OperationType, Selection},
+};
+use mullion_resolvers::{
+    budget::{ExecutionBudgets, Executions},
+    execution::Operation,
+};
 use mullion_schema::error::ErrorCode;
 use tokio_util::task::TaskTracker;
 
-use super::{Document, Documents, OperationKind, SHORT, reader::hash};
+use super::{Document, Documents, ProcessorTime, SHORT, Surroundings, reader::hash};
 use crate::{
     config::Limits,
-    fake::{FakeEngine, admin},
-    transport::error::RequestError,
+    fake::{StandIn, admin},
+    operation::errors::RequestError,
 };
 
 fn documents() -> Documents {
     documents_of(Arc::default())
 }
 
-fn documents_of(engine: Arc<FakeEngine>) -> Documents {
-    Documents::new((Limits::default(), 1_000_000), Arc::default(), engine, TaskTracker::new())
+fn documents_of(rules: Arc<StandIn>) -> Documents {
+    documents_within(rules, Arc::new(Executions::new(ExecutionBudgets::UNLIMITED)))
+}
+
+/// Documents of tenants with these budgets.
+fn documents_within(rules: Arc<StandIn>, budgets: Arc<Executions>) -> Documents {
+    let time = ProcessorTime::new(budgets, Arc::default());
+    let surroundings = Surroundings { rules, time, metrics: Arc::default(), tasks: TaskTracker::new() };
+    Documents::new(Limits::default(), 1_000_000, surroundings)
 }
 
 /// Reads a text here, however long it is.
@@ -32,8 +46,9 @@ fn parse(documents: &Documents, text: &str) -> Result<Arc<Document>, RequestErro
     parsed.unwrap_or_else(|| documents.reader.read(&admin(), text, hash(text)))
 }
 
-fn select(documents: &Documents, document: &Document, name: Option<&str>) -> Result<OperationKind, RequestError> {
-    documents.select(&admin(), document, (name, &mut Variables::default()))
+fn select(documents: &Documents, document: &Document, name: Option<&str>) -> Result<OperationType, RequestError> {
+    let selected = documents.select(&admin(), document, name.map(str::to_owned), Variables::default());
+    selected.as_ref().map(Operation::kind).map_err(Clone::clone)
 }
 
 /// The code of a document's refusal, or nothing.
@@ -156,27 +171,26 @@ fn depth_is_counted_through_fragments() {
 
 /// Parses, then selects the only operation, with the stand-in's costs.
 fn selected(documents: &Documents, text: &str, variables: &str) -> Option<ErrorCode> {
-    let mut variables: Variables = serde_json::from_str(variables).unwrap();
-    let selected =
-        parse(documents, text).and_then(|document| documents.select(&admin(), &document, (None, &mut variables)));
+    let variables: Variables = serde_json::from_str(variables).unwrap();
+    let selected = parse(documents, text).and_then(|document| documents.select(&admin(), &document, None, variables));
     selected.err().map(|error| error.code)
 }
 
 #[test]
 fn cost_is_measured_once_where_no_variable_can_take_it_over_the_limit() {
-    let engine = Arc::new(FakeEngine::default());
-    let documents = documents_of(Arc::clone(&engine));
+    let stand_in = Arc::new(StandIn::default());
+    let documents = documents_of(Arc::clone(&stand_in));
     for _ in 0..3 {
         assert_eq!(selected(&documents, "query($n: Int) {a(first: $n)}", "{}"), None);
     }
-    assert_eq!(engine.measured.load(Ordering::Relaxed), 1);
+    assert_eq!(stand_in.measured.load(Ordering::Relaxed), 1);
     let varying = "query($cost: Int) {a(first: $cost)}";
     for (variables, expected) in
         [(r#"{"cost": 200000}"#, None), (r#"{"cost": 200001}"#, COMPLEX), (r#"{"cost": 1}"#, None), ("{}", COMPLEX)]
     {
         assert_eq!(selected(&documents, varying, variables), expected, "{variables}");
     }
-    assert_eq!(engine.measured.load(Ordering::Relaxed), 6, "once for the text, then with each request");
+    assert_eq!(stand_in.measured.load(Ordering::Relaxed), 6, "once for the text, then with each request");
 }
 
 #[test]
@@ -200,7 +214,7 @@ fn the_operation_is_selected_by_its_name() {
     let text = "query A {a} mutation B {b} subscription C {c}";
     let document = parse(&documents, text).unwrap();
     for (name, expected) in
-        [("A", OperationKind::Query), ("B", OperationKind::Mutation), ("C", OperationKind::Subscription)]
+        [("A", OperationType::Query), ("B", OperationType::Mutation), ("C", OperationType::Subscription)]
     {
         assert_eq!(select(&documents, &document, Some(name)).unwrap(), expected);
     }
@@ -208,7 +222,7 @@ fn the_operation_is_selected_by_its_name() {
         assert_eq!(select(&documents, &document, name).unwrap_err().code, ErrorCode::BadUserInput);
     }
     let single = parse(&documents, "query A {a}").unwrap();
-    assert_eq!(select(&documents, &single, None).unwrap(), OperationKind::Query);
+    assert_eq!(select(&documents, &single, None).unwrap(), OperationType::Query);
     assert!(select(&documents, &single, Some("B")).is_err());
 }
 

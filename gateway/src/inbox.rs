@@ -1,4 +1,5 @@
-//! The way of deliveries behind the webhook endpoints: the intake, who takes them on from there, and who works what waits.
+//! The inbox behind the webhook endpoints: the intake, the consumer that takes deliveries on from there, and the worker of those
+//! that wait.
 
 use std::sync::Arc;
 
@@ -18,16 +19,26 @@ use mullion_resolvers::{
 
 use crate::{config::Webhooks, data_folder};
 
+/// The parts of the process that deliveries have to do with.
+pub(crate) struct Parts {
+    /// Wakes the worker.
+    pub(crate) wake: Wake,
+    /// Counts what comes of deliveries.
+    pub(crate) outcome: Arc<dyn Outcome>,
+    /// Notes what may have been missed.
+    pub(crate) gaps: Arc<Gaps>,
+}
+
 /// Takes deliveries on from the intake.
 #[derive(Clone)]
-pub(crate) enum Taker {
+pub(crate) enum Consumer {
     /// Writes them to the table.
     Table(Writer),
     /// Takes them there from the log.
     Log(Transfer),
 }
 
-impl Taker {
+impl Consumer {
     /// Runs until nothing comes any more.
     pub(crate) async fn run(self) {
         match self {
@@ -38,40 +49,38 @@ impl Taker {
 }
 
 /// The way into the inbox: on SQLite through a log beside its file.
-pub(crate) fn intake(
-    config: &Webhooks,
-    database: &Database,
-    (wake, outcome): (Wake, Arc<dyn Outcome>),
-) -> anyhow::Result<(Intake, Taker)> {
+pub(crate) fn intake(config: &Webhooks, database: &Database, parts: &Parts) -> anyhow::Result<(Intake, Consumer)> {
     let room = Room { deliveries: config.max_queued, bytes: config.max_queued_bytes, log_bytes: config.max_log_bytes };
+    let (wake, outcome) = (parts.wake.clone(), Arc::clone(&parts.outcome));
     let Some(file) = database.file() else {
         let (intake, writer) = Intake::new(database.clone(), room, wake, outcome);
-        return Ok((intake, Taker::Table(writer)));
+        return Ok((intake, Consumer::Table(writer)));
     };
     let folder = data_folder::inbox_folder(file);
     let name = database.new_id().context("no id can be made")?;
     let log = Log::open(&folder, &name).context("the inbox's log cannot be opened")?;
     let (intake, transfer) =
         Intake::logged(database, room, log, (wake, outcome)).context("the inbox's log cannot be written")?;
-    Ok((intake, Taker::Log(transfer)))
+    Ok((intake, Consumer::Log(transfer)))
 }
 
-/// Who takes deliveries on, understanding them where that is possible, and who works what waits.
-pub(crate) fn hands(
+/// The consumer, which interprets deliveries where that is possible, and the worker.
+pub(crate) fn workers(
     services: &Arc<Services>,
-    taker: Taker,
-    (wake, outcome, gaps): (Wake, Arc<dyn Outcome>, Arc<Gaps>),
+    consumer: Consumer,
+    parts: Parts,
     webhooks: &Webhooks,
-) -> anyhow::Result<(Taker, Worker)> {
+) -> anyhow::Result<(Consumer, Worker)> {
     let meaning = Arc::new(Meaning(Arc::clone(services)));
-    let taker = match taker {
-        Taker::Log(transfer) => Taker::Log(transfer.understanding(Arc::clone(&meaning) as _)),
-        Taker::Table(writer) => Taker::Table(writer),
+    let consumer = match consumer {
+        Consumer::Log(transfer) => Consumer::Log(transfer.understanding(Arc::clone(&meaning) as _)),
+        Consumer::Table(writer) => Consumer::Table(writer),
     };
+    let Parts { wake, outcome, gaps } = parts;
     let around = Surroundings { wake, outcome, clock: Arc::clone(&services.clock), jitter: Jitter::random(), gaps };
     // One reads and interprets while the other writes: there is one writer.
     let parallel = if services.database.is_sqlite() { 2 } else { webhooks.workers };
     let rules = worker::Rules { max_attempts: webhooks.max_attempts, parallel };
     let worker = Worker::new(services.database.clone(), meaning, around, rules).context("no worker can be made")?;
-    Ok((taker, worker))
+    Ok((consumer, worker))
 }

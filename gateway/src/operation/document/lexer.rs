@@ -11,7 +11,7 @@ use mullion_schema::error::ErrorCode;
 use super::escape::{self, Rewritten};
 use crate::{
     config::Limits,
-    transport::error::{Location, RequestError},
+    operation::errors::{Location, RequestError},
 };
 
 /// The longest name, in bytes. Names of the graph are far shorter; an alias is in the path of each error below it.

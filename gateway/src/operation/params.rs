@@ -1,17 +1,10 @@
-//! The parameters of a GraphQL request, the same over all transports, and how they become an operation.
-
-use std::sync::Arc;
+//! The parameters of a GraphQL request, the same over all transports.
 
 use async_graphql::Variables;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::{
-    engine::{Caller, ParsedOperation},
-    error::RequestError,
-    persisted::DocumentHash,
-};
-use crate::{document::Document, http::App};
+use super::errors::RequestError;
 
 /// What a request sends.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -29,15 +22,6 @@ pub struct Params {
     /// Whatever client and server agreed on.
     #[serde(default)]
     pub extensions: Option<Map<String, Value>>,
-}
-
-/// What the transport adds to the parameters.
-#[derive(Debug, Clone)]
-pub struct Origin {
-    /// The request's id.
-    pub request_id: Arc<str>,
-    /// `Last-Event-ID`.
-    pub resume_after: Option<String>,
 }
 
 impl Params {
@@ -75,53 +59,12 @@ impl Params {
             .as_ref()
             .is_some_and(|extensions| extensions.get("persistedQuery").is_some_and(|persisted| !persisted.is_null()))
     }
-
-    /// Finds the document by its hash where one is given, checks its limits and selects the operation.
-    pub async fn find(self, app: &App, caller: &Caller, origin: Origin) -> Result<ParsedOperation, RequestError> {
-        let hash = self.extensions.as_ref().map_or(Ok(None), DocumentHash::given)?;
-        let (engine, query) = (&*app.engine, self.query.as_deref());
-        let document = match (hash, query.filter(|query| !query.is_empty())) {
-            (None, _) => app.documents.parse(caller, query.ok_or_else(without_document)?).await,
-            (Some(hash), Some(query)) => app.persisted.register(&app.documents, (engine, caller), hash, query).await,
-            (Some(hash), None) => app.documents.parse(caller, &app.persisted.find(engine, caller, hash).await?).await,
-        };
-        self.select(app, caller, (document, origin))
-    }
-
-    /// The document that is given, where it is there without waiting.
-    pub fn document_at_once(&self, app: &App, caller: &Caller) -> Option<Result<Arc<Document>, RequestError>> {
-        let query = self.query.as_deref().filter(|_| !self.names_persisted())?;
-        app.documents.parse_at_once(caller, query)
-    }
-
-    /// Selects the operation of a document.
-    pub fn select(
-        mut self,
-        app: &App,
-        caller: &Caller,
-        (document, origin): (Result<Arc<Document>, RequestError>, Origin),
-    ) -> Result<ParsedOperation, RequestError> {
-        let audience = app.server.introspection;
-        let document = document.map_err(|error| audience.tell(caller.role, error))?;
-        audience.check(caller.role, &document)?;
-        let operation_name = self.operation_name.filter(|name| !name.is_empty());
-        let kind = app.documents.select(caller, &document, (operation_name.as_deref(), &mut self.variables))?;
-        Ok(ParsedOperation {
-            document,
-            operation_name,
-            kind,
-            variables: self.variables,
-            extensions: self.extensions.unwrap_or_default(),
-            request_id: origin.request_id,
-            resume_after: origin.resume_after,
-        })
-    }
 }
 
 /// Characters that a refusal takes from the parser's message, which may repeat what the client sent.
 const LONGEST_REASON: usize = 200;
 
-fn without_document() -> RequestError {
+pub(super) fn without_document() -> RequestError {
     RequestError::bad_input("`query` is missing: send the document in it")
 }
 

@@ -9,7 +9,7 @@ use async_graphql::{
 };
 use mullion_schema::error::ErrorCode;
 
-use crate::{config::Limits, transport::error::RequestError};
+use crate::{config::Limits, operation::errors::RequestError};
 
 /// How far a walk may go down, fragments included: far above any depth, far below the stack.
 const MAX_LEVELS: usize = 128;

@@ -1,0 +1,91 @@
+//! What a ping may tell: the position up to which every subscription of a socket has sent everything.
+//!
+//! Of its own, since it is where clients lose events when it is wrong, and is tested without a socket.
+
+use mullion_resolvers::live::{Frame, Mark};
+use mullion_schema::id::EventCursor;
+
+/// How far one subscription has come.
+#[derive(Debug, Default)]
+pub(super) struct Progress {
+    /// Everything up to here was sent.
+    through: Option<Mark>,
+    /// Where its client goes on from: the last event, or where it began.
+    held: Option<i64>,
+}
+
+impl Progress {
+    /// An event was sent; with it, perhaps, everything up to a position.
+    pub(super) fn event(&mut self, frame: &Frame) {
+        if let Some(position) = frame.through {
+            self.held = Some(position);
+            self.through = Some(Mark { position, cursor: frame.cursor.clone() });
+        }
+    }
+
+    /// Everything up to a position was sent.
+    pub(super) fn mark(&mut self, mark: Mark) {
+        self.held.get_or_insert(mark.position);
+        self.through = Some(mark);
+    }
+}
+
+/// The least position, if each subscription has one; and none that is behind what one of them has told already: a client that goes
+/// on from there would be told it twice.
+pub(super) fn resumable<'a>(subscriptions: impl IntoIterator<Item = &'a Progress>) -> Option<&'a EventCursor> {
+    let mut least: Option<&Mark> = None;
+    let mut held = None;
+    for progress in subscriptions {
+        let mark = progress.through.as_ref()?;
+        least = Some(least.filter(|known| known.position <= mark.position).unwrap_or(mark));
+        held = held.max(progress.held);
+    }
+    least.filter(|mark| Some(mark.position) >= held).map(|mark| &mark.cursor)
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::{EventCursor, Frame, Mark, Progress, resumable};
+
+    fn frame(through: Option<i64>) -> Frame {
+        let cursor = through.unwrap_or_default().to_string().into();
+        Frame { payload: Bytes::new(), cursor, through }
+    }
+
+    fn at(position: i64) -> Mark {
+        Mark { position, cursor: position.to_string().into() }
+    }
+
+    /// A subscription that began at a position, told an event, and came to another position.
+    fn progress(began: i64, event: Option<i64>, mark: Option<i64>) -> Progress {
+        let mut progress = Progress::default();
+        progress.mark(at(began));
+        if let Some(position) = event {
+            progress.event(&frame(Some(position)));
+        }
+        if let Some(mark) = mark {
+            progress.mark(at(mark));
+        }
+        progress
+    }
+
+    #[test]
+    fn a_ping_tells_the_least_of_all_and_nothing_older_than_an_event() {
+        let cases = [
+            ("no subscription", vec![], None),
+            ("one that has told nothing yet", vec![progress(1, None, Some(9)), Progress::default()], None),
+            ("the least", vec![progress(1, None, Some(9)), progress(1, Some(3), Some(7))], Some("7")),
+            ("an event counts", vec![progress(1, Some(8), None), progress(1, None, Some(9))], Some("8")),
+            ("older than an event", vec![progress(1, Some(8), None), progress(1, None, Some(7))], None),
+            ("older than where one began", vec![progress(9, None, None), progress(1, None, Some(7))], None),
+        ];
+        for (case, subscriptions, expected) in cases {
+            assert_eq!(resumable(&subscriptions).map(EventCursor::as_str), expected, "{case}");
+        }
+        let mut unfinished = progress(1, None, Some(4));
+        unfinished.event(&frame(None));
+        assert_eq!(resumable([&unfinished]).map(EventCursor::as_str), Some("4"), "it stays true");
+    }
+}
