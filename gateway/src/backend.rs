@@ -3,28 +3,26 @@
 use std::{sync::Arc, time::Duration};
 
 use anyhow::Context;
-use base64::{Engine as _, engine::general_purpose::STANDARD};
-use mullion_migrations::Migrator;
 use mullion_resolvers::{
-    accounts::{Connector, QuotaUses, SharedQuotas},
-    activity::{Cursors, releaser::Releaser},
-    answers::{Rows, Services},
+    accounts::{QuotaUses, SharedQuotas, Webhooks},
+    activity::releaser::Releaser,
     background::Background,
     budget::ExecutionBudgets,
     bus::{Bus, Wake},
-    cache::{epochs::Epochs, nodes::NodeCache},
     changes::{
-        Announcer, Applier,
+        Announcer,
         follower::{Follower, Looks},
     },
     clock::Clock,
     error_chain::chain,
     execution::{self, Executor},
-    inbox::{Gaps, Inbox, worker::Worker},
+    inbox::{
+        Gaps, Inbox,
+        worker::{Meaning, Worker},
+    },
     listen::{self, Ear, Listeners},
     live::{LiveHub, LiveRules},
-    provider::Providers,
-    reading::{Claims, Directory, Engine, Shelf},
+    reading::Claims,
     reconcile::Reconciler,
     store::{
         Database,
@@ -32,14 +30,14 @@ use mullion_resolvers::{
     },
     supervisor::Supervisor,
     upstream::{AddressGuard, Jitter, Limits, Observer, Upstream},
-    vault::Vault,
 };
-use sea_orm_migration::MigratorTrait;
+use tokio::sync::Notify;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use url::Url;
 
 use crate::{
     config::{self, Config},
+    core::{Core, Outside, RoomParts, core},
     housekeeping::Housekeeper,
     inbox::{self, Consumer},
     readiness::{self, Checks},
@@ -65,6 +63,8 @@ const TAKEN_WITHIN: Duration = Duration::from_secs(10);
 pub struct Backend {
     /// Executes operations.
     pub executor: Arc<Executor>,
+    /// What the rooms share.
+    pub core: Core,
     /// Receives deliveries.
     pub inbox: Arc<Inbox>,
     /// Where tasks run: to be closed and waited for at the end.
@@ -74,6 +74,7 @@ pub struct Backend {
     consumer: Option<Consumer>,
     worker: Option<Worker>,
     listeners: Option<Listeners>,
+    releaser: Arc<Releaser>,
     follower: Option<Follower>,
     reconciler: Option<Arc<Reconciler>>,
     /// Where everything is counted.
@@ -105,164 +106,57 @@ pub struct Ingredients {
     pub tasks: TaskTracker,
 }
 
-/// Brings the database's schema up to date.
-pub async fn migrate(database: &Database) -> anyhow::Result<()> {
-    Migrator::up(database.migration_connection(), None)
-        .await
-        .context("the database's schema cannot be brought up to date")
-}
-
-/// Brings the database's schema up to date where the settings let it, otherwise refuses one that is not.
-pub async fn prepare_schema(config: &Config, database: &Database) -> anyhow::Result<()> {
-    if config.database.migrate { migrate(database).await } else { check_schema(database).await }
-}
-
-/// Refuses a database whose schema is older than this version's.
-async fn check_schema(database: &Database) -> anyhow::Result<()> {
-    if is_outdated(database).await? {
-        anyhow::bail!(
-            "the database's schema is not up to date, and database.migrate is false: run `mullion migrate` first"
-        );
-    }
-    Ok(())
-}
-
-async fn is_outdated(database: &Database) -> anyhow::Result<bool> {
-    let pending = Migrator::get_pending_migrations_read_only(database.migration_connection()).await;
-    Ok(!pending.context("the version of the database's schema cannot be read")?.is_empty())
-}
-
-/// Refuses a key that is not the one that the database's secrets are sealed with: nothing could be opened, and what is sealed from
-/// now on could not be opened with the right one.
-pub async fn check_key(database: &Database, key: [u8; 32]) -> anyhow::Result<()> {
-    if is_its_key(database, key).await? {
-        return Ok(());
-    }
-    Ok(database.set_setting(FINGERPRINT, &fingerprint(key)).await?)
-}
-
-/// The row of the database that tells its encryption key from others.
-const FINGERPRINT: &str = "fingerprint of the encryption key";
-
-fn fingerprint(key: [u8; 32]) -> String {
-    blake3::keyed_hash(&key, FINGERPRINT.as_bytes()).to_hex().to_string()
-}
-
-/// Refuses a key of another database; `false` where the database has none yet.
-async fn is_its_key(database: &Database, key: [u8; 32]) -> anyhow::Result<bool> {
-    match database.setting(FINGERPRINT).await? {
-        Some(known) if known != fingerprint(key) => anyhow::bail!(
-            "this database's secrets are sealed with another encryption key: set MULLION_ENCRYPTION_KEY to the one it was begun with"
-        ),
-        known => Ok(known.is_some()),
-    }
-}
-
-/// Refuses what `serve` would refuse of a database, and writes nothing.
-pub async fn check(config: &Config, database: &Database, key: [u8; 32]) -> anyhow::Result<()> {
-    check_durability(database, config.webhooks.allow_unsafe_database).await?;
-    if !config.database.migrate {
-        check_schema(database).await?;
-    } else if is_outdated(database).await? {
-        // There may be no table to look into yet; `serve` would make it.
-        return Ok(());
-    }
-    is_its_key(database, key).await.map(drop)
-}
-
-/// Refuses a database that may lose what it says is committed: providers would be told that a delivery is safe which is not.
-pub async fn check_durability(database: &Database, allowed: bool) -> anyhow::Result<()> {
-    let found = database.unsafe_settings().await.context("the database's settings cannot be read")?.join(", ");
-    if found.is_empty() {
-        return Ok(());
-    }
-    if allowed {
-        tracing::warn!(
-            settings = found,
-            "the database may lose acknowledged deliveries (webhooks.allow_unsafe_database)"
-        );
-        return Ok(());
-    }
-    anyhow::bail!(
-        "PostgreSQL runs with {found}: a power failure would lose deliveries that were acknowledged to their providers. \
-         Turn it on in postgresql.conf, or for this user with `ALTER ROLE … RESET synchronous_commit`; \
-         or, where that may happen, set webhooks.allow_unsafe_database = true"
-    )
-}
-
 /// Puts the parts together.
 pub fn build(config: &Config, database: Database, made: Ingredients) -> anyhow::Result<Backend> {
     let Ingredients { key, clock, metrics, allow, webhook_base, bus, supervisor, tasks } = made;
     let runtimes = Runtimes::new(&tasks)?;
-    let vault = Vault::new([STANDARD.encode(key).as_str()]).context("the encryption key cannot be used")?;
-    let providers: Arc<Providers> = Arc::new(mullion_resolvers::providers::all());
     let counters = Arc::new(Counters::new(Arc::clone(&metrics)));
-    let upstream = upstream(&config.upstream, &allow, Arc::clone(&clock), Arc::clone(&counters) as _);
     let quota_uses = Arc::new(QuotaUses::new(database.clone(), tasks.clone(), Arc::clone(&clock)));
+    let upstream = upstream(&config.upstream, &allow, Arc::clone(&clock), Arc::clone(&counters) as _);
     let upstream = upstream.with_etag_bytes(config.cache.etag_bytes).with_usage_log(Arc::clone(&quota_uses) as _);
     let (upstream, claims) = among_replicas(&database, &tasks, upstream)?;
-    let epochs = Arc::new(Epochs::default());
-    // Lists get half as much as the nodes, and both no more than is said.
-    let nodes = NodeCache::new(config.cache.node_bytes / 3 * 2);
-    let shelf = Arc::new(Shelf::new(database.clone(), nodes, Arc::clone(&epochs)));
     let hub = LiveHub::new(runtimes.live().clone(), live_rules(config));
-    let connector = Arc::new(Connector::new(
-        database.clone(),
-        vault.clone(),
-        Arc::clone(&providers),
-        upstream.clone(),
-        (Arc::clone(&clock), reconciling::pulse_rules(config)),
-    ));
-    let directory = Arc::new(Directory::new(Arc::clone(&connector) as _, Arc::clone(&shelf), Arc::clone(&epochs)));
-    let own = Announcer::new(database.clone(), Arc::clone(&epochs), Arc::clone(&hub), Arc::clone(&bus));
-    let announcer = Arc::new(own);
-    let applier = Arc::new(Applier::new(Arc::clone(&shelf), Arc::clone(&announcer)));
-    let rows = Rows::new(&epochs);
-    let applying = (Arc::clone(&applier) as _, claims);
-    let engine = Engine::new(shelf, directory, applying, epochs, (Arc::clone(&clock), tasks.clone()));
-    let engine = Arc::new(engine.with_patience(Duration::from_millis(config.upstream.patience_milliseconds)));
-    let cursors = Cursors::new(&vault);
-    let wake = Wake::new(Arc::clone(&bus));
+    let outside = Outside { key, clock, upstream, hub, bus: Arc::clone(&bus), claims, tasks: tasks.clone() };
+    let (core, announcer) = core(config, database, outside)?;
     let gaps = Arc::<Gaps>::default();
-    let deliveries = inbox::Parts { wake: wake.clone(), outcome: Arc::clone(&counters) as _, gaps: Arc::clone(&gaps) };
-    let (intake, consumer) = inbox::intake(&config.webhooks, &database, &deliveries)?;
-    let inbox = Inbox::new(database.clone(), vault.clone(), Arc::clone(&providers), Arc::clone(&clock), intake);
+    let deliveries = inbox::Parts {
+        wake: core.wake.clone(),
+        outcome: Arc::clone(&counters) as _,
+        gaps: Arc::clone(&gaps),
+        clock: Arc::clone(&core.clock),
+    };
+    let (intake, consumer) = inbox::intake(&config.webhooks, &core.database, &deliveries)?;
+    let providers = Arc::clone(&core.providers);
+    let inbox = Inbox::new(core.database.clone(), core.vault.clone(), providers, Arc::clone(&core.clock), intake);
     let inbox = Arc::new(inbox.noting(Arc::clone(&gaps)));
-    let follower = (!database.is_sqlite()).then(|| follower(config, &database, announcer, bus, wake.clone()));
-    let services = Arc::new(Services {
-        database,
-        vault,
-        engine,
-        rows,
-        applier,
-        hub,
-        providers,
-        connector,
-        upstream,
-        cursors,
-        clock,
-        webhook_base,
-        wake,
-        sockets: Arc::default(),
-        quota_uses,
-        unknown_words: Arc::clone(&counters) as _,
-        tasks: tasks.clone(),
-    });
-    let (consumer, worker) = inbox::workers(&services, consumer, deliveries, &config.webhooks)?;
+    let follower =
+        (!core.database.is_sqlite()).then(|| follower(config, &core.database, announcer, bus, core.wake.clone()));
+    let meaning = Meaning { engine: Arc::clone(&core.engine), applier: Arc::clone(&core.applier) };
+    let (consumer, worker) = inbox::workers(meaning, &core.database, consumer, deliveries, &config.webhooks)?;
+    let webhooks = Webhooks { database: core.database.clone(), vault: core.vault.clone(), base: webhook_base };
+    let webhooks = Arc::new(webhooks);
     let parts = reconciling::Parts { gaps, observer: Arc::clone(&counters) as _, worker: worker.name().to_owned() };
-    let reconciler = Some(Arc::new(reconciling::reconciler(config, &services, parts, &allow)?));
-    let listeners = Some(listeners(&services, &inbox, Arc::clone(&counters) as _)?);
-    let housekeeper = Housekeeper::new(services.database.clone(), config)?;
-    let checks = Arc::new(Checks::new(readiness::checks(&services.database, &supervisor), metrics.tasks.clone()));
-    let executor = Executor::new(services, executions(config), counters);
+    let rounds = core.for_reconciler(Arc::clone(&webhooks));
+    let reconciler = Some(Arc::new(reconciling::reconciler(config, rounds, parts, &allow)?));
+    let socket_tokens = Arc::<Notify>::default();
+    let listeners = listeners(&core, &inbox, Arc::clone(&counters) as _, Arc::clone(&socket_tokens))?;
+    let housekeeper = Housekeeper::new(core.database.clone(), config)?;
+    let checks = Arc::new(Checks::new(readiness::checks(&core.database, &supervisor), metrics.tasks.clone()));
+    let rooms =
+        core.rooms(RoomParts { webhooks, socket_tokens, quota_uses, unknown_words: Arc::clone(&counters) as _ });
+    let activities = Arc::clone(&rooms.activities);
+    let releaser = Releaser::new(activities, Arc::clone(&core.applier), Arc::clone(&core.hub), tasks.clone());
+    let executor = Executor::new(core.for_executor(rooms, tasks.clone()), executions(config), counters);
     Ok(Backend {
         executor,
+        core,
         inbox,
         tasks,
         runtimes,
         consumer: Some(consumer),
         worker: Some(worker),
-        listeners,
+        listeners: Some(listeners),
+        releaser,
         follower,
         reconciler,
         metrics,
@@ -343,19 +237,24 @@ fn among_replicas(database: &Database, tasks: &TaskTracker, upstream: Upstream) 
 }
 
 /// The listeners to providers that send their events over a socket.
-fn listeners(services: &Services, inbox: &Arc<Inbox>, observer: Arc<dyn Ear>) -> anyhow::Result<Listeners> {
+fn listeners(
+    core: &Core,
+    inbox: &Arc<Inbox>,
+    observer: Arc<dyn Ear>,
+    socket_tokens: Arc<Notify>,
+) -> anyhow::Result<Listeners> {
     let parts = listen::Parts {
-        id: services.database.new_id().context("no id can be made")?,
-        database: services.database.clone(),
-        connector: Arc::clone(&services.connector),
-        upstream: services.upstream.clone(),
-        applier: Arc::clone(&services.applier),
+        id: core.database.new_id().context("no id can be made")?,
+        database: core.database.clone(),
+        connector: Arc::clone(&core.connector),
+        upstream: core.upstream.clone(),
+        applier: Arc::clone(&core.applier),
         inbox: Arc::clone(inbox),
         ear: observer,
-        clock: Arc::clone(&services.clock),
+        clock: Arc::clone(&core.clock),
         jitter: Jitter::random(),
     };
-    Ok(Listeners::new(parts, Arc::clone(&services.sockets)))
+    Ok(Listeners::new(parts, socket_tokens))
 }
 
 impl Backend {
@@ -381,7 +280,7 @@ impl Backend {
             let until = stop.clone();
             supervisor.supervise(&live, "listeners", stop, move || listeners.clone().run(until.clone()));
         }
-        let (releaser, until) = (Releaser::new(Arc::clone(self.executor.services())), stop.clone());
+        let (releaser, until) = (Arc::clone(&self.releaser), stop.clone());
         supervisor.supervise(&live, "releaser", stop, move || Arc::clone(&releaser).run(until.clone()));
         if let Some(follower) = self.follower.take() {
             let until = stop.clone();
@@ -389,13 +288,12 @@ impl Backend {
         }
         self.start_reconciler(&live, stop);
         let others = Background::from(self.tasks.clone());
-        let (services, metrics) = (Arc::clone(self.executor.services()), Arc::clone(&self.metrics));
-        let (housekeeper, kept, until) = (self.housekeeper.clone(), Arc::clone(&services), stop.clone());
+        let (housekeeper, clock, until) = (self.housekeeper.clone(), Arc::clone(&self.core.clock), stop.clone());
         supervisor.supervise(&others, "housekeeper", stop, move || {
-            let (housekeeper, kept, until) = (housekeeper.clone(), Arc::clone(&kept), until.clone());
-            async move { housekeeper.run(kept.clock.as_ref(), &until).await }
+            let (housekeeper, clock, until) = (housekeeper.clone(), Arc::clone(&clock), until.clone());
+            async move { housekeeper.run(clock.as_ref(), &until).await }
         });
-        let (database, until) = (services.database.clone(), stop.clone());
+        let (database, until) = (self.core.database.clone(), stop.clone());
         supervisor.supervise(&others, "database-watch", stop, move || {
             let (database, until) = (database.clone(), until.clone());
             async move { database.watch(until).await }
@@ -405,10 +303,10 @@ impl Backend {
             let (checks, until) = (Arc::clone(&checks), until.clone());
             async move { checks.run(until).await }
         });
-        let (inbox, until) = (Arc::clone(&self.inbox), stop.clone());
+        let (measured, until) = (self.measured(), stop.clone());
         supervisor.supervise(&others, "measurer", stop, move || {
-            let (services, metrics) = (Arc::clone(&services), Arc::clone(&metrics));
-            measure_often(services, metrics, Arc::clone(&inbox), until.clone())
+            let (measured, until) = (measured.clone(), until.clone());
+            async move { measured.measure_often(until).await }
         });
     }
 
@@ -430,6 +328,16 @@ impl Backend {
         });
     }
 
+    fn measured(&self) -> Measured {
+        Measured {
+            database: self.core.database.clone(),
+            hub: Arc::clone(&self.core.hub),
+            inbox: Arc::clone(&self.inbox),
+            clock: Arc::clone(&self.core.clock),
+            metrics: Arc::clone(&self.metrics),
+        }
+    }
+
     /// Waits for what still runs, then closes the database.
     pub async fn finish(self) {
         self.inbox.close();
@@ -437,7 +345,7 @@ impl Backend {
         if tokio::time::timeout(Duration::from_secs(5), self.tasks.wait()).await.is_err() {
             tracing::debug!("tasks were left behind");
         }
-        let closed = tokio::time::timeout(CLOSED_WITHIN, self.executor.services().database.close()).await;
+        let closed = tokio::time::timeout(CLOSED_WITHIN, self.core.database.close()).await;
         match closed {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::warn!(error = %chain(&error), "the database was not closed properly"),
@@ -449,24 +357,37 @@ impl Backend {
     }
 }
 
-async fn measure_often(services: Arc<Services>, metrics: Arc<Metrics>, inbox: Arc<Inbox>, stop: CancellationToken) {
-    loop {
-        metrics.inbox_log.set(i64::try_from(inbox.log_bytes()).unwrap_or(i64::MAX));
-        measure(&services, &metrics).await;
-        tokio::select! {
-            () = tokio::time::sleep(MEASURING) => {}
-            () = stop.cancelled() => return,
-        }
-    }
+/// What is counted at intervals.
+#[derive(Clone)]
+struct Measured {
+    database: Database,
+    hub: Arc<LiveHub>,
+    inbox: Arc<Inbox>,
+    clock: Arc<dyn Clock>,
+    metrics: Arc<Metrics>,
 }
 
-async fn measure(services: &Services, metrics: &Metrics) {
-    metrics.live_operations.set(i64::try_from(services.hub.operations()).unwrap_or(i64::MAX));
-    if let Ok(inbox) = services.database.inbox_state().await {
-        let lag = inbox.oldest_waiting.map(|oldest| services.clock.now() - oldest);
-        let count = |state| inbox.counts.get(state).and_then(|count| i64::try_from(*count).ok()).unwrap_or(0);
-        metrics.inbox_waiting.set(count(RECEIVED));
-        metrics.inbox_parked.set(count(PARKED));
-        metrics.inbox_lag.set(lag.and_then(|lag| lag.to_std().ok()).map_or(0.0, |lag| lag.as_secs_f64()));
+impl Measured {
+    async fn measure_often(&self, stop: CancellationToken) {
+        loop {
+            self.metrics.inbox_log.set(i64::try_from(self.inbox.log_bytes()).unwrap_or(i64::MAX));
+            self.measure().await;
+            tokio::select! {
+                () = tokio::time::sleep(MEASURING) => {}
+                () = stop.cancelled() => return,
+            }
+        }
+    }
+
+    async fn measure(&self) {
+        let metrics = &self.metrics;
+        metrics.live_operations.set(i64::try_from(self.hub.operations()).unwrap_or(i64::MAX));
+        if let Ok(inbox) = self.database.inbox_state().await {
+            let lag = inbox.oldest_waiting.map(|oldest| self.clock.now() - oldest);
+            let count = |state| inbox.counts.get(state).and_then(|count| i64::try_from(*count).ok()).unwrap_or(0);
+            metrics.inbox_waiting.set(count(RECEIVED));
+            metrics.inbox_parked.set(count(PARKED));
+            metrics.inbox_lag.set(lag.and_then(|lag| lag.to_std().ok()).map_or(0.0, |lag| lag.as_secs_f64()));
+        }
     }
 }

@@ -101,8 +101,8 @@ pub async fn dev(mut config: Config, options: DevOptions, log: &Log) -> anyhow::
     let local: Url = format!("http://127.0.0.1:{port}").parse()?;
     let webhook_base = config.server.public_url.as_deref().map_or(Ok(local.clone()), str::parse)?;
     let database = database::open(&config, Arc::clone(&clock)).await?;
-    backend::migrate(&database).await?;
-    backend::check_key(&database, key).await?;
+    database::migrate(&database).await?;
+    database::check_key(&database, key).await?;
     let made = Ingredients {
         key,
         clock: Arc::clone(&clock),
@@ -114,11 +114,17 @@ pub async fn dev(mut config: Config, options: DevOptions, log: &Log) -> anyhow::
         tasks: TaskTracker::new(),
     };
     let mut backend = backend::build(&config, database, made)?;
-    let services = Arc::clone(backend.executor.services());
     let place = stand_ins::Place { data: data.path(), port: sandbox_port, seed: config.sandbox.seed };
     let world =
-        stand_ins::open(place, &services.providers, Arc::clone(&clock), backend.tasks.clone(), stop.clone()).await?;
-    seed::seed(&services, &world.worlds, &options.webhook_secret).await?;
+        stand_ins::open(place, &backend.core.providers, Arc::clone(&clock), backend.tasks.clone(), stop.clone())
+            .await?;
+    let seeded = seed::Parts {
+        database: backend.core.database.clone(),
+        vault: backend.core.vault.clone(),
+        providers: Arc::clone(&backend.core.providers),
+        clock: Arc::clone(&clock),
+    };
+    seed::seed(&seeded, &world.worlds, &options.webhook_secret).await?;
     for made in &world.worlds {
         let target = format!("{local}webhooks/{0}/{0}-dev", made.provider);
         made.sandbox.add_webhook(&target, options.webhook_secret.expose_text().unwrap_or_default());
@@ -135,9 +141,9 @@ pub async fn dev(mut config: Config, options: DevOptions, log: &Log) -> anyhow::
     if options.traffic == Traffic::Gentle {
         world.make_gentle_traffic(&backend.tasks, &stop);
     }
-    banner::print(&banner::Facts { port, sandbox_port, providers: &services.providers, data: data.path() });
+    banner::print(&banner::Facts { port, sandbox_port, providers: &backend.core.providers, data: data.path() });
     let served = lifecycle::serve(&app, all, stop, Duration::from_secs(config.server.shutdown_seconds)).await;
-    drop((app, services, world));
+    drop((app, world));
     backend.finish().await;
     log.finish().await;
     served
@@ -153,8 +159,9 @@ struct Callers {
 
 /// The transports over a backend. The keys that are let in are looked after from now on.
 fn app(config: &Config, backend: &Backend, callers: Callers, stop: &CancellationToken) -> Arc<App> {
-    let (executor, services) = (&backend.executor, backend.executor.services());
-    let keys = Arc::new(Credentials::new(services));
+    let (executor, core) = (&backend.executor, &backend.core);
+    let epochs = Arc::clone(core.engine.epochs());
+    let keys = Arc::new(Credentials::new(core.database.clone(), epochs, Arc::clone(&core.clock)));
     let (watching, until) = (Arc::clone(&keys), stop.clone());
     backend.supervisor.supervise(&backend.tasks.clone().into(), "key-watcher", stop, move || {
         let (watching, until) = (Arc::clone(&watching), until.clone());
@@ -165,21 +172,21 @@ fn app(config: &Config, backend: &Backend, callers: Callers, stop: &Cancellation
         execute: Arc::new(Arc::clone(executor)),
         follow: Arc::new(Arc::clone(executor)),
         authenticator: Authenticator::new(keys, callers.everybody),
-        store: Arc::new(services.database.clone()),
+        store: Arc::new(core.database.clone()),
         budgets: Arc::clone(executor.budgets()),
-        clock: Arc::clone(&services.clock),
+        clock: Arc::clone(&core.clock),
         metrics: Arc::clone(&backend.metrics),
         tasks: backend.tasks.clone(),
     };
     let parts = Parts {
         pipeline: Arc::new(Pipeline::new(config, parts)),
         webhooks: Arc::clone(&backend.inbox) as _,
-        clock: Arc::clone(&services.clock),
+        clock: Arc::clone(&core.clock),
         metrics: Arc::clone(&backend.metrics),
         guard: callers.guard,
         console: callers.console,
         checks: Arc::clone(&backend.checks),
-        database: readiness::database_answers(services.database.clone()),
+        database: readiness::database_answers(core.database.clone()),
         tasks: backend.tasks.clone(),
         supervisor: backend.supervisor.clone(),
     };
@@ -208,9 +215,9 @@ pub async fn serve(config: Config, reload: Reload, log: &Log) -> anyhow::Result<
     metrics.process_started(clock.now());
     let (supervisor, tasks) = (Supervisor::new(Arc::new(metrics.tasks.clone())), TaskTracker::new());
     let database = database::open(&config, Arc::clone(&clock)).await?;
-    backend::check_durability(&database, config.webhooks.allow_unsafe_database).await?;
-    backend::prepare_schema(&config, &database).await?;
-    backend::check_key(&database, key).await?;
+    database::check_durability(&database, config.webhooks.allow_unsafe_database).await?;
+    database::prepare_schema(&config, &database).await?;
+    database::check_key(&database, key).await?;
     let webhook_base = config.server.public_url.as_deref().map(str::parse).transpose()?;
     let bus: Arc<dyn Bus> = match &config.replicas.nats_url {
         Some(url) => {
@@ -244,7 +251,7 @@ pub async fn serve(config: Config, reload: Reload, log: &Log) -> anyhow::Result<
     let app = app(&config, &backend, Callers { guard, console, everybody: None }, &stop);
     let main = lifecycle::bind(SocketAddr::new(config.server.address, config.server.port), "server.port")?;
     let admin = lifecycle::bind(config.server.admin_address, "server.admin_address")?;
-    let parts = reload::Parts { app: Arc::clone(&app), upstream: backend.executor.services().upstream.clone() };
+    let parts = reload::Parts { app: Arc::clone(&app), upstream: backend.core.upstream.clone() };
     let (reloader, until) = (Arc::new(Reloader::new(reload, parts, config.clone(), hangups)), stop.clone());
     backend.supervisor.supervise(&backend.tasks.clone().into(), "reloader", &stop, move || {
         let (reloader, until) = (Arc::clone(&reloader), until.clone());
@@ -272,14 +279,14 @@ pub async fn check(config: &Config) -> anyhow::Result<()> {
         return database::check_file(config);
     }
     let database = database::open(config, Arc::new(SystemClock)).await?;
-    backend::check(config, &database, key).await?;
+    database::check(config, &database, key).await?;
     database.close().await.context("the database was not closed properly")
 }
 
 /// Brings the database's schema up to date.
 pub async fn migrate(config: &Config) -> anyhow::Result<()> {
     let database = database::open(config, Arc::new(SystemClock)).await?;
-    backend::migrate(&database).await?;
+    database::migrate(&database).await?;
     database.close().await.context("the database was not closed properly")
 }
 
@@ -321,7 +328,7 @@ pub async fn key_create(config: &Config, tenant: &str, name: &str, role: Role) -
     }
     let name = check::title("--name", name).map_err(|refused| anyhow::anyhow!(refused.message))?;
     let database = database::open(config, Arc::new(SystemClock)).await?;
-    backend::prepare_schema(config, &database).await?;
+    database::prepare_schema(config, &database).await?;
     let id = tenant.into();
     database.create_tenant(&id, tenant).await.context("the tenant cannot be made")?;
     let (_, secret) = database.create_api_key(&id, &name, &role.to_string()).await.context("the key cannot be made")?;

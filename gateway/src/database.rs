@@ -1,5 +1,7 @@
 //! Opens the database that the configuration names, and says what is wrong where it cannot be reached.
 
+use mullion_migrations::Migrator;
+use sea_orm_migration::MigratorTrait;
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -140,6 +142,91 @@ impl Place {
             Err(_) => "nothing answers".to_owned(),
         }
     }
+}
+
+/// Brings the database's schema up to date.
+pub(crate) async fn migrate(database: &Database) -> anyhow::Result<()> {
+    Migrator::up(database.migration_connection(), None)
+        .await
+        .context("the database's schema cannot be brought up to date")
+}
+
+/// Brings the database's schema up to date where the settings let it, otherwise refuses one that is not.
+pub(crate) async fn prepare_schema(config: &Config, database: &Database) -> anyhow::Result<()> {
+    if config.database.migrate { migrate(database).await } else { check_schema(database).await }
+}
+
+/// Refuses a database whose schema is older than this version's.
+async fn check_schema(database: &Database) -> anyhow::Result<()> {
+    if is_outdated(database).await? {
+        anyhow::bail!(
+            "the database's schema is not up to date, and database.migrate is false: run `mullion migrate` first"
+        );
+    }
+    Ok(())
+}
+
+async fn is_outdated(database: &Database) -> anyhow::Result<bool> {
+    let pending = Migrator::get_pending_migrations_read_only(database.migration_connection()).await;
+    Ok(!pending.context("the version of the database's schema cannot be read")?.is_empty())
+}
+
+/// Refuses a key that is not the one that the database's secrets are sealed with: nothing could be opened, and what is sealed from
+/// now on could not be opened with the right one.
+pub(crate) async fn check_key(database: &Database, key: [u8; 32]) -> anyhow::Result<()> {
+    if is_its_key(database, key).await? {
+        return Ok(());
+    }
+    Ok(database.set_setting(FINGERPRINT, &fingerprint(key)).await?)
+}
+
+/// The row of the database that tells its encryption key from others.
+const FINGERPRINT: &str = "fingerprint of the encryption key";
+
+fn fingerprint(key: [u8; 32]) -> String {
+    blake3::keyed_hash(&key, FINGERPRINT.as_bytes()).to_hex().to_string()
+}
+
+/// Refuses a key of another database; `false` where the database has none yet.
+async fn is_its_key(database: &Database, key: [u8; 32]) -> anyhow::Result<bool> {
+    match database.setting(FINGERPRINT).await? {
+        Some(known) if known != fingerprint(key) => anyhow::bail!(
+            "this database's secrets are sealed with another encryption key: set MULLION_ENCRYPTION_KEY to the one it was begun with"
+        ),
+        known => Ok(known.is_some()),
+    }
+}
+
+/// Refuses what `serve` would refuse of a database, and writes nothing.
+pub(crate) async fn check(config: &Config, database: &Database, key: [u8; 32]) -> anyhow::Result<()> {
+    check_durability(database, config.webhooks.allow_unsafe_database).await?;
+    if !config.database.migrate {
+        check_schema(database).await?;
+    } else if is_outdated(database).await? {
+        // There may be no table to look into yet; `serve` would make it.
+        return Ok(());
+    }
+    is_its_key(database, key).await.map(drop)
+}
+
+/// Refuses a database that may lose what it says is committed: providers would be told that a delivery is safe which is not.
+pub(crate) async fn check_durability(database: &Database, allowed: bool) -> anyhow::Result<()> {
+    let found = database.unsafe_settings().await.context("the database's settings cannot be read")?.join(", ");
+    if found.is_empty() {
+        return Ok(());
+    }
+    if allowed {
+        tracing::warn!(
+            settings = found,
+            "the database may lose acknowledged deliveries (webhooks.allow_unsafe_database)"
+        );
+        return Ok(());
+    }
+    anyhow::bail!(
+        "PostgreSQL runs with {found}: a power failure would lose deliveries that were acknowledged to their providers. \
+         Turn it on in postgresql.conf, or for this user with `ALTER ROLE … RESET synchronous_commit`; \
+         or, where that may happen, set webhooks.allow_unsafe_database = true"
+    )
 }
 
 #[cfg(test)]

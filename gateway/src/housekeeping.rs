@@ -130,7 +130,7 @@ mod tests {
     use tokio_util::sync::CancellationToken;
 
     use super::Housekeeper;
-    use crate::{backend, config::Config};
+    use crate::{config::Config, database};
 
     #[tokio::test]
     async fn one_of_two_does_the_chore_until_it_stops() {
@@ -138,7 +138,7 @@ mod tests {
         let clock = FixedClock::at("2026-11-22T10:00:00Z".parse().unwrap());
         let url = format!("sqlite://{}", folder.path().join("mullion.db").display());
         let database = Database::open(&url, &OpenOptions::default(), Arc::new(clock.clone())).await.unwrap();
-        backend::migrate(&database).await.unwrap();
+        database::migrate(&database).await.unwrap();
         let housekeeper = || Housekeeper::new(database.clone(), &Config::default()).unwrap();
         let (one, other) = (housekeeper(), housekeeper());
         let held_by = async |name: &str| database.take_lease("prune", name, super::CHORE).await.unwrap().is_some();
@@ -159,7 +159,7 @@ mod tests {
         let options = OpenOptions::default();
         let open = || Database::open(&url, &options, Arc::new(clock.clone()));
         let database = open().await.unwrap();
-        backend::migrate(&database).await.unwrap();
+        database::migrate(&database).await.unwrap();
         let (tenant, id) = ("acme".into(), "i".into());
         database.create_tenant(&tenant, "Acme").await.unwrap();
         let draft = IntegrationDraft {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use mullion_resolvers::{
-    answers::Services,
     bus::Wake,
+    clock::Clock,
     inbox::{
         Gaps,
         intake::{Intake, Room, Writer},
@@ -27,6 +27,8 @@ pub(crate) struct Parts {
     pub(crate) outcome: Arc<dyn Outcome>,
     /// Notes what may have been missed.
     pub(crate) gaps: Arc<Gaps>,
+    /// The clock.
+    pub(crate) clock: Arc<dyn Clock>,
 }
 
 /// Takes deliveries on from the intake.
@@ -66,21 +68,22 @@ pub(crate) fn intake(config: &Webhooks, database: &Database, parts: &Parts) -> a
 
 /// The consumer, which interprets deliveries where that is possible, and the worker.
 pub(crate) fn workers(
-    services: &Arc<Services>,
+    meaning: Meaning,
+    database: &Database,
     consumer: Consumer,
     parts: Parts,
     webhooks: &Webhooks,
 ) -> anyhow::Result<(Consumer, Worker)> {
-    let meaning = Arc::new(Meaning(Arc::clone(services)));
+    let meaning = Arc::new(meaning);
     let consumer = match consumer {
         Consumer::Log(transfer) => Consumer::Log(transfer.understanding(Arc::clone(&meaning) as _)),
         Consumer::Table(writer) => Consumer::Table(writer),
     };
-    let Parts { wake, outcome, gaps } = parts;
-    let around = Surroundings { wake, outcome, clock: Arc::clone(&services.clock), jitter: Jitter::random(), gaps };
+    let Parts { wake, outcome, gaps, clock } = parts;
+    let around = Surroundings { wake, outcome, clock, jitter: Jitter::random(), gaps };
     // One reads and interprets while the other writes: there is one writer.
-    let parallel = if services.database.is_sqlite() { 2 } else { webhooks.workers };
+    let parallel = if database.is_sqlite() { 2 } else { webhooks.workers };
     let rules = worker::Rules { max_attempts: webhooks.max_attempts, parallel };
-    let worker = Worker::new(services.database.clone(), meaning, around, rules).context("no worker can be made")?;
+    let worker = Worker::new(database.clone(), meaning, around, rules).context("no worker can be made")?;
     Ok((consumer, worker))
 }

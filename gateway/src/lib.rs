@@ -7,6 +7,7 @@ mod banner;
 pub mod boot;
 pub mod cli;
 pub mod config;
+pub mod core;
 pub mod data_folder;
 mod database;
 mod housekeeping;

@@ -5,10 +5,9 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::Context;
 use mullion_resolvers::{
-    answers::Services,
     inbox::Gaps,
     reading::integrations::PulseRules,
-    reconcile::{Hears, Reconciler, Rules, Surroundings},
+    reconcile::{self, Hears, Reconciler, Rules, Surroundings},
     upstream::Jitter,
 };
 
@@ -28,16 +27,16 @@ pub(crate) struct Parts {
 /// asked of any provider that nobody watches.
 pub(crate) fn reconciler(
     config: &Config,
-    services: &Arc<Services>,
+    work: reconcile::Parts,
     parts: Parts,
     stand_ins: &[String],
 ) -> anyhow::Result<Reconciler> {
-    let watch = Arc::clone(&services.hub) as _;
+    let watch = Arc::clone(&work.hub) as _;
     let Parts { gaps, observer, worker } = parts;
     let around = Surroundings { watch, gaps, hears: observer, jitter: Jitter::random(), worker };
     let ours = stand_ins.iter().map(|host| format!("http://{host}/")).collect();
     let rules = rounds(config, stand_ins.is_empty());
-    Reconciler::new(Arc::clone(services), around, rules, ours).context("nothing can be reconciled")
+    Reconciler::new(work, around, rules, ours).context("nothing can be reconciled")
 }
 
 /// What is made of how webhooks do.

@@ -4,17 +4,18 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use mullion_resolvers::{
-    answers::Services,
+    clock::Clock,
     inbox::seal_secret,
-    provider::{Demo, NodeRef},
+    provider::{Demo, NodeRef, Providers},
     secret::Secret,
     store::{
+        Database,
         dashboard::DashboardDraft,
         endpoint::EndpointDraft,
         integration::{IntegrationDraft, IntegrationStage, IntegrationStatus},
         widget::{Layout, WidgetDraft},
     },
-    vault::Place,
+    vault::{Place, Vault},
 };
 use mullion_schema::{
     enums::{MetricKind, PullRequestState, WorkItemState},
@@ -34,6 +35,18 @@ pub const DASHBOARD: &str = "team";
 /// What the stand-ins take as a token: anything.
 const TOKEN: &str = "sandbox-token";
 
+/// What the tenant is made with.
+pub struct Parts {
+    /// The database.
+    pub database: Database,
+    /// Seals the stand-ins' tokens and secrets.
+    pub vault: Vault,
+    /// The providers.
+    pub providers: Arc<Providers>,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+}
+
 /// The one caller of `dev`.
 pub fn everybody() -> Arc<ViewerView> {
     Arc::new(ViewerView {
@@ -47,17 +60,17 @@ pub fn everybody() -> Arc<ViewerView> {
 
 /// Makes what is missing of the tenant, its integrations, their endpoints and the dashboard. What is there stays as it is, but for
 /// the secret and the stand-ins' addresses, which the command line may have changed.
-pub async fn seed(services: &Services, worlds: &[World], secret: &Secret) -> anyhow::Result<()> {
+pub async fn seed(parts: &Parts, worlds: &[World], secret: &Secret) -> anyhow::Result<()> {
     let tenant: TenantId = TENANT.into();
-    services.database.create_tenant(&tenant, "Development").await.context("the tenant cannot be made")?;
+    parts.database.create_tenant(&tenant, "Development").await.context("the tenant cannot be made")?;
     let mut sources: Vec<(IntegrationId, Demo)> = Vec::new();
     for world in worlds {
         let id: IntegrationId = format!("{}-dev", world.provider).into();
-        integration(services, &tenant, &id, world).await.with_context(|| format!("{id} cannot be made"))?;
-        endpoint(services, &tenant, &id, Webhook { provider: world.provider, secret })
+        integration(parts, &tenant, &id, world).await.with_context(|| format!("{id} cannot be made"))?;
+        endpoint(parts, &tenant, &id, Webhook { provider: world.provider, secret })
             .await
             .with_context(|| format!("{id} has no endpoint"))?;
-        if let Some(provider) = services.providers.get(world.provider) {
+        if let Some(provider) = parts.providers.get(world.provider) {
             sources.push((id, provider.demo_of(world.seed, world.base)));
         }
     }
@@ -68,7 +81,7 @@ pub async fn seed(services: &Services, worlds: &[World], secret: &Secret) -> any
         };
         sources.iter().flat_map(of).collect()
     };
-    dashboard(services, &tenant, &widgets(&containers)).await
+    dashboard(parts, &tenant, &widgets(&containers)).await
 }
 
 fn reference(integration: &IntegrationId, node: &NodeRef) -> NodeReference {
@@ -79,23 +92,23 @@ fn reference(integration: &IntegrationId, node: &NodeRef) -> NodeReference {
     }
 }
 
-async fn integration(services: &Services, tenant: &TenantId, id: &IntegrationId, world: &World) -> anyhow::Result<()> {
-    if let Some(known) = services.database.integration(tenant, id).await? {
+async fn integration(parts: &Parts, tenant: &TenantId, id: &IntegrationId, world: &World) -> anyhow::Result<()> {
+    if let Some(known) = parts.database.integration(tenant, id).await? {
         if known.draft.base_url.as_deref() != Some(&world.api_root) {
             let change = |draft: &mut IntegrationDraft| draft.base_url = Some(world.api_root.clone());
-            services.database.update_integration(tenant, id, None, change).await?;
+            parts.database.update_integration(tenant, id, None, change).await?;
         }
         return Ok(());
     }
     // One that was removed before has the same id.
-    for removal in services.database.removals().await?.into_iter().filter(|removal| removal.integration == *id) {
+    for removal in parts.database.removals().await?.into_iter().filter(|removal| removal.integration == *id) {
         let mut removal = removal.without_lingering();
-        while services.database.remove_some(&mut removal).await? {}
+        while parts.database.remove_some(&mut removal).await? {}
     }
-    let provider = services.providers.get(world.provider).context("the provider is not in this build")?;
+    let provider = parts.providers.get(world.provider).context("the provider is not in this build")?;
     let place = Place { tenant, integration: id, column: "token" };
-    let token = services.vault.seal(place, &Secret::from(TOKEN))?;
-    let account = provider.identify(&world.connection(services, tenant, id)?).await?;
+    let token = parts.vault.seal(place, &Secret::from(TOKEN))?;
+    let account = provider.identify(&world.connection(&parts.clock, tenant, id)?).await?;
     let draft = IntegrationDraft {
         name: format!("{} (sandbox)", provider.descriptor().name),
         base_url: Some(world.api_root.clone()),
@@ -106,10 +119,10 @@ async fn integration(services: &Services, tenant: &TenantId, id: &IntegrationId,
         status: IntegrationStatus::Connected,
         stage: IntegrationStage::Prototype,
         token: Some(token),
-        connected_at: Some(services.clock.now()),
+        connected_at: Some(parts.clock.now()),
         expires_at: None,
     };
-    services.database.create_integration(tenant, id, world.provider, draft).await?;
+    parts.database.create_integration(tenant, id, world.provider, draft).await?;
     Ok(())
 }
 
@@ -119,23 +132,18 @@ struct Webhook<'a> {
     secret: &'a Secret,
 }
 
-async fn endpoint(
-    services: &Services,
-    tenant: &TenantId,
-    id: &IntegrationId,
-    webhook: Webhook<'_>,
-) -> anyhow::Result<()> {
+async fn endpoint(parts: &Parts, tenant: &TenantId, id: &IntegrationId, webhook: Webhook<'_>) -> anyhow::Result<()> {
     let Webhook { provider, secret } = webhook;
-    let sealed = seal_secret(&services.vault, tenant, id, secret).map_err(|error| anyhow::anyhow!(error.message))?;
-    if let Some(known) = services.database.endpoint_at(provider, id.as_str()).await? {
+    let sealed = seal_secret(&parts.vault, tenant, id, secret).map_err(|error| anyhow::anyhow!(error.message))?;
+    if let Some(known) = parts.database.endpoint_at(provider, id.as_str()).await? {
         let change = |draft: &mut EndpointDraft| {
             draft.secrets = Some(sealed);
             true
         };
-        services.database.update_endpoint(tenant, &known.id, change).await?;
+        parts.database.update_endpoint(tenant, &known.id, change).await?;
     } else {
         let draft = EndpointDraft { secrets: Some(sealed), ..EndpointDraft::default() };
-        services.database.create_endpoint(tenant, id, Some(id.as_str()), draft).await?;
+        parts.database.create_endpoint(tenant, id, Some(id.as_str()), draft).await?;
     }
     Ok(())
 }
@@ -187,14 +195,10 @@ fn widgets(containers: &Containers<'_>) -> Vec<(&'static str, Layout, Source)> {
     ]
 }
 
-async fn dashboard(
-    services: &Services,
-    tenant: &TenantId,
-    widgets: &[(&'static str, Layout, Source)],
-) -> anyhow::Result<()> {
+async fn dashboard(parts: &Parts, tenant: &TenantId, widgets: &[(&'static str, Layout, Source)]) -> anyhow::Result<()> {
     const SEEDED: &str = "dev dashboard seeded";
     // Once: whoever deletes or changes it keeps it so.
-    if services.database.setting(SEEDED).await?.is_some() {
+    if parts.database.setting(SEEDED).await?.is_some() {
         return Ok(());
     }
     let draft = DashboardDraft {
@@ -203,16 +207,16 @@ async fn dashboard(
         description: Some("Work, reviews, builds and talk of a seeded team".into()),
         columns: 12,
     };
-    let dashboard = match services.database.dashboard_by_slug(tenant, DASHBOARD).await? {
+    let dashboard = match parts.database.dashboard_by_slug(tenant, DASHBOARD).await? {
         Some(known) => known,
-        None => services.database.create_dashboard(tenant, draft).await?.value,
+        None => parts.database.create_dashboard(tenant, draft).await?.value,
     };
     for (title, layout, source) in widgets {
         let value = serde_json::to_value(source)?;
         let kind = value.get("kind").and_then(serde_json::Value::as_str).unwrap_or_default().to_owned();
         let draft = WidgetDraft { title: (*title).to_owned(), layout: *layout, kind, source: value };
-        services.database.create_widget(tenant, &dashboard.id, draft, |_| *layout).await?;
+        parts.database.create_widget(tenant, &dashboard.id, draft, |_| *layout).await?;
     }
-    services.database.set_setting(SEEDED, "1").await?;
+    parts.database.set_setting(SEEDED, "1").await?;
     Ok(())
 }

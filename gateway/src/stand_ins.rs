@@ -14,7 +14,6 @@ use bytes::Bytes;
 use clap::ValueEnum;
 use http::{Request, Response, StatusCode};
 use mullion_resolvers::{
-    answers::Services,
     clock::Clock,
     provider::Providers,
     sandbox::{
@@ -115,7 +114,7 @@ impl World {
     /// A way into the stand-in that opens no socket and is not counted: for what is asked while the world is set up.
     pub fn connection(
         &self,
-        services: &Services,
+        clock: &Arc<dyn Clock>,
         tenant: &TenantId,
         integration: &IntegrationId,
     ) -> anyhow::Result<Connection> {
@@ -125,13 +124,13 @@ impl World {
             integration: integration.clone(),
             transport: Arc::new(Direct {
                 sandbox: Arc::clone(&self.sandbox),
-                clock: Arc::clone(&services.clock),
+                clock: Arc::clone(clock),
                 base_url: base_url.clone(),
             }),
             base_url,
             scopes: Arc::default(),
             facts: Arc::default(),
-            clock: Arc::clone(&services.clock),
+            clock: Arc::clone(clock),
         })
     }
 }

@@ -2,7 +2,6 @@
 
 pub mod accounts;
 pub mod activity;
-pub mod answers;
 pub mod background;
 pub mod boards;
 pub mod budget;
@@ -20,6 +19,7 @@ mod json;
 pub mod listen;
 pub mod live;
 pub mod loaders;
+pub mod ports;
 pub mod provider;
 pub mod providers;
 pub mod reading;

@@ -62,7 +62,7 @@ export async function until(condition, what, patience = PATIENCE) {
   for (;;) {
     const value = await condition();
     if (value) return value;
-    if (Date.now() > deadline) assert.fail(`in vain: ${typeof what === 'function' ? what() : what}`);
+    if (Date.now() > deadline) assert.fail(`in vain: ${typeof what === 'function' ? await what() : what}`);
     await new Promise((later) => setTimeout(later, 15));
   }
 }

@@ -12,61 +12,91 @@ mod webhooks;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use mullion_entities::sealed::Sealed;
 use mullion_schema::{
     enums::{CircuitState, HealthState},
     error::{ErrorCode, PortError},
-    id::{IntegrationId, NodeReference},
+    id::{IntegrationId, NodeReference, TenantId},
     ports::{
-        Accounts, Change, Connected, HealthView, IntegrationChanges, IntegrationView, NewIntegration, Page,
-        PageRequest, ProviderView, QuotaView, Source,
+        self, Change, Connected, HealthView, IntegrationChanges, IntegrationView, NewIntegration, Page, PageRequest,
+        ProviderView, QuotaView, Source,
     },
 };
+use tokio::sync::Notify;
 use url::Url;
 
 pub use self::{
     connector::Connector,
     quotas::{QuotaUses, SharedQuotas},
+    webhooks::Webhooks,
 };
 use self::{
-    sockets::{SOCKET_TOKEN, Sockets, offers_sockets, state_of},
+    sockets::{SOCKET_TOKEN, check_socket_token, offers_sockets, state_of},
     view::{integration_view, position_of, provider_view},
-    webhooks::{Endpoints, first_secret},
+    webhooks::first_secret,
 };
 use crate::{
-    answers::{Services, rows::ROW_BYTES},
-    cache::kept::NewEntry,
+    cache::kept::{Kept, NewEntry, ROW_BYTES},
+    changes::Applier,
+    clock::Clock,
     inbox::ENDPOINT_SECRETS,
-    provider::{Account, NodeRef, Provider},
+    provider::{Account, NodeRef, Provider, Providers},
     reading::failed,
-    reading::{Scope, integrations::Integration, internal},
+    reading::{Engine, Scope, integrations::Integration, internal},
     secret::Secret,
     store::{
-        self,
+        self, Database,
         connect::{ConnectionChanges, NewConnection},
         event_socket::SocketState,
         integration::{self, IntegrationDraft, IntegrationStage},
     },
     tag::Tag,
-    upstream::{self, Connection, TokenSource, UpstreamError, UpstreamErrorKind},
-    vault::Place,
+    upstream::{self, Connection, TokenSource, Upstream, UpstreamError, UpstreamErrorKind},
+    vault::{Place, Vault},
 };
+
+/// The accounts of all tenants.
+pub struct Accounts {
+    pub(crate) database: Database,
+    pub(crate) vault: Vault,
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) applier: Arc<Applier>,
+    pub(crate) providers: Arc<Providers>,
+    pub(crate) connector: Arc<Connector>,
+    pub(crate) upstream: Upstream,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) webhooks: Arc<Webhooks>,
+    /// Notified when a token for a socket is given or taken away.
+    pub(crate) socket_tokens: Arc<Notify>,
+    pub(crate) quota_uses: Arc<QuotaUses>,
+    /// All integrations of a tenant, oldest first.
+    pub(crate) kept: Kept<(), Arc<[Arc<IntegrationView>]>>,
+}
+
+impl Accounts {
+    /// Whether events come over a socket, so that no webhook has to be registered.
+    async fn listens(&self, tenant: &TenantId, integration: &IntegrationId) -> Result<bool, PortError> {
+        let socket = self.database.event_socket(tenant, integration).await.map_err(internal)?;
+        Ok(socket.is_some_and(|socket| socket.state != SocketState::Failed))
+    }
+}
 
 /// Answers for one execution.
 pub struct AccountsAnswer {
-    pub(super) services: Arc<Services>,
-    pub(super) scope: Arc<Scope>,
+    pub(crate) accounts: Arc<Accounts>,
+    pub(crate) scope: Arc<Scope>,
 }
 
 impl AccountsAnswer {
     async fn rows(&self) -> Result<Vec<integration::Integration>, PortError> {
         self.scope.record(Tag::own_list(&self.scope.tenant, "integrations"));
-        self.services.database.integrations(&self.scope.tenant).await.map_err(internal)
+        self.accounts.database.integrations(&self.scope.tenant).await.map_err(internal)
     }
 
     async fn row(&self, id: &IntegrationId) -> Result<Option<integration::Integration>, PortError> {
         self.scope.record(Tag::own(&self.scope.tenant, "Integration", id.as_str()));
-        self.services.database.integration(&self.scope.tenant, id).await.map_err(internal)
+        self.accounts.database.integration(&self.scope.tenant, id).await.map_err(internal)
     }
 
     /// All of the tenant, oldest first, from memory where they are there. Whoever shows one records it.
@@ -74,7 +104,7 @@ impl AccountsAnswer {
         let tenant = &self.scope.tenant;
         self.scope.record(Tag::own_list(tenant, "integrations"));
         let load = async || {
-            let noted = self.services.engine.head(tenant).await?;
+            let noted = self.accounts.engine.head(tenant).await?;
             let mut views = Vec::new();
             for row in self.rows().await? {
                 views.push(self.view_of(row).await?);
@@ -85,7 +115,7 @@ impl AccountsAnswer {
             let bytes = value.len() * ROW_BYTES;
             Ok(NewEntry { noted, tags, value, bytes, keep: true })
         };
-        self.services.rows.integrations.get_or_read(tenant, &(), load).await
+        self.accounts.kept.get_or_read(tenant, &(), load).await
     }
 
     async fn view(&self, row: integration::Integration) -> Result<Arc<IntegrationView>, PortError> {
@@ -94,9 +124,9 @@ impl AccountsAnswer {
     }
 
     async fn view_of(&self, row: integration::Integration) -> Result<Arc<IntegrationView>, PortError> {
-        let endpoints = self.services.database.endpoints(&row.tenant, &row.id).await.map_err(internal)?;
+        let endpoints = self.accounts.database.endpoints(&row.tenant, &row.id).await.map_err(internal)?;
         let default = endpoints.into_iter().find(|endpoint| endpoint.draft.container.is_none());
-        let webhook_url = default.and_then(|endpoint| self.services.webhook_url(&endpoint.provider, &endpoint.path));
+        let webhook_url = default.and_then(|endpoint| self.accounts.webhooks.url(&endpoint.provider, &endpoint.path));
         Ok(Arc::new(self.shown(row, webhook_url)))
     }
 
@@ -105,23 +135,23 @@ impl AccountsAnswer {
     fn written(&self, connected: store::connect::Connected) -> Arc<IntegrationView> {
         let store::connect::Connected { integration, endpoint } = connected;
         self.scope.record(Tag::own(&self.scope.tenant, "Integration", integration.id.as_str()));
-        let webhook_url = self.services.webhook_url(&endpoint.provider, &endpoint.path);
+        let webhook_url = self.accounts.webhooks.url(&endpoint.provider, &endpoint.path);
         Arc::new(self.shown(integration, webhook_url))
     }
 
     fn shown(&self, row: integration::Integration, webhook_url: Option<Url>) -> IntegrationView {
-        let is_known = self.services.providers.contains_key(row.provider.as_str());
+        let is_known = self.accounts.providers.contains_key(row.provider.as_str());
         integration_view(row, is_known, webhook_url)
     }
 
     async fn ready(&self, id: &IntegrationId) -> Result<Arc<Integration>, PortError> {
-        let found = self.services.engine.directory().get(&self.scope.tenant, id).await?;
+        let found = self.accounts.engine.directory().get(&self.scope.tenant, id).await?;
         found.ok_or_else(|| PortError::not_found("the integration"))
     }
 
     fn provider_named(&self, key: &str) -> Result<Arc<dyn Provider>, PortError> {
-        let known = || self.services.providers.keys().copied().collect::<Vec<_>>().join(", ");
-        let provider = self.services.providers.get(key).cloned();
+        let known = || self.accounts.providers.keys().copied().collect::<Vec<_>>().join(", ");
+        let provider = self.accounts.providers.get(key).cloned();
         provider.ok_or_else(|| PortError::bad_input(format!("provider: there is no `{key}`; there are {}", known())))
     }
 
@@ -159,7 +189,6 @@ impl AccountsAnswer {
         base_url: &Url,
         token: &Secret,
     ) -> Connection {
-        let services = &self.services;
         let tokens = Arc::new(GivenToken(token.clone()));
         Connection {
             tenant: self.scope.tenant.clone(),
@@ -167,8 +196,13 @@ impl AccountsAnswer {
             base_url: base_url.clone(),
             scopes: Arc::default(),
             facts: Arc::default(),
-            clock: Arc::clone(&services.clock),
-            transport: services.upstream.transport(provider.descriptor().key, id.clone(), base_url.clone(), tokens),
+            clock: Arc::clone(&self.accounts.clock),
+            transport: self.accounts.upstream.transport(
+                provider.descriptor().key,
+                id.clone(),
+                base_url.clone(),
+                tokens,
+            ),
         }
     }
 
@@ -186,7 +220,7 @@ impl AccountsAnswer {
             Change::Set(token) => {
                 let token = Secret::from(token.reveal());
                 let connection = self.connection_with(provider, id, base_url, &token);
-                self.services.check_socket_token(provider, &connection).await?;
+                check_socket_token(provider, &connection).await?;
                 Change::Set(token)
             }
         })
@@ -194,7 +228,7 @@ impl AccountsAnswer {
 
     fn seal(&self, id: &IntegrationId, column: &str, token: &Secret) -> Result<Sealed, PortError> {
         let place = Place { tenant: &self.scope.tenant, integration: id, column };
-        self.services.vault.seal(place, token).map_err(|error| failed("a token could not be sealed", &error))
+        self.accounts.vault.seal(place, token).map_err(|error| failed("a token could not be sealed", &error))
     }
 
     /// Seals what is set, and nothing else.
@@ -207,14 +241,14 @@ impl AccountsAnswer {
     }
 
     async fn announce(&self, change: &crate::store::stream::AppliedChange) {
-        self.services.applier.announce(&self.scope.tenant, std::slice::from_ref(change)).await;
+        self.accounts.applier.announce(&self.scope.tenant, std::slice::from_ref(change)).await;
     }
 }
 
 #[async_trait]
-impl Accounts for AccountsAnswer {
+impl ports::Accounts for AccountsAnswer {
     fn providers(&self) -> Vec<Arc<ProviderView>> {
-        self.services.providers.values().map(|provider| Arc::new(provider_view(provider.as_ref()))).collect()
+        self.accounts.providers.values().map(|provider| Arc::new(provider_view(provider.as_ref()))).collect()
     }
 
     async fn integrations(
@@ -238,7 +272,7 @@ impl Accounts for AccountsAnswer {
     }
 
     async fn integration(&self, id: &IntegrationId) -> Result<Option<Arc<IntegrationView>>, PortError> {
-        let kept = self.services.rows.integrations.get(&self.scope.tenant, ());
+        let kept = self.accounts.kept.get(&self.scope.tenant, ());
         if let Some(view) = kept.and_then(|views| views.iter().find(|view| view.id == *id).cloned()) {
             self.scope.record(Tag::own(&self.scope.tenant, "Integration", id.as_str()));
             return Ok(Some(view));
@@ -280,17 +314,17 @@ impl Accounts for AccountsAnswer {
         // It is of this moment: nothing tells when it is another.
         self.scope.note_stale();
         let row = self.row(id).await?.ok_or_else(|| PortError::not_found("the integration"))?;
-        let transport = self.services.connector.transport(id);
+        let transport = self.accounts.connector.transport(id);
         // One that was not used since the start has no readings: its state is UNKNOWN.
         let reading = transport.as_ref().map(|transport| transport.health()).unwrap_or_default();
         let circuit = transport.map_or(upstream::CircuitState::Closed, |transport| transport.circuit());
         let refused = row.draft.status == integration::IntegrationStatus::NeedsReconnect;
-        let state = health::state_of(circuit, &reading, refused, self.services.clock.now());
-        let pulse = self.services.database.pulses(std::slice::from_ref(id)).await.map_err(internal)?.remove(id);
-        let rules = self.services.connector.pulse_rules();
+        let state = health::state_of(circuit, &reading, refused, self.accounts.clock.now());
+        let pulse = self.accounts.database.pulses(std::slice::from_ref(id)).await.map_err(internal)?.remove(id);
+        let rules = self.accounts.connector.pulse_rules();
         // It was removed meanwhile where it has no pulse.
-        let webhook_state = rules.state(&pulse.unwrap_or_default(), self.services.clock.now());
-        let socket = self.services.database.event_socket(&self.scope.tenant, id).await.map_err(internal)?;
+        let webhook_state = rules.state(&pulse.unwrap_or_default(), self.accounts.clock.now());
+        let socket = self.accounts.database.event_socket(&self.scope.tenant, id).await.map_err(internal)?;
         let failed = socket.as_ref().is_some_and(|socket| socket.state == SocketState::Failed);
         let state = if failed && state != HealthState::Down { HealthState::Degraded } else { state };
         let checked_at = reading.last_success_at.max(reading.last_error_at);
@@ -317,9 +351,9 @@ impl Accounts for AccountsAnswer {
         // Every call changes it, and no call says so.
         self.scope.note_stale();
         self.row(id).await?.ok_or_else(|| PortError::not_found("the integration"))?;
-        let reading = self.services.connector.transport(id).map(|transport| transport.health()).unwrap_or_default();
-        let mut used = self.services.quota_uses.today(id).await.map_err(internal)?;
-        let now = self.services.clock.now();
+        let reading = self.accounts.connector.transport(id).map(|transport| transport.health()).unwrap_or_default();
+        let mut used = self.accounts.quota_uses.today(id).await.map_err(internal)?;
+        let now = self.accounts.clock.now();
         // A number that does not fit the graph's Int is not known to clients.
         let int = |value: Option<i64>| value.and_then(|value| i32::try_from(value).ok());
         let views = reading.quotas.into_iter().map(|quota| QuotaView {
@@ -351,9 +385,9 @@ impl Accounts for AccountsAnswer {
                 descriptor.default_base_url.parse().map_err(|error| failed("a default base URL is no URL", &error))?
             }
         };
-        let guard = self.services.upstream.guard();
+        let guard = self.accounts.upstream.guard();
         guard.check(&base_url).map_err(|error| PortError::bad_input(format!("baseUrl: {}", error.message)))?;
-        let id: IntegrationId = self.services.database.new_id().map_err(internal)?.into();
+        let id: IntegrationId = self.accounts.database.new_id().map_err(internal)?.into();
         let token = Secret::from(new.token.reveal());
         if new.app_token.is_some() {
             offers_sockets(provider.as_ref())?;
@@ -366,7 +400,7 @@ impl Accounts for AccountsAnswer {
             base_url: new.base_url.map(Into::into),
             stage: IntegrationStage::Production,
             token: Some(self.seal(&id, "token", &token)?),
-            ..connected(account, &self.services)
+            ..connected(account, self.accounts.clock.now())
         };
         let given = new.webhook_secret.map(|secret| Secret::from(secret.reveal()));
         let (secret, generated) = first_secret(provider.as_ref(), given)?;
@@ -377,11 +411,11 @@ impl Accounts for AccountsAnswer {
         };
         let listens = socket_token.is_some();
         let new = NewConnection { draft, path: None, secret, socket_token };
-        let made = self.services.database.connect_integration(&self.scope.tenant, &id, descriptor.key, new).await;
+        let made = self.accounts.database.connect_integration(&self.scope.tenant, &id, descriptor.key, new).await;
         let made = made.map_err(internal)?;
         self.announce(&made.change).await;
         if listens {
-            self.services.sockets.notify_one();
+            self.accounts.socket_tokens.notify_one();
         }
         Ok(Connected { integration: self.written(made.value), webhook_secret: generated })
     }
@@ -397,7 +431,7 @@ impl Accounts for AccountsAnswer {
             if let Some(token) = changes.token {
                 let token = Secret::from(token.reveal());
                 let account = self.identify(provider.as_ref(), id, &base_url, &token).await?;
-                renewed = Some((self.seal(id, "token", &token)?, connected(account, &self.services)));
+                renewed = Some((self.seal(id, "token", &token)?, connected(account, self.accounts.clock.now())));
             }
             app_token = self.check_app_token(provider.as_ref(), id, &base_url, changes.app_token).await?;
         }
@@ -424,15 +458,15 @@ impl Accounts for AccountsAnswer {
         let has_socket_token = others.socket_token != Change::Keep;
         let expected = changes.expected_updated_at;
         let written =
-            self.services.database.change_connection(&self.scope.tenant, id, expected, (change, others)).await;
+            self.accounts.database.change_connection(&self.scope.tenant, id, expected, (change, others)).await;
         let written = written.map_err(internal)?;
         if has_token {
             // A new token starts with a clean slate: no open circuit, no answers that another account was given.
-            self.services.connector.forget(id);
+            self.accounts.connector.forget(id);
         }
         self.announce(&written.change).await;
         if has_socket_token {
-            self.services.sockets.notify_one();
+            self.accounts.socket_tokens.notify_one();
         }
         Ok(self.written(written.value))
     }
@@ -453,34 +487,34 @@ impl Accounts for AccountsAnswer {
                 None => return Err(PortError::not_found("a container")),
             }
         }
-        if self.services.listens(&self.scope.tenant, id).await? {
+        if self.accounts.listens(&self.scope.tenant, id).await? {
             // All of the account's events come already: there is nothing to register.
             return Ok(Connected { integration: self.view(row).await?, webhook_secret: None });
         }
-        let webhook_secret = self.services.register(&integration, &row, &nodes).await?;
+        let webhook_secret = self.accounts.webhooks.register(&integration, &row, &nodes).await?;
         Ok(Connected { integration: self.view(row).await?, webhook_secret })
     }
 
     async fn disconnect(&self, id: &IntegrationId) -> Result<(), PortError> {
-        if let Some(integration) = self.services.engine.directory().get(&self.scope.tenant, id).await? {
-            self.services.unregister_all(&integration).await?;
+        if let Some(integration) = self.accounts.engine.directory().get(&self.scope.tenant, id).await? {
+            self.accounts.webhooks.unregister_all(&integration).await?;
         }
-        let deleted = self.services.database.delete_integration(&self.scope.tenant, id).await.map_err(internal)?;
-        self.services.connector.forget(id);
+        let deleted = self.accounts.database.delete_integration(&self.scope.tenant, id).await.map_err(internal)?;
+        self.accounts.connector.forget(id);
         self.announce(&deleted.change).await;
         Ok(())
     }
 }
 
 /// What a provider told of an account, as fields of its row.
-fn connected(account: Account, services: &Services) -> IntegrationDraft {
+fn connected(account: Account, now: DateTime<Utc>) -> IntegrationDraft {
     IntegrationDraft {
         account_name: Some(account.name),
         account_user: account.user.map(|user| user.to_string()),
         scopes: account.scopes,
         facts: account.facts,
         status: integration::IntegrationStatus::Connected,
-        connected_at: Some(services.clock.now()),
+        connected_at: Some(now),
         name: String::new(),
         base_url: None,
         stage: IntegrationStage::Production,

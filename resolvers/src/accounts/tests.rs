@@ -15,7 +15,7 @@ use crate::{
 
 fn answer(world: &World) -> AccountsAnswer {
     let scope = Arc::new(Scope::new(world.tenant.clone(), world.services.clock.now(), None));
-    AccountsAnswer { services: Arc::clone(&world.services), scope }
+    AccountsAnswer { accounts: Arc::clone(&world.services.rooms.accounts), scope }
 }
 
 async fn feeding(world: &World) -> Vec<(String, bool)> {
@@ -26,7 +26,7 @@ async fn feeding(world: &World) -> Vec<(String, bool)> {
 #[tokio::test]
 async fn integrations_are_kept_in_memory_where_nobody_knows_the_address_of_this_server() {
     let world = World::new().await;
-    assert!(world.services.webhook_base.is_none());
+    assert!(world.services.rooms.accounts.webhooks.base.is_none());
     let first = feeding(&world).await;
     assert_eq!(first, [("GitHub".to_owned(), false), ("An account".to_owned(), false)]);
     let before = world.reads();

@@ -1,6 +1,5 @@
 //! Webhook endpoints of integrations: their secrets, and their registration at the providers.
 
-use async_trait::async_trait;
 use mullion_schema::{
     error::{ErrorCode, PortError},
     id::{IntegrationId, TenantId},
@@ -9,59 +8,52 @@ use mullion_schema::{
 use url::Url;
 
 use crate::{
-    answers::Services,
     error_chain::chain,
     inbox::{endpoint_secrets, seal_secret},
     provider::{NodeRef, Provider},
     reading::{failed, integrations::Integration, internal},
     secret::Secret,
     store::{
+        Database,
         endpoint::{Endpoint, EndpointDraft},
         integration,
     },
     upstream::UpstreamErrorKind,
+    vault::Vault,
 };
 
 /// Bytes of a secret that is generated here.
 const SECRET_BYTES: usize = 32;
 
-/// What accounts do with endpoints.
-#[async_trait]
-pub(super) trait Endpoints {
-    /// Where providers reach an endpoint, where they can.
-    fn webhook_url(&self, provider: &str, path: &str) -> Option<Url>;
-
-    /// Creates webhooks for containers at the provider, in place of those that were registered for them before. The secret, where
-    /// it was generated for them just now.
-    async fn register(
-        &self,
-        integration: &Integration,
-        row: &integration::Integration,
-        containers: &[NodeRef],
-    ) -> Result<Option<ports::Secret>, PortError>;
-
-    /// Deletes what was registered at the provider, as far as it lets us: a disconnect does not fail for that. It fails when it is not
-    /// known what was registered.
-    async fn unregister_all(&self, integration: &Integration) -> Result<(), PortError>;
+/// Registers webhooks at the providers.
+pub struct Webhooks {
+    /// The database.
+    pub database: Database,
+    /// Opens and seals the endpoints' secrets.
+    pub vault: Vault,
+    /// Where providers reach us: `{base}/webhooks/…`. `None`: nowhere.
+    pub base: Option<Url>,
 }
 
-#[async_trait]
-impl Endpoints for Services {
-    fn webhook_url(&self, provider: &str, path: &str) -> Option<Url> {
-        let address = self.webhook_base.as_ref()?.join(&format!("webhooks/{provider}/{path}"));
+impl Webhooks {
+    /// Where providers reach an endpoint, where they can.
+    pub(super) fn url(&self, provider: &str, path: &str) -> Option<Url> {
+        let address = self.base.as_ref()?.join(&format!("webhooks/{provider}/{path}"));
         // A path of letters and digits fits any base; it would be shown as an integration that nobody can reach.
         address
             .inspect_err(|error| tracing::error!(error = %chain(&error), "the address of a webhook endpoint is no URL"))
             .ok()
     }
 
-    async fn register(
+    /// Creates webhooks for containers at the provider, in place of those that were registered for them before. The secret, where
+    /// it was generated for them just now.
+    pub(super) async fn register(
         &self,
         integration: &Integration,
         row: &integration::Integration,
         containers: &[NodeRef],
     ) -> Result<Option<ports::Secret>, PortError> {
-        if self.webhook_base.is_none() {
+        if self.base.is_none() {
             return Err(PortError::bad_input(
                 "nobody knows at which address providers reach this server: start it with server.public_url (MULLION_PUBLIC_URL; `dev`: \
                 --public-url)",
@@ -73,14 +65,14 @@ impl Endpoints for Services {
             }
             return Ok(None);
         }
-        let endpoint = default_endpoint(self, &row.tenant, &row.id).await?;
+        let endpoint = default_endpoint(&self.database, &row.tenant, &row.id).await?;
         let known = endpoint_secrets(&self.vault, &endpoint)?.into_iter().next();
         let generated = if known.is_none() { Some(new_secret()?) } else { None };
         if let Some(secret) = &generated {
             self.set_secret(&endpoint, secret).await?;
         }
         let secret = known.or_else(|| generated.clone()).ok_or_else(PortError::internal)?;
-        let target = self.webhook_url(&endpoint.provider, &endpoint.path).ok_or_else(PortError::internal)?;
+        let target = self.url(&endpoint.provider, &endpoint.path).ok_or_else(PortError::internal)?;
         for container in containers {
             let earlier = self.registered(integration, container).await?;
             let id = self.create_at_provider(integration, container, &target, &secret).await?;
@@ -96,26 +88,26 @@ impl Endpoints for Services {
         Ok(generated.as_ref().and_then(shown))
     }
 
-    async fn unregister_all(&self, integration: &Integration) -> Result<(), PortError> {
+    /// Deletes what was registered at the provider, as far as it lets us: a disconnect does not fail for that. It fails when it is not
+    /// known what was registered.
+    pub(super) async fn unregister_all(&self, integration: &Integration) -> Result<(), PortError> {
         let endpoints = self.database.endpoints(&integration.tenant, &integration.id).await.map_err(internal)?;
         for external_id in endpoints.iter().filter_map(|endpoint| endpoint.draft.external_id.as_deref()) {
             unregister(integration, external_id).await;
         }
         Ok(())
     }
-}
 
-impl Services {
     /// Registers a container's webhook anew, because the provider disabled or deleted the one that was registered.
-    pub(crate) async fn repair_webhook(&self, integration: &Integration, container: NodeRef) -> Result<(), PortError> {
+    pub(crate) async fn repair(&self, integration: &Integration, container: NodeRef) -> Result<(), PortError> {
         let row = self.database.integration(&integration.tenant, &integration.id).await.map_err(internal)?;
         let row = row.ok_or_else(|| PortError::not_found("the integration"))?;
         self.register(integration, &row, std::slice::from_ref(&container)).await.map(drop)
     }
 
     /// Where a provider is to send the deliveries of an endpoint; `None`: it cannot reach us.
-    pub(crate) fn webhook_target(&self, endpoint: &Endpoint) -> Option<Url> {
-        self.webhook_url(&endpoint.provider, &endpoint.path)
+    pub(crate) fn target(&self, endpoint: &Endpoint) -> Option<Url> {
+        self.url(&endpoint.provider, &endpoint.path)
     }
 
     /// Where the deliveries of a container come in: at an endpoint of its own, or at the integration's.
@@ -149,7 +141,7 @@ impl Services {
         let (tenant, database) = (&integration.tenant, &self.database);
         let earlier = self.registered(integration, container).await?;
         let endpoint = database.create_endpoint(tenant, &integration.id, None, draft).await.map_err(internal)?;
-        let target = self.webhook_url(&endpoint.provider, &endpoint.path).ok_or_else(PortError::internal)?;
+        let target = self.url(&endpoint.provider, &endpoint.path).ok_or_else(PortError::internal)?;
         match self.create_at_provider(integration, container, &target, &Secret::from("")).await {
             Ok(external_id) => {
                 let id = external_id.clone();
@@ -233,11 +225,11 @@ async fn unregister(integration: &Integration, external_id: &str) {
 }
 
 async fn default_endpoint(
-    services: &Services,
+    database: &Database,
     tenant: &TenantId,
     integration: &IntegrationId,
 ) -> Result<Endpoint, PortError> {
-    let endpoints = services.database.endpoints(tenant, integration).await.map_err(internal)?;
+    let endpoints = database.endpoints(tenant, integration).await.map_err(internal)?;
     let default = endpoints.into_iter().find(|endpoint| endpoint.draft.container.is_none());
     default.ok_or_else(|| {
         let message = "the integration has no webhook endpoint: updateIntegration gives it one";

@@ -6,16 +6,18 @@ use std::{collections::HashMap, panic::AssertUnwindSafe, sync::Arc, time::Durati
 use futures::FutureExt as _;
 use mullion_schema::id::{IntegrationId, NodeKey, TenantId};
 use parking_lot::Mutex;
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::Instrument as _;
 
+use super::{
+    Activities, named_nodes,
+    settling::{self, is_such, unsettled},
+};
 use crate::{
-    activity::{
-        name_wants, named_nodes,
-        settling::{self, is_such, unsettled},
-    },
-    answers::Services,
+    changes::Applier,
     error_chain::chain,
+    live::LiveHub,
+    provider::Providers,
     reading::Scope,
     store::{StoreError, activity::Activity, node::StoredNode, pending::PendingActivity},
 };
@@ -27,22 +29,25 @@ const AGAIN: Duration = Duration::from_secs(1);
 
 /// Releases the activities of all tenants.
 pub struct Releaser {
-    services: Arc<Services>,
+    activities: Arc<Activities>,
+    applier: Arc<Applier>,
+    hub: Arc<LiveHub>,
+    tasks: TaskTracker,
     /// The tenants that a task is at work for, and whether it is to look again before it ends.
     busy: Mutex<HashMap<TenantId, bool>>,
 }
 
 impl Releaser {
     /// A releaser.
-    pub fn new(services: Arc<Services>) -> Arc<Self> {
-        Arc::new(Self { services, busy: Mutex::default() })
+    pub fn new(activities: Arc<Activities>, applier: Arc<Applier>, hub: Arc<LiveHub>, tasks: TaskTracker) -> Arc<Self> {
+        Arc::new(Self { activities, applier, hub, tasks, busy: Mutex::default() })
     }
 
     /// Runs until it is stopped. The next process releases the activities that wait then.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
-        let pending = self.services.hub.pending();
+        let pending = self.hub.pending();
         loop {
-            match self.services.database.tenants_with_pending_activities().await {
+            match self.activities.database.tenants_with_pending_activities().await {
                 Ok(tenants) => tenants.into_iter().for_each(|tenant| self.begin(tenant, &stop)),
                 Err(error) => tracing::warn!(error = %chain(&error), "activities that wait could not be looked for"),
             }
@@ -79,7 +84,7 @@ impl Releaser {
                 releaser.busy.lock().remove(&tenant);
             }
         };
-        self.services.tasks.spawn(run.instrument(span));
+        self.tasks.spawn(run.instrument(span));
     }
 
     /// Whether more was seen since the last look. If not, the task is over.
@@ -103,27 +108,27 @@ impl Releaser {
     }
 
     async fn release_each(&self, tenant: &TenantId) -> Result<(), StoreError> {
-        let services = &self.services;
+        let activities = &self.activities;
         loop {
-            let waiting = services.database.pending_activities(tenant).await?;
+            let waiting = activities.database.pending_activities(tenant).await?;
             let Some(first) = waiting.first() else { return Ok(()) };
             // An overdue activity has no time left.
-            let left = (first.due_at - services.clock.now()).to_std().unwrap_or_default();
+            let left = (first.due_at - activities.clock.now()).to_std().unwrap_or_default();
             let named = tokio::time::timeout(left, self.read_names(tenant, &waiting)).await.is_ok();
             let mut through = named.then(|| named_through(&waiting)).flatten();
             if through.is_none() {
-                let left = (first.due_at - services.clock.now()).to_std().unwrap_or_default();
+                let left = (first.due_at - activities.clock.now()).to_std().unwrap_or_default();
                 tokio::time::sleep(left).await;
-                let now = services.clock.now();
+                let now = activities.clock.now();
                 let due = waiting.iter().take_while(|activity| activity.due_at <= now);
                 through = due.last().map(|activity| activity.position);
             }
             let Some(through) = through else { continue };
-            services.applier.start(tenant).await?;
+            self.applier.start(tenant).await?;
             let nodes = self.known_nodes(tenant, &waiting).await;
-            let settle = |activity: &mut Activity| settle(services, activity, (&waiting, &nodes));
-            let released = services.database.release_activities(tenant, through, settle).await?;
-            services.applier.announce(tenant, &released).await;
+            let settle = |activity: &mut Activity| settle(&activities.providers, activity, (&waiting, &nodes));
+            let released = activities.database.release_activities(tenant, through, settle).await?;
+            self.applier.announce(tenant, &released).await;
         }
     }
 
@@ -131,17 +136,17 @@ impl Releaser {
     async fn known_nodes(&self, tenant: &TenantId, waiting: &[PendingActivity]) -> KnownNodes {
         let keys: Vec<NodeKey> = waiting.iter().flat_map(|pending| named_nodes(&pending.activity)).collect();
         // Without them the sentences say less.
-        let nodes = self.services.engine.shelf.nodes(tenant, &keys).await.unwrap_or_default();
+        let nodes = self.activities.engine.shelf.nodes(tenant, &keys).await.unwrap_or_default();
         nodes.into_iter().flatten().map(|node| (reference(&node.key), node)).collect()
     }
 
     /// Has the nodes read that the sentences name, together with what others want of the same integration now.
     async fn read_names(&self, tenant: &TenantId, waiting: &[PendingActivity]) {
-        let services = &self.services;
-        let scope = Scope::new(tenant.clone(), services.clock.now(), None);
-        let wants = name_wants(services, waiting.iter().map(|pending| &pending.activity));
+        let activities = &self.activities;
+        let scope = Scope::new(tenant.clone(), activities.clock.now(), None);
+        let wants = activities.name_wants(waiting.iter().map(|pending| &pending.activity));
         // A name that cannot be read is left out of the sentence.
-        services.engine.load_nodes(&scope, wants).await;
+        activities.engine.load_nodes(&scope, wants).await;
     }
 }
 
@@ -153,8 +158,8 @@ fn reference(key: &NodeKey) -> (IntegrationId, String) {
 }
 
 /// Adds what the event did not tell, as far as it was read since then.
-fn settle(services: &Services, activity: &mut Activity, (waiting, nodes): (&[PendingActivity], &KnownNodes)) {
-    let Some(provider) = services.providers.get(activity.provider.as_str()) else { return };
+fn settle(providers: &Providers, activity: &mut Activity, (waiting, nodes): (&[PendingActivity], &KnownNodes)) {
+    let Some(provider) = providers.get(activity.provider.as_str()) else { return };
     let Some((open, node)) = unsettled(&**provider, activity) else { return };
     let Some(node) = nodes.get(&(activity.integration.clone(), node.to_owned())) else { return };
     let mut later = waiting.iter().filter(|pending| pending.position > activity.position);

@@ -11,22 +11,19 @@ use mullion_schema::{
     id::{DashboardId, IntegrationId, WidgetId},
     inputs::board::MAX_ROWS,
     ports::{
-        Boards, Change, DashboardChanges, DashboardView, Layout, NewDashboard, NewSlug, NewWidget, Page, PageRequest,
+        self, Change, DashboardChanges, DashboardView, Layout, NewDashboard, NewSlug, NewWidget, Page, PageRequest,
         Position, Source, WidgetChanges, WidgetView,
     },
 };
 
 use crate::{
-    answers::{
-        Services,
-        rows::{DashboardKey, ROW_BYTES, WidgetsKey},
-    },
-    cache::kept::NewEntry,
+    cache::kept::{Kept, NewEntry, ROW_BYTES},
+    changes::Applier,
+    clock::Clock,
     provider::ContainerLists,
-    reading::failed,
-    reading::{Scope, internal},
+    reading::{Engine, Scope, failed, internal},
     store::{
-        StoreError,
+        Database, StoreError,
         dashboard::{Dashboard, DashboardDraft},
         stream::Written,
         widget::{self, Grid, Widget, WidgetDraft},
@@ -39,15 +36,44 @@ const SLUG_TRIES: u32 = 20;
 /// The default height of a widget that is placed for its owner.
 const HEIGHT: i32 = 4;
 
+/// How a dashboard is asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum DashboardKey {
+    /// By its id.
+    Id(String),
+    /// By its slug.
+    Slug(String),
+}
+
+/// Which widgets are asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum WidgetsKey {
+    /// Those of a dashboard.
+    Of(String),
+    /// One.
+    One(String),
+}
+
+/// The dashboards of all tenants.
+pub struct Boards {
+    pub(crate) database: Database,
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) applier: Arc<Applier>,
+    pub(crate) clock: Arc<dyn Clock>,
+    /// `None`: there is no such dashboard.
+    pub(crate) dashboards: Kept<DashboardKey, Option<Arc<DashboardView>>>,
+    pub(crate) widgets: Kept<WidgetsKey, Arc<[Arc<WidgetView>]>>,
+}
+
 /// Answers for one execution.
 pub struct BoardsAnswer {
-    pub(crate) services: Arc<Services>,
+    pub(crate) boards: Arc<Boards>,
     pub(crate) scope: Arc<Scope>,
 }
 
 impl BoardsAnswer {
     async fn told<T>(&self, written: Written<T>) -> T {
-        self.services.applier.announce(&self.scope.tenant, std::slice::from_ref(&written.change)).await;
+        self.boards.applier.announce(&self.scope.tenant, std::slice::from_ref(&written.change)).await;
         written.value
     }
 
@@ -65,13 +91,13 @@ impl BoardsAnswer {
         let tenant = &self.scope.tenant;
         let tag = |view: &Arc<DashboardView>| Tag::own(tenant, "Dashboard", view.id.as_str());
         let load = async || {
-            let noted = self.services.engine.head(tenant).await?;
+            let noted = self.boards.engine.head(tenant).await?;
             let value = read().await.map_err(internal)?.map(|row| Arc::new(dashboard_view(row)));
             // A dashboard that is not there may be created: that changes the list.
             let tags = value.iter().map(tag).chain([Tag::own_list(tenant, "dashboards")]).collect();
             Ok(NewEntry { noted, tags, value, bytes: ROW_BYTES, keep: true })
         };
-        let view = self.services.rows.dashboards.get_or_read(tenant, &key, load).await?;
+        let view = self.boards.dashboards.get_or_read(tenant, &key, load).await?;
         self.scope.record_all(view.iter().map(tag));
         Ok(view)
     }
@@ -85,13 +111,13 @@ impl BoardsAnswer {
         let tenant = &self.scope.tenant;
         let tag = |view: &Arc<WidgetView>| Tag::own(tenant, "Widget", view.id.as_str());
         let load = async || {
-            let noted = self.services.engine.head(tenant).await?;
+            let noted = self.boards.engine.head(tenant).await?;
             let rows = read().await.map_err(internal)?.into_iter();
             let value: Arc<[_]> = rows.map(|row| widget_view(row).map(Arc::new)).collect::<Result<_, _>>()?;
             let (tags, bytes) = (value.iter().map(tag).chain([own]).collect(), value.len() * ROW_BYTES);
             Ok(NewEntry { noted, tags, value, bytes, keep: true })
         };
-        let views = self.services.rows.widgets.get_or_read(tenant, &key, load).await?;
+        let views = self.boards.widgets.get_or_read(tenant, &key, load).await?;
         self.scope.record_all(views.iter().map(tag));
         Ok(views)
     }
@@ -106,7 +132,7 @@ impl BoardsAnswer {
         integrations.sort();
         integrations.dedup();
         for id in integrations {
-            if self.services.engine.directory().get(&self.scope.tenant, &id).await?.is_none() {
+            if self.boards.engine.directory().get(&self.scope.tenant, &id).await?.is_none() {
                 return Err(PortError::not_found("something that the source names"));
             }
         }
@@ -136,7 +162,7 @@ impl BoardsAnswer {
             ),
         };
         for (index, node) in source.containers().into_iter().flatten().enumerate() {
-            let integration = self.services.engine.directory().get(&self.scope.tenant, &node.integration).await?;
+            let integration = self.boards.engine.directory().get(&self.scope.tenant, &node.integration).await?;
             let lists = integration.as_ref().map_or(&[][..], |integration| integration.provider.containers());
             if !lists.iter().any(|lists| lists.container == &*node.type_name && fits(lists)) {
                 let kind = &node.type_name;
@@ -150,13 +176,13 @@ impl BoardsAnswer {
 }
 
 #[async_trait]
-impl Boards for BoardsAnswer {
+impl ports::Boards for BoardsAnswer {
     async fn dashboards(&self, page: PageRequest) -> Result<Page<Arc<DashboardView>>, PortError> {
         self.scope.record(Tag::own_list(&self.scope.tenant, "dashboards"));
         let after = page.after.as_ref().map(|after| after.native_id.as_str());
         let limit = page.first as u64 + 1;
-        let mut rows = self.services.database.dashboards(&self.scope.tenant, after, limit).await.map_err(internal)?;
-        let count = self.services.database.count_dashboards(&self.scope.tenant).await.map_err(internal)?;
+        let mut rows = self.boards.database.dashboards(&self.scope.tenant, after, limit).await.map_err(internal)?;
+        let count = self.boards.database.count_dashboards(&self.scope.tenant).await.map_err(internal)?;
         let has_next = rows.len() > page.first;
         rows.truncate(page.first);
         let items = rows.into_iter().map(|row| {
@@ -169,19 +195,19 @@ impl Boards for BoardsAnswer {
 
     async fn dashboard(&self, id: &DashboardId) -> Result<Option<Arc<DashboardView>>, PortError> {
         self.scope.record(Tag::own(&self.scope.tenant, "Dashboard", id.as_str()));
-        let read = async || self.services.database.dashboard(&self.scope.tenant, id.as_str()).await;
+        let read = async || self.boards.database.dashboard(&self.scope.tenant, id.as_str()).await;
         self.kept_dashboard(DashboardKey::Id(id.as_str().to_owned()), read).await
     }
 
     async fn dashboard_by_slug(&self, slug: &str) -> Result<Option<Arc<DashboardView>>, PortError> {
         self.scope.record(Tag::own_list(&self.scope.tenant, "dashboards"));
-        let read = async || self.services.database.dashboard_by_slug(&self.scope.tenant, slug).await;
+        let read = async || self.boards.database.dashboard_by_slug(&self.scope.tenant, slug).await;
         self.kept_dashboard(DashboardKey::Slug(slug.to_owned()), read).await
     }
 
     async fn widgets(&self, dashboard: &DashboardId) -> Result<Vec<Arc<WidgetView>>, PortError> {
         self.scope.record(Tag::own(&self.scope.tenant, "Dashboard", dashboard.as_str()));
-        let read = async || self.services.database.widgets(&self.scope.tenant, dashboard.as_str()).await;
+        let read = async || self.boards.database.widgets(&self.scope.tenant, dashboard.as_str()).await;
         let own = Tag::own(&self.scope.tenant, "Dashboard", dashboard.as_str());
         Ok(self.kept_widgets((WidgetsKey::Of(dashboard.as_str().to_owned()), own), read).await?.to_vec())
     }
@@ -189,7 +215,7 @@ impl Boards for BoardsAnswer {
     async fn widget(&self, id: &WidgetId) -> Result<Option<Arc<WidgetView>>, PortError> {
         self.scope.record(Tag::own(&self.scope.tenant, "Widget", id.as_str()));
         let read = async || {
-            let row = self.services.database.widget(&self.scope.tenant, id.as_str()).await;
+            let row = self.boards.database.widget(&self.scope.tenant, id.as_str()).await;
             row.map(|row| row.into_iter().collect())
         };
         let own = Tag::own(&self.scope.tenant, "Widget", id.as_str());
@@ -201,7 +227,7 @@ impl Boards for BoardsAnswer {
             NewSlug::Exact(slug) => (slug, 1),
             NewSlug::Like(slug) => (slug, SLUG_TRIES),
         };
-        let database = &self.services.database;
+        let database = &self.boards.database;
         for attempt in 1..=tries {
             let slug = match &new.slug {
                 NewSlug::Exact(_) => slug.clone(),
@@ -237,13 +263,13 @@ impl Boards for BoardsAnswer {
                 Change::Set(description) => draft.description = Some(description),
             }
         };
-        let database = &self.services.database;
+        let database = &self.boards.database;
         let written = database.update_dashboard(&self.scope.tenant, id.as_str(), expected, change).await;
         Ok(Arc::new(dashboard_view(self.told(written.map_err(internal)?).await)))
     }
 
     async fn delete_dashboard(&self, id: &DashboardId) -> Result<(), PortError> {
-        let deleted = self.services.database.delete_dashboard(&self.scope.tenant, id.as_str()).await;
+        let deleted = self.boards.database.delete_dashboard(&self.scope.tenant, id.as_str()).await;
         self.told(deleted.map_err(internal)?).await;
         Ok(())
     }
@@ -257,7 +283,7 @@ impl Boards for BoardsAnswer {
             kind: kind_of(&new.source).to_owned(),
             source: stored_source(&new.source)?,
         };
-        let database = &self.services.database;
+        let database = &self.boards.database;
         let place = |grid: Grid| given.unwrap_or_else(|| below_the_others(grid));
         let written = database.create_widget(&self.scope.tenant, new.dashboard.as_str(), draft, place).await;
         widget_view(self.told(written.map_err(internal)?).await).map(Arc::new)
@@ -275,7 +301,7 @@ impl Boards for BoardsAnswer {
             set(&mut draft.title, changes.title);
             set(&mut draft.source, source);
         };
-        let database = &self.services.database;
+        let database = &self.boards.database;
         let expected = changes.expected_updated_at;
         let written = database.update_widget(&self.scope.tenant, id.as_str(), expected, change).await;
         widget_view(self.told(written.map_err(internal)?).await).map(Arc::new)
@@ -287,14 +313,14 @@ impl Boards for BoardsAnswer {
         moves: Vec<(WidgetId, Layout)>,
     ) -> Result<Arc<DashboardView>, PortError> {
         let moves = moves.into_iter().map(|(id, layout)| (id.as_str().to_owned(), stored_layout(layout))).collect();
-        let database = &self.services.database;
+        let database = &self.boards.database;
         let written = database.move_widgets(&self.scope.tenant, dashboard.as_str(), &moves).await;
         self.told(written.map_err(internal)?).await;
         self.dashboard(dashboard).await?.ok_or_else(|| PortError::not_found("the dashboard"))
     }
 
     async fn remove_widget(&self, id: &WidgetId) -> Result<(), PortError> {
-        let deleted = self.services.database.delete_widget(&self.scope.tenant, id.as_str()).await;
+        let deleted = self.boards.database.delete_widget(&self.scope.tenant, id.as_str()).await;
         self.told(deleted.map_err(internal)?).await;
         Ok(())
     }
@@ -303,7 +329,7 @@ impl Boards for BoardsAnswer {
         let widget = self.widget(id).await?.ok_or_else(|| PortError::not_found("the widget"))?;
         // First what is read becomes stale, then it is told, so that whoever hears of it reads it again.
         self.outdate(&widget.source).await?;
-        let written = self.services.database.note_widget_refreshed(&self.scope.tenant, id.as_str()).await;
+        let written = self.boards.database.note_widget_refreshed(&self.scope.tenant, id.as_str()).await;
         widget_view(self.told(written.map_err(internal)?).await).map(Arc::new)
     }
 }

@@ -19,7 +19,7 @@ use crate::{
 impl BoardsAnswer {
     /// Makes the lists stale that a widget with this source is read from.
     pub(super) async fn outdate(&self, source: &Source) -> Result<(), PortError> {
-        let directory = self.services.engine.directory();
+        let directory = self.boards.engine.directory();
         match source.containers() {
             Some(named) => {
                 let ids: HashSet<&IntegrationId> = named.iter().map(|node| &node.integration).collect();
@@ -46,14 +46,14 @@ impl BoardsAnswer {
         if stale_lists.is_empty() {
             return Ok(());
         }
-        let mut batch = Batch::of_fetch(self.services.clock.now());
+        let mut batch = Batch::of_fetch(self.boards.clock.now());
         batch.changes.push(Change { stale_lists, ..Change::default() });
-        self.services.applier.apply(integration, batch).await.map_err(internal).map(drop)
+        self.boards.applier.apply(integration, batch).await.map_err(internal).map(drop)
     }
 
     /// The lists of all containers of an integration that a source can be read from, and the lists of these containers.
     async fn lists_of_all(&self, source: &Source, integration: &Integration) -> Vec<ListRef> {
-        let session = Session::new(Arc::clone(&self.services.engine), Arc::clone(&self.scope));
+        let session = Session::new(Arc::clone(&self.boards.engine), Arc::clone(&self.scope));
         let mut stale = Vec::new();
         for lists in integration.provider.containers().iter().filter(|lists| !names(source, lists).is_empty()) {
             match session.list(all_containers(integration, lists)).await {

@@ -19,6 +19,9 @@ use super::{
 };
 use crate::tag::Tag;
 
+/// Bytes of a row of our own in memory, about.
+pub(crate) const ROW_BYTES: usize = 1_000;
+
 /// How long anything is kept that is not asked for.
 const IDLE: Duration = Duration::from_mins(10);
 

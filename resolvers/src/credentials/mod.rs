@@ -21,7 +21,6 @@ use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    answers::Services,
     cache::epochs::{Epochs, Head},
     clock::Clock,
     error_chain::chain,
@@ -123,12 +122,12 @@ pub struct Credentials {
 
 impl Credentials {
     /// None yet.
-    pub fn new(services: &Services) -> Self {
+    pub fn new(database: Database, epochs: Arc<Epochs>, clock: Arc<dyn Clock>) -> Self {
         let known = moka::sync::Cache::builder().max_capacity(MOST).time_to_idle(IDLE);
         Self {
-            database: services.database.clone(),
-            epochs: Arc::clone(&services.engine.epochs),
-            clock: Arc::clone(&services.clock),
+            database,
+            epochs,
+            clock,
             known: known.build_with_hasher(RandomState::default()),
             held: Mutex::default(),
             used: Mutex::default(),

@@ -6,9 +6,8 @@ use chrono::Duration;
 
 use super::{Credential, Credentials, LAST_USED_EVERY, TRUST};
 use crate::{
-    answers::Services,
     clock::Clock as _,
-    reading::tests::bench::{World, services},
+    reading::tests::bench::{Services, World, services},
     secret::Secret,
     store::{
         faults::Which,
@@ -32,6 +31,10 @@ on_both_databases!(
 );
 
 /// One process, and one more over the same database.
+fn credentials(services: &Services) -> Credentials {
+    Credentials::new(services.database.clone(), Arc::clone(services.engine.epochs()), Arc::clone(&services.clock))
+}
+
 struct Pair {
     world: World,
     other: Arc<Services>,
@@ -46,7 +49,7 @@ impl Pair {
         let world = World::over(store).await;
         let other = services(&world.store, Arc::new(crate::providers::all()));
         let (key, secret) = world.store.db.create_api_key(&world.tenant, "ci", "viewer").await.unwrap();
-        let (here, there) = (Credentials::new(&world.services), Credentials::new(&other));
+        let (here, there) = (credentials(&world.services), credentials(&other));
         let pair = Self { world, other, here, there, key: key.id, secret };
         assert!(pair.here().await.is_some() && pair.there().await.is_some());
         pair

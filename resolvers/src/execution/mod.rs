@@ -34,6 +34,7 @@ use mullion_schema::{
     ports::{Live, LivePlan},
     validate::Validator,
 };
+use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
 use self::{
@@ -48,12 +49,16 @@ pub use self::{
     turns::LiveLimits,
 };
 use crate::{
-    answers::Services,
     budget::{Admission, Budget, ExecutionBudgets, Executions, Metered, SharedAnswer, TurnLimits, Turns},
     cache::single_flight::{Abandoned, Part},
+    clock::Clock,
     error_chain::chain,
+    live::LiveHub,
     live::{Frames, Subscribe},
+    ports::Rooms,
+    reading::Engine,
     reading::Scope,
+    store::Database,
     tag::Tag,
 };
 
@@ -109,9 +114,25 @@ pub struct Limits {
     pub budgets: ExecutionBudgets,
 }
 
-/// Executes operations over the services.
+/// What operations are executed over.
+pub struct Parts {
+    /// Answers the ports.
+    pub rooms: Arc<Rooms>,
+    /// The database.
+    pub database: Database,
+    /// Reads the providers' nodes.
+    pub engine: Arc<Engine>,
+    /// Live operations.
+    pub hub: Arc<LiveHub>,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// Where executions run.
+    pub tasks: TaskTracker,
+}
+
+/// Executes operations.
 pub struct Executor {
-    services: Arc<Services>,
+    parts: Parts,
     graph: Graph,
     live: LiveGraph,
     validator: Validator,
@@ -147,9 +168,9 @@ impl Ran {
 
 impl Executor {
     /// An executor.
-    pub fn new(services: Arc<Services>, limits: Limits, observe: Arc<dyn Observe>) -> Arc<Self> {
+    pub fn new(parts: Parts, limits: Limits, observe: Arc<dyn Observe>) -> Arc<Self> {
         Arc::new(Self {
-            services,
+            parts,
             graph: mullion_schema::build::build(),
             live: mullion_schema::build::build_live(),
             validator: Validator::default(),
@@ -168,11 +189,6 @@ impl Executor {
             observe,
             executions: AtomicU64::new(1),
         })
-    }
-
-    /// The services.
-    pub fn services(&self) -> &Arc<Services> {
-        &self.services
     }
 
     /// Whether a document is valid. Once for each document: executions do not ask again.
@@ -199,7 +215,7 @@ impl Executor {
     pub async fn query(self: &Arc<Self>, caller: &Caller, operation: Operation) -> Executed {
         let key: Arc<str> = format!("{}\n{}", caller.permission_set(&operation.document), operation.key()).into();
         let tenant = caller.tenant();
-        let epochs = self.services.engine.epochs();
+        let epochs = self.parts.engine.epochs();
         if let Some(answer) = self.responses.get(tenant, &key, epochs) {
             self.observe.looked_up("hit");
             let bytes = answer.to_send_anyway(tenant, self.budgets.bytes());
@@ -219,7 +235,7 @@ impl Executor {
         (key, number): (Arc<str>, u64),
     ) -> Executed {
         let tenant = caller.tenant();
-        let epochs = self.services.engine.epochs();
+        let epochs = self.parts.engine.epochs();
         if let Err(exceeded) = self.budgets.check(tenant) {
             return self.refuse(exceeded);
         }
@@ -228,7 +244,7 @@ impl Executor {
             Err(errors) => return Executed::Refused(errors),
         };
         // Begins the tenant's epochs: without a head, nothing could be told to be the same.
-        if let Err(error) = self.services.engine.head(tenant).await {
+        if let Err(error) = self.parts.engine.head(tenant).await {
             return Executed::Refused(vec![error.without_location()]);
         }
         let begun = Begun::default();
@@ -283,7 +299,7 @@ impl Executor {
         (key, begun, lead, number): (Arc<str>, Begun, Lead, u64),
     ) {
         // One that was under way a moment ago may have ended between the look into the cache and here.
-        if let Some(shared) = self.responses.get(caller.tenant(), &key, self.services.engine.epochs()) {
+        if let Some(shared) = self.responses.get(caller.tenant(), &key, self.parts.engine.epochs()) {
             let answer = Executed::Answer { bytes: Bytes::new(), internal: false };
             return lead.finish(Arc::new(Ran { answer, shared, tags: Vec::new(), noted: 0, reusable: false, number }));
         }
@@ -294,7 +310,7 @@ impl Executor {
             let waited = admission.as_ref().is_some_and(|admission| admission.waited);
             let Some(lead) = (if waited { lead.if_followed() } else { Some(lead) }) else { return };
             let run = async {
-                begun.begin(caller.tenant(), executor.services.engine.epochs());
+                begun.begin(caller.tenant(), executor.parts.engine.epochs());
                 executor.run(&caller, operation.request(), (QUERY, admission)).await
             };
             let ran = AssertUnwindSafe(executor.metered(&caller, run)).catch_unwind().await.unwrap_or_else(|_| {
@@ -306,7 +322,7 @@ impl Executor {
             executor.responses.keep(key, &ran);
             lead.finish(Arc::new(ran));
         };
-        self.services.tasks.spawn(lead.in_current_span());
+        self.parts.tasks.spawn(lead.in_current_span());
     }
 
     /// Executes a mutation. It is finished even when the caller goes away.
@@ -333,7 +349,7 @@ impl Executor {
                 refused @ Executed::Refused(_) => refused,
             }
         };
-        self.services.tasks.spawn(run.instrument(span)).await.unwrap_or_else(|error| {
+        self.parts.tasks.spawn(run.instrument(span)).await.unwrap_or_else(|error| {
             tracing::error!(error = %chain(&error), "a mutation broke off");
             Executed::Refused(vec![PortError::internal().without_location()])
         })
@@ -362,14 +378,14 @@ impl Executor {
         let document = mullion_schema::build::live_document(ExecutableDocument::clone(&operation.document));
         let operation = Operation { document: Arc::new(document), ..operation };
         let plan = mullion_schema::build::plan(&self.live, operation.request()).await?;
-        let scope = Arc::new(Scope::new(caller.tenant().clone(), self.services.clock.now(), None));
-        let ports = self.services.ports(&caller.viewer, &scope);
+        let scope = Arc::new(Scope::new(caller.tenant().clone(), self.parts.clock.now(), None));
+        let ports = self.parts.rooms.ports(&caller.viewer, &scope);
         plan.check(&ports).await.map_err(|error| vec![error.without_location()])?;
         let given = resume_after.map(EventCursor::from).or_else(|| after_of(&plan).cloned());
         let after = match given {
             None => None,
             Some(cursor) => {
-                let position = self.services.cursors.decode(caller.tenant(), &cursor);
+                let position = self.parts.rooms.activities.cursors.decode(caller.tenant(), &cursor);
                 let wrong = || {
                     PortError::bad_input(
                         "after: not a cursor of your event stream, or of another database: query `eventCursor`, and subscribe with that",
@@ -380,7 +396,7 @@ impl Executor {
         };
         let refused = |budget: Budget| vec![self.over((budget, budget.exceeded(Duration::ZERO))).without_location()];
         let run = LiveRun::new(Arc::clone(self), caller.clone(), operation, &plan).map_err(refused)?;
-        self.services.hub.subscribe(Subscribe { run: Arc::new(run), plan, after }).map_err(refused)
+        self.parts.hub.subscribe(Subscribe { run: Arc::new(run), plan, after }).map_err(refused)
     }
 
     /// The operation with its variables as they are after coercion.
@@ -407,21 +423,21 @@ impl Executor {
             return Ran::refused(PortError::new(ErrorCode::RateLimited, message));
         };
         self.observe.executed(kind);
-        let services = &self.services;
+        let parts = &self.parts;
         // Batches of fetches wait for it, not for what a mutation has to do at providers.
-        let arriving = (kind == QUERY).then(|| services.engine.arriving(caller.tenant()));
-        let scope = Scope::new(caller.tenant().clone(), services.clock.now(), None);
+        let arriving = (kind == QUERY).then(|| parts.engine.arriving(caller.tenant()));
+        let scope = Scope::new(caller.tenant().clone(), parts.clock.now(), None);
         // After a mutation, above all one that refreshes, people want to see what is, and not what was.
         let scope = Arc::new(if kind == QUERY { scope } else { scope.waiting() });
         // Before anything is read: what changes meanwhile makes the answer one that is not kept.
-        let noted = match services.engine.head(caller.tenant()).await {
+        let noted = match parts.engine.head(caller.tenant()).await {
             Ok(noted) => noted,
             Err(error) => return Ran::refused(error),
         };
         scope.note_head(noted);
         scope.hold_turn(turn);
         let size = AnswerSize::new(self.answer_bytes);
-        let request = request.data(services.ports(&caller.viewer, &scope)).data(size.clone());
+        let request = request.data(parts.rooms.ports(&caller.viewer, &scope)).data(size.clone());
         let execution = size.bound(self.graph.execute(request));
         let mut response = match arriving {
             Some(arriving) => arriving.run(&scope, execution).await,
@@ -445,8 +461,8 @@ impl Executor {
     async fn run_live(&self, caller: &Caller, request: Request, live: Live, scope: &Arc<Scope>) -> Response {
         scope.hold_turn(self.live_turns.take(caller.tenant()).await);
         self.observe.executed("live");
-        let arriving = self.services.engine.arriving(caller.tenant());
-        let ports = self.services.ports(&caller.viewer, scope);
+        let arriving = self.parts.engine.arriving(caller.tenant());
+        let ports = self.parts.rooms.ports(&caller.viewer, scope);
         let size = AnswerSize::new(self.answer_bytes);
         let execution = size.clone().bound(self.live.execute(request.data(live).data(ports).data(size)));
         let mut response = arriving.run(scope, execution).await;

@@ -21,7 +21,7 @@ use super::{
     weight::bytes_of,
 };
 use crate::{
-    activity::{activity_view, activity_views, filter_of},
+    activity::filter_of,
     boards::BoardsAnswer,
     budget::{Budget, Share, held},
     error_chain::chain,
@@ -61,13 +61,13 @@ impl LiveRun {
 
     /// Boards as the answers read them: what is asked before each answer is read once for both, and for all who ask.
     fn boards(&self) -> BoardsAnswer {
-        let services = &self.executor.services;
-        let scope = Arc::new(Scope::new(self.tenant().clone(), services.clock.now(), None));
-        BoardsAnswer { services: Arc::clone(services), scope }
+        let parts = &self.executor.parts;
+        let scope = Arc::new(Scope::new(self.tenant().clone(), parts.clock.now(), None));
+        BoardsAnswer { boards: Arc::clone(&parts.rooms.boards), scope }
     }
 
     async fn changes(&self, position: i64, limit: u64) -> Result<Option<Vec<AppliedChange>>, StoreError> {
-        let database = &self.executor.services.database;
+        let database = &self.executor.parts.database;
         let changes = database.changes_since(self.tenant(), position, limit).await?;
         // Asked afterwards: what was removed while they were read raised it.
         let kept = position >= database.oldest_position(self.tenant()).await?;
@@ -114,9 +114,9 @@ impl Run for LiveRun {
     }
 
     async fn render(&self, input: LiveInput, max_age: Option<Duration>) -> Result<Rendered, Unreadable> {
-        let services = &self.executor.services;
+        let parts = &self.executor.parts;
         let noted = self.head().await?;
-        let scope = Scope::new(self.tenant().clone(), services.clock.now(), max_age);
+        let scope = Scope::new(self.tenant().clone(), parts.clock.now(), max_age);
         // Others stand behind it: the next activities, also those of other providers, and those who wait for the first answer of each
         // widget. What a fetch brings later is an answer of its own.
         let scope = Arc::new(scope.hurrying());
@@ -127,7 +127,7 @@ impl Run for LiveRun {
         let request = self.operation.request();
         let span = tracing::error_span!("live_run", tenant = %self.tenant(), operation = self.operation.label());
         let run = async move { executor.run_live(&caller, request, live, &run_in).await };
-        let run = services.tasks.spawn(run.instrument(span));
+        let run = parts.tasks.spawn(run.instrument(span));
         let response = run.await.unwrap_or_else(|error| {
             tracing::error!(error = %chain(&error), "a live execution broke off");
             Response::from_errors(vec![PortError::internal().without_location()])
@@ -148,7 +148,7 @@ impl Run for LiveRun {
     }
 
     fn is_current(&self, noted: i64, tags: &HashSet<Tag>) -> bool {
-        self.executor.services.engine.epochs().is_current(self.tenant(), noted, tags)
+        self.executor.parts.engine.epochs().is_current(self.tenant(), noted, tags)
     }
 
     async fn widgets(&self, dashboard: &DashboardId) -> Result<Option<Vec<WidgetId>>, Unreadable> {
@@ -161,13 +161,13 @@ impl Run for LiveRun {
     }
 
     async fn is_deleted(&self, id: &WatchedId) -> Result<bool, Unreadable> {
-        let services = &self.executor.services;
+        let parts = &self.executor.parts;
         let tenant = self.tenant();
         match id {
             WatchedId::Node(node) => {
                 let Some(known) = mullion_schema::providers::node_type(&node.type_name) else { return Ok(false) };
                 let key = NodeKey::new(&node.integration, known.name, Arc::clone(&node.native_id));
-                services.engine.is_deleted(tenant, &key).await.map_err(unreadable)
+                parts.engine.is_deleted(tenant, &key).await.map_err(unreadable)
             }
             WatchedId::Own { type_name, id } => {
                 let boards = self.boards();
@@ -175,7 +175,7 @@ impl Run for LiveRun {
                     "Widget" => Ok(boards.widget(&id.as_str().into()).await.map_err(unreadable)?.is_none()),
                     "Dashboard" => Ok(boards.dashboard(&id.as_str().into()).await.map_err(unreadable)?.is_none()),
                     "Integration" => {
-                        let row = services.database.integration(tenant, &id.as_str().into()).await;
+                        let row = parts.database.integration(tenant, &id.as_str().into()).await;
                         Ok(row.map_err(|error| unreadable(internal(error)))?.is_none())
                     }
                     _ => Ok(false),
@@ -185,7 +185,7 @@ impl Run for LiveRun {
     }
 
     async fn head(&self) -> Result<i64, Unreadable> {
-        self.executor.services.engine.head(self.tenant()).await.map_err(unreadable)
+        self.executor.parts.engine.head(self.tenant()).await.map_err(unreadable)
     }
 
     async fn changes_since(&self, position: i64, limit: u64) -> Result<Option<Vec<AppliedChange>>, Unreadable> {
@@ -193,11 +193,11 @@ impl Run for LiveRun {
     }
 
     async fn is_silent(&self, tags: &HashSet<Tag>) -> Result<bool, Unreadable> {
-        let services = &self.executor.services;
-        let now = services.clock.now();
+        let parts = &self.executor.parts;
+        let now = parts.clock.now();
         let ids: HashSet<&str> = tags.iter().filter_map(Tag::integration).collect();
         for id in ids {
-            let integration = services.engine.directory().get(self.tenant(), &id.into()).await.map_err(unreadable)?;
+            let integration = parts.engine.directory().get(self.tenant(), &id.into()).await.map_err(unreadable)?;
             if integration.is_some_and(|integration| integration.is_silent(now)) {
                 return Ok(true);
             }
@@ -206,21 +206,21 @@ impl Run for LiveRun {
     }
 
     async fn reach_store(&self) -> Result<(), Unreadable> {
-        self.executor.services.database.ping().await.map_err(|error| unreadable(internal(error)))
+        self.executor.parts.database.ping().await.map_err(|error| unreadable(internal(error)))
     }
 
     fn cursor(&self, position: i64) -> EventCursor {
-        self.executor.services.cursors.encode(self.tenant(), position)
+        self.executor.parts.rooms.activities.cursors.encode(self.tenant(), position)
     }
 
     async fn activities(&self, activities: &[Arc<Activity>]) -> Vec<Arc<ActivityView>> {
-        let (services, tenant) = (&self.executor.services, self.tenant());
-        if let Ok((views, _)) = activity_views(services, tenant, activities.iter().map(Arc::as_ref)).await {
+        let (known, tenant) = (&self.executor.parts.rooms.activities, self.tenant());
+        if let Ok((views, _)) = known.views(tenant, activities.iter().map(Arc::as_ref)).await {
             return views;
         }
         // The store's failure is logged where it was seen. A sentence without the names is as true, and nobody misses the event.
         let nobody = Names::default();
-        activities.iter().map(|activity| Arc::new(activity_view(services, tenant, activity, &nobody))).collect()
+        activities.iter().map(|activity| Arc::new(known.view(tenant, activity, &nobody))).collect()
     }
 
     fn admits(&self, filter: &ActivitySource, activity: &Activity) -> bool {

@@ -7,15 +7,16 @@ use mullion_schema::{
     enums::{WebhookDeliverySource as Source, WebhookDeliveryState as State},
     error::PortError,
     id::DeliveryId,
-    ports::{self, ActivityView, ChangeView, Deliveries, DeliveryView, LiveOperationView, Page, PageRequest, Position},
+    ports::{self, ActivityView, ChangeView, DeliveryView, LiveOperationView, Page, PageRequest, Position},
 };
 
 use crate::{
-    activity::activity_views,
-    answers::Services,
+    activity::Activities,
+    bus::Wake,
+    live::LiveHub,
     reading::{Scope, internal},
     store::{
-        StoreError,
+        Database, StoreError,
         inbox::{
             APPLIED, DeliverySource, IGNORED, PARKED, RECEIVED,
             list::{DeliveryFilter, DeliveryInfo},
@@ -25,9 +26,17 @@ use crate::{
     tag::Tag,
 };
 
+/// The deliveries of all tenants.
+pub struct Deliveries {
+    pub(crate) database: Database,
+    pub(crate) activities: Arc<Activities>,
+    pub(crate) hub: Arc<LiveHub>,
+    pub(crate) wake: Wake,
+}
+
 /// Answers for one execution.
 pub struct DeliveriesAnswer {
-    pub(crate) services: Arc<Services>,
+    pub(crate) deliveries: Arc<Deliveries>,
     pub(crate) scope: Arc<Scope>,
 }
 
@@ -77,7 +86,7 @@ fn view_of(info: DeliveryInfo) -> DeliveryView {
 }
 
 #[async_trait]
-impl Deliveries for DeliveriesAnswer {
+impl ports::Deliveries for DeliveriesAnswer {
     async fn page(
         &self,
         filter: &ports::DeliveryFilter,
@@ -98,7 +107,7 @@ impl Deliveries for DeliveriesAnswer {
             received_before: filter.received_before,
         };
         let before = page.after.as_ref().map(|after| after.native_id.as_str());
-        let found = self.services.database.deliveries(&filter, before, page.first as u64 + 1).await;
+        let found = self.deliveries.database.deliveries(&filter, before, page.first as u64 + 1).await;
         let mut found = found.map_err(internal)?;
         let has_next = found.len() > page.first;
         found.truncate(page.first);
@@ -109,22 +118,22 @@ impl Deliveries for DeliveriesAnswer {
 
     async fn delivery(&self, id: &DeliveryId) -> Result<Option<Arc<DeliveryView>>, PortError> {
         self.scope.note_stale();
-        let found = self.services.database.delivery(Some(&self.scope.tenant), id.as_str()).await;
+        let found = self.deliveries.database.delivery(Some(&self.scope.tenant), id.as_str()).await;
         Ok(found.map_err(internal)?.map(|info| Arc::new(view_of(info))))
     }
 
     async fn activities(&self, id: &DeliveryId, most: usize) -> Result<Vec<Arc<ActivityView>>, PortError> {
         let tenant = &self.scope.tenant;
-        let found = self.services.database.activities_of_delivery(tenant, id.as_str(), most as u64).await;
-        let (views, _) = activity_views(&self.services, tenant, &found.map_err(internal)?).await?;
+        let found = self.deliveries.database.activities_of_delivery(tenant, id.as_str(), most as u64).await;
+        let (views, _) = self.deliveries.activities.views(tenant, &found.map_err(internal)?).await?;
         Ok(views)
     }
 
     async fn changes(&self, id: &DeliveryId, most: usize) -> Result<Vec<ChangeView>, PortError> {
         let tenant = &self.scope.tenant;
-        let found = self.services.database.changes_of_delivery(tenant, id.as_str(), most as u64).await;
+        let found = self.deliveries.database.changes_of_delivery(tenant, id.as_str(), most as u64).await;
         let view = |change: AppliedChange| ChangeView {
-            cursor: self.services.cursors.encode(tenant, change.position),
+            cursor: self.deliveries.activities.cursors.encode(tenant, change.position),
             outdates: change.tags.iter().filter_map(Tag::within_integration).take(most).map(str::to_owned).collect(),
         };
         Ok(found.map_err(internal)?.into_iter().map(view).collect())
@@ -132,9 +141,9 @@ impl Deliveries for DeliveriesAnswer {
 
     async fn live_operations(&self, id: &DeliveryId, most: usize) -> Result<Vec<LiveOperationView>, PortError> {
         let tenant = &self.scope.tenant;
-        let found = self.services.database.changes_of_delivery(tenant, id.as_str(), most as u64).await;
+        let found = self.deliveries.database.changes_of_delivery(tenant, id.as_str(), most as u64).await;
         let tags: HashSet<Tag> = found.map_err(internal)?.into_iter().flat_map(|change| change.tags).collect();
-        let watching = self.services.hub.watching(tenant, &tags, most).into_iter();
+        let watching = self.deliveries.hub.watching(tenant, &tags, most).into_iter();
         let view = |(operation_name, subscribers)| LiveOperationView {
             operation_name,
             subscribers: i32::try_from(subscribers).unwrap_or(i32::MAX),
@@ -143,12 +152,12 @@ impl Deliveries for DeliveriesAnswer {
     }
 
     async fn replay(&self, id: &DeliveryId) -> Result<Arc<DeliveryView>, PortError> {
-        let replayed = self.services.database.replay_delivery(&self.scope.tenant, id.as_str()).await;
+        let replayed = self.deliveries.database.replay_delivery(&self.scope.tenant, id.as_str()).await;
         let replayed = replayed.map_err(|error| match error {
             StoreError::NotFound => PortError::not_found("id"),
             error => internal(error),
         })?;
-        self.services.wake.wake();
+        self.deliveries.wake.wake();
         Ok(Arc::new(view_of(replayed)))
     }
 }

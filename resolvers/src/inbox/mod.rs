@@ -19,7 +19,7 @@ use http::{HeaderMap, StatusCode, header};
 
 pub(crate) use self::secrets::ENDPOINT_SECRETS;
 pub use self::{
-    deliveries::DeliveriesAnswer,
+    deliveries::{Deliveries, DeliveriesAnswer},
     gaps::Gaps,
     secrets::{endpoint_secrets, seal_secret},
 };

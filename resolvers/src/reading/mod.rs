@@ -79,7 +79,7 @@ impl Engine {
     }
 
     /// The epochs.
-    pub fn epochs(&self) -> &Epochs {
+    pub fn epochs(&self) -> &Arc<Epochs> {
         &self.epochs
     }
 

@@ -26,11 +26,16 @@ use self::schedule::{Schedule, Standing, Turn, span};
 use tracing::Instrument as _;
 
 use crate::{
-    answers::Services,
+    accounts::{Connector, Webhooks},
+    bus::Wake,
+    changes::Applier,
+    clock::Clock,
     error_chain::chain,
     inbox::Gaps,
     live::LiveHub,
+    reading::Engine,
     reading::integrations::Integration,
+    store::Database,
     store::{StoreError, catch_up::Pulse},
     tag::Tag,
     upstream::{CircuitState, Jitter},
@@ -94,7 +99,27 @@ pub trait Hears: Send + Sync {
     fn repaired(&self, provider: &str, result: &'static str);
 }
 
-/// What starts a reconciler beside the services.
+/// What a reconciler works with.
+pub struct Parts {
+    /// The database.
+    pub database: Database,
+    /// Knows the integrations.
+    pub engine: Arc<Engine>,
+    /// Writes what is read, and announces it.
+    pub applier: Arc<Applier>,
+    /// Live operations.
+    pub hub: Arc<LiveHub>,
+    /// Knows how the providers answer.
+    pub connector: Arc<Connector>,
+    /// Registers webhooks anew.
+    pub webhooks: Arc<Webhooks>,
+    /// Tells the inbox's workers that something waits.
+    pub wake: Wake,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// What a reconciler is told, and what it tells.
 pub struct Surroundings {
     /// What is watched.
     pub watch: Arc<dyn Watch>,
@@ -110,7 +135,7 @@ pub struct Surroundings {
 
 /// Looks after the integrations until it is told to stop.
 pub struct Reconciler {
-    services: Arc<Services>,
+    parts: Parts,
     around: Surroundings,
     rules: Rules,
     /// Beginnings of addresses of providers that stand still while this process does: its own stand-ins.
@@ -123,15 +148,10 @@ pub struct Reconciler {
 
 impl Reconciler {
     /// A reconciler with a name of its own. Providers whose addresses begin like `ours` were down when this process was.
-    pub fn new(
-        services: Arc<Services>,
-        around: Surroundings,
-        rules: Rules,
-        ours: Vec<String>,
-    ) -> Result<Self, StoreError> {
-        let name = services.database.new_id()?;
+    pub fn new(parts: Parts, around: Surroundings, rules: Rules, ours: Vec<String>) -> Result<Self, StoreError> {
+        let name = parts.database.new_id()?;
         let (schedule, present) = (Mutex::default(), Mutex::default());
-        Ok(Self { services, around, rules, ours, name, schedule, present })
+        Ok(Self { parts, around, rules, ours, name, schedule, present })
     }
 
     /// Runs until `stop` fires; then others may have what it had.
@@ -144,7 +164,7 @@ impl Reconciler {
         let mut presence_at: Option<DateTime<Utc>> = None;
         this.process_came_or_went();
         while !stop.is_cancelled() {
-            let now = this.services.clock.now();
+            let now = this.parts.clock.now();
             this.take_gaps().await;
             if this.around.gaps.take_departure() {
                 this.process_came_or_went();
@@ -158,7 +178,7 @@ impl Reconciler {
                 presence_at = Some(now);
             }
             if this.rules.unwatched.is_some() && looked_at.is_none_or(|at| now - at >= span(ALL)) {
-                match this.services.database.connected_integrations().await {
+                match this.parts.database.connected_integrations().await {
                     Ok(connected) => (unwatched, looked_at) = (connected, Some(now)),
                     // Those that were found last stay; it is tried again with the next turn.
                     Err(error) => {
@@ -184,7 +204,7 @@ impl Reconciler {
             }
         }
         rounds.shutdown().await;
-        if let Err(error) = this.services.database.leave(&this.name).await {
+        if let Err(error) = this.parts.database.leave(&this.name).await {
             tracing::debug!(error = %chain(&error), "the integrations were not given back");
         }
     }
@@ -192,14 +212,14 @@ impl Reconciler {
     /// What a proxy dropped meanwhile is to be found soon. The stand-ins of this process send nothing through a proxy.
     fn process_came_or_went(&self) {
         if self.ours.is_empty() {
-            self.schedule.lock().note_change(self.services.clock.now());
+            self.schedule.lock().note_change(self.parts.clock.now());
         }
     }
 
     /// This process was not there until now. If no other was either, anything may have been missed. To be noted before anybody is
     /// answered.
     pub async fn begin(&self) {
-        let database = &self.services.database;
+        let database = &self.parts.database;
         if let Err(error) = database.free_leases("reconcile").await {
             tracing::debug!(error = %chain(&error), "the leases of an earlier process could not be ended: they run out");
         }
@@ -222,10 +242,10 @@ impl Reconciler {
         }
         let done = async {
             if noted.any {
-                self.services.database.suspect_all(&[]).await?;
+                self.parts.database.suspect_all(&[]).await?;
             }
             for (_, id) in &noted.of {
-                self.services.database.suspect(id).await?;
+                self.parts.database.suspect(id).await?;
             }
             Ok::<(), StoreError>(())
         };
@@ -240,9 +260,9 @@ impl Reconciler {
     /// Brings what this process has in memory of the integrations' webhooks up to date. Of what may be missing something, what is
     /// watched is read again.
     pub(super) async fn take_pulses(&self) {
-        let ready = self.services.engine.directory().ready();
+        let ready = self.parts.engine.directory().ready();
         let ids: Vec<IntegrationId> = ready.iter().map(|integration| integration.id.clone()).collect();
-        let pulses = match self.services.database.pulses(&ids).await {
+        let pulses = match self.parts.database.pulses(&ids).await {
             Ok(pulses) => pulses,
             Err(error) => {
                 // The pulses in memory stay; they are read again in a moment.
@@ -253,14 +273,14 @@ impl Reconciler {
         for integration in ready {
             let Some(pulse) = pulses.get(&integration.id) else { continue };
             if integration.take_pulse(*pulse) {
-                self.services.hub.reread(&integration.tenant, &integration.id);
+                self.parts.hub.reread(&integration.tenant, &integration.id);
             }
         }
     }
 
     /// Tells the other replicas what is watched here, and hears what is watched there. On SQLite there are none.
     async fn share_presence(&self) {
-        let database = &self.services.database;
+        let database = &self.parts.database;
         if database.is_sqlite() {
             return;
         }
@@ -293,7 +313,7 @@ impl Reconciler {
         let all: HashSet<&Whose> = watched.keys().chain(nobodys).collect();
         let (mut integrations, mut standings) = (HashMap::new(), HashMap::new());
         for whose in all.iter().copied().filter(|whose| !busy.contains(*whose)) {
-            let directory = self.services.engine.directory();
+            let directory = self.parts.engine.directory();
             // One that cannot be read now has its turn later; the cause was logged.
             let Ok(Some(integration)) = directory.get(&whose.0, &whose.1).await else { continue };
             let pulse: Pulse = *integration.pulse.lock();
@@ -317,7 +337,7 @@ impl Reconciler {
     async fn watched(&self) -> Option<HashMap<Whose, usize>> {
         let mut watched: HashMap<Whose, usize> = self.around.watch.watched().into_iter().collect();
         for tenant in self.around.watch.followed() {
-            let rows = self.services.database.integrations(&tenant).await;
+            let rows = self.parts.database.integrations(&tenant).await;
             let rows = rows.inspect_err(
                 |error| tracing::debug!(error = %chain(&error), "a tenant's integrations could not be read"),
             );
@@ -331,7 +351,7 @@ impl Reconciler {
 
     /// Whether calls to a provider are paused, because it did not answer.
     fn is_paused(&self, id: &IntegrationId) -> bool {
-        let transport = self.services.connector.transport(id);
+        let transport = self.parts.connector.transport(id);
         transport.is_some_and(|transport| transport.circuit() != CircuitState::Closed)
     }
 }

@@ -13,7 +13,7 @@ use super::{
     subjects::Subject,
 };
 use crate::{
-    answers::Services,
+    accounts::Webhooks,
     error_chain::chain,
     provider::{
         NodeRef,
@@ -127,7 +127,7 @@ impl Reconciler {
     /// Takes or renews the right to look at an integration; false: another replica has it, or it cannot be told.
     async fn take_lease(&self, integration: &Integration) -> bool {
         let name = format!("reconcile/{}", integration.id);
-        let taken = self.services.database.take_lease(&name, &self.name, LEASE).await;
+        let taken = self.parts.database.take_lease(&name, &self.name, LEASE).await;
         taken
             .inspect_err(|error| tracing::debug!(error = %chain(&error), "no lease"))
             .is_ok_and(|lease| lease.is_some())
@@ -143,12 +143,12 @@ impl Reconciler {
         }
         self.note(whose, |seen, now| seen.tried_at = Some(now));
         if let Broken::Provider(error) = error {
-            let noted = self.services.database.note_integration_error(&whose.0, &whose.1, &error.to_string()).await;
+            let noted = self.parts.database.note_integration_error(&whose.0, &whose.1, &error.to_string()).await;
             if let Err(error) = noted {
                 tracing::debug!(error = %chain(&error), "why an integration fails could not be noted");
             }
         }
-        if let Err(error) = self.services.database.finish_round(&integration.id, None).await {
+        if let Err(error) = self.parts.database.finish_round(&integration.id, None).await {
             tracing::debug!(error = %chain(&error), "what came of a round could not be noted");
         }
     }
@@ -158,13 +158,13 @@ impl Reconciler {
     }
 
     fn note(&self, whose: &Whose, change: impl FnOnce(&mut Seen, DateTime<Utc>)) {
-        let now = self.services.clock.now();
+        let now = self.parts.clock.now();
         self.schedule.lock().note(whose, |seen| change(seen, now));
     }
 
     async fn round(&self, integration: &Arc<Integration>, only_new: bool) -> Result<Findings, Broken> {
-        let database = &self.services.database;
-        let now = self.services.clock.now();
+        let database = &self.parts.database;
+        let now = self.parts.clock.now();
         let pulse = *integration.pulse.lock();
         let state = integration.rules.state(&pulse, now);
         let endpoints = database.endpoints(&integration.tenant, &integration.id).await?;
@@ -238,7 +238,7 @@ impl Reconciler {
     ) -> Result<(), Broken> {
         let name = subject.container.to_string();
         let pulse = *integration.pulse.lock();
-        let Some(endpoint) = Services::endpoint_for(integration, endpoints, &name) else { return Ok(()) };
+        let Some(endpoint) = Webhooks::endpoint_for(integration, endpoints, &name) else { return Ok(()) };
         let in_order = match &subject.webhook {
             Some(id) => {
                 found.registered += 1;
@@ -246,7 +246,7 @@ impl Reconciler {
             }
             None => false,
         };
-        let known = KnownHere { database: &self.services.database, integration, endpoint: &endpoint.id };
+        let known = KnownHere { database: &self.parts.database, integration, endpoint: &endpoint.id };
         let since = Since {
             container: &subject.container,
             webhook: subject.webhook.as_deref().filter(|_| in_order),
@@ -254,7 +254,7 @@ impl Reconciler {
             from: missed::begin(&pulse),
             calls: found.calls,
         };
-        let sent_at = self.services.clock.now();
+        let sent_at = self.parts.clock.now();
         let caught = match integration.provider.catch_up(&integration.connection, since, &known).await {
             Err(error) if is_no_answer(error.kind) => CaughtUp { calls: 1, ..CaughtUp::default() },
             caught => caught?,
@@ -276,7 +276,7 @@ impl Reconciler {
         found.in_order += usize::from(in_order && caught.complete && caught.deliveries.is_empty());
         found.recovered += self.hand_in(integration, (endpoint, &subject.container), caught.deliveries).await?;
         if !caught.fetched.is_empty() {
-            self.services.applier.take_in(integration, sent_at, caught.fetched).await?;
+            self.parts.applier.take_in(integration, sent_at, caught.fetched).await?;
         }
         // After what it brought is on disk: what is cut off before that is asked for again.
         self.keep_mark(integration, subject, (caught.mark, looked_at)).await?;
@@ -290,10 +290,10 @@ impl Reconciler {
         subject: &Subject,
         (mark, at): (Option<serde_json::Value>, DateTime<Utc>),
     ) -> Result<(), StoreError> {
-        let wanted_at = missed::wanted_at(subject, self.services.clock.now());
+        let wanted_at = missed::wanted_at(subject, self.parts.clock.now());
         let mark = mark.or_else(|| subject.mark.as_ref().and_then(|known| known.mark.clone()));
         let mark = Mark { subject: subject.container.to_string(), mark, caught_up_at: Some(at), wanted_at };
-        self.services.database.keep_mark(&integration.id, &mark).await
+        self.parts.database.keep_mark(&integration.id, &mark).await
     }
 
     /// Looks at a webhook, and registers it anew where it is not in order. Whether it was.
@@ -304,7 +304,7 @@ impl Reconciler {
         container: &NodeRef,
         found: &mut Findings,
     ) -> Result<bool, Broken> {
-        let Some(target) = self.services.webhook_target(endpoint) else { return Ok(false) };
+        let Some(target) = self.parts.webhooks.target(endpoint) else { return Ok(false) };
         let provider = &integration.provider;
         let condition = match provider.inspect_webhook(&integration.connection, external_id, &target).await {
             None => return Ok(false),
@@ -316,7 +316,7 @@ impl Reconciler {
             return Ok(true);
         }
         found.repaired = true;
-        let repaired = self.services.repair_webhook(integration, container.clone()).await;
+        let repaired = self.parts.webhooks.repair(integration, container.clone()).await;
         let result = if repaired.is_ok() { "repaired" } else { "failed" };
         self.around.hears.repaired(provider.descriptor().key, result);
         match repaired {
@@ -340,7 +340,7 @@ impl Reconciler {
         if recovered.is_empty() {
             return Ok(0);
         }
-        let received_at = self.services.clock.now();
+        let received_at = self.parts.clock.now();
         let delivery = |Recovered { mut verified, mut headers }: Recovered| {
             mark_recovered(&mut headers);
             // In order with what comes in where its webhook sends to.
@@ -357,8 +357,8 @@ impl Reconciler {
             }
         };
         let deliveries = recovered.into_iter().map(delivery).collect();
-        let inserted = self.services.database.insert_deliveries(deliveries).await?;
-        self.services.wake.wake();
+        let inserted = self.parts.database.insert_deliveries(deliveries).await?;
+        self.parts.wake.wake();
         Ok(inserted.iter().filter(|inserted| matches!(inserted, crate::store::inbox::Inserted::New(_))).count())
     }
 }

@@ -6,7 +6,7 @@ use mullion_schema::ports::{Role, ViewerView};
 use parking_lot::Mutex;
 use serde_json::json;
 
-use super::stage::{operation, roomy};
+use super::stage::{operation, parts_of, roomy};
 use crate::{
     budget::{Budget, ExecutionBudgets},
     execution::{Caller, Executed, Executor, Limits, LiveLimits, Observe},
@@ -39,7 +39,7 @@ impl Bench {
         world.services.database.create_tenant(&"other".into(), "Other").await.unwrap();
         let live = LiveLimits { tenant: 1, all: 1 };
         let limits = Limits { live, budgets, ..roomy() };
-        let executor = Executor::new(Arc::clone(&world.services), limits, Arc::clone(&noted) as _);
+        let executor = Executor::new(parts_of(&world.services), limits, Arc::clone(&noted) as _);
         Self { _world: world, executor, noted }
     }
 

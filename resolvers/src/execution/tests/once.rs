@@ -15,7 +15,7 @@ use mullion_schema::{
 };
 use serde_json::Value;
 
-use super::stage::roomy;
+use super::stage::{parts_of, roomy};
 use crate::{
     cache::single_flight::Part,
     execution::{Caller, Executed, Executor, Limits, LiveLimits, Observe, Operation, Ran, response_cache::Begun},
@@ -48,7 +48,7 @@ impl Bench {
         let (world, counter) = (World::new().await, Arc::new(Counter::default()));
         let live = LiveLimits { tenant: 1, all: 1 };
         let limits = Limits { executions, live, ..roomy() };
-        let executor = Executor::new(Arc::clone(&world.services), limits, Arc::clone(&counter) as _);
+        let executor = Executor::new(parts_of(&world.services), limits, Arc::clone(&counter) as _);
         Self { world, executor, counter }
     }
 

@@ -10,15 +10,14 @@ use mullion_schema::{
 use serde_json::{Value, json};
 
 use crate::{
-    answers::Services,
     budget::ExecutionBudgets,
     clock::Clock as _,
-    execution::{Caller, Executed, Executor, Limits, LiveLimits, Observe, Operation},
+    execution::{Caller, Executed, Executor, Limits, LiveLimits, Observe, Operation, Parts},
     provider::{
         NodeRef,
         change::{Act, ActivityDraft, Change},
     },
-    reading::tests::bench::{World, all_of, issue, issues_of},
+    reading::tests::bench::{Services, World, all_of, issue, issues_of},
     store::{
         apply::{Batch, Source},
         tests::bench::saying,
@@ -80,9 +79,21 @@ pub(super) fn roomy() -> Limits {
     }
 }
 
+/// What an executor takes of a process.
+pub(super) fn parts_of(services: &Services) -> Parts {
+    Parts {
+        rooms: Arc::clone(&services.rooms),
+        database: services.database.clone(),
+        engine: Arc::clone(&services.engine),
+        hub: Arc::clone(&services.hub),
+        clock: Arc::clone(&services.clock),
+        tasks: services.tasks.clone(),
+    }
+}
+
 /// An executor with that room.
-pub(super) fn executor_over(services: Arc<Services>) -> Arc<Executor> {
-    Executor::new(services, roomy(), Arc::new(Unobserved))
+pub(super) fn executor_over(services: &Services) -> Arc<Executor> {
+    Executor::new(parts_of(services), roomy(), Arc::new(Unobserved))
 }
 
 /// Somebody who may do everything for a tenant.
@@ -106,7 +117,7 @@ pub(super) struct Process {
 
 impl Process {
     pub(super) fn over(world: World) -> Self {
-        let executor = executor_over(Arc::clone(&world.services));
+        let executor = executor_over(&world.services);
         let caller = admin_of(&world.tenant);
         Self { world, executor, caller }
     }

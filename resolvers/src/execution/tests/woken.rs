@@ -42,7 +42,7 @@ const ISSUES: usize = 10;
 impl Wall {
     async fn new() -> Self {
         let world = World::new().await;
-        let executor = executor_over(Arc::clone(&world.services));
+        let executor = executor_over(&world.services);
         let caller = admin_of(&world.tenant);
         let mut wall =
             Self { world, executor, caller, dashboard: String::new(), widgets: Vec::new(), changes: AtomicI64::new(1) };

@@ -10,10 +10,10 @@ use mullion_schema::{
 
 use super::{Done, Taken, Work};
 use crate::{
-    answers::Services,
+    changes::Applier,
     inbox::log::Interpreter,
     provider::change::Interpretation,
-    reading::integrations::Integration,
+    reading::{Engine, integrations::Integration},
     store::{
         StoreError,
         apply::{Applied, Batch},
@@ -28,7 +28,12 @@ const LARGE: usize = 1_000_000;
 const GONE: &str = "the integration is not connected any more";
 
 /// Applies deliveries with all that a running gateway has.
-pub struct Meaning(pub Arc<Services>);
+pub struct Meaning {
+    /// Knows the integrations.
+    pub engine: Arc<Engine>,
+    /// Writes and announces.
+    pub applier: Arc<Applier>,
+}
 
 impl Meaning {
     async fn integration(
@@ -36,7 +41,7 @@ impl Meaning {
         tenant: &TenantId,
         integration: &IntegrationId,
     ) -> Result<Option<Arc<Integration>>, StoreError> {
-        let found = self.0.engine.directory().get(tenant, integration).await;
+        let found = self.engine.directory().get(tenant, integration).await;
         found.map_err(|error| StoreError::Unread {
             what: "the integration",
             is_outage: error.code == ErrorCode::ServiceUnavailable,
@@ -95,7 +100,7 @@ impl Work for Meaning {
             });
         }
         if !batches.is_empty() {
-            let applied = self.0.applier.apply_all(&integration, batches).await?;
+            let applied = self.applier.apply_all(&integration, batches).await?;
             let written = done.iter_mut().filter(|done| **done == Done::Applied);
             written
                 .zip(applied.repeated)
@@ -117,7 +122,7 @@ impl Interpreter for Meaning {
         for ((tenant, integration), deliveries) in of {
             let (tenant, integration) = (TenantId::from(tenant), IntegrationId::from(integration));
             // The head is in memory before the stream moves.
-            let started = self.0.applier.start(&tenant).await;
+            let started = self.applier.start(&tenant).await;
             // Of one that is gone, or cannot be read now, whoever works the inbox says so.
             let (Ok(()), Ok(Some(found))) = (started, self.integration(&tenant, &integration).await) else { continue };
             let (mut batches, mut ignored) = (Vec::with_capacity(deliveries.len()), Vec::new());
@@ -134,6 +139,6 @@ impl Interpreter for Meaning {
     }
 
     async fn announce(&self, tenant: &TenantId, applied: &Applied) {
-        self.0.applier.tell(tenant, applied).await;
+        self.applier.tell(tenant, applied).await;
     }
 }

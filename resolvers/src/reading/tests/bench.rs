@@ -13,13 +13,13 @@ use tokio_util::task::TaskTracker;
 
 use super::scripted::Scripted;
 use crate::{
-    accounts::{Connector, QuotaUses},
-    activity::Cursors,
-    answers::{Rows, Services},
+    accounts::{Connector, QuotaUses, Webhooks},
     bus::{Alone, Wake},
     cache::{epochs::Epochs, nodes::NodeCache},
     changes::{Announcer, Applier},
+    clock::Clock,
     live::{LiveHub, LiveRules, Retry},
+    ports::{self, Rooms},
     provider::{
         FetchedPage, ListRef, NodeRef, PageWant, Providers,
         change::{Change, NodeWrite, Version},
@@ -29,6 +29,7 @@ use crate::{
         integrations::{Integration, PulseRules},
     },
     store::{
+        Database,
         apply::{Batch, Source},
         tests::bench::{Bench, body, draft},
     },
@@ -38,6 +39,18 @@ use crate::{
 
 /// How long a fetch is waited for where an older value is known: longer than any takes, however busy the machine is.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The parts of one process.
+pub(crate) struct Services {
+    pub(crate) rooms: Arc<Rooms>,
+    pub(crate) database: Database,
+    pub(crate) vault: Vault,
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) applier: Arc<Applier>,
+    pub(crate) hub: Arc<LiveHub>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) tasks: TaskTracker,
+}
 
 /// Services, and the account.
 pub(crate) struct World {
@@ -148,29 +161,27 @@ pub(crate) fn services_over(
     let directory = Arc::new(Directory::new(Arc::clone(&connector) as _, Arc::clone(&shelf), Arc::clone(&epochs)));
     let announcer = Announcer::new(database.clone(), Arc::clone(&epochs), Arc::clone(&hub), Arc::new(Alone));
     let applier = Arc::new(Applier::new(Arc::clone(&shelf), Arc::new(announcer)));
-    let rows = Rows::new(&epochs);
     let applying = (Arc::clone(&applier) as _, Claims::alone());
     let engine = Engine::new(shelf, directory, applying, epochs, (Arc::clone(&clock) as _, tasks.clone()));
     let engine = Arc::new(engine.with_patience(patience));
-    Arc::new(Services {
-        database,
-        cursors: Cursors::new(&vault),
-        vault,
-        engine,
-        rows,
-        applier,
-        hub,
+    let webhooks = Webhooks { database: database.clone(), vault: vault.clone(), base: None };
+    let rooms = Rooms::new(ports::Parts {
+        database: database.clone(),
+        vault: vault.clone(),
+        engine: Arc::clone(&engine),
+        applier: Arc::clone(&applier),
+        hub: Arc::clone(&hub),
         providers,
         connector,
         upstream,
-        clock,
-        webhook_base: None,
+        clock: Arc::clone(&clock) as _,
+        webhooks: Arc::new(webhooks),
         wake: Wake::new(Arc::new(Alone)),
-        sockets: Arc::default(),
+        socket_tokens: Arc::default(),
         quota_uses,
         unknown_words: Arc::new(mullion_schema::ports::IgnoreUnknownWords),
-        tasks,
-    })
+    });
+    Arc::new(Services { rooms: Arc::new(rooms), database, vault, engine, applier, hub, clock, tasks })
 }
 
 /// A repository.

@@ -29,7 +29,7 @@ use crate::{
         Executed, Executor, Operation,
         tests::stage::{admin_of, executor_over},
     },
-    reading::tests::bench::services_over,
+    reading::tests::bench::{Services, services_over},
     sandbox::{
         OutgoingWebhook,
         delivery::Courier,
@@ -59,6 +59,7 @@ impl Courier for Nowhere {
 pub(super) struct World {
     pub(super) store: Bench,
     pub(super) provider: &'static str,
+    services: Arc<Services>,
     executor: Arc<Executor>,
     host: Arc<SandboxHost>,
     base_url: String,
@@ -95,15 +96,15 @@ impl World {
             (AddressGuard::new(["127.0.0.1"]), limits),
             PATIENCE,
         );
-        let executor = executor_over(services);
-        Self { store, provider, executor, host, base_url, accounts: AtomicUsize::new(0) }
+        let executor = executor_over(&services);
+        Self { store, services, provider, executor, host, base_url, accounts: AtomicUsize::new(0) }
     }
 
     /// Connects another account of the same provider.
     pub(super) async fn account(&self) -> Account {
         let id: IntegrationId = format!("account-{}", self.accounts.fetch_add(1, Ordering::Relaxed)).as_str().into();
         let place = Place { tenant: &self.store.tenant, integration: &id, column: "token" };
-        let token = self.executor.services().vault.seal(place, &"a-token-that-is-good".into()).unwrap();
+        let token = self.services.vault.seal(place, &"a-token-that-is-good".into()).unwrap();
         let draft = crate::store::integration::IntegrationDraft {
             base_url: Some(self.base_url.clone()),
             token: Some(token),
