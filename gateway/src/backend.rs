@@ -6,22 +6,26 @@ use anyhow::Context;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use mullion_migrations::Migrator;
 use mullion_resolvers::{
-    answers::{Connector, Cursors, Providers, QuotaUses, Rows, Services, SharedQuotas},
+    accounts::{Connector, QuotaUses, SharedQuotas},
+    activity::{Cursors, releaser::Releaser},
+    answers::{Rows, Services},
     background::Background,
     budget::ExecutionBudgets,
-    bus::{
-        Bus,
+    bus::{Bus, Wake},
+    cache::{epochs::Epochs, nodes::NodeCache},
+    changes::{
+        Announcer, Applier,
         follower::{Follower, Looks},
     },
-    cache::{epochs::Epochs, nodes::NodeCache},
     clock::Clock,
-    engine::{Announcer, Applier, Claims, Directory, Engine, Shelf},
     error_chain::chain,
     execution::{self, Executor},
+    inbox::{Gaps, Inbox, worker::Worker},
     listen::{self, Ear, Listeners},
     live::{LiveHub, LiveRules},
-    reconcile::{Gaps, Reconciler},
-    release::Releaser,
+    provider::Providers,
+    reading::{Claims, Directory, Engine, Shelf},
+    reconcile::Reconciler,
     store::{
         Database,
         inbox::{PARKED, RECEIVED},
@@ -29,7 +33,6 @@ use mullion_resolvers::{
     supervisor::Supervisor,
     upstream::{AddressGuard, Jitter, Limits, Observer, Upstream},
     vault::Vault,
-    webhook::{Inbox, Wake, worker::Worker},
 };
 use sea_orm_migration::MigratorTrait;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -215,7 +218,7 @@ pub fn build(config: &Config, database: Database, made: Ingredients) -> anyhow::
     let announcer = Arc::new(own);
     let applier = Arc::new(Applier::new(Arc::clone(&shelf), Arc::clone(&announcer)));
     let rows = Rows::new(&epochs);
-    let applying = (Arc::clone(&applier), claims);
+    let applying = (Arc::clone(&applier) as _, claims);
     let engine = Engine::new(shelf, directory, applying, epochs, (Arc::clone(&clock), tasks.clone()));
     let engine = Arc::new(engine.with_patience(Duration::from_millis(config.upstream.patience_milliseconds)));
     let cursors = Cursors::new(&vault);

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use mullion_resolvers::answers::Providers;
+use mullion_resolvers::provider::Providers;
 
 use crate::terminal;
 

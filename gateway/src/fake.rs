@@ -25,6 +25,7 @@ use mullion_resolvers::{
     clock::FixedClock,
     credentials::Credential,
     execution::{Caller, Executed, Operation},
+    inbox::Told,
     live::{End, Frame, Frames, Item, Mark},
     provider::WebhookRequest,
     secret::Secret,
@@ -33,7 +34,6 @@ use mullion_resolvers::{
         persisted_query::{PersistedLimits, PersistedQuery},
     },
     supervisor::{RestartRules, Supervisor},
-    webhook::Told,
 };
 use mullion_schema::{
     cost::Cost,

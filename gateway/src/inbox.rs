@@ -6,15 +6,15 @@ use std::sync::Arc;
 use anyhow::Context;
 use mullion_resolvers::{
     answers::Services,
-    reconcile::Gaps,
-    store::Database,
-    upstream::Jitter,
-    webhook::{
-        Wake,
+    bus::Wake,
+    inbox::{
+        Gaps,
         intake::{Intake, Room, Writer},
         log::{Log, Transfer},
         worker::{self, Meaning, Outcome, Surroundings, Worker},
     },
+    store::Database,
+    upstream::Jitter,
 };
 
 use crate::{config::Webhooks, data_folder};

@@ -6,8 +6,9 @@ use std::{sync::Arc, time::Duration};
 use anyhow::Context;
 use mullion_resolvers::{
     answers::Services,
-    engine::integrations::PulseRules,
-    reconcile::{Gaps, Hears, Reconciler, Rules, Surroundings},
+    inbox::Gaps,
+    reading::integrations::PulseRules,
+    reconcile::{Hears, Reconciler, Rules, Surroundings},
     upstream::Jitter,
 };
 

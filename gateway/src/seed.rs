@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use mullion_resolvers::{
-    answers::{Services, seal_secret},
-    change::NodeRef,
-    provider::Demo,
+    answers::Services,
+    inbox::seal_secret,
+    provider::{Demo, NodeRef},
     secret::Secret,
     store::{
         dashboard::DashboardDraft,

@@ -14,8 +14,9 @@ use bytes::Bytes;
 use clap::ValueEnum;
 use http::{Request, Response, StatusCode};
 use mullion_resolvers::{
-    answers::{Providers, Services},
+    answers::Services,
     clock::Clock,
+    provider::Providers,
     sandbox::{
         Sandbox,
         delivery::HttpCourier,

@@ -11,8 +11,8 @@ use axum::{
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, header};
 use mullion_resolvers::{
+    inbox::{Inbox, Told},
     provider::WebhookRequest,
-    webhook::{Inbox, Told},
 };
 use serde::Deserialize;
 use tokio::time::timeout;

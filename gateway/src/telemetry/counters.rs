@@ -5,10 +5,10 @@ use std::{sync::Arc, time::Duration};
 use mullion_resolvers::{
     budget::Budget,
     execution::Observe,
+    inbox::worker::Outcome,
     listen::Ear,
     reconcile::Hears,
     upstream::{CallReport, CircuitState, Observer, QuotaReading},
-    webhook::worker::Outcome,
 };
 use mullion_schema::{id::IntegrationId, ports::UnknownWords};
 

@@ -1,53 +1,30 @@
 //! Answers of the graph's ports about our own rows, and what they share.
 
-mod accounts;
-mod accounts_socket;
-mod accounts_view;
-mod accounts_webhooks;
-mod activity;
-mod boards;
-mod connector;
-mod cursors;
-mod deliveries;
-mod health;
-mod quotas;
-mod refresh;
-mod rows;
+pub(crate) mod rows;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
-use mullion_schema::{
-    error::PortError,
-    ports::{Ports, UnknownWords, ViewerView},
-};
+use mullion_schema::ports::{Ports, UnknownWords, ViewerView};
 use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
 use url::Url;
 
-pub use self::{
-    accounts::AccountsAnswer,
-    accounts_webhooks::{endpoint_secrets, seal_secret},
-    activity::{ActivityAnswer, activity_view, activity_views, filter_of, name_wants, named_nodes},
-    boards::BoardsAnswer,
-    connector::Connector,
-    cursors::Cursors,
-    deliveries::DeliveriesAnswer,
-    quotas::{QuotaUses, SharedQuotas},
-    rows::Rows,
-};
+pub use self::rows::Rows;
 use crate::{
+    accounts::{AccountsAnswer, Connector, QuotaUses},
+    activity::{ActivityAnswer, Cursors},
+    boards::BoardsAnswer,
+    bus::Wake,
+    changes::Applier,
     clock::Clock,
-    engine::{Applier, Engine, Scope, session::Session},
+    inbox::DeliveriesAnswer,
     live::LiveHub,
-    provider::Provider,
+    provider::Providers,
+    reading::{Engine, Scope, session::Session},
     store::Database,
     upstream::Upstream,
     vault::Vault,
-    webhook::Wake,
 };
-
-/// The providers of this build, by key.
-pub type Providers = BTreeMap<&'static str, Arc<dyn Provider>>;
 
 /// The parts of a running gateway that answers are made from. Wired once.
 pub struct Services {
@@ -103,12 +80,3 @@ impl Services {
         }
     }
 }
-
-/// Logs a failure whose cause must not reach clients.
-pub(crate) fn failed(what: &'static str, error: &(dyn std::error::Error + 'static)) -> PortError {
-    tracing::error!(error, "{what}");
-    PortError::internal()
-}
-
-#[cfg(test)]
-mod tests;

@@ -4,8 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use mullion_schema::ports::{DashboardView, IntegrationView, WidgetView};
 
-use super::activity::ActivityPage;
 use crate::{
+    activity::ActivityPage,
     cache::{epochs::Epochs, kept::Kept},
     store::activity::ActivityFilter,
 };
@@ -15,11 +15,11 @@ const KEPT: Duration = Duration::from_secs(30);
 /// What all of a kind may take, about. They are small, and there are few of them.
 const BYTES: u64 = 4_000_000;
 /// What one row takes, about.
-pub(super) const ROW_BYTES: usize = 1_000;
+pub(crate) const ROW_BYTES: usize = 1_000;
 
 /// How a dashboard is asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) enum DashboardKey {
+pub(crate) enum DashboardKey {
     /// By its id.
     Id(String),
     /// By its slug.
@@ -28,7 +28,7 @@ pub(super) enum DashboardKey {
 
 /// Which widgets are asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) enum WidgetsKey {
+pub(crate) enum WidgetsKey {
     /// Those of a dashboard.
     Of(String),
     /// One.
@@ -36,16 +36,16 @@ pub(super) enum WidgetsKey {
 }
 
 /// Which activities are asked for: the filter, before which position, how many.
-pub(super) type ActivitiesKey = (ActivityFilter, Option<i64>, usize);
+pub(crate) type ActivitiesKey = (ActivityFilter, Option<i64>, usize);
 
 /// The rows that are kept.
 pub struct Rows {
     /// `None`: there is no such dashboard.
-    pub(super) dashboards: Kept<DashboardKey, Option<Arc<DashboardView>>>,
-    pub(super) widgets: Kept<WidgetsKey, Arc<[Arc<WidgetView>]>>,
+    pub(crate) dashboards: Kept<DashboardKey, Option<Arc<DashboardView>>>,
+    pub(crate) widgets: Kept<WidgetsKey, Arc<[Arc<WidgetView>]>>,
     /// All of a tenant, oldest first.
-    pub(super) integrations: Kept<(), Arc<[Arc<IntegrationView>]>>,
-    pub(super) activities: Kept<ActivitiesKey, Arc<ActivityPage>>,
+    pub(crate) integrations: Kept<(), Arc<[Arc<IntegrationView>]>>,
+    pub(crate) activities: Kept<ActivitiesKey, Arc<ActivityPage>>,
 }
 
 impl Rows {

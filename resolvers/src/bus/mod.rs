@@ -1,11 +1,13 @@
 //! The bus between the processes of one installation. The database is the truth; the bus only carries hints that a tenant's stream
 //! or the inbox has grown, so that the others need not wait for their next look.
 
-pub mod follower;
 pub mod nats;
+mod wake;
 
 use async_trait::async_trait;
 use mullion_schema::id::TenantId;
+
+pub use self::wake::Wake;
 
 /// What is worth a look.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use super::{Credential, Credentials, LAST_USED_EVERY, TRUST};
 use crate::{
     answers::Services,
     clock::Clock as _,
-    engine::tests::bench::{World, services},
+    reading::tests::bench::{World, services},
     secret::Secret,
     store::{
         faults::Which,

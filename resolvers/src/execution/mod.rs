@@ -51,9 +51,9 @@ use crate::{
     answers::Services,
     budget::{Admission, Budget, ExecutionBudgets, Executions, Metered, SharedAnswer, TurnLimits, Turns},
     cache::single_flight::{Abandoned, Part},
-    engine::Scope,
     error_chain::chain,
     live::{Frames, Subscribe},
+    reading::Scope,
     tag::Tag,
 };
 

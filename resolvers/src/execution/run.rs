@@ -21,12 +21,13 @@ use super::{
     weight::bytes_of,
 };
 use crate::{
-    answers::{BoardsAnswer, activity_view, activity_views, filter_of},
+    activity::{activity_view, activity_views, filter_of},
+    boards::BoardsAnswer,
     budget::{Budget, Share, held},
-    engine::{Scope, internal},
     error_chain::chain,
     live::{Rendered, Run, Unreadable},
-    sentence::Names,
+    provider::sentence::Names,
+    reading::{Scope, internal},
     store::{StoreError, activity::Activity, stream::AppliedChange},
     tag::Tag,
 };

@@ -9,17 +9,17 @@ use tokio::{
 };
 
 use super::{
-    Frame, Listening,
     listeners::Parts,
     session::{News, Number},
     storing::Storing,
 };
 use crate::{
     error_chain::chain,
+    inbox::intake::IntakeError,
+    provider::listening::{Frame, Listening},
     provider::{Provider, VerifiedDelivery},
     store::{endpoint::Endpoint, inbox::Inserted},
     upstream::{Connection, Heard, Socket, UpstreamError, UpstreamErrorKind},
-    webhook::intake::IntakeError,
 };
 
 /// What a message may hold beyond the event in it.

@@ -10,13 +10,13 @@ use tracing::Instrument as _;
 
 use super::watch::Watch;
 use crate::{
-    answers::Connector,
+    accounts::Connector,
+    changes::Applier,
     clock::Clock,
-    engine::Applier,
     error_chain::chain,
+    inbox::Inbox,
     store::{Database, event_socket::EventSocket},
     upstream::{Jitter, Upstream},
-    webhook::Inbox,
 };
 
 /// How often it is looked for changes that another replica made. One of this process is told at once.

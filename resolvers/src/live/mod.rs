@@ -32,7 +32,7 @@ pub use self::{
     retry::Retry,
 };
 use crate::{
-    engine::Late,
+    reading::Late,
     store::{activity::Activity, stream::AppliedChange},
     tag::Tag,
     trace_context::TraceContext,

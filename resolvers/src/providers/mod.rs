@@ -6,7 +6,7 @@ pub mod slack;
 
 use std::sync::Arc;
 
-use crate::{answers::Providers, provider::Provider};
+use crate::provider::{Provider, Providers};
 
 /// All providers of this build, by key.
 pub fn all() -> Providers {

@@ -10,7 +10,10 @@ use super::{
     subjects::{NEVER, Subject},
 };
 use crate::{
-    change::NodeRef, engine::integrations::Integration, error_chain::chain, recovery::CaughtUp, store::catch_up::Pulse,
+    error_chain::chain,
+    provider::{NodeRef, recovery::CaughtUp},
+    reading::integrations::Integration,
+    store::catch_up::Pulse,
 };
 
 /// What could not be read for so long stays missing.

@@ -4,7 +4,6 @@
 //! Of several replicas one does it for an integration, by a lease. What is found missing goes the way of all deliveries, through the
 //! inbox, where it is recognised if it came after all. `docs/adr/0015-reconciliation.md` says why it is as it is.
 
-mod gaps;
 mod missed;
 mod round;
 mod schedule;
@@ -22,15 +21,16 @@ use parking_lot::Mutex;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+pub use self::schedule::Rules;
 use self::schedule::{Schedule, Standing, Turn, span};
-pub use self::{gaps::Gaps, schedule::Rules};
 use tracing::Instrument as _;
 
 use crate::{
     answers::Services,
-    engine::integrations::Integration,
     error_chain::chain,
+    inbox::Gaps,
     live::LiveHub,
+    reading::integrations::Integration,
     store::{StoreError, catch_up::Pulse},
     tag::Tag,
     upstream::{CircuitState, Jitter},

@@ -14,10 +14,12 @@ use super::{
 };
 use crate::{
     answers::Services,
-    change::NodeRef,
-    engine::integrations::Integration,
     error_chain::chain,
-    recovery::{CaughtUp, Known, Recovered, Since, WebhookCondition},
+    provider::{
+        NodeRef,
+        recovery::{CaughtUp, Known, Recovered, Since, WebhookCondition},
+    },
+    reading::integrations::Integration,
     store::{
         Database, StoreError,
         catch_up::{Mark, Round},

@@ -7,8 +7,8 @@ use chrono::{DateTime, Utc};
 use mullion_schema::id::{IntegrationId, TenantId};
 
 use crate::{
-    change::NodeRef,
-    engine::integrations::Integration,
+    provider::NodeRef,
+    reading::integrations::Integration,
     store::{catch_up::Mark, endpoint::Endpoint},
     tag::Tag,
 };

@@ -7,7 +7,7 @@ use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Qu
 use serde::{Deserialize, Serialize};
 
 use super::{Database, StoreError, transaction::from_micros};
-use crate::sentence::Details;
+use crate::provider::sentence::Details;
 
 /// An activity.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -16,7 +16,7 @@ use super::{
     text::{filter_text, index_text, list_text},
     transaction::from_micros,
 };
-use crate::change::{ListRef, NodeRef};
+use crate::provider::{ListRef, NodeRef};
 
 /// How far a list with a filter was read.
 #[derive(Debug, Clone, PartialEq, Eq)]

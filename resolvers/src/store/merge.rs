@@ -12,7 +12,7 @@ use mullion_schema::view::Body;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::change::{NodeWrite, Version};
+use crate::provider::change::{NodeWrite, Version};
 
 /// Who brought a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -20,7 +20,7 @@ use super::{
     session::Session,
     transaction::from_micros,
 };
-use crate::change::{NodeRef, Version};
+use crate::provider::{NodeRef, change::Version};
 
 /// Keys in one query: well below SQLite's limit of parameters.
 pub(super) const CHUNK: usize = 400;

@@ -19,8 +19,10 @@ use super::{
     transaction::from_micros,
 };
 use crate::{
-    change::Act,
-    sentence::{Detail, Details},
+    provider::{
+        change::Act,
+        sentence::{Detail, Details},
+    },
     tag::Tag,
 };
 

@@ -16,7 +16,7 @@ use super::{
     pending,
     session::Session,
 };
-use crate::{change::Act, tag::Tag};
+use crate::{provider::change::Act, tag::Tag};
 
 /// Changes that are removed in one transaction.
 const PRUNED_AT_A_TIME: u64 = 200;

@@ -2,7 +2,7 @@
 
 use mullion_schema::ports::Filter;
 
-use crate::change::{ListRef, NodeRef};
+use crate::provider::{ListRef, NodeRef};
 
 /// Longer keys do not fit PostgreSQL's index pages.
 const MAX_KEY: usize = 512;

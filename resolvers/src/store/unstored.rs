@@ -11,7 +11,7 @@ use super::{
     node::{StoredNode, load, stored},
     text::is_storable,
 };
-use crate::{change::NodeRef, error_chain::chain};
+use crate::{error_chain::chain, provider::NodeRef};
 
 impl Database {
     /// The nodes of a fetch's batch, merged with what is stored of them. What cannot be read counts as not known.

@@ -9,8 +9,8 @@ use serde_json::json;
 use super::stage::{operation, roomy};
 use crate::{
     budget::{Budget, ExecutionBudgets},
-    engine::tests::bench::World,
     execution::{Caller, Executed, Executor, Limits, LiveLimits, Observe},
+    reading::tests::bench::World,
 };
 
 /// Notes the budgets that were used up.

@@ -9,8 +9,11 @@ use serde_json::{Value, json};
 
 use super::stage::{ISSUE, Process, Stage, operation};
 use crate::{
-    change::{Change, NodeRef, NodeWrite, Version},
     live::{End, Frames, Item},
+    provider::{
+        NodeRef,
+        change::{Change, NodeWrite, Version},
+    },
     store::faults::Which,
 };
 

@@ -18,8 +18,8 @@ use serde_json::Value;
 use super::stage::roomy;
 use crate::{
     cache::single_flight::Part,
-    engine::tests::bench::World,
     execution::{Caller, Executed, Executor, Limits, LiveLimits, Observe, Operation, Ran, response_cache::Begun},
+    reading::tests::bench::World,
     store::dashboard::DashboardDraft,
 };
 

@@ -12,10 +12,13 @@ use serde_json::{Value, json};
 use crate::{
     answers::Services,
     budget::ExecutionBudgets,
-    change::{Act, ActivityDraft, Change, NodeRef},
     clock::Clock as _,
-    engine::tests::bench::{World, all_of, issue, issues_of},
     execution::{Caller, Executed, Executor, Limits, LiveLimits, Observe, Operation},
+    provider::{
+        NodeRef,
+        change::{Act, ActivityDraft, Change},
+    },
+    reading::tests::bench::{World, all_of, issue, issues_of},
     store::{
         apply::{Batch, Source},
         tests::bench::saying,

@@ -17,11 +17,14 @@ use serde_json::{Value, json};
 
 use super::stage::{admin_of, executor_over};
 use crate::{
-    change::{Change, NodeRef, NodeWrite, Version},
     clock::Clock as _,
-    engine::tests::bench::{World, all_of, issue, issues_of},
     execution::{Caller, Executed, Executor, Operation},
     live::{Frames, Item},
+    provider::{
+        NodeRef,
+        change::{Change, NodeWrite, Version},
+    },
+    reading::tests::bench::{World, all_of, issue, issues_of},
 };
 
 /// A dashboard of widgets over two repositories' issues.

@@ -13,13 +13,13 @@ use tracing::Instrument as _;
 
 use super::{Operation, STRUCTURE, State, Watched};
 use crate::{
-    engine::Late,
     live::{
         End, Unreadable,
         hub::LiveHub,
         slot::{Answered, Cause, Dirt, Origin, Ran, Slot, Subject},
         span_of, unfinished,
     },
+    reading::Late,
     tag::Tag,
 };
 

@@ -32,7 +32,7 @@ use super::{Frame, Frames, Item, LiveHub, LiveRules, Rendered, Retry, Run, Subsc
 use crate::{
     budget::{Budget, Tally, held},
     cache::epochs::Epochs,
-    engine::Late,
+    reading::Late,
     store::{activity::Activity, stream::AppliedChange},
     tag::Tag,
 };

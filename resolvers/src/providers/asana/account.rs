@@ -11,8 +11,7 @@ use super::{
     values::{gid, is_gid, node, text},
 };
 use crate::{
-    change::NodeRef,
-    provider::{Account, RegisteredWebhook},
+    provider::{Account, NodeRef, RegisteredWebhook},
     upstream::{Connection, UpstreamError, UpstreamErrorKind},
 };
 

@@ -12,8 +12,10 @@ use super::{
 };
 use crate::{
     error_chain::chain,
-    provider::VerifiedDelivery,
-    recovery::{CaughtUp, Known, Recovered, Since, WebhookCondition},
+    provider::{
+        VerifiedDelivery,
+        recovery::{CaughtUp, Known, Recovered, Since, WebhookCondition},
+    },
     upstream::{Connection, UpstreamError, UpstreamErrorKind},
 };
 

@@ -12,8 +12,7 @@ use super::{
     values::parse_time,
 };
 use crate::{
-    change::{ListRef, NodeRef},
-    provider::{ContainerLists, CopiedFields, Keeping, ListType, WorkItemLists},
+    provider::{ContainerLists, CopiedFields, Keeping, ListRef, ListType, NodeRef, WorkItemLists},
     sort_key::{newest_first, oldest_first},
 };
 
@@ -147,7 +146,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::{matches, memberships};
-    use crate::change::NodeRef;
+    use crate::provider::NodeRef;
 
     fn body(value: Value) -> Body {
         let Value::Object(body) = value else { panic!("{value} is no object") };

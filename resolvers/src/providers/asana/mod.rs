@@ -28,14 +28,14 @@ use chrono::{DateTime, Utc};
 use mullion_schema::{ports::Filter, view::Body};
 
 use crate::{
-    change::{Interpretation, ListRef, NodeRef},
     provider::{
-        Account, ContainerLists, Demo, Descriptor, EndpointSecrets, FetchWant, Fetched, Provider, Reception,
-        RegisteredWebhook, StoredDelivery, WebhookRequest,
+        Account, ContainerLists, Demo, Descriptor, EndpointSecrets, FetchWant, Fetched, ListRef, NodeRef, Provider,
+        Reception, RegisteredWebhook, StoredDelivery, WebhookRequest,
+        change::Interpretation,
+        recovery::{CaughtUp, Known, Since, WebhookCondition},
+        sentence::{Details, SentenceParts, Unsettled},
     },
-    recovery::{CaughtUp, Known, Since, WebhookCondition},
     secret::Secret,
-    sentence::{Details, SentenceParts, Unsettled},
     upstream::{Connection, UpstreamError},
 };
 

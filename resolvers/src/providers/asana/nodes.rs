@@ -18,8 +18,7 @@ use super::{
     values,
 };
 use crate::{
-    change::NodeRef,
-    provider::Fetched,
+    provider::{Fetched, NodeRef},
     upstream::{Connection, UpstreamError, UpstreamErrorKind},
 };
 

@@ -11,7 +11,10 @@ use super::{
     names::{COMMENT, COUNTS, PROJECT, SECTION, TASK},
     values::{list, node, reference, time},
 };
-use crate::change::{Aspect, NodeRef, NodeWrite, Version};
+use crate::provider::{
+    NodeRef,
+    change::{Aspect, NodeWrite, Version},
+};
 
 /// Collects the nodes of answers.
 #[derive(Debug)]
@@ -90,7 +93,7 @@ mod tests {
     use serde_json::json;
 
     use super::Records;
-    use crate::change::Version;
+    use crate::provider::change::Version;
 
     #[test]
     fn a_task_brings_its_people_projects_and_sections_once_and_with_their_versions() {

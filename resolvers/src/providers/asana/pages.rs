@@ -17,8 +17,7 @@ use super::{
     values::{gid, is_gid, node},
 };
 use crate::{
-    change::{ListRef, NodeRef},
-    provider::{Fetched, FetchedPage, PageWant},
+    provider::{Fetched, FetchedPage, ListRef, NodeRef, PageWant},
     upstream::{Connection, UpstreamError, UpstreamErrorKind},
 };
 

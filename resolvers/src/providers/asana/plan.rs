@@ -8,8 +8,7 @@ use super::{
     values::is_gid,
 };
 use crate::{
-    change::{ListRef, NodeRef},
-    provider::{FetchWant, Fetched, PageWant},
+    provider::{FetchWant, Fetched, ListRef, NodeRef, PageWant},
     upstream::{UpstreamError, UpstreamErrorKind},
 };
 

@@ -3,7 +3,7 @@
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
 
-use crate::change::NodeRef;
+use crate::provider::NodeRef;
 
 pub(super) use crate::json::{list, object, text};
 

@@ -7,7 +7,7 @@ use super::{
     interpret::{FIELD, SECTION_PART},
     names::COMPLETED,
 };
-use crate::sentence::{Details, SentenceParts, Unsettled};
+use crate::provider::sentence::{Details, SentenceParts, Unsettled};
 
 /// A task that came to be no longer before it was put somewhere was made there.
 const JUST_MADE: TimeDelta = TimeDelta::seconds(10);
@@ -217,7 +217,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::{sentence, settled, unsettled};
-    use crate::sentence::{Details, Names, SentenceParts};
+    use crate::provider::sentence::{Details, Names, SentenceParts};
 
     /// Everybody and everything that the sentences name.
     fn world() -> Names {

@@ -6,8 +6,7 @@ use url::Url;
 
 use super::{Github, client, documents, error, names::USER, rest, runs::split, values::text, wire::Hook};
 use crate::{
-    change::NodeRef,
-    provider::{Account, RegisteredWebhook},
+    provider::{Account, NodeRef, RegisteredWebhook},
     secret::Secret,
     upstream::{Connection, UpstreamError, UpstreamErrorKind},
 };

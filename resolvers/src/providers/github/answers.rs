@@ -14,8 +14,7 @@ use super::{
     wire::{Answer, PageInfo, Problem},
 };
 use crate::{
-    change::{ListRef, NodeRef, NodeWrite},
-    provider::{Fetched, FetchedPage, PageWant},
+    provider::{Fetched, FetchedPage, ListRef, NodeRef, PageWant, change::NodeWrite},
     upstream::{UpstreamError, UpstreamErrorKind},
 };
 

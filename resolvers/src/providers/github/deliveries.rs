@@ -20,8 +20,10 @@ use super::{
     wire::{Hook, LoggedDelivery},
 };
 use crate::{
-    provider::VerifiedDelivery,
-    recovery::{CaughtUp, Known, Recovered, Since, WebhookCondition},
+    provider::{
+        VerifiedDelivery,
+        recovery::{CaughtUp, Known, Recovered, Since, WebhookCondition},
+    },
     upstream::{Connection, UpstreamError, UpstreamErrorKind},
 };
 

@@ -15,8 +15,7 @@ use super::{
     runs,
 };
 use crate::{
-    change::{ListRef, NodeRef, NodeWrite},
-    provider::{FetchWant, Fetched, PageWant},
+    provider::{FetchWant, Fetched, ListRef, NodeRef, PageWant, change::NodeWrite},
     upstream::{Connection, UpstreamError, UpstreamErrorKind},
 };
 

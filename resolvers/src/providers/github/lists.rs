@@ -14,8 +14,7 @@ use super::{
     values::time,
 };
 use crate::{
-    change::{ListRef, NodeRef},
-    provider::{ContainerLists, CopiedFields, Count, Keeping, ListType, WorkItemLists},
+    provider::{ContainerLists, CopiedFields, Count, Keeping, ListRef, ListType, NodeRef, WorkItemLists},
     sort_key::{newest_first, oldest_first},
 };
 
@@ -238,7 +237,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::{is_named, matches, memberships, moved, of_lookup};
-    use crate::change::NodeRef;
+    use crate::provider::NodeRef;
 
     fn body(value: Value) -> Body {
         let Value::Object(body) = value else { panic!("no object: {value}") };

@@ -36,14 +36,14 @@ use mullion_schema::{
 };
 
 use crate::{
-    change::{Interpretation, ListRef, NodeRef},
     provider::{
-        Account, ContainerLists, Demo, Descriptor, EndpointSecrets, FetchWant, Fetched, Provider, Reception,
-        RegisteredWebhook, StoredDelivery, WebhookRequest,
+        Account, ContainerLists, Demo, Descriptor, EndpointSecrets, FetchWant, Fetched, ListRef, NodeRef, Provider,
+        Reception, RegisteredWebhook, StoredDelivery, WebhookRequest,
+        change::Interpretation,
+        recovery::{CaughtUp, Known, Since, WebhookCondition},
+        sentence::SentenceParts,
     },
-    recovery::{CaughtUp, Known, Since, WebhookCondition},
     secret::Secret,
-    sentence::SentenceParts,
     upstream::{Connection, UpstreamError},
 };
 

@@ -11,7 +11,10 @@ use super::{
     names::{self, COMMENT, CORE, PUSHED, REPOSITORY, USER},
     values::{object, reference, text, time},
 };
-use crate::change::{Aspect, NodeRef, NodeWrite, Version};
+use crate::provider::{
+    NodeRef,
+    change::{Aspect, NodeWrite, Version},
+};
 
 /// Collects the nodes of answers, each of them once.
 #[derive(Debug)]
@@ -127,7 +130,7 @@ mod tests {
     use serde_json::json;
 
     use super::Collector;
-    use crate::change::{NodeRef, Version};
+    use crate::provider::{NodeRef, change::Version};
 
     #[test]
     fn every_typed_object_becomes_a_write_with_the_versions_of_its_aspects() {

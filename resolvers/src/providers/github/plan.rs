@@ -9,8 +9,7 @@ use super::{
     names::{ISSUE, PULL_REQUEST, REPOSITORIES, REPOSITORY, SEARCH, USER, WORKFLOW_RUN, WORKFLOW_RUNS},
 };
 use crate::{
-    change::NodeRef,
-    provider::{FetchWant, PageWant},
+    provider::{FetchWant, NodeRef, PageWant},
     upstream::{UpstreamError, UpstreamErrorKind},
 };
 

@@ -12,7 +12,10 @@ use super::{
     },
     values::{day, labels, list, login, non_empty, object, sorted, stamp, text, time, upper},
 };
-use crate::change::{NodeRef, NodeWrite, Version};
+use crate::provider::{
+    NodeRef,
+    change::{NodeWrite, Version},
+};
 
 /// Copies members under our names, where they are there.
 fn copy(body: &mut Body, from: &Value, keys: &[(&str, &str)], read: fn(&Value) -> Value) {

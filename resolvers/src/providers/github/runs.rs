@@ -10,8 +10,7 @@ use super::{
     values::{list, object, time},
 };
 use crate::{
-    change::{NodeRef, NodeWrite},
-    provider::{Fetched, FetchedPage, PageWant},
+    provider::{Fetched, FetchedPage, NodeRef, PageWant, change::NodeWrite},
     upstream::{Connection, UpstreamError, UpstreamErrorKind},
 };
 

@@ -4,8 +4,8 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::Value;
 
 use super::names;
-use crate::change::NodeRef;
 pub(super) use crate::json::{list, object, text};
+use crate::provider::NodeRef;
 
 /// The node that an object is.
 pub(super) fn reference(object: &Value) -> Option<NodeRef> {

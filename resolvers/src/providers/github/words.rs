@@ -1,6 +1,6 @@
 //! GitHub's events as people read them.
 
-use crate::sentence::{SentenceParts, capitalized};
+use crate::provider::sentence::{SentenceParts, capitalized};
 
 /// An activity in words.
 pub(super) fn sentence(parts: &SentenceParts<'_>) -> String {
@@ -262,7 +262,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::sentence;
-    use crate::sentence::{Details, Names, SentenceParts};
+    use crate::provider::sentence::{Details, Names, SentenceParts};
 
     fn worded(kind: &str, parts: &Value, names: &Names) -> String {
         let details: Details = serde_json::from_value(parts.clone()).unwrap();

@@ -6,8 +6,7 @@ use serde_json::{Map, Value};
 
 use super::{Slack, client, names::USER, normalize::Workspace, values::text};
 use crate::{
-    change::NodeRef,
-    provider::Account,
+    provider::{Account, NodeRef},
     upstream::{Connection, UpstreamError, UpstreamErrorKind},
 };
 

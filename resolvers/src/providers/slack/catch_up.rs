@@ -19,10 +19,11 @@ use super::{
     webhook::{channel, event_name},
 };
 use crate::{
-    change::ListRef,
     error_chain::chain,
-    provider::{FetchWant, Fetched, PageWant, VerifiedDelivery},
-    recovery::{CaughtUp, Known, Recovered, Since},
+    provider::{
+        FetchWant, Fetched, ListRef, PageWant, VerifiedDelivery,
+        recovery::{CaughtUp, Known, Recovered, Since},
+    },
     upstream::{Connection, UpstreamError},
 };
 

@@ -21,8 +21,7 @@ use super::{
     values::{object, text},
 };
 use crate::{
-    change::{NodeRef, NodeWrite},
-    provider::{Fetched, FetchedPage, PageWant},
+    provider::{Fetched, FetchedPage, NodeRef, PageWant, change::NodeWrite},
     upstream::{Connection, UpstreamError, UpstreamErrorKind},
 };
 

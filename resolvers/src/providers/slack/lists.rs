@@ -11,8 +11,7 @@ use super::{
     values::ts as time,
 };
 use crate::{
-    change::{ListRef, NodeRef},
-    provider::{ContainerLists, Keeping, ListType},
+    provider::{ContainerLists, Keeping, ListRef, ListType, NodeRef},
     sort_key::{newest_first, oldest_first},
 };
 
@@ -100,7 +99,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::{CHANNELS, matches, memberships};
-    use crate::change::{ListRef, NodeRef};
+    use crate::provider::{ListRef, NodeRef};
 
     fn body(value: &Value) -> Body {
         value.as_object().expect("an object").clone()

@@ -12,8 +12,7 @@ use super::{
     values::{list, text},
 };
 use crate::{
-    change::{NodeRef, NodeWrite},
-    provider::{Fetched, FetchedPage, PageWant},
+    provider::{Fetched, FetchedPage, NodeRef, PageWant, change::NodeWrite},
     upstream::{Connection, UpstreamError, UpstreamErrorKind},
 };
 

@@ -34,15 +34,15 @@ use mullion_schema::{
 
 use self::directory::{Key, Kind, Slot};
 use crate::{
-    change::{Interpretation, ListRef, NodeRef},
-    listen::Listening,
     provider::{
-        Account, ContainerLists, Demo, Descriptor, EndpointSecrets, FetchWant, Fetched, Provider, Reception,
-        RegisteredWebhook, StoredDelivery, WebhookRequest,
+        Account, ContainerLists, Demo, Descriptor, EndpointSecrets, FetchWant, Fetched, ListRef, NodeRef, Provider,
+        Reception, RegisteredWebhook, StoredDelivery, WebhookRequest,
+        change::Interpretation,
+        listening::Listening,
+        recovery::{CaughtUp, Known, Since},
+        sentence::SentenceParts,
     },
-    recovery::{CaughtUp, Known, Since},
     secret::Secret,
-    sentence::SentenceParts,
     upstream::{Connection, UpstreamError},
 };
 

@@ -1,6 +1,6 @@
 //! The names of Slack's types, lists and aspects as the engine and the graph know them: written once.
 
-use crate::change::NodeRef;
+use crate::provider::NodeRef;
 
 pub(super) const WORKSPACE: &str = "SlackWorkspace";
 pub(super) const CHANNEL: &str = "SlackChannel";

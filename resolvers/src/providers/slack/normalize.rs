@@ -9,7 +9,10 @@ use super::{
     names::{self, CHANNEL, LINK, MEMBERS, REACTIONS, THREAD, USER, WORKSPACE},
     values::{flag, list, millis, object, seconds, stamp, text, text_or_null, ts_of},
 };
-use crate::change::{NodeRef, NodeWrite, Version};
+use crate::provider::{
+    NodeRef,
+    change::{NodeWrite, Version},
+};
 
 /// The workspace that things are in.
 #[derive(Debug, Clone, Copy)]

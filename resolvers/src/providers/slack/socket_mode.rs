@@ -14,9 +14,11 @@ use super::{
     webhook,
 };
 use crate::{
-    change::NodeRef,
     json::read_object,
-    listen::{Frame, Listening},
+    provider::{
+        NodeRef,
+        listening::{Frame, Listening},
+    },
     upstream::{Connection, UpstreamError, UpstreamErrorKind},
 };
 
@@ -81,7 +83,7 @@ mod tests {
     use serde_json::json;
 
     use super::read;
-    use crate::{listen::Frame, provider::VerifiedDelivery};
+    use crate::provider::{VerifiedDelivery, listening::Frame};
 
     #[test]
     fn frames_mean_what_slack_documents() {

@@ -1,7 +1,7 @@
 //! Slack's events as people read them.
 
 use super::interpret::{CHANNEL_PART, GONE, TEXT};
-use crate::sentence::{SentenceParts, capitalized};
+use crate::provider::sentence::{SentenceParts, capitalized};
 
 /// An activity in words.
 pub(super) fn sentence(parts: &SentenceParts<'_>) -> String {
@@ -120,7 +120,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::sentence;
-    use crate::sentence::{Details, Names, SentenceParts};
+    use crate::provider::sentence::{Details, Names, SentenceParts};
 
     fn worded(kind: &str, parts: &Value, names: &Names) -> String {
         let mut details: Details = serde_json::from_value(parts.clone()).unwrap();

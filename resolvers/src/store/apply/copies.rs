@@ -8,8 +8,7 @@ use mullion_schema::view::Body;
 
 use super::{Batch, Place, members, nodes::Work};
 use crate::{
-    change::{ListRef, NodeRef},
-    provider::CopiedFields,
+    provider::{CopiedFields, ListRef, NodeRef},
     store::{StoreError, merge::NodeState, node::CHUNK, session::Session, text::list_text},
 };
 

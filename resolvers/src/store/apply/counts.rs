@@ -14,8 +14,7 @@ use serde_json::Value;
 
 use super::{Place, nodes::Work, pages::Windows};
 use crate::{
-    change::{ListRef, NodeRef},
-    provider::Count,
+    provider::{Count, ListRef, NodeRef},
     store::{
         StoreError,
         merge::{NodeState, Source},

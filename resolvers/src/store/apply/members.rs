@@ -10,8 +10,7 @@ use sea_orm::{
 
 use super::{Batch, Place, nodes::Work};
 use crate::{
-    change::NodeRef,
-    provider::Keeping,
+    provider::{Keeping, NodeRef},
     store::{
         StoreError,
         node::CHUNK,

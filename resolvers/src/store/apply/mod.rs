@@ -40,9 +40,8 @@ use super::{
     stream::{AppliedChange, append, head_in},
     text::key_text,
 };
-use crate::{
-    change::{Change, ListRef, NodeRef},
-    provider::{CopiedFields, Count, FetchedPage, Keeping, PageWant, Provider},
+use crate::provider::{
+    CopiedFields, Count, FetchedPage, Keeping, ListRef, NodeRef, PageWant, Provider, change::Change,
     sentence::SentenceParts,
 };
 

@@ -11,8 +11,11 @@ use super::{
     pages::Windows,
 };
 use crate::{
-    change::{ActivityDraft, Change, NodeRef},
-    sentence::{Detail, Details, Names, SentenceParts, name_in},
+    provider::{
+        NodeRef,
+        change::{ActivityDraft, Change},
+        sentence::{Detail, Details, Names, SentenceParts, name_in},
+    },
     store::{
         StoreError,
         activity::Activity,

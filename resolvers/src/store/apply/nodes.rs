@@ -10,7 +10,10 @@ use super::{
     counts::{Step, Turn, moved},
 };
 use crate::{
-    change::{NodeRef, NodeWrite, Version},
+    provider::{
+        NodeRef,
+        change::{NodeWrite, Version},
+    },
     store::{
         StoreError,
         merge::{Merged, NodeState, Outcome, mark_stale, mark_unknown, merge},

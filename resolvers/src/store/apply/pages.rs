@@ -11,8 +11,7 @@ use sea_orm::{
 
 use super::{Batch, Place, counts::is_heard_since, members::Moves, nodes::Work};
 use crate::{
-    change::{ListRef, NodeRef},
-    provider::{FetchedPage, Keeping},
+    provider::{FetchedPage, Keeping, ListRef, NodeRef},
     store::{
         StoreError,
         list::{read_next, written_next},

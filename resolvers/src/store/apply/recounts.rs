@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::{Batch, Place, members, nodes::Work};
 use crate::{
-    change::{ListRef, NodeRef, Recount},
+    provider::{ListRef, NodeRef, change::Recount},
     store::{StoreError, merge::NodeState, session::Session, text::list_text},
 };
 

@@ -13,10 +13,12 @@ use sea_orm::{ConnectionTrait, Database as Connector, DbErr, RuntimeErr, Transac
 use serde_json::{Value, json};
 
 use crate::{
-    change::{Change, ListRef, NodeRef, NodeWrite, Version},
     clock::{Clock, FixedClock},
-    provider::{CopiedFields, Count, FetchedPage, Keeping, PageWant},
-    sentence::{Detail, Details, SentenceParts},
+    provider::{
+        CopiedFields, Count, FetchedPage, Keeping, ListRef, NodeRef, PageWant,
+        change::{Change, NodeWrite, Version},
+        sentence::{Detail, Details, SentenceParts},
+    },
     store::{
         Database, OpenOptions, StoreError,
         apply::{Applied, Batch, Rules, Source},

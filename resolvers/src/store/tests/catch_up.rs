@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{bench::Bench, inbox::delivery, on_both_databases, stream::told};
 use crate::{
-    change::Change,
+    provider::change::Change,
     store::{
         catch_up::{Mark, Pulse, Round},
         endpoint::EndpointDraft,

@@ -9,8 +9,10 @@ use super::{
     on_both_databases,
 };
 use crate::{
-    change::{Change, NodeRef, NodeWrite, Version},
-    provider::FetchedPage,
+    provider::{
+        FetchedPage, NodeRef,
+        change::{Change, NodeWrite, Version},
+    },
     store::{
         apply::{Applied, Batch, Source},
         list::Window,
@@ -69,7 +71,7 @@ impl Bench {
         let asked = Version::at(self.clock.now() + Duration::milliseconds(10));
         let counted = NodeWrite {
             node: repository(),
-            aspects: vec![crate::change::Aspect {
+            aspects: vec![crate::provider::change::Aspect {
                 name: "open",
                 version: asked,
                 fields: body(json!({ "openCount": 120 })),
@@ -210,7 +212,7 @@ async fn an_answer_that_a_delivery_overtook_is_not_believed_blindly(bench: Bench
     // The provider answers from before both: 1 is on its page and 9 is not.
     let old = vec![issue("1", opened - 9000 * SECOND, "b", "OPEN")];
     let told = NodeWrite {
-        aspects: vec![crate::change::Aspect {
+        aspects: vec![crate::provider::change::Aspect {
             name: "open",
             version: Version::at(sent_at),
             fields: body(json!({ "openCount": 500 })),

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::bench::{body, issue_ref, start};
 use crate::{
-    change::{NodeWrite, Version},
+    provider::change::{NodeWrite, Version},
     store::merge::{NodeState, Origin, Source, merge},
 };
 

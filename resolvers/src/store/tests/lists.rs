@@ -7,8 +7,7 @@ use super::{
     on_both_databases,
 };
 use crate::{
-    change::{Change, ListRef},
-    provider::{FetchedPage, PageWant},
+    provider::{FetchedPage, ListRef, PageWant, change::Change},
     tag::Tag,
 };
 

@@ -9,8 +9,11 @@ use super::{
     on_both_databases,
 };
 use crate::{
-    change::{Change, ListRef, NodeRef, NodeWrite, Recount, Version},
     clock::Clock,
+    provider::{
+        ListRef, NodeRef,
+        change::{Change, NodeWrite, Recount, Version},
+    },
     store::{StoreError, apply::Batch},
     tag::Tag,
 };

@@ -8,9 +8,11 @@ use super::{
     on_both_databases,
 };
 use crate::{
-    change::{Act, ActivityDraft, Change, ListRef, NodeRef},
-    provider::{CopiedFields, Count, Keeping},
-    sentence::{Detail, SentenceParts},
+    provider::{
+        CopiedFields, Count, Keeping, ListRef, NodeRef,
+        change::{Act, ActivityDraft, Change},
+        sentence::{Detail, SentenceParts},
+    },
     store::{
         activity::{Activity, ActivityFilter},
         apply::{Applied, Batch, Rules, Source},

@@ -15,8 +15,11 @@ use super::{
     on_both_databases,
 };
 use crate::{
-    change::{ActivityDraft, Change, NodeRef, NodeWrite, Version},
     clock::Clock,
+    provider::{
+        NodeRef,
+        change::{ActivityDraft, Change, NodeWrite, Version},
+    },
     store::{
         activity::ActivityFilter,
         apply::{Batch, Source},

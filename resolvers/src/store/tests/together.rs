@@ -15,7 +15,7 @@ use super::{
     on_both_databases,
 };
 use crate::{
-    change::{ActivityDraft, Change, NodeWrite, Version},
+    provider::change::{ActivityDraft, Change, NodeWrite, Version},
     store::{
         activity::Activity,
         apply::Batch,

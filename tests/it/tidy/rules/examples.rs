@@ -69,12 +69,12 @@ fn named_providers_are_found() {
     let providers = owned(&["acme"]);
     let found = |path: &str, text: &str| lines(&names_no_provider(path, text, &providers));
     for bad in ["acme::run()", "key == \"acme\"", "AcmeIssue", "ACME_LIMIT", "of_acme(x)", "\"see ACME's site\""] {
-        assert_eq!(found("resolvers/src/engine/a.rs", bad), [1], "{bad}");
+        assert_eq!(found("resolvers/src/reading/a.rs", bad), [1], "{bad}");
     }
     for good in ["// acme", "acmeism()", "fn a() {}\n#[cfg(test)]\nmod tests { acme(); }", "/* acme */"] {
-        assert!(found("resolvers/src/engine/a.rs", good).is_empty(), "{good}");
+        assert!(found("resolvers/src/reading/a.rs", good).is_empty(), "{good}");
     }
-    assert_eq!(found("resolvers/src/engine/a.rs", "fn a() {}\n    acme();"), [2]);
+    assert_eq!(found("resolvers/src/reading/a.rs", "fn a() {}\n    acme();"), [2]);
     for path in
         ["resolvers/src/providers/acme/a.rs", "resolvers/src/providers/mod.rs", "tests/it/a.rs", "a/src/tests/b.rs"]
     {
@@ -87,9 +87,9 @@ fn crates_out_of_place_are_found() {
     for (path, text, found) in [
         ("schema/src/a.rs", "use tokio::time;", 1),
         ("schema/src/a.rs", "use reqwest::Client;\nuse axum::Router;\nuse sea_orm::Value;", 3),
-        ("resolvers/src/engine/a.rs", "sea_orm::Statement::from_string(x)", 1),
+        ("resolvers/src/reading/a.rs", "sea_orm::Statement::from_string(x)", 1),
         ("resolvers/src/providers/x/client.rs", "reqwest::get(url)", 1),
-        ("resolvers/src/engine/a.rs", "use axum::Router;", 1),
+        ("resolvers/src/reading/a.rs", "use axum::Router;", 1),
         ("migrations/src/a.rs", "use mullion_entities::node;", 1),
         ("resolvers/src/store/a.rs", "use sea_orm::Value;", 0),
         ("resolvers/src/upstream/a.rs", "use reqwest::Client;", 0),

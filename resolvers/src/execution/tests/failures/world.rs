@@ -25,11 +25,11 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    engine::tests::bench::services_over,
     execution::{
         Executed, Executor, Operation,
         tests::stage::{admin_of, executor_over},
     },
+    reading::tests::bench::services_over,
     sandbox::{
         OutgoingWebhook,
         delivery::Courier,

@@ -7,8 +7,9 @@ use super::super::{
     names::{COMPLETED, CORE, PROJECT, SECTION, TASK, USER, WORKSPACE},
     values::{node, object, text, time, written},
 };
-use crate::{
-    change::{Act, ActivityDraft, Aspect, Change, ListRef, NodeRef, NodeWrite, Version},
+use crate::provider::{
+    ListRef, NodeRef,
+    change::{Act, ActivityDraft, Aspect, Change, NodeWrite, Version},
     sentence::{ACTOR, Detail, Details},
 };
 

@@ -15,9 +15,11 @@ pub(super) use event::{FIELD, HEARTBEAT, key_of, kind_of};
 pub(super) use places::SECTION_PART;
 
 use crate::{
-    change::{Change, Interpretation},
     json::read_object,
-    provider::StoredDelivery,
+    provider::{
+        StoredDelivery,
+        change::{Change, Interpretation},
+    },
 };
 
 /// Interprets a delivery.

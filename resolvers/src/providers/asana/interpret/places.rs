@@ -4,7 +4,10 @@ use super::{
     super::names::{PROJECT, PROJECTS, SECTION, SECTIONS, TASKS, USER, WORKSPACE, WORKSPACES},
     event::{Event, act, list_of, part},
 };
-use crate::change::{Act, ActivityDraft, Change, ListRef, NodeRef};
+use crate::provider::{
+    ListRef, NodeRef,
+    change::{Act, ActivityDraft, Change},
+};
 
 pub(super) fn project(event: &Event<'_>) -> Option<Change> {
     let project = event.resource(PROJECT)?;

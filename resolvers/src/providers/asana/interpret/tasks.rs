@@ -4,8 +4,9 @@ use super::{
     super::names::{COMMENT, COMMENTS, COMPLETED, PROJECT, PROJECTS, SECTION, TASK, TASKS},
     event::{EDITED, Event, act, list_of, part},
 };
-use crate::{
-    change::{Act, Change, ListRef, NodeRef, Recount},
+use crate::provider::{
+    ListRef, NodeRef,
+    change::{Act, Change, Recount},
     sentence::Detail,
 };
 

@@ -7,10 +7,12 @@ use serde_json::{Value, json};
 
 use super::world::{base, delivered};
 use crate::{
-    change::{Change, Interpretation, ListRef, NodeRef},
-    provider::{Provider as _, StoredDelivery},
+    provider::{
+        ListRef, NodeRef, Provider as _, StoredDelivery,
+        change::{Change, Interpretation},
+        sentence::{Names, SentenceParts},
+    },
     providers::asana::Asana,
-    sentence::{Names, SentenceParts},
 };
 
 const TABLE: &str = include_str!("../fixtures/interpretations.json");

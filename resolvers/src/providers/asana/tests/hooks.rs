@@ -5,8 +5,9 @@ use serde_json::json;
 
 use super::world::{base, world};
 use crate::{
-    change::{Interpretation, NodeRef},
-    provider::{EndpointSecrets, Provider as _, Reception, StoredDelivery, WebhookRequest},
+    provider::{
+        EndpointSecrets, NodeRef, Provider as _, Reception, StoredDelivery, WebhookRequest, change::Interpretation,
+    },
     providers::asana::{Asana, names},
     sandbox::{OutgoingWebhook, Sandbox as _},
     secret::Secret,

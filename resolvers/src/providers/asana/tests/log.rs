@@ -11,11 +11,12 @@ use serde_json::{Value, json};
 
 use super::world::base;
 use crate::{
-    change::NodeRef,
     clock::FixedClock,
-    provider::Provider as _,
+    provider::{
+        NodeRef, Provider as _,
+        recovery::{CaughtUp, Since, fake::KnownIds},
+    },
     providers::asana::Asana,
-    recovery::{CaughtUp, Since, fake::KnownIds},
     upstream::{
         Connection, QuotaReading, Transport, UpstreamError, UpstreamErrorKind, UpstreamRequest, UpstreamResponse,
     },

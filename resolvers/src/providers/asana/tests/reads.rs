@@ -7,8 +7,10 @@ use serde_json::Value;
 
 use super::world::{World, list, node, page, world};
 use crate::{
-    change::{ListRef, NodeRef, NodeWrite, Version},
-    provider::{FetchWant, Fetched, FetchedPage, PageWant, Provider as _},
+    provider::{
+        FetchWant, Fetched, FetchedPage, ListRef, NodeRef, PageWant, Provider as _,
+        change::{NodeWrite, Version},
+    },
     providers::asana::{Asana, keys::kind, names},
     sandbox::Rejection,
     upstream::UpstreamErrorKind,

@@ -10,9 +10,8 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 use crate::{
-    change::{ListRef, NodeRef},
     clock::{Clock as _, FixedClock},
-    provider::{FetchWant, Fetched, PageWant, Provider as _},
+    provider::{FetchWant, Fetched, ListRef, NodeRef, PageWant, Provider as _},
     providers::asana::{Asana, sandbox::AsanaSandbox},
     sandbox::{CallOutcome, HandshakeAnswer, OutgoingWebhook, Rejection, Sandbox as _},
     upstream::{Connection, QuotaReading, Transport, UpstreamError, UpstreamRequest, UpstreamResponse},

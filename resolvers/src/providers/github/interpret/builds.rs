@@ -14,7 +14,7 @@ use super::{
     },
     event::{Event, id, once, said, write},
 };
-use crate::change::{Change, NodeRef};
+use crate::provider::{NodeRef, change::Change};
 
 pub(super) fn workflow_run(event: &Event<'_>) -> Option<Change> {
     let run = event.part("workflow_run")?;

@@ -8,8 +8,9 @@ use super::super::{
     rest,
     values::{login, object, text, time},
 };
-use crate::{
-    change::{ActivityDraft, Change, ListRef, NodeRef, NodeWrite},
+use crate::provider::{
+    ListRef, NodeRef,
+    change::{ActivityDraft, Change, NodeWrite},
     sentence::{ACTOR, Detail, Details},
 };
 

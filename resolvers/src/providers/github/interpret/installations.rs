@@ -9,7 +9,7 @@ use super::{
     event::{Event, person},
     repositories::all,
 };
-use crate::change::{Change, NodeRef};
+use crate::provider::{NodeRef, change::Change};
 
 pub(super) fn installation(event: &Event<'_>) -> Option<Change> {
     let installation = event.part("installation")?;

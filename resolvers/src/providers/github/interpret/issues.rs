@@ -10,7 +10,7 @@ use super::{
     },
     event::{Event, id, once, person, said, titled, write},
 };
-use crate::{
+use crate::provider::{
     change::{Change, NodeWrite},
     sentence::Detail,
 };

@@ -10,9 +10,11 @@ mod repositories;
 use event::Event;
 
 use crate::{
-    change::{Change, Interpretation},
     json::read_members,
-    provider::StoredDelivery,
+    provider::{
+        StoredDelivery,
+        change::{Change, Interpretation},
+    },
 };
 
 /// Interprets a delivery.

@@ -11,8 +11,9 @@ use super::{
     event::{Event, id, once, person, said, titled, write},
     issues::{opening, parts},
 };
-use crate::{
-    change::{Change, NodeRef, NodeWrite},
+use crate::provider::{
+    NodeRef,
+    change::{Change, NodeWrite},
     sentence::Detail,
 };
 

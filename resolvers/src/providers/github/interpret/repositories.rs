@@ -11,8 +11,9 @@ use super::{
     event::{Event, id, once, said, write},
     pulls::{merged_key, pushed_key},
 };
-use crate::{
-    change::{Change, ListRef, NodeWrite},
+use crate::provider::{
+    ListRef,
+    change::{Change, NodeWrite},
     sentence::Detail,
 };
 

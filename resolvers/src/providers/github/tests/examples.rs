@@ -9,10 +9,12 @@ use http::{HeaderMap, HeaderValue};
 use serde_json::{Value, json};
 
 use crate::{
-    change::{Change, Interpretation, NodeRef, Version},
-    provider::{Provider as _, StoredDelivery},
+    provider::{
+        NodeRef, Provider as _, StoredDelivery,
+        change::{Change, Interpretation, Version},
+        sentence::{Names, SentenceParts},
+    },
     providers::github::{Github, names},
-    sentence::{Names, SentenceParts},
 };
 
 const TABLE: &str = include_str!("../fixtures/interpretations.json");

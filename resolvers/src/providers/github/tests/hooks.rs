@@ -3,7 +3,11 @@
 use serde_json::json;
 
 use super::fake::Fake;
-use crate::{change::NodeRef, provider::Provider as _, providers::github::Github, upstream::UpstreamErrorKind};
+use crate::{
+    provider::{NodeRef, Provider as _},
+    providers::github::Github,
+    upstream::UpstreamErrorKind,
+};
 
 #[tokio::test]
 async fn a_token_tells_its_user_and_scopes() {

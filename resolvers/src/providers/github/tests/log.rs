@@ -6,10 +6,11 @@ use serde_json::{Value, json};
 
 use super::fake::Fake;
 use crate::{
-    change::NodeRef,
-    provider::Provider as _,
+    provider::{
+        NodeRef, Provider as _,
+        recovery::{CaughtUp, Since, fake::KnownIds},
+    },
     providers::github::Github,
-    recovery::{CaughtUp, Since, fake::KnownIds},
     upstream::{UpstreamError, UpstreamErrorKind},
 };
 

@@ -8,8 +8,7 @@ use serde_json::{Value, json};
 
 use super::fake::Fake;
 use crate::{
-    change::{ListRef, NodeRef},
-    provider::{FetchWant, Fetched, PageWant, Provider as _},
+    provider::{FetchWant, Fetched, ListRef, NodeRef, PageWant, Provider as _},
     providers::github::{Github, client},
     upstream::{UpstreamError, UpstreamErrorKind},
 };

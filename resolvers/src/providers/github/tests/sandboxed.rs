@@ -15,9 +15,11 @@ use super::{
     reads::{lookup, node, page},
 };
 use crate::{
-    change::{Interpretation, NodeRef, NodeWrite, Version},
     clock::FixedClock,
-    provider::{EndpointSecrets, FetchWant, Fetched, Provider as _, Reception, StoredDelivery, WebhookRequest},
+    provider::{
+        EndpointSecrets, FetchWant, Fetched, NodeRef, Provider as _, Reception, StoredDelivery, WebhookRequest,
+        change::{Interpretation, NodeWrite, Version},
+    },
     providers::github::{Github, sandbox::GithubSandbox},
     sandbox::{OutgoingWebhook, Sandbox as _},
     upstream::{Connection, QuotaReading, Transport, UpstreamError, UpstreamRequest, UpstreamResponse},

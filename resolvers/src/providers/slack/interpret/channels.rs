@@ -4,13 +4,16 @@ use serde_json::json;
 
 use super::event::{self, CHANNEL_PART, Event, writing};
 use crate::{
-    change::{Change, ListRef, NodeRef, NodeWrite},
+    provider::{
+        ListRef, NodeRef,
+        change::{Change, NodeWrite},
+        sentence::Detail,
+    },
     providers::slack::{
         names::{CHANNEL, CHANNELS, MESSAGES},
         normalize,
         values::{flag, object, seconds, stamp, text},
     },
-    sentence::Detail,
 };
 
 pub(super) fn created(event: &Event<'_>) -> Option<Change> {

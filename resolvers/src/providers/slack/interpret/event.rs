@@ -9,8 +9,9 @@ use super::super::{
     values::{list, object, seconds, text, ts_of},
     webhook::event_name,
 };
-use crate::{
-    change::{ActivityDraft, Change, NodeRef, NodeWrite, Version},
+use crate::provider::{
+    NodeRef,
+    change::{ActivityDraft, Change, NodeWrite, Version},
     sentence::{ACTOR, Detail, Details},
 };
 

@@ -7,14 +7,17 @@ use super::{
     event::{CHANNEL_PART, Event, archived, writing},
 };
 use crate::{
-    change::{Change, NodeRef, NodeWrite},
+    provider::{
+        NodeRef,
+        change::{Change, NodeWrite},
+        sentence::Detail,
+    },
     providers::slack::{
         message_text::{is_edit, message_text},
         names,
         normalize::{self, Telling},
         values::{excerpt, flag, object, text},
     },
-    sentence::Detail,
 };
 
 /// The part of a sentence that says what was written.

@@ -18,9 +18,11 @@ use super::{
     webhook::SLASH_COMMAND,
 };
 use crate::{
-    change::{ActivityDraft, Change, Interpretation, ListRef},
     json::read_object,
-    provider::StoredDelivery,
+    provider::{
+        ListRef, StoredDelivery,
+        change::{ActivityDraft, Change, Interpretation},
+    },
 };
 
 /// What one event comes to; `Err`: knowingly not used, and why.

@@ -4,13 +4,16 @@ use serde_json::{Value, json};
 
 use super::event::{Event, writing};
 use crate::{
-    change::{Change, NodeRef},
+    provider::{
+        NodeRef,
+        change::Change,
+        sentence::{ACTOR, Detail},
+    },
     providers::slack::{
         names::WORKSPACE,
         normalize,
         values::{object, text},
     },
-    sentence::{ACTOR, Detail},
 };
 
 /// A user, whole.

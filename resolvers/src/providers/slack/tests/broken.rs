@@ -7,8 +7,7 @@ use serde_json::{Value, json};
 
 use super::fake::Fake;
 use crate::{
-    change::{ListRef, NodeRef},
-    provider::{FetchWant, Fetched, PageWant, Provider as _},
+    provider::{FetchWant, Fetched, ListRef, NodeRef, PageWant, Provider as _},
     providers::slack::{Slack, names},
     upstream::{UpstreamError, UpstreamErrorKind as Kind},
 };

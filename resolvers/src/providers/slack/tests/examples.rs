@@ -10,10 +10,12 @@ use http::HeaderMap;
 use serde_json::{Value, json};
 
 use crate::{
-    change::{Change, Interpretation, ListRef, NodeRef, Version},
-    provider::{Provider as _, StoredDelivery},
+    provider::{
+        ListRef, NodeRef, Provider as _, StoredDelivery,
+        change::{Change, Interpretation, Version},
+        sentence::{Names, SentenceParts},
+    },
     providers::slack::{Slack, names},
-    sentence::{Names, SentenceParts},
 };
 
 const TABLE: &str = include_str!("../fixtures/interpretations.json");

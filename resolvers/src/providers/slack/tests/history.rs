@@ -7,10 +7,11 @@ use serde_json::{Value, json};
 
 use super::fake::{Fake, base};
 use crate::{
-    change::NodeRef,
-    provider::Provider as _,
+    provider::{
+        NodeRef, Provider as _,
+        recovery::{CaughtUp, Since, fake::KnownIds},
+    },
     providers::slack::Slack,
-    recovery::{CaughtUp, Since, fake::KnownIds},
     upstream::{Connection, UpstreamError, UpstreamErrorKind, UpstreamRequest},
 };
 

@@ -8,8 +8,7 @@ use serde_json::{Value, json};
 
 use super::fake::Fake;
 use crate::{
-    change::{ListRef, NodeRef, NodeWrite},
-    provider::{FetchWant, Fetched, PageWant, Provider as _},
+    provider::{FetchWant, Fetched, ListRef, NodeRef, PageWant, Provider as _, change::NodeWrite},
     providers::slack::{Slack, names, sandbox},
     upstream::UpstreamErrorKind,
 };

@@ -4,11 +4,13 @@ use serde_json::{Value, json};
 
 use super::fake::{Fake, base};
 use crate::{
-    change::{Change, Interpretation, NodeWrite},
-    provider::{EndpointSecrets, Provider as _, Reception, StoredDelivery, WebhookRequest},
+    provider::{
+        EndpointSecrets, Provider as _, Reception, StoredDelivery, WebhookRequest,
+        change::{Change, Interpretation, NodeWrite},
+        sentence::{Names, SentenceParts},
+    },
     providers::slack::Slack,
     sandbox::Sandbox as _,
-    sentence::{Names, SentenceParts},
     upstream::Connection,
 };
 

@@ -1,0 +1,214 @@
+//! The containers of a feed: those that are named, or all that the accounts have.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
+
+use futures::future::join_all;
+use mullion_schema::{
+    error::{ErrorCode, PortError},
+    fields::FieldSet,
+    id::{IntegrationId, NodeReference},
+    ports::{Filter, List, ListQuery, Problem},
+};
+use url::Url;
+
+use super::{
+    Gathered,
+    feed::{Begun, Feed},
+};
+use crate::{provider::ContainerLists, reading::integrations::Integration, tag::Tag};
+
+/// The next step of a tenant that has no integrations yet.
+fn nothing_connected() -> Problem {
+    Problem {
+        code: ErrorCode::NotFound,
+        message: "no account is connected yet: an admin connects one with the mutation connectIntegration".to_owned(),
+        integration: None,
+        retry_after: None,
+    }
+}
+
+/// Containers of one account that are looked at where a filter names none.
+const CONTAINERS: usize = 100;
+
+/// Asks for the containers of one account that are read where none is named.
+pub(crate) fn all_containers(integration: &Integration, lists: &ContainerLists) -> ListQuery {
+    let list = List { integration: integration.id.clone(), parent: None, name: lists.all, filter: Filter::new() };
+    ListQuery { list, first: CONTAINERS, after: None, fields: FieldSet::default() }
+}
+
+/// A container with what the adapter says of its lists.
+pub(super) struct Container {
+    pub(super) integration: Arc<Integration>,
+    pub(super) lists: &'static ContainerLists,
+    pub(super) native_id: Arc<str>,
+    /// The feed reads it through another integration too.
+    pub(super) is_twice: bool,
+}
+
+/// The containers that a feed reads.
+pub(super) struct FeedContainers {
+    pub(super) containers: Vec<Container>,
+    /// The problems with those that it cannot read; no items yet.
+    pub(super) gathered: Gathered,
+    pub(super) begun: Begun,
+}
+
+impl Container {
+    fn new(integration: &Arc<Integration>, lists: &'static ContainerLists, native_id: &Arc<str>) -> Self {
+        Self { integration: Arc::clone(integration), lists, native_id: Arc::clone(native_id), is_twice: false }
+    }
+
+    /// Its identity, whichever integration shows it.
+    fn identity(&self) -> (&Url, &str, &str) {
+        (&self.integration.connection.base_url, self.lists.container, &self.native_id)
+    }
+}
+
+impl Feed<'_> {
+    /// The containers that are named, or all that fit.
+    pub(super) async fn named_or_all(
+        &self,
+        named: Option<Vec<NodeReference>>,
+        fits: impl Fn(&ContainerLists) -> bool + Send + Sync,
+    ) -> Result<(Vec<NodeReference>, Gathered), PortError> {
+        if let Some(named) = named {
+            return Ok((named, Gathered::nothing()));
+        }
+        let found = self.containers(None, None, fits).await?;
+        let containers = found.containers.into_iter().map(|container| NodeReference {
+            integration: container.integration.id.clone(),
+            type_name: container.lists.container.into(),
+            native_id: container.native_id,
+        });
+        Ok((containers.collect(), found.gathered))
+    }
+
+    /// The containers that are named, or all that the accounts list; those that cannot be used are problems.
+    pub(super) async fn containers(
+        &self,
+        named: Option<&[NodeReference]>,
+        providers: Option<&[String]>,
+        fits: impl Fn(&ContainerLists) -> bool + Send + Sync,
+    ) -> Result<FeedContainers, PortError> {
+        let wanted = |integration: &Integration| {
+            providers.is_none_or(|keys| keys.iter().any(|key| key == integration.provider.descriptor().key))
+        };
+        let mut found = FeedContainers { containers: Vec::new(), gathered: Gathered::nothing(), begun: Begun::new() };
+        let (engine, scope) = (self.session.engine(), self.session.scope());
+        let Some(named) = named else {
+            let all = engine.directory.all(&scope.tenant).await?;
+            scope.record(Tag::own_list(&scope.tenant, "integrations"));
+            found.gathered.hint = all.is_empty().then(nothing_connected);
+            let all: Vec<_> = all.into_iter().filter(|integration| wanted(integration)).collect();
+            // Side by side: one that answers slowly is waited for once.
+            for (containers, gathered) in join_all(all.iter().map(|one| self.all_containers(one, &fits))).await {
+                found.containers.extend(containers);
+                found.gathered.join(gathered);
+            }
+            found.note_twice();
+            return Ok(found);
+        };
+        // Batches of these integrations wait for us from here on: lists are going to be read.
+        let reading = |id: &IntegrationId| (id.clone(), engine.reading(scope, id));
+        found.begun = named.iter().map(|reference| reading(&reference.integration)).collect();
+        let mut known = HashSet::new();
+        for reference in named.iter().filter(|reference| known.insert(*reference)) {
+            let Some(integration) = engine.directory.get(&scope.tenant, &reference.integration).await? else {
+                found.gathered.lack(gone(&reference.integration));
+                continue;
+            };
+            let lists = lists_of(&integration, &reference.type_name);
+            match lists.filter(|lists| fits(lists)) {
+                Some(_) if !wanted(&integration) => {}
+                Some(lists) => found.containers.push(Container::new(&integration, lists, &reference.native_id)),
+                None => {
+                    found.gathered.unsupported = true;
+                    found.gathered.lack(unsupported(&integration, &reference.type_name));
+                }
+            }
+        }
+        found.note_twice();
+        Ok(found)
+    }
+
+    async fn all_containers(
+        &self,
+        integration: &Arc<Integration>,
+        fits: &(impl Fn(&ContainerLists) -> bool + Send + Sync),
+    ) -> (Vec<Container>, Gathered) {
+        let engine = self.session.engine();
+        let (mut found, mut gathered) = (Vec::new(), Gathered::nothing());
+        for lists in integration.provider.containers().iter().filter(|lists| fits(lists)) {
+            let listed = match engine.read_list(self.session.scope(), &all_containers(integration, lists)).await {
+                Ok(listed) => listed,
+                Err(error) => {
+                    gathered.miss(&error, engine.clock.now());
+                    continue;
+                }
+            };
+            let containers = listed.items.iter().map(|(_, view)| &view.key.native_id);
+            found.extend(containers.map(|id| Container::new(integration, lists, id)));
+            match &listed.failure {
+                Some(error) if listed.is_cut => gathered.miss(error, engine.clock.now()),
+                Some(error) => gathered.outdate(error, engine.clock.now()),
+                None if listed.has_next => gathered.cut(too_many(&integration.id)),
+                None => {}
+            }
+        }
+        (found, gathered)
+    }
+}
+
+impl FeedContainers {
+    /// Notes which containers several integrations show: their items are the same.
+    fn note_twice(&mut self) {
+        let mut times: HashMap<(&Url, &str, &str), usize> = HashMap::new();
+        for container in &self.containers {
+            *times.entry(container.identity()).or_default() += 1;
+        }
+        if times.len() == self.containers.len() {
+            return;
+        }
+        let is_twice = |container: &Container| times.get(&container.identity()).is_some_and(|times| *times > 1);
+        let twice: Vec<bool> = self.containers.iter().map(is_twice).collect();
+        for (container, is_twice) in self.containers.iter_mut().zip(twice) {
+            container.is_twice = is_twice;
+        }
+    }
+}
+
+fn lists_of(integration: &Integration, type_name: &str) -> Option<&'static ContainerLists> {
+    integration.provider.containers().iter().find(|lists| lists.container == type_name)
+}
+
+fn gone(integration: &IntegrationId) -> Problem {
+    Problem {
+        code: ErrorCode::NotFound,
+        message: "the integration that this was read through is not connected any more".into(),
+        integration: Some(integration.clone()),
+        retry_after: None,
+    }
+}
+
+fn unsupported(integration: &Integration, type_name: &str) -> Problem {
+    Problem {
+        code: ErrorCode::BadUserInput,
+        message: format!("this version has no such lists of a {type_name}; take it out of the widget's source"),
+        integration: Some(integration.id.clone()),
+        retry_after: None,
+    }
+}
+
+fn too_many(integration: &IntegrationId) -> Problem {
+    Problem {
+        code: ErrorCode::Incomplete,
+        message: format!(
+            "only the first {CONTAINERS} containers of the account are looked at: name those that you need"
+        ),
+        integration: Some(integration.clone()),
+        retry_after: None,
+    }
+}
