@@ -149,7 +149,7 @@ pub async fn dev(mut config: Config, options: DevOptions, log: &Log) -> anyhow::
     served
 }
 
-/// Who may ask, and from where.
+/// The callers that are let in, and from where.
 struct Callers {
     guard: Guard,
     console: Option<Console>,

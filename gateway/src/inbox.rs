@@ -25,7 +25,7 @@ pub(crate) struct Parts {
     pub(crate) wake: Wake,
     /// Counts what comes of deliveries.
     pub(crate) outcome: Arc<dyn Outcome>,
-    /// Notes what may have been missed.
+    /// Notes deliveries that may have been missed.
     pub(crate) gaps: Arc<Gaps>,
     /// The clock.
     pub(crate) clock: Arc<dyn Clock>,

@@ -15,7 +15,7 @@ use crate::config::Config;
 
 /// The parts of the process that reconciliation has to do with.
 pub(crate) struct Parts {
-    /// What may have been missed.
+    /// The deliveries that may have been missed.
     pub(crate) gaps: Arc<Gaps>,
     /// Counts what comes of it.
     pub(crate) observer: Arc<dyn Hears>,

@@ -1,4 +1,4 @@
-//! What surrounds each request: its id, its span in the log, its time in the metrics.
+//! The surroundings of each request: its id, its span in the log, its time in the metrics.
 
 use std::{
     panic::AssertUnwindSafe,

@@ -1,4 +1,4 @@
-//! Who may ask from where. A web page must not reach a server on loopback by DNS rebinding or a cross-site request.
+//! Decides which requests are let in, from where. A web page must not reach a server on loopback by DNS rebinding or a cross-site request.
 
 use std::{collections::HashSet, sync::Arc};
 

@@ -64,7 +64,7 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// Where everything is counted.
     pub metrics: Arc<Metrics>,
-    /// Who may ask from where.
+    /// Decides which requests are let in, from where.
     pub guard: Guard,
     /// The console, where it is shown.
     pub console: Option<Console>,
@@ -78,7 +78,7 @@ pub struct Parts {
     pub supervisor: Supervisor,
 }
 
-/// What all handlers share.
+/// The state that all handlers share.
 pub struct App {
     pub(crate) pipeline: Arc<Pipeline>,
     pub(crate) connections: Arc<Connections>,
@@ -92,9 +92,9 @@ pub struct App {
     /// Where deliveries are stored whose senders hung up.
     pub(crate) tasks: TaskTracker,
     pub(crate) server: Server,
-    /// Of deliveries.
+    /// The bytes of deliveries.
     pub(crate) budget: Arc<Budget>,
-    /// Of GraphQL requests.
+    /// The bytes of GraphQL requests.
     pub(crate) bodies: Arc<Budget>,
     pub(crate) webhook_timeout: Duration,
     /// Whether traffic is welcome.

@@ -1,4 +1,4 @@
-//! Who asks: the holder of the API key that a request carries.
+//! Authentication: finds the holder of the API key that a request carries.
 
 use std::sync::Arc;
 

@@ -55,7 +55,7 @@ pub struct Parts {
     pub authenticator: Authenticator,
     /// Has the persisted documents.
     pub store: Arc<dyn DocumentStore>,
-    /// What tenants have used of their budgets.
+    /// The budgets, and how much of them the tenants have used.
     pub budgets: Arc<Executions>,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::errors::RequestError;
 
-/// What a request sends.
+/// The parameters of a request.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Params {

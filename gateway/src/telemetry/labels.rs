@@ -7,7 +7,7 @@ use prometheus_client::encoding::EncodeLabelSet;
 pub struct DeliveryLabels {
     /// The provider.
     pub provider: String,
-    /// What came of it.
+    /// The result.
     pub result: String,
 }
 
@@ -16,7 +16,7 @@ pub struct DeliveryLabels {
 pub struct CallLabels {
     /// The provider.
     pub provider: String,
-    /// What came of it.
+    /// The result.
     pub result: String,
 }
 
@@ -27,7 +27,7 @@ pub struct IntegrationLabels {
     pub provider: String,
     /// The integration's id.
     pub integration: String,
-    /// Of a quota: which one; empty otherwise.
+    /// The quota, where there are several; empty otherwise.
     pub bucket: String,
 }
 

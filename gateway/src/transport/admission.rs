@@ -1,4 +1,4 @@
-//! Who may come in: open sockets and streams of the process and of each tenant, counted while they are open.
+//! Admission: open sockets and streams of the process and of each tenant, counted while they are open.
 
 use std::{
     collections::HashMap,

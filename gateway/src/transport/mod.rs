@@ -14,7 +14,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use self::{admission::Admission, keep_alive::KeepAlive};
 use crate::{config::Live, operation::Pipeline, telemetry::metrics::Metrics};
 
-/// What all sockets and streams share.
+/// The state that all sockets and streams share.
 pub struct Connections {
     /// From requests to answers.
     pub(crate) pipeline: Arc<Pipeline>,

@@ -135,7 +135,7 @@ impl Source {
     }
 }
 
-/// What a source gives.
+/// An answer of a source.
 enum Answered {
     One(Bytes),
     OfSubscription(Result<Item, Failure>),

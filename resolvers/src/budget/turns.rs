@@ -188,7 +188,8 @@ mod tests {
 
     #[tokio::test]
     async fn nothing_is_known_of_tenants_that_have_and_want_no_turn() {
-        for turns in [one_of_all(), turns(2, Duration::from_secs(30))] {
+        let of_all = TurnLimits { tenant: 1, all: Some(2), admitted: 64, patience: None };
+        for turns in [Turns::new(of_all), turns(2, Duration::from_secs(30))] {
             let held = turns.take(&"busy".into()).await;
             for tenant in ["a", "b", "c"] {
                 drop(turns.take(&tenant.into()).await.unwrap());

@@ -206,7 +206,7 @@ impl Executor {
         self.costs.measure(document, operation, variables)
     }
 
-    /// What tenants have used of their budgets: for what is done for them before an execution.
+    /// The budgets, and how much of them the tenants have used: also for work that is done before an execution.
     pub fn budgets(&self) -> &Arc<Executions> {
         &self.budgets
     }

@@ -48,7 +48,7 @@ const SHORT: usize = 1_024;
 /// How many documents of one tenant may wait or be read: each is in memory meanwhile.
 const MOST_OF_TENANT: usize = 64;
 
-/// What a graph says of documents: which are valid, and what they cost. It is asked once for each document, and for the cost with
+/// The rules of a graph: which documents are valid, and what they cost. It is asked once for each document, and for the cost with
 /// each request where variables may take it over the limit.
 pub trait Rules: Send + Sync {
     /// Whether a document is valid in the graph.
@@ -95,7 +95,7 @@ pub struct Surroundings {
 pub struct Document {
     /// As it was sent.
     pub text: Arc<str>,
-    /// Of the text, for caches further in.
+    /// The hash of the text, for caches further in.
     pub hash: [u8; 32],
     /// For the executor.
     pub parsed: Arc<ExecutableDocument>,

@@ -16,7 +16,7 @@ pub(super) mod code {
     pub(in super::super) const SUBPROTOCOL: u16 = 4406;
     pub(in super::super) const INIT_TIMEOUT: u16 = 4408;
     pub(in super::super) const DUPLICATE: u16 = 4409;
-    /// Of our own: the client does not read what it is sent. Clients of the protocol come back after it.
+    /// Our own: the client does not read what it is sent. Clients of the protocol come back after it.
     pub(in super::super) const UNREAD: u16 = 4413;
     /// Too many initialisation requests; and of our own, too many messages. Clients of the protocol do not come back.
     pub(in super::super) const TOO_MANY: u16 = 4429;

@@ -23,8 +23,8 @@ use crate::operation::{
     subscribe::{Answers, Failure},
 };
 
-/// What is to be sent of what an operation tells, before every ping that comes later.
-pub(super) enum Said {
+/// The message of an operation that is to be sent, before every ping that comes later.
+pub(super) enum Outgoing {
     Next(Frame),
     Nothing,
     /// It has ended, and is not among those that run any more.
@@ -74,13 +74,13 @@ struct Operation {
     id: Arc<str>,
     beginning: Beginning,
     source: Source,
-    /// Of a subscription: how far it has come.
+    /// How far a subscription has come.
     progress: Option<Progress>,
 }
 
 impl Operation {
     /// The next message, or nothing where only its progress is noted; as an error, if it is the last one.
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Said, Last>> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Outgoing, Last>> {
         loop {
             let payload = match &mut self.source {
                 Source::Finding(find) => {
@@ -105,7 +105,7 @@ impl Operation {
                         if let Some(progress) = &mut self.progress {
                             progress.mark(mark);
                         }
-                        return Poll::Ready(Ok(Said::Nothing));
+                        return Poll::Ready(Ok(Outgoing::Nothing));
                     }
                     Some(Err(Failure::Over(error))) => error.to_body(),
                     Some(Err(Failure::Interrupted(error))) => return Poll::Ready(Err(Last::Interrupted(error))),
@@ -124,7 +124,7 @@ impl Operation {
                     return Poll::Ready(Err(Last::Message(message::error(&self.id, errors))));
                 }
             };
-            return Poll::Ready(Ok(Said::Next(self.beginning.next(payload))));
+            return Poll::Ready(Ok(Outgoing::Next(self.beginning.next(payload))));
         }
     }
 
@@ -141,7 +141,7 @@ impl Operation {
 pub(super) struct Operations {
     wakers: Arc<Wakers>,
     running: Vec<Running>,
-    /// Who is asked first.
+    /// The one that is asked first.
     next: usize,
     begun: u32,
 }
@@ -187,13 +187,13 @@ impl Operations {
         self.running.iter().any(|running| running.due)
     }
 
-    /// What one of them tells, each in turn.
-    pub(super) fn poll(&mut self, cx: &Context<'_>) -> Option<Said> {
+    /// The next message of one of them, each in turn.
+    pub(super) fn poll(&mut self, cx: &Context<'_>) -> Option<Outgoing> {
         for step in 0..self.running.len() {
             let at = (self.next + step) % self.running.len();
             let Some(running) = self.running.get_mut(at).filter(|running| running.due) else { continue };
             let waker = running.waker.as_ref().map_or(cx.waker(), |(_, waker)| waker);
-            let Poll::Ready(said) = running.operation.poll(&mut Context::from_waker(waker)) else {
+            let Poll::Ready(outgoing) = running.operation.poll(&mut Context::from_waker(waker)) else {
                 running.due = false;
                 continue;
             };
@@ -201,16 +201,16 @@ impl Operations {
             if !running.operation.source.may_subscribe() {
                 running.operation.progress = None;
             }
-            return Some(said.unwrap_or_else(|last| self.end(at, last)));
+            return Some(outgoing.unwrap_or_else(|last| self.end(at, last)));
         }
         None
     }
 
-    fn end(&mut self, at: usize, last: Last) -> Said {
+    fn end(&mut self, at: usize, last: Last) -> Outgoing {
         let id = self.running.swap_remove(at).operation.id;
         match last {
-            Last::Message(frame) => Said::Last(id, frame),
-            Last::Interrupted(error) => Said::Interrupted(id, error),
+            Last::Message(frame) => Outgoing::Last(id, frame),
+            Last::Interrupted(error) => Outgoing::Interrupted(id, error),
         }
     }
 
@@ -234,7 +234,7 @@ mod tests {
     use futures::{FutureExt as _, future::poll_fn};
     use parking_lot::Mutex;
 
-    use super::{Operations, Said, Source, Wakers};
+    use super::{Operations, Outgoing, Source, Wakers};
 
     /// An operation that counts how often it is polled, and answers when it is told to.
     #[derive(Clone, Default)]
@@ -300,10 +300,12 @@ mod tests {
         }
         assert!(operations.stop("b") && !operations.stop("b"));
         let mut told = Vec::new();
-        while let Some(said) = operations.poll(&cx) {
-            told.push(match said {
-                Said::Next(frame) | Said::Last(_, frame) => String::from_utf8(frame.to_vec().split_off(2)).unwrap(),
-                Said::Nothing | Said::Interrupted(..) => String::new(),
+        while let Some(outgoing) = operations.poll(&cx) {
+            told.push(match outgoing {
+                Outgoing::Next(frame) | Outgoing::Last(_, frame) => {
+                    String::from_utf8(frame.to_vec().split_off(2)).unwrap()
+                }
+                Outgoing::Nothing | Outgoing::Interrupted(..) => String::new(),
             });
         }
         let next = |id: &str| format!(r#"{{"id":"{id}","type":"next","payload":{{}}}}"#);

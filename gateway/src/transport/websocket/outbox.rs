@@ -1,4 +1,4 @@
-//! What waits to be written to a socket: frames around bytes that all sockets share, written from where they lie.
+//! The frames that wait to be written to a socket: pieces around bytes that all sockets share, written from where they lie.
 
 use std::{
     collections::VecDeque,

@@ -1,6 +1,6 @@
-//! What a ping may tell: the position up to which every subscription of a socket has sent everything.
+//! The cursor of a ping: the position up to which every subscription of a socket has sent everything.
 //!
-//! Of its own, since it is where clients lose events when it is wrong, and is tested without a socket.
+//! It is apart because clients lose events where it is wrong, and it is tested without a socket.
 
 use mullion_resolvers::live::{Frame, Mark};
 use mullion_schema::id::EventCursor;

@@ -1,4 +1,4 @@
-//! What rarely happens to a socket: keep-alives, the end of its time to say who it is, who that is, the revocation of its key.
+//! Rare events of a socket: keep-alives, the end of its time to say who it is, who that is, the revocation of its key.
 
 use std::{
     sync::Arc,
@@ -24,7 +24,7 @@ pub(super) enum Signal {
     Authenticated(Result<Caller, AuthError>),
 }
 
-/// What may come; each is polled when it woke the socket.
+/// The signals that may come; each is polled when it woke the socket.
 pub(super) struct Signals {
     wakers: Arc<Wakers>,
     due: Parts,
@@ -58,7 +58,7 @@ impl Signals {
         self.due |= woken & (TICKS | REVOKED | LATE | ASKED);
     }
 
-    /// What has happened.
+    /// The next signal.
     pub(super) fn poll(&mut self) -> Option<Signal> {
         if self.due == 0 {
             return None;
@@ -100,7 +100,7 @@ fn poll<T>(
     None
 }
 
-/// Who comes in after the end was told would not hear of it, and is told at once.
+/// A connection that comes in after the end was told would not hear of it, and is told at once.
 fn next(mut ticks: Ticks) -> BoxFuture<'static, (Tick, Ticks)> {
     let next = async move {
         let tick = if ticks.is_over() { Tick::Shutdown } else { ticks.next().await };

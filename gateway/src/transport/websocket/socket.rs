@@ -25,7 +25,7 @@ use super::{
     close::{Close, code},
     frame::{Decoded, Message},
     message,
-    operations::{Operations, Said, Source},
+    operations::{Operations, Outgoing, Source},
     outbox::{Frame, Outbox},
     progress,
     protocol::{Action, Protocol},
@@ -48,7 +48,7 @@ use crate::{
 const UNANSWERED_PINGS: u32 = 3;
 /// Bytes of replies that may wait for a client that has not said who it is: one for the longest message, and a little.
 const MOST_FOR_STRANGERS: usize = 128 * 1024;
-/// Who does not read may still come to it, and learn why it was closed.
+/// A client that does not read may still come to it, and learn why it was closed.
 const GOODBYE_TO_THE_SLOW: Duration = Duration::from_secs(10);
 
 /// Events of operations that are taken before what is there is sent.
@@ -85,7 +85,7 @@ pub(super) struct Socket {
     budget: Budget,
     frames: Counter,
     unanswered: u32,
-    /// What had left at the last tick, while something waits.
+    /// The bytes that had left at the last tick, while something waits.
     taken: Option<u64>,
 }
 
@@ -169,8 +169,8 @@ impl Socket {
             if !wire.outbox.has_room() {
                 break;
             }
-            let Some(said) = self.operations.poll(cx) else { break };
-            self.say(&mut wire.outbox, said);
+            let Some(outgoing) = self.operations.poll(cx) else { break };
+            self.send(&mut wire.outbox, outgoing);
         }
         wire.flush(cx).map_err(|_| End::Gone)?;
         // What comes in is looked at even while there is always something to send.
@@ -330,18 +330,18 @@ impl Socket {
         Ok(begin(shared, caller, request, trace))
     }
 
-    fn say(&mut self, outbox: &mut Outbox, said: Said) {
-        match said {
-            Said::Nothing => {}
-            Said::Next(frame) => {
+    fn send(&mut self, outbox: &mut Outbox, outgoing: Outgoing) {
+        match outgoing {
+            Outgoing::Nothing => {}
+            Outgoing::Next(frame) => {
                 self.frames.inc();
                 outbox.push(frame);
             }
-            Said::Last(id, frame) => {
+            Outgoing::Last(id, frame) => {
                 self.ended(&id);
                 outbox.push(frame);
             }
-            Said::Interrupted(id, error) => {
+            Outgoing::Interrupted(id, error) => {
                 self.ended(&id);
                 let error = error.with_retry_after(self.shared.admission.come_again_milliseconds());
                 outbox.push(message::error(&id, error.to_list()));

@@ -1,4 +1,4 @@
-//! What woke a socket's task. Only those parts of it are polled: of what a socket waits for, nearly all happens rarely, and asking
+//! The parts of a socket that woke its task. Only those are polled: of what a socket waits for, nearly all happens rarely, and asking
 //! each of ten thousand sockets for all of it takes more time than what happens.
 
 use std::{
@@ -44,7 +44,7 @@ impl Wakers {
         Waker::from(Arc::new(PartWaker { part, wakers: Arc::clone(self) }))
     }
 
-    /// What was woken; what is woken from now on wakes this task.
+    /// The parts that were woken; those that are woken from now on wake this task.
     pub(super) fn take(&self, cx: &Context<'_>) -> Parts {
         self.task.register(cx.waker());
         self.woken.swap(0, Ordering::AcqRel)
