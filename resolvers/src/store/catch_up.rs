@@ -18,10 +18,9 @@ use serde_json::Value;
 use super::{
     Database, StoreError,
     integration::{IntegrationStatus, present, present_by_id},
-    node::CHUNK,
-    session::Session,
+    session::{CHUNK, Session},
     text::{index_text, key_text},
-    transaction::from_micros,
+    time::from_micros,
 };
 
 /// How an open socket stands in its row.

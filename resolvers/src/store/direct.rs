@@ -14,9 +14,11 @@ use sea_orm::{
     Statement, TryIntoModel, Value,
 };
 
-use super::{open::PRAGMAS, session::Session};
+use super::session::Session;
 use crate::error_chain::chain;
 
+/// The settings of every connection to SQLite, also of those that sqlx opens: a commit is on disk, and references hold.
+pub(super) const PRAGMAS: [(&str, &str); 2] = [("synchronous", "FULL"), ("foreign_keys", "ON")];
 /// KiB of pages that are kept: indexes of a few hundred thousand rows, which each delivery touches anywhere.
 const CACHE: u32 = 16_384;
 /// Statements that stay prepared.

@@ -2,6 +2,9 @@
 
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, EntityTrait, Select, Statement, TryIntoModel};
 
+/// Keys in one statement: well below SQLite's limit of parameters.
+pub(super) const CHUNK: usize = 400;
+
 /// Runs statements, and reads what the store's own code reads: rows of a table, or one column.
 pub(super) trait Session: Sync {
     /// In which dialect.

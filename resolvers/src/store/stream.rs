@@ -12,9 +12,8 @@ use sea_orm::{
 use super::{
     Database, StoreError,
     activity::{Activity, activity_of},
-    node::CHUNK,
     pending,
-    session::Session,
+    session::{CHUNK, Session},
 };
 use crate::{provider::change::Act, tag::Tag};
 
@@ -206,7 +205,8 @@ pub(super) async fn append(
     for chunk in containers.chunks(CHUNK) {
         connection.run(change_container::Entity::insert_many(chunk.to_vec()).build(connection.backend())).await?;
     }
-    pending::insert(connection, tenant, now, applied.iter().zip(&acts)).await?;
+    let activities = applied.iter().zip(&acts).filter_map(|(change, act)| Some((change.activity.as_ref()?, act)));
+    pending::insert(connection, tenant, now, activities).await?;
     Ok(applied)
 }
 

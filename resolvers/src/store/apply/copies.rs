@@ -9,7 +9,12 @@ use mullion_schema::view::Body;
 use super::{Batch, Place, members, nodes::Work};
 use crate::{
     provider::{CopiedFields, ListRef, NodeRef},
-    store::{StoreError, merge::NodeState, node::CHUNK, session::Session, text::list_text},
+    store::{
+        StoreError,
+        merge::NodeState,
+        session::{CHUNK, Session},
+        text::list_text,
+    },
 };
 
 /// How many items of a renamed thing are rewritten at most. A store that holds more has read for hours through one list; what lies

@@ -13,8 +13,7 @@ use crate::{
     provider::{Keeping, NodeRef},
     store::{
         StoreError,
-        node::CHUNK,
-        session::Session,
+        session::{CHUNK, Session},
         text::{index_text, list_text},
     },
 };

@@ -4,6 +4,7 @@
 mod copies;
 mod counts;
 mod group;
+mod join;
 mod members;
 mod news;
 mod nodes;
@@ -30,12 +31,11 @@ use sea_orm::{
 pub use super::merge::Source;
 use super::{
     Database, StoreError, catch_up,
-    inbox::{APPLIED, waits},
+    delivery_state::{APPLIED, waits},
     integration::present_by_id,
     lease::Lease,
     merge::Origin,
     node::{StoredNode, stored},
-    pending,
     session::Session,
     stream::{AppliedChange, append, head_in},
     text::key_text,
@@ -295,7 +295,7 @@ impl Database {
         work.save(transaction, place).await?;
         let news = news::News { provider: place.provider, work: &work, moves: &moves, windows: &windows, told: &told };
         let mut changes = news::changes(place, &batch.changes, &news, || self.new_id())?;
-        pending::join(transaction, (place.tenant, place.integration), &mut changes).await?;
+        join::join(transaction, place, &mut changes).await?;
         applied.changes = append(transaction, place.tenant, self.now(), changes).await?;
         applied.head = match applied.changes.last() {
             Some(last) => last.position,

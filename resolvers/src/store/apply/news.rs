@@ -22,6 +22,7 @@ use crate::{
         merge::{Outcome, Source},
         stream::NewChange,
         text::{clean, index_text, key_text, list_text, split_list},
+        time::truncated,
     },
     tag::Tag,
 };
@@ -181,11 +182,6 @@ fn cleaned(detail: &Detail) -> Detail {
         Detail::Text(text) => Detail::Text(clean(text)),
         Detail::Node { node, given } => Detail::Node { node: clean(node), given: given.as_deref().map(clean) },
     }
-}
-
-/// As precise as it will be read back.
-fn truncated(time: DateTime<Utc>) -> DateTime<Utc> {
-    crate::store::transaction::from_micros(time.timestamp_micros())
 }
 
 fn node_tag(place: &Place<'_>, node: &NodeRef) -> Tag {

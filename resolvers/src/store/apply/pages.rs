@@ -15,8 +15,7 @@ use crate::{
     store::{
         StoreError,
         list::{read_next, written_next},
-        node::CHUNK,
-        session::Session,
+        session::{CHUNK, Session},
         text::{filter_text, list_text},
     },
 };

@@ -12,7 +12,7 @@ use crate::{
     store::{
         StoreError,
         text::{clean, key_text},
-        transaction::from_micros,
+        time::from_micros,
     },
 };
 

@@ -9,8 +9,8 @@ use sea_orm::{
     sea_query::{Expr, ExprTrait},
 };
 
-use super::{IGNORED, PARKED, WaitingDelivery, waits};
-use crate::store::{Database, StoreError, lease::Lease, session::Session, text::clean};
+use super::{IGNORED, PARKED, WaitingDelivery};
+use crate::store::{Database, StoreError, delivery_state::waits, lease::Lease, session::Session, text::clean};
 
 /// What is written of a delivery beside that it was tried, and why nothing came of it.
 pub(super) enum Verdict {
