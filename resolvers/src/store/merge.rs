@@ -122,6 +122,11 @@ impl NodeState {
     pub fn is_stale(&self) -> bool {
         self.stamps.keys().any(|key| self.is_stale_key(key))
     }
+
+    /// Whether a delivery brought the newest part after a fetch was sent.
+    pub fn is_heard_since(&self, sent_at: DateTime<Utc>) -> bool {
+        self.source == Source::Webhook && self.fetched_at > sent_at.timestamp_micros()
+    }
 }
 
 /// The node after `write`.

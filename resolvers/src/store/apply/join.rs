@@ -1,6 +1,6 @@
 //! Several events of one act, told as one activity while that waits for the names in its sentence.
 
-use super::Place;
+use super::ApplyContext;
 use crate::{
     provider::{
         change::Act,
@@ -18,7 +18,7 @@ use crate::{
 /// Joins new activities that wait to those of the same act that wait already, or came before them in the same batch.
 pub(super) async fn join(
     connection: &impl Session,
-    place: &Place<'_>,
+    context: &ApplyContext<'_>,
     changes: &mut [NewChange],
 ) -> Result<(), StoreError> {
     let joins = |change: &NewChange| is_pending(change.activity.as_ref()) && !change.act.names.is_empty();
@@ -26,7 +26,7 @@ pub(super) async fn join(
         return Ok(());
     }
     let mut open = Vec::new();
-    for row in connection.all(newest(place.tenant, place.integration)).await?.into_iter().rev() {
+    for row in connection.all(newest(context.tenant, context.integration)).await?.into_iter().rev() {
         let names = serde_json::from_str(&row.acts).map_err(corrupt)?;
         let act = Act { names, partial: row.partial };
         open.push(Open { source: Source::Row(row.position), act, activity: pending_of(&row)?.activity, joined: false });
@@ -47,7 +47,7 @@ pub(super) async fn join(
                     (change.act, change.activity) = (act, Some(activity));
                 }
             }
-            Source::Row(position) if joined => update(connection, place.tenant, position, (&act, &activity)).await?,
+            Source::Row(position) if joined => update(connection, context.tenant, position, (&act, &activity)).await?,
             Source::Row(_) => {}
         }
     }

@@ -3,6 +3,7 @@
 
 mod copies;
 mod counts;
+mod effect;
 mod group;
 mod join;
 mod members;
@@ -202,7 +203,7 @@ impl Applied {
 }
 
 /// Where a batch is applied: never outside of its own tenant and integration.
-struct Place<'a> {
+struct ApplyContext<'a> {
     tenant: &'a TenantId,
     integration: &'a IntegrationId,
     provider: &'a str,
@@ -213,7 +214,7 @@ struct Place<'a> {
     each: &'a [DateTime<Utc>],
 }
 
-impl Place<'_> {
+impl ApplyContext<'_> {
     /// Where a change of the batch comes from.
     fn origin_of(&self, change: usize) -> Origin {
         Origin { at: self.each.get(change).copied().unwrap_or(self.origin.at), ..self.origin }
@@ -265,9 +266,9 @@ impl Database {
         let mut applied = Applied { repeated: group.repeated, ..Applied::default() };
         if let Some(mut batch) = group.batch {
             let origin = Origin { source: batch.source, at: batch.received_at };
-            let place = Place { tenant, integration, provider: &provider, rules, origin, each: &group.each };
-            forget_told(transaction, &place, &mut batch).await?;
-            self.apply_in(transaction, &place, &batch, &mut applied).await?;
+            let context = ApplyContext { tenant, integration, provider: &provider, rules, origin, each: &group.each };
+            forget_told(transaction, &context, &mut batch).await?;
+            self.apply_in(transaction, &context, &batch, &mut applied).await?;
         } else {
             applied.head = head_in(transaction, tenant).await?;
         }
@@ -279,30 +280,31 @@ impl Database {
     async fn apply_in(
         &self,
         transaction: &impl Session,
-        place: &Place<'_>,
+        context: &ApplyContext<'_>,
         batch: &Batch,
         applied: &mut Applied,
     ) -> Result<(), StoreError> {
-        let mut work = nodes::Work::load(transaction, place, batch).await?;
-        work.merge(place, batch);
-        recounts::outdate(transaction, place, &mut work, batch).await?;
-        copies::follow(transaction, place, &mut work, batch).await?;
-        let mut moves = members::recompute(transaction, place, &work, batch).await?;
-        let mut windows = pages::Windows::load(transaction, place, &moves, batch).await?;
-        let recounted = counts::recount(transaction, place, &mut work, &mut windows).await?;
-        let told = pages::write(transaction, place, &mut work, (&windows, batch, &moves), &recounted).await?;
-        members::add_lists_of_stale(transaction, place, &work, &mut moves).await?;
-        work.save(transaction, place).await?;
-        let news = news::News { provider: place.provider, work: &work, moves: &moves, windows: &windows, told: &told };
-        let mut changes = news::changes(place, &batch.changes, &news, || self.new_id())?;
-        join::join(transaction, place, &mut changes).await?;
-        applied.changes = append(transaction, place.tenant, self.now(), changes).await?;
+        let mut work = nodes::Work::load(transaction, context, batch).await?;
+        work.merge(context, batch);
+        recounts::outdate(transaction, context, &mut work, batch).await?;
+        copies::follow(transaction, context, &mut work, batch).await?;
+        let mut moves = members::recompute(transaction, context, &work, batch).await?;
+        let mut windows = pages::Windows::load(transaction, context, &moves, batch).await?;
+        let recounted = counts::recount(transaction, context, &mut work, &mut windows).await?;
+        let told = pages::write(transaction, context, &mut work, (&windows, batch, &moves), &recounted).await?;
+        members::add_lists_of_stale(transaction, context, &work, &mut moves).await?;
+        work.save(transaction, context).await?;
+        let news =
+            news::News { provider: context.provider, work: &work, moves: &moves, windows: &windows, told: &told };
+        let mut changes = news::changes(context, &batch.changes, &news, || self.new_id())?;
+        join::join(transaction, context, &mut changes).await?;
+        applied.changes = append(transaction, context.tenant, self.now(), changes).await?;
         applied.head = match applied.changes.last() {
             Some(last) => last.position,
-            None => head_in(transaction, place.tenant).await?,
+            None => head_in(transaction, context.tenant).await?,
         };
         let states = work.into_states();
-        applied.nodes = states.map(|(node, state)| stored(place.integration, &node, state)).collect();
+        applied.nodes = states.map(|(node, state)| stored(context.integration, &node, state)).collect();
         Ok(())
     }
 }
@@ -322,14 +324,18 @@ async fn provider_of(
 
 /// Takes activities away that people were told of already, as another delivery or by catching up, and those that add nothing to what
 /// people were told.
-async fn forget_told(connection: &impl Session, place: &Place<'_>, batch: &mut Batch) -> Result<(), StoreError> {
+async fn forget_told(
+    connection: &impl Session,
+    context: &ApplyContext<'_>,
+    batch: &mut Batch,
+) -> Result<(), StoreError> {
     let activities = batch.changes.iter().filter_map(|change| change.activity.as_ref());
     let keys: Vec<String> =
         activities.flat_map(|activity| activity.key.iter().chain(&activity.unless)).cloned().collect();
     if keys.is_empty() {
         return Ok(());
     }
-    let mut told = catch_up::told(connection, (place.tenant, place.integration), &keys).await?;
+    let mut told = catch_up::told(connection, (context.tenant, context.integration), &keys).await?;
     for change in &mut batch.changes {
         let Some(activity) = &change.activity else { continue };
         let key = activity.key.as_deref().map(key_text);
