@@ -7,6 +7,8 @@ mod fuzz;
 mod gaps;
 pub mod intake;
 pub mod log;
+mod outcome;
+mod queue;
 mod secrets;
 #[cfg(test)]
 mod tests;

@@ -25,7 +25,7 @@ use super::{
 use crate::{
     bus::Wake,
     error_chain::chain,
-    inbox::worker::Outcome,
+    inbox::outcome::Outcome,
     store::{
         Database, StoreError,
         inbox::{Arrived, Inserted, Meant, row::DeliveryRow},

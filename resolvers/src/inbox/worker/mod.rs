@@ -24,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 pub use self::meaning::Meaning;
+pub use super::outcome::Outcome;
 use crate::bus::Wake;
 use crate::{
     clock::Clock,
@@ -53,18 +54,6 @@ const BEAT: Duration = Duration::from_millis(1_500);
 /// The first wait before another try; it doubles from try to try, up to the longest.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_mins(5);
-
-/// Hears what happens in the inbox, for metrics.
-pub trait Outcome: Send + Sync {
-    /// What became of a delivery: `applied`, `ignored`, `repeated`, `retried`, `parked` or `lost`.
-    fn settled(&self, provider: &str, result: &'static str);
-
-    /// So many deliveries were stored in one transaction.
-    fn flushed(&self, deliveries: usize, took: Duration);
-
-    /// So many lanes are held.
-    fn held(&self, lanes: usize);
-}
 
 /// What is done with a delivery.
 #[async_trait]

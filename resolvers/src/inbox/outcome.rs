@@ -1,0 +1,15 @@
+//! What happens in the inbox, as metrics count it.
+
+use std::time::Duration;
+
+/// Counts what happens in the inbox. The metrics are of the gateway, which depends on this crate.
+pub trait Outcome: Send + Sync {
+    /// What became of a delivery: `applied`, `ignored`, `repeated`, `retried`, `parked` or `lost`.
+    fn settled(&self, provider: &str, result: &'static str);
+
+    /// So many deliveries were stored in one transaction.
+    fn flushed(&self, deliveries: usize, took: Duration);
+
+    /// So many lanes are held.
+    fn held(&self, lanes: usize);
+}
