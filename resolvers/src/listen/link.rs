@@ -9,7 +9,7 @@ use tokio::{
 };
 
 use super::{
-    listeners::Parts,
+    parts::Parts,
     session::{News, Number},
     storing::Storing,
 };

@@ -1,0 +1,40 @@
+//! What listening is made from.
+
+use std::sync::Arc;
+
+use crate::{
+    accounts::Connector,
+    changes::Applier,
+    clock::Clock,
+    inbox::Inbox,
+    store::Database,
+    upstream::{Jitter, Upstream},
+};
+
+/// Hears what comes over sockets, for metrics.
+pub trait Ear: Send + Sync {
+    /// What became of an event: `accepted`, `duplicate`, `overloaded` or `failed`.
+    fn heard(&self, provider: &'static str, result: &'static str);
+}
+
+/// What listening is made from.
+pub struct Parts {
+    /// The database.
+    pub database: Database,
+    /// Knows the integrations.
+    pub connector: Arc<Connector>,
+    /// The way to the providers.
+    pub upstream: Upstream,
+    /// Tells who watches how a socket stands.
+    pub applier: Arc<Applier>,
+    /// Where events go.
+    pub inbox: Arc<Inbox>,
+    /// Hears what comes.
+    pub ear: Arc<dyn Ear>,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness of waits.
+    pub jitter: Jitter,
+    /// The name of this process, as holds know it.
+    pub id: String,
+}
