@@ -256,7 +256,7 @@ impl Reconciler {
         };
         let sent_at = self.services.clock.now();
         let caught = match integration.provider.catch_up(&integration.connection, since, &known).await {
-            Err(error) if is_no_answer(error.kind) => CaughtUp { calls: 1, ..CaughtUp::default() },
+            Err(error) if error.kind.is_lasting_refusal() => CaughtUp { calls: 1, ..CaughtUp::default() },
             caught => caught?,
         };
         found.calls = found.calls.saturating_sub(caught.calls);
@@ -308,7 +308,7 @@ impl Reconciler {
         let provider = &integration.provider;
         let condition = match provider.inspect_webhook(&integration.connection, external_id, &target).await {
             None => return Ok(false),
-            Some(Err(error)) if is_no_answer(error.kind) => return Ok(false),
+            Some(Err(error)) if error.kind.is_lasting_refusal() => return Ok(false),
             Some(condition) => condition?,
         };
         found.calls = found.calls.saturating_sub(1);
@@ -361,17 +361,6 @@ impl Reconciler {
         self.services.wake.wake();
         Ok(inserted.iter().filter(|inserted| matches!(inserted, crate::store::inbox::Inserted::New(_))).count())
     }
-}
-
-/// Whether a failure is the answer: the token may not ask this, or there is no such thing.
-pub(super) fn is_no_answer(kind: UpstreamErrorKind) -> bool {
-    matches!(
-        kind,
-        UpstreamErrorKind::Forbidden
-            | UpstreamErrorKind::PlanRequired
-            | UpstreamErrorKind::NotFound
-            | UpstreamErrorKind::Rejected
-    )
 }
 
 /// What is known here, as a provider may ask.
