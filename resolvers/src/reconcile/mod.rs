@@ -32,7 +32,6 @@ use crate::{
     live::LiveHub,
     reading::integrations::Integration,
     store::{StoreError, catch_up::Pulse},
-    tag::Tag,
     upstream::{CircuitState, Jitter},
 };
 
@@ -56,32 +55,6 @@ const NEW: Duration = Duration::from_secs(2);
 /// Whose integration, and which.
 type Whose = (TenantId, IntegrationId);
 
-/// Tells what is watched: by live operations of this process, or of all of them.
-pub trait Watch: Send + Sync {
-    /// The integrations that are watched, and how many tags of each.
-    fn watched(&self) -> Vec<(Whose, usize)>;
-
-    /// The tenants of which all activities are followed.
-    fn followed(&self) -> Vec<TenantId>;
-
-    /// The tags of an integration that are watched.
-    fn tags_of(&self, tenant: &TenantId, integration: &IntegrationId) -> Vec<Tag>;
-}
-
-impl Watch for LiveHub {
-    fn watched(&self) -> Vec<(Whose, usize)> {
-        self.watched()
-    }
-
-    fn followed(&self) -> Vec<TenantId> {
-        self.followed()
-    }
-
-    fn tags_of(&self, tenant: &TenantId, integration: &IntegrationId) -> Vec<Tag> {
-        self.tags_of(tenant, integration)
-    }
-}
-
 /// Hears what came of it, for metrics.
 pub trait Hears: Send + Sync {
     /// A round over an integration: `complete`, `partial` or `failed`.
@@ -97,7 +70,7 @@ pub trait Hears: Send + Sync {
 /// What starts a reconciler beside the services.
 pub struct Surroundings {
     /// What is watched.
-    pub watch: Arc<dyn Watch>,
+    pub watch: Arc<LiveHub>,
     /// What was refused.
     pub gaps: Arc<Gaps>,
     /// For metrics.
