@@ -1,4 +1,5 @@
-//! What runs the store's statements: sea-orm's connections and transactions, or SQLite driven directly.
+//! What runs the store's statements: sea-orm's connections and transactions, or SQLite driven directly (`direct.rs` says why there
+//! are both). Code that takes a [`Session`] is written once for all of them.
 
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, EntityTrait, Select, Statement, TryIntoModel};
 

@@ -235,6 +235,9 @@ impl Database {
 
     /// Applies what several deliveries mean, in their order, in one go: what each of them touches is read once, merged in memory and
     /// written once. All of them or none.
+    ///
+    /// Deliveries that come from the log on SQLite are applied in the transaction that stores them instead
+    /// ([`Database::insert_and_apply`]), which saves a flush to disk; both transactions do the same, in `apply_within`.
     pub async fn apply_all(
         &self,
         tenant: &TenantId,

@@ -75,6 +75,7 @@ impl Database {
             self.directly(direct, async move |database, session| database.arrive(session, rows, setting, meant).await)
                 .await?
         } else {
+            // A database in memory, or one through another system layer than SQLite's own, has no direct connection.
             let arriving = async {
                 let transaction = self.begin().await?;
                 let arrived = self.arrive(&transaction, rows, setting, meant).await?;
