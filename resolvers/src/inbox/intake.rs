@@ -23,7 +23,7 @@ use crate::{
     bus::Wake,
     store::{
         Database,
-        inbox::{Inserted, NewDelivery, row::DeliveryRow},
+        inbox::{Inserted, row::DeliveryRow},
     },
 };
 
@@ -112,10 +112,8 @@ impl Intake {
         Self { queue: Mutex::new(Some(queue)), held: Arc::default(), room, backlog, remembered }
     }
 
-    /// Stores a delivery; answers when it is on disk, or refused. Who does not wait for the answer does not keep it from being
-    /// stored. Of a log, not every duplicate is recognised here: the inbox knows them all.
-    pub async fn store(&self, delivery: &NewDelivery) -> Result<Inserted, IntakeError> {
-        let row = DeliveryRow::of(delivery).map_err(|error| IntakeError::Store(Arc::new(error)))?;
+    /// Stores a delivery; answers when it is on disk, or refused. It is stored also when nobody waits for the answer any more. Of a log, not every duplicate is recognised here: the inbox knows them all.
+    pub async fn store(&self, row: DeliveryRow) -> Result<Inserted, IntakeError> {
         let Some(remembered) = &self.remembered else { return self.hand_in(row).await };
         let fingerprint = row.fingerprint();
         if remembered.lock().known.contains(&fingerprint) {

@@ -24,7 +24,7 @@ use crate::{
         Database, StoreError,
         catch_up::{Mark, Round},
         endpoint::Endpoint,
-        inbox::{NewDelivery, mark_recovered},
+        inbox::{mark_recovered, row::DeliveryRow},
     },
     upstream::{UpstreamError, UpstreamErrorKind},
 };
@@ -274,7 +274,7 @@ impl Reconciler {
             }
         }
         found.in_order += usize::from(in_order && caught.complete && caught.deliveries.is_empty());
-        found.recovered += self.hand_in(integration, (endpoint, &subject.container), caught.deliveries).await?;
+        found.recovered += self.hand_in(endpoint, &subject.container, caught.deliveries).await?;
         if !caught.fetched.is_empty() {
             self.services.applier.take_in(integration, sent_at, caught.fetched).await?;
         }
@@ -333,31 +333,23 @@ impl Reconciler {
     /// Puts what was asked for into the inbox, as if it had come. How many did not come after all.
     async fn hand_in(
         &self,
-        integration: &Integration,
-        (endpoint, container): (&Endpoint, &NodeRef),
+        endpoint: &Endpoint,
+        container: &NodeRef,
         recovered: Vec<Recovered>,
     ) -> Result<usize, StoreError> {
         if recovered.is_empty() {
             return Ok(0);
         }
         let received_at = self.services.clock.now();
-        let delivery = |Recovered { mut verified, mut headers }: Recovered| {
+        let row = |Recovered { mut verified, mut headers }: Recovered| {
             mark_recovered(&mut headers);
             // In order with what comes in where its webhook sends to.
             let sent_for = endpoint.draft.container.as_ref().map(|_| container.to_string());
             verified.subject = verified.subject.or(sent_for);
-            NewDelivery {
-                endpoint: endpoint.id.clone(),
-                tenant: integration.tenant.clone(),
-                integration: integration.id.clone(),
-                provider: endpoint.provider.clone(),
-                verified,
-                headers,
-                received_at,
-            }
+            DeliveryRow::of(endpoint, &verified, &headers, received_at)
         };
-        let deliveries = recovered.into_iter().map(delivery).collect();
-        let inserted = self.services.database.insert_deliveries(deliveries).await?;
+        let rows: Result<Vec<_>, _> = recovered.into_iter().map(row).collect();
+        let inserted = self.services.database.insert_rows(rows?).await?;
         self.services.wake.wake();
         Ok(inserted.iter().filter(|inserted| matches!(inserted, crate::store::inbox::Inserted::New(_))).count())
     }

@@ -59,12 +59,12 @@ const LONGEST_WAIT: Duration = Duration::from_mins(5);
 #[async_trait]
 pub trait Work: Send + Sync {
     /// Applies deliveries of one integration in order, all of them or none, each under the lease of its lane.
-    async fn apply(&self, deliveries: &[Taken]) -> Result<Vec<Done>, StoreError>;
+    async fn apply(&self, deliveries: &[LeasedDelivery]) -> Result<Vec<Done>, StoreError>;
 }
 
 /// A delivery that is worked on, and the lease of its lane.
 #[derive(Debug, Clone)]
-pub struct Taken {
+pub struct LeasedDelivery {
     /// The delivery.
     pub delivery: WaitingDelivery,
     /// The lease.
@@ -160,8 +160,8 @@ impl HeldBack {
 }
 
 /// Deliveries of one integration each, in order. What is in order stays so: an ordering key is of one integration.
-fn groups(taken: impl Iterator<Item = Taken>) -> Vec<Vec<Taken>> {
-    let mut groups: Vec<Vec<Taken>> = Vec::new();
+fn groups(taken: impl Iterator<Item = LeasedDelivery>) -> Vec<Vec<LeasedDelivery>> {
+    let mut groups: Vec<Vec<LeasedDelivery>> = Vec::new();
     let mut open: HashMap<(TenantId, IntegrationId), (usize, usize)> = HashMap::new();
     for taken in taken {
         let delivery = &taken.delivery;
@@ -278,7 +278,8 @@ impl Worker {
         let numbers: Vec<i64> = lanes.iter().map(|(lane, _)| *lane).collect();
         let lease_of = |lane: i64| lanes.iter().find(|(held, _)| *held == lane).map(|(_, lease)| lease.clone());
         let due = self.database.next_deliveries(&numbers, CHUNK).await?;
-        let taken = due.into_iter().filter_map(|delivery| Some(Taken { lease: lease_of(delivery.lane)?, delivery }));
+        let taken =
+            due.into_iter().filter_map(|delivery| Some(LeasedDelivery { lease: lease_of(delivery.lane)?, delivery }));
         let mut settled = 0;
         let mut held_back = HeldBack::default();
         for mut group in groups(taken) {
@@ -311,7 +312,12 @@ impl Worker {
     }
 
     /// Writes what came of deliveries that were applied together; how many were settled. `None`: the database is away.
-    async fn finish_together(&self, group: &[Taken], done: Vec<Done>, held_back: &mut HeldBack) -> Option<usize> {
+    async fn finish_together(
+        &self,
+        group: &[LeasedDelivery],
+        done: Vec<Done>,
+        held_back: &mut HeldBack,
+    ) -> Option<usize> {
         let mut ignored: HashMap<&'static str, Vec<(&WaitingDelivery, &Lease)>> = HashMap::new();
         for (taken, done) in group.iter().zip(&done) {
             if let Done::Ignored(why) = done {
@@ -342,7 +348,7 @@ impl Worker {
         Some(settled)
     }
 
-    async fn settle(&self, taken: &Taken) -> After {
+    async fn settle(&self, taken: &LeasedDelivery) -> After {
         // A panic is a failure of this delivery, not the end of the worker.
         let applied = AssertUnwindSafe(self.work.apply(std::slice::from_ref(taken))).catch_unwind().await;
         let done = match applied {
@@ -354,8 +360,8 @@ impl Worker {
     }
 
     /// Writes what came of a delivery, where that is not written yet.
-    async fn finish(&self, taken: &Taken, done: Result<Done, Failure>) -> After {
-        let Taken { delivery, lease } = taken;
+    async fn finish(&self, taken: &LeasedDelivery, done: Result<Done, Failure>) -> After {
+        let LeasedDelivery { delivery, lease } = taken;
         let (result, after) = match done {
             Ok(Done::Applied) => (Ok("applied"), After::Settled),
             Ok(Done::Repeated) => (Ok("repeated"), After::Settled),
@@ -410,8 +416,8 @@ impl Worker {
 }
 
 /// The span of deliveries that are applied together, in the traces of the requests that brought them.
-fn span_of(group: &[Taken]) -> tracing::Span {
-    let Some(Taken { delivery, .. }) = group.first() else { return tracing::Span::none() };
+fn span_of(group: &[LeasedDelivery]) -> tracing::Span {
+    let Some(LeasedDelivery { delivery, .. }) = group.first() else { return tracing::Span::none() };
     let (tenant, integration) = (&delivery.tenant, &delivery.integration);
     let span = match group {
         [_] => tracing::error_span!("delivery", delivery = delivery.id, %tenant, %integration),

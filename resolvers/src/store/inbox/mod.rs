@@ -22,26 +22,7 @@ pub use self::arrive::{Arrived, Meant};
 pub use self::source::{DeliverySource, is_recovered, mark_recovered, mark_socket};
 pub use super::delivery_state::{APPLIED, IGNORED, PARKED, RECEIVED};
 use super::{StoreError, lease::LANES, time::from_micros};
-use crate::provider::{StoredDelivery, VerifiedDelivery};
-
-/// A verified delivery that is to be stored.
-#[derive(Debug, Clone)]
-pub struct NewDelivery {
-    /// Where it came in.
-    pub endpoint: String,
-    /// Whose.
-    pub tenant: TenantId,
-    /// Whose.
-    pub integration: IntegrationId,
-    /// The provider's key.
-    pub provider: String,
-    /// What was verified.
-    pub verified: VerifiedDelivery,
-    /// The headers that are kept.
-    pub headers: HeaderMap,
-    /// When its last byte came.
-    pub received_at: DateTime<Utc>,
-}
+use crate::provider::StoredDelivery;
 
 /// What became of a delivery that was to be stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
