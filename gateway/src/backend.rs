@@ -21,7 +21,7 @@ use mullion_resolvers::{
     error_chain::chain,
     execution::{self, Executor},
     inbox::{Gaps, Inbox, worker::Worker},
-    listen::{self, Ear, Listeners},
+    listen::{self, Listeners, SocketObserver},
     live::{LiveHub, LiveRules},
     provider::Providers,
     reading::{Claims, Directory, Engine, Shelf},
@@ -224,7 +224,7 @@ pub fn build(config: &Config, database: Database, made: Ingredients) -> anyhow::
     let cursors = Cursors::new(&vault);
     let wake = Wake::new(Arc::clone(&bus));
     let gaps = Arc::<Gaps>::default();
-    let deliveries = inbox::Parts { wake: wake.clone(), outcome: Arc::clone(&counters) as _, gaps: Arc::clone(&gaps) };
+    let deliveries = inbox::Parts { wake: wake.clone(), observer: Arc::clone(&counters) as _, gaps: Arc::clone(&gaps) };
     let (intake, consumer) = inbox::intake(&config.webhooks, &database, &deliveries)?;
     let inbox = Inbox::new(database.clone(), vault.clone(), Arc::clone(&providers), Arc::clone(&clock), intake);
     let inbox = Arc::new(inbox.noting(Arc::clone(&gaps)));
@@ -343,7 +343,7 @@ fn among_replicas(database: &Database, tasks: &TaskTracker, upstream: Upstream) 
 }
 
 /// The listeners to providers that send their events over a socket.
-fn listeners(services: &Services, inbox: &Arc<Inbox>, observer: Arc<dyn Ear>) -> anyhow::Result<Listeners> {
+fn listeners(services: &Services, inbox: &Arc<Inbox>, observer: Arc<dyn SocketObserver>) -> anyhow::Result<Listeners> {
     let parts = listen::Parts {
         id: services.database.new_id().context("no id can be made")?,
         database: services.database.clone(),
@@ -351,7 +351,7 @@ fn listeners(services: &Services, inbox: &Arc<Inbox>, observer: Arc<dyn Ear>) ->
         upstream: services.upstream.clone(),
         applier: Arc::clone(&services.applier),
         inbox: Arc::clone(inbox),
-        ear: observer,
+        observer,
         clock: Arc::clone(&services.clock),
         jitter: Jitter::random(),
     };

@@ -8,7 +8,7 @@ use mullion_resolvers::{
     answers::Services,
     inbox::Gaps,
     reading::integrations::PulseRules,
-    reconcile::{Hears, Reconciler, Rules, Surroundings},
+    reconcile::{ReconcileObserver, Reconciler, Rules, Surroundings},
     upstream::Jitter,
 };
 
@@ -19,7 +19,7 @@ pub(crate) struct Parts {
     /// What may have been missed.
     pub(crate) gaps: Arc<Gaps>,
     /// Counts what comes of it.
-    pub(crate) observer: Arc<dyn Hears>,
+    pub(crate) observer: Arc<dyn ReconcileObserver>,
     /// The name of this process's worker.
     pub(crate) worker: String,
 }
@@ -34,7 +34,7 @@ pub(crate) fn reconciler(
 ) -> anyhow::Result<Reconciler> {
     let watch = Arc::clone(&services.hub) as _;
     let Parts { gaps, observer, worker } = parts;
-    let around = Surroundings { watch, gaps, hears: observer, jitter: Jitter::random(), worker };
+    let around = Surroundings { watch, gaps, observer, jitter: Jitter::random(), worker };
     let ours = stand_ins.iter().map(|host| format!("http://{host}/")).collect();
     let rules = rounds(config, stand_ins.is_empty());
     Reconciler::new(Arc::clone(services), around, rules, ours).context("nothing can be reconciled")

@@ -16,7 +16,7 @@ use tokio::{sync::mpsc, time::Instant};
 pub use super::queue::IntakeError;
 use super::{
     log::{self, Backlog, Log, Transfer},
-    outcome::Outcome,
+    observer::InboxObserver,
     queue::{QueuedDelivery, RoomInUse, answer, group_of},
 };
 use crate::{
@@ -78,15 +78,15 @@ pub struct Writer {
     database: Database,
     queue: Arc<tokio::sync::Mutex<mpsc::Receiver<QueuedDelivery>>>,
     wake: Wake,
-    outcome: Arc<dyn Outcome>,
+    observer: Arc<dyn InboxObserver>,
 }
 
 impl Intake {
     /// An intake that writes to the inbox's table, and its writer.
-    pub fn new(database: Database, room: Room, wake: Wake, outcome: Arc<dyn Outcome>) -> (Self, Writer) {
+    pub fn new(database: Database, room: Room, wake: Wake, observer: Arc<dyn InboxObserver>) -> (Self, Writer) {
         let (sender, queue) = mpsc::channel(room.deliveries.max(1));
         let intake = Self::over(sender, room, Backlog::default(), None);
-        (intake, Writer { database, queue: Arc::new(queue.into()), wake, outcome })
+        (intake, Writer { database, queue: Arc::new(queue.into()), wake, observer })
     }
 
     /// An intake that writes to a log, and what takes deliveries from there to the inbox.
@@ -94,12 +94,13 @@ impl Intake {
         database: &Database,
         room: Room,
         log: Log,
-        (wake, outcome): (Wake, Arc<dyn Outcome>),
+        wake: Wake,
+        observer: Arc<dyn InboxObserver>,
     ) -> io::Result<(Self, Transfer)> {
         let (sender, queue) = mpsc::channel(room.deliveries.max(1));
         let intake = Self::over(sender, room, log.backlog(), Some(Mutex::default()));
-        let transfer = Transfer::new(&log, database.clone(), (wake, Arc::clone(&outcome)));
-        log::append(log, database.clone(), queue, outcome)?;
+        let transfer = Transfer::new(&log, database.clone(), wake, Arc::clone(&observer));
+        log::append(log, database.clone(), queue, observer)?;
         Ok((intake, transfer))
     }
 
@@ -170,7 +171,7 @@ impl Writer {
         let (rows, answers): (Vec<_>, Vec<_>) = group.into_iter().map(|queued| (queued.row, queued.answer)).unzip();
         let stored = self.database.insert_rows(rows).await;
         if let Ok(inserted) = &stored {
-            self.outcome.flushed(inserted.len(), began.elapsed());
+            self.observer.flushed(inserted.len(), began.elapsed());
             if inserted.iter().any(|inserted| matches!(inserted, Inserted::New(_))) {
                 self.wake.wake();
             }

@@ -8,7 +8,7 @@ mod fuzz;
 mod gaps;
 pub mod intake;
 pub mod log;
-mod outcome;
+mod observer;
 mod queue;
 mod secrets;
 #[cfg(test)]
@@ -25,6 +25,7 @@ pub use self::{
     answer::WebhookAnswer,
     deliveries::DeliveriesAnswer,
     gaps::Gaps,
+    observer::InboxObserver,
     secrets::{endpoint_secrets, seal_secret},
 };
 use self::{

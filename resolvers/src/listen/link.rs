@@ -290,7 +290,7 @@ impl Open<'_> {
                 Err(IntakeError::Overloaded) => ("overloaded", false),
                 Err(IntakeError::Closed | IntakeError::Store(_)) => ("failed", false),
             };
-            parts.ear.heard(provider.descriptor().key, result);
+            parts.observer.heard(provider.descriptor().key, result);
             acknowledged.then_some(acknowledgement)
         });
     }

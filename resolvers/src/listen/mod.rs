@@ -11,5 +11,5 @@ mod watch;
 
 pub use self::{
     listeners::Listeners,
-    parts::{Ear, Parts},
+    parts::{Parts, SocketObserver},
 };

@@ -11,8 +11,8 @@ use crate::{
     upstream::{Jitter, Upstream},
 };
 
-/// Hears what comes over sockets, for metrics.
-pub trait Ear: Send + Sync {
+/// Counts what comes over sockets. The metrics are of the gateway, which depends on this crate.
+pub trait SocketObserver: Send + Sync {
     /// What became of an event: `accepted`, `duplicate`, `overloaded` or `failed`.
     fn heard(&self, provider: &'static str, result: &'static str);
 }
@@ -29,8 +29,8 @@ pub struct Parts {
     pub applier: Arc<Applier>,
     /// Where events go.
     pub inbox: Arc<Inbox>,
-    /// Hears what comes.
-    pub ear: Arc<dyn Ear>,
+    /// Counts what comes.
+    pub observer: Arc<dyn SocketObserver>,
     /// The clock.
     pub clock: Arc<dyn Clock>,
     /// Randomness of waits.

@@ -55,8 +55,8 @@ const NEW: Duration = Duration::from_secs(2);
 /// Whose integration, and which.
 type Whose = (TenantId, IntegrationId);
 
-/// Hears what came of it, for metrics.
-pub trait Hears: Send + Sync {
+/// Counts what came of it. The metrics are of the gateway, which depends on this crate.
+pub trait ReconcileObserver: Send + Sync {
     /// A round over an integration: `complete`, `partial` or `failed`.
     fn round(&self, provider: &str, result: &'static str);
 
@@ -74,7 +74,7 @@ pub struct Surroundings {
     /// What was refused.
     pub gaps: Arc<Gaps>,
     /// For metrics.
-    pub hears: Arc<dyn Hears>,
+    pub observer: Arc<dyn ReconcileObserver>,
     /// Spreads what would else happen together.
     pub jitter: Jitter,
     /// The name of this process's worker: another that is alive was there while this process was not.

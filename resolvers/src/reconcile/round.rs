@@ -106,10 +106,10 @@ impl Reconciler {
         match looked.unwrap_or(Err(Broken::TooLong)) {
             Ok(found) => {
                 let result = if found.incomplete { "partial" } else { "complete" };
-                self.around.hears.round(provider, result);
+                self.around.observer.round(provider, result);
                 if found.recovered > 0 {
                     tracing::info!(integration = %integration.id, deliveries = found.recovered, "deliveries had not come");
-                    self.around.hears.recovered(provider, found.recovered);
+                    self.around.observer.recovered(provider, found.recovered);
                 }
                 self.note(&whose, |seen, now| {
                     seen.not_before = None;
@@ -135,7 +135,7 @@ impl Reconciler {
 
     async fn failed(&self, integration: &Integration, whose: &Whose, error: &Broken) {
         tracing::warn!(error = %chain(error), integration = %integration.id, "an integration could not be caught up");
-        self.around.hears.round(integration.provider.descriptor().key, "failed");
+        self.around.observer.round(integration.provider.descriptor().key, "failed");
         if let Broken::Provider(error) = error
             && let Some(after) = error.retry_after
         {
@@ -318,7 +318,7 @@ impl Reconciler {
         found.repaired = true;
         let repaired = self.services.repair_webhook(integration, container.clone()).await;
         let result = if repaired.is_ok() { "repaired" } else { "failed" };
-        self.around.hears.repaired(provider.descriptor().key, result);
+        self.around.observer.repaired(provider.descriptor().key, result);
         match repaired {
             Ok(()) => {
                 tracing::warn!(integration = %integration.id, %container, ?condition, "a webhook was registered anew");

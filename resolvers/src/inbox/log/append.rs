@@ -14,7 +14,7 @@ use tokio::{sync::mpsc, time::Instant};
 use super::{Log, Position, record};
 use crate::{
     inbox::{
-        outcome::Outcome,
+        observer::InboxObserver,
         queue::{QueuedDelivery, answer, group_of},
     },
     store::{Database, StoreError, inbox::Inserted},
@@ -30,7 +30,7 @@ pub(in crate::inbox) fn append(
     log: Log,
     database: Database,
     mut queue: mpsc::Receiver<QueuedDelivery>,
-    outcome: Arc<dyn Outcome>,
+    observer: Arc<dyn InboxObserver>,
 ) -> io::Result<()> {
     let mut writer = Writer { log, begun: Instant::now(), broken: false };
     let run = move || {
@@ -43,7 +43,7 @@ pub(in crate::inbox) fn append(
                 Err(io::Error::other("writing the inbox's log panicked").into())
             });
             if stored.is_ok() {
-                outcome.flushed(group.len(), began.elapsed());
+                observer.flushed(group.len(), began.elapsed());
             }
             answer(group.into_iter().map(|queued| queued.answer).collect(), stored);
         }

@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 pub use self::meaning::Meaning;
-pub use super::outcome::Outcome;
+use super::observer::InboxObserver;
 use crate::bus::Wake;
 use crate::{
     clock::Clock,
@@ -97,7 +97,7 @@ pub struct Worker {
     database: Database,
     work: Arc<dyn Work>,
     wake: Wake,
-    outcome: Arc<dyn Outcome>,
+    observer: Arc<dyn InboxObserver>,
     clock: Arc<dyn Clock>,
     jitter: Jitter,
     gaps: Arc<Gaps>,
@@ -110,7 +110,7 @@ pub struct Surroundings {
     /// Tells that something waits.
     pub wake: Wake,
     /// Hears what came of it.
-    pub outcome: Arc<dyn Outcome>,
+    pub observer: Arc<dyn InboxObserver>,
     /// The clock.
     pub clock: Arc<dyn Clock>,
     /// Spreads retries.
@@ -190,9 +190,9 @@ impl Worker {
         around: Surroundings,
         rules: Rules,
     ) -> Result<Self, StoreError> {
-        let Surroundings { wake, outcome, clock, jitter, gaps } = around;
+        let Surroundings { wake, observer, clock, jitter, gaps } = around;
         let id = database.worker_name()?;
-        Ok(Self { database, work, wake, outcome, clock, jitter, gaps, rules, id })
+        Ok(Self { database, work, wake, observer, clock, jitter, gaps, rules, id })
     }
 
     /// Its name.
@@ -225,14 +225,14 @@ impl Worker {
         if let Err(error) = worker.database.leave(&worker.id).await {
             tracing::warn!(error = %chain(&error), "the lanes were not given back: others wait until the leases run out");
         }
-        worker.outcome.held(0);
+        worker.observer.held(0);
     }
 
     /// Renews what is held and takes a fair share; whether that worked. If not, what was held is worked on: the fence decides.
     async fn beat(&self, first: bool, tell: &watch::Sender<Held>) -> bool {
         match self.database.beat(&self.id, first).await {
             Ok(held) => {
-                self.outcome.held(held.lanes.len());
+                self.observer.held(held.lanes.len());
                 tell.send_if_modified(|known| {
                     let changed = *known != held;
                     if held.workers < known.workers {
@@ -330,7 +330,7 @@ impl Worker {
             // Where one of them stands in the way, each is written on its own.
             if self.database.mark_ignored(&deliveries, why).await.is_ok() {
                 for (delivery, _) in &deliveries {
-                    self.outcome.settled(&delivery.provider, "ignored");
+                    self.observer.settled(&delivery.provider, "ignored");
                 }
                 settled += deliveries.len();
                 written.insert(why);
@@ -378,11 +378,11 @@ impl Worker {
         };
         match result {
             Ok(result) => {
-                self.outcome.settled(&delivery.provider, result);
+                self.observer.settled(&delivery.provider, result);
                 after
             }
             Err(StoreError::LeaseLost) => {
-                self.outcome.settled(&delivery.provider, "lost");
+                self.observer.settled(&delivery.provider, "lost");
                 After::Lost
             }
             Err(error) => {

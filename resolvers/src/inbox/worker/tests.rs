@@ -21,7 +21,7 @@ use proptest::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{CHUNK, Done, GROUP, LeasedDelivery, Outcome, Rules, Surroundings, Wake, Work, Worker};
+use super::{CHUNK, Done, GROUP, InboxObserver, LeasedDelivery, Rules, Surroundings, Wake, Work, Worker};
 use crate::{
     clock::FixedClock,
     provider::change::{ActivityDraft, Change},
@@ -144,7 +144,7 @@ impl Counted {
     }
 }
 
-impl Outcome for Counted {
+impl InboxObserver for Counted {
     fn settled(&self, _: &str, result: &'static str) {
         self.may_panic();
         *self.0.lock().entry(result).or_default() += 1;
@@ -177,7 +177,7 @@ impl Scene {
     fn worker(&self) -> Worker {
         let around = Surroundings {
             wake: self.wake.clone(),
-            outcome: Arc::clone(&self.counted) as _,
+            observer: Arc::clone(&self.counted) as _,
             clock: Arc::new(self.bench.clock.clone()),
             jitter: Jitter::fixed(0.0),
             gaps: Arc::default(),

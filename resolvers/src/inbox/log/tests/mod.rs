@@ -72,8 +72,8 @@ impl Process {
                 Err(error) => assert_eq!(error.kind(), ErrorKind::ResourceBusy, "{error}"),
             }
         };
-        let around = (Wake::default(), Arc::new(Counted::default()) as _);
-        let (intake, transfer) = Intake::logged(&bench.db, room, log, around).unwrap();
+        let observer = Arc::new(Counted::default());
+        let (intake, transfer) = Intake::logged(&bench.db, room, log, Wake::default(), observer).unwrap();
         Self { intake: Arc::new(intake), transfer: Some(transfer) }
     }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// Counts what happens in the inbox. The metrics are of the gateway, which depends on this crate.
-pub trait Outcome: Send + Sync {
+pub trait InboxObserver: Send + Sync {
     /// What became of a delivery: `applied`, `ignored`, `repeated`, `retried`, `parked` or `lost`.
     fn settled(&self, provider: &str, result: &'static str);
 
