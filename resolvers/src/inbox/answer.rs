@@ -1,4 +1,4 @@
-//! What a provider is answered.
+//! The answers to requests of providers.
 
 use http::{HeaderMap, StatusCode, header};
 
@@ -10,7 +10,7 @@ pub(super) const NOT_STORED: &str = "the delivery was not stored: send it again\
 pub(super) const PERHAPS_STORED: &str =
     "the delivery may have been stored: send it again, under the same delivery id it counts once\n";
 
-/// What a provider is answered.
+/// The answer to a request of a provider.
 #[derive(Debug, Clone)]
 pub struct WebhookAnswer {
     /// The status.

@@ -57,7 +57,7 @@ impl QueuedDelivery {
     }
 }
 
-/// What a request waits for.
+/// The answer that a request waits for.
 pub(super) type Answer = oneshot::Receiver<Result<Inserted, IntakeError>>;
 
 /// Bytes that wait, in all and of each integration.
@@ -67,7 +67,7 @@ pub(super) struct RoomInUse {
     of: HashMap<String, usize>,
 }
 
-/// What one delivery takes of the room; given back when it is dropped.
+/// The part of the room that one delivery takes; it is given back when this is dropped.
 #[derive(Debug)]
 struct Share {
     held: Arc<Mutex<RoomInUse>>,

@@ -1,4 +1,4 @@
-//! What listening is made from.
+//! The parts that listening is made from.
 
 use std::sync::Arc;
 
@@ -13,11 +13,11 @@ use crate::{
 
 /// Counts what comes over sockets. The metrics are of the gateway, which depends on this crate.
 pub trait SocketObserver: Send + Sync {
-    /// What became of an event: `accepted`, `duplicate`, `overloaded` or `failed`.
+    /// An event came, with this result: `accepted`, `duplicate`, `overloaded` or `failed`.
     fn heard(&self, provider: &'static str, result: &'static str);
 }
 
-/// What listening is made from.
+/// The parts that listening is made from.
 pub struct Parts {
     /// The database.
     pub database: Database,

@@ -1,5 +1,5 @@
-//! What runs the store's statements: sea-orm's connections and transactions, or SQLite driven directly (`direct.rs` says why there
-//! are both). Code that takes a [`Session`] is written once for all of them.
+//! A session runs the store's statements: over sea-orm's connections and transactions, or over SQLite driven directly (`direct.rs`
+//! says why there are both). Code that takes a [`Session`] is written once for all of them.
 
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, EntityTrait, Select, Statement, TryIntoModel};
 

@@ -20,7 +20,7 @@ use tracing::Instrument as _;
 
 use super::{
     Backlog, Log, Position,
-    ahead::{AHEAD, Group, Interpreter, Reader},
+    read_ahead::{GROUPS_AHEAD, Group, Interpreter, Reader},
 };
 use crate::{
     bus::Wake,
@@ -82,7 +82,7 @@ impl Transfer {
     /// of it together.
     async fn follow(&mut self) -> Result<(), StoreError> {
         let from = self.mark().await?;
-        let (sender, mut groups) = mpsc::channel(AHEAD);
+        let (sender, mut groups) = mpsc::channel(GROUPS_AHEAD);
         // It ends with this one.
         let mut reader = JoinSet::new();
         reader.spawn(self.log.clone().run(from, sender).in_current_span());

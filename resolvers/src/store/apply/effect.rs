@@ -1,8 +1,8 @@
-//! What a batch does to a node.
+//! The effects of a batch on a node.
 
 use crate::store::merge::{NodeState, Outcome};
 
-/// What a change of a batch did to a node.
+/// The effect of one change of a batch on a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Effect {
     /// The most that any write did to it.
@@ -14,9 +14,9 @@ pub(super) struct Effect {
 /// How a node that a batch changed differs from before.
 #[derive(Debug, Clone)]
 pub(super) struct Turn {
-    /// What was known of it before.
+    /// Its state before.
     pub(super) before: Option<NodeState>,
-    /// What it may be instead: events of one instant contradict each other, and the provider was not asked yet.
+    /// The state that it may have instead: events of one instant contradict each other, and the provider was not asked yet.
     pub(super) rival: Option<NodeState>,
     /// The oldest version that changed something, in microseconds.
     pub(super) at: i64,

@@ -202,20 +202,20 @@ impl Applied {
     }
 }
 
-/// Where a batch is applied: never outside of its own tenant and integration.
+/// The tenant and the integration that a batch is applied to, and to no others, with what is known of its origin.
 struct ApplyContext<'a> {
     tenant: &'a TenantId,
     integration: &'a IntegrationId,
     provider: &'a str,
     rules: &'a dyn Rules,
-    /// Of all that is applied together.
+    /// The origin of all that is applied together.
     origin: Origin,
     /// When each of the changes came in.
     each: &'a [DateTime<Utc>],
 }
 
 impl ApplyContext<'_> {
-    /// Where a change of the batch comes from.
+    /// The origin of one change of the batch.
     fn origin_of(&self, change: usize) -> Origin {
         Origin { at: self.each.get(change).copied().unwrap_or(self.origin.at), ..self.origin }
     }
