@@ -297,7 +297,7 @@ impl Database {
         integration: &IntegrationId,
         keys: &[String],
     ) -> Result<HashSet<String>, StoreError> {
-        let told = told(&self.0.reader, (tenant, integration), keys).await?;
+        let told = told(&self.0.reader, tenant, integration, keys).await?;
         Ok(keys.iter().filter(|key| !told.contains(&key_text(key))).cloned().collect())
     }
 }
@@ -314,7 +314,8 @@ fn suspecting(which: &str) -> String {
 /// Which of these things people were told of, by their keys as they are stored.
 pub(super) async fn told(
     connection: &impl Session,
-    (tenant, integration): (&TenantId, &IntegrationId),
+    tenant: &TenantId,
+    integration: &IntegrationId,
     keys: &[String],
 ) -> Result<HashSet<String>, StoreError> {
     let mut told = HashSet::new();

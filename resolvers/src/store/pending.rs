@@ -79,7 +79,8 @@ pub(super) async fn update(
     connection: &impl Session,
     tenant: &TenantId,
     position: i64,
-    (act, activity): (&Act, &Activity),
+    act: &Act,
+    activity: &Activity,
 ) -> Result<(), StoreError> {
     let update = pending_activity::Entity::update_many()
         .col_expr(pending_activity::Column::Partial, Expr::value(act.partial))

@@ -198,7 +198,7 @@ pub(super) async fn append(
     let mut keys = keys.into_iter();
     for chunk in applied.chunks(CHUNK) {
         let rows: Result<Vec<_>, _> =
-            chunk.iter().map(|change| row_of((tenant, keys.next().flatten()), now, change)).collect();
+            chunk.iter().map(|change| row_of(tenant, keys.next().flatten(), now, change)).collect();
         connection.run(change::Entity::insert_many(rows?).build(connection.backend())).await?;
     }
     let containers: Vec<_> = applied.iter().flat_map(|change| container_rows(tenant, change)).collect();
@@ -223,7 +223,8 @@ async fn take_positions(connection: &impl Session, tenant: &TenantId, count: i64
 }
 
 fn row_of(
-    (tenant, told_key): (&TenantId, Option<(IntegrationId, String)>),
+    tenant: &TenantId,
+    told_key: Option<(IntegrationId, String)>,
     now: DateTime<Utc>,
     change: &AppliedChange,
 ) -> Result<change::ActiveModel, StoreError> {

@@ -70,7 +70,7 @@ pub(super) async fn recount(
     let parents: BTreeSet<NodeRef> = counts.iter().map(|(parent, ..)| parent.clone()).collect();
     work.add(connection, context, parents.into_iter().collect()).await?;
     for (parent, count, node) in counts {
-        let Some((change, step)) = in_body(context, work, (&parent, count), &node) else { continue };
+        let Some((change, step)) = in_body(context, work, &parent, count, &node) else { continue };
         work.count(context, change, (&parent, count.key), step);
     }
     doubt_overtaken(context, work);
@@ -103,7 +103,8 @@ fn in_window(
 fn in_body(
     context: &ApplyContext<'_>,
     work: &Work,
-    (parent, count): (&NodeRef, &Count),
+    parent: &NodeRef,
+    count: &Count,
     node: &NodeRef,
 ) -> Option<(usize, Step)> {
     let (turn, after) = (work.turn(node)?, work.state(node)?);

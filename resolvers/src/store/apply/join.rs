@@ -47,7 +47,7 @@ pub(super) async fn join(
                     (change.act, change.activity) = (act, Some(activity));
                 }
             }
-            Source::Row(position) if joined => update(connection, context.tenant, position, (&act, &activity)).await?,
+            Source::Row(position) if joined => update(connection, context.tenant, position, &act, &activity).await?,
             Source::Row(_) => {}
         }
     }

@@ -202,6 +202,14 @@ impl Applied {
     }
 }
 
+/// The integration that batches are applied to.
+#[derive(Clone, Copy)]
+pub(super) struct Target<'a> {
+    pub(super) tenant: &'a TenantId,
+    pub(super) integration: &'a IntegrationId,
+    pub(super) rules: &'a dyn Rules,
+}
+
 /// The tenant and the integration that a batch is applied to, and to no others, with what is known of its origin.
 struct ApplyContext<'a> {
     tenant: &'a TenantId,
@@ -251,7 +259,8 @@ impl Database {
             lease.check(&transaction).await?;
         }
         let before = applied_before(&transaction, tenant, integration, &batches).await?;
-        let applied = self.apply_within(&transaction, (tenant, integration), rules, (batches, &before)).await?;
+        let target = Target { tenant, integration, rules };
+        let applied = self.apply_within(&transaction, target, batches, &before).await?;
         transaction.commit().await?;
         Ok(applied)
     }
@@ -260,10 +269,11 @@ impl Database {
     pub(super) async fn apply_within(
         &self,
         transaction: &impl Session,
-        (tenant, integration): (&TenantId, &IntegrationId),
-        rules: &dyn Rules,
-        (batches, before): (Vec<Batch>, &HashMap<String, bool>),
+        target: Target<'_>,
+        batches: Vec<Batch>,
+        before: &HashMap<String, bool>,
     ) -> Result<Applied, StoreError> {
+        let Target { tenant, integration, rules } = target;
         let provider = provider_of(transaction, tenant, integration).await?;
         let group = group::Group::of(batches, before);
         let mut applied = Applied { repeated: group.repeated, ..Applied::default() };
@@ -338,7 +348,7 @@ async fn forget_told(
     if keys.is_empty() {
         return Ok(());
     }
-    let mut told = catch_up::told(connection, (context.tenant, context.integration), &keys).await?;
+    let mut told = catch_up::told(connection, context.tenant, context.integration, &keys).await?;
     for change in &mut batch.changes {
         let Some(activity) = &change.activity else { continue };
         let key = activity.key.as_deref().map(key_text);

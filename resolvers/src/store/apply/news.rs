@@ -46,8 +46,8 @@ pub(super) fn changes(
         let mut tags = BTreeSet::new();
         for (node, effect) in effects {
             match context.origin.source {
-                Source::Webhook => tags_of_delivery(context, news, (node, *effect), &mut tags),
-                Source::Provider => tags_of_fetch(context, news, (node, *effect), &mut tags),
+                Source::Webhook => tags_of_delivery(context, news, node, *effect, &mut tags),
+                Source::Provider => tags_of_fetch(context, news, node, *effect, &mut tags),
             }
         }
         let change = changes.get(index);
@@ -90,7 +90,8 @@ pub(super) fn changes(
 fn tags_of_delivery(
     context: &ApplyContext<'_>,
     news: &News<'_>,
-    (node, effect): (&NodeRef, Effect),
+    node: &NodeRef,
+    effect: Effect,
     tags: &mut BTreeSet<Tag>,
 ) {
     if effect.outcome == Outcome::Confirmed && !effect.stale {
@@ -104,7 +105,8 @@ fn tags_of_delivery(
 fn tags_of_fetch(
     context: &ApplyContext<'_>,
     news: &News<'_>,
-    (node, effect): (&NodeRef, Effect),
+    node: &NodeRef,
+    effect: Effect,
     tags: &mut BTreeSet<Tag>,
 ) {
     let changed = news.work.existed(node) && (effect.outcome == Outcome::Changed || effect.stale);

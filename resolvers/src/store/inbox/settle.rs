@@ -58,7 +58,7 @@ impl Database {
             lease.check(&transaction).await?;
         }
         let ids = deliveries.iter().map(|(delivery, _)| delivery.id.as_str());
-        note(&transaction, ids, (verdict, error), self.now().timestamp_micros()).await?;
+        note(&transaction, ids, verdict, error, self.now().timestamp_micros()).await?;
         transaction.commit().await?;
         Ok(())
     }
@@ -68,7 +68,8 @@ impl Database {
 pub(super) async fn note(
     connection: &impl Session,
     ids: impl IntoIterator<Item = &str>,
-    (verdict, why): (&Verdict, &str),
+    verdict: &Verdict,
+    why: &str,
     now: i64,
 ) -> Result<(), StoreError> {
     let tried = delivery::Entity::update_many()
