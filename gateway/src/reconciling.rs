@@ -32,7 +32,7 @@ pub(crate) fn reconciler(
     parts: Parts,
     stand_ins: &[String],
 ) -> anyhow::Result<Reconciler> {
-    let watch = Arc::clone(&services.hub) as _;
+    let watch = Arc::clone(&services.hub);
     let Parts { gaps, observer, worker } = parts;
     let around = Surroundings { watch, gaps, observer, jitter: Jitter::random(), worker };
     let ours = stand_ins.iter().map(|host| format!("http://{host}/")).collect();

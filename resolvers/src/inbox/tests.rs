@@ -13,8 +13,7 @@ use super::{
 };
 use crate::bus::Wake;
 use crate::store::{
-    endpoint::Endpoint,
-    endpoint::EndpointDraft,
+    endpoint::{Endpoint, EndpointDraft},
     inbox::Inserted,
     tests::{
         bench::Bench,
