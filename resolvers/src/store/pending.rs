@@ -91,14 +91,14 @@ pub(super) async fn update(
     Ok(connection.run(update).await?)
 }
 
-/// Stores those of the activities that wait, each with its act.
-pub(super) async fn insert<'a>(
+/// Stores activities that wait, each with its act.
+pub(super) async fn insert(
     connection: &impl Session,
     tenant: &TenantId,
     now: DateTime<Utc>,
-    activities: impl Iterator<Item = (&'a Activity, &'a Act)>,
+    activities: &[(&Activity, &Act)],
 ) -> Result<(), StoreError> {
-    let rows = activities.filter(|(activity, _)| activity.pending).map(|(activity, act)| {
+    let rows = activities.iter().map(|(activity, act)| {
         Ok(pending_activity::ActiveModel {
             tenant: Set(tenant.as_str().to_owned()),
             position: Set(activity.position),

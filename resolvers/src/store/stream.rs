@@ -205,8 +205,12 @@ pub(super) async fn append(
     for chunk in containers.chunks(CHUNK) {
         connection.run(change_container::Entity::insert_many(chunk.to_vec()).build(connection.backend())).await?;
     }
-    let activities = applied.iter().zip(&acts).filter_map(|(change, act)| Some((change.activity.as_ref()?, act)));
-    pending::insert(connection, tenant, now, activities).await?;
+    let pending: Vec<(&Activity, &Act)> = applied
+        .iter()
+        .zip(&acts)
+        .filter_map(|(change, act)| Some((change.activity.as_ref().filter(|activity| activity.pending)?, act)))
+        .collect();
+    pending::insert(connection, tenant, now, &pending).await?;
     Ok(applied)
 }
 
