@@ -20,7 +20,7 @@ use mullion_resolvers::{
         Gaps, Inbox,
         worker::{Meaning, Worker},
     },
-    listen::{self, Ear, Listeners},
+    listen::{self, Listeners, SocketObserver},
     live::{LiveHub, LiveRules},
     reading::Claims,
     reconcile::Reconciler,
@@ -121,7 +121,7 @@ pub fn build(config: &Config, database: Database, made: Ingredients) -> anyhow::
     let gaps = Arc::<Gaps>::default();
     let deliveries = inbox::Parts {
         wake: core.wake.clone(),
-        outcome: Arc::clone(&counters) as _,
+        observer: Arc::clone(&counters) as _,
         gaps: Arc::clone(&gaps),
         clock: Arc::clone(&core.clock),
     };
@@ -240,7 +240,7 @@ fn among_replicas(database: &Database, tasks: &TaskTracker, upstream: Upstream) 
 fn listeners(
     core: &Core,
     inbox: &Arc<Inbox>,
-    observer: Arc<dyn Ear>,
+    observer: Arc<dyn SocketObserver>,
     socket_tokens: Arc<Notify>,
 ) -> anyhow::Result<Listeners> {
     let parts = listen::Parts {
@@ -250,7 +250,7 @@ fn listeners(
         upstream: core.upstream.clone(),
         applier: Arc::clone(&core.applier),
         inbox: Arc::clone(inbox),
-        ear: observer,
+        observer,
         clock: Arc::clone(&core.clock),
         jitter: Jitter::random(),
     };

@@ -25,7 +25,7 @@ use mullion_resolvers::{
     clock::FixedClock,
     credentials::Credential,
     execution::{Caller, Executed, Operation},
-    inbox::Told,
+    inbox::WebhookAnswer,
     live::{End, Frame, Frames, Item, Mark},
     provider::WebhookRequest,
     secret::Secret,
@@ -285,8 +285,13 @@ impl ReceiveDeliveries for StandIn {
         (provider == "github" && endpoint == "e").then_some(10)
     }
 
-    async fn receive(&self, _provider: &str, _endpoint: &str, request: WebhookRequest) -> Told {
-        Told { status: StatusCode::ACCEPTED, headers: HeaderMap::new(), body: request.body, result: "accepted" }
+    async fn receive(&self, _provider: &str, _endpoint: &str, request: WebhookRequest) -> WebhookAnswer {
+        WebhookAnswer {
+            status: StatusCode::ACCEPTED,
+            headers: HeaderMap::new(),
+            body: request.body,
+            result: "accepted",
+        }
     }
 }
 

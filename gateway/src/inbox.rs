@@ -8,10 +8,10 @@ use mullion_resolvers::{
     bus::Wake,
     clock::Clock,
     inbox::{
-        Gaps,
+        Gaps, InboxObserver,
         intake::{Intake, Room, Writer},
         log::{Log, Transfer},
-        worker::{self, Meaning, Outcome, Surroundings, Worker},
+        worker::{self, Meaning, Surroundings, Worker},
     },
     store::Database,
     upstream::Jitter,
@@ -24,7 +24,7 @@ pub(crate) struct Parts {
     /// Wakes the worker.
     pub(crate) wake: Wake,
     /// Counts what comes of deliveries.
-    pub(crate) outcome: Arc<dyn Outcome>,
+    pub(crate) observer: Arc<dyn InboxObserver>,
     /// Notes deliveries that may have been missed.
     pub(crate) gaps: Arc<Gaps>,
     /// The clock.
@@ -53,16 +53,16 @@ impl Consumer {
 /// The way into the inbox: on SQLite through a log beside its file.
 pub(crate) fn intake(config: &Webhooks, database: &Database, parts: &Parts) -> anyhow::Result<(Intake, Consumer)> {
     let room = Room { deliveries: config.max_queued, bytes: config.max_queued_bytes, log_bytes: config.max_log_bytes };
-    let (wake, outcome) = (parts.wake.clone(), Arc::clone(&parts.outcome));
+    let (wake, observer) = (parts.wake.clone(), Arc::clone(&parts.observer));
     let Some(file) = database.file() else {
-        let (intake, writer) = Intake::new(database.clone(), room, wake, outcome);
+        let (intake, writer) = Intake::new(database.clone(), room, wake, observer);
         return Ok((intake, Consumer::Table(writer)));
     };
     let folder = data_folder::inbox_folder(file);
     let name = database.new_id().context("no id can be made")?;
     let log = Log::open(&folder, &name).context("the inbox's log cannot be opened")?;
     let (intake, transfer) =
-        Intake::logged(database, room, log, (wake, outcome)).context("the inbox's log cannot be written")?;
+        Intake::logged(database, room, log, wake, observer).context("the inbox's log cannot be written")?;
     Ok((intake, Consumer::Log(transfer)))
 }
 
@@ -79,8 +79,8 @@ pub(crate) fn workers(
         Consumer::Log(transfer) => Consumer::Log(transfer.understanding(Arc::clone(&meaning) as _)),
         Consumer::Table(writer) => Consumer::Table(writer),
     };
-    let Parts { wake, outcome, gaps, clock } = parts;
-    let around = Surroundings { wake, outcome, clock, jitter: Jitter::random(), gaps };
+    let Parts { wake, observer, gaps, clock } = parts;
+    let around = Surroundings { wake, observer, clock, jitter: Jitter::random(), gaps };
     // One reads and interprets while the other writes: there is one writer.
     let parallel = if database.is_sqlite() { 2 } else { webhooks.workers };
     let rules = worker::Rules { max_attempts: webhooks.max_attempts, parallel };

@@ -7,7 +7,7 @@ use anyhow::Context;
 use mullion_resolvers::{
     inbox::Gaps,
     reading::integrations::PulseRules,
-    reconcile::{self, Hears, Reconciler, Rules, Surroundings},
+    reconcile::{self, ReconcileObserver, Reconciler, Rules, Surroundings},
     upstream::Jitter,
 };
 
@@ -18,7 +18,7 @@ pub(crate) struct Parts {
     /// The deliveries that may have been missed.
     pub(crate) gaps: Arc<Gaps>,
     /// Counts what comes of it.
-    pub(crate) observer: Arc<dyn Hears>,
+    pub(crate) observer: Arc<dyn ReconcileObserver>,
     /// The name of this process's worker.
     pub(crate) worker: String,
 }
@@ -31,9 +31,9 @@ pub(crate) fn reconciler(
     parts: Parts,
     stand_ins: &[String],
 ) -> anyhow::Result<Reconciler> {
-    let watch = Arc::clone(&work.hub) as _;
+    let watch = Arc::clone(&work.hub);
     let Parts { gaps, observer, worker } = parts;
-    let around = Surroundings { watch, gaps, hears: observer, jitter: Jitter::random(), worker };
+    let around = Surroundings { watch, gaps, observer, jitter: Jitter::random(), worker };
     let ours = stand_ins.iter().map(|host| format!("http://{host}/")).collect();
     let rules = rounds(config, stand_ins.is_empty());
     Reconciler::new(work, around, rules, ours).context("nothing can be reconciled")

@@ -11,7 +11,7 @@ use axum::{
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, header};
 use mullion_resolvers::{
-    inbox::{Inbox, Told},
+    inbox::{Inbox, WebhookAnswer},
     provider::WebhookRequest,
 };
 use serde::Deserialize;
@@ -42,7 +42,7 @@ pub trait ReceiveDeliveries: Send + Sync {
     async fn limit(&self, provider: &str, endpoint: &str) -> Option<usize>;
 
     /// Verifies and stores one delivery. The answer is given when it is on disk.
-    async fn receive(&self, provider: &str, endpoint: &str, request: WebhookRequest) -> Told;
+    async fn receive(&self, provider: &str, endpoint: &str, request: WebhookRequest) -> WebhookAnswer;
 }
 
 #[async_trait]
@@ -51,7 +51,7 @@ impl ReceiveDeliveries for Inbox {
         Self::limit(self, provider, endpoint).await
     }
 
-    async fn receive(&self, provider: &str, endpoint: &str, request: WebhookRequest) -> Told {
+    async fn receive(&self, provider: &str, endpoint: &str, request: WebhookRequest) -> WebhookAnswer {
         Self::receive(self, provider, endpoint, request).await
     }
 }

@@ -5,9 +5,9 @@ use std::{sync::Arc, time::Duration};
 use mullion_resolvers::{
     budget::Budget,
     execution::Observe,
-    inbox::worker::Outcome,
-    listen::Ear,
-    reconcile::Hears,
+    inbox::InboxObserver,
+    listen::SocketObserver,
+    reconcile::ReconcileObserver,
     upstream::{CallReport, CircuitState, Observer, QuotaReading},
 };
 use mullion_schema::{id::IntegrationId, ports::UnknownWords};
@@ -40,7 +40,7 @@ impl Observe for Counters {
     }
 }
 
-impl Outcome for Counters {
+impl InboxObserver for Counters {
     fn settled(&self, provider: &str, result: &'static str) {
         self.metrics.delivery(provider, result);
     }
@@ -55,7 +55,7 @@ impl Outcome for Counters {
     }
 }
 
-impl Ear for Counters {
+impl SocketObserver for Counters {
     fn heard(&self, provider: &'static str, result: &'static str) {
         self.metrics.delivery(provider, result);
     }
@@ -88,7 +88,7 @@ impl UnknownWords for Counters {
     }
 }
 
-impl Hears for Counters {
+impl ReconcileObserver for Counters {
     fn round(&self, provider: &str, result: &'static str) {
         self.metrics.reconcile.round(provider, result);
     }

@@ -18,7 +18,7 @@ use crate::{
     secret::Secret,
 };
 
-const KEPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/webhook/kept");
+const KEPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/inbox/kept");
 const SECRET: &str = "the secret of the endpoint";
 /// Acts of each stand-in, beside the examples of its kinds.
 const ACTS: u64 = 60;

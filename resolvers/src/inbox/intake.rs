@@ -5,36 +5,28 @@
 //! On SQLite they go to a log of our own (`log/`), and from there to the inbox's table; elsewhere to the table, in one transaction.
 
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
+    collections::{HashSet, VecDeque},
     io,
     sync::Arc,
 };
 
 use parking_lot::Mutex;
-use tokio::{
-    sync::{mpsc, oneshot},
-    time::Instant,
-};
+use tokio::{sync::mpsc, time::Instant};
 
+pub use super::queue::IntakeError;
 use super::{
     log::{self, Backlog, Log, Transfer},
-    worker::Outcome,
+    observer::InboxObserver,
+    queue::{QueuedDelivery, RoomInUse, answer, group_of},
 };
 use crate::{
     bus::Wake,
-    error_chain::chain,
     store::{
-        Database, StoreError,
-        inbox::{Inserted, NewDelivery, row::DeliveryRow},
+        Database,
+        inbox::{Inserted, row::DeliveryRow},
     },
 };
 
-/// Deliveries that share a transaction, at most: beyond it, sharing saves nothing more and the first wait for the last.
-const GROUP: usize = 512;
-/// Bytes of them, packed, after which no more is added.
-const GROUP_BYTES: usize = 4_000_000;
-/// An integration has no more of the room than one part in so many.
-const PARTS: usize = 4;
 /// Deliveries that are in the log and known by heart, so that one that comes again is not written again.
 const REMEMBERED: usize = 65_536;
 
@@ -49,87 +41,15 @@ pub struct Room {
     pub log_bytes: u64,
 }
 
-/// Why a delivery is not on disk.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum IntakeError {
-    /// Too much waits already.
-    #[error("too many deliveries wait to be stored")]
-    Overloaded,
-    /// The process stops.
-    #[error("the inbox is closed")]
-    Closed,
-    /// The database failed; the same for all that shared the transaction.
-    #[error("a group of deliveries could not be stored")]
-    Store(#[source] Arc<StoreError>),
-}
-
 /// Where deliveries are handed in.
 #[derive(Debug)]
 pub struct Intake {
     /// Nothing once it is closed.
-    queue: Mutex<Option<mpsc::Sender<Waiting>>>,
-    held: Arc<Mutex<Held>>,
+    queue: Mutex<Option<mpsc::Sender<QueuedDelivery>>>,
+    held: Arc<Mutex<RoomInUse>>,
     room: Room,
     backlog: Backlog,
     remembered: Option<Mutex<Remembered>>,
-}
-
-/// A delivery that waits to be written.
-#[derive(Debug)]
-pub(super) struct Waiting {
-    pub(super) row: DeliveryRow,
-    pub(super) asker: Asker,
-}
-
-/// Who waits for the answer, and the room that is taken until then.
-#[derive(Debug)]
-pub(super) struct Asker {
-    answer: oneshot::Sender<Result<Inserted, IntakeError>>,
-    _share: Share,
-}
-
-/// Bytes that wait, in all and of each integration.
-#[derive(Debug, Default)]
-struct Held {
-    bytes: usize,
-    of: HashMap<String, usize>,
-}
-
-/// What one delivery takes of the room; given back when it is dropped.
-#[derive(Debug)]
-struct Share {
-    held: Arc<Mutex<Held>>,
-    integration: String,
-    bytes: usize,
-}
-
-impl Share {
-    /// Nothing where there is no room, or where the integration has a quarter of it already: a flood of one leaves room for the
-    /// others. A delivery may be larger than that: it is taken when nothing else waits.
-    fn take(held: &Arc<Mutex<Held>>, integration: &str, bytes: usize, room: usize) -> Option<Self> {
-        let mut waiting = held.lock();
-        let own = waiting.of.get(integration).copied().unwrap_or(0);
-        let fits = waiting.bytes + bytes <= room && own + bytes <= room / PARTS || waiting.bytes == 0;
-        if !fits {
-            return None;
-        }
-        waiting.bytes += bytes;
-        waiting.of.insert(integration.to_owned(), own + bytes);
-        Some(Self { held: Arc::clone(held), integration: integration.to_owned(), bytes })
-    }
-}
-
-impl Drop for Share {
-    fn drop(&mut self) {
-        let mut held = self.held.lock();
-        held.bytes = held.bytes.saturating_sub(self.bytes);
-        if let Some(own) = held.of.get_mut(&self.integration) {
-            *own = own.saturating_sub(self.bytes);
-            if *own == 0 {
-                held.of.remove(&self.integration);
-            }
-        }
-    }
 }
 
 /// The newest deliveries of the log.
@@ -152,55 +72,21 @@ impl Remembered {
     }
 }
 
-/// A delivery and those behind it that can share its flush.
-pub(super) fn with_others(first: Waiting, queue: &mut mpsc::Receiver<Waiting>) -> Vec<Waiting> {
-    let mut bytes = first.row.bytes();
-    let mut group = vec![first];
-    while group.len() < GROUP
-        && bytes < GROUP_BYTES
-        && let Ok(next) = queue.try_recv()
-    {
-        bytes += next.row.bytes();
-        group.push(next);
-    }
-    group
-}
-
-/// Tells a group what became of it. Whoever went away is not told; it is stored all the same.
-pub(super) fn tell(group: Vec<Asker>, stored: Result<Vec<Inserted>, StoreError>) {
-    match stored {
-        Ok(inserted) => {
-            for (asker, inserted) in group.into_iter().zip(inserted) {
-                let _ = asker.answer.send(Ok(inserted));
-            }
-        }
-        Err(error) => {
-            let count = group.len();
-            // Those who wait for the answer log it, each for its own delivery.
-            tracing::debug!(error = %chain(&error), count, "deliveries could not be stored");
-            let error = Arc::new(error);
-            for asker in group {
-                let _ = asker.answer.send(Err(IntakeError::Store(Arc::clone(&error))));
-            }
-        }
-    }
-}
-
 /// Writes to the inbox's table: to be run in a task, one clone at a time.
 #[derive(Clone)]
 pub struct Writer {
     database: Database,
-    queue: Arc<tokio::sync::Mutex<mpsc::Receiver<Waiting>>>,
+    queue: Arc<tokio::sync::Mutex<mpsc::Receiver<QueuedDelivery>>>,
     wake: Wake,
-    outcome: Arc<dyn Outcome>,
+    observer: Arc<dyn InboxObserver>,
 }
 
 impl Intake {
     /// An intake that writes to the inbox's table, and its writer.
-    pub fn new(database: Database, room: Room, wake: Wake, outcome: Arc<dyn Outcome>) -> (Self, Writer) {
+    pub fn new(database: Database, room: Room, wake: Wake, observer: Arc<dyn InboxObserver>) -> (Self, Writer) {
         let (sender, queue) = mpsc::channel(room.deliveries.max(1));
         let intake = Self::over(sender, room, Backlog::default(), None);
-        (intake, Writer { database, queue: Arc::new(queue.into()), wake, outcome })
+        (intake, Writer { database, queue: Arc::new(queue.into()), wake, observer })
     }
 
     /// An intake that writes to a log, and what takes deliveries from there to the inbox.
@@ -208,23 +94,27 @@ impl Intake {
         database: &Database,
         room: Room,
         log: Log,
-        (wake, outcome): (Wake, Arc<dyn Outcome>),
+        wake: Wake,
+        observer: Arc<dyn InboxObserver>,
     ) -> io::Result<(Self, Transfer)> {
         let (sender, queue) = mpsc::channel(room.deliveries.max(1));
         let intake = Self::over(sender, room, log.backlog(), Some(Mutex::default()));
-        let transfer = Transfer::new(&log, database.clone(), (wake, Arc::clone(&outcome)));
-        log::append(log, database.clone(), queue, outcome)?;
+        let transfer = Transfer::new(&log, database.clone(), wake, Arc::clone(&observer));
+        log::append(log, database.clone(), queue, observer)?;
         Ok((intake, transfer))
     }
 
-    fn over(queue: mpsc::Sender<Waiting>, room: Room, backlog: Backlog, remembered: Option<Mutex<Remembered>>) -> Self {
+    fn over(
+        queue: mpsc::Sender<QueuedDelivery>,
+        room: Room,
+        backlog: Backlog,
+        remembered: Option<Mutex<Remembered>>,
+    ) -> Self {
         Self { queue: Mutex::new(Some(queue)), held: Arc::default(), room, backlog, remembered }
     }
 
-    /// Stores a delivery; answers when it is on disk, or refused. Who does not wait for the answer does not keep it from being
-    /// stored. Of a log, not every duplicate is recognised here: the inbox knows them all.
-    pub async fn store(&self, delivery: &NewDelivery) -> Result<Inserted, IntakeError> {
-        let row = DeliveryRow::of(delivery).map_err(|error| IntakeError::Store(Arc::new(error)))?;
+    /// Stores a delivery; answers when it is on disk, or refused. It is stored also when nobody waits for the answer any more. Of a log, not every duplicate is recognised here: the inbox knows them all.
+    pub async fn store(&self, row: DeliveryRow) -> Result<Inserted, IntakeError> {
         let Some(remembered) = &self.remembered else { return self.hand_in(row).await };
         let fingerprint = row.fingerprint();
         if remembered.lock().known.contains(&fingerprint) {
@@ -239,17 +129,14 @@ impl Intake {
     }
 
     async fn hand_in(&self, row: DeliveryRow) -> Result<Inserted, IntakeError> {
-        let share =
-            Share::take(&self.held, row.integration(), row.held(), self.room.bytes).ok_or(IntakeError::Overloaded)?;
-        let (answer, told) = oneshot::channel();
+        let (queued, answer) = QueuedDelivery::new(row, &self.held, self.room.bytes).ok_or(IntakeError::Overloaded)?;
         let queue = self.queue.lock().clone().ok_or(IntakeError::Closed)?;
-        let asker = Asker { answer, _share: share };
-        queue.try_send(Waiting { row, asker }).map_err(|error| match error {
+        queue.try_send(queued).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => IntakeError::Overloaded,
             mpsc::error::TrySendError::Closed(_) => IntakeError::Closed,
         })?;
         drop(queue);
-        told.await.unwrap_or(Err(IntakeError::Closed))
+        answer.await.unwrap_or(Err(IntakeError::Closed))
     }
 
     /// Takes nothing any more; what waits is still written.
@@ -274,21 +161,21 @@ impl Writer {
     pub async fn run(self) {
         let mut queue = self.queue.lock().await;
         while let Some(first) = queue.recv().await {
-            let group = with_others(first, &mut queue);
+            let group = group_of(first, &mut queue);
             self.flush(group).await;
         }
     }
 
-    async fn flush(&self, group: Vec<Waiting>) {
+    async fn flush(&self, group: Vec<QueuedDelivery>) {
         let began = Instant::now();
-        let (rows, askers): (Vec<_>, Vec<_>) = group.into_iter().map(|waiting| (waiting.row, waiting.asker)).unzip();
+        let (rows, answers): (Vec<_>, Vec<_>) = group.into_iter().map(|queued| (queued.row, queued.answer)).unzip();
         let stored = self.database.insert_rows(rows).await;
         if let Ok(inserted) = &stored {
-            self.outcome.flushed(inserted.len(), began.elapsed());
+            self.observer.flushed(inserted.len(), began.elapsed());
             if inserted.iter().any(|inserted| matches!(inserted, Inserted::New(_))) {
                 self.wake.wake();
             }
         }
-        tell(askers, stored);
+        answer(answers, stored);
     }
 }

@@ -1,5 +1,6 @@
 //! Webhooks: a request is verified, stored, acknowledged; everything else happens after that.
 
+mod answer;
 mod deliveries;
 mod endpoints;
 #[cfg(test)]
@@ -7,6 +8,8 @@ mod fuzz;
 mod gaps;
 pub mod intake;
 pub mod log;
+mod observer;
+mod queue;
 mod secrets;
 #[cfg(test)]
 mod tests;
@@ -15,15 +18,18 @@ pub mod worker;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, StatusCode};
 
 pub(crate) use self::secrets::ENDPOINT_SECRETS;
 pub use self::{
+    answer::WebhookAnswer,
     deliveries::{Deliveries, DeliveriesAnswer},
     gaps::Gaps,
+    observer::InboxObserver,
     secrets::{endpoint_secrets, seal_secret},
 };
 use self::{
+    answer::{NOT_STORED, PERHAPS_STORED, later, refused, unavailable},
     endpoints::Endpoints,
     intake::{Intake, IntakeError},
 };
@@ -36,36 +42,11 @@ use crate::{
     store::{
         Database, StoreError,
         endpoint::{Endpoint, EndpointDraft},
-        inbox::{Inserted, NewDelivery, mark_socket},
+        inbox::{Inserted, mark_socket, row::DeliveryRow},
     },
     trace_context::TraceContext,
     vault::Vault,
 };
-
-/// What a provider is told.
-#[derive(Debug, Clone)]
-pub struct Told {
-    /// The status.
-    pub status: StatusCode,
-    /// Headers, such as an echoed handshake secret.
-    pub headers: HeaderMap,
-    /// The body, such as an echoed challenge.
-    pub body: bytes::Bytes,
-    /// For metrics: `accepted`, `duplicate`, `bad_signature`, …
-    pub result: &'static str,
-}
-
-impl Told {
-    fn new(status: StatusCode, result: &'static str) -> Self {
-        Self { status, headers: HeaderMap::new(), body: bytes::Bytes::new(), result }
-    }
-
-    fn saying(status: StatusCode, result: &'static str, message: &str) -> Self {
-        let mut headers = HeaderMap::new();
-        headers.insert(header::CONTENT_TYPE, http::HeaderValue::from_static("text/plain; charset=utf-8"));
-        Self { status, headers, body: message.to_owned().into(), result }
-    }
-}
 
 /// Takes webhook requests.
 pub struct Inbox {
@@ -120,12 +101,14 @@ impl Inbox {
         }
     }
 
-    /// Takes one request. A 2xx is told only when the delivery is on disk.
-    pub async fn receive(&self, provider: &str, path: &str, request: WebhookRequest) -> Told {
-        let Some(adapter) = self.providers.get(provider) else { return Told::new(StatusCode::NOT_FOUND, "unknown") };
+    /// Takes one request. A 2xx is answered only when the delivery is on disk.
+    pub async fn receive(&self, provider: &str, path: &str, request: WebhookRequest) -> WebhookAnswer {
+        let Some(adapter) = self.providers.get(provider) else {
+            return WebhookAnswer::new(StatusCode::NOT_FOUND, "unknown");
+        };
         let endpoint = match self.endpoints.at(provider, path).await {
             Ok(Some(endpoint)) => endpoint,
-            Ok(None) => return Told::new(StatusCode::NOT_FOUND, "unknown"),
+            Ok(None) => return WebhookAnswer::new(StatusCode::NOT_FOUND, "unknown"),
             Err(error) => {
                 self.gaps.note(None);
                 return unavailable(&error);
@@ -138,16 +121,16 @@ impl Inbox {
         match adapter.receive(&request, &known) {
             Reception::Delivery(verified) => {
                 let headers = kept(&request.headers, adapter.kept_headers());
-                match self.store(&endpoint, verified, (headers, request.received_at)).await {
-                    Ok(Inserted::New(_)) => Told::new(StatusCode::OK, "accepted"),
-                    Ok(Inserted::Duplicate) => Told::new(StatusCode::OK, "duplicate"),
+                match self.store(&endpoint, verified, headers, request.received_at).await {
+                    Ok(Inserted::New(_)) => WebhookAnswer::new(StatusCode::OK, "accepted"),
+                    Ok(Inserted::Duplicate) => WebhookAnswer::new(StatusCode::OK, "duplicate"),
                     Err(IntakeError::Overloaded) => later("overloaded", "1", NOT_STORED),
                     Err(IntakeError::Closed) => later("failed", "5", NOT_STORED),
                     // Where a flush failed, nobody knows.
                     Err(IntakeError::Store(_)) => later("failed", "5", PERHAPS_STORED),
                 }
             }
-            Reception::Answer { status, headers, body } => Told { status, headers, body, result: "answered" },
+            Reception::Answer { status, headers, body } => WebhookAnswer { status, headers, body, result: "answered" },
             Reception::Handshake { secret, headers } => self.shake_hands(&endpoint, &secret, headers).await,
             Reception::Refused(refusal) => refused(refusal),
         }
@@ -162,14 +145,15 @@ impl Inbox {
     ) -> Result<Inserted, IntakeError> {
         let mut headers = HeaderMap::new();
         mark_socket(&mut headers);
-        self.store(endpoint, verified, (headers, received_at)).await
+        self.store(endpoint, verified, headers, received_at).await
     }
 
     async fn store(
         &self,
         endpoint: &Endpoint,
         mut verified: VerifiedDelivery,
-        (mut headers, received_at): (HeaderMap, DateTime<Utc>),
+        mut headers: HeaderMap,
+        received_at: DateTime<Utc>,
     ) -> Result<Inserted, IntakeError> {
         // Its later effects are part of the same trace.
         if let Some(trace) = TraceContext::current() {
@@ -177,18 +161,12 @@ impl Inbox {
         }
         // A webhook that was registered for a container tells of that alone.
         verified.subject = verified.subject.or_else(|| endpoint.draft.container.clone());
-        let delivery = NewDelivery {
-            endpoint: endpoint.id.clone(),
-            tenant: endpoint.tenant.clone(),
-            integration: endpoint.integration.clone(),
-            provider: endpoint.provider.clone(),
-            verified,
-            headers,
-            received_at,
+        let stored = match DeliveryRow::of(endpoint, &verified, &headers, received_at) {
+            Ok(row) => self.intake.store(row).await,
+            Err(error) => Err(IntakeError::Store(Arc::new(error))),
         };
-        let stored = self.intake.store(&delivery).await;
         if let Err(error) = &stored {
-            let (delivery, integration) = (delivery.verified.delivery_id.as_deref(), &delivery.integration);
+            let (delivery, integration) = (verified.delivery_id.as_deref(), &endpoint.integration);
             if !matches!(error, IntakeError::Overloaded) {
                 tracing::error!(error = %chain(error), deliveryId = delivery, %integration, "a delivery could not be stored");
             }
@@ -199,7 +177,7 @@ impl Inbox {
     }
 
     /// Stores the secret before it is echoed. Only one handshake can win.
-    async fn shake_hands(&self, endpoint: &Endpoint, secret: &Secret, headers: HeaderMap) -> Told {
+    async fn shake_hands(&self, endpoint: &Endpoint, secret: &Secret, headers: HeaderMap) -> WebhookAnswer {
         let Ok(sealed) = seal_secret(&self.vault, &endpoint.tenant, &endpoint.integration, secret) else {
             return later("failed", "5", NOT_STORED);
         };
@@ -210,7 +188,7 @@ impl Inbox {
             pending
         };
         match self.database.update_endpoint(&endpoint.tenant, &endpoint.id, change).await {
-            Ok(_) => Told { headers, ..Told::new(StatusCode::OK, "handshake") },
+            Ok(_) => WebhookAnswer { headers, ..WebhookAnswer::new(StatusCode::OK, "handshake") },
             Err(StoreError::Conflict) => refused(Refusal::NoHandshakePending),
             Err(error) => unavailable(&error),
         }
@@ -225,34 +203,4 @@ fn kept(headers: &HeaderMap, names: &[&str]) -> HeaderMap {
         }
     }
     kept
-}
-
-fn refused(refusal: Refusal) -> Told {
-    let (status, result) = match refusal {
-        Refusal::BadSignature => (StatusCode::UNAUTHORIZED, "bad_signature"),
-        Refusal::BadTimestamp => (StatusCode::UNAUTHORIZED, "bad_timestamp"),
-        Refusal::NotJson => (StatusCode::BAD_REQUEST, "not_json"),
-        Refusal::MissingEvent => (StatusCode::BAD_REQUEST, "missing_event"),
-        Refusal::UnsupportedType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_type"),
-        Refusal::NoHandshakePending => (StatusCode::FORBIDDEN, "no_handshake"),
-    };
-    Told::saying(status, result, &refusal.to_string())
-}
-
-/// The provider shall try again: nothing was stored.
-fn unavailable(error: &StoreError) -> Told {
-    tracing::error!(error = %chain(error), "a delivery could not be stored");
-    later("failed", "5", NOT_STORED)
-}
-
-/// The text of a 503 about the delivery.
-const NOT_STORED: &str = "the delivery was not stored: send it again\n";
-/// The same where that is not known.
-const PERHAPS_STORED: &str =
-    "the delivery may have been stored: send it again, under the same delivery id it counts once\n";
-
-fn later(result: &'static str, seconds: &'static str, message: &str) -> Told {
-    let mut told = Told::saying(StatusCode::SERVICE_UNAVAILABLE, result, message);
-    told.headers.insert(header::RETRY_AFTER, http::HeaderValue::from_static(seconds));
-    told
 }

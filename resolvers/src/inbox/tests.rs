@@ -13,9 +13,13 @@ use super::{
 };
 use crate::bus::Wake;
 use crate::store::{
-    endpoint::EndpointDraft,
-    inbox::{Inserted, NewDelivery},
-    tests::{bench::Bench, inbox::delivery, on_both_databases},
+    endpoint::{Endpoint, EndpointDraft},
+    inbox::Inserted,
+    tests::{
+        bench::Bench,
+        inbox::{TestDelivery, delivery},
+        on_both_databases,
+    },
 };
 
 on_both_databases!(
@@ -35,9 +39,9 @@ fn intake(bench: &Bench, deliveries: usize, bytes: usize) -> (Arc<Intake>, super
 }
 
 /// Hands in without a writer: the delivery waits.
-fn hand_in(intake: &Arc<Intake>, delivery: NewDelivery) -> tokio::task::JoinHandle<Result<Inserted, IntakeError>> {
+fn hand_in(intake: &Arc<Intake>, delivery: TestDelivery) -> tokio::task::JoinHandle<Result<Inserted, IntakeError>> {
     let intake = Arc::clone(intake);
-    tokio::spawn(async move { intake.store(&delivery).await })
+    tokio::spawn(async move { intake.store(delivery.row()).await })
 }
 
 async fn until(condition: impl Fn() -> bool) {
@@ -62,7 +66,7 @@ async fn what_comes_together_shares_a_flush_and_each_gets_its_own_answer(bench: 
     assert_eq!((counted.of("flushes"), counted.of("flushed")), (1, 4));
     intake.close();
     task.await.unwrap();
-    assert!(matches!(intake.store(&delivery(&bench, Some("d"), b"{}").await).await, Err(IntakeError::Closed)));
+    assert!(matches!(intake.store(delivery(&bench, Some("d"), b"{}").await.row()).await, Err(IntakeError::Closed)));
 }
 
 async fn whoever_hangs_up_does_not_keep_a_delivery_from_being_stored(bench: Bench) {
@@ -88,13 +92,13 @@ async fn what_does_not_fit_is_refused_at_once_and_there_is_room_again_afterwards
             waiting.push(hand_in(&intake, delivery(&bench, Some(&id(index)), &large).await));
             until(|| intake.waiting() == waiting.len()).await;
         }
-        let refused = intake.store(&delivery(&bench, Some(&id(2)), &large).await).await;
+        let refused = intake.store(delivery(&bench, Some(&id(2)), &large).await.row()).await;
         assert!(matches!(refused, Err(IntakeError::Overloaded)), "{deliveries} {bytes}: {refused:?}");
         let task = tokio::spawn(writer.run());
         for waiting in waiting {
             assert!(waiting.await.unwrap().is_ok());
         }
-        assert!(matches!(intake.store(&delivery(&bench, Some(&id(2)), &large).await).await, Ok(Inserted::New(_))));
+        assert!(matches!(intake.store(delivery(&bench, Some(&id(2)), &large).await.row()).await, Ok(Inserted::New(_))));
         drop(intake);
         task.await.unwrap();
     }
@@ -103,15 +107,18 @@ async fn what_does_not_fit_is_refused_at_once_and_there_is_room_again_afterwards
     let (first, other) = (delivery(&bench, Some("first"), &large).await, delivery(&bench, Some("other"), &large).await);
     let mut waiting = vec![hand_in(&intake, first.clone())];
     until(|| intake.waiting() == 1).await;
-    waiting.push(hand_in(&intake, NewDelivery { verified: other.verified.clone(), ..first.clone() }));
+    waiting.push(hand_in(&intake, TestDelivery { verified: other.verified.clone(), ..first.clone() }));
     until(|| intake.waiting() == 2).await;
-    assert!(matches!(intake.store(&first).await, Err(IntakeError::Overloaded)));
-    waiting.push(hand_in(&intake, NewDelivery { integration: "another".into(), ..first }));
+    assert!(matches!(intake.store(first.row()).await, Err(IntakeError::Overloaded)));
+    waiting.push(hand_in(
+        &intake,
+        TestDelivery { endpoint: Endpoint { integration: "another".into(), ..first.endpoint.clone() }, ..first },
+    ));
     until(|| intake.waiting() == 3).await;
     waiting.iter().for_each(tokio::task::JoinHandle::abort);
     let (intake, writer, _) = super::tests::intake(&bench, 1, 1_000);
     let task = tokio::spawn(writer.run());
-    let stored = intake.store(&delivery(&bench, Some("alone"), &large).await).await;
+    let stored = intake.store(delivery(&bench, Some("alone"), &large).await.row()).await;
     assert!(matches!(stored, Ok(Inserted::New(_))), "one that is larger than the room is taken alone");
     drop(intake);
     task.await.unwrap();
@@ -122,9 +129,9 @@ async fn a_group_that_cannot_be_stored_is_refused_and_the_next_is_not(bench: Ben
     let task = tokio::spawn(writer.run());
     let (one, two) = (delivery(&bench, Some("a"), b"{}").await, delivery(&bench, Some("b"), b"{}").await);
     bench.behind_its_back("ALTER TABLE delivery RENAME TO gone").await;
-    assert!(matches!(intake.store(&one).await, Err(IntakeError::Store(_))));
+    assert!(matches!(intake.store(one.row()).await, Err(IntakeError::Store(_))));
     bench.behind_its_back("ALTER TABLE gone RENAME TO delivery").await;
-    assert!(matches!(intake.store(&two).await, Ok(Inserted::New(_))));
+    assert!(matches!(intake.store(two.row()).await, Ok(Inserted::New(_))));
     drop(intake);
     task.await.unwrap();
 }
@@ -133,12 +140,12 @@ async fn a_writer_that_panicked_goes_on_when_it_is_started_again(bench: Bench) {
     let (intake, writer, counted) = intake(&bench, 10, 1_000_000);
     counted.panic_once();
     let task = tokio::spawn(writer.clone().run());
-    let lost = intake.store(&delivery(&bench, Some("a"), b"{}").await).await;
+    let lost = intake.store(delivery(&bench, Some("a"), b"{}").await.row()).await;
     assert!(matches!(lost, Err(IntakeError::Closed)), "the provider sends it again: {lost:?}");
     assert!(task.await.unwrap_err().is_panic());
     let task = tokio::spawn(writer.run());
-    assert!(matches!(intake.store(&delivery(&bench, Some("a"), b"{}").await).await, Ok(Inserted::Duplicate)));
-    assert!(matches!(intake.store(&delivery(&bench, Some("b"), b"{}").await).await, Ok(Inserted::New(_))));
+    assert!(matches!(intake.store(delivery(&bench, Some("a"), b"{}").await.row()).await, Ok(Inserted::Duplicate)));
+    assert!(matches!(intake.store(delivery(&bench, Some("b"), b"{}").await.row()).await, Ok(Inserted::New(_))));
     intake.close();
     task.await.unwrap();
 }

@@ -9,7 +9,7 @@ use tokio::{
 };
 
 use super::{
-    listeners::Parts,
+    parts::Parts,
     session::{News, Number},
     storing::Storing,
 };
@@ -290,7 +290,7 @@ impl Open<'_> {
                 Err(IntakeError::Overloaded) => ("overloaded", false),
                 Err(IntakeError::Closed | IntakeError::Store(_)) => ("failed", false),
             };
-            parts.ear.heard(provider.descriptor().key, result);
+            parts.observer.heard(provider.descriptor().key, result);
             acknowledged.then_some(acknowledgement)
         });
     }

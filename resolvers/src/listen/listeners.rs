@@ -8,47 +8,11 @@ use tokio_util::sync::CancellationToken;
 
 use tracing::Instrument as _;
 
-use super::watch::Watch;
-use crate::{
-    accounts::Connector,
-    changes::Applier,
-    clock::Clock,
-    error_chain::chain,
-    inbox::Inbox,
-    store::{Database, event_socket::EventSocket},
-    upstream::{Jitter, Upstream},
-};
+use super::{parts::Parts, watch::Watch};
+use crate::{error_chain::chain, store::event_socket::EventSocket};
 
 /// How often it is looked for changes that another replica made. One of this process is told at once.
 const LOOK: Duration = Duration::from_secs(2);
-
-/// Hears what comes over sockets, for metrics.
-pub trait Ear: Send + Sync {
-    /// What became of an event: `accepted`, `duplicate`, `overloaded` or `failed`.
-    fn heard(&self, provider: &'static str, result: &'static str);
-}
-
-/// What listening is made from.
-pub struct Parts {
-    /// The database.
-    pub database: Database,
-    /// Knows the integrations.
-    pub connector: Arc<Connector>,
-    /// The way to the providers.
-    pub upstream: Upstream,
-    /// Tells who watches how a socket stands.
-    pub applier: Arc<Applier>,
-    /// Where events go.
-    pub inbox: Arc<Inbox>,
-    /// Hears what comes.
-    pub ear: Arc<dyn Ear>,
-    /// The clock.
-    pub clock: Arc<dyn Clock>,
-    /// Randomness of waits.
-    pub jitter: Jitter,
-    /// The name of this process, as holds know it.
-    pub id: String,
-}
 
 /// Listens to all integrations that have a token for it.
 #[derive(Clone)]

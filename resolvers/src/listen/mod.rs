@@ -4,8 +4,12 @@
 mod link;
 mod listeners;
 mod pace;
+mod parts;
 mod session;
 mod storing;
 mod watch;
 
-pub use self::listeners::{Ear, Listeners, Parts};
+pub use self::{
+    listeners::Listeners,
+    parts::{Parts, SocketObserver},
+};

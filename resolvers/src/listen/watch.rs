@@ -14,8 +14,8 @@ use tracing::Instrument as _;
 
 use super::{
     link::{Going, Link},
-    listeners::Parts,
     pace::Pace,
+    parts::Parts,
     session::{News, Number, Order, Session},
 };
 use crate::{

@@ -65,7 +65,7 @@ impl Reconciler {
             Ok(containers) => containers,
             Err(error) => {
                 tracing::warn!(error = %chain(&error), integration = %integration.id, "it could not be told whose events a closed socket missed");
-                return (missed.late || super::round::is_no_answer(error.kind), 1);
+                return (missed.late || error.kind.is_lasting_refusal(), 1);
             }
         };
         let known: BTreeSet<NodeRef> = subjects.iter().map(|subject| subject.container.clone()).collect();

@@ -37,7 +37,6 @@ use crate::{
     reading::integrations::Integration,
     store::Database,
     store::{StoreError, catch_up::Pulse},
-    tag::Tag,
     upstream::{CircuitState, Jitter},
 };
 
@@ -61,34 +60,8 @@ const NEW: Duration = Duration::from_secs(2);
 /// Whose integration, and which.
 type Whose = (TenantId, IntegrationId);
 
-/// Tells what is watched: by live operations of this process, or of all of them.
-pub trait Watch: Send + Sync {
-    /// The integrations that are watched, and how many tags of each.
-    fn watched(&self) -> Vec<(Whose, usize)>;
-
-    /// The tenants of which all activities are followed.
-    fn followed(&self) -> Vec<TenantId>;
-
-    /// The tags of an integration that are watched.
-    fn tags_of(&self, tenant: &TenantId, integration: &IntegrationId) -> Vec<Tag>;
-}
-
-impl Watch for LiveHub {
-    fn watched(&self) -> Vec<(Whose, usize)> {
-        self.watched()
-    }
-
-    fn followed(&self) -> Vec<TenantId> {
-        self.followed()
-    }
-
-    fn tags_of(&self, tenant: &TenantId, integration: &IntegrationId) -> Vec<Tag> {
-        self.tags_of(tenant, integration)
-    }
-}
-
-/// Hears what came of it, for metrics.
-pub trait Hears: Send + Sync {
+/// Counts what came of it. The metrics are of the gateway, which depends on this crate.
+pub trait ReconcileObserver: Send + Sync {
     /// A round over an integration: `complete`, `partial` or `failed`.
     fn round(&self, provider: &str, result: &'static str);
 
@@ -122,11 +95,11 @@ pub struct Parts {
 /// What a reconciler is told, and what it tells.
 pub struct Surroundings {
     /// What is watched.
-    pub watch: Arc<dyn Watch>,
+    pub watch: Arc<LiveHub>,
     /// What was refused.
     pub gaps: Arc<Gaps>,
     /// For metrics.
-    pub hears: Arc<dyn Hears>,
+    pub observer: Arc<dyn ReconcileObserver>,
     /// Spreads what would else happen together.
     pub jitter: Jitter,
     /// The name of this process's worker: another that is alive was there while this process was not.

@@ -24,7 +24,7 @@ use crate::{
         Database, StoreError,
         catch_up::{Mark, Round},
         endpoint::Endpoint,
-        inbox::{NewDelivery, mark_recovered},
+        inbox::{mark_recovered, row::DeliveryRow},
     },
     upstream::{UpstreamError, UpstreamErrorKind},
 };
@@ -106,10 +106,10 @@ impl Reconciler {
         match looked.unwrap_or(Err(Broken::TooLong)) {
             Ok(found) => {
                 let result = if found.incomplete { "partial" } else { "complete" };
-                self.around.hears.round(provider, result);
+                self.around.observer.round(provider, result);
                 if found.recovered > 0 {
                     tracing::info!(integration = %integration.id, deliveries = found.recovered, "deliveries had not come");
-                    self.around.hears.recovered(provider, found.recovered);
+                    self.around.observer.recovered(provider, found.recovered);
                 }
                 self.note(&whose, |seen, now| {
                     seen.not_before = None;
@@ -135,7 +135,7 @@ impl Reconciler {
 
     async fn failed(&self, integration: &Integration, whose: &Whose, error: &Broken) {
         tracing::warn!(error = %chain(error), integration = %integration.id, "an integration could not be caught up");
-        self.around.hears.round(integration.provider.descriptor().key, "failed");
+        self.around.observer.round(integration.provider.descriptor().key, "failed");
         if let Broken::Provider(error) = error
             && let Some(after) = error.retry_after
         {
@@ -256,7 +256,7 @@ impl Reconciler {
         };
         let sent_at = self.parts.clock.now();
         let caught = match integration.provider.catch_up(&integration.connection, since, &known).await {
-            Err(error) if is_no_answer(error.kind) => CaughtUp { calls: 1, ..CaughtUp::default() },
+            Err(error) if error.kind.is_lasting_refusal() => CaughtUp { calls: 1, ..CaughtUp::default() },
             caught => caught?,
         };
         found.calls = found.calls.saturating_sub(caught.calls);
@@ -274,7 +274,7 @@ impl Reconciler {
             }
         }
         found.in_order += usize::from(in_order && caught.complete && caught.deliveries.is_empty());
-        found.recovered += self.hand_in(integration, (endpoint, &subject.container), caught.deliveries).await?;
+        found.recovered += self.hand_in(endpoint, &subject.container, caught.deliveries).await?;
         if !caught.fetched.is_empty() {
             self.parts.applier.take_in(integration, sent_at, caught.fetched).await?;
         }
@@ -308,7 +308,7 @@ impl Reconciler {
         let provider = &integration.provider;
         let condition = match provider.inspect_webhook(&integration.connection, external_id, &target).await {
             None => return Ok(false),
-            Some(Err(error)) if is_no_answer(error.kind) => return Ok(false),
+            Some(Err(error)) if error.kind.is_lasting_refusal() => return Ok(false),
             Some(condition) => condition?,
         };
         found.calls = found.calls.saturating_sub(1);
@@ -318,7 +318,7 @@ impl Reconciler {
         found.repaired = true;
         let repaired = self.parts.webhooks.repair(integration, container.clone()).await;
         let result = if repaired.is_ok() { "repaired" } else { "failed" };
-        self.around.hears.repaired(provider.descriptor().key, result);
+        self.around.observer.repaired(provider.descriptor().key, result);
         match repaired {
             Ok(()) => {
                 tracing::warn!(integration = %integration.id, %container, ?condition, "a webhook was registered anew");
@@ -333,45 +333,26 @@ impl Reconciler {
     /// Puts what was asked for into the inbox, as if it had come. How many did not come after all.
     async fn hand_in(
         &self,
-        integration: &Integration,
-        (endpoint, container): (&Endpoint, &NodeRef),
+        endpoint: &Endpoint,
+        container: &NodeRef,
         recovered: Vec<Recovered>,
     ) -> Result<usize, StoreError> {
         if recovered.is_empty() {
             return Ok(0);
         }
         let received_at = self.parts.clock.now();
-        let delivery = |Recovered { mut verified, mut headers }: Recovered| {
+        let row = |Recovered { mut verified, mut headers }: Recovered| {
             mark_recovered(&mut headers);
             // In order with what comes in where its webhook sends to.
             let sent_for = endpoint.draft.container.as_ref().map(|_| container.to_string());
             verified.subject = verified.subject.or(sent_for);
-            NewDelivery {
-                endpoint: endpoint.id.clone(),
-                tenant: integration.tenant.clone(),
-                integration: integration.id.clone(),
-                provider: endpoint.provider.clone(),
-                verified,
-                headers,
-                received_at,
-            }
+            DeliveryRow::of(endpoint, &verified, &headers, received_at)
         };
-        let deliveries = recovered.into_iter().map(delivery).collect();
-        let inserted = self.parts.database.insert_deliveries(deliveries).await?;
+        let rows: Result<Vec<_>, _> = recovered.into_iter().map(row).collect();
+        let inserted = self.parts.database.insert_rows(rows?).await?;
         self.parts.wake.wake();
         Ok(inserted.iter().filter(|inserted| matches!(inserted, crate::store::inbox::Inserted::New(_))).count())
     }
-}
-
-/// Whether a failure is the answer: the token may not ask this, or there is no such thing.
-pub(super) fn is_no_answer(kind: UpstreamErrorKind) -> bool {
-    matches!(
-        kind,
-        UpstreamErrorKind::Forbidden
-            | UpstreamErrorKind::PlanRequired
-            | UpstreamErrorKind::NotFound
-            | UpstreamErrorKind::Rejected
-    )
 }
 
 /// What is known here, as a provider may ask.

@@ -6,7 +6,7 @@ use mullion_schema::id::{IntegrationId, TenantId};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, sea_query::Expr};
 use serde::{Deserialize, Serialize};
 
-use super::{Database, StoreError, transaction::from_micros};
+use super::{Database, StoreError, time::from_micros};
 use crate::provider::sentence::Details;
 
 /// An activity.

@@ -11,7 +11,7 @@ use sea_orm::{
 };
 use sha2::{Digest, Sha256};
 
-use super::{Database, StoreError, node::CHUNK, stream::Written, text::clean, transaction::from_micros};
+use super::{Database, StoreError, session::CHUNK, stream::Written, text::clean, time::from_micros};
 use crate::{secret::Secret, tag::Tag};
 
 /// What every key begins with, so that leaked ones are recognised by scanners.

@@ -18,10 +18,9 @@ use serde_json::Value;
 use super::{
     Database, StoreError,
     integration::{IntegrationStatus, present, present_by_id},
-    node::CHUNK,
-    session::Session,
+    session::{CHUNK, Session},
     text::{index_text, key_text},
-    transaction::from_micros,
+    time::from_micros,
 };
 
 /// How an open socket stands in its row.
@@ -298,7 +297,7 @@ impl Database {
         integration: &IntegrationId,
         keys: &[String],
     ) -> Result<HashSet<String>, StoreError> {
-        let told = told(&self.0.reader, (tenant, integration), keys).await?;
+        let told = told(&self.0.reader, tenant, integration, keys).await?;
         Ok(keys.iter().filter(|key| !told.contains(&key_text(key))).cloned().collect())
     }
 }
@@ -315,7 +314,8 @@ fn suspecting(which: &str) -> String {
 /// Which of these things people were told of, by their keys as they are stored.
 pub(super) async fn told(
     connection: &impl Session,
-    (tenant, integration): (&TenantId, &IntegrationId),
+    tenant: &TenantId,
+    integration: &IntegrationId,
     keys: &[String],
 ) -> Result<HashSet<String>, StoreError> {
     let mut told = HashSet::new();

@@ -9,7 +9,7 @@ use mullion_entities::claim;
 use mullion_schema::id::IntegrationId;
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, Statement};
 
-use super::{Database, StoreError, transaction::from_micros};
+use super::{Database, StoreError, time::from_micros};
 
 /// How long a claim lasts whose owner says nothing more: as long as others would wait for it.
 const CLAIMED: Duration = Duration::from_secs(3);

@@ -10,7 +10,7 @@ use sea_orm::{
     QueryFilter, QueryOrder, QuerySelect,
 };
 
-use super::{Database, StoreError, own::expect, stream::Written, text::clean, transaction::from_micros};
+use super::{Database, StoreError, own::expect, stream::Written, text::clean, time::from_micros};
 use crate::tag::Tag;
 
 /// A dashboard, without its widgets.

@@ -1,6 +1,10 @@
-//! SQLite, driven by the thread that asks. Elsewhere a connection has a thread of its own, and each statement is a step there and
-//! back: where one transaction has twenty of them and the processors are busy, these steps take longer than SQLite does. Nothing
-//! here waits for anybody else, so it is used on threads that may block.
+//! SQLite, driven by the thread that asks: the second way to write on SQLite, beside sqlx's connection.
+//!
+//! There are two ways because sqlx gives a connection a thread of its own, and each statement is a step to it and back. In the
+//! transaction that stores and applies a group of deliveries, with its twenty statements, these steps take longer than SQLite does
+//! when the processors are busy, so that transaction runs here. All other writes run through sqlx: they have few statements, and
+//! their tasks must not wait for a disk. Both ways run the same code over a [`Session`], and both hold the one turn to write. This
+//! one waits for nothing else, and runs on threads that may block (`docs/adr/0020-sqlite-without-a-thread-between.md`).
 
 use std::{path::PathBuf, time::Duration};
 
@@ -14,9 +18,11 @@ use sea_orm::{
     Statement, TryIntoModel, Value,
 };
 
-use super::{open::PRAGMAS, session::Session};
+use super::session::Session;
 use crate::error_chain::chain;
 
+/// The settings of every connection to SQLite, also of those that sqlx opens: a commit is on disk, and references hold.
+pub(super) const PRAGMAS: [(&str, &str); 2] = [("synchronous", "FULL"), ("foreign_keys", "ON")];
 /// KiB of pages that are kept: indexes of a few hundred thousand rows, which each delivery touches anywhere.
 const CACHE: u32 = 16_384;
 /// Statements that stay prepared.

@@ -16,7 +16,7 @@ use super::{
     Database, StoreError,
     integration::{Integration, integration_of, row_in},
     text::clean,
-    transaction::from_micros,
+    time::from_micros,
 };
 
 /// A webhook endpoint.

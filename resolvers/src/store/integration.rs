@@ -9,7 +9,7 @@ use sea_orm::{
 };
 use serde_json::{Map, Value};
 
-use super::{Database, StoreError, own::expect, stream::Written, text::clean, transaction::from_micros};
+use super::{Database, StoreError, own::expect, stream::Written, text::clean, time::from_micros};
 use crate::tag::Tag;
 
 /// How an integration's credential stands.

@@ -8,8 +8,10 @@ use std::{sync::Arc, time::Duration};
 
 use sea_orm::{ConnectionTrait, DbBackend, Statement};
 
-use super::{Database, StoreError, inbox::LANES};
+use super::{Database, StoreError};
 
+/// How many lanes the inbox has: as many workers can share it. Each delivery is stored with its lane, so the number never changes.
+pub const LANES: i64 = 64;
 /// How long a lease lasts that is not renewed.
 pub const LEASE: Duration = Duration::from_secs(5);
 /// One beat at a time, over all replicas: shares are counted and taken under it.

@@ -12,9 +12,9 @@ use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, Quer
 
 use super::{
     Database, StoreError,
-    node::CHUNK,
+    session::CHUNK,
     text::{filter_text, index_text, list_text},
-    transaction::from_micros,
+    time::from_micros,
 };
 use crate::provider::{ListRef, NodeRef};
 

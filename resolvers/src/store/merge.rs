@@ -122,6 +122,11 @@ impl NodeState {
     pub fn is_stale(&self) -> bool {
         self.stamps.keys().any(|key| self.is_stale_key(key))
     }
+
+    /// Whether a delivery brought the newest part after a fetch was sent.
+    pub fn is_heard_since(&self, sent_at: DateTime<Utc>) -> bool {
+        self.source == Source::Webhook && self.fetched_at > sent_at.timestamp_micros()
+    }
 }
 
 /// The node after `write`.
@@ -133,7 +138,7 @@ pub fn merge(existing: Option<&NodeState>, write: &NodeWrite, origin: Origin) ->
         let hash = content_hash(&aspect.fields);
         for (key, value) in &aspect.fields {
             let incoming = incoming_stamp(aspect.version, hash, origin);
-            join(&mut state, key, (incoming, value), known_until);
+            join(&mut state, key, incoming, value, known_until);
         }
     }
     state.deleted = state.deleted.max(write.deleted.map(|version| believed(version, origin)));
@@ -191,7 +196,7 @@ fn incoming_stamp(version: Version, hash: u64, origin: Origin) -> Stamp {
 }
 
 /// Joins one field. `known_until`: when the node was last heard of before this write.
-fn join(state: &mut NodeState, key: &str, (incoming, value): (Stamp, &Value), known_until: i64) {
+fn join(state: &mut NodeState, key: &str, incoming: Stamp, value: &Value, known_until: i64) {
     let Some((known_stamp, known)) = state.stamps.get_mut(key).zip(state.body.get_mut(key)) else {
         state.stamps.insert(key.to_owned(), incoming);
         state.body.insert(key.to_owned(), value.clone());

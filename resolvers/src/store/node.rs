@@ -17,13 +17,10 @@ use serde::{Deserialize, Serialize};
 use super::{
     Database, StoreError,
     merge::{NodeState, Source, Stamp},
-    session::Session,
-    transaction::from_micros,
+    session::{CHUNK, Session},
+    time::from_micros,
 };
 use crate::provider::{NodeRef, change::Version};
-
-/// Keys in one query: well below SQLite's limit of parameters.
-pub(super) const CHUNK: usize = 400;
 
 /// A node of the store, without what only writes need: the versions of its fields.
 #[derive(Debug, Clone, PartialEq)]

@@ -17,11 +17,15 @@ use sea_orm::{
 };
 use ulid::Ulid;
 
-use super::{Database, Inner, StoreError, check::Condition, direct::Direct, lease::PROCESS, random_id, reader::Reader};
+use super::{
+    Database, Inner, StoreError,
+    check::Condition,
+    direct::{Direct, PRAGMAS},
+    lease::PROCESS,
+    random_id,
+    reader::Reader,
+};
 use crate::clock::Clock;
-
-/// What is asked of every connection to SQLite: that a commit is on disk, and that references hold.
-pub(super) const PRAGMAS: [(&str, &str); 2] = [("synchronous", "FULL"), ("foreign_keys", "ON")];
 
 /// How the database is opened.
 #[derive(Debug, Clone)]

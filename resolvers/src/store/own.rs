@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Duration, Utc};
 
-use super::{Database, StoreError, transaction::from_micros};
+use super::{Database, StoreError, time::from_micros};
 
 impl Database {
     /// The time of a change of a row that was last changed at `before`: always later, so that two changes in one instant differ.

@@ -1,5 +1,5 @@
-//! Activities that wait for the names in their sentences. They are as safe as the change that they came with, and get their place in
-//! the stream when they are released: by one transaction, so once, whoever tries and whatever breaks off in between.
+//! Activities that wait for the names in their sentences. They are as safe as the change that they came with, because they are
+//! stored with it.
 
 use std::collections::HashMap;
 
@@ -7,24 +7,17 @@ use chrono::{DateTime, TimeDelta, Utc};
 use mullion_entities::pending_activity;
 use mullion_schema::id::{IntegrationId, TenantId};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, sea_query::Expr,
+    ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select,
+    sea_query::Expr,
 };
 
 use super::{
     Database, StoreError,
     activity::Activity,
-    node::CHUNK,
-    session::Session,
-    stream::{AppliedChange, NewChange, append},
-    transaction::from_micros,
+    session::{CHUNK, Session},
+    time::from_micros,
 };
-use crate::{
-    provider::{
-        change::Act,
-        sentence::{Detail, Details},
-    },
-    tag::Tag,
-};
+use crate::provider::change::Act;
 
 /// How long an activity waits for names at most.
 pub const LONGEST_WAIT: TimeDelta = TimeDelta::seconds(2);
@@ -62,142 +55,32 @@ impl Database {
         let rows = oldest(tenant).all(&self.0.reader).await?;
         rows.into_iter().map(|row| pending_of(&row)).collect()
     }
-
-    /// Puts a tenant's activities that wait, up to that of a position, at the end of the stream. Those that somebody else released
-    /// meanwhile are none of them. `settle` adds what is known only now.
-    pub async fn release_activities(
-        &self,
-        tenant: &TenantId,
-        through: i64,
-        settle: impl Fn(&mut Activity) + Send,
-    ) -> Result<Vec<AppliedChange>, StoreError> {
-        let transaction = self.begin_for(tenant).await?;
-        let chosen = oldest(tenant).filter(pending_activity::Column::Position.lte(through));
-        let rows = Session::all(&transaction, chosen).await?;
-        let Some(last) = rows.last().map(|row| row.position) else { return Ok(Vec::new()) };
-        let tags = vec![Tag::own_list(tenant, "activity")];
-        let changes: Result<Vec<NewChange>, StoreError> = rows
-            .into_iter()
-            .map(|row| {
-                let mut activity = Activity { pending: false, ..pending_of(&row)?.activity };
-                settle(&mut activity);
-                Ok(NewChange { tags: tags.clone(), activity: Some(activity), ..NewChange::default() })
-            })
-            .collect();
-        pending_activity::Entity::delete_many()
-            .filter(pending_activity::Column::Tenant.eq(tenant.as_str()))
-            .filter(pending_activity::Column::Position.lte(last))
-            .exec(&transaction)
-            .await?;
-        let released = append(&transaction, tenant, self.now(), changes?).await?;
-        transaction.commit().await?;
-        Ok(released)
-    }
 }
 
-fn oldest(tenant: &TenantId) -> sea_orm::Select<pending_activity::Entity> {
+/// The oldest of a tenant's activities that wait, in order.
+pub(super) fn oldest(tenant: &TenantId) -> Select<pending_activity::Entity> {
     pending_activity::Entity::find()
         .filter(pending_activity::Column::Tenant.eq(tenant.as_str()))
         .order_by_asc(pending_activity::Column::Position)
         .limit(AT_A_TIME)
 }
 
-/// Joins new activities that wait to those of the same act that wait already, or came before them in the same batch.
-pub(super) async fn join(
-    connection: &impl Session,
-    (tenant, integration): (&TenantId, &IntegrationId),
-    changes: &mut [NewChange],
-) -> Result<(), StoreError> {
-    let joins = |change: &NewChange| is_pending(change.activity.as_ref()) && !change.act.names.is_empty();
-    if !changes.iter().any(joins) {
-        return Ok(());
-    }
-    let chosen = pending_activity::Entity::find()
+/// The newest activities of an integration that wait, the newest first.
+pub(super) fn newest(tenant: &TenantId, integration: &IntegrationId) -> Select<pending_activity::Entity> {
+    pending_activity::Entity::find()
         .filter(pending_activity::Column::Tenant.eq(tenant.as_str()))
         .filter(pending_activity::Column::Integration.eq(integration.as_str()))
         .order_by_desc(pending_activity::Column::Position)
-        .limit(AT_A_TIME);
-    let mut open = Vec::new();
-    for row in connection.all(chosen).await?.into_iter().rev() {
-        let names = serde_json::from_str(&row.acts).map_err(corrupt)?;
-        let act = Act { names, partial: row.partial };
-        open.push(Open { at: Where::Row(row.position), act, activity: pending_of(&row)?.activity, joined: false });
-    }
-    for (index, change) in changes.iter_mut().enumerate().filter(|(_, change)| joins(change)) {
-        let Some(activity) = change.activity.take() else { continue };
-        match open.iter_mut().rev().find(|known| known.takes(&change.act, &activity)) {
-            Some(known) => known.join(&change.act, activity),
-            None => {
-                open.push(Open { at: Where::Change(index), act: change.act.clone(), activity, joined: false });
-            }
-        }
-    }
-    for Open { at, act, activity, joined } in open {
-        match at {
-            Where::Change(index) => {
-                if let Some(change) = changes.get_mut(index) {
-                    (change.act, change.activity) = (act, Some(activity));
-                }
-            }
-            Where::Row(position) if joined => update(connection, tenant, position, (&act, &activity)).await?,
-            Where::Row(_) => {}
-        }
-    }
-    Ok(())
+        .limit(AT_A_TIME)
 }
 
-/// An activity that others may join.
-struct Open {
-    at: Where,
-    act: Act,
-    activity: Activity,
-    joined: bool,
-}
-
-/// Where it is kept.
-#[derive(Clone, Copy)]
-enum Where {
-    Row(i64),
-    Change(usize),
-}
-
-impl Open {
-    /// Whether an event belongs to the same act: it has a name in common, and says nothing else of anything.
-    fn takes(&self, act: &Act, activity: &Activity) -> bool {
-        let agrees = |(name, detail): (&String, &Detail)| {
-            self.details().is_none_or(|known| known.get(name).is_none_or(|known| known == detail))
-        };
-        self.act.names.iter().any(|name| act.names.contains(name)) && activity.details.iter().flatten().all(agrees)
-    }
-
-    fn details(&self) -> Option<&Details> {
-        self.activity.details.as_ref()
-    }
-
-    fn join(&mut self, act: &Act, other: Activity) {
-        self.joined = true;
-        if self.act.partial && !act.partial {
-            self.activity.kind = other.kind;
-            self.act.partial = false;
-        }
-        self.activity.details.get_or_insert_default().extend(other.details.into_iter().flatten());
-        for container in other.containers {
-            if !self.activity.containers.contains(&container) {
-                self.activity.containers.push(container);
-            }
-        }
-    }
-}
-
-fn is_pending(activity: Option<&Activity>) -> bool {
-    activity.is_some_and(|activity| activity.pending)
-}
-
-async fn update(
+/// Writes what an activity that waits became.
+pub(super) async fn update(
     connection: &impl Session,
     tenant: &TenantId,
     position: i64,
-    (act, activity): (&Act, &Activity),
+    act: &Act,
+    activity: &Activity,
 ) -> Result<(), StoreError> {
     let update = pending_activity::Entity::update_many()
         .col_expr(pending_activity::Column::Partial, Expr::value(act.partial))
@@ -208,16 +91,14 @@ async fn update(
     Ok(connection.run(update).await?)
 }
 
-/// Keeps the activities that wait among changes that were appended.
-pub(super) async fn insert<'a>(
+/// Stores activities that wait, each with its act.
+pub(super) async fn insert(
     connection: &impl Session,
     tenant: &TenantId,
     now: DateTime<Utc>,
-    changes: impl Iterator<Item = (&'a AppliedChange, &'a Act)>,
+    activities: &[(&Activity, &Act)],
 ) -> Result<(), StoreError> {
-    let pending =
-        changes.filter_map(|(change, act)| Some((change.activity.as_ref().filter(|activity| activity.pending)?, act)));
-    let rows = pending.map(|(activity, act)| {
+    let rows = activities.iter().map(|(activity, act)| {
         Ok(pending_activity::ActiveModel {
             tenant: Set(tenant.as_str().to_owned()),
             position: Set(activity.position),
@@ -253,7 +134,8 @@ pub(super) async fn of_changes(
     Ok(found)
 }
 
-fn pending_of(row: &pending_activity::Model) -> Result<PendingActivity, StoreError> {
+/// The activity of a row.
+pub(super) fn pending_of(row: &pending_activity::Model) -> Result<PendingActivity, StoreError> {
     let activity: Activity = serde_json::from_str(&row.activity).map_err(corrupt)?;
     Ok(PendingActivity {
         position: row.position,
@@ -263,6 +145,7 @@ fn pending_of(row: &pending_activity::Model) -> Result<PendingActivity, StoreErr
     })
 }
 
-fn corrupt(source: serde_json::Error) -> StoreError {
+/// The error of a row that cannot be read or written.
+pub(super) fn corrupt(source: serde_json::Error) -> StoreError {
     StoreError::Corrupt { what: "activity that waits", source }
 }

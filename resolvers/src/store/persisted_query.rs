@@ -6,7 +6,7 @@ use mullion_entities::persisted_query::{Column, Entity, Model};
 use mullion_schema::id::TenantId;
 use sea_orm::{ActiveModelTrait, ConnectionTrait, EntityTrait, IntoActiveModel, Statement, sea_query::OnConflict};
 
-use super::{Database, StoreError, transaction::from_micros};
+use super::{Database, StoreError, time::from_micros};
 
 /// A use is noted when the last one that was noted is longer ago.
 const NOTED: Duration = Duration::days(1);

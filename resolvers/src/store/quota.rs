@@ -9,7 +9,7 @@ use sea_orm::{
     sea_query::{Expr, OnConflict},
 };
 
-use super::{Database, StoreError, transaction::from_micros};
+use super::{Database, StoreError, time::from_micros};
 use crate::upstream::QuotaReading;
 
 impl Database {

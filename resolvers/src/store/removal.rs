@@ -14,7 +14,7 @@ use super::{
     Database, StoreError,
     integration::{IntegrationStatus, row_in, tags},
     stream::Written,
-    transaction::from_micros,
+    time::from_micros,
 };
 
 /// Rows that are deleted in one transaction.

@@ -1,6 +1,10 @@
-//! What runs the store's statements: sea-orm's connections and transactions, or SQLite driven directly.
+//! A session runs the store's statements: over sea-orm's connections and transactions, or over SQLite driven directly (`direct.rs`
+//! says why there are both). Code that takes a [`Session`] is written once for all of them.
 
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, EntityTrait, Select, Statement, TryIntoModel};
+
+/// Keys in one statement: well below SQLite's limit of parameters.
+pub(super) const CHUNK: usize = 400;
 
 /// Runs statements, and reads what the store's own code reads: rows of a table, or one column.
 pub(super) trait Session: Sync {

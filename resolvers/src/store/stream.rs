@@ -12,9 +12,8 @@ use sea_orm::{
 use super::{
     Database, StoreError,
     activity::{Activity, activity_of},
-    node::CHUNK,
     pending,
-    session::Session,
+    session::{CHUNK, Session},
 };
 use crate::{provider::change::Act, tag::Tag};
 
@@ -199,14 +198,19 @@ pub(super) async fn append(
     let mut keys = keys.into_iter();
     for chunk in applied.chunks(CHUNK) {
         let rows: Result<Vec<_>, _> =
-            chunk.iter().map(|change| row_of((tenant, keys.next().flatten()), now, change)).collect();
+            chunk.iter().map(|change| row_of(tenant, keys.next().flatten(), now, change)).collect();
         connection.run(change::Entity::insert_many(rows?).build(connection.backend())).await?;
     }
     let containers: Vec<_> = applied.iter().flat_map(|change| container_rows(tenant, change)).collect();
     for chunk in containers.chunks(CHUNK) {
         connection.run(change_container::Entity::insert_many(chunk.to_vec()).build(connection.backend())).await?;
     }
-    pending::insert(connection, tenant, now, applied.iter().zip(&acts)).await?;
+    let pending: Vec<(&Activity, &Act)> = applied
+        .iter()
+        .zip(&acts)
+        .filter_map(|(change, act)| Some((change.activity.as_ref().filter(|activity| activity.pending)?, act)))
+        .collect();
+    pending::insert(connection, tenant, now, &pending).await?;
     Ok(applied)
 }
 
@@ -223,7 +227,8 @@ async fn take_positions(connection: &impl Session, tenant: &TenantId, count: i64
 }
 
 fn row_of(
-    (tenant, told_key): (&TenantId, Option<(IntegrationId, String)>),
+    tenant: &TenantId,
+    told_key: Option<(IntegrationId, String)>,
     now: DateTime<Utc>,
     change: &AppliedChange,
 ) -> Result<change::ActiveModel, StoreError> {

@@ -5,7 +5,7 @@ use mullion_entities::tenant;
 use mullion_schema::id::TenantId;
 use sea_orm::{ActiveValue::Set, EntityTrait, QueryOrder, sea_query::OnConflict};
 
-use super::{Database, StoreError, text::clean, transaction::from_micros};
+use super::{Database, StoreError, text::clean, time::from_micros};
 
 /// A tenant.
 #[derive(Debug, Clone, PartialEq, Eq)]

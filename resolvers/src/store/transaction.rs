@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
 use futures::FutureExt as _;
 use mullion_schema::id::TenantId;
 use sea_orm::{
@@ -83,11 +82,6 @@ impl Database {
         });
         done.await.map_err(|error| broken_off(&error))?
     }
-
-    /// The current time, as precise as the database keeps it.
-    pub(super) fn now(&self) -> DateTime<Utc> {
-        from_micros(self.0.clock.now().timestamp_micros())
-    }
 }
 
 /// A transaction that did not come to its end.
@@ -100,9 +94,4 @@ fn lock_key(tenant: &TenantId) -> i64 {
     let mut first = [0; 8];
     first.copy_from_slice(hash.as_bytes().get(..8).unwrap_or(&[0; 8]));
     i64::from_le_bytes(first)
-}
-
-/// A stored time.
-pub(super) fn from_micros(micros: i64) -> DateTime<Utc> {
-    DateTime::from_timestamp_micros(micros).unwrap_or_default()
 }

@@ -11,7 +11,7 @@ use sea_orm::{
 };
 use serde_json::Value;
 
-use super::{Database, StoreError, own::expect, stream::Written, text::clean, transaction::from_micros};
+use super::{Database, StoreError, own::expect, stream::Written, text::clean, time::from_micros};
 use crate::tag::Tag;
 
 /// A widget.

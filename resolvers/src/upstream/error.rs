@@ -61,6 +61,11 @@ impl UpstreamError {
 }
 
 impl UpstreamErrorKind {
+    /// Whether the same will be answered as long as nobody changes the token or the thing that it asks for.
+    pub fn is_lasting_refusal(self) -> bool {
+        matches!(self, Self::Forbidden | Self::PlanRequired | Self::NotFound | Self::Rejected)
+    }
+
     /// Why a last known value is served instead. `None` only where the provider answered that there is no such thing: every other
     /// failure leaves open what the answer would have been, so that it must never pass for an absent value.
     pub fn stale_reason(self) -> Option<StaleReason> {

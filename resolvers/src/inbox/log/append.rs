@@ -14,8 +14,8 @@ use tokio::{sync::mpsc, time::Instant};
 use super::{Log, Position, record};
 use crate::{
     inbox::{
-        intake::{Waiting, tell, with_others},
-        worker::Outcome,
+        observer::InboxObserver,
+        queue::{QueuedDelivery, answer, group_of},
     },
     store::{Database, StoreError, inbox::Inserted},
 };
@@ -29,13 +29,13 @@ const LONGEST: Duration = Duration::from_hours(1);
 pub(in crate::inbox) fn append(
     log: Log,
     database: Database,
-    mut queue: mpsc::Receiver<Waiting>,
-    outcome: Arc<dyn Outcome>,
+    mut queue: mpsc::Receiver<QueuedDelivery>,
+    observer: Arc<dyn InboxObserver>,
 ) -> io::Result<()> {
     let mut writer = Writer { log, begun: Instant::now(), broken: false };
     let run = move || {
         while let Some(first) = queue.blocking_recv() {
-            let (began, group) = (Instant::now(), with_others(first, &mut queue));
+            let (began, group) = (Instant::now(), group_of(first, &mut queue));
             let stored = catch_unwind(AssertUnwindSafe(|| writer.store(&database, &group)));
             let stored = stored.unwrap_or_else(|_| {
                 // The next group begins another segment: nobody knows what is in this one.
@@ -43,9 +43,9 @@ pub(in crate::inbox) fn append(
                 Err(io::Error::other("writing the inbox's log panicked").into())
             });
             if stored.is_ok() {
-                outcome.flushed(group.len(), began.elapsed());
+                observer.flushed(group.len(), began.elapsed());
             }
-            tell(group.into_iter().map(|waiting| waiting.asker).collect(), stored);
+            answer(group.into_iter().map(|queued| queued.answer).collect(), stored);
         }
     };
     std::thread::Builder::new().name("mullion-inbox".to_owned()).spawn(run)?;
@@ -62,14 +62,14 @@ struct Writer {
 
 impl Writer {
     /// Writes and flushes.
-    fn store(&mut self, database: &Database, group: &[Waiting]) -> Result<Vec<Inserted>, StoreError> {
+    fn store(&mut self, database: &Database, group: &[QueuedDelivery]) -> Result<Vec<Inserted>, StoreError> {
         // From a log whose database is gone, nothing would ever be applied.
         database.keeps_writes()?;
-        let mut buffer = Vec::with_capacity(group.iter().map(|waiting| waiting.row.bytes()).sum());
+        let mut buffer = Vec::with_capacity(group.iter().map(|queued| queued.row.bytes()).sum());
         let mut inserted = Vec::with_capacity(group.len());
-        for waiting in group {
+        for queued in group {
             let id = database.new_id()?;
-            record::write(&mut buffer, &id, &waiting.row)?;
+            record::write(&mut buffer, &id, &queued.row)?;
             inserted.push(Inserted::New(id));
         }
         self.log.folder.renew()?;

@@ -5,10 +5,10 @@
 //! A folder of segments, named by the order in which they were begun. The last is written to; those that the mark has left behind
 //! are deleted.
 
-mod ahead;
 mod append;
 #[cfg(test)]
 mod broken;
+mod read_ahead;
 mod record;
 mod segments;
 #[cfg(test)]
@@ -29,7 +29,7 @@ use tokio::sync::watch;
 
 pub(super) use self::append::append;
 use self::segments::Folder;
-pub use self::{ahead::Interpreter, transfer::Transfer};
+pub use self::{read_ahead::Interpreter, transfer::Transfer};
 
 /// A place in the log: everything before it is done.
 #[derive(Debug, Clone, PartialEq, Eq)]

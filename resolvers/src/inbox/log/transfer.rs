@@ -20,12 +20,12 @@ use tracing::Instrument as _;
 
 use super::{
     Backlog, Log, Position,
-    ahead::{AHEAD, Group, Interpreter, Reader},
+    read_ahead::{GROUPS_AHEAD, Group, Interpreter, Reader},
 };
 use crate::{
     bus::Wake,
     error_chain::chain,
-    inbox::worker::Outcome,
+    inbox::observer::InboxObserver,
     store::{
         Database, StoreError,
         inbox::{Arrived, Inserted, Meant, row::DeliveryRow},
@@ -45,15 +45,15 @@ pub struct Transfer {
     backlog: Backlog,
     database: Database,
     wake: Wake,
-    outcome: Arc<dyn Outcome>,
+    observer: Arc<dyn InboxObserver>,
     /// Whether the mark was looked for before.
     begun: Arc<AtomicBool>,
 }
 
 impl Transfer {
-    pub(in crate::inbox) fn new(log: &Log, database: Database, (wake, outcome): (Wake, Arc<dyn Outcome>)) -> Self {
+    pub(in crate::inbox) fn new(log: &Log, database: Database, wake: Wake, observer: Arc<dyn InboxObserver>) -> Self {
         let reader = Reader { folder: log.folder.clone(), end: log.end.subscribe(), interpreter: None };
-        Self { log: reader, backlog: log.backlog.clone(), database, wake, outcome, begun: Arc::default() }
+        Self { log: reader, backlog: log.backlog.clone(), database, wake, observer, begun: Arc::default() }
     }
 
     /// The same; what can be understood on the way is applied as it is stored.
@@ -82,7 +82,7 @@ impl Transfer {
     /// of it together.
     async fn follow(&mut self) -> Result<(), StoreError> {
         let from = self.mark().await?;
-        let (sender, mut groups) = mpsc::channel(AHEAD);
+        let (sender, mut groups) = mpsc::channel(GROUPS_AHEAD);
         // It ends with this one.
         let mut reader = JoinSet::new();
         reader.spawn(self.log.clone().run(from, sender).in_current_span());
@@ -175,7 +175,7 @@ impl Transfer {
     /// Tells of what was applied.
     async fn tell(&self, arrived: &Arrived) {
         for (provider, how) in &arrived.settled {
-            self.outcome.settled(provider, how);
+            self.observer.settled(provider, how);
         }
         let Some(interpreter) = &self.log.interpreter else { return };
         for (tenant, applied) in &arrived.applied {

@@ -8,7 +8,7 @@ use mullion_schema::{
     id::{IntegrationId, TenantId},
 };
 
-use super::{Done, Taken, Work};
+use super::{Done, LeasedDelivery, Work};
 use crate::{
     changes::Applier,
     inbox::log::Interpreter,
@@ -83,14 +83,14 @@ async fn interpret_aside(
 
 #[async_trait]
 impl Work for Meaning {
-    async fn apply(&self, deliveries: &[Taken]) -> Result<Vec<Done>, StoreError> {
+    async fn apply(&self, deliveries: &[LeasedDelivery]) -> Result<Vec<Done>, StoreError> {
         let Some(first) = deliveries.first().map(|taken| &taken.delivery) else { return Ok(Vec::new()) };
         let Some(integration) = self.integration(&first.tenant, &first.integration).await? else {
             return Ok(vec![Done::Ignored(GONE); deliveries.len()]);
         };
         let mut done = Vec::with_capacity(deliveries.len());
         let mut batches = Vec::new();
-        for Taken { delivery, lease } in deliveries {
+        for LeasedDelivery { delivery, lease } in deliveries {
             done.push(match interpret_aside(&integration, delivery).await? {
                 Err(why) => Done::Ignored(why),
                 Ok(batch) => {

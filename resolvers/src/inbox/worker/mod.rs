@@ -24,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 pub use self::meaning::Meaning;
+use super::observer::InboxObserver;
 use crate::bus::Wake;
 use crate::{
     clock::Clock,
@@ -54,28 +55,16 @@ const BEAT: Duration = Duration::from_millis(1_500);
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_mins(5);
 
-/// Hears what happens in the inbox, for metrics.
-pub trait Outcome: Send + Sync {
-    /// What became of a delivery: `applied`, `ignored`, `repeated`, `retried`, `parked` or `lost`.
-    fn settled(&self, provider: &str, result: &'static str);
-
-    /// So many deliveries were stored in one transaction.
-    fn flushed(&self, deliveries: usize, took: Duration);
-
-    /// So many lanes are held.
-    fn held(&self, lanes: usize);
-}
-
 /// What is done with a delivery.
 #[async_trait]
 pub trait Work: Send + Sync {
     /// Applies deliveries of one integration in order, all of them or none, each under the lease of its lane.
-    async fn apply(&self, deliveries: &[Taken]) -> Result<Vec<Done>, StoreError>;
+    async fn apply(&self, deliveries: &[LeasedDelivery]) -> Result<Vec<Done>, StoreError>;
 }
 
 /// A delivery that is worked on, and the lease of its lane.
 #[derive(Debug, Clone)]
-pub struct Taken {
+pub struct LeasedDelivery {
     /// The delivery.
     pub delivery: WaitingDelivery,
     /// The lease.
@@ -108,7 +97,7 @@ pub struct Worker {
     database: Database,
     work: Arc<dyn Work>,
     wake: Wake,
-    outcome: Arc<dyn Outcome>,
+    observer: Arc<dyn InboxObserver>,
     clock: Arc<dyn Clock>,
     jitter: Jitter,
     gaps: Arc<Gaps>,
@@ -121,7 +110,7 @@ pub struct Surroundings {
     /// Tells that something waits.
     pub wake: Wake,
     /// Hears what came of it.
-    pub outcome: Arc<dyn Outcome>,
+    pub observer: Arc<dyn InboxObserver>,
     /// The clock.
     pub clock: Arc<dyn Clock>,
     /// Spreads retries.
@@ -171,8 +160,8 @@ impl HeldBack {
 }
 
 /// Deliveries of one integration each, in order. What is in order stays so: an ordering key is of one integration.
-fn groups(taken: impl Iterator<Item = Taken>) -> Vec<Vec<Taken>> {
-    let mut groups: Vec<Vec<Taken>> = Vec::new();
+fn groups(taken: impl Iterator<Item = LeasedDelivery>) -> Vec<Vec<LeasedDelivery>> {
+    let mut groups: Vec<Vec<LeasedDelivery>> = Vec::new();
     let mut open: HashMap<(TenantId, IntegrationId), (usize, usize)> = HashMap::new();
     for taken in taken {
         let delivery = &taken.delivery;
@@ -201,9 +190,9 @@ impl Worker {
         around: Surroundings,
         rules: Rules,
     ) -> Result<Self, StoreError> {
-        let Surroundings { wake, outcome, clock, jitter, gaps } = around;
+        let Surroundings { wake, observer, clock, jitter, gaps } = around;
         let id = database.worker_name()?;
-        Ok(Self { database, work, wake, outcome, clock, jitter, gaps, rules, id })
+        Ok(Self { database, work, wake, observer, clock, jitter, gaps, rules, id })
     }
 
     /// Its name.
@@ -236,14 +225,14 @@ impl Worker {
         if let Err(error) = worker.database.leave(&worker.id).await {
             tracing::warn!(error = %chain(&error), "the lanes were not given back: others wait until the leases run out");
         }
-        worker.outcome.held(0);
+        worker.observer.held(0);
     }
 
     /// Renews what is held and takes a fair share; whether that worked. If not, what was held is worked on: the fence decides.
     async fn beat(&self, first: bool, tell: &watch::Sender<Held>) -> bool {
         match self.database.beat(&self.id, first).await {
             Ok(held) => {
-                self.outcome.held(held.lanes.len());
+                self.observer.held(held.lanes.len());
                 tell.send_if_modified(|known| {
                     let changed = *known != held;
                     if held.workers < known.workers {
@@ -289,7 +278,8 @@ impl Worker {
         let numbers: Vec<i64> = lanes.iter().map(|(lane, _)| *lane).collect();
         let lease_of = |lane: i64| lanes.iter().find(|(held, _)| *held == lane).map(|(_, lease)| lease.clone());
         let due = self.database.next_deliveries(&numbers, CHUNK).await?;
-        let taken = due.into_iter().filter_map(|delivery| Some(Taken { lease: lease_of(delivery.lane)?, delivery }));
+        let taken =
+            due.into_iter().filter_map(|delivery| Some(LeasedDelivery { lease: lease_of(delivery.lane)?, delivery }));
         let mut settled = 0;
         let mut held_back = HeldBack::default();
         for mut group in groups(taken) {
@@ -322,7 +312,12 @@ impl Worker {
     }
 
     /// Writes what came of deliveries that were applied together; how many were settled. `None`: the database is away.
-    async fn finish_together(&self, group: &[Taken], done: Vec<Done>, held_back: &mut HeldBack) -> Option<usize> {
+    async fn finish_together(
+        &self,
+        group: &[LeasedDelivery],
+        done: Vec<Done>,
+        held_back: &mut HeldBack,
+    ) -> Option<usize> {
         let mut ignored: HashMap<&'static str, Vec<(&WaitingDelivery, &Lease)>> = HashMap::new();
         for (taken, done) in group.iter().zip(&done) {
             if let Done::Ignored(why) = done {
@@ -335,7 +330,7 @@ impl Worker {
             // Where one of them stands in the way, each is written on its own.
             if self.database.mark_ignored(&deliveries, why).await.is_ok() {
                 for (delivery, _) in &deliveries {
-                    self.outcome.settled(&delivery.provider, "ignored");
+                    self.observer.settled(&delivery.provider, "ignored");
                 }
                 settled += deliveries.len();
                 written.insert(why);
@@ -353,7 +348,7 @@ impl Worker {
         Some(settled)
     }
 
-    async fn settle(&self, taken: &Taken) -> After {
+    async fn settle(&self, taken: &LeasedDelivery) -> After {
         // A panic is a failure of this delivery, not the end of the worker.
         let applied = AssertUnwindSafe(self.work.apply(std::slice::from_ref(taken))).catch_unwind().await;
         let done = match applied {
@@ -365,8 +360,8 @@ impl Worker {
     }
 
     /// Writes what came of a delivery, where that is not written yet.
-    async fn finish(&self, taken: &Taken, done: Result<Done, Failure>) -> After {
-        let Taken { delivery, lease } = taken;
+    async fn finish(&self, taken: &LeasedDelivery, done: Result<Done, Failure>) -> After {
+        let LeasedDelivery { delivery, lease } = taken;
         let (result, after) = match done {
             Ok(Done::Applied) => (Ok("applied"), After::Settled),
             Ok(Done::Repeated) => (Ok("repeated"), After::Settled),
@@ -383,11 +378,11 @@ impl Worker {
         };
         match result {
             Ok(result) => {
-                self.outcome.settled(&delivery.provider, result);
+                self.observer.settled(&delivery.provider, result);
                 after
             }
             Err(StoreError::LeaseLost) => {
-                self.outcome.settled(&delivery.provider, "lost");
+                self.observer.settled(&delivery.provider, "lost");
                 After::Lost
             }
             Err(error) => {
@@ -421,8 +416,8 @@ impl Worker {
 }
 
 /// The span of deliveries that are applied together, in the traces of the requests that brought them.
-fn span_of(group: &[Taken]) -> tracing::Span {
-    let Some(Taken { delivery, .. }) = group.first() else { return tracing::Span::none() };
+fn span_of(group: &[LeasedDelivery]) -> tracing::Span {
+    let Some(LeasedDelivery { delivery, .. }) = group.first() else { return tracing::Span::none() };
     let (tenant, integration) = (&delivery.tenant, &delivery.integration);
     let span = match group {
         [_] => tracing::error_span!("delivery", delivery = delivery.id, %tenant, %integration),

@@ -21,7 +21,7 @@ use proptest::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{CHUNK, Done, GROUP, Outcome, Rules, Surroundings, Taken, Wake, Work, Worker};
+use super::{CHUNK, Done, GROUP, InboxObserver, LeasedDelivery, Rules, Surroundings, Wake, Work, Worker};
 use crate::{
     clock::FixedClock,
     provider::change::{ActivityDraft, Change},
@@ -64,7 +64,7 @@ struct FakeWork {
 
 #[async_trait]
 impl Work for FakeWork {
-    async fn apply(&self, deliveries: &[Taken]) -> Result<Vec<Done>, StoreError> {
+    async fn apply(&self, deliveries: &[LeasedDelivery]) -> Result<Vec<Done>, StoreError> {
         let (mut done, mut batches, mut bodies) = (Vec::new(), Vec::new(), Vec::new());
         for taken in deliveries {
             match self.meaning(&taken.delivery, deliveries.len() == 1)? {
@@ -76,7 +76,9 @@ impl Work for FakeWork {
                 None => done.push(Done::Ignored("nobody asked")),
             }
         }
-        let Some(Taken { delivery, .. }) = deliveries.first().filter(|_| !batches.is_empty()) else { return Ok(done) };
+        let Some(LeasedDelivery { delivery, .. }) = deliveries.first().filter(|_| !batches.is_empty()) else {
+            return Ok(done);
+        };
         let database = self.database.as_ref().unwrap();
         let applied = database.apply_all(&delivery.tenant, &delivery.integration, &FakeRules, batches).await?;
         self.largest.fetch_max(deliveries.len(), Ordering::Relaxed);
@@ -142,7 +144,7 @@ impl Counted {
     }
 }
 
-impl Outcome for Counted {
+impl InboxObserver for Counted {
     fn settled(&self, _: &str, result: &'static str) {
         self.may_panic();
         *self.0.lock().entry(result).or_default() += 1;
@@ -175,7 +177,7 @@ impl Scene {
     fn worker(&self) -> Worker {
         let around = Surroundings {
             wake: self.wake.clone(),
-            outcome: Arc::clone(&self.counted) as _,
+            observer: Arc::clone(&self.counted) as _,
             clock: Arc::new(self.bench.clock.clone()),
             jitter: Jitter::fixed(0.0),
             gaps: Arc::default(),

@@ -6,10 +6,15 @@ use std::collections::BTreeMap;
 
 use mullion_schema::view::Body;
 
-use super::{Batch, Place, members, nodes::Work};
+use super::{ApplyContext, Batch, members, nodes::Work};
 use crate::{
     provider::{CopiedFields, ListRef, NodeRef},
-    store::{StoreError, merge::NodeState, node::CHUNK, session::Session, text::list_text},
+    store::{
+        StoreError,
+        merge::NodeState,
+        session::{CHUNK, Session},
+        text::list_text,
+    },
 };
 
 /// How many items of a renamed thing are rewritten at most. A store that holds more has read for hours through one list; what lies
@@ -19,17 +24,17 @@ const MOST: u64 = 20_000;
 /// Rewrites the copies of what the batch renamed, and gives the items of the batch the names that are current.
 pub(super) async fn follow(
     connection: &impl Session,
-    place: &Place<'_>,
+    context: &ApplyContext<'_>,
     work: &mut Work,
     batch: &Batch,
 ) -> Result<(), StoreError> {
     let mut rewritten: Vec<(NodeRef, usize)> = Vec::new();
-    for copied in place.rules.copied() {
+    for copied in context.rules.copied() {
         let mut sources = renamed(work, copied);
         // An address that was rewritten is copied on: into the addresses of an issue's comments.
         sources.extend(rewritten.iter().filter(|(node, _)| node.type_name == copied.source).cloned());
-        let listed = items_of(connection, place, copied, sources).await?;
-        work.add(connection, place, listed.iter().map(|(item, _)| item.clone()).collect()).await?;
+        let listed = items_of(connection, context, copied, sources).await?;
+        work.add(connection, context, listed.iter().map(|(item, _)| item.clone()).collect()).await?;
         let writes = batch
             .changes
             .iter()
@@ -71,7 +76,7 @@ fn source_of(copied: &CopiedFields, item: &Body) -> Option<NodeRef> {
 /// The known items of the renamed things' lists.
 async fn items_of(
     connection: &impl Session,
-    place: &Place<'_>,
+    context: &ApplyContext<'_>,
     copied: &CopiedFields,
     sources: Vec<(NodeRef, usize)>,
 ) -> Result<Vec<(NodeRef, usize)>, StoreError> {
@@ -85,8 +90,8 @@ async fn items_of(
     let names: Vec<&str> = lists.keys().map(String::as_str).collect();
     let mut items = Vec::new();
     for chunk in names.chunks(CHUNK) {
-        for row in members::of_lists(connection, place, chunk, MOST).await? {
-            let known = place.rules.type_name(&row.type_name).zip(lists.get(&row.list));
+        for row in members::of_lists(connection, context, chunk, MOST).await? {
+            let known = context.rules.type_name(&row.type_name).zip(lists.get(&row.list));
             items.extend(known.map(|(type_name, change)| (NodeRef::new(type_name, row.native_id), *change)));
         }
     }

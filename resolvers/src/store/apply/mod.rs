@@ -3,7 +3,9 @@
 
 mod copies;
 mod counts;
+mod effect;
 mod group;
+mod join;
 mod members;
 mod news;
 mod nodes;
@@ -30,12 +32,11 @@ use sea_orm::{
 pub use super::merge::Source;
 use super::{
     Database, StoreError, catch_up,
-    inbox::{APPLIED, waits},
+    delivery_state::{APPLIED, waits},
     integration::present_by_id,
     lease::Lease,
     merge::Origin,
     node::{StoredNode, stored},
-    pending,
     session::Session,
     stream::{AppliedChange, append, head_in},
     text::key_text,
@@ -201,20 +202,28 @@ impl Applied {
     }
 }
 
-/// Where a batch is applied: never outside of its own tenant and integration.
-struct Place<'a> {
+/// The integration that batches are applied to.
+#[derive(Clone, Copy)]
+pub(super) struct Target<'a> {
+    pub(super) tenant: &'a TenantId,
+    pub(super) integration: &'a IntegrationId,
+    pub(super) rules: &'a dyn Rules,
+}
+
+/// The tenant and the integration that a batch is applied to, and to no others, with what is known of its origin.
+struct ApplyContext<'a> {
     tenant: &'a TenantId,
     integration: &'a IntegrationId,
     provider: &'a str,
     rules: &'a dyn Rules,
-    /// Of all that is applied together.
+    /// The origin of all that is applied together.
     origin: Origin,
     /// When each of the changes came in.
     each: &'a [DateTime<Utc>],
 }
 
-impl Place<'_> {
-    /// Where a change of the batch comes from.
+impl ApplyContext<'_> {
+    /// The origin of one change of the batch.
     fn origin_of(&self, change: usize) -> Origin {
         Origin { at: self.each.get(change).copied().unwrap_or(self.origin.at), ..self.origin }
     }
@@ -234,6 +243,9 @@ impl Database {
 
     /// Applies what several deliveries mean, in their order, in one go: what each of them touches is read once, merged in memory and
     /// written once. All of them or none.
+    ///
+    /// Deliveries that come from the log on SQLite are applied in the transaction that stores them instead
+    /// ([`Database::insert_and_apply`]), which saves a flush to disk; both transactions do the same, in `apply_within`.
     pub async fn apply_all(
         &self,
         tenant: &TenantId,
@@ -247,7 +259,8 @@ impl Database {
             lease.check(&transaction).await?;
         }
         let before = applied_before(&transaction, tenant, integration, &batches).await?;
-        let applied = self.apply_within(&transaction, (tenant, integration), rules, (batches, &before)).await?;
+        let target = Target { tenant, integration, rules };
+        let applied = self.apply_within(&transaction, target, batches, &before).await?;
         transaction.commit().await?;
         Ok(applied)
     }
@@ -256,18 +269,19 @@ impl Database {
     pub(super) async fn apply_within(
         &self,
         transaction: &impl Session,
-        (tenant, integration): (&TenantId, &IntegrationId),
-        rules: &dyn Rules,
-        (batches, before): (Vec<Batch>, &HashMap<String, bool>),
+        target: Target<'_>,
+        batches: Vec<Batch>,
+        before: &HashMap<String, bool>,
     ) -> Result<Applied, StoreError> {
+        let Target { tenant, integration, rules } = target;
         let provider = provider_of(transaction, tenant, integration).await?;
         let group = group::Group::of(batches, before);
         let mut applied = Applied { repeated: group.repeated, ..Applied::default() };
         if let Some(mut batch) = group.batch {
             let origin = Origin { source: batch.source, at: batch.received_at };
-            let place = Place { tenant, integration, provider: &provider, rules, origin, each: &group.each };
-            forget_told(transaction, &place, &mut batch).await?;
-            self.apply_in(transaction, &place, &batch, &mut applied).await?;
+            let context = ApplyContext { tenant, integration, provider: &provider, rules, origin, each: &group.each };
+            forget_told(transaction, &context, &mut batch).await?;
+            self.apply_in(transaction, &context, &batch, &mut applied).await?;
         } else {
             applied.head = head_in(transaction, tenant).await?;
         }
@@ -279,30 +293,31 @@ impl Database {
     async fn apply_in(
         &self,
         transaction: &impl Session,
-        place: &Place<'_>,
+        context: &ApplyContext<'_>,
         batch: &Batch,
         applied: &mut Applied,
     ) -> Result<(), StoreError> {
-        let mut work = nodes::Work::load(transaction, place, batch).await?;
-        work.merge(place, batch);
-        recounts::outdate(transaction, place, &mut work, batch).await?;
-        copies::follow(transaction, place, &mut work, batch).await?;
-        let mut moves = members::recompute(transaction, place, &work, batch).await?;
-        let mut windows = pages::Windows::load(transaction, place, &moves, batch).await?;
-        let recounted = counts::recount(transaction, place, &mut work, &mut windows).await?;
-        let told = pages::write(transaction, place, &mut work, (&windows, batch, &moves), &recounted).await?;
-        members::add_lists_of_stale(transaction, place, &work, &mut moves).await?;
-        work.save(transaction, place).await?;
-        let news = news::News { provider: place.provider, work: &work, moves: &moves, windows: &windows, told: &told };
-        let mut changes = news::changes(place, &batch.changes, &news, || self.new_id())?;
-        pending::join(transaction, (place.tenant, place.integration), &mut changes).await?;
-        applied.changes = append(transaction, place.tenant, self.now(), changes).await?;
+        let mut work = nodes::Work::load(transaction, context, batch).await?;
+        work.merge(context, batch);
+        recounts::outdate(transaction, context, &mut work, batch).await?;
+        copies::follow(transaction, context, &mut work, batch).await?;
+        let mut moves = members::recompute(transaction, context, &work, batch).await?;
+        let mut windows = pages::Windows::load(transaction, context, &moves, batch).await?;
+        let recounted = counts::recount(transaction, context, &mut work, &mut windows).await?;
+        let told = pages::write(transaction, context, &mut work, (&windows, batch, &moves), &recounted).await?;
+        members::add_lists_of_stale(transaction, context, &work, &mut moves).await?;
+        work.save(transaction, context).await?;
+        let news =
+            news::News { provider: context.provider, work: &work, moves: &moves, windows: &windows, told: &told };
+        let mut changes = news::changes(context, &batch.changes, &news, || self.new_id())?;
+        join::join(transaction, context, &mut changes).await?;
+        applied.changes = append(transaction, context.tenant, self.now(), changes).await?;
         applied.head = match applied.changes.last() {
             Some(last) => last.position,
-            None => head_in(transaction, place.tenant).await?,
+            None => head_in(transaction, context.tenant).await?,
         };
         let states = work.into_states();
-        applied.nodes = states.map(|(node, state)| stored(place.integration, &node, state)).collect();
+        applied.nodes = states.map(|(node, state)| stored(context.integration, &node, state)).collect();
         Ok(())
     }
 }
@@ -322,14 +337,18 @@ async fn provider_of(
 
 /// Takes activities away that people were told of already, as another delivery or by catching up, and those that add nothing to what
 /// people were told.
-async fn forget_told(connection: &impl Session, place: &Place<'_>, batch: &mut Batch) -> Result<(), StoreError> {
+async fn forget_told(
+    connection: &impl Session,
+    context: &ApplyContext<'_>,
+    batch: &mut Batch,
+) -> Result<(), StoreError> {
     let activities = batch.changes.iter().filter_map(|change| change.activity.as_ref());
     let keys: Vec<String> =
         activities.flat_map(|activity| activity.key.iter().chain(&activity.unless)).cloned().collect();
     if keys.is_empty() {
         return Ok(());
     }
-    let mut told = catch_up::told(connection, (place.tenant, place.integration), &keys).await?;
+    let mut told = catch_up::told(connection, context.tenant, context.integration, &keys).await?;
     for change in &mut batch.changes {
         let Some(activity) = &change.activity else { continue };
         let key = activity.key.as_deref().map(key_text);

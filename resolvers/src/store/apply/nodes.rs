@@ -6,8 +6,8 @@ use mullion_schema::view::Body;
 use serde_json::Value;
 
 use super::{
-    Batch, Place,
-    counts::{Step, Turn, moved},
+    ApplyContext, Batch,
+    effect::{Effect, Step, Turn},
 };
 use crate::{
     provider::{
@@ -23,15 +23,6 @@ use crate::{
     },
 };
 
-/// What happened to a node.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Effect {
-    /// The most that any write did to it.
-    pub(super) outcome: Outcome,
-    /// Whether it became stale, or was marked as such again.
-    pub(super) stale: bool,
-}
-
 /// The nodes that a batch touches.
 #[derive(Debug, Default)]
 pub(super) struct Work {
@@ -46,7 +37,11 @@ pub(super) struct Work {
 
 impl Work {
     /// Reads all nodes that the batch names.
-    pub(super) async fn load(connection: &impl Session, place: &Place<'_>, batch: &Batch) -> Result<Self, StoreError> {
+    pub(super) async fn load(
+        connection: &impl Session,
+        context: &ApplyContext<'_>,
+        batch: &Batch,
+    ) -> Result<Self, StoreError> {
         let writes = batch.changes.iter().flat_map(|change| change.writes.iter().map(|write| &write.node));
         let stale = batch.changes.iter().flat_map(|change| &change.stale);
         let recounts = batch.changes.iter().flat_map(|change| change.recounts.iter().map(|recount| &recount.item));
@@ -60,7 +55,7 @@ impl Work {
             .cloned()
             .collect();
         let mut work = Self { effects: vec![BTreeMap::new(); batch.changes.len() + 1], ..Self::default() };
-        work.add(connection, place, named.into_iter().collect()).await?;
+        work.add(connection, context, named.into_iter().collect()).await?;
         Ok(work)
     }
 
@@ -68,11 +63,11 @@ impl Work {
     pub(super) async fn add(
         &mut self,
         connection: &impl Session,
-        place: &Place<'_>,
+        context: &ApplyContext<'_>,
         mut nodes: Vec<NodeRef>,
     ) -> Result<(), StoreError> {
         nodes.retain(|node| !self.states.contains_key(node));
-        for (node, state) in load(connection, place.tenant, place.integration, &nodes).await? {
+        for (node, state) in load(connection, context.tenant, context.integration, &nodes).await? {
             self.existed.insert(node.clone());
             self.states.insert(node, state);
         }
@@ -80,27 +75,27 @@ impl Work {
     }
 
     /// Merges all writes and marks of the batch.
-    pub(super) fn merge(&mut self, place: &Place<'_>, batch: &Batch) {
+    pub(super) fn merge(&mut self, context: &ApplyContext<'_>, batch: &Batch) {
         for (index, change) in batch.changes.iter().enumerate() {
             for write in change.writes.iter().filter(|write| is_storable(&write.node)) {
-                let merged = merge(self.states.get(&write.node), write, place.origin_of(index));
+                let merged = merge(self.states.get(&write.node), write, context.origin_of(index));
                 self.note_turn(index, write, &merged);
                 self.put(index, &write.node, merged);
             }
             for node in &change.stale {
-                self.mark_stale(index, node, place);
+                self.mark_stale(index, node, context);
             }
         }
         for node in batch.unknown.iter().filter(|node| is_storable(node)) {
-            let merged = mark_unknown(self.states.get(node), place.origin.at);
+            let merged = mark_unknown(self.states.get(node), context.origin.at);
             self.put(batch.changes.len(), node, merged);
         }
     }
 
     /// Marks a node that is known as stale.
-    pub(super) fn mark_stale(&mut self, index: usize, node: &NodeRef, place: &Place<'_>) {
+    pub(super) fn mark_stale(&mut self, index: usize, node: &NodeRef, context: &ApplyContext<'_>) {
         if let Some(state) = self.states.get(node) {
-            let mut merged = mark_stale(state, place.origin_of(index).at);
+            let mut merged = mark_stale(state, context.origin_of(index).at);
             merged.became_stale = true;
             self.put(index, node, merged);
         }
@@ -125,7 +120,13 @@ impl Work {
     }
 
     /// Moves a number in a node's body, or leaves it open what it is now. What it is as of stays, so that the next step knows.
-    pub(super) fn count(&mut self, place: &Place<'_>, change: usize, (node, key): (&NodeRef, &str), step: Step) {
+    pub(super) fn count(
+        &mut self,
+        context: &ApplyContext<'_>,
+        change: usize,
+        (node, key): (&NodeRef, &str),
+        step: Step,
+    ) {
         let Some(mut state) = self.states.get(node).cloned() else { return };
         let Some(stamp) = state.stamps.get_mut(key) else { return };
         let mut outcome = Outcome::Confirmed;
@@ -138,7 +139,7 @@ impl Work {
             Step::Unknown => stamp.tied = true,
         }
         // An answer to what was asked before this is older.
-        stamp.version = stamp.version.max(Version::at(place.origin.at));
+        stamp.version = stamp.version.max(Version::at(context.origin.at));
         self.put(change, node, Merged { state, outcome, became_stale: step == Step::Unknown });
     }
 
@@ -216,9 +217,9 @@ impl Work {
     }
 
     /// Writes what is another than it was.
-    pub(super) async fn save(&self, connection: &impl Session, place: &Place<'_>) -> Result<(), StoreError> {
+    pub(super) async fn save(&self, connection: &impl Session, context: &ApplyContext<'_>) -> Result<(), StoreError> {
         let rows: Vec<_> = self.dirty.iter().filter_map(|node| Some((node, self.states.get(node)?))).collect();
-        save(connection, place.tenant, place.integration, &rows).await
+        save(connection, context.tenant, context.integration, &rows).await
     }
 
     /// All nodes with what is known of them, in the end.
@@ -238,4 +239,9 @@ fn rival(write: &NodeWrite, merged: &Merged) -> Option<NodeState> {
         }
     }
     rival
+}
+
+/// A number after a step by so much; `None`: the value is no number.
+fn moved(value: &Value, by: i64) -> Option<Value> {
+    Some(value.as_i64()?.saturating_add(by).max(0).into())
 }

@@ -9,14 +9,13 @@ use sea_orm::{
     sea_query::{Expr, OnConflict},
 };
 
-use super::{Batch, Place, counts::is_heard_since, members::Moves, nodes::Work};
+use super::{ApplyContext, Batch, members::Moves, nodes::Work};
 use crate::{
     provider::{FetchedPage, Keeping, ListRef, NodeRef},
     store::{
         StoreError,
         list::{read_next, written_next},
-        node::CHUNK,
-        session::Session,
+        session::{CHUNK, Session},
         text::{filter_text, list_text},
     },
 };
@@ -32,7 +31,7 @@ impl Windows {
     /// Reads the windows of all lists that were fetched, or that nodes that changed stand in.
     pub(super) async fn load(
         connection: &impl Session,
-        place: &Place<'_>,
+        context: &ApplyContext<'_>,
         moves: &Moves,
         batch: &Batch,
     ) -> Result<Self, StoreError> {
@@ -42,8 +41,8 @@ impl Windows {
         let mut windows = Self::default();
         for chunk in lists.chunks(CHUNK) {
             let chosen = list_window::Entity::find()
-                .filter(list_window::Column::Tenant.eq(place.tenant.as_str()))
-                .filter(list_window::Column::Integration.eq(place.integration.as_str()))
+                .filter(list_window::Column::Tenant.eq(context.tenant.as_str()))
+                .filter(list_window::Column::Integration.eq(context.integration.as_str()))
                 .filter(list_window::Column::List.is_in(chunk));
             for row in connection.all(chosen).await? {
                 windows.0.entry(row.list.clone()).or_default().insert(row.filter.clone(), row);
@@ -74,7 +73,7 @@ impl Windows {
 /// is another now are returned.
 pub(super) async fn write(
     connection: &impl Session,
-    place: &Place<'_>,
+    context: &ApplyContext<'_>,
     work: &mut Work,
     (windows, batch, moves): (&Windows, &Batch, &Moves),
     recounted: &BTreeSet<(String, String)>,
@@ -89,31 +88,31 @@ pub(super) async fn write(
         let name = (list, filter);
         let before = current.get(&name).or(windows.get(&name)).cloned();
         let with_gaps = batch.with_gaps.contains(&page.want);
-        let after = window_after(place, (page, with_gaps), before.as_ref(), &name, moves)?;
+        let after = window_after(context, (page, with_gaps), before.as_ref(), &name, moves)?;
         let Some(mut after) = after else { continue };
-        if place.rules.keeping(&page.want.list) == Keeping::Opaque {
+        if context.rules.keeping(&page.want.list) == Keeping::Opaque {
             if before.is_some_and(|before| page.want.cursor.is_none() && !starts_alike(&before, &after)) {
                 told.insert(name.0.clone());
             }
         } else {
             let from = before.filter(|_| page.want.cursor.is_some()).and_then(|before| before.boundary);
-            let shown = correct_total(place, work, page, &mut after);
+            let shown = correct_total(context, work, page, &mut after);
             // Members that a page with gaps does not show may be there all the same.
             if !with_gaps {
-                mark_missing(connection, place, work, (page, from.as_deref(), &mut after), &shown).await?;
+                mark_missing(connection, context, work, (page, from.as_deref(), &mut after), &shown).await?;
             }
         }
         current.insert(name, after);
     }
     save(connection, current.into_values()).await?;
     let stale: BTreeSet<String> = batch.changes.iter().flat_map(|change| &change.stale_lists).map(list_text).collect();
-    outdate(connection, place, &stale.into_iter().collect::<Vec<_>>()).await?;
+    outdate(connection, context, &stale.into_iter().collect::<Vec<_>>()).await?;
     Ok(told)
 }
 
 /// The window after a page; `None`: the page does not continue it.
 fn window_after(
-    place: &Place<'_>,
+    context: &ApplyContext<'_>,
     (page, with_gaps): (&FetchedPage, bool),
     before: Option<&list_window::Model>,
     (list, filter): &(String, String),
@@ -129,20 +128,20 @@ fn window_after(
     let json = |source| StoreError::Corrupt { what: "items of a list", source };
     let mut opaque = None;
     let mut boundary = continued.and_then(|before| before.boundary.clone());
-    if place.rules.keeping(&page.want.list) == Keeping::Opaque {
+    if context.rules.keeping(&page.want.list) == Keeping::Opaque {
         let earlier = continued.and_then(|before| before.opaque.as_deref()).unwrap_or("[]");
         let mut items: Vec<String> = serde_json::from_str(earlier).map_err(json)?;
         items.extend(page.items.iter().map(ToString::to_string));
         opaque = Some(serde_json::to_string(&items).map_err(json)?);
     } else {
-        let greatest = page.items.iter().filter_map(|item| moves.place(item, list)).max().cloned();
+        let greatest = page.items.iter().filter_map(|item| moves.sort_of(item, list)).max().cloned();
         boundary = boundary.max(greatest);
     }
-    let at = place.origin.at.timestamp_micros();
+    let at = context.origin.at.timestamp_micros();
     let stale_at = before.and_then(|before| before.stale_at).filter(|stale_at| !first || *stale_at > at);
     Ok(Some(list_window::Model {
-        tenant: place.tenant.as_str().to_owned(),
-        integration: place.integration.as_str().to_owned(),
+        tenant: context.tenant.as_str().to_owned(),
+        integration: context.integration.as_str().to_owned(),
         list: list.clone(),
         filter: filter.clone(),
         next: written_next(page.next.as_deref(), with_gaps),
@@ -170,7 +169,7 @@ fn starts_alike(before: &list_window::Model, after: &list_window::Model) -> bool
 /// The items of a page. The number of a first page is as old as they are: those that left meanwhile, by a delivery that overtook
 /// the answer, are taken off it.
 fn correct_total<'p>(
-    place: &Place<'_>,
+    context: &ApplyContext<'_>,
     work: &Work,
     page: &'p FetchedPage,
     window: &mut list_window::Model,
@@ -178,8 +177,8 @@ fn correct_total<'p>(
     let shown: BTreeSet<&NodeRef> = page.items.iter().collect();
     if page.want.cursor.is_none() {
         let left = shown.iter().filter_map(|node| work.state(node)).filter(|state| {
-            is_heard_since(state, place.origin.at)
-                && (state.is_deleted() || !place.rules.matches(&page.want.list, &page.want.filter, &state.body))
+            state.is_heard_since(context.origin.at)
+                && (state.is_deleted() || !context.rules.matches(&page.want.list, &page.want.filter, &state.body))
         });
         let left = i64::try_from(left.count()).unwrap_or_default();
         window.total = window.total.map(|total| total.saturating_sub(left).max(0));
@@ -191,14 +190,14 @@ fn correct_total<'p>(
 /// or they came by a delivery that overtook the answer, and count.
 async fn mark_missing(
     connection: &impl Session,
-    place: &Place<'_>,
+    context: &ApplyContext<'_>,
     work: &mut Work,
     (page, from, window): (&FetchedPage, Option<&str>, &mut list_window::Model),
     shown: &BTreeSet<&NodeRef>,
 ) -> Result<(), StoreError> {
     let mut query = member::Entity::find()
-        .filter(member::Column::Tenant.eq(place.tenant.as_str()))
-        .filter(member::Column::Integration.eq(place.integration.as_str()))
+        .filter(member::Column::Tenant.eq(context.tenant.as_str()))
+        .filter(member::Column::Integration.eq(context.integration.as_str()))
         .filter(member::Column::List.eq(window.list.as_str()));
     if let Some(from) = from {
         query = query.filter(member::Column::Sort.gt(from));
@@ -210,21 +209,21 @@ async fn mark_missing(
     }
     let mut missing = Vec::new();
     for row in connection.all(query.limit(MAX_MISSING)).await? {
-        let Some(type_name) = place.rules.type_name(&row.type_name) else { continue };
+        let Some(type_name) = context.rules.type_name(&row.type_name) else { continue };
         let node = NodeRef::new(type_name, row.native_id);
         if !shown.contains(&node) {
             missing.push(node);
         }
     }
-    work.add(connection, place, missing.clone()).await?;
-    let at = place.origin.at.timestamp_micros();
+    work.add(connection, context, missing.clone()).await?;
+    let at = context.origin.at.timestamp_micros();
     let list: &ListRef = &page.want.list;
     let besides = work.besides();
     for node in missing {
         let Some(state) = work.state(&node) else { continue };
         let heard_since = state.fetched_at > at || state.is_stale();
-        let matches = place.rules.matches(list, &page.want.filter, &state.body);
-        if from.is_none() && page.want.cursor.is_none() && is_heard_since(state, place.origin.at) {
+        let matches = context.rules.matches(list, &page.want.filter, &state.body);
+        if from.is_none() && page.want.cursor.is_none() && state.is_heard_since(context.origin.at) {
             if matches {
                 window.total = window.total.map(|total| total.saturating_add(1));
             } else if !window.exhausted && window.total.is_some() {
@@ -233,7 +232,7 @@ async fn mark_missing(
             }
         }
         if !heard_since && matches {
-            work.mark_stale(besides, &node, place);
+            work.mark_stale(besides, &node, context);
         }
     }
     Ok(())
@@ -279,12 +278,12 @@ async fn save(connection: &impl Session, windows: impl Iterator<Item = list_wind
     Ok(())
 }
 
-async fn outdate(connection: &impl Session, place: &Place<'_>, lists: &[String]) -> Result<(), StoreError> {
+async fn outdate(connection: &impl Session, context: &ApplyContext<'_>, lists: &[String]) -> Result<(), StoreError> {
     for chunk in lists.chunks(CHUNK) {
         let update = list_window::Entity::update_many()
-            .col_expr(list_window::Column::StaleAt, Expr::value(place.origin.at.timestamp_micros()))
-            .filter(list_window::Column::Tenant.eq(place.tenant.as_str()))
-            .filter(list_window::Column::Integration.eq(place.integration.as_str()))
+            .col_expr(list_window::Column::StaleAt, Expr::value(context.origin.at.timestamp_micros()))
+            .filter(list_window::Column::Tenant.eq(context.tenant.as_str()))
+            .filter(list_window::Column::Integration.eq(context.integration.as_str()))
             .filter(list_window::Column::List.is_in(chunk))
             .build(connection.backend());
         connection.run(update).await?;

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::store::{
     Database, StoreError,
-    apply::{Applied, Batch, Rules},
+    apply::{Applied, Batch, Rules, Target},
     session::Session,
     setting::set,
     transaction::broken_off,
@@ -75,6 +75,7 @@ impl Database {
             self.directly(direct, async move |database, session| database.arrive(session, rows, setting, meant).await)
                 .await?
         } else {
+            // A database in memory, or one through another system layer than SQLite's own, has no direct connection.
             let arriving = async {
                 let transaction = self.begin().await?;
                 let arrived = self.arrive(&transaction, rows, setting, meant).await?;
@@ -121,8 +122,8 @@ impl Database {
                 continue;
             }
             let first_time = batches.iter().filter_map(|batch| Some((batch.delivery.clone()?, false))).collect();
-            let whose = (&tenant, &integration);
-            let applied = self.apply_within(transaction, whose, rules.as_ref(), (batches, &first_time)).await?;
+            let target = Target { tenant: &tenant, integration: &integration, rules: rules.as_ref() };
+            let applied = self.apply_within(transaction, target, batches, &first_time).await?;
             arrived.applied.push((tenant, applied));
         }
         arrived.waits = !new.is_empty();
@@ -157,7 +158,7 @@ async fn note_ignored(
         by_reason.entry(why).or_default().push(id);
     }
     for (why, ids) in by_reason {
-        note(connection, ids, (&Verdict::Settled(IGNORED), why), now).await?;
+        note(connection, ids, &Verdict::Settled(IGNORED), why, now).await?;
     }
     Ok(())
 }

@@ -12,7 +12,7 @@ use sea_orm::{
 };
 
 use super::{
-    DeliverySource, Inserted, NewDelivery,
+    DeliverySource, Inserted,
     row::{COLUMNS, DeliveryRow},
 };
 use crate::store::{Database, StoreError, session::Session, setting::set};
@@ -25,18 +25,7 @@ const ROWS_POSTGRES: &[usize] = &[1000];
 const ROWS_SQLITE: &[usize] = &[32, 16, 8, 4, 2, 1];
 
 impl Database {
-    /// Stores one delivery.
-    pub async fn insert_delivery(&self, delivery: NewDelivery) -> Result<Inserted, StoreError> {
-        Ok(self.insert_deliveries(vec![delivery]).await?.pop().unwrap_or(Inserted::Duplicate))
-    }
-
     /// Stores deliveries in one transaction; answers in order. Of two with the same key, the first is new.
-    pub async fn insert_deliveries(&self, deliveries: Vec<NewDelivery>) -> Result<Vec<Inserted>, StoreError> {
-        let rows: Result<Vec<_>, _> = deliveries.iter().map(DeliveryRow::of).collect();
-        self.insert_rows(rows?).await
-    }
-
-    /// The same of deliveries that are rows already.
     pub async fn insert_rows(&self, rows: Vec<DeliveryRow>) -> Result<Vec<Inserted>, StoreError> {
         let named: Result<Vec<_>, StoreError> = rows.into_iter().map(|row| Ok((self.new_id()?, row))).collect();
         self.insert_named(named?, None).await

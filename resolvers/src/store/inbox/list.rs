@@ -10,7 +10,7 @@ use sea_orm::{
 use ulid::Ulid;
 
 use super::{APPLIED, DeliverySource, IGNORED, PARKED, RECEIVED};
-use crate::store::{Database, StoreError, text::clean, transaction::from_micros};
+use crate::store::{Database, StoreError, text::clean, time::from_micros};
 
 /// A delivery, without what was delivered.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -17,43 +17,12 @@ use chrono::{DateTime, Utc};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use mullion_entities::delivery;
 use mullion_schema::id::{IntegrationId, TenantId};
-use sea_orm::sea_query::Expr;
 
 pub use self::arrive::{Arrived, Meant};
 pub use self::source::{DeliverySource, is_recovered, mark_recovered, mark_socket};
-use super::{StoreError, transaction::from_micros};
-use crate::provider::{StoredDelivery, VerifiedDelivery};
-
-/// How many lanes there are: as many workers can share the inbox. Stored with each delivery, so it never changes.
-pub const LANES: i64 = 64;
-
-/// Waits to be applied.
-pub const RECEIVED: &str = "received";
-/// Was applied.
-pub const APPLIED: &str = "applied";
-/// Is knowingly not used.
-pub const IGNORED: &str = "ignored";
-/// Was given up after too many tries: people call it parked.
-pub const PARKED: &str = "failed";
-
-/// A verified delivery that is to be stored.
-#[derive(Debug, Clone)]
-pub struct NewDelivery {
-    /// Where it came in.
-    pub endpoint: String,
-    /// Whose.
-    pub tenant: TenantId,
-    /// Whose.
-    pub integration: IntegrationId,
-    /// The provider's key.
-    pub provider: String,
-    /// What was verified.
-    pub verified: VerifiedDelivery,
-    /// The headers that are kept.
-    pub headers: HeaderMap,
-    /// When its last byte came.
-    pub received_at: DateTime<Utc>,
-}
+pub use super::delivery_state::{APPLIED, IGNORED, PARKED, RECEIVED};
+use super::{StoreError, lease::LANES, time::from_micros};
+use crate::provider::StoredDelivery;
 
 /// What became of a delivery that was to be stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,11 +71,6 @@ pub fn ordering_key(integration: &IntegrationId, subject: Option<&str>) -> (i64,
     first.copy_from_slice(hasher.finalize().as_bytes().first_chunk::<8>().unwrap_or(&[0; 8]));
     let ordering = i64::from_le_bytes(first);
     (ordering, ordering & (LANES - 1))
-}
-
-/// Written out: a bound value would have SQLite plan the statement anew each time, because partial indexes hang on it.
-pub(super) fn waits() -> Expr {
-    Expr::cust(format!("state = '{RECEIVED}'"))
 }
 
 fn headers_text(headers: &HeaderMap) -> Result<String, StoreError> {

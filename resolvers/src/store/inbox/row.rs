@@ -1,18 +1,21 @@
 //! A delivery as it is written down, whether to its table or to the log before it.
 
+use chrono::{DateTime, Utc};
+use http::HeaderMap;
 use sea_orm::Value;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    DeliverySource, NewDelivery, RECEIVED, WaitingDelivery, headers_of, headers_text, ordering_key,
+    DeliverySource, RECEIVED, WaitingDelivery, headers_of, headers_text, ordering_key,
     packed::{pack, unpack},
 };
 use crate::{
-    provider::StoredDelivery,
+    provider::{StoredDelivery, VerifiedDelivery},
     store::{
         StoreError,
+        endpoint::Endpoint,
         text::{clean, key_text},
-        transaction::from_micros,
+        time::from_micros,
     },
 };
 
@@ -61,27 +64,32 @@ pub struct DeliveryRow {
 }
 
 impl DeliveryRow {
-    /// The row of a delivery.
-    pub fn of(new: &NewDelivery) -> Result<Self, StoreError> {
-        let document = &new.verified.document;
-        let dedupe_key = match &new.verified.delivery_id {
+    /// The row of a delivery that came in at an endpoint, with those of its headers that are kept.
+    pub fn of(
+        endpoint: &Endpoint,
+        verified: &VerifiedDelivery,
+        headers: &HeaderMap,
+        received_at: DateTime<Utc>,
+    ) -> Result<Self, StoreError> {
+        let document = &verified.document;
+        let dedupe_key = match &verified.delivery_id {
             Some(id) => format!("id:{}", key_text(id)),
             None => format!("body:{}", blake3::hash(document).to_hex()),
         };
-        let (ordering, lane) = ordering_key(&new.integration, new.verified.subject.as_deref());
+        let (ordering, lane) = ordering_key(&endpoint.integration, verified.subject.as_deref());
         Ok(Self {
-            endpoint: new.endpoint.clone(),
-            tenant: new.tenant.as_str().to_owned(),
-            integration: new.integration.as_str().to_owned(),
-            provider: new.provider.clone(),
+            endpoint: endpoint.id.clone(),
+            tenant: endpoint.tenant.as_str().to_owned(),
+            integration: endpoint.integration.as_str().to_owned(),
+            provider: endpoint.provider.clone(),
             dedupe_key,
-            event: clean(&new.verified.event),
-            headers: headers_text(&new.headers)?,
+            event: clean(&verified.event),
+            headers: headers_text(headers)?,
             size: i64::try_from(document.len()).unwrap_or(i64::MAX),
-            received_at: new.received_at.timestamp_micros(),
+            received_at: received_at.timestamp_micros(),
             ordering,
             lane,
-            source: DeliverySource::of(&new.headers),
+            source: DeliverySource::of(headers),
             body: pack(document),
         })
     }

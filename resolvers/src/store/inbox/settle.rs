@@ -9,8 +9,8 @@ use sea_orm::{
     sea_query::{Expr, ExprTrait},
 };
 
-use super::{IGNORED, PARKED, WaitingDelivery, waits};
-use crate::store::{Database, StoreError, lease::Lease, session::Session, text::clean};
+use super::{IGNORED, PARKED, WaitingDelivery};
+use crate::store::{Database, StoreError, delivery_state::waits, lease::Lease, session::Session, text::clean};
 
 /// What is written of a delivery beside that it was tried, and why nothing came of it.
 pub(super) enum Verdict {
@@ -58,7 +58,7 @@ impl Database {
             lease.check(&transaction).await?;
         }
         let ids = deliveries.iter().map(|(delivery, _)| delivery.id.as_str());
-        note(&transaction, ids, (verdict, error), self.now().timestamp_micros()).await?;
+        note(&transaction, ids, verdict, error, self.now().timestamp_micros()).await?;
         transaction.commit().await?;
         Ok(())
     }
@@ -68,7 +68,8 @@ impl Database {
 pub(super) async fn note(
     connection: &impl Session,
     ids: impl IntoIterator<Item = &str>,
-    (verdict, why): (&Verdict, &str),
+    verdict: &Verdict,
+    why: &str,
     now: i64,
 ) -> Result<(), StoreError> {
     let tried = delivery::Entity::update_many()

@@ -8,8 +8,8 @@ use std::{
 use mullion_entities::{delivery, delivery_body};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, Statement};
 
-use super::{InboxState, PARKED, RECEIVED, WaitingDelivery, waiting_of, waits};
-use crate::store::{Database, StoreError, transaction::from_micros};
+use super::{InboxState, PARKED, RECEIVED, WaitingDelivery, waiting_of};
+use crate::store::{Database, StoreError, delivery_state::waits, time::from_micros};
 
 /// Bodies that are read in one go, in bytes: the first that waits is read whatever its size.
 const MAX_BYTES: i64 = 8_000_000;

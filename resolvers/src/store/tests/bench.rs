@@ -22,9 +22,9 @@ use crate::{
     store::{
         Database, OpenOptions, StoreError,
         apply::{Applied, Batch, Rules, Source},
-        inbox::{LANES, WaitingDelivery},
+        inbox::WaitingDelivery,
         integration::{IntegrationDraft, IntegrationStage, IntegrationStatus},
-        lease::Held,
+        lease::{Held, LANES},
         node::StoredNode,
     },
 };

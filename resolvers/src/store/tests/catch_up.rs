@@ -110,7 +110,7 @@ async fn what_was_asked_for_is_known_and_no_sign_of_life(bench: Bench) {
     bench.db.insert_delivery(came).await.unwrap();
     assert_eq!(pulse(&bench).await.last_delivery_at, Some(at));
     let ids = ["d1", "d2", "d3"].map(str::to_owned);
-    assert_eq!(bench.db.unknown_deliveries(&endpoint, &ids).await.unwrap(), HashSet::from(["d3".to_owned()]));
+    assert_eq!(bench.db.unknown_deliveries(&endpoint.id, &ids).await.unwrap(), HashSet::from(["d3".to_owned()]));
 }
 
 async fn what_is_heard_of_in_two_ways_is_told_once(bench: Bench) {

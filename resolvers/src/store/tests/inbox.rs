@@ -1,7 +1,7 @@
 //! The inbox: nothing twice, nothing lost, bodies as they came.
 
 use bytes::Bytes;
-use chrono::Duration;
+use chrono::{DateTime, Duration, Utc};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::{
@@ -13,13 +13,13 @@ use crate::{
     clock::Clock,
     provider::VerifiedDelivery,
     store::{
-        StoreError,
+        Database, StoreError,
         activity::ActivityFilter,
         apply::Batch,
-        endpoint::EndpointDraft,
+        endpoint::{Endpoint, EndpointDraft},
         inbox::{
-            APPLIED, DeliverySource, Inserted, NewDelivery, PARKED, RECEIVED, WaitingDelivery, list::DeliveryFilter,
-            mark_recovered, mark_socket,
+            APPLIED, DeliverySource, Inserted, PARKED, RECEIVED, WaitingDelivery, list::DeliveryFilter, mark_recovered,
+            mark_socket, row::DeliveryRow,
         },
         lease::{Held, Lease},
     },
@@ -38,7 +38,32 @@ on_both_databases!(
     what_came_of_a_delivery_is_found_by_its_id,
 );
 
-pub(crate) async fn delivery(bench: &Bench, id: Option<&str>, body: &[u8]) -> NewDelivery {
+/// A delivery that is to be stored.
+#[derive(Clone)]
+pub(crate) struct TestDelivery {
+    pub(crate) endpoint: Endpoint,
+    pub(crate) verified: VerifiedDelivery,
+    pub(crate) headers: HeaderMap,
+    pub(crate) received_at: DateTime<Utc>,
+}
+
+impl TestDelivery {
+    pub(crate) fn row(&self) -> DeliveryRow {
+        DeliveryRow::of(&self.endpoint, &self.verified, &self.headers, self.received_at).unwrap()
+    }
+}
+
+impl Database {
+    pub(crate) async fn insert_delivery(&self, delivery: TestDelivery) -> Result<Inserted, StoreError> {
+        Ok(self.insert_deliveries(vec![delivery]).await?.remove(0))
+    }
+
+    pub(crate) async fn insert_deliveries(&self, deliveries: Vec<TestDelivery>) -> Result<Vec<Inserted>, StoreError> {
+        self.insert_rows(deliveries.iter().map(TestDelivery::row).collect()).await
+    }
+}
+
+pub(crate) async fn delivery(bench: &Bench, id: Option<&str>, body: &[u8]) -> TestDelivery {
     let endpoints = bench.db.endpoints(&bench.tenant, &bench.integration).await.unwrap();
     let endpoint = match endpoints.into_iter().next() {
         Some(endpoint) => endpoint,
@@ -48,11 +73,8 @@ pub(crate) async fn delivery(bench: &Bench, id: Option<&str>, body: &[u8]) -> Ne
     };
     let mut headers = HeaderMap::new();
     headers.insert(HeaderName::from_static("x-fake-event"), HeaderValue::from_static("issues"));
-    NewDelivery {
-        endpoint: endpoint.id,
-        tenant: bench.tenant.clone(),
-        integration: bench.integration.clone(),
-        provider: endpoint.provider,
+    TestDelivery {
+        endpoint,
         verified: VerifiedDelivery {
             delivery_id: id.map(str::to_owned),
             event: "issues.closed".into(),
@@ -65,7 +87,7 @@ pub(crate) async fn delivery(bench: &Bench, id: Option<&str>, body: &[u8]) -> Ne
 }
 
 /// The same, in order with what is of the same subject.
-pub(crate) fn about(subject: &str, mut delivery: NewDelivery) -> NewDelivery {
+pub(crate) fn about(subject: &str, mut delivery: TestDelivery) -> TestDelivery {
     delivery.verified.subject = Some(subject.to_owned());
     delivery
 }

@@ -10,8 +10,7 @@ use super::{
 use crate::store::{
     Database, OpenOptions, StoreError,
     apply::Batch,
-    inbox::LANES,
-    lease::{Held, LEASE},
+    lease::{Held, LANES, LEASE},
 };
 
 on_both_databases!(

@@ -146,7 +146,7 @@ impl Bench {
         for (name, subject) in named {
             self.clock.advance(Duration::seconds(1));
             let new = about(subject, delivery(self, Some(name), b"{}").await);
-            rows.push((self.db.new_id().unwrap(), DeliveryRow::of(&new).unwrap()));
+            rows.push((self.db.new_id().unwrap(), new.row()));
         }
         rows
     }

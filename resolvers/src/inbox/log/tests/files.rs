@@ -50,7 +50,7 @@ async fn a_log_that_another_process_has_meanwhile_takes_nothing() {
     fs::remove_dir_all(folder.path()).unwrap();
     let other = Process::start(&bench, &folder, ROOM);
     let new = delivery(&bench, Some("d"), b"{}").await;
-    assert!(matches!(process.intake.store(&new).await, Err(IntakeError::Store(_))));
+    assert!(matches!(process.intake.store(new.row()).await, Err(IntakeError::Store(_))));
     other.acknowledge(&bench, &ids(0, 1)).await;
 }
 
@@ -63,7 +63,7 @@ async fn nothing_is_acknowledged_whose_database_is_gone() {
     let file = bench.file.as_ref().unwrap();
     fs::rename(file, file.with_extension("away")).unwrap();
     let new = delivery(&bench, Some("d"), b"{}").await;
-    assert!(matches!(process.intake.store(&new).await, Err(IntakeError::Store(_))));
+    assert!(matches!(process.intake.store(new.row()).await, Err(IntakeError::Store(_))));
     fs::rename(file.with_extension("away"), file).unwrap();
     process.acknowledge(&bench, &ids(1, 2)).await;
     process.stop().await;

@@ -72,8 +72,8 @@ impl Process {
                 Err(error) => assert_eq!(error.kind(), ErrorKind::ResourceBusy, "{error}"),
             }
         };
-        let around = (Wake::default(), Arc::new(Counted::default()) as _);
-        let (intake, transfer) = Intake::logged(&bench.db, room, log, around).unwrap();
+        let observer = Arc::new(Counted::default());
+        let (intake, transfer) = Intake::logged(&bench.db, room, log, Wake::default(), observer).unwrap();
         Self { intake: Arc::new(intake), transfer: Some(transfer) }
     }
 
@@ -88,7 +88,7 @@ impl Process {
     async fn acknowledge(&self, bench: &Bench, ids: &[String]) {
         for id in ids {
             let new = delivery(bench, Some(id), format!("{{\"is\":\"{id}\"}}").as_bytes()).await;
-            assert!(matches!(self.intake.store(&new).await, Ok(Inserted::New(_))), "{id}");
+            assert!(matches!(self.intake.store(new.row()).await, Ok(Inserted::New(_))), "{id}");
         }
     }
 
@@ -202,12 +202,12 @@ async fn what_comes_again_is_not_written_again(bench: Bench) {
     let size = || segments(&folder).iter().map(|path| fs::metadata(path).unwrap().len()).sum::<u64>();
     let before = size();
     let again = delivery(&bench, Some("d00000"), b"{\"is\":\"d00000\"}").await;
-    assert!(matches!(process.intake.store(&again).await, Ok(Inserted::Duplicate)));
+    assert!(matches!(process.intake.store(again.row()).await, Ok(Inserted::Duplicate)));
     assert_eq!(size(), before);
     process.stop().await;
     // The next process does not know it by heart; the inbox does.
     let process = Process::start(&bench, &folder, ROOM);
-    assert!(process.intake.store(&again).await.is_ok());
+    assert!(process.intake.store(again.row()).await.is_ok());
     process.stop().await;
     assert_eq!(inbox(&bench).await, ids(0, 1));
 }
@@ -265,7 +265,7 @@ async fn a_large_delivery_holds_up_nobody_in_the_log(bench: Bench) {
     let mut large = delivery(&bench, Some("large"), body.as_bytes()).await;
     // It belongs to another lane.
     large.verified.subject = Some("elsewhere".into());
-    assert!(matches!(process.intake.store(&large).await, Ok(Inserted::New(_))));
+    assert!(matches!(process.intake.store(large.row()).await, Ok(Inserted::New(_))));
     process.acknowledge(&bench, &ids(0, 1)).await;
     let task = process.transferring();
     process.intake.close();
@@ -294,10 +294,10 @@ async fn a_log_that_is_too_long_lets_nothing_in(bench: Bench) {
     let mut process = Process::start(&bench, &folder, Room { log_bytes: 100, ..ROOM });
     process.acknowledge(&bench, &ids(0, 1)).await;
     let next = delivery(&bench, Some("d00001"), b"{}").await;
-    assert!(matches!(process.intake.store(&next).await, Err(IntakeError::Overloaded)));
+    assert!(matches!(process.intake.store(next.row()).await, Err(IntakeError::Overloaded)));
     let mut transfer = process.transfer.take().unwrap();
     assert!(transfer.step(&mut None).await.unwrap());
-    assert!(matches!(process.intake.store(&next).await, Ok(Inserted::New(_))), "there is room again");
+    assert!(matches!(process.intake.store(next.row()).await, Ok(Inserted::New(_))), "there is room again");
 }
 
 async fn what_is_understood_on_the_way_is_applied_and_told_as_it_is_stored(bench: Bench) {
@@ -415,7 +415,7 @@ async fn any_sequence_of_deliveries_deaths_and_torn_ends_stores_what_was_acknowl
 }
 
 async fn row(bench: &Bench, body: &[u8]) -> DeliveryRow {
-    DeliveryRow::of(&delivery(bench, Some("d1"), body).await).unwrap()
+    delivery(bench, Some("d1"), body).await.row()
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! What reads ahead of the transfer: while one group is written, the next are read from the log and understood.
+//! Reads ahead of the transfer: while one group is written, the next are read from the log and understood.
 
 use std::{
     io::{self, Read as _, Seek as _, SeekFrom},
@@ -31,15 +31,15 @@ const GROUP: usize = 256;
 const READ: usize = 64;
 /// Bytes that are read in one go; more where one record is longer.
 const CHUNK: u64 = 256_000;
-/// How often is read ahead of what is written.
-pub(super) const AHEAD: usize = 4;
+/// Groups that are read ahead of the one that is written.
+pub(super) const GROUPS_AHEAD: usize = 4;
 /// Groups that are read after the last was written.
 const LAST: usize = 32;
 
 /// Knows what deliveries mean, and tells of what was applied.
 #[async_trait]
 pub trait Interpreter: Send + Sync {
-    /// What these deliveries mean. Those that it leaves out are stored only, and worked one by one.
+    /// Says what these deliveries mean. Those that it leaves out are stored only, and worked one by one.
     async fn interpret(&self, deliveries: &[WaitingDelivery]) -> Vec<Meant>;
 
     /// Tells of what was applied.
