@@ -24,7 +24,7 @@ use mullion_resolvers::{
     listen::{self, Ear, Listeners},
     live::{LiveHub, LiveRules},
     provider::Providers,
-    reading::{Claims, Directory, Engine, Shelf},
+    reading::{CachedStore, Claims, Directory, Engine},
     reconcile::Reconciler,
     store::{
         Database,
@@ -205,7 +205,7 @@ pub fn build(config: &Config, database: Database, made: Ingredients) -> anyhow::
     let epochs = Arc::new(Epochs::default());
     // Lists get half as much as the nodes, and both no more than is said.
     let nodes = NodeCache::new(config.cache.node_bytes / 3 * 2);
-    let shelf = Arc::new(Shelf::new(database.clone(), nodes, Arc::clone(&epochs)));
+    let cached_store = Arc::new(CachedStore::new(database.clone(), nodes, Arc::clone(&epochs)));
     let hub = LiveHub::new(behind.tasks().clone(), live_rules(config));
     let connector = Arc::new(Connector::new(
         database.clone(),
@@ -214,13 +214,14 @@ pub fn build(config: &Config, database: Database, made: Ingredients) -> anyhow::
         upstream.clone(),
         (Arc::clone(&clock), reconciling::pulse_rules(config)),
     ));
-    let directory = Arc::new(Directory::new(Arc::clone(&connector) as _, Arc::clone(&shelf), Arc::clone(&epochs)));
+    let directory =
+        Arc::new(Directory::new(Arc::clone(&connector) as _, Arc::clone(&cached_store), Arc::clone(&epochs)));
     let own = Announcer::new(database.clone(), Arc::clone(&epochs), Arc::clone(&hub), Arc::clone(&bus));
     let announcer = Arc::new(own);
-    let applier = Arc::new(Applier::new(Arc::clone(&shelf), Arc::clone(&announcer)));
+    let applier = Arc::new(Applier::new(Arc::clone(&cached_store), Arc::clone(&announcer)));
     let rows = Rows::new(&epochs);
     let applying = (Arc::clone(&applier) as _, claims);
-    let engine = Engine::new(shelf, directory, applying, epochs, (Arc::clone(&clock), tasks.clone()));
+    let engine = Engine::new(cached_store, directory, applying, epochs, (Arc::clone(&clock), tasks.clone()));
     let engine = Arc::new(engine.with_patience(Duration::from_millis(config.upstream.patience_milliseconds)));
     let cursors = Cursors::new(&vault);
     let wake = Wake::new(Arc::clone(&bus));

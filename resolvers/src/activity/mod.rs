@@ -52,7 +52,7 @@ pub async fn activity_views<'a>(
     let mut keys: Vec<NodeKey> = activities.iter().flat_map(|activity| named_nodes(activity)).chain(subjects).collect();
     keys.sort_unstable();
     keys.dedup();
-    let known = services.engine.shelf.nodes(tenant, &keys).await?;
+    let known = services.engine.cached_store.nodes(tenant, &keys).await?;
     let mut nodes: HashMap<&str, HashMap<String, Arc<StoredNode>>> = HashMap::new();
     for (key, node) in keys.iter().zip(known) {
         let Some(node) = node else { continue };
@@ -179,7 +179,7 @@ impl ActivityAnswer {
             return Ok(false);
         }
         let keys: Vec<NodeKey> = wants.iter().map(|(key, _)| key.clone()).collect();
-        let known = services.engine.shelf.nodes(tenant, &keys).await?;
+        let known = services.engine.cached_store.nodes(tenant, &keys).await?;
         let mut known = known.into_iter();
         wants.retain(|(key, fields)| is_missing(key, fields, known.next().flatten().as_deref()));
         let scope = Scope::new(tenant.clone(), services.clock.now(), None).hurrying();
@@ -200,7 +200,7 @@ impl ActivityAnswer {
         let Some(provider) = services.providers.get(activity.provider.as_str()) else { return Ok(()) };
         let Some((open, reference)) = unsettled(&**provider, activity) else { return Ok(()) };
         let Some((key, _)) = referred_nodes(activity).find(|(_, named)| *named == reference) else { return Ok(()) };
-        let node = services.engine.shelf.nodes(tenant, &[key]).await?.into_iter().next().flatten();
+        let node = services.engine.cached_store.nodes(tenant, &[key]).await?.into_iter().next().flatten();
         let Some(node) = node.filter(|node| settling::was_read(&open, activity, node)) else { return Ok(()) };
         let next = match open.changed_by {
             None => None,

@@ -10,7 +10,7 @@ use mullion_schema::{
 };
 use parking_lot::RwLock;
 
-use super::{integrations::Integration, shelf::Shelf};
+use super::{cached_store::CachedStore, integrations::Integration};
 use crate::{cache::epochs::Epochs, tag::Tag};
 
 /// Reads an integration's row and connects it to its provider.
@@ -29,7 +29,7 @@ type Known = (i64, Tag, Arc<Integration>);
 /// Integrations that are ready for use, by tenant and id.
 pub struct Directory {
     connect: Arc<dyn Connect>,
-    shelf: Arc<Shelf>,
+    cached_store: Arc<CachedStore>,
     epochs: Arc<Epochs>,
     known: RwLock<HashMap<(TenantId, IntegrationId), Known, RandomState>>,
     /// One at a time makes an integration ready; whoever else wants it waits for that, and not for most others.
@@ -41,9 +41,9 @@ const AT_A_TIME: usize = 64;
 
 impl Directory {
     /// An empty directory.
-    pub fn new(connect: Arc<dyn Connect>, shelf: Arc<Shelf>, epochs: Arc<Epochs>) -> Self {
+    pub fn new(connect: Arc<dyn Connect>, cached_store: Arc<CachedStore>, epochs: Arc<Epochs>) -> Self {
         let connecting = (0..AT_A_TIME).map(|_| tokio::sync::Mutex::default()).collect();
-        Self { connect, shelf, epochs, known: RwLock::default(), connecting }
+        Self { connect, cached_store, epochs, known: RwLock::default(), connecting }
     }
 
     /// One integration, if it is ready for use.
@@ -67,7 +67,7 @@ impl Directory {
         if let Some(integration) = self.at_hand(tenant, id) {
             return Ok(Some(integration));
         }
-        let noted = self.shelf.head(tenant).await?;
+        let noted = self.cached_store.head(tenant).await?;
         let Some(integration) = self.connect.connect(tenant, id).await? else {
             self.known.write().remove(&name);
             return Ok(None);

@@ -20,10 +20,10 @@ use parking_lot::Mutex;
 
 use super::{
     Engine,
+    cached_store::CachedStore,
     integrations::Integration,
     read_lists::{node_refs, opaque_position},
     read_nodes::{node_type, view},
-    shelf::Shelf,
     work::Facts,
 };
 use crate::{
@@ -219,7 +219,7 @@ impl Engine {
         list: &List,
         least: usize,
     ) -> Result<Option<Arc<Listing>>, PortError> {
-        let (tenant, listings) = (&integration.tenant, self.shelf.listings());
+        let (tenant, listings) = (&integration.tenant, self.cached_store.listings());
         let reaches = |listing: &Arc<Listing>| listing.complete || listing.items.len() >= least.min(MOST);
         let look = || listings.get(tenant, list).filter(reaches).map(|listing| Ok(Found::Listing(listing)));
         let accepts = |found: &Result<Found, PortError>| match found {
@@ -241,12 +241,14 @@ impl Engine {
 
     /// Reads a list from the store, and keeps it.
     async fn read_listing(&self, integration: &Integration, list: &List, least: usize) -> Result<Found, PortError> {
-        let (tenant, listings) = (&integration.tenant, self.shelf.listings());
+        let (tenant, listings) = (&integration.tenant, self.cached_store.listings());
         let fetches = listings.fetches(&list.integration);
-        let noted = self.shelf.head(tenant).await?;
-        let Some(window) = self.shelf.window(tenant, list).await? else { return Ok(Found::Nothing(noted, fetches)) };
+        let noted = self.cached_store.head(tenant).await?;
+        let Some(window) = self.cached_store.window(tenant, list).await? else {
+            return Ok(Found::Nothing(noted, fetches));
+        };
         let (places, complete) = self.places(integration, list, &window, least).await?;
-        let items = known(&self.shelf, integration, places).await?;
+        let items = known(&self.cached_store, integration, places).await?;
         let mut tags = vec![Tag::list(tenant, list), Tag::own(tenant, "Integration", list.integration.as_str())];
         tags.extend(items.iter().filter_map(|item| Some(item.known.as_ref()?.tag.clone())));
         let listing = Arc::new(Listing::new((window, items), complete, fetches));
@@ -269,7 +271,7 @@ impl Engine {
             return Ok((nodes.map(place).collect(), true));
         }
         let limit = if window.exhausted || least > FEW { MOST } else { FEW };
-        let members = self.shelf.members(&integration.tenant, list, None, limit).await?;
+        let members = self.cached_store.members(&integration.tenant, list, None, limit).await?;
         let complete = members.len() < limit;
         Ok((members.into_iter().filter_map(|member| placed(integration, member)).collect(), complete))
     }
@@ -282,13 +284,13 @@ pub(super) fn placed(integration: &Integration, member: Member) -> Option<(Posit
 }
 
 async fn known(
-    shelf: &Shelf,
+    cached_store: &CachedStore,
     integration: &Integration,
     places: Vec<(Position, NodeRef)>,
 ) -> Result<Vec<Item>, PortError> {
     let key = |node: &NodeRef| NodeKey::new(&integration.id, node.type_name, Arc::clone(&node.native_id));
     let keys: Vec<NodeKey> = places.iter().map(|(_, node)| key(node)).collect();
-    let stored = shelf.nodes(&integration.tenant, &keys).await?;
+    let stored = cached_store.nodes(&integration.tenant, &keys).await?;
     let items = places.into_iter().zip(keys).zip(stored).map(|(((position, node), key), stored)| {
         let known = stored.map(|stored| Known {
             view: Arc::new(view(&key, &stored, false, None)),

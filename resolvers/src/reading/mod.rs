@@ -1,5 +1,6 @@
 //! The engine: answers reads from caches, store and providers, in that order, and records what each answer was read from.
 
+mod cached_store;
 mod claims;
 pub mod directory;
 mod failure;
@@ -12,7 +13,6 @@ mod read_nodes;
 mod readers;
 mod scope;
 pub mod session;
-mod shelf;
 #[cfg(test)]
 pub(crate) mod tests;
 mod unstored;
@@ -27,25 +27,25 @@ use mullion_schema::{error::PortError, id::TenantId};
 
 use self::fetcher::Fetcher;
 pub use self::{
+    cached_store::CachedStore,
     claims::Claims,
     directory::Directory,
     fetcher::{Absorbed, Sink},
     scope::Late,
     scope::Scope,
-    shelf::Shelf,
     unstored::Unstored,
 };
 pub(crate) use self::{
+    cached_store::internal,
     failure::{failed, port_error},
     session::lookup_page,
-    shelf::internal,
     work::all_containers,
 };
 use crate::{cache::epochs::Epochs, clock::Clock};
 
 /// Everything that reads and writes of the providers' nodes go through.
 pub struct Engine {
-    pub(crate) shelf: Arc<Shelf>,
+    pub(crate) cached_store: Arc<CachedStore>,
     pub(crate) directory: Arc<Directory>,
     pub(crate) fetcher: Arc<Fetcher>,
     pub(crate) epochs: Arc<Epochs>,
@@ -58,14 +58,14 @@ pub struct Engine {
 impl Engine {
     /// An engine whose fetches are written by `applier`, and shared with other replicas by `claims`.
     pub fn new(
-        shelf: Arc<Shelf>,
+        cached_store: Arc<CachedStore>,
         directory: Arc<Directory>,
         (applier, claims): (Arc<dyn Sink>, Claims),
         epochs: Arc<Epochs>,
         (clock, tasks): (Arc<dyn Clock>, TaskTracker),
     ) -> Self {
         let fetcher = Fetcher::new(applier, claims, tasks.clone());
-        Self { shelf, directory, fetcher, epochs, clock, tasks, patience: patience::PATIENCE }
+        Self { cached_store, directory, fetcher, epochs, clock, tasks, patience: patience::PATIENCE }
     }
 
     /// The integrations.
@@ -75,7 +75,7 @@ impl Engine {
 
     /// The tenant's head, to be noted before anything is read for an answer that is kept.
     pub async fn head(&self, tenant: &TenantId) -> Result<i64, PortError> {
-        self.shelf.head(tenant).await
+        self.cached_store.head(tenant).await
     }
 
     /// The epochs.
@@ -85,7 +85,7 @@ impl Engine {
 
     /// Whether a node was deleted at the provider, or the provider does not know it any more.
     pub async fn is_deleted(&self, tenant: &TenantId, key: &mullion_schema::id::NodeKey) -> Result<bool, PortError> {
-        let stored = self.shelf.nodes(tenant, std::slice::from_ref(key)).await?;
+        let stored = self.cached_store.nodes(tenant, std::slice::from_ref(key)).await?;
         Ok(stored.into_iter().flatten().next().is_some_and(|node| node.is_deleted() || node.is_unknown()))
     }
 }

@@ -121,7 +121,7 @@ impl ListReader<'_> {
         let mut fresh = is_fresh(&listing);
         if !fresh && self.engine.fetcher.is_shared() {
             // Another replica may have read it since.
-            self.engine.shelf.fetched(&self.integration.id);
+            self.engine.cached_store.fetched(&self.integration.id);
             listing = self.listing().await?;
             fresh = is_fresh(&listing);
         }
@@ -236,7 +236,7 @@ impl ListReader<'_> {
     }
 
     async fn window(&self) -> Result<Option<Window>, PortError> {
-        self.engine.shelf.window(&self.scope.tenant, &self.query.list).await
+        self.engine.cached_store.window(&self.scope.tenant, &self.query.list).await
     }
 
     fn is_fresh(&self, window: Option<&Window>) -> bool {
@@ -313,7 +313,7 @@ impl ListReader<'_> {
         let mut items: Vec<(Position, Read)> = Vec::new();
         loop {
             let members =
-                self.engine.shelf.members(&self.scope.tenant, &self.query.list, after.as_ref(), CHUNK).await?;
+                self.engine.cached_store.members(&self.scope.tenant, &self.query.list, after.as_ref(), CHUNK).await?;
             let walked_all = members.len() < CHUNK;
             let mut covered = members;
             covered.retain(|member| covers(window.as_ref(), &member.position));
@@ -352,7 +352,7 @@ impl ListReader<'_> {
         let positions: BTreeMap<NodeRef, Position> =
             members.iter().map(|(position, node)| (node.clone(), position.clone())).collect();
         let keys: Vec<NodeKey> = members.iter().map(|(_, node)| self.key_of(node)).collect();
-        self.settle(&self.engine.shelf.nodes(&self.scope.tenant, &keys).await?).await;
+        self.settle(&self.engine.cached_store.nodes(&self.scope.tenant, &keys).await?).await;
         let views = self.views(members.into_iter().map(|(_, node)| node).collect()).await?;
         Ok(views
             .into_iter()
@@ -439,7 +439,7 @@ impl ListReader<'_> {
         if !window.exhausted || window.has_gaps {
             return Ok(window.total);
         }
-        let members = self.engine.shelf.members(&self.scope.tenant, &self.query.list, None, MOST).await?;
+        let members = self.engine.cached_store.members(&self.scope.tenant, &self.query.list, None, MOST).await?;
         if members.len() >= MOST {
             return Ok(window.total);
         }
@@ -448,9 +448,9 @@ impl ListReader<'_> {
             .filter_map(|member| placed(&self.integration, member))
             .map(|(_, node)| NodeKey::new(&self.integration.id, node.type_name, node.native_id))
             .collect();
-        let mut stored = self.engine.shelf.nodes(&self.scope.tenant, &keys).await?;
+        let mut stored = self.engine.cached_store.nodes(&self.scope.tenant, &keys).await?;
         if self.settle(&stored).await {
-            stored = self.engine.shelf.nodes(&self.scope.tenant, &keys).await?;
+            stored = self.engine.cached_store.nodes(&self.scope.tenant, &keys).await?;
         }
         let count = stored.iter().flatten().filter(|node| !node.is_deleted() && self.matches(&node.body)).count();
         Ok(i64::try_from(count).ok())

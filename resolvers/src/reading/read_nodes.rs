@@ -153,7 +153,7 @@ impl Engine {
             return Ok((stored, answers));
         }
         for (key, _) in keys.iter().zip(&answers).filter(|(_, answer)| is_asked(answer)) {
-            self.shelf.cache().forget(&scope.tenant, key);
+            self.cached_store.cache().forget(&scope.tenant, key);
         }
         let stored = self.known_nodes(scope, keys).await?;
         let answers = judge(&stored);
@@ -163,7 +163,7 @@ impl Engine {
     /// A node that is in memory and answers all that is wanted of it.
     pub(crate) fn node_at_hand(&self, scope: &Scope, key: &NodeKey, fields: &FieldSet) -> Option<Arc<NodeView>> {
         let integration = self.directory.at_hand(&scope.tenant, &key.integration)?;
-        let stored = self.shelf.node_at_hand(&scope.tenant, key)?;
+        let stored = self.cached_store.node_at_hand(&scope.tenant, key)?;
         match self.judge(scope, &integration, (key, fields), Some(&stored)) {
             // Without an outcome there is no failure, and a node that is gone is none.
             Answer::Whole => answer(scope, &integration, key, (Some(stored), None)).ok().flatten(),

@@ -129,7 +129,7 @@ impl Engine {
         let mut known = self.looked_up(scope, &integration, (lookup, &list)).await?;
         if known.is_none() && self.fetcher.is_shared() {
             // Another replica may have looked it up since.
-            self.shelf.fetched(&integration.id);
+            self.cached_store.fetched(&integration.id);
             known = self.looked_up(scope, &integration, (lookup, &list)).await?;
         }
         if let Some(found) = known {
@@ -188,16 +188,16 @@ impl Engine {
         let tenant = &integration.tenant;
         let nodes: Vec<NodeRef> = match integration.keeping(&list) {
             Keeping::Opaque => {
-                let window = self.shelf.window(tenant, &list).await?;
+                let window = self.cached_store.window(tenant, &list).await?;
                 window.map(|window| node_refs(integration, &window)).unwrap_or_default()
             }
             Keeping::Window => {
-                let members = self.shelf.members(tenant, &list, None, MOST).await?;
+                let members = self.cached_store.members(tenant, &list, None, MOST).await?;
                 members.into_iter().filter_map(|member| Some(placed(integration, member)?.1)).collect()
             }
         };
         let key_of = |node: &NodeRef| NodeKey::new(&integration.id, node.type_name, Arc::clone(&node.native_id));
-        let stored = self.shelf.nodes(tenant, &nodes.iter().map(key_of).collect::<Vec<_>>()).await?;
+        let stored = self.cached_store.nodes(tenant, &nodes.iter().map(key_of).collect::<Vec<_>>()).await?;
         let named = nodes.into_iter().zip(stored).filter_map(|(node, stored)| {
             let body = &stored.filter(|stored| !stored.is_deleted())?.body;
             let is_archived = body.get("isArchived").and_then(serde_json::Value::as_bool).unwrap_or_default();

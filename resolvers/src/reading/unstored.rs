@@ -93,7 +93,7 @@ impl Engine {
         scope: &Scope,
         keys: &[NodeKey],
     ) -> Result<Vec<Option<Arc<StoredNode>>>, PortError> {
-        let stored = self.shelf.nodes(&scope.tenant, keys).await;
+        let stored = self.cached_store.nodes(&scope.tenant, keys).await;
         if !scope.has_unstored() {
             return stored;
         }

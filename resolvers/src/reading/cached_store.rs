@@ -31,7 +31,7 @@ type Looked = Option<Arc<StoredNode>>;
 type Known<'k> = HashMap<&'k NodeKey, Looked, RandomState>;
 
 /// The store behind the node cache.
-pub struct Shelf {
+pub struct CachedStore {
     database: Database,
     nodes: NodeCache,
     listings: Listings,
@@ -53,8 +53,8 @@ struct ReadNode {
 
 type Lead = KeyedLead<(TenantId, NodeKey), Result<ReadNode, PortError>>;
 
-impl Shelf {
-    /// A shelf.
+impl CachedStore {
+    /// Over a database, with a cache of nodes.
     pub fn new(database: Database, nodes: NodeCache, epochs: Arc<Epochs>) -> Self {
         // Lists hold nodes that are mostly in the node cache too.
         let listings = Listings::new(Arc::clone(&epochs), nodes.bytes() / 2);
