@@ -24,7 +24,7 @@ use mullion_resolvers::{
     listen::{self, Ear, Listeners},
     live::{LiveHub, LiveRules},
     provider::Providers,
-    reading::{CachedStore, Claims, Directory, Engine},
+    reading::{CachedStore, Claims, Directory, Engine, EngineParts},
     reconcile::Reconciler,
     store::{
         Database,
@@ -220,8 +220,15 @@ pub fn build(config: &Config, database: Database, made: Ingredients) -> anyhow::
     let announcer = Arc::new(own);
     let applier = Arc::new(Applier::new(Arc::clone(&cached_store), Arc::clone(&announcer)));
     let rows = Rows::new(&epochs);
-    let applying = (Arc::clone(&applier) as _, claims);
-    let engine = Engine::new(cached_store, directory, applying, epochs, (Arc::clone(&clock), tasks.clone()));
+    let engine = Engine::new(EngineParts {
+        cached_store,
+        directory,
+        sink: Arc::clone(&applier) as _,
+        claims,
+        epochs,
+        clock: Arc::clone(&clock),
+        tasks: tasks.clone(),
+    });
     let engine = Arc::new(engine.with_patience(Duration::from_millis(config.upstream.patience_milliseconds)));
     let cursors = Cursors::new(&vault);
     let wake = Wake::new(Arc::clone(&bus));

@@ -32,7 +32,7 @@ pub use self::{
     retry::Retry,
 };
 use crate::{
-    reading::Late,
+    reading::BackgroundFetches,
     store::{activity::Activity, stream::AppliedChange},
     tag::Tag,
     trace_context::TraceContext,
@@ -121,7 +121,7 @@ pub struct Rendered {
     /// It shows something that is not current: it is worth another try.
     pub stale: bool,
     /// Ends with the fetches that it did not wait for.
-    pub late: Option<Late>,
+    pub background_fetches: Option<BackgroundFetches>,
 }
 
 /// The store could not be read: nothing follows from that about what is in it. The cause was logged where the read failed.

@@ -19,7 +19,7 @@ use crate::{
         slot::{Answered, Cause, Dirt, Origin, Ran, Slot, Subject},
         span_of, unfinished,
     },
-    reading::Late,
+    reading::BackgroundFetches,
     tag::Tag,
 };
 
@@ -290,7 +290,7 @@ impl Operation {
 
     /// Runs a slot again when the fetches have ended that its answer was not waiting for. They may bring what was
     /// shown, so that no change tells of it, and yet the answer is no longer stale.
-    pub(super) fn run_after(&self, hub: &LiveHub, number: u32, late: Late) {
+    pub(super) fn run_after(&self, hub: &LiveHub, number: u32, late: BackgroundFetches) {
         let Some(operation) = hub.operation(self.number) else { return };
         let wait = async move {
             tokio::select! {
@@ -384,7 +384,7 @@ impl Operation {
             slot.tags.clone_from(&rendered.tags);
             slot.stale = rendered.stale;
         }
-        if let Some(late) = rendered.late.clone() {
+        if let Some(late) = rendered.background_fetches.clone() {
             self.run_after(hub, *number, late);
         }
         Ok(Answered { reason, gone, registered, frame, rendered })

@@ -357,7 +357,7 @@ impl Operation {
                 slot.snapshot = Some(Snapshot::new(version, frame.clone()));
             }
         }
-        if let Some(late) = rendered.late {
+        if let Some(late) = rendered.background_fetches {
             self.run_after(hub, number, late);
         }
         Ok(Some((SeenSlot { version, digest: Some(rendered.digest) }, frame)))

@@ -25,7 +25,7 @@ use crate::{
         change::{Change, NodeWrite, Version},
     },
     reading::{
-        CachedStore, Claims, Directory, Engine,
+        CachedStore, Claims, Directory, Engine, EngineParts,
         integrations::{Integration, PulseRules},
     },
     store::{
@@ -150,8 +150,15 @@ pub(crate) fn services_over(
     let announcer = Announcer::new(database.clone(), Arc::clone(&epochs), Arc::clone(&hub), Arc::new(Alone));
     let applier = Arc::new(Applier::new(Arc::clone(&cached_store), Arc::new(announcer)));
     let rows = Rows::new(&epochs);
-    let applying = (Arc::clone(&applier) as _, Claims::alone());
-    let engine = Engine::new(cached_store, directory, applying, epochs, (Arc::clone(&clock) as _, tasks.clone()));
+    let engine = Engine::new(EngineParts {
+        cached_store,
+        directory,
+        sink: Arc::clone(&applier) as _,
+        claims: Claims::alone(),
+        epochs,
+        clock: Arc::clone(&clock) as _,
+        tasks: tasks.clone(),
+    });
     let engine = Arc::new(engine.with_patience(patience));
     Arc::new(Services {
         database,
