@@ -3,14 +3,22 @@
 //! Subscribers pull: each holds only how far it has seen, and takes the newest answer when it can. A slow one lags alone, and
 //! nothing is queued for it.
 
-mod activities;
+mod activity_feed;
+mod activity_ring;
+mod activity_subscriber;
+mod drive;
 mod hub;
 mod index;
 mod news;
 mod operation;
+mod pace;
 mod pending;
+mod queue;
 mod retry;
+mod runs;
 mod slot;
+mod snapshots;
+mod subscribe;
 mod subscription;
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,7 @@
 //! One subscriber of a live operation: what it has seen, and how it takes what is new.
 
 use std::{
-    collections::{HashSet, VecDeque},
+    collections::HashSet,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -14,9 +14,10 @@ use parking_lot::Mutex;
 use super::{
     End, Item, Retry, Unreadable,
     hub::LiveHub,
-    news::Place,
+    news::WaiterKey,
     operation::{Operation, Watched},
     position_of,
+    queue::Queue,
     slot::SeenSlots,
     unfinished,
 };
@@ -56,7 +57,7 @@ type SharedQueue = Arc<Mutex<Queue>>;
 pub(super) struct Subscriber {
     hub: Arc<LiveHub>,
     operation: Arc<Operation>,
-    place: Place,
+    waiter: WaiterKey,
     /// How much there was to see when it was looked at.
     looked: Option<u64>,
     after: Option<i64>,
@@ -66,36 +67,6 @@ pub(super) struct Subscriber {
     queue: Queue,
     ended: bool,
     _subscribed: Share,
-}
-
-/// What waits to be told. The first is kept apart, without a place on the heap: there is rarely another.
-#[derive(Default)]
-pub(super) struct Queue {
-    first: Option<Result<Item, End>>,
-    others: VecDeque<Result<Item, End>>,
-}
-
-impl Queue {
-    pub(super) fn push(&mut self, item: Result<Item, End>) {
-        match self.first {
-            None => self.first = Some(item),
-            Some(_) => self.others.push_back(item),
-        }
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.first.is_none()
-    }
-
-    fn pop(&mut self) -> Option<Result<Item, End>> {
-        let first = self.first.take()?;
-        self.first = self.others.pop_front();
-        if self.others.is_empty() {
-            // Given back: a subscriber waits far longer than it is told something.
-            self.others = VecDeque::new();
-        }
-        Some(first)
-    }
 }
 
 impl Stream for Subscription {
@@ -119,12 +90,12 @@ impl Stream for Subscription {
 
 impl Subscriber {
     pub(super) fn new(hub: Arc<LiveHub>, operation: Arc<Operation>, after: Option<i64>, subscribed: Share) -> Self {
-        let place = operation.news.enter();
+        let waiter = operation.news.enter();
         let (seen, queue) = (SeenSlots::default(), Queue::default());
         Self {
             hub,
             operation,
-            place,
+            waiter,
             looked: None,
             after,
             seen,
@@ -165,7 +136,7 @@ impl Subscriber {
             if self.looked != Some(count) {
                 self.looked = Some(count);
                 self.take_news();
-            } else if self.operation.news.wait(&self.place, count, cx.waker()) {
+            } else if self.operation.news.wait(&self.waiter, count, cx.waker()) {
                 return Poll::Pending;
             }
         }
@@ -288,7 +259,7 @@ impl Subscriber {
 
 impl Drop for Subscriber {
     fn drop(&mut self) {
-        self.operation.news.leave(&self.place);
+        self.operation.news.leave(&self.waiter);
         self.hub.leave(&self.operation, &mut self.seen);
     }
 }

@@ -48,8 +48,10 @@ impl ListCache {
         (listing.fetches == self.fetches(&list.integration)).then_some(listing)
     }
 
-    /// Keeps a list of a tenant that was read after a head was noted, while none of the tags changes.
-    pub(super) fn put(&self, tenant: &TenantId, list: &List, noted: Head, tags: Vec<Tag>, value: Arc<CachedList>) {
+    /// Keeps a list of a tenant that was read after a head was noted, while none of its tags changes.
+    pub(super) fn put(&self, tenant: &TenantId, list: &List, noted: Head, value: Arc<CachedList>) {
+        let mut tags = vec![Tag::list(tenant, list), Tag::own(tenant, "Integration", list.integration.as_str())];
+        tags.extend(value.items.iter().filter_map(|item| Some(item.loaded.as_ref()?.tag.clone())));
         let bytes = value.bytes();
         self.kept.put(tenant, list.clone(), NewEntry { noted, tags, value, bytes, keep: true });
     }
@@ -110,8 +112,7 @@ mod tests {
             };
             let fetches = self.listings.fetches(&list.integration);
             let listing = Arc::new(CachedList::new(window, Vec::new(), true, fetches));
-            let tags = vec![Tag::list(&self.tenant, list)];
-            self.listings.put(&self.tenant, list, 3, tags, listing);
+            self.listings.put(&self.tenant, list, 3, listing);
         }
 
         fn has(&self) -> [bool; 2] {

@@ -75,10 +75,8 @@ impl CachedStore {
         let Some(window) = self.window(tenant, list).await? else { return Ok(StoredList::Nothing(noted, fetches)) };
         let (items, complete) = self.items_of(integration, list, &window, least).await?;
         let items = self.with_nodes(integration, items).await?;
-        let mut tags = vec![Tag::list(tenant, list), Tag::own(tenant, "Integration", list.integration.as_str())];
-        tags.extend(items.iter().filter_map(|item| Some(item.loaded.as_ref()?.tag.clone())));
         let cached = Arc::new(CachedList::new(window, items, complete, fetches));
-        self.lists.put(tenant, list, noted, tags, Arc::clone(&cached));
+        self.lists.put(tenant, list, noted, Arc::clone(&cached));
         Ok(StoredList::Cached(cached))
     }
 

@@ -74,7 +74,7 @@ impl ListReader<'_> {
         })
     }
 
-    fn opaque_start(&self) -> usize {
+    pub(super) fn opaque_start(&self) -> usize {
         self.query.after.as_ref().and_then(|after| after.sort.parse::<usize>().ok()).map_or(0, |at| at + 1)
     }
 

@@ -215,7 +215,7 @@ impl ListReader<'_> {
     }
 
     /// The items of a page. Where one of them could not be read, it says so and the page is cut.
-    fn shown(&mut self, page: impl IntoIterator<CachedItem = (Position, ReadItem)>) -> Vec<(Position, Arc<NodeView>)> {
+    fn shown(&mut self, page: impl IntoIterator<Item = (Position, ReadItem)>) -> Vec<(Position, Arc<NodeView>)> {
         let mut items = Vec::new();
         for (position, read) in page {
             match read {

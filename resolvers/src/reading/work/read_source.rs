@@ -35,6 +35,15 @@ enum Stop<'a> {
 }
 
 impl Stop<'_> {
+    /// How many items are read first.
+    fn first_step(self) -> usize {
+        match self {
+            // From the head of an ordered list, one more than the page holds tells whether it goes on.
+            Self::Full(page) if page.after.is_none() => STEP.min(page.first + 1),
+            _ => self.step(),
+        }
+    }
+
     /// How many items are read in one go. Providers give a hundred: where the first of them may do, the rest is not asked for, so
     /// that one that left the list does not cost a call.
     fn step(self) -> usize {
@@ -65,17 +74,12 @@ impl Feed<'_> {
         };
         let engine = self.session.engine();
         let stop = self.stop(source);
-        let first = match stop {
-            // From the head of an ordered list, one more than the page holds tells whether it goes on.
-            Stop::Full(page) if page.after.is_none() => STEP.min(page.first + 1),
-            _ => stop.step(),
-        };
-        let mut query = ListQuery { list, first, after: None, fields: self.fields.clone() };
+        let mut query = ListQuery { list, first: stop.first_step(), after: None, fields: self.fields.clone() };
         let scope = self.session.scope();
         // Batches of this integration wait while the store is looked into.
         let mut reading = begun.unwrap_or_else(|| engine.reading(scope, &integration.id));
         if let Some(complete) = engine.complete_list(scope, &query).await
-            && let Some(part) = self.walk(&complete, source, stop, first, admits).await
+            && let Some(part) = self.walk(&complete, source, stop, admits).await
         {
             return part;
         }
@@ -122,20 +126,19 @@ impl Feed<'_> {
         }
     }
 
-    /// The same over a list that is all in memory, as if it were read page by page, the first with `first` items. `None`: not all
+    /// The same over a list that is all in memory, as if it were read page by page. `None`: not all
     /// is known that is needed.
     async fn walk(
         &self,
         complete: &CompleteList,
         source: &Source<'_>,
         stop: Stop<'_>,
-        first: usize,
         admits: &Admits<'_>,
     ) -> Option<Gathered> {
         let page = if let Stop::Full(page) = stop { Some(page) } else { None };
         let mut part = Gathered { refreshed_at: Some(complete.refreshed_at()), ..Gathered::nothing() };
         let mut tags = Vec::new();
-        let (mut looked_at, mut end_of_page) = (0, first);
+        let (mut looked_at, mut end_of_page) = (0, stop.first_step());
         for item in complete.items() {
             let (listed, known) = item?;
             if looked_at == end_of_page {
