@@ -20,7 +20,7 @@ use mullion_resolvers::{
     execution::{self, Executed, Executor, Observe, Operation},
     inbox::{Inbox, worker::Outcome},
     listen::Ear,
-    live::{End, Frame, Frames, Item, Mark},
+    live::{End, Frame, Frames, Item, Watermark},
     provider::WebhookRequest,
     reconcile::Hears,
     secret::Secret,
@@ -244,10 +244,12 @@ impl Stream for Told {
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<LiveItem>> {
         Poll::Ready(loop {
             break match ready!(self.0.poll_next_unpin(cx)) {
-                Some(Ok(Item::Frame(Frame { payload, cursor, through }))) => {
-                    Some(LiveItem::Frame(LiveFrame { payload, cursor: Some(cursor), through }))
+                Some(Ok(Item::Frame(Frame { payload, cursor, watermark }))) => {
+                    Some(LiveItem::Frame(LiveFrame { payload, cursor: Some(cursor), through: watermark }))
                 }
-                Some(Ok(Item::Mark(Mark { position, cursor }))) => Some(LiveItem::Mark(LiveMark { position, cursor })),
+                Some(Ok(Item::Watermark(Watermark { position, cursor }))) => {
+                    Some(LiveItem::Mark(LiveMark { position, cursor }))
+                }
                 Some(Err(End::Completed)) => continue,
                 Some(Err(End::CursorExpired)) => {
                     let message = "what happened since `after` is no longer kept: query again, then subscribe anew";

@@ -221,8 +221,8 @@ impl ActivityFeed {
                     // The answer says of what it could not read that it could not, and the fault is elsewhere.
                     (true, true) => self.run.reach_store().await?,
                 }
-                let through = Some(change.position);
-                ring.push(change.position, Frame { payload: rendered.payload, cursor, through });
+                let watermark = Some(change.position);
+                ring.push(change.position, Frame { payload: rendered.payload, cursor, watermark });
             }
             ring.head = change.position;
         }
@@ -249,7 +249,7 @@ impl ActivityFeed {
         let render = || async {
             let input = self.input(activity, position).await;
             let rendered = self.retry.render(&*self.run, &input).await?;
-            Ok(Frame { payload: rendered.payload, cursor: input.cursor, through: Some(position) })
+            Ok(Frame { payload: rendered.payload, cursor: input.cursor, watermark: Some(position) })
         };
         cell.get_or_try_init(render).await.cloned()
     }

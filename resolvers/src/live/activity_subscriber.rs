@@ -6,7 +6,7 @@ use futures::{Stream, stream};
 use tokio::sync::watch;
 
 use super::{
-    End, Frame, Item, Mark,
+    End, Frame, Item, Watermark,
     activity_feed::{ActivityFeed, CHUNK, Next},
     hub::LiveHub,
 };
@@ -91,7 +91,7 @@ impl ActivitySubscriber {
                 Next::Nothing(_) => {
                     self.position = Some(position);
                     if !std::mem::replace(&mut self.sent, true) {
-                        return Ok(Some(mark(&feed, position)));
+                        return Ok(Some(watermark(&feed, position)));
                     }
                     if self.news.changed().await.is_err() {
                         return Ok(None);
@@ -108,7 +108,7 @@ impl ActivitySubscriber {
                     if !changes.iter().any(|change| feed.admitted(change).is_some()) {
                         // However far back it is, what was looked through is not looked through again when it comes back.
                         self.position = Some(last.position);
-                        return Ok(Some(mark(&feed, last.position)));
+                        return Ok(Some(watermark(&feed, last.position)));
                     }
                     self.backlog = changes.into();
                 }
@@ -127,6 +127,6 @@ impl ActivitySubscriber {
 }
 
 /// Tells that there is nothing up to a position.
-fn mark(feed: &ActivityFeed, position: i64) -> Item {
-    Item::Mark(Mark { position, cursor: feed.run.cursor(position) })
+fn watermark(feed: &ActivityFeed, position: i64) -> Item {
+    Item::Watermark(Watermark { position, cursor: feed.run.cursor(position) })
 }

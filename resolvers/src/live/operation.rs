@@ -16,7 +16,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    End, Frame, Item, Mark, Rendered, Run, Unreadable,
+    End, Frame, Item, Rendered, Run, Unreadable, Watermark,
     news::News,
     queue::Queue,
     slot::{Cause, SeenSlot, SeenSlots, Slot, Subject},
@@ -72,13 +72,13 @@ pub(super) struct State {
     /// Counts those looks.
     pub(super) looks: u64,
     /// How far everything was told, as it was told to those who are told nothing else.
-    pub(super) announced: Option<Mark>,
+    pub(super) announced: Option<Watermark>,
     pub(super) runs: u64,
 }
 
 impl State {
     /// Up to where every change is in the answers: as far as the slot that is the furthest behind.
-    pub(super) fn through(&self) -> i64 {
+    pub(super) fn watermark(&self) -> i64 {
         let floors = self.slots.iter().filter_map(Slot::floor).chain(self.structure_floor);
         floors.min().map_or(self.noted, |floor| floor.min(self.noted))
     }
@@ -239,9 +239,9 @@ impl Operation {
             state.free();
         }
         if queue.is_empty()
-            && let Some(mark) = state.announced.as_ref().filter(|mark| Some(mark.position) > told)
+            && let Some(watermark) = state.announced.as_ref().filter(|watermark| Some(watermark.position) > told)
         {
-            queue.push(Ok(Item::Mark(mark.clone())));
+            queue.push(Ok(Item::Watermark(watermark.clone())));
         }
         state.ended
     }
@@ -255,12 +255,12 @@ impl Operation {
         }
         newer.sort_by_key(|(run, _)| *run);
         skipped |= newer.first().map(|(run, _)| *run) != newer.last().map(|(run, _)| *run);
-        let (last, through) = (newer.len(), state.through());
+        let (last, watermark) = (newer.len(), state.watermark());
         for ((_, frame), count) in newer.into_iter().zip(1..) {
             // What another slot told in the same run may have been replaced by what is told after this.
             let early = skipped && count < last;
             let frame =
-                if early { frame.retold(&*self.run, self.run.cursor(unfinished(through)), None) } else { frame };
+                if early { frame.retold(&*self.run, self.run.cursor(unfinished(watermark)), None) } else { frame };
             queue.push(Ok(Item::Frame(frame)));
         }
     }
@@ -318,17 +318,17 @@ impl Operation {
     /// Tells the subscribers how far everything was told, where it is further than they were told.
     pub(super) fn announce(&self) {
         let mut state = self.state.lock();
-        let position = state.through();
+        let position = state.watermark();
         if state.announced.as_ref().is_none_or(|known| known.position < position) {
-            state.announced = Some(self.mark_at(position));
+            state.announced = Some(self.watermark_at(position));
             drop(state);
             self.news.tell();
         }
     }
 
-    /// A position as a mark.
-    pub(super) fn mark_at(&self, position: i64) -> Mark {
-        Mark { position, cursor: self.run.cursor(position) }
+    /// A position as a watermark.
+    pub(super) fn watermark_at(&self, position: i64) -> Watermark {
+        Watermark { position, cursor: self.run.cursor(position) }
     }
 
     pub(super) fn tags_of(&self, number: u32) -> HashSet<Tag> {
@@ -368,6 +368,6 @@ impl Operation {
             rendered.tags.insert(Tag::own(tenant, "Widget", id.as_str()));
             rendered.tags.insert(Tag::own(tenant, "Refresh", id.as_str()));
         }
-        Ok((Frame { payload: rendered.payload.clone(), cursor, through: (at >= 0).then_some(at) }, rendered))
+        Ok((Frame { payload: rendered.payload.clone(), cursor, watermark: (at >= 0).then_some(at) }, rendered))
     }
 }

@@ -43,7 +43,7 @@ impl Operation {
         }
         state.note(published);
         state.looks += 1;
-        let (look, noted, before) = (state.looks, state.noted, state.through());
+        let (look, noted, before) = (state.looks, state.noted, state.watermark());
         let (mut begun, mut waits) = (Vec::new(), state.structure_floor.is_some());
         for slot in &mut state.slots {
             if slot.running.is_some() || slot.retry_at.is_some() {
@@ -113,7 +113,7 @@ impl Operation {
     /// Takes in what ran, all at once: who takes news sees all of it or nothing. Whether a slot has its first answer.
     pub(super) fn take_in(&self, hub: &LiveHub, mut ran: Vec<Ran>) -> bool {
         let mut state = self.state.lock();
-        let before = state.through();
+        let before = state.watermark();
         state.runs += 1;
         ran.sort_by_key(|ran| ran.number);
         let answers: Vec<_> = ran.into_iter().filter_map(|ran| Self::settle(&mut state, hub, ran)).collect();
@@ -128,13 +128,13 @@ impl Operation {
                 changed = true;
             }
         }
-        let (run, subscribers, through) = (state.runs, state.subscribers, state.through());
+        let (run, subscribers, watermark) = (state.runs, state.subscribers, state.watermark());
         let (mut first_answers, last) = (false, answers.len());
         for ((number, _, first, answered), count) in answers.into_iter().zip(1..) {
             let Answered { reason, gone, mut frame, rendered, .. } = answered;
             // Those who take it take the others after it, too: the last one tells what all of them tell.
-            let most = if count == last { through } else { before };
-            if frame.through.is_some_and(|told| told > most) {
+            let most = if count == last { watermark } else { before };
+            if frame.watermark.is_some_and(|told| told > most) {
                 frame = frame.retold(&*self.run, self.run.cursor(most), Some(most));
             }
             let Some(slot) = state.slot(number) else { continue };

@@ -28,12 +28,12 @@ impl Operation {
         self.answered_slot(number).await;
         let Some(making) = self.state.lock().slot(number).map(|slot| Arc::clone(&slot.making)) else { return Ok(None) };
         let _one = making.lock().await;
-        let (subject, version, digest, cached, through, retry) = {
+        let (subject, version, digest, cached, watermark, retry) = {
             let mut state = self.state.lock();
             if state.ended == Some(End::Unavailable) {
                 return Err(Unreadable);
             }
-            let through = state.through();
+            let watermark = state.watermark();
             let Some(slot) = state.slot(number).filter(|slot| !slot.removed) else { return Ok(None) };
             let version = slot.version;
             let cached = slot.snapshot.as_mut().filter(|kept| kept.version == version).map(|kept| {
@@ -43,15 +43,15 @@ impl Operation {
             // The operation itself has given up on this one: it is not tried for longer here.
             let retry = hub.rules.retry;
             let retry = if slot.failed { Retry { attempts: 1, ..retry } } else { retry };
-            (slot.subject.clone(), version, slot.digest, cached, through, retry)
+            (slot.subject.clone(), version, slot.digest, cached, watermark, retry)
         };
         if let Some(frame) = cached {
             return Ok(Some((SeenSlot { version, digest }, frame)));
         }
         let cause = Cause { reason: UpdateReason::Snapshot, causes: Vec::new(), max_age: None };
-        let input = retry.read(|| self.input(&subject, cause.clone(), unfinished(through))).await?;
+        let input = retry.read(|| self.input(&subject, cause.clone(), unfinished(watermark))).await?;
         let rendered = retry.render(&*self.run, &input).await?;
-        let frame = Frame { payload: rendered.payload.clone(), cursor: input.cursor, through: None };
+        let frame = Frame { payload: rendered.payload.clone(), cursor: input.cursor, watermark: None };
         if let Some(slot) = self.state.lock().slot(number) {
             if rendered.stale && slot.digest != Some(rendered.digest) {
                 // Others were shown what is current. A subscriber that comes in is told when this is current too.
@@ -106,7 +106,7 @@ impl Operation {
 
     async fn render_aside(&self, input: LiveInput, at: i64, retry: &Retry) -> Result<Frame, Unreadable> {
         let rendered = retry.render(&*self.run, &input).await?;
-        Ok(Frame { payload: rendered.payload, cursor: input.cursor, through: (at >= 0).then_some(at) })
+        Ok(Frame { payload: rendered.payload, cursor: input.cursor, watermark: (at >= 0).then_some(at) })
     }
 
     /// Up to where every change is in the answers.
@@ -115,6 +115,6 @@ impl Operation {
         let published = hub.published(self.run.tenant());
         let mut state = self.state.lock();
         state.note(published);
-        state.through()
+        state.watermark()
     }
 }

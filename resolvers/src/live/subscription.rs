@@ -124,7 +124,7 @@ impl Subscriber {
         loop {
             if let Some(item) = self.queue.pop() {
                 if let Ok(item) = &item {
-                    self.told = self.told.max(item.through());
+                    self.told = self.told.max(item.watermark());
                 }
                 return Poll::Ready(Some(item));
             }
@@ -168,7 +168,7 @@ impl Subscriber {
         }
         // Noted before the answers are looked at. Who comes back is told nothing older than what it came with.
         let reached = self.operation.reached(&self.hub);
-        let through = reached.max(self.after.map_or(0, position_of));
+        let watermark = reached.max(self.after.map_or(0, position_of));
         let mut complete = true;
         match self.after {
             None if snapshots => self.begin_with(None, tells).await?,
@@ -177,10 +177,10 @@ impl Subscriber {
             Some(after) => {
                 // Before the changes are read: what is taken in after it is told as a change.
                 self.operation.skip_news(&mut self.seen);
-                match self.changed_since(after, through).await? {
+                match self.changed_since(after, watermark).await? {
                     Since::Changed(changed) => {
                         complete = false;
-                        self.resume(&changed, through, tells).await?;
+                        self.resume(&changed, watermark, tells).await?;
                     }
                     Since::Expired if !snapshots => return Err(End::CursorExpired),
                     Since::TooMuch | Since::Expired => self.begin_with(None, tells).await?,
@@ -188,9 +188,9 @@ impl Subscriber {
             }
         }
         let end = if snapshots {
-            Item::Frame(self.operation.snapshot_end(through, complete, self.retry()).await?)
+            Item::Frame(self.operation.snapshot_end(watermark, complete, self.retry()).await?)
         } else {
-            Item::Mark(self.operation.mark_at(through))
+            Item::Watermark(self.operation.watermark_at(watermark))
         };
         tells.lock().push(Ok(end));
         Ok(())
@@ -216,11 +216,11 @@ impl Subscriber {
         Ok(())
     }
 
-    async fn resume(&mut self, changed: &HashSet<Tag>, through: i64, tells: &SharedQueue) -> Result<(), Unreadable> {
+    async fn resume(&mut self, changed: &HashSet<Tag>, watermark: i64, tells: &SharedQueue) -> Result<(), Unreadable> {
         self.begin_with(Some(changed), tells).await?;
         if !self.operation.structure().is_disjoint(changed) {
             for widget in self.removed_widgets(changed) {
-                let frame = self.operation.removed(widget, unfinished(through), self.retry()).await?;
+                let frame = self.operation.removed(widget, unfinished(watermark), self.retry()).await?;
                 tells.lock().push(Ok(Item::Frame(frame)));
             }
         }
@@ -236,20 +236,20 @@ impl Subscriber {
         widgets.filter(|widget| !here.contains(widget)).collect()
     }
 
-    /// The tags that changed after a position, while everything up to `through` is in the answers.
-    async fn changed_since(&self, after: i64, through: i64) -> Result<Since, Unreadable> {
+    /// The tags that changed after a position, while everything up to `watermark` is in the answers.
+    async fn changed_since(&self, after: i64, watermark: i64) -> Result<Since, Unreadable> {
         let run = &self.operation.run;
         let most = self.hub.rules.replayed;
         let is_too_much = |position: i64| position.saturating_sub(after) > most;
         // One is enough to learn whether the position is still kept.
-        let limit = if is_too_much(through) { 1 } else { CHUNK };
+        let limit = if is_too_much(watermark) { 1 } else { CHUNK };
         let (mut tags, mut position) = (HashSet::new(), after);
         loop {
             let changes = self.retry().read(|| run.changes_since(position, limit)).await?;
             let Some(changes) = changes else { return Ok(Since::Expired) };
             let Some(last) = changes.last() else { return Ok(Since::Changed(tags)) };
             position = last.position;
-            if is_too_much(position.max(through)) {
+            if is_too_much(position.max(watermark)) {
                 return Ok(Since::TooMuch);
             }
             tags.extend(changes.into_iter().flat_map(|change| change.tags));

@@ -5,8 +5,8 @@ mod boards;
 mod budgets;
 mod followers;
 mod late;
-mod marks;
 mod operations;
+mod watermarks;
 
 use std::{
     collections::{HashSet, VecDeque},
