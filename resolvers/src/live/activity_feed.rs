@@ -38,6 +38,7 @@ const LATELY: i64 = 500;
 /// After so many changes without an activity for anybody (or after the hub's time), subscribers look again, so that their position
 /// does not age out.
 const QUIET: u64 = 256;
+
 /// The rendered activities of one document and filter.
 pub(super) struct ActivityFeed {
     pub(super) key: Arc<str>,

@@ -17,14 +17,14 @@ use crate::{
 
 impl ListReader<'_> {
     /// The page, where everything that it shows is in memory and nothing has to be asked for.
-    pub(super) fn from_memory(&self, cached: &CachedList) -> Option<ListPart> {
+    pub(super) fn page_in_memory(&self, cached: &CachedList) -> Option<ListPart> {
         let filtered = !self.query.list.filter.is_empty();
         if self.failure.is_some() || !self.scope.takes_lists_at_hand() || (filtered && cached.has_unsettled()) {
             return None;
         }
         let (items, has_next) = match self.integration.keeping(&self.query.list) {
-            Keeping::Opaque => self.opaque_from_memory(cached)?,
-            Keeping::Window => self.window_from_memory(cached)?,
+            Keeping::Opaque => self.opaque_in_memory(cached)?,
+            Keeping::Window => self.window_in_memory(cached)?,
         };
         let total = match (self.integration.keeping(&self.query.list), cached.window.exhausted) {
             (Keeping::Window, true) if cached.complete && !cached.window.has_gaps => {
@@ -39,7 +39,7 @@ impl ListReader<'_> {
         Some(ListPart { items, has_next, total, refreshed_at, failure, is_cut })
     }
 
-    fn opaque_from_memory<'l>(&self, cached: &'l CachedList) -> Option<(Vec<(Position, &'l ListedNode)>, bool)> {
+    fn opaque_in_memory<'l>(&self, cached: &'l CachedList) -> Option<(Vec<(Position, &'l ListedNode)>, bool)> {
         let start = self.opaque_start();
         let goes_on = !cached.window.exhausted;
         if goes_on && cached.items.len() < start + self.query.first {
@@ -54,7 +54,7 @@ impl ListReader<'_> {
         Some((items.collect(), goes_on || cached.items.len() > start + self.query.first))
     }
 
-    fn window_from_memory<'l>(&self, cached: &'l CachedList) -> Option<(Vec<(Position, &'l ListedNode)>, bool)> {
+    fn window_in_memory<'l>(&self, cached: &'l CachedList) -> Option<(Vec<(Position, &'l ListedNode)>, bool)> {
         let window = &cached.window;
         let after = self.query.after.as_ref();
         let start = after.map_or(0, |after| cached.items.partition_point(|item| item.position <= *after));

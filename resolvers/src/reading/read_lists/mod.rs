@@ -141,7 +141,7 @@ impl ListReader<'_> {
             // It was never read. Only the provider could tell which of the items known by other ways come first.
             return Err(port_error(&self.integration, error));
         }
-        if let Some(listed) = cached.as_ref().and_then(|cached| self.from_memory(cached)) {
+        if let Some(listed) = cached.as_ref().and_then(|cached| self.page_in_memory(cached)) {
             return Ok(listed);
         }
         let window = cached.map(|cached| cached.window.clone());
