@@ -14,7 +14,7 @@ use mullion_resolvers::{
     live::LiveHub,
     ports::{self, Rooms},
     provider::Providers,
-    reading::{Claims, Directory, Engine, Shelf},
+    reading::{CachedStore, Claims, Directory, Engine, EngineParts},
     reconcile,
     store::Database,
     upstream::Upstream,
@@ -88,7 +88,7 @@ pub(crate) fn core(config: &Config, database: Database, outside: Outside) -> any
     let epochs = Arc::new(Epochs::default());
     // Lists get half as much as the nodes, and both no more than the setting allows.
     let nodes = NodeCache::new(config.cache.node_bytes / 3 * 2);
-    let shelf = Arc::new(Shelf::new(database.clone(), nodes, Arc::clone(&epochs)));
+    let cached_store = Arc::new(CachedStore::new(database.clone(), nodes, Arc::clone(&epochs)));
     let connector = Arc::new(Connector::new(
         database.clone(),
         vault.clone(),
@@ -96,12 +96,20 @@ pub(crate) fn core(config: &Config, database: Database, outside: Outside) -> any
         upstream.clone(),
         (Arc::clone(&clock), reconciling::pulse_rules(config)),
     ));
-    let directory = Arc::new(Directory::new(Arc::clone(&connector) as _, Arc::clone(&shelf), Arc::clone(&epochs)));
+    let directory =
+        Arc::new(Directory::new(Arc::clone(&connector) as _, Arc::clone(&cached_store), Arc::clone(&epochs)));
     let announcer = Announcer::new(database.clone(), Arc::clone(&epochs), Arc::clone(&hub), Arc::clone(&bus));
     let announcer = Arc::new(announcer);
-    let applier = Arc::new(Applier::new(Arc::clone(&shelf), Arc::clone(&announcer)));
-    let applying = (Arc::clone(&applier) as _, claims);
-    let engine = Engine::new(shelf, directory, applying, epochs, (Arc::clone(&clock), tasks));
+    let applier = Arc::new(Applier::new(Arc::clone(&cached_store), Arc::clone(&announcer)));
+    let engine = Engine::new(EngineParts {
+        cached_store,
+        directory,
+        sink: Arc::clone(&applier) as _,
+        claims,
+        epochs,
+        clock: Arc::clone(&clock),
+        tasks,
+    });
     let engine = Arc::new(engine.with_patience(Duration::from_millis(config.upstream.patience_milliseconds)));
     let wake = Wake::new(bus);
     let core = Core { database, vault, engine, applier, hub, providers, connector, upstream, clock, wake };

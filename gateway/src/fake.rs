@@ -26,7 +26,7 @@ use mullion_resolvers::{
     credentials::Credential,
     execution::{Caller, Executed, Operation},
     inbox::WebhookAnswer,
-    live::{End, Frame, Frames, Item, Mark},
+    live::{End, Frame, Frames, Item, Watermark},
     provider::WebhookRequest,
     secret::Secret,
     store::{
@@ -243,9 +243,10 @@ impl Follow for StandIn {
         let from = resume_after.and_then(|cursor| cursor.parse().ok()).unwrap_or(0);
         let frame = |number: i32| {
             let payload = Bytes::from(format!(r#"{{"data":{{"count":{number}}}}}"#));
-            Ok(Item::Frame(Frame { payload, cursor: number.to_string().into(), through: Some(number.into()) }))
+            Ok(Item::Frame(Frame { payload, cursor: number.to_string().into(), watermark: Some(number.into()) }))
         };
-        let mark = |position: i64| Ok(Item::Mark(Mark { position, cursor: position.to_string().into() }));
+        let watermark =
+            |position: i64| Ok(Item::Watermark(Watermark { position, cursor: position.to_string().into() }));
         let text = &*operation.text;
         if text.contains("count") {
             return Ok(stream::iter(from + 1..=3).map(frame).boxed());
@@ -261,15 +262,15 @@ impl Follow for StandIn {
         }
         if text.contains("flood") {
             let payload = Bytes::from(format!(r#"{{"data":{{"flood":"{}"}}}}"#, "x".repeat(16_000)));
-            let frame = Item::Frame(Frame { payload, cursor: "0".into(), through: None });
-            return Ok(stream::iter(1..).flat_map(move |at| stream::iter([Ok(frame.clone()), mark(at)])).boxed());
+            let frame = Item::Frame(Frame { payload, cursor: "0".into(), watermark: None });
+            return Ok(stream::iter(1..).flat_map(move |at| stream::iter([Ok(frame.clone()), watermark(at)])).boxed());
         }
         if text.contains("interrupted") {
             return Ok(stream::iter([frame(1), Err(End::Unavailable)]).boxed());
         }
         if let Some((_, number)) = text.split_once("quiet_") {
             let position = number.trim_end_matches('}').parse().unwrap();
-            return Ok(stream::iter([mark(position)]).chain(stream::pending()).boxed());
+            return Ok(stream::iter([watermark(position)]).chain(stream::pending()).boxed());
         }
         if text.contains("forever") {
             return Ok(stream::iter([0]).map(frame).chain(stream::pending()).boxed());

@@ -75,7 +75,7 @@ impl Parts {
     /// The next bytes: parts with the boundary behind them, the last one closed.
     async fn next(&mut self) -> Option<Bytes> {
         // Marks are for keep-alives that carry a cursor; these carry nothing.
-        let mut items = self.answers.as_mut()?.filter(|item| future::ready(!matches!(item, Ok(Item::Mark(_)))));
+        let mut items = self.answers.as_mut()?.filter(|item| future::ready(!matches!(item, Ok(Item::Watermark(_)))));
         tokio::select! {
             () = self.shared.shutdown.cancelled() => {
                 self.answers = None;
@@ -94,7 +94,7 @@ impl Parts {
                     self.answers = None;
                     Some(last(&error.with_retry_after(self.shared.admission.come_again_milliseconds())))
                 }
-                Some(Ok(Item::Mark(_))) | None => {
+                Some(Ok(Item::Watermark(_))) | None => {
                     self.answers = None;
                     Some(Bytes::from_static(CLOSING))
                 }

@@ -176,7 +176,7 @@ impl Events {
                         self.answers = None;
                         return Some(self.complete.clone());
                     }
-                    Some(Answered::OfSubscription(Ok(Item::Mark(mark)))) => self.resumable = Some(mark.cursor),
+                    Some(Answered::OfSubscription(Ok(Item::Watermark(watermark)))) => self.resumable = Some(watermark.cursor),
                     // An end without `complete`, as at a shutdown: the client asks again behind its last event.
                     Some(Answered::OfSubscription(Err(Failure::Interrupted(error)))) => {
                         self.answers = None;
@@ -188,7 +188,7 @@ impl Events {
                     Some(Answered::OfSubscription(Ok(Item::Frame(frame)))) => {
                         self.shared.metrics.frames("event_stream").inc();
                         let next = event(Some(&frame.cursor), &frame.payload);
-                        self.resumable = frame.through.map(|_| frame.cursor);
+                        self.resumable = frame.watermark.map(|_| frame.cursor);
                         return Some(next);
                     }
                     Some(Answered::OfSubscription(Err(Failure::Over(error)))) => return Some(self.alone(&error.to_body())),

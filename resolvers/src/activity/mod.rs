@@ -71,7 +71,7 @@ impl ActivityAnswer {
             return Ok(false);
         }
         let keys: Vec<NodeKey> = wants.iter().map(|(key, _)| key.clone()).collect();
-        let known = room.engine.shelf.nodes(tenant, &keys).await?;
+        let known = room.engine.cached_store.nodes(tenant, &keys).await?;
         let mut known = known.into_iter();
         wants.retain(|(key, fields)| is_missing(key, fields, known.next().flatten().as_deref()));
         let scope = Scope::new(tenant.clone(), room.clock.now(), None).hurrying();
@@ -92,7 +92,7 @@ impl ActivityAnswer {
         let Some(provider) = room.providers.get(activity.provider.as_str()) else { return Ok(()) };
         let Some((open, reference)) = unsettled(&**provider, activity) else { return Ok(()) };
         let Some((key, _)) = referred_nodes(activity).find(|(_, named)| *named == reference) else { return Ok(()) };
-        let node = room.engine.shelf.nodes(tenant, &[key]).await?.into_iter().next().flatten();
+        let node = room.engine.cached_store.nodes(tenant, &[key]).await?.into_iter().next().flatten();
         let Some(node) = node.filter(|node| settling::was_read(&open, activity, node)) else { return Ok(()) };
         let next = match open.changed_by {
             None => None,

@@ -136,7 +136,7 @@ impl Releaser {
     async fn known_nodes(&self, tenant: &TenantId, waiting: &[PendingActivity]) -> KnownNodes {
         let keys: Vec<NodeKey> = waiting.iter().flat_map(|pending| named_nodes(&pending.activity)).collect();
         // Without them the sentences say less.
-        let nodes = self.activities.engine.shelf.nodes(tenant, &keys).await.unwrap_or_default();
+        let nodes = self.activities.engine.cached_store.nodes(tenant, &keys).await.unwrap_or_default();
         nodes.into_iter().flatten().map(|node| (reference(&node.key), node)).collect()
     }
 

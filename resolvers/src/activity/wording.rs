@@ -40,7 +40,7 @@ impl Activities {
             activities.iter().flat_map(|activity| named_nodes(activity)).chain(subjects).collect();
         keys.sort_unstable();
         keys.dedup();
-        let known = self.engine.shelf.nodes(tenant, &keys).await?;
+        let known = self.engine.cached_store.nodes(tenant, &keys).await?;
         let mut nodes: HashMap<&str, HashMap<String, Arc<StoredNode>>> = HashMap::new();
         for (key, node) in keys.iter().zip(known) {
             let Some(node) = node else { continue };

@@ -10,7 +10,7 @@ use super::announcer::Announcer;
 use crate::{
     error_chain::chain,
     provider::{FetchWant, Fetched, change::Change},
-    reading::{Absorbed, Shelf, Sink, Unstored, integrations::Integration, lookup_page},
+    reading::{Absorbed, CachedStore, Sink, Unstored, integrations::Integration, lookup_page},
     store::{
         StoreError,
         apply::{Applied, Batch, Source},
@@ -22,20 +22,21 @@ use crate::{
 
 /// Applies and announces.
 pub struct Applier {
-    shelf: Arc<Shelf>,
+    cached_store: Arc<CachedStore>,
     announcer: Arc<Announcer>,
 }
 
 impl Applier {
     /// An applier.
-    pub fn new(shelf: Arc<Shelf>, announcer: Arc<Announcer>) -> Self {
-        Self { shelf, announcer }
+    pub fn new(cached_store: Arc<CachedStore>, announcer: Arc<Announcer>) -> Self {
+        Self { cached_store, announcer }
     }
 
     /// Notes why an integration fails: for after a restart, and for replicas that have not seen the provider's answer.
     async fn note_refusal(&self, integration: &Integration) {
         let why = "the provider refused the token: give another one with updateIntegration";
-        let noted = self.shelf.database().note_integration_error(&integration.tenant, &integration.id, why).await;
+        let noted =
+            self.cached_store.database().note_integration_error(&integration.tenant, &integration.id, why).await;
         if let Err(error) = noted {
             tracing::warn!(error = %chain(&error), "why an integration fails could not be noted");
         }
@@ -51,10 +52,10 @@ impl Applier {
         let tenant = &integration.tenant;
         self.start(tenant).await?;
         let of_fetch = batches.iter().any(|batch| batch.source == Source::Provider);
-        let database = self.shelf.database();
+        let database = self.cached_store.database();
         let applied = database.apply_all(tenant, &integration.id, &integration.provider, batches).await?;
         if of_fetch {
-            self.shelf.fetched(&integration.id);
+            self.cached_store.fetched(&integration.id);
         }
         self.tell(tenant, &applied).await;
         Ok(applied)
@@ -69,7 +70,7 @@ impl Applier {
     pub(crate) async fn tell(&self, tenant: &TenantId, applied: &Applied) {
         // Before it is announced, so that whom that wakes finds them.
         for node in &applied.nodes {
-            self.shelf.cache().put(tenant, &node.key, applied.head, Some(Arc::new(node.clone())));
+            self.cached_store.cache().put(tenant, &node.key, applied.head, Some(Arc::new(node.clone())));
         }
         self.announce(tenant, &applied.changes).await;
     }
@@ -113,7 +114,7 @@ impl Sink for Applier {
             tracing::error!(error = %chain(&error), "the fetched data could not be stored");
             // No fault of the provider's.
             let error = UpstreamError::new(UpstreamErrorKind::Internal, "the fetched data could not be stored");
-            Err(Unstored::of(self.shelf.database(), &integration, batch, error).await)
+            Err(Unstored::of(self.cached_store.database(), &integration, batch, error).await)
         }
         .boxed()
     }
@@ -124,13 +125,13 @@ impl Sink for Applier {
             FetchWant::Lookup { .. } | FetchWant::Page(_) => None,
         });
         let keys = nodes.map(|node| NodeKey::new(&integration.id, node.type_name, Arc::clone(&node.native_id)));
-        self.shelf.doubt(&integration.tenant, &integration.id, keys);
+        self.cached_store.doubt(&integration.tenant, &integration.id, keys);
     }
 
     fn credential(&self, integration: Arc<Integration>, refused: bool) -> BoxFuture<'_, ()> {
         async move {
             let status = if refused { IntegrationStatus::NeedsReconnect } else { IntegrationStatus::Connected };
-            let database = self.shelf.database();
+            let database = self.cached_store.database();
             let change = |draft: &mut IntegrationDraft| draft.status = status;
             match database.update_integration(&integration.tenant, &integration.id, None, change).await {
                 Ok(written) => {

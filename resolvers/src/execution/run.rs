@@ -136,10 +136,10 @@ impl Run for LiveRun {
         let digest = digest(&response, &self.incidental);
         let response = response.extension("cursor", cursor.as_str().into());
         let tags = scope.tags().into_iter().collect();
-        let (stale, late) = (scope.is_stale(), scope.late());
+        let (stale, background_fetches) = (scope.is_stale(), scope.background_fetches());
         let payload = written(&response, self.executor.answer_bytes).unwrap_or_else(|instead| instead.bytes);
         let payload = self.hold(payload);
-        Ok(Rendered { payload, digest, tags, noted, failed, stale, late })
+        Ok(Rendered { payload, digest, tags, noted, failed, stale, background_fetches })
     }
 
     fn hold(&self, payload: Bytes) -> Bytes {

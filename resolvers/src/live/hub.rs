@@ -6,25 +6,20 @@ use std::{
     time::Duration,
 };
 
-use futures::StreamExt as _;
 use mullion_schema::{
     enums::UpdateReason,
     id::{IntegrationId, TenantId},
-    ports::LivePlan,
+    ports::ActivitySource,
 };
 use parking_lot::Mutex;
 
-use tracing::Instrument as _;
-
 use super::{
-    Frames, Retry, Run, Subscribe,
-    activities::{ActivitySubscriber, Feeds},
+    Retry, Run,
+    activity_feed::{ActivityFeed, Feeds},
     index::TagIndex,
     operation::{Operation, OperationKey, Watched},
     pending::PendingTenants,
-    position_of,
     slot::SeenSlots,
-    subscription::Subscriber,
 };
 use crate::{
     background::Background,
@@ -42,7 +37,7 @@ pub struct LiveHub {
     pending: PendingTenants,
     /// The live operations of each tenant, and its subscriptions.
     running: Arc<Tally>,
-    subscribed: Arc<Tally>,
+    pub(super) subscribed: Arc<Tally>,
 }
 
 /// How live operations are run.
@@ -80,6 +75,13 @@ impl Default for LiveRules {
             subscriptions: 50_000,
         }
     }
+}
+
+/// An operation that a subscriber came in to.
+pub(super) struct Entered {
+    pub(super) operation: Arc<Operation>,
+    /// The share of the tenant's operations of one that is new, and is to be driven.
+    pub(super) running: Option<Share>,
 }
 
 #[derive(Default)]
@@ -145,7 +147,7 @@ impl LiveHub {
                 if let Some(operation) = state.operations.get(&operation) {
                     let activity = || change.activity.clone().map(Arc::new);
                     let cause = cause.get_or_insert_with(activity).clone();
-                    operation.mark(slot, reason(tenant, operation, slot, change), cause, trace);
+                    operation.mark_dirty(slot, reason(tenant, operation, slot, change), cause, trace);
                 }
             }
         }
@@ -169,7 +171,7 @@ impl LiveHub {
     pub fn lose_track(&self, tenant: &TenantId, position: i64) {
         let mut state = self.state.lock();
         for operation in state.operations.values().filter(|operation| operation.run.tenant() == tenant) {
-            operation.mark_all();
+            operation.mark_all_dirty();
         }
         if let Some(feeds) = state.feeds.get(tenant) {
             feeds.wake();
@@ -201,69 +203,38 @@ impl LiveHub {
     pub fn reread(&self, tenant: &TenantId, integration: &IntegrationId) {
         let state = self.state.lock();
         for operation in state.operations.values().filter(|operation| operation.run.tenant() == tenant) {
-            operation.mark_of(integration);
+            operation.mark_dirty_of(integration);
         }
     }
 
-    /// Starts a subscription, unless its tenant has as many as it may.
-    pub fn subscribe(self: &Arc<Self>, subscribe: Subscribe) -> Result<Frames, Budget> {
-        let Subscribe { run, plan, after } = subscribe;
-        let share = self.subscribed.take(run.tenant(), 1).ok_or(Budget::Subscriptions)?;
-        match plan {
-            LivePlan::Activity { filter, .. } => {
-                let take = || self.running.take(run.tenant(), 1).ok_or(Budget::Operations);
-                let mut state = self.state.lock();
-                let feeds = state.feeds.entry(run.tenant().clone()).or_default();
-                let feed = feeds.feed(&run, filter, self.rules.retry, take);
-                if feeds.len() == 0 {
-                    state.feeds.remove(run.tenant());
-                }
-                drop(state);
-                let subscriber = ActivitySubscriber::new(Arc::clone(self), (feed?, share), after.map(position_of));
-                Ok(subscriber.into_stream().boxed())
-            }
-            LivePlan::Widget { id, throttle_ms, .. } => {
-                self.watch(&run, (Watched::Widget(id), throttle_ms), after, share)
-            }
-            LivePlan::Dashboard { id, throttle_ms, .. } => {
-                self.watch(&run, (Watched::Dashboard(id), throttle_ms), after, share)
-            }
-            LivePlan::Nodes { ids, .. } => self.watch(&run, (Watched::Nodes(ids), 0), after, share),
+    /// The feed of all who ask the same; a new one, unless its tenant runs as many operations as it may.
+    pub(super) fn feed(&self, run: &Arc<dyn Run>, filter: ActivitySource) -> Result<Arc<ActivityFeed>, Budget> {
+        let take = || self.running.take(run.tenant(), 1).ok_or(Budget::Operations);
+        let mut state = self.state.lock();
+        let feeds = state.feeds.entry(run.tenant().clone()).or_default();
+        let feed = feeds.feed(run, filter, self.rules.retry, take);
+        if feeds.len() == 0 {
+            state.feeds.remove(run.tenant());
         }
+        feed
     }
 
-    fn watch(
-        self: &Arc<Self>,
-        run: &Arc<dyn Run>,
-        (watched, throttle_ms): (Watched, u32),
-        after: Option<i64>,
-        subscribed: Share,
-    ) -> Result<Frames, Budget> {
-        let key: OperationKey = (throttle_ms, run.sharing_key());
+    /// A subscriber comes in: to the operation that runs under this key, or to a new one, unless its tenant runs as many as it may.
+    pub(super) fn enter(&self, run: &Arc<dyn Run>, key: OperationKey, watched: Watched) -> Result<Entered, Budget> {
         let mut state = self.state.lock();
         let known = state.by_key.get(&key).and_then(|number| state.operations.get(number)).cloned();
-        let operation = if let Some(operation) = known {
-            operation
+        let (operation, running) = if let Some(operation) = known {
+            (operation, None)
         } else {
             let running = self.running.take(run.tenant(), 1).ok_or(Budget::Operations)?;
             state.next += 1;
             let operation = Operation::new(state.next, key.clone(), Arc::clone(run), watched);
             state.by_key.insert(key, operation.number);
             state.operations.insert(operation.number, Arc::clone(&operation));
-            let (hub, driven) = (Arc::clone(self), Arc::clone(&operation));
-            // Of no request: it goes on when the one that began it has left.
-            let span = tracing::error_span!(parent: None, "live_operation", tenant = %run.tenant());
-            let drive = async move {
-                // An operation counts until its task has ended, however that ends: a subscriber that leaves does not stop a run.
-                let _running = running;
-                driven.drive(hub).await;
-            };
-            self.tasks.spawn(drive.instrument(span));
-            operation
+            (operation, Some(running))
         };
         operation.enter();
-        drop(state);
-        Ok(Subscriber::new(Arc::clone(self), operation, after, subscribed).into_stream().boxed())
+        Ok(Entered { operation, running })
     }
 
     /// The live operations of a tenant that watch one of these tags, `most` at most: the name of each, and how many subscribe to it.

@@ -3,14 +3,22 @@
 //! Subscribers pull: each holds only how far it has seen, and takes the newest answer when it can. A slow one lags alone, and
 //! nothing is queued for it.
 
-mod activities;
+mod activity_feed;
+mod activity_ring;
+mod activity_subscriber;
+mod drive;
 mod hub;
 mod index;
 mod news;
 mod operation;
+mod pace;
 mod pending;
+mod queue;
 mod retry;
+mod runs;
 mod slot;
+mod snapshots;
+mod subscribe;
 mod subscription;
 #[cfg(test)]
 mod tests;
@@ -32,7 +40,7 @@ pub use self::{
     retry::Retry,
 };
 use crate::{
-    reading::Late,
+    reading::BackgroundFetches,
     store::{activity::Activity, stream::AppliedChange},
     tag::Tag,
     trace_context::TraceContext,
@@ -45,15 +53,15 @@ pub struct Frame {
     pub payload: Bytes,
     /// The position after it, to resume from.
     pub cursor: EventCursor,
-    /// That position, where it is a mark, too: a snapshot's is none, until the end of the snapshots was told.
-    pub through: Option<i64>,
+    /// That position, where everything up to it was told: not for a snapshot, until the end of the snapshots was told.
+    pub watermark: Option<i64>,
 }
 
 impl Frame {
-    /// The same with another cursor and mark; in the payload, too, where nothing else can hold that text.
-    fn retold(&self, run: &dyn Run, cursor: EventCursor, through: Option<i64>) -> Self {
+    /// The same with another cursor and watermark; in the payload, too, where nothing else can hold that text.
+    fn retold(&self, run: &dyn Run, cursor: EventCursor, watermark: Option<i64>) -> Self {
         let payload = String::from_utf8_lossy(&self.payload).replace(self.cursor.as_str(), cursor.as_str());
-        Self { payload: run.hold(payload.into()), cursor, through }
+        Self { payload: run.hold(payload.into()), cursor, watermark }
     }
 }
 
@@ -78,7 +86,7 @@ pub(crate) const fn position_of(after: i64) -> i64 {
 
 /// A position up to which a subscriber was told everything.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mark {
+pub struct Watermark {
     /// The position.
     pub position: i64,
     /// The same as clients may hold it.
@@ -91,15 +99,15 @@ pub enum Item {
     /// An answer.
     Frame(Frame),
     /// Nothing to tell; but how far that goes. Comes now and then while it is quiet, never ahead of a frame.
-    Mark(Mark),
+    Watermark(Watermark),
 }
 
 impl Item {
     /// The position up to which everything was told with this.
-    pub fn through(&self) -> Option<i64> {
+    pub fn watermark(&self) -> Option<i64> {
         match self {
-            Self::Frame(frame) => frame.through,
-            Self::Mark(mark) => Some(mark.position),
+            Self::Frame(frame) => frame.watermark,
+            Self::Watermark(watermark) => Some(watermark.position),
         }
     }
 }
@@ -121,7 +129,7 @@ pub struct Rendered {
     /// It shows something that is not current: it is worth another try.
     pub stale: bool,
     /// Ends with the fetches that it did not wait for.
-    pub late: Option<Late>,
+    pub background_fetches: Option<BackgroundFetches>,
 }
 
 /// The store could not be read: nothing follows from that about what is in it. The cause was logged where the read failed.
@@ -146,7 +154,7 @@ impl From<Unreadable> for End {
     }
 }
 
-/// A subscriber's stream: frames and marks, then perhaps why it ended. A stream without an end was dropped with the process.
+/// A subscriber's stream: frames and watermarks, then perhaps why it ended. A stream without an end was dropped with the process.
 pub type Frames = BoxStream<'static, Result<Item, End>>;
 
 /// One subscription's document with its variables and its caller, as the hub runs it. Implemented over the executor.

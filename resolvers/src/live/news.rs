@@ -1,7 +1,7 @@
-//! Tells thousands of subscribers that there is news, and who of them waits for it.
+//! Tells thousands of subscribers that there is news, and keeps which of them wait for it.
 //!
 //! Not tokio's `watch`: with that a wait is made anew for each piece of news, in and out of a list under a lock, twice. Here a
-//! subscriber has a place for its whole life, and leaves its waker there.
+//! subscriber has a key for its whole life, and leaves its waker under it.
 
 use std::{
     fmt,
@@ -24,7 +24,7 @@ pub(super) struct News {
 
 #[derive(Default)]
 struct Shard {
-    places: Vec<Option<Waiting>>,
+    waiters: Vec<Option<Waiting>>,
     free: Vec<usize>,
 }
 
@@ -34,34 +34,34 @@ struct Waiting {
     looked: u64,
 }
 
-/// A subscriber's place.
+/// The key under which a subscriber waits.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct WaiterKey {
     shard: usize,
     at: usize,
 }
 
 impl News {
-    /// A place, to be given back.
-    pub(super) fn enter(&self) -> Place {
+    /// A key, to be given back.
+    pub(super) fn enter(&self) -> WaiterKey {
         let shard = self.entered.fetch_add(1, Ordering::Relaxed) % SHARDS;
-        let mut places = self.shard(shard);
-        let at = places.free.pop().unwrap_or_else(|| {
-            places.places.push(None);
-            places.places.len() - 1
+        let mut waiters = self.shard(shard);
+        let at = waiters.free.pop().unwrap_or_else(|| {
+            waiters.waiters.push(None);
+            waiters.waiters.len() - 1
         });
-        Place { shard, at }
+        WaiterKey { shard, at }
     }
 
-    /// Gives a place back: nobody there is woken any more.
-    pub(super) fn leave(&self, place: &Place) {
-        let mut shard = self.shard(place.shard);
-        let waiting = shard.places.get_mut(place.at).and_then(Option::take);
-        shard.free.push(place.at);
-        if shard.free.len() == shard.places.len() {
+    /// Gives a key back: nobody is woken under it any more.
+    pub(super) fn leave(&self, key: &WaiterKey) {
+        let mut shard = self.shard(key.shard);
+        let waiting = shard.waiters.get_mut(key.at).and_then(Option::take);
+        shard.free.push(key.at);
+        if shard.free.len() == shard.waiters.len() {
             *shard = Shard::default();
         }
-        // A waker may be the last of a task that has places itself: it is dropped without the lock.
+        // A waker may be the last of a task that has keys itself: it is dropped without the lock.
         drop(shard);
         drop(waiting);
     }
@@ -71,14 +71,14 @@ impl News {
         self.count.load(Ordering::Acquire)
     }
 
-    /// Waits at a place for more than what was looked at. False: there is more already.
-    pub(super) fn wait(&self, place: &Place, looked: u64, waker: &Waker) -> bool {
-        let mut shard = self.shard(place.shard);
+    /// Waits under a key for more than what was looked at. False: there is more already.
+    pub(super) fn wait(&self, key: &WaiterKey, looked: u64, waker: &Waker) -> bool {
+        let mut shard = self.shard(key.shard);
         // Under the lock: who tells counts first, then comes by here.
         if self.count() != looked {
             return false;
         }
-        let Some(waiting) = shard.places.get_mut(place.at) else { return true };
+        let Some(waiting) = shard.waiters.get_mut(key.at) else { return true };
         let before = match waiting {
             Some(known) if known.waker.will_wake(waker) => {
                 known.looked = looked;
@@ -99,7 +99,7 @@ impl News {
             let behind = |waiting: &mut Waiting| waiting.looked < count;
             let woken: Vec<Waker> = {
                 let mut shard = shard.lock();
-                shard.places.iter_mut().filter_map(|waiting| Some(waiting.take_if(behind)?.waker)).collect()
+                shard.waiters.iter_mut().filter_map(|waiting| Some(waiting.take_if(behind)?.waker)).collect()
             };
             // Without the lock: those who are woken come here at once.
             woken.into_iter().for_each(Waker::wake);
@@ -143,33 +143,33 @@ mod tests {
     fn who_waits_is_woken_once_for_all_it_has_not_looked_at() {
         let (news, count) = (News::default(), Arc::new(Count::default()));
         let (waker, woken) = (Waker::from(Arc::clone(&count)), || count.0.load(Ordering::Relaxed));
-        let place = news.enter();
+        let key = news.enter();
         news.tell();
         assert_eq!(woken(), 0, "nobody waits");
-        assert!(!news.wait(&place, 0, &waker), "it would miss what was told");
+        assert!(!news.wait(&key, 0, &waker), "it would miss what was told");
         for _ in 0..2 {
-            assert!(news.wait(&place, 1, &waker));
+            assert!(news.wait(&key, 1, &waker));
         }
         news.tell();
         news.tell();
         assert_eq!(woken(), 1);
-        assert!(news.wait(&place, 3, &waker));
-        assert!(news.wait(&place, 3, Waker::noop()));
+        assert!(news.wait(&key, 3, &waker));
+        assert!(news.wait(&key, 3, Waker::noop()));
         news.tell();
-        assert_eq!(woken(), 1, "the last one who waits at the place");
+        assert_eq!(woken(), 1, "the last one who waits under the key");
     }
 
     #[test]
-    fn places_are_used_again_and_those_who_left_are_not_woken() {
+    fn keys_are_used_again_and_those_who_left_are_not_woken() {
         let (news, count) = (News::default(), Arc::new(Count::default()));
         let waker = Waker::from(Arc::clone(&count));
         for _ in 0..1_000 {
-            let place = news.enter();
-            assert!(news.wait(&place, 0, &waker));
-            news.leave(&place);
+            let key = news.enter();
+            assert!(news.wait(&key, 0, &waker));
+            news.leave(&key);
         }
         assert_eq!(Arc::strong_count(&count), 2, "nothing is kept of who left");
-        assert!(news.shards.iter().all(|shard| shard.lock().places.len() <= 1));
+        assert!(news.shards.iter().all(|shard| shard.lock().waiters.len() <= 1));
         news.tell();
         assert_eq!(count.0.load(Ordering::Relaxed), 0);
     }

@@ -1,7 +1,7 @@
 //! One subscriber of a live operation: what it has seen, and how it takes what is new.
 
 use std::{
-    collections::{HashSet, VecDeque},
+    collections::HashSet,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -14,9 +14,10 @@ use parking_lot::Mutex;
 use super::{
     End, Item, Retry, Unreadable,
     hub::LiveHub,
-    news::Place,
+    news::WaiterKey,
     operation::{Operation, Watched},
     position_of,
+    queue::Queue,
     slot::SeenSlots,
     unfinished,
 };
@@ -56,7 +57,7 @@ type SharedQueue = Arc<Mutex<Queue>>;
 pub(super) struct Subscriber {
     hub: Arc<LiveHub>,
     operation: Arc<Operation>,
-    place: Place,
+    waiter: WaiterKey,
     /// How much there was to see when it was looked at.
     looked: Option<u64>,
     after: Option<i64>,
@@ -66,36 +67,6 @@ pub(super) struct Subscriber {
     queue: Queue,
     ended: bool,
     _subscribed: Share,
-}
-
-/// What waits to be told. The first is kept apart, without a place on the heap: there is rarely another.
-#[derive(Default)]
-pub(super) struct Queue {
-    first: Option<Result<Item, End>>,
-    others: VecDeque<Result<Item, End>>,
-}
-
-impl Queue {
-    pub(super) fn push(&mut self, item: Result<Item, End>) {
-        match self.first {
-            None => self.first = Some(item),
-            Some(_) => self.others.push_back(item),
-        }
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.first.is_none()
-    }
-
-    fn pop(&mut self) -> Option<Result<Item, End>> {
-        let first = self.first.take()?;
-        self.first = self.others.pop_front();
-        if self.others.is_empty() {
-            // Given back: a subscriber waits far longer than it is told something.
-            self.others = VecDeque::new();
-        }
-        Some(first)
-    }
 }
 
 impl Stream for Subscription {
@@ -119,12 +90,12 @@ impl Stream for Subscription {
 
 impl Subscriber {
     pub(super) fn new(hub: Arc<LiveHub>, operation: Arc<Operation>, after: Option<i64>, subscribed: Share) -> Self {
-        let place = operation.news.enter();
+        let waiter = operation.news.enter();
         let (seen, queue) = (SeenSlots::default(), Queue::default());
         Self {
             hub,
             operation,
-            place,
+            waiter,
             looked: None,
             after,
             seen,
@@ -153,7 +124,7 @@ impl Subscriber {
         loop {
             if let Some(item) = self.queue.pop() {
                 if let Ok(item) = &item {
-                    self.told = self.told.max(item.through());
+                    self.told = self.told.max(item.watermark());
                 }
                 return Poll::Ready(Some(item));
             }
@@ -165,7 +136,7 @@ impl Subscriber {
             if self.looked != Some(count) {
                 self.looked = Some(count);
                 self.take_news();
-            } else if self.operation.news.wait(&self.place, count, cx.waker()) {
+            } else if self.operation.news.wait(&self.waiter, count, cx.waker()) {
                 return Poll::Pending;
             }
         }
@@ -197,7 +168,7 @@ impl Subscriber {
         }
         // Noted before the answers are looked at. Who comes back is told nothing older than what it came with.
         let reached = self.operation.reached(&self.hub);
-        let through = reached.max(self.after.map_or(0, position_of));
+        let watermark = reached.max(self.after.map_or(0, position_of));
         let mut complete = true;
         match self.after {
             None if snapshots => self.begin_with(None, tells).await?,
@@ -206,10 +177,10 @@ impl Subscriber {
             Some(after) => {
                 // Before the changes are read: what is taken in after it is told as a change.
                 self.operation.skip_news(&mut self.seen);
-                match self.changed_since(after, through).await? {
+                match self.changed_since(after, watermark).await? {
                     Since::Changed(changed) => {
                         complete = false;
-                        self.resume(&changed, through, tells).await?;
+                        self.resume(&changed, watermark, tells).await?;
                     }
                     Since::Expired if !snapshots => return Err(End::CursorExpired),
                     Since::TooMuch | Since::Expired => self.begin_with(None, tells).await?,
@@ -217,9 +188,9 @@ impl Subscriber {
             }
         }
         let end = if snapshots {
-            Item::Frame(self.operation.snapshot_end(through, complete, self.retry()).await?)
+            Item::Frame(self.operation.snapshot_end(watermark, complete, self.retry()).await?)
         } else {
-            Item::Mark(self.operation.mark_at(through))
+            Item::Watermark(self.operation.watermark_at(watermark))
         };
         tells.lock().push(Ok(end));
         Ok(())
@@ -245,11 +216,11 @@ impl Subscriber {
         Ok(())
     }
 
-    async fn resume(&mut self, changed: &HashSet<Tag>, through: i64, tells: &SharedQueue) -> Result<(), Unreadable> {
+    async fn resume(&mut self, changed: &HashSet<Tag>, watermark: i64, tells: &SharedQueue) -> Result<(), Unreadable> {
         self.begin_with(Some(changed), tells).await?;
         if !self.operation.structure().is_disjoint(changed) {
             for widget in self.removed_widgets(changed) {
-                let frame = self.operation.removed(widget, unfinished(through), self.retry()).await?;
+                let frame = self.operation.removed(widget, unfinished(watermark), self.retry()).await?;
                 tells.lock().push(Ok(Item::Frame(frame)));
             }
         }
@@ -265,20 +236,20 @@ impl Subscriber {
         widgets.filter(|widget| !here.contains(widget)).collect()
     }
 
-    /// The tags that changed after a position, while everything up to `through` is in the answers.
-    async fn changed_since(&self, after: i64, through: i64) -> Result<Since, Unreadable> {
+    /// The tags that changed after a position, while everything up to `watermark` is in the answers.
+    async fn changed_since(&self, after: i64, watermark: i64) -> Result<Since, Unreadable> {
         let run = &self.operation.run;
         let most = self.hub.rules.replayed;
         let is_too_much = |position: i64| position.saturating_sub(after) > most;
         // One is enough to learn whether the position is still kept.
-        let limit = if is_too_much(through) { 1 } else { CHUNK };
+        let limit = if is_too_much(watermark) { 1 } else { CHUNK };
         let (mut tags, mut position) = (HashSet::new(), after);
         loop {
             let changes = self.retry().read(|| run.changes_since(position, limit)).await?;
             let Some(changes) = changes else { return Ok(Since::Expired) };
             let Some(last) = changes.last() else { return Ok(Since::Changed(tags)) };
             position = last.position;
-            if is_too_much(position.max(through)) {
+            if is_too_much(position.max(watermark)) {
                 return Ok(Since::TooMuch);
             }
             tags.extend(changes.into_iter().flat_map(|change| change.tags));
@@ -288,7 +259,7 @@ impl Subscriber {
 
 impl Drop for Subscriber {
     fn drop(&mut self) {
-        self.operation.news.leave(&self.place);
+        self.operation.news.leave(&self.waiter);
         self.hub.leave(&self.operation, &mut self.seen);
     }
 }

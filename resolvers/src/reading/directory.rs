@@ -10,7 +10,7 @@ use mullion_schema::{
 };
 use parking_lot::RwLock;
 
-use super::{integrations::Integration, shelf::Shelf};
+use super::{cached_store::CachedStore, integrations::Integration};
 use crate::{cache::epochs::Epochs, tag::Tag};
 
 /// Reads an integration's row and connects it to its provider.
@@ -23,15 +23,20 @@ pub trait Connect: Send + Sync {
     async fn ids(&self, tenant: &TenantId) -> Result<Vec<IntegrationId>, PortError>;
 }
 
-/// The head that was noted before the row was read, its tag, and what was made of it.
-type Known = (i64, Tag, Arc<Integration>);
+/// An integration that is ready for use.
+struct Ready {
+    /// The head that was noted before the row was read.
+    noted: i64,
+    tag: Tag,
+    integration: Arc<Integration>,
+}
 
 /// Integrations that are ready for use, by tenant and id.
 pub struct Directory {
     connect: Arc<dyn Connect>,
-    shelf: Arc<Shelf>,
+    cached_store: Arc<CachedStore>,
     epochs: Arc<Epochs>,
-    known: RwLock<HashMap<(TenantId, IntegrationId), Known, RandomState>>,
+    ready: RwLock<HashMap<(TenantId, IntegrationId), Ready, RandomState>>,
     /// One at a time makes an integration ready; whoever else wants it waits for that, and not for most others.
     connecting: Vec<tokio::sync::Mutex<()>>,
 }
@@ -41,15 +46,15 @@ const AT_A_TIME: usize = 64;
 
 impl Directory {
     /// An empty directory.
-    pub fn new(connect: Arc<dyn Connect>, shelf: Arc<Shelf>, epochs: Arc<Epochs>) -> Self {
+    pub fn new(connect: Arc<dyn Connect>, cached_store: Arc<CachedStore>, epochs: Arc<Epochs>) -> Self {
         let connecting = (0..AT_A_TIME).map(|_| tokio::sync::Mutex::default()).collect();
-        Self { connect, shelf, epochs, known: RwLock::default(), connecting }
+        Self { connect, cached_store, epochs, ready: RwLock::default(), connecting }
     }
 
     /// One integration, if it is ready for use.
     pub fn at_hand(&self, tenant: &TenantId, id: &IntegrationId) -> Option<Arc<Integration>> {
-        let known = self.known.read();
-        let (noted, tag, integration) = known.get(&(tenant.clone(), id.clone()))?;
+        let ready = self.ready.read();
+        let Ready { noted, tag, integration } = ready.get(&(tenant.clone(), id.clone()))?;
         self.epochs.is_current(tenant, *noted, [tag]).then(|| Arc::clone(integration))
     }
 
@@ -59,7 +64,7 @@ impl Directory {
             return Ok(Some(integration));
         }
         let name = (tenant.clone(), id.clone());
-        let turn = usize::try_from(self.known.read().hasher().hash_one(&name)).unwrap_or_default() % AT_A_TIME;
+        let turn = usize::try_from(self.ready.read().hasher().hash_one(&name)).unwrap_or_default() % AT_A_TIME;
         let _turn = match self.connecting.get(turn) {
             Some(turn) => Some(turn.lock().await),
             None => None,
@@ -67,19 +72,19 @@ impl Directory {
         if let Some(integration) = self.at_hand(tenant, id) {
             return Ok(Some(integration));
         }
-        let noted = self.shelf.head(tenant).await?;
+        let noted = self.cached_store.head(tenant).await?;
         let Some(integration) = self.connect.connect(tenant, id).await? else {
-            self.known.write().remove(&name);
+            self.ready.write().remove(&name);
             return Ok(None);
         };
         let tag = Tag::own(tenant, "Integration", id.as_str());
-        self.known.write().insert(name, (noted, tag, Arc::clone(&integration)));
+        self.ready.write().insert(name, Ready { noted, tag, integration: Arc::clone(&integration) });
         Ok(Some(integration))
     }
 
     /// All that are ready for use at the moment.
     pub fn ready(&self) -> Vec<Arc<Integration>> {
-        self.known.read().values().map(|(_, _, integration)| Arc::clone(integration)).collect()
+        self.ready.read().values().map(|ready| Arc::clone(&ready.integration)).collect()
     }
 
     /// All integrations of a tenant.

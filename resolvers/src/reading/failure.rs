@@ -1,9 +1,13 @@
-//! A provider's failure as a client may see it.
+//! Failures of providers and of the store, as clients may see them.
 
 use mullion_schema::error::{ErrorCode, PortError, ProviderContext};
 
 use super::integrations::Integration;
-use crate::upstream::{UpstreamError, UpstreamErrorKind};
+use crate::{
+    error_chain::chain,
+    store::StoreError,
+    upstream::{UpstreamError, UpstreamErrorKind},
+};
 
 /// The contract's code and a message that says what to do.
 pub(crate) fn port_error(integration: &Integration, error: &UpstreamError) -> PortError {
@@ -50,12 +54,37 @@ pub(crate) fn port_error(integration: &Integration, error: &UpstreamError) -> Po
     };
     PortError { provider: Some(provider), ..PortError::new(code, message) }
 }
+
 /// The page lies too far behind the items read to be reached. Those items stay, so that the next try gets further.
 pub(super) fn too_far(integration: &Integration) -> PortError {
     let error = UpstreamError::new(UpstreamErrorKind::Down, "the page lies too far behind what was read");
     PortError {
         message: "the list was read a part of the way to this page; try again to go on".into(),
         ..port_error(integration, &error)
+    }
+}
+
+/// Items of the list are missing for good, which is no reason to read it again.
+pub(super) fn withheld(integration: &Integration) -> PortError {
+    let name = integration.provider.descriptor().name;
+    let error = UpstreamError::new(UpstreamErrorKind::Forbidden, "items of the list are withheld");
+    let message = format!("{name} does not let the integration's token read some items of this list; they are missing");
+    PortError { message, ..port_error(integration, &error) }
+}
+
+/// Logs what happened; the client learns only that it did.
+pub(crate) fn internal(error: StoreError) -> PortError {
+    match error {
+        StoreError::NotFound => PortError::not_found("it"),
+        StoreError::Conflict => {
+            PortError::new(ErrorCode::Conflict, "it was changed in the meantime; read it again and repeat the change")
+        }
+        StoreError::Full(most) => PortError::bad_input(most),
+        StoreError::Taken(what) => PortError::new(ErrorCode::Conflict, format!("this {what} is taken")),
+        error => {
+            tracing::error!(error = %chain(&error), "the store failed");
+            if error.is_unavailable() { PortError::unavailable() } else { PortError::internal() }
+        }
     }
 }
 

@@ -5,21 +5,22 @@ use std::sync::{Arc, atomic::AtomicBool};
 use chrono::{DateTime, Duration, Utc};
 use mullion_schema::{
     enums::WebhookState,
-    id::{IntegrationId, TenantId},
+    id::{IntegrationId, NodeKey, TenantId},
     ports::List,
+    table::NodeType,
 };
 use parking_lot::Mutex;
 
 use crate::{
-    provider::{Keeping, Provider},
+    provider::{Keeping, NodeRef, Provider},
     store::catch_up::Pulse,
     upstream::Connection,
 };
 
 /// How long values are trusted while webhooks are alive: until an event says otherwise, but not for ever.
-const TRUST_LIVE: Duration = Duration::hours(6);
+const LONGEST_AGE_LIVE: Duration = Duration::hours(6);
 /// How long values are trusted while webhooks are silent.
-const TRUST_SILENT: Duration = Duration::minutes(5);
+const LONGEST_AGE_SILENT: Duration = Duration::minutes(5);
 
 /// One integration, ready for use. Made anew when its row changes.
 #[derive(Debug)]
@@ -73,11 +74,12 @@ impl PulseRules {
 
 impl Integration {
     /// How old a value may be and still be served without asking the provider.
-    pub fn trust(&self, now: DateTime<Utc>) -> Duration {
+    pub fn longest_age(&self, now: DateTime<Utc>) -> Duration {
         let pulse = *self.pulse.lock();
-        let trust = if self.rules.state(&pulse, now) == WebhookState::Live { TRUST_LIVE } else { TRUST_SILENT };
+        let longest =
+            if self.rules.state(&pulse, now) == WebhookState::Live { LONGEST_AGE_LIVE } else { LONGEST_AGE_SILENT };
         // What was read before something may have been missed is not trusted at all.
-        pulse.suspect_at.map_or(trust, |at| trust.min(now - at))
+        pulse.suspect_at.map_or(longest, |at| longest.min(now - at))
     }
 
     /// A webhook came in.
@@ -93,6 +95,16 @@ impl Integration {
         let heard = pulse.last_delivery_at.max(read.last_delivery_at);
         *pulse = Pulse { last_delivery_at: heard, ..read };
         suspect
+    }
+
+    /// The type of its nodes that has this GraphQL name, if this build knows it.
+    pub fn node_type(&self, name: &str) -> Option<&'static NodeType> {
+        self.provider.descriptor().types.iter().copied().find(|node_type| node_type.name == name)
+    }
+
+    /// The key of one of its nodes.
+    pub fn key_of(&self, node: &NodeRef) -> NodeKey {
+        NodeKey::new(&self.id, node.type_name, Arc::clone(&node.native_id))
     }
 
     /// How the provider has a list of it kept.

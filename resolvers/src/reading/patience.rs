@@ -5,12 +5,14 @@
 
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use tokio::time::timeout;
 
 use super::{
-    Engine, Scope,
-    fetcher::{Outcome, Waiting},
+    Engine,
+    fetches::outcome::{Fetch, FetchOutcome},
     integrations::Integration,
+    scope::Scope,
 };
 use crate::upstream::{UpstreamError, UpstreamErrorKind};
 
@@ -24,11 +26,17 @@ impl Engine {
         Self { patience, ..self }
     }
 
-    /// Waits for a fetch. Where an older value is `known`, or others stand behind this execution, a fetch that takes too long fails with
+    /// Waits for a fetch. Where an older value is `known`, or others wait for this execution, a fetch that takes too long fails with
     /// a timeout for it.
-    pub(super) async fn wait(&self, scope: &Scope, integration: &Integration, fetch: Waiting, known: bool) -> Outcome {
+    pub(super) async fn wait(
+        &self,
+        scope: &Scope,
+        integration: &Integration,
+        fetch: Fetch,
+        known: bool,
+    ) -> FetchOutcome {
         scope.give_turn_back();
-        if !known && scope.waits_for_unknown() {
+        if !known && scope.fetches.waits_for_unknown() {
             return Self::end_of(scope, fetch).await;
         }
         match self.in_time(scope, integration, &fetch).await {
@@ -39,25 +47,34 @@ impl Engine {
 
     /// The outcome of a fetch; `None` where it takes longer than an execution waits that has something to show
     /// instead.
-    pub(super) async fn in_time(&self, scope: &Scope, integration: &Integration, fetch: &Waiting) -> Option<Outcome> {
+    pub(super) async fn in_time(
+        &self,
+        scope: &Scope,
+        integration: &Integration,
+        fetch: &Fetch,
+    ) -> Option<FetchOutcome> {
         scope.give_turn_back();
         let end = Self::end_of(scope, fetch.clone());
-        match scope.patience(&integration.id, self.patience) {
+        match scope.fetches.patience(&integration.id, self.patience) {
             Some(patience) => timeout(patience, end).await.ok(),
             None => Some(end.await),
         }
     }
 
     /// Waits for a fetch to its end.
-    pub(super) async fn end_of(scope: &Scope, fetch: Waiting) -> Outcome {
+    pub(super) async fn end_of(scope: &Scope, fetch: Fetch) -> FetchOutcome {
         let outcome = fetch.await;
-        scope.note_outcome(&outcome);
+        if let Ok(brought) = &outcome
+            && let Some(unstored) = &brought.unstored
+        {
+            scope.note_unstored(unstored);
+        }
         outcome
     }
 
     /// Goes on without a fetch, which has failed with a timeout for this execution.
-    pub(super) fn leave(scope: &Scope, integration: &Integration, fetch: Waiting) -> Outcome {
-        scope.note_late(&integration.id, fetch);
+    pub(super) fn leave(scope: &Scope, integration: &Integration, fetch: Fetch) -> FetchOutcome {
+        scope.note_background_fetch(&integration.id, fetch.map(drop));
         Err(UpstreamError::new(UpstreamErrorKind::Timeout, "the fetch takes too long to be waited for"))
     }
 }

@@ -5,20 +5,25 @@ use std::{
     sync::Arc,
 };
 
-use chrono::{DateTime, Duration, Utc};
 use futures::future::{OptionFuture, join_all};
 use mullion_schema::{
     error::PortError,
     fields::FieldSet,
     id::{IntegrationId, NodeKey},
-    table::NodeType,
-    view::{FreshnessSource, FreshnessView, NodeView, StaleReason},
+    view::NodeView,
 };
 
-use super::{Engine, Scope, failure::port_error, fetcher::Moment, integrations::Integration, readers::Reading};
+use super::{
+    Engine,
+    failure::port_error,
+    fetches::{fetcher::Moment, readers::Reading},
+    integrations::Integration,
+    node_view::node_view,
+    scope::Scope,
+};
 use crate::{
     provider::{FetchWant, NodeRef},
-    store::{merge::Source, node::StoredNode},
+    store::node::StoredNode,
     upstream::{UpstreamError, UpstreamErrorKind},
 };
 
@@ -90,7 +95,7 @@ impl Engine {
         drop(reading);
         let outcomes = join_all(asked).await;
         if outcomes.iter().any(Option::is_some) {
-            stored = match self.known_nodes(scope, &keys).await {
+            stored = match self.stored_or_fetched(scope, &keys).await {
                 Ok(stored) => stored,
                 Err(error) => return wants.into_iter().map(|want| (want, Err(error.clone()))).collect(),
             };
@@ -121,12 +126,12 @@ impl Engine {
     ) -> impl Future<Output = Result<(), UpstreamError>> + use<'a> {
         let node = NodeRef::new(key.type_name, Arc::clone(&key.native_id));
         let fetch = self.fetcher.fetch(integration, FetchWant::Node { node, asks: asks.clone() }, noted);
-        let needs = node_type(integration, key.type_name).map(|node_type| node_type.needs(fields));
+        let needs = integration.node_type(key.type_name).map(|node_type| node_type.needs(fields));
         let known = stored.filter(|stored| is_something(stored)).zip(needs);
         let known = known.is_some_and(|(stored, needs)| stored.knows(needs));
         async move {
             let fetched = self.wait(scope, integration, fetch, known).await?;
-            scope.note_asked(key, &asks, fetched.refused.as_ref());
+            scope.fetches.note_answered(key, &asks, fetched.refused.as_ref());
             Ok(())
         }
     }
@@ -146,16 +151,16 @@ impl Engine {
                 .map(|((key, fields), stored)| self.judge(scope, integration, (key, fields), stored.as_deref()))
                 .collect()
         };
-        let stored = self.known_nodes(scope, keys).await?;
+        let stored = self.stored_or_fetched(scope, keys).await?;
         let answers = judge(&stored);
         let is_asked = |answer: &Answer| matches!(answer, Answer::Ask(_));
         if !self.fetcher.is_shared() || !answers.iter().any(is_asked) {
             return Ok((stored, answers));
         }
         for (key, _) in keys.iter().zip(&answers).filter(|(_, answer)| is_asked(answer)) {
-            self.shelf.cache().forget(&scope.tenant, key);
+            self.cached_store.cache().forget(&scope.tenant, key);
         }
-        let stored = self.known_nodes(scope, keys).await?;
+        let stored = self.stored_or_fetched(scope, keys).await?;
         let answers = judge(&stored);
         Ok((stored, answers))
     }
@@ -163,7 +168,7 @@ impl Engine {
     /// A node that is in memory and answers all that is wanted of it.
     pub(crate) fn node_at_hand(&self, scope: &Scope, key: &NodeKey, fields: &FieldSet) -> Option<Arc<NodeView>> {
         let integration = self.directory.at_hand(&scope.tenant, &key.integration)?;
-        let stored = self.shelf.node_at_hand(&scope.tenant, key)?;
+        let stored = self.cached_store.node_at_hand(&scope.tenant, key)?;
         match self.judge(scope, &integration, (key, fields), Some(&stored)) {
             // Without an outcome there is no failure, and a node that is gone is none.
             Answer::Whole => answer(scope, &integration, key, (Some(stored), None)).ok().flatten(),
@@ -178,49 +183,38 @@ impl Engine {
         (key, fields): (&NodeKey, &FieldSet),
         stored: Option<&StoredNode>,
     ) -> Answer {
-        let Some(node_type) = node_type(integration, key.type_name) else { return Answer::Whole };
+        let Some(node_type) = integration.node_type(key.type_name) else { return Answer::Whole };
         let Some(stored) = stored else { return Answer::Ask(node_type.asks(fields)) };
         let needs = || node_type.needs(fields);
         // The provider does not have a field that it left out although this execution has asked for it.
-        let has_asked = || {
+        let has_answered = || {
             let missing = needs().filter(|key| !stored.body.contains_key(*key));
-            !stored.is_stale() && scope.has_asked(key, missing)
+            !stored.is_stale() && scope.fetches.has_answered(key, missing)
         };
-        if self.trust(scope, integration).suffices(stored, || stored.is_fresh(needs()) || has_asked()) {
+        if self.age_limit(scope, integration).admits(stored, || stored.is_fresh(needs()) || has_answered()) {
             Answer::Whole
         } else {
             Answer::Ask(node_type.asks(fields))
         }
     }
 
-    /// How far what is stored of an integration is trusted at this moment.
-    pub(super) fn trust(&self, scope: &Scope, integration: &Integration) -> Trust {
-        let now = self.clock.now();
-        Trust { now, longest: scope.trust(integration, now) }
-    }
-}
-
-/// How far what is stored is trusted: to be asked of many nodes at one moment.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Trust {
-    now: DateTime<Utc>,
-    longest: Duration,
-}
-
-impl Trust {
-    /// Whether a stored node answers as it is; `fresh` says whether all that is wanted is known and not out of date.
-    pub(super) fn suffices(&self, stored: &StoredNode, fresh: impl FnOnce() -> bool) -> bool {
-        // What the provider did not know when it was last asked, and nothing was heard of since, is what there is.
-        if stored.is_deleted() || stored.is_unknown() {
-            return true;
+    /// The nodes with these keys as they are stored, or as they were fetched for this execution and could not be stored.
+    async fn stored_or_fetched(
+        &self,
+        scope: &Scope,
+        keys: &[NodeKey],
+    ) -> Result<Vec<Option<Arc<StoredNode>>>, PortError> {
+        let stored = self.cached_store.nodes(&scope.tenant, keys).await;
+        if !scope.fetches.has_unstored() {
+            return stored;
         }
-        self.now - stored.fetched_at() <= self.longest && fresh()
+        let unstored = keys.iter().map(|key| scope.fetches.unstored_node(key));
+        match stored {
+            Ok(stored) => Ok(unstored.zip(stored).map(|(unstored, stored)| unstored.or(stored)).collect()),
+            // Everything that is wanted is here.
+            Err(error) => unstored.map(|node| node.map(Some).ok_or_else(|| error.clone())).collect(),
+        }
     }
-}
-
-/// The node type of a provider by its GraphQL name.
-pub(crate) fn node_type(integration: &Integration, name: &str) -> Option<&'static NodeType> {
-    integration.provider.descriptor().types.iter().copied().find(|node_type| node_type.name == name)
 }
 
 /// Whether there is something to show: the provider has not deleted it, and has not answered that it does not know it.
@@ -239,35 +233,14 @@ fn answer(
     let failure = failure.filter(|error| error.kind != UpstreamErrorKind::NotFound);
     match (stored.filter(|stored| is_something(stored)), failure) {
         (Some(stored), Some(error)) => {
-            let view = view(key, &stored, false, error.kind.stale_reason());
+            let view = node_view(key, &stored, false, error.kind.stale_reason());
             Ok(Some(Arc::new(NodeView { failure: Some(Arc::new(port_error(integration, error))), ..view })))
         }
         (Some(stored), None) => {
-            let refused = scope.refused(key).map(|error| Arc::new(port_error(integration, &error)));
-            Ok(Some(Arc::new(NodeView { failure: refused, ..view(key, &stored, outcome.is_some(), None) })))
+            let refused = scope.fetches.refused(key).map(|error| Arc::new(port_error(integration, &error)));
+            Ok(Some(Arc::new(NodeView { failure: refused, ..node_view(key, &stored, outcome.is_some(), None) })))
         }
         (None, Some(error)) => Err(port_error(integration, error)),
         (None, None) => Ok(None),
-    }
-}
-
-/// A stored node as the graph sees it.
-pub(crate) fn view(
-    key: &NodeKey,
-    stored: &StoredNode,
-    fetched_now: bool,
-    stale_because: Option<StaleReason>,
-) -> NodeView {
-    let source = match (stored.source(), fetched_now) {
-        _ if stale_because.is_some() => FreshnessSource::Stale,
-        (Source::Webhook, _) => FreshnessSource::Webhook,
-        (Source::Provider, true) => FreshnessSource::Provider,
-        (Source::Provider, false) => FreshnessSource::Cache,
-    };
-    NodeView {
-        key: key.clone(),
-        body: Arc::clone(&stored.body),
-        freshness: FreshnessView { fetched_at: stored.fetched_at(), source, stale_because },
-        failure: None,
     }
 }

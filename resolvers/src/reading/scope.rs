@@ -2,7 +2,7 @@
 
 use std::{
     any::Any,
-    collections::{BTreeSet, HashMap, HashSet},
+    collections::HashSet,
     sync::{
         Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
@@ -11,39 +11,16 @@ use std::{
 
 use chrono::{DateTime, Duration, Utc};
 use foldhash::fast::RandomState;
-use futures::{
-    FutureExt as _,
-    future::{BoxFuture, Shared, join_all},
-};
-use mullion_schema::{
-    id::{IntegrationId, NodeKey, TenantId},
-    ports::List,
-};
+use futures::FutureExt as _;
+use mullion_schema::id::{IntegrationId, TenantId};
 use parking_lot::Mutex;
 
-use super::{fetcher::Waiting, integrations::Integration, unstored::Unstored};
-use crate::{store::list::Window, tag::Tag, upstream::UpstreamError};
-
-/// Ends with the fetches that an execution did not wait for.
-pub type Late = Shared<BoxFuture<'static, ()>>;
-
-/// Providers' answers about one node.
-#[derive(Debug, Default)]
-struct Asked {
-    /// The body keys that were asked for and answered.
-    keys: BTreeSet<&'static str>,
-    /// Why some of them are not in the answer, where the provider says so.
-    refused: Option<UpstreamError>,
-}
-
-/// Which fetches an execution waits for to their end. It waits briefly for the others.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum WaitsFor {
-    /// Those of things of which no older value is known.
-    Unknown,
-    All,
-    Nothing,
-}
+use super::{
+    fetch_record::{BackgroundFetches, FetchRecord, WaitsFor},
+    integrations::Integration,
+    unstored::Unstored,
+};
+use crate::{store::list::Window, tag::Tag};
 
 /// One execution.
 #[derive(Debug)]
@@ -63,17 +40,8 @@ pub struct Scope {
     noted: OnceLock<i64>,
     /// The turn, held while it runs and not while it waits for a provider.
     turn: Mutex<Option<Box<dyn Any + Send>>>,
-    /// Answers of providers, by node.
-    asked: Mutex<HashMap<NodeKey, Asked>>,
-    waits: WaitsFor,
-    /// Lists that could not be read again: each is asked for once.
-    lists: Mutex<HashMap<List, UpstreamError>>,
-    /// Integrations that it has already waited for as long as it may.
-    overdue: Mutex<HashSet<IntegrationId>>,
-    /// Fetches that it did not wait for.
-    late: Mutex<Vec<Waiting>>,
-    /// What was fetched for it and could not be stored.
-    pub(super) unstored: Mutex<Vec<Arc<Unstored>>>,
+    /// What its fetches came to.
+    pub(super) fetches: FetchRecord,
     /// Nothing is answered from lists in memory.
     #[cfg(test)]
     slow: bool,
@@ -93,12 +61,7 @@ impl Scope {
             read: AtomicBool::new(false),
             noted: OnceLock::new(),
             turn: Mutex::default(),
-            asked: Mutex::default(),
-            waits: WaitsFor::Unknown,
-            lists: Mutex::default(),
-            overdue: Mutex::default(),
-            late: Mutex::default(),
-            unstored: Mutex::default(),
+            fetches: FetchRecord::default(),
             #[cfg(test)]
             slow: false,
         }
@@ -107,28 +70,13 @@ impl Scope {
     /// The same for an execution that waits for every fetch to its end, although an older value is known.
     #[must_use]
     pub fn waiting(self) -> Self {
-        Self { waits: WaitsFor::All, ..self }
+        Self { fetches: self.fetches.with_waits(WaitsFor::All), ..self }
     }
 
-    /// The same for an execution that waits for no fetch longer than briefly, because others stand behind it.
+    /// The same for an execution that waits for no fetch longer than briefly, because others wait for it.
     #[must_use]
     pub fn hurrying(self) -> Self {
-        Self { waits: WaitsFor::Nothing, ..self }
-    }
-
-    /// Whether it waits for a fetch to its end where nothing is known that could be answered instead.
-    pub(super) fn waits_for_unknown(&self) -> bool {
-        self.waits != WaitsFor::Nothing
-    }
-
-    /// Why a list could not be read again in this execution.
-    pub(super) fn failed_list(&self, list: &List) -> Option<UpstreamError> {
-        self.lists.lock().get(list).cloned()
-    }
-
-    /// Notes that a list could not be read again.
-    pub(super) fn note_failed_list(&self, list: &List, error: &UpstreamError) {
-        self.lists.lock().insert(list.clone(), error.clone());
+        Self { fetches: self.fetches.with_waits(WaitsFor::Nothing), ..self }
     }
 
     /// The same, from the store page by page.
@@ -212,51 +160,25 @@ impl Scope {
         drop(turn);
     }
 
-    /// Notes that a provider has answered for these body keys of a node; `refused`: why it left some of them out.
-    pub(super) fn note_asked(&self, key: &NodeKey, asks: &BTreeSet<&'static str>, refused: Option<&UpstreamError>) {
-        let mut asked = self.asked.lock();
-        let asked = asked.entry(key.clone()).or_default();
-        asked.keys.extend(asks);
-        if let Some(refused) = refused {
-            asked.refused = Some(refused.clone());
-        }
-    }
-
-    /// Whether a provider has answered for all of these body keys of a node in this execution: what it left out, it does not have.
-    pub(super) fn has_asked(&self, key: &NodeKey, mut keys: impl Iterator<Item = &'static str>) -> bool {
-        let asked = self.asked.lock();
-        asked.get(key).is_some_and(|asked| keys.all(|key| asked.keys.contains(key)))
-    }
-
-    /// Why a provider left fields of a node out of its answer to this execution.
-    pub(super) fn refused(&self, key: &NodeKey) -> Option<UpstreamError> {
-        self.asked.lock().get(key)?.refused.clone()
-    }
-
-    /// How long it waits for a fetch where an older value is known; `None`: to its end. An integration is waited for once, however
-    /// many fetches the execution needs one after another.
-    pub(super) fn patience(
+    /// Notes a fetch that it did not wait for.
+    pub(super) fn note_background_fetch(
         &self,
         integration: &IntegrationId,
-        patience: std::time::Duration,
-    ) -> Option<std::time::Duration> {
-        if self.waits == WaitsFor::All {
-            return None;
-        }
-        Some(if self.overdue.lock().contains(integration) { std::time::Duration::ZERO } else { patience })
+        fetch: impl Future<Output = ()> + Send + 'static,
+    ) {
+        self.note_stale();
+        self.fetches.leave_in_background(integration, fetch.boxed().shared());
     }
 
-    /// Notes a fetch that it did not wait for.
-    pub(super) fn note_late(&self, integration: &IntegrationId, fetch: Waiting) {
+    /// Keeps what a fetch brought for this execution and is nowhere else.
+    pub(super) fn note_unstored(&self, unstored: &Arc<Unstored>) {
         self.note_stale();
-        self.overdue.lock().insert(integration.clone());
-        self.late.lock().push(fetch);
+        self.fetches.add_unstored(unstored);
     }
 
     /// Takes over what another execution, which reads for this one, did not wait for. Says whether anything is not current.
     pub fn take_over(&self, other: &Self) -> bool {
-        let late = std::mem::take(&mut *other.late.lock());
-        self.late.lock().extend(late);
+        self.fetches.take_over(&other.fetches);
         if other.is_stale() {
             self.note_stale();
         }
@@ -264,9 +186,8 @@ impl Scope {
     }
 
     /// Ends when all fetches have ended that it did not wait for; `None`: it waited for all.
-    pub fn late(&self) -> Option<Late> {
-        let late = std::mem::take(&mut *self.late.lock());
-        (!late.is_empty()).then(|| join_all(late).map(drop).boxed().shared())
+    pub fn background_fetches(&self) -> Option<BackgroundFetches> {
+        self.fetches.take_background()
     }
 
     /// Notes that something could not be read here, through no fault of a provider: the answer says so, and is not to be kept.
@@ -291,14 +212,14 @@ impl Scope {
     }
 
     /// Whether a list answers as far as it was read.
-    pub(super) fn trusts(&self, integration: &Integration, window: &Window, now: DateTime<Utc>) -> bool {
-        !window.stale && now - window.fetched_at <= self.trust(integration, now)
+    pub(super) fn is_recent(&self, integration: &Integration, window: &Window, now: DateTime<Utc>) -> bool {
+        !window.stale && now - window.fetched_at <= self.longest_age(integration, now)
     }
 
     /// How old a value of this integration may be.
-    pub fn trust(&self, integration: &Integration, now: DateTime<Utc>) -> Duration {
-        let trust = integration.trust(now);
-        self.max_age.map_or(trust, |max_age| max_age.min(trust))
+    pub(super) fn longest_age(&self, integration: &Integration, now: DateTime<Utc>) -> Duration {
+        let longest = integration.longest_age(now);
+        self.max_age.map_or(longest, |max_age| max_age.min(longest))
     }
 }
 
@@ -307,7 +228,6 @@ mod tests {
     use std::{future::pending, time::Duration};
 
     use chrono::DateTime;
-    use futures::FutureExt as _;
     use mullion_schema::id::IntegrationId;
 
     use super::Scope;
@@ -318,12 +238,12 @@ mod tests {
         let (hangs, other) = (IntegrationId::from("hangs"), IntegrationId::from("other"));
         let scope = || Scope::new("acme".into(), DateTime::UNIX_EPOCH, None);
         let (impatient, waiting) = (scope(), scope().waiting());
-        assert_eq!(impatient.patience(&hangs, PATIENCE), Some(PATIENCE));
-        assert!(impatient.late().is_none());
-        impatient.note_late(&hangs, pending().boxed().shared());
-        assert_eq!(impatient.patience(&hangs, PATIENCE), Some(Duration::ZERO));
-        assert_eq!(impatient.patience(&other, PATIENCE), Some(PATIENCE));
-        assert!(impatient.is_stale() && impatient.late().is_some());
-        assert_eq!(waiting.patience(&hangs, PATIENCE), None);
+        assert_eq!(impatient.fetches.patience(&hangs, PATIENCE), Some(PATIENCE));
+        assert!(impatient.background_fetches().is_none());
+        impatient.note_background_fetch(&hangs, pending());
+        assert_eq!(impatient.fetches.patience(&hangs, PATIENCE), Some(Duration::ZERO));
+        assert_eq!(impatient.fetches.patience(&other, PATIENCE), Some(PATIENCE));
+        assert!(impatient.is_stale() && impatient.background_fetches().is_some());
+        assert_eq!(waiting.fetches.patience(&hangs, PATIENCE), None);
     }
 }

@@ -101,9 +101,9 @@ impl Operation {
                         }
                         frame.payload
                     }
-                    Some(Ok(Item::Mark(mark))) => {
+                    Some(Ok(Item::Watermark(watermark))) => {
                         if let Some(progress) = &mut self.progress {
-                            progress.mark(mark);
+                            progress.watermark(watermark);
                         }
                         return Poll::Ready(Ok(Outgoing::Nothing));
                     }

@@ -2,14 +2,14 @@
 //!
 //! It is apart because clients lose events where it is wrong, and it is tested without a socket.
 
-use mullion_resolvers::live::{Frame, Mark};
+use mullion_resolvers::live::{Frame, Watermark};
 use mullion_schema::id::EventCursor;
 
 /// How far one subscription has come.
 #[derive(Debug, Default)]
 pub(super) struct Progress {
     /// Everything up to here was sent.
-    through: Option<Mark>,
+    watermark: Option<Watermark>,
     /// Where its client goes on from: the last event, or where it began.
     held: Option<i64>,
 }
@@ -17,56 +17,56 @@ pub(super) struct Progress {
 impl Progress {
     /// An event was sent; with it, perhaps, everything up to a position.
     pub(super) fn event(&mut self, frame: &Frame) {
-        if let Some(position) = frame.through {
+        if let Some(position) = frame.watermark {
             self.held = Some(position);
-            self.through = Some(Mark { position, cursor: frame.cursor.clone() });
+            self.watermark = Some(Watermark { position, cursor: frame.cursor.clone() });
         }
     }
 
     /// Everything up to a position was sent.
-    pub(super) fn mark(&mut self, mark: Mark) {
-        self.held.get_or_insert(mark.position);
-        self.through = Some(mark);
+    pub(super) fn watermark(&mut self, watermark: Watermark) {
+        self.held.get_or_insert(watermark.position);
+        self.watermark = Some(watermark);
     }
 }
 
 /// The least position, if each subscription has one; and none that is behind what one of them has told already: a client that goes
 /// on from there would be told it twice.
 pub(super) fn resumable<'a>(subscriptions: impl IntoIterator<Item = &'a Progress>) -> Option<&'a EventCursor> {
-    let mut least: Option<&Mark> = None;
+    let mut least: Option<&Watermark> = None;
     let mut held = None;
     for progress in subscriptions {
-        let mark = progress.through.as_ref()?;
-        least = Some(least.filter(|known| known.position <= mark.position).unwrap_or(mark));
+        let watermark = progress.watermark.as_ref()?;
+        least = Some(least.filter(|known| known.position <= watermark.position).unwrap_or(watermark));
         held = held.max(progress.held);
     }
-    least.filter(|mark| Some(mark.position) >= held).map(|mark| &mark.cursor)
+    least.filter(|watermark| Some(watermark.position) >= held).map(|watermark| &watermark.cursor)
 }
 
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
 
-    use super::{EventCursor, Frame, Mark, Progress, resumable};
+    use super::{EventCursor, Frame, Progress, Watermark, resumable};
 
-    fn frame(through: Option<i64>) -> Frame {
-        let cursor = through.unwrap_or_default().to_string().into();
-        Frame { payload: Bytes::new(), cursor, through }
+    fn frame(watermark: Option<i64>) -> Frame {
+        let cursor = watermark.unwrap_or_default().to_string().into();
+        Frame { payload: Bytes::new(), cursor, watermark }
     }
 
-    fn at(position: i64) -> Mark {
-        Mark { position, cursor: position.to_string().into() }
+    fn at(position: i64) -> Watermark {
+        Watermark { position, cursor: position.to_string().into() }
     }
 
     /// A subscription that began at a position, told an event, and came to another position.
-    fn progress(began: i64, event: Option<i64>, mark: Option<i64>) -> Progress {
+    fn progress(began: i64, event: Option<i64>, watermark: Option<i64>) -> Progress {
         let mut progress = Progress::default();
-        progress.mark(at(began));
+        progress.watermark(at(began));
         if let Some(position) = event {
             progress.event(&frame(Some(position)));
         }
-        if let Some(mark) = mark {
-            progress.mark(at(mark));
+        if let Some(watermark) = watermark {
+            progress.watermark(at(watermark));
         }
         progress
     }

@@ -94,7 +94,7 @@ impl<'p> Client<'p> {
     async fn next(&mut self) -> Option<String> {
         loop {
             match self.connect().await?.next().await? {
-                Ok(Item::Mark(mark)) => {
+                Ok(Item::Watermark(mark)) => {
                     self.cursor = Some(mark.cursor);
                     return Some("mark".to_owned());
                 }

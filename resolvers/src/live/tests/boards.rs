@@ -128,7 +128,7 @@ impl Run for Board {
         }
         let digest = *blake3::hash(shown.as_bytes()).as_bytes();
         let payload = format!("{} {shown}", <&'static str>::from(input.reason)).into();
-        Ok(Rendered { payload, digest, tags, noted, failed: false, stale: false, late: None })
+        Ok(Rendered { payload, digest, tags, noted, failed: false, stale: false, background_fetches: None })
     }
 
     fn is_current(&self, noted: i64, tags: &HashSet<Tag>) -> bool {
@@ -330,14 +330,14 @@ impl Told {
     fn hear(&mut self, item: &Item) -> Result<(), TestCaseError> {
         if let Item::Frame(frame) = item {
             let cursor: i64 = frame.cursor.as_str().parse().unwrap();
-            prop_assert_eq!(frame.through, (cursor >= 0).then_some(cursor), "it can be resumed after");
+            prop_assert_eq!(frame.watermark, (cursor >= 0).then_some(cursor), "it can be resumed after");
             if let Some((widget, value)) = text(frame).split_once(' ').unwrap().1.split_once('=') {
                 self.seen["abcd".find(widget).unwrap()] = value.len();
             }
             self.resume = Some((cursor, self.seen.clone()));
         }
-        let Some(through) = item.through() else { return Ok(()) };
-        let since = &self.history[usize::try_from(through).unwrap()..];
+        let Some(watermark) = item.watermark() else { return Ok(()) };
+        let since = &self.history[usize::try_from(watermark).unwrap()..];
         for (widget, seen) in self.seen.iter().enumerate() {
             let held = since.iter().any(|widgets| widgets[widget] == *seen);
             prop_assert!(held, "{item:?}, but {seen} of {widget} is older: {:?}", self.history);

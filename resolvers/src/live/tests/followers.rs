@@ -114,11 +114,11 @@ async fn a_follower_that_looks_through_changes_not_for_it_is_told_how_far_it_has
         world.happen(&hub, if number == 2_999 { "wanted" } else { "other" });
     }
     let mut newest = world.follow(&hub, Some(3_000));
-    assert_eq!(newest.next().await.unwrap().unwrap().through(), Some(3_000));
+    assert_eq!(newest.next().await.unwrap().unwrap().watermark(), Some(3_000));
     let mut behind = world.follow(&hub, Some(0));
     for expected in [500, 1_000, 1_500, 2_000, 2_500] {
         let item = behind.next().await.unwrap().unwrap();
-        assert!(matches!(&item, Item::Mark(mark) if mark.position == expected), "{item:?}");
+        assert!(matches!(&item, Item::Watermark(mark) if mark.position == expected), "{item:?}");
     }
     assert_eq!(next(&mut behind).await.1, "3000");
 }

@@ -5,8 +5,8 @@ mod boards;
 mod budgets;
 mod followers;
 mod late;
-mod marks;
 mod operations;
+mod watermarks;
 
 use std::{
     collections::{HashSet, VecDeque},
@@ -32,7 +32,7 @@ use super::{Frame, Frames, Item, LiveHub, LiveRules, Rendered, Retry, Run, Subsc
 use crate::{
     budget::{Budget, Tally, held},
     cache::epochs::Epochs,
-    reading::Late,
+    reading::BackgroundFetches,
     store::{activity::Activity, stream::AppliedChange},
     tag::Tag,
 };
@@ -56,7 +56,7 @@ struct World {
     /// Happens in the middle of the next executions, one in each.
     meanwhile: Mutex<VecDeque<Box<dyn FnOnce() + Send>>>,
     /// The fetches that the next executions do not wait for.
-    late: Mutex<VecDeque<Late>>,
+    late: Mutex<VecDeque<BackgroundFetches>>,
     /// Where it is not empty: the first tells which of the others is shown.
     cells: Mutex<Vec<usize>>,
     /// Renderings of activities, and of what tells that the snapshots are all.
@@ -238,7 +238,7 @@ impl Run for World {
         let digest = *blake3::hash(shown.as_bytes()).as_bytes();
         let payload = self.hold(format!("{} {shown}", <&'static str>::from(input.reason)).into());
         let late = self.late.lock().pop_front();
-        Ok(Rendered { payload, digest, tags, noted, failed: false, stale: late.is_some(), late })
+        Ok(Rendered { payload, digest, tags, noted, failed: false, stale: late.is_some(), background_fetches: late })
     }
 
     fn is_current(&self, noted: i64, tags: &HashSet<Tag>) -> bool {

@@ -25,7 +25,7 @@ use crate::{
         change::{Change, NodeWrite, Version},
     },
     reading::{
-        Claims, Directory, Engine, Shelf,
+        CachedStore, Claims, Directory, Engine, EngineParts,
         integrations::{Integration, PulseRules},
     },
     store::{
@@ -151,18 +151,26 @@ pub(crate) fn services_over(
     let upstream = Upstream::new(guard, limits, Arc::clone(&clock) as _, Arc::new(NoObserver), Jitter::fixed(0.0));
     let upstream = upstream.with_usage_log(Arc::clone(&quota_uses) as _);
     let epochs = Arc::new(Epochs::default());
-    let shelf = Arc::new(Shelf::new(database.clone(), NodeCache::new(64 << 20), Arc::clone(&epochs)));
+    let cached_store = Arc::new(CachedStore::new(database.clone(), NodeCache::new(64 << 20), Arc::clone(&epochs)));
     let retry = Retry { first: Duration::from_millis(1), longest: Duration::from_millis(4), ..Retry::default() };
     let rules = LiveRules { reread: Duration::from_hours(1), retry, ..LiveRules::default() };
     let hub = LiveHub::new(tasks.clone(), rules);
     let rules = (Arc::clone(&clock) as _, PulseRules::default());
     let connector =
         Arc::new(Connector::new(database.clone(), vault.clone(), Arc::clone(&providers), upstream.clone(), rules));
-    let directory = Arc::new(Directory::new(Arc::clone(&connector) as _, Arc::clone(&shelf), Arc::clone(&epochs)));
+    let directory =
+        Arc::new(Directory::new(Arc::clone(&connector) as _, Arc::clone(&cached_store), Arc::clone(&epochs)));
     let announcer = Announcer::new(database.clone(), Arc::clone(&epochs), Arc::clone(&hub), Arc::new(Alone));
-    let applier = Arc::new(Applier::new(Arc::clone(&shelf), Arc::new(announcer)));
-    let applying = (Arc::clone(&applier) as _, Claims::alone());
-    let engine = Engine::new(shelf, directory, applying, epochs, (Arc::clone(&clock) as _, tasks.clone()));
+    let applier = Arc::new(Applier::new(Arc::clone(&cached_store), Arc::new(announcer)));
+    let engine = Engine::new(EngineParts {
+        cached_store,
+        directory,
+        sink: Arc::clone(&applier) as _,
+        claims: Claims::alone(),
+        epochs,
+        clock: Arc::clone(&clock) as _,
+        tasks: tasks.clone(),
+    });
     let engine = Arc::new(engine.with_patience(patience));
     let webhooks = Webhooks { database: database.clone(), vault: vault.clone(), base: None };
     let rooms = Rooms::new(ports::Parts {

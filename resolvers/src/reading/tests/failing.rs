@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     provider::{FetchWant, Fetched},
-    reading::fetcher::Sink as _,
+    reading::Sink as _,
     store::{faults::Which, integration::IntegrationStatus},
     upstream::UpstreamErrorKind,
 };

@@ -16,8 +16,11 @@ use crate::{
     provider::{FetchWant, Fetched, NodeRef},
     reading::{
         Claims,
-        claims::name_of,
-        fetcher::{Absorbed, Fetcher, Sink},
+        fetches::{
+            claims::name_of,
+            fetcher::Fetcher,
+            sink::{Absorbed, Sink},
+        },
         integrations::Integration,
         unstored::Unstored,
     },

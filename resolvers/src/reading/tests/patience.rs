@@ -60,7 +60,7 @@ async fn a_known_value_is_served_after_a_short_while_and_replaced_when_the_fetch
     assert_eq!(old.freshness.source, FreshnessSource::Stale);
     assert_eq!(old.freshness.stale_because, Some(StaleReason::Timeout));
     assert!(session.scope().is_stale(), "the answer is not kept");
-    let late = session.scope().late().expect("a fetch that was not waited for");
+    let late = session.scope().background_fetches().expect("a fetch that was not waited for");
     assert!(late.clone().now_or_never().is_none(), "it still runs");
     gate.send_replace(true);
     timeout(LONG, late).await.expect("it ends when the provider answers");
@@ -103,5 +103,5 @@ async fn an_execution_that_waits_sees_what_the_provider_says() {
     gate.send_replace(true);
     let view = timeout(LONG, read).await.unwrap().unwrap().unwrap();
     assert_eq!(view.text("name").as_deref(), Some("renamed"));
-    assert!(session.scope().late().is_none() && !session.scope().is_stale());
+    assert!(session.scope().background_fetches().is_none() && !session.scope().is_stale());
 }

@@ -8,15 +8,15 @@ use std::{
 use futures::future::join_all;
 use mullion_schema::{
     error::{ErrorCode, PortError},
-    fields::FieldSet,
     id::{IntegrationId, NodeReference},
-    ports::{Filter, List, ListQuery, Problem},
+    ports::Problem,
 };
 use url::Url;
 
 use super::{
-    Gathered,
-    feed::{Begun, Feed},
+    container::{CONTAINERS, Container, all_containers},
+    feed::{BegunReads, Feed},
+    gathered::Gathered,
 };
 use crate::{provider::ContainerLists, reading::integrations::Integration, tag::Tag};
 
@@ -30,41 +30,12 @@ fn nothing_connected() -> Problem {
     }
 }
 
-/// Containers of one account that are looked at where a filter names none.
-const CONTAINERS: usize = 100;
-
-/// Asks for the containers of one account that are read where none is named.
-pub(crate) fn all_containers(integration: &Integration, lists: &ContainerLists) -> ListQuery {
-    let list = List { integration: integration.id.clone(), parent: None, name: lists.all, filter: Filter::new() };
-    ListQuery { list, first: CONTAINERS, after: None, fields: FieldSet::default() }
-}
-
-/// A container with what the adapter says of its lists.
-pub(super) struct Container {
-    pub(super) integration: Arc<Integration>,
-    pub(super) lists: &'static ContainerLists,
-    pub(super) native_id: Arc<str>,
-    /// The feed reads it through another integration too.
-    pub(super) is_twice: bool,
-}
-
 /// The containers that a feed reads.
 pub(super) struct FeedContainers {
     pub(super) containers: Vec<Container>,
     /// The problems with those that it cannot read; no items yet.
     pub(super) gathered: Gathered,
-    pub(super) begun: Begun,
-}
-
-impl Container {
-    fn new(integration: &Arc<Integration>, lists: &'static ContainerLists, native_id: &Arc<str>) -> Self {
-        Self { integration: Arc::clone(integration), lists, native_id: Arc::clone(native_id), is_twice: false }
-    }
-
-    /// Its identity, whichever integration shows it.
-    fn identity(&self) -> (&Url, &str, &str) {
-        (&self.integration.connection.base_url, self.lists.container, &self.native_id)
-    }
+    pub(super) begun: BegunReads,
 }
 
 impl Feed<'_> {
@@ -96,7 +67,8 @@ impl Feed<'_> {
         let wanted = |integration: &Integration| {
             providers.is_none_or(|keys| keys.iter().any(|key| key == integration.provider.descriptor().key))
         };
-        let mut found = FeedContainers { containers: Vec::new(), gathered: Gathered::nothing(), begun: Begun::new() };
+        let mut found =
+            FeedContainers { containers: Vec::new(), gathered: Gathered::nothing(), begun: BegunReads::new() };
         let (engine, scope) = (self.session.engine(), self.session.scope());
         let Some(named) = named else {
             let all = engine.directory.all(&scope.tenant).await?;

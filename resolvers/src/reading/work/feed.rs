@@ -1,20 +1,32 @@
-//! Feeds: the lists of several containers as one. Here is which lists a feed reads; how far, `reading.rs` decides.
+//! A feed: the lists of several containers as one; in which order, which of their items, and how far they are read.
 
 use std::collections::HashMap;
 
 use chrono::{DateTime, Duration, Utc};
-use futures::future::join_all;
 use mullion_schema::{
-    enums::{PullRequestState, WorkItemType},
-    error::PortError,
     fields::FieldSet,
-    id::{IntegrationId, NodeReference},
-    ports::{BuildsSource, Filter, PageRequest, PullRequestsSource},
+    id::IntegrationId,
+    ports::{Filter, PageRequest},
     view::NodeView,
 };
 
-use super::{By, Facts, Gathered, containers::Container, filter::WorkFilter};
-use crate::reading::{integrations::Integration, readers::Reading, session::Session};
+use super::container::Container;
+use crate::reading::{
+    cached_store::derived::DerivedFacts, fetches::readers::Reading, integrations::Integration, session::Session,
+};
+
+/// How many items of one list are looked at for an answer that needs all of them (counts, metrics, foreign orders). Where there
+/// are more, the answer says so.
+pub(super) const DEEP: usize = 1_000;
+
+/// What items are ordered by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum By {
+    /// The list's own order, which all containers of the kind share.
+    Listed,
+    /// A time or a date under this body key.
+    Key(&'static str),
+}
 
 /// The order of a feed.
 #[derive(Debug, Clone, Copy)]
@@ -23,7 +35,7 @@ pub(super) struct Order {
     pub(super) ascending: bool,
 }
 
-/// How much of its lists a feed reads: each up to [`super::DEEP`] items at most.
+/// How much of its lists a feed reads: each up to [`DEEP`] items at most.
 #[derive(Clone, Copy)]
 pub(super) enum Extent<'a> {
     /// As much as a page needs.
@@ -33,6 +45,9 @@ pub(super) enum Extent<'a> {
     /// All that happened since, where the order of a list tells when all of that was read; everything of other lists.
     Since(DateTime<Utc>),
 }
+
+/// The order of the lists themselves, which is the same for all of them.
+pub(super) const LISTED: Order = Order { by: By::Listed, ascending: true };
 
 /// One reading of several containers.
 #[derive(Clone)]
@@ -44,10 +59,10 @@ pub(super) struct Feed<'a> {
 }
 
 /// Reads that have begun, by integration: their lists are read next.
-pub(super) type Begun = HashMap<IntegrationId, Reading>;
+pub(super) type BegunReads = HashMap<IntegrationId, Reading>;
 
 /// Whether an item passes.
-pub(super) type Admits<'a> = dyn Fn(&Integration, &NodeView, &Facts) -> bool + Sync + 'a;
+pub(super) type Admits<'a> = dyn Fn(&Integration, &NodeView, &DerivedFacts) -> bool + Sync + 'a;
 
 /// One list to read.
 pub(super) struct Source<'f> {
@@ -74,160 +89,14 @@ pub(super) struct NewestFirst {
 }
 
 impl NewestFirst {
-    fn by(key: &'static str) -> Self {
+    pub(super) fn by(key: &'static str) -> Self {
         Self { key, lag: Duration::zero() }
-    }
-}
-
-impl Feed<'_> {
-    /// Issues, tasks and, where they are wanted, pull requests.
-    pub(super) async fn work_items(&self, filter: &WorkFilter<'_>) -> Result<Gathered, PortError> {
-        let wanted = &filter.source;
-        let found = self
-            .containers(wanted.containers.as_deref(), wanted.providers.as_deref(), |lists| {
-                lists.work_items.is_some() || lists.pull_requests.is_some()
-            })
-            .await?;
-        let shares = |container: &&Container| container.lists.work_items.as_ref().is_some_and(|lists| lists.in_several);
-        let several = found.containers.iter().filter(shares).count() > 1;
-        let mut sources = Vec::new();
-        for container in &found.containers {
-            sources.extend(self.issues(container, filter, several));
-            sources.extend(self.changes(container, filter));
-        }
-        let admits =
-            |integration: &Integration, view: &NodeView, facts: &Facts| filter.admits(integration, view, facts);
-        Ok(self.gather(found.gathered, (sources, found.begun), &admits).await)
-    }
-
-    fn issues<'f>(&self, container: &'f Container, filter: &WorkFilter<'_>, several: bool) -> Option<Source<'f>> {
-        let lists = container.lists.work_items.as_ref()?;
-        let kind = if lists.item_type == "TASK" { WorkItemType::Task } else { WorkItemType::Issue };
-        if !filter.wants(kind) {
-            return None;
-        }
-        let narrowed = match filter.open_and_closed() {
-            (true, true) => None,
-            (true, false) => lists.open,
-            (false, true) => lists.closed,
-            (false, false) => return None,
-        };
-        let arguments = narrowed.map(|(name, value)| (name, vec![value.to_owned()])).into_iter().collect();
-        Some(Source {
-            container,
-            name: lists.list,
-            filter: arguments,
-            in_order: lists.newest_first.is_some_and(|key| self.is_by(key)),
-            newest_first: lists.newest_first.map(NewestFirst::by),
-            exact: filter.is_only_of_states() && (filter.takes_all_states() || narrowed.is_some()),
-            overlaps: container.is_twice || (lists.in_several && several),
-        })
-    }
-
-    fn changes<'f>(&self, container: &'f Container, filter: &WorkFilter<'_>) -> Option<Source<'f>> {
-        let (name, argument) = container.lists.pull_requests?;
-        if !filter.wants(WorkItemType::PullRequest) {
-            return None;
-        }
-        let states = match filter.open_and_closed() {
-            (true, true) => Vec::new(),
-            (true, false) => vec!["OPEN".to_owned()],
-            (false, true) => vec!["CLOSED".to_owned(), "MERGED".to_owned()],
-            (false, false) => return None,
-        };
-        let arguments = if states.is_empty() { Filter::new() } else { Filter::from([(argument, states)]) };
-        Some(Source {
-            container,
-            name,
-            filter: arguments,
-            in_order: self.is_by("updatedAt"),
-            newest_first: Some(NewestFirst::by("updatedAt")),
-            exact: filter.is_only_of_states(),
-            overlaps: container.is_twice,
-        })
-    }
-
-    /// Whether the feed goes by this time, newest first.
-    fn is_by(&self, key: &'static str) -> bool {
-        self.order.by == By::Key(key) && !self.order.ascending
-    }
-
-    /// Pull requests, in the order of their lists.
-    pub(super) async fn pull_requests(&self, source: &PullRequestsSource) -> Result<Gathered, PortError> {
-        let found = self.containers(Some(&source.containers), None, |lists| lists.pull_requests.is_some()).await?;
-        let states = source.states.as_ref().map(|states| {
-            let mut names: Vec<String> = states.iter().map(PullRequestState::to_string).collect();
-            names.sort();
-            names.dedup();
-            names
-        });
-        let wanted = states.as_ref().is_none_or(|states| !states.is_empty());
-        let sources = found.containers.iter().filter(|_| wanted).filter_map(|container| {
-            let (name, argument) = container.lists.pull_requests?;
-            let filter = states.clone().map(|states| (argument, states)).into_iter().collect();
-            let exact = source.authors.is_none();
-            Some(Source { exact, ..Source::listed(container, (name, filter), NewestFirst::by("updatedAt")) })
-        });
-        let admits = |integration: &Integration, view: &NodeView, _: &Facts| {
-            source.authors.as_ref().is_none_or(|authors| {
-                let author = view.reference("author");
-                authors.iter().any(|known| {
-                    known.integration == integration.id && author == Some((&*known.type_name, &*known.native_id))
-                })
-            })
-        };
-        Ok(self.gather(found.gathered, (sources.collect(), found.begun), &admits).await)
-    }
-
-    /// Builds, in the order of their lists.
-    pub(super) async fn builds(&self, source: &BuildsSource) -> Result<Gathered, PortError> {
-        let found = self.containers(Some(&source.containers), None, |lists| lists.builds.is_some()).await?;
-        let sources = found.containers.iter().filter_map(|container| {
-            let (name, argument) = container.lists.builds?;
-            let filter = source.branch.clone().map(|branch| (argument, vec![branch])).into_iter().collect();
-            let order = NewestFirst { key: "createdAt", lag: Duration::days(container.lists.days_of_a_build) };
-            Some(Source::listed(container, (name, filter), order))
-        });
-        Ok(self.gather(found.gathered, (sources.collect(), found.begun), &|_, _, _| true).await)
-    }
-
-    /// Messages, in the order of their lists.
-    pub(super) async fn messages(&self, containers: &[NodeReference]) -> Result<Gathered, PortError> {
-        let found = self.containers(Some(containers), None, |lists| lists.messages.is_some()).await?;
-        let sources = found.containers.iter().filter_map(|container| {
-            let name = container.lists.messages?;
-            Some(Source::listed(container, (name, Filter::new()), NewestFirst::by("sentAt")))
-        });
-        Ok(self.gather(found.gathered, (sources.collect(), found.begun), &|_, _, _| true).await)
-    }
-
-    async fn gather(
-        &self,
-        mut gathered: Gathered,
-        (sources, begun): (Vec<Source<'_>>, Begun),
-        admits: &Admits<'_>,
-    ) -> Gathered {
-        for source in sources.iter().filter(|source| source.overlaps) {
-            gathered.overlaps = true;
-            let integration = &source.container.integration;
-            gathered.hosts.entry(integration.id.clone()).or_insert_with(|| integration.connection.base_url.clone());
-        }
-        let reads = sources.iter().map(|source| {
-            let reading = begun.get(&source.container.integration.id).cloned();
-            self.read(source, reading, admits)
-        });
-        let reads: Vec<_> = reads.collect();
-        drop(begun);
-        for part in join_all(reads).await {
-            gathered.join(part);
-        }
-        gathered
     }
 }
 
 impl<'f> Source<'f> {
     /// A list of which all items are wanted, in its own order.
-    fn listed(container: &'f Container, (name, filter): (&'static str, Filter), order: NewestFirst) -> Self {
+    pub(super) fn listed(container: &'f Container, name: &'static str, filter: Filter, order: NewestFirst) -> Self {
         let overlaps = container.is_twice;
         Self { container, name, filter, in_order: true, newest_first: Some(order), exact: true, overlaps }
     }

@@ -1,38 +1,15 @@
 //! Which work items pass: evaluated over what is known, alike for all providers.
 
-use std::{collections::HashSet, sync::OnceLock};
+use std::collections::HashSet;
 
 use mullion_schema::{
     enums::{WorkItemState, WorkItemType},
     fields::FieldSet,
     ports::WorkItemFilter,
-    view::{Body, NodeView},
+    view::NodeView,
 };
 
-use crate::reading::integrations::Integration;
-
-/// The body keys of a work item that are searched for a text.
-const SEARCHED: [&str; 2] = ["title", "bodyText"];
-
-/// What filters find out about a node, kept with it as long as it is the same.
-#[derive(Default)]
-pub(in crate::reading) struct Facts {
-    state: OnceLock<Option<WorkItemState>>,
-    texts: OnceLock<[Option<Box<str>>; 2]>,
-}
-
-impl Facts {
-    /// How many bytes what is kept of a node takes at most, about.
-    pub(in crate::reading) fn bytes(body: &Body) -> usize {
-        SEARCHED.iter().filter_map(|key| body.get(*key)?.as_str()).map(str::len).sum()
-    }
-
-    /// Whether a text, in small letters, is mentioned.
-    fn mention(&self, view: &NodeView, text: &str) -> bool {
-        let in_small = |key| view.get(key).and_then(serde_json::Value::as_str).map(|text| text.to_lowercase().into());
-        self.texts.get_or_init(|| SEARCHED.map(in_small)).iter().flatten().any(|known| known.contains(text))
-    }
-}
+use crate::reading::{cached_store::derived::DerivedFacts, integrations::Integration};
 
 /// A filter, ready to be asked.
 pub(super) struct WorkFilter<'a> {
@@ -96,7 +73,7 @@ impl<'a> WorkFilter<'a> {
     }
 
     /// Whether an item passes.
-    pub(super) fn admits(&self, integration: &Integration, view: &NodeView, facts: &Facts) -> bool {
+    pub(super) fn admits(&self, integration: &Integration, view: &NodeView, facts: &DerivedFacts) -> bool {
         self.admits_state(view, facts)
             && self.admits_people(integration, view)
             && self.admits_labels(view)
@@ -104,9 +81,9 @@ impl<'a> WorkFilter<'a> {
             && self.text.as_ref().is_none_or(|text| facts.mention(view, text))
     }
 
-    fn admits_state(&self, view: &NodeView, facts: &Facts) -> bool {
+    fn admits_state(&self, view: &NodeView, facts: &DerivedFacts) -> bool {
         let Some(states) = &self.source.states else { return true };
-        facts.state.get_or_init(|| state_of(view)).is_some_and(|state| states.contains(&state))
+        facts.state(view).is_some_and(|state| states.contains(&state))
     }
 
     fn admits_people(&self, integration: &Integration, view: &NodeView) -> bool {
@@ -137,13 +114,4 @@ impl<'a> WorkFilter<'a> {
 
 fn assignees(view: &NodeView) -> Vec<(&str, &str)> {
     view.references("assignees").unwrap_or_else(|| view.reference("assignee").into_iter().collect())
-}
-
-/// The state of a work item in words common to all providers, as its type derives it.
-pub(super) fn state_of(view: &NodeView) -> Option<WorkItemState> {
-    let value = mullion_schema::providers::node_type(view.key.type_name)?.read(view, "state")?;
-    match value {
-        async_graphql::Value::Enum(name) => name.as_str().parse().ok(),
-        _ => None,
-    }
 }

@@ -13,9 +13,9 @@ use mullion_schema::{
 };
 
 use super::{
-    Gathered,
     feed::{Extent, Feed},
     filter::WorkFilter,
+    gathered::Gathered,
 };
 
 /// The items that are open, and those that were closed since a time.

@@ -10,9 +10,9 @@ use mullion_schema::{
 };
 
 use super::{
-    By, Gathered, NEWEST,
-    feed::{Extent, Feed, Order},
+    feed::{By, Extent, Feed, LISTED, Order},
     filter::WorkFilter,
+    gathered::Gathered,
     history::History,
 };
 use crate::reading::session::Session;
@@ -58,7 +58,7 @@ pub(super) async fn measure(session: &Session, source: &MetricSource) -> Result<
         ["createdAt", "updatedAt", "closedAt", "mergedAt", "finishedAt", "conclusion", "sentAt", "state"]
             .into_iter()
             .collect();
-    let feed = Feed { session, order: NEWEST, fields, extent: Extent::Since(window.before()) };
+    let feed = Feed { session, order: LISTED, fields, extent: Extent::Since(window.before()) };
     let times = (window.start(), window.now);
     let (gathered, value) = match source.metric {
         MetricKind::OpenPullRequests => of_open(History::of_pull_requests(&feed, source, times).await?, window),

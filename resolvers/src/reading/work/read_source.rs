@@ -11,10 +11,12 @@ use mullion_schema::{
 };
 
 use super::{
-    By, DEEP, Facts, Gathered,
-    feed::{Admits, Extent, Feed, NewestFirst, Source},
+    feed::{Admits, By, DEEP, Extent, Feed, NewestFirst, Source},
+    gathered::Gathered,
 };
-use crate::reading::{read_lists::Listed, readers::Reading, whole::Whole};
+use crate::reading::{
+    cached_store::derived::DerivedFacts, complete_list::CompleteList, fetches::readers::Reading, read_lists::ListPart,
+};
 
 /// Items that are read of a list in one go.
 const STEP: usize = 100;
@@ -33,6 +35,15 @@ enum Stop<'a> {
 }
 
 impl Stop<'_> {
+    /// How many items are read first.
+    fn first_step(self) -> usize {
+        match self {
+            // From the head of an ordered list, one more than the page holds tells whether it goes on.
+            Self::Full(page) if page.after.is_none() => STEP.min(page.first + 1),
+            _ => self.step(),
+        }
+    }
+
     /// How many items are read in one go. Providers give a hundred: where the first of them may do, the rest is not asked for, so
     /// that one that left the list does not cost a call.
     fn step(self) -> usize {
@@ -63,17 +74,12 @@ impl Feed<'_> {
         };
         let engine = self.session.engine();
         let stop = self.stop(source);
-        let first = match stop {
-            // From the head of an ordered list, one more than the page holds tells whether it goes on.
-            Stop::Full(page) if page.after.is_none() => STEP.min(page.first + 1),
-            _ => stop.step(),
-        };
-        let mut query = ListQuery { list, first, after: None, fields: self.fields.clone() };
+        let mut query = ListQuery { list, first: stop.first_step(), after: None, fields: self.fields.clone() };
         let scope = self.session.scope();
         // Batches of this integration wait while the store is looked into.
         let mut reading = begun.unwrap_or_else(|| engine.reading(scope, &integration.id));
-        if let Some(whole) = engine.whole_list(scope, &query).await
-            && let Some(part) = self.walk(&whole, source, (stop, first), admits).await
+        if let Some(complete) = engine.complete_list(scope, &query).await
+            && let Some(part) = self.walk(&complete, source, stop, admits).await
         {
             return part;
         }
@@ -101,16 +107,16 @@ impl Feed<'_> {
 
     /// How many items of a step count against the bound of a reading. Those before the page do not, so that one can page on behind
     /// any of them.
-    fn counted(&self, listed: &Listed, stop: Stop<'_>) -> usize {
+    fn counted(&self, listed: &ListPart, stop: Stop<'_>) -> usize {
         let after = if let Stop::Full(page) = stop { page.after.as_ref() } else { None };
         let Some(after) = after else { return listed.items.len() };
         listed.items.iter().filter(|(position, view)| self.position(position, view) > *after).count()
     }
 
-    fn add(&self, part: &mut Gathered, source: &Source<'_>, listed: Listed, admits: &Admits<'_>) {
+    fn add(&self, part: &mut Gathered, source: &Source<'_>, listed: ListPart, admits: &Admits<'_>) {
         let integration = &source.container.integration;
         part.refreshed_at = listed.refreshed_at;
-        let admitted = listed.items.into_iter().filter(|(_, view)| admits(integration, view, &Facts::default()));
+        let admitted = listed.items.into_iter().filter(|(_, view)| admits(integration, view, &DerivedFacts::default()));
         part.items.extend(admitted.map(|(listed, view)| (self.position(&listed, &view), view)));
         match &listed.failure {
             Some(error) if listed.is_cut => part.miss(error, self.session.engine().clock.now()),
@@ -120,26 +126,26 @@ impl Feed<'_> {
         }
     }
 
-    /// The same over a list that is all in memory, as if it were read page by page, the first with `first` items. `None`: not all
+    /// The same over a list that is all in memory, as if it were read page by page. `None`: not all
     /// is known that is needed.
     async fn walk(
         &self,
-        whole: &Whole,
+        complete: &CompleteList,
         source: &Source<'_>,
-        (stop, first): (Stop<'_>, usize),
+        stop: Stop<'_>,
         admits: &Admits<'_>,
     ) -> Option<Gathered> {
         let page = if let Stop::Full(page) = stop { Some(page) } else { None };
-        let mut part = Gathered { refreshed_at: Some(whole.refreshed_at()), ..Gathered::nothing() };
+        let mut part = Gathered { refreshed_at: Some(complete.refreshed_at()), ..Gathered::nothing() };
         let mut tags = Vec::new();
-        let (mut looked_at, mut end_of_page) = (0, first);
-        for item in whole.items() {
+        let (mut looked_at, mut end_of_page) = (0, stop.first_step());
+        for item in complete.items() {
             let (listed, known) = item?;
             if looked_at == end_of_page {
                 end_of_page += STEP;
                 if page.is_some_and(|page| part.reaches(page)) {
                     part.has_more = true;
-                    part.total = Some(whole.count()).filter(|_| source.exact);
+                    part.total = Some(complete.count()).filter(|_| source.exact);
                     self.session.scope().record_all(tags);
                     return Some(part);
                 }
@@ -148,7 +154,7 @@ impl Feed<'_> {
             if page.is_some() {
                 tags.push(known.tag.clone());
             }
-            if admits(&whole.integration, &known.view, &known.facts) {
+            if admits(&complete.integration, &known.view, &known.facts) {
                 part.items.push((self.position(listed, &known.view), Arc::clone(&known.view)));
             }
             if looked_at.is_multiple_of(STRETCH) {
@@ -156,7 +162,7 @@ impl Feed<'_> {
                 tokio::task::consume_budget().await;
             }
         }
-        self.session.scope().record_group(whole.tags());
+        self.session.scope().record_group(complete.tags());
         part.total = i64::try_from(part.items.len()).ok();
         Some(part)
     }
@@ -190,7 +196,7 @@ struct Read {
 }
 
 impl Read {
-    fn of(listed: &Listed, stop: Stop<'_>) -> Self {
+    fn of(listed: &ListPart, stop: Stop<'_>) -> Self {
         let back_to = match stop {
             Stop::Before(order, _) => listed.items.last().and_then(|(_, view)| view.time(order.key)),
             Stop::AtEnd | Stop::Full(_) => None,

@@ -10,10 +10,7 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
-use futures::{
-    FutureExt as _,
-    future::{BoxFuture, Shared},
-};
+use futures::FutureExt as _;
 use mullion_schema::{
     id::IntegrationId,
     ports::{Filter, Lookup},
@@ -25,56 +22,20 @@ use tracing::Instrument as _;
 
 use super::{
     claims::{Claims, name_of},
-    integrations::Integration,
+    outcome::{Brought, Fetch, FetchOutcome},
     readers::Readers,
-    unstored::Unstored,
+    sink::{Absorbed, Sink},
 };
 use crate::{
     cache::single_flight::{Abandoned, Follow, Lead, flight},
     provider::{FetchWant, Fetched, NodeRef, PageWant},
+    reading::integrations::Integration,
     upstream::{UpstreamError, UpstreamErrorKind},
 };
 
 /// How many finished fetches are remembered, so that a reader that looked into the store just before one finished does not
 /// fetch the same again.
 const REMEMBERED: usize = 4096;
-
-/// A fetch's outcome; the nodes are in the store already, unless it takes none.
-pub(crate) type Outcome = Result<Arc<Brought>, UpstreamError>;
-
-/// What those who wait for a fetch need of it beside the store.
-#[derive(Debug, Default)]
-pub(crate) struct Brought {
-    /// As [`Fetched::found`].
-    pub(crate) found: Option<NodeRef>,
-    /// As [`Fetched::refused`].
-    pub(crate) refused: Option<UpstreamError>,
-    /// Everything that came, where it could not be stored.
-    pub(crate) unstored: Option<Arc<Unstored>>,
-}
-
-/// A fetch that goes on whether or not anybody waits for it.
-pub(super) type Waiting = Shared<BoxFuture<'static, Outcome>>;
-
-/// Writes what was fetched, before anyone is told.
-pub trait Sink: Send + Sync {
-    /// Writes the nodes and pages of a batch; gives them back where the store does not take them.
-    fn absorb(&self, integration: Arc<Integration>, absorbed: Absorbed) -> BoxFuture<'_, Result<(), Unstored>>;
-
-    /// What is in memory of these things may be older than what is in the store.
-    fn doubt(&self, integration: &Integration, wants: &[FetchWant]);
-
-    /// Notes whether the provider accepts the token: told where it was otherwise before.
-    fn credential(&self, integration: Arc<Integration>, refused: bool) -> BoxFuture<'_, ()>;
-}
-
-/// What a batch brought.
-pub struct Absorbed {
-    /// When it was sent.
-    pub sent_at: DateTime<Utc>,
-    /// What came of each want that did not fail.
-    pub fetched: Vec<(FetchWant, Fetched)>,
-}
 
 /// What identifies a fetch, without the fields: a running fetch that asks for more answers one that asks for less.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -87,7 +48,7 @@ enum Subject {
 struct Running {
     asks: BTreeSet<&'static str>,
     lists: Vec<(&'static str, Filter)>,
-    outcome: Follow<Outcome>,
+    outcome: Follow<FetchOutcome>,
     /// Which batch it runs in.
     batch: u64,
     /// The moment it finished, as a count of finished batches.
@@ -116,11 +77,14 @@ struct Pending {
     want: FetchWant,
     /// What it is called among replicas, where there are any.
     name: String,
-    waiter: Lead<Outcome>,
+    waiter: Lead<FetchOutcome>,
 }
 
-/// The same, fetched by another replica since then.
-type Followed = (Pending, DateTime<Utc>);
+/// A want that another replica fetches.
+struct Elsewhere {
+    pending: Pending,
+    since: DateTime<Utc>,
+}
 
 /// A moment in an integration's fetches, noted before the store is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -137,7 +101,7 @@ impl Fetcher {
     }
 
     /// Those whom batches wait for.
-    pub(super) fn readers(&self) -> &Readers {
+    pub(in crate::reading) fn readers(&self) -> &Readers {
         &self.readers
     }
 
@@ -148,12 +112,12 @@ impl Fetcher {
 
     /// Fetches one thing, or joins a fetch that brings it: one that runs, or one that finished after `noted`. It is begun by this
     /// call, not by the first poll.
-    pub(crate) fn fetch(self: &Arc<Self>, integration: &Arc<Integration>, want: FetchWant, noted: Moment) -> Waiting {
+    pub(crate) fn fetch(self: &Arc<Self>, integration: &Arc<Integration>, want: FetchWant, noted: Moment) -> Fetch {
         let outcome = self.join(integration, want, noted);
         async move { outcome.value().await.unwrap_or_else(|Abandoned| Err(broken())) }.boxed().shared()
     }
 
-    fn join(self: &Arc<Self>, integration: &Arc<Integration>, want: FetchWant, noted: Moment) -> Follow<Outcome> {
+    fn join(self: &Arc<Self>, integration: &Arc<Integration>, want: FetchWant, noted: Moment) -> Follow<FetchOutcome> {
         let mut lanes = self.lanes.lock();
         let lane = lanes.entry(integration.id.clone()).or_default();
         let (subject, asks, lists) = split(&want);
@@ -196,28 +160,28 @@ impl Fetcher {
     }
 
     /// Which of these are ours to fetch, and which another replica fetches, since when.
-    async fn share(&self, integration: &IntegrationId, pending: Vec<Pending>) -> (Vec<Pending>, Vec<Followed>) {
+    async fn share(&self, integration: &IntegrationId, pending: Vec<Pending>) -> (Vec<Pending>, Vec<Elsewhere>) {
         if !self.is_shared() {
             return (pending, Vec::new());
         }
         let names: Vec<String> = pending.iter().map(|pending| pending.name.clone()).collect();
         let claims = self.claims.take(integration, &names).await;
         let (mut ours, mut theirs) = (Vec::new(), Vec::new());
-        for (pending, elsewhere) in pending.into_iter().zip(claims) {
-            match elsewhere {
+        for (pending, claimed_at) in pending.into_iter().zip(claims) {
+            match claimed_at {
                 None => ours.push(pending),
-                Some(since) => theirs.push((pending, since)),
+                Some(since) => theirs.push(Elsewhere { pending, since }),
             }
         }
         (ours, theirs)
     }
 
     /// Waits for what other replicas fetch, and fetches what they did not bring.
-    async fn follow(&self, integration: &Arc<Integration>, batch: u64, theirs: Vec<Followed>) {
-        let names: Vec<String> = theirs.iter().map(|(pending, _)| pending.name.clone()).collect();
+    async fn follow(&self, integration: &Arc<Integration>, batch: u64, theirs: Vec<Elsewhere>) {
+        let names: Vec<String> = theirs.iter().map(|theirs| theirs.pending.name.clone()).collect();
         self.claims.wait(&integration.id, &names).await;
         let (mut brought, mut missing) = (Vec::new(), Vec::new());
-        for (pending, since) in theirs {
+        for Elsewhere { pending, since } in theirs {
             match self.claims.brought(integration, &pending.want, since).await {
                 Some(fetched) => brought.push((pending, fetched)),
                 None => missing.push(pending),
@@ -260,7 +224,7 @@ impl Fetcher {
     }
 
     /// Asks the provider and stores what came: an outcome for each want, in order.
-    async fn ask_and_store(&self, integration: &Arc<Integration>, wants: Vec<FetchWant>) -> Vec<Outcome> {
+    async fn ask_and_store(&self, integration: &Arc<Integration>, wants: Vec<FetchWant>) -> Vec<FetchOutcome> {
         let (sent_at, count) = (integration.connection.clock.now(), wants.len());
         let results = integration.provider.fetch(&integration.connection, wants.clone()).await;
         let mut fetched = Vec::new();
@@ -278,7 +242,7 @@ impl Fetcher {
         outcomes.into_iter().map(|outcome| outcome.map(Arc::new)).collect()
     }
 
-    async fn note_credential(&self, integration: &Arc<Integration>, outcomes: &[Outcome]) {
+    async fn note_credential(&self, integration: &Arc<Integration>, outcomes: &[FetchOutcome]) {
         let kinds = || outcomes.iter().map(|outcome| outcome.as_ref().err().map(|error| error.kind));
         let refused = kinds().any(|kind| kind == Some(UpstreamErrorKind::AuthExpired));
         let accepted = kinds().any(|kind| kind.is_none());

@@ -1,7 +1,5 @@
 //! A live operation: one document over what it watches, run again when a tag of its last answer changed. What it is and what its
-//! subscribers take of it is here, how it runs in `drive`.
-
-mod drive;
+//! subscribers take of it is here; how it runs is in `drive`, its snapshots are in `snapshots`.
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
@@ -18,17 +16,16 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    End, Frame, Item, Mark, Rendered, Retry, Run, Unreadable,
-    hub::LiveHub,
+    End, Frame, Item, Rendered, Run, Unreadable, Watermark,
     news::News,
-    slot::{Cause, SeenSlot, SeenSlots, Slot, Snapshot, Subject},
-    subscription::Queue,
+    queue::Queue,
+    slot::{Cause, SeenSlot, SeenSlots, Slot, Subject},
     unfinished,
 };
 use crate::{store::activity::Activity, tag::Tag, trace_context::TraceContext};
 
 /// The slot number under which a dashboard's own row is watched: which widgets it has.
-const STRUCTURE: u32 = u32::MAX;
+pub(super) const STRUCTURE: u32 = u32::MAX;
 
 /// What an operation watches.
 #[derive(Debug, Clone)]
@@ -46,47 +43,48 @@ pub(super) struct Operation {
     pub(super) key: OperationKey,
     pub(super) run: Arc<dyn Run>,
     pub(super) watched: Watched,
-    throttle: Duration,
-    state: Mutex<State>,
-    wake: Notify,
+    pub(super) throttle: Duration,
+    pub(super) state: Mutex<State>,
+    pub(super) wake: Notify,
     /// Tells what subscribers may want to see.
     pub(super) news: News,
     /// Whether it is known which slots there are; sent again each time that one has its first answer, and at the end.
-    answers: watch::Sender<bool>,
-    stopped: CancellationToken,
+    pub(super) answers: watch::Sender<bool>,
+    pub(super) stopped: CancellationToken,
     /// The end of the snapshots at a position, complete or not: the same for all subscribers who begin there.
-    snapshot_end: tokio::sync::Mutex<Option<((i64, bool), Frame)>>,
+    pub(super) snapshot_end: tokio::sync::Mutex<Option<((i64, bool), Frame)>>,
 }
 
+/// What changes of an operation while it runs.
 #[derive(Default)]
-struct State {
-    slots: Vec<Slot>,
-    subscribers: usize,
-    structure: HashSet<Tag>,
-    structure_dirty: bool,
+pub(super) struct State {
+    pub(super) slots: Vec<Slot>,
+    pub(super) subscribers: usize,
+    pub(super) structure: HashSet<Tag>,
+    pub(super) structure_dirty: bool,
     /// While the set of slots may have changed and is not read yet: it is as of this position.
-    structure_floor: Option<i64>,
-    ended: Option<End>,
+    pub(super) structure_floor: Option<i64>,
+    pub(super) ended: Option<End>,
     /// Counts the slots that ever were.
-    numbered: u32,
+    pub(super) numbered: u32,
     /// Every change up to this position has marked the slots that it touches, and was looked at there.
-    noted: i64,
+    pub(super) noted: i64,
     /// Counts those looks.
-    looks: u64,
+    pub(super) looks: u64,
     /// How far everything was told, as it was told to those who are told nothing else.
-    announced: Option<Mark>,
-    runs: u64,
+    pub(super) announced: Option<Watermark>,
+    pub(super) runs: u64,
 }
 
 impl State {
     /// Up to where every change is in the answers: as far as the slot that is the furthest behind.
-    fn through(&self) -> i64 {
+    pub(super) fn watermark(&self) -> i64 {
         let floors = self.slots.iter().filter_map(Slot::floor).chain(self.structure_floor);
         floors.min().map_or(self.noted, |floor| floor.min(self.noted))
     }
 
     /// Looks at what the changes up to a position have marked. The position was read before: what is published afterwards marks more.
-    fn note(&mut self, published: Option<i64>) {
+    pub(super) fn note(&mut self, published: Option<i64>) {
         let noted = self.noted;
         for dirt in self.slots.iter_mut().filter_map(|slot| slot.dirt.as_mut()) {
             dirt.floor.get_or_insert(noted);
@@ -97,12 +95,12 @@ impl State {
         self.noted = noted.max(published.unwrap_or_default());
     }
 
-    fn slot(&mut self, number: u32) -> Option<&mut Slot> {
+    pub(super) fn slot(&mut self, number: u32) -> Option<&mut Slot> {
         self.slots.iter_mut().find(|slot| slot.number == number)
     }
 
     /// Frees what nobody is to be sent anything of any more.
-    fn free(&mut self) {
+    pub(super) fn free(&mut self) {
         self.slots.retain(|slot| !slot.is_over());
     }
 }
@@ -159,7 +157,7 @@ impl Operation {
     }
 
     /// Something that a slot shows has changed, as part of a trace.
-    pub(super) fn mark(
+    pub(super) fn mark_dirty(
         &self,
         slot: u32,
         reason: UpdateReason,
@@ -179,7 +177,7 @@ impl Operation {
     }
 
     /// Anything may have changed.
-    pub(super) fn mark_all(&self) {
+    pub(super) fn mark_all_dirty(&self) {
         let mut state = self.state.lock();
         state.structure_dirty = true;
         for slot in state.slots.iter_mut().filter(|slot| !slot.removed) {
@@ -190,7 +188,7 @@ impl Operation {
     }
 
     /// Marks what draws on an integration, to be read again.
-    pub(super) fn mark_of(&self, integration: &IntegrationId) {
+    pub(super) fn mark_dirty_of(&self, integration: &IntegrationId) {
         let mut state = self.state.lock();
         let draws = |slot: &&mut Slot| slot.tags.iter().any(|tag| tag.integration() == Some(integration.as_str()));
         for slot in state.slots.iter_mut().filter(draws) {
@@ -225,15 +223,6 @@ impl Operation {
         let _ = self.answers.subscribe().wait_for(answered).await;
     }
 
-    /// Waits until a slot has an answer or is gone, or the operation has ended.
-    async fn answered_slot(&self, number: u32) {
-        let answered = |_: &bool| {
-            let mut state = self.state.lock();
-            state.ended.is_some() || state.slot(number).is_none_or(|slot| slot.is_answered())
-        };
-        let _ = self.answers.subscribe().wait_for(answered).await;
-    }
-
     /// Takes the answers that are newer than what was seen, in the order of their runs; or, without any, how far that goes, where
     /// it is beyond what was told. And why the operation has ended, if it has.
     pub(super) fn take_news(&self, seen: &mut SeenSlots, told: Option<i64>, queue: &mut Queue) -> Option<End> {
@@ -250,9 +239,9 @@ impl Operation {
             state.free();
         }
         if queue.is_empty()
-            && let Some(mark) = state.announced.as_ref().filter(|mark| Some(mark.position) > told)
+            && let Some(watermark) = state.announced.as_ref().filter(|watermark| Some(watermark.position) > told)
         {
-            queue.push(Ok(Item::Mark(mark.clone())));
+            queue.push(Ok(Item::Watermark(watermark.clone())));
         }
         state.ended
     }
@@ -266,12 +255,12 @@ impl Operation {
         }
         newer.sort_by_key(|(run, _)| *run);
         skipped |= newer.first().map(|(run, _)| *run) != newer.last().map(|(run, _)| *run);
-        let (last, through) = (newer.len(), state.through());
+        let (last, watermark) = (newer.len(), state.watermark());
         for ((_, frame), count) in newer.into_iter().zip(1..) {
             // What another slot told in the same run may have been replaced by what is told after this.
             let early = skipped && count < last;
             let frame =
-                if early { frame.retold(&*self.run, self.run.cursor(unfinished(through)), None) } else { frame };
+                if early { frame.retold(&*self.run, self.run.cursor(unfinished(watermark)), None) } else { frame };
             queue.push(Ok(Item::Frame(frame)));
         }
     }
@@ -290,13 +279,13 @@ impl Operation {
     }
 
     /// When the first of the snapshots is to be forgotten that nobody was told lately.
-    fn next_forgetting(&self, kept_for: Duration) -> Option<Instant> {
+    pub(super) fn next_forgetting(&self, kept_for: Duration) -> Option<Instant> {
         let state = self.state.lock();
         state.slots.iter().filter_map(|slot| slot.snapshot.as_ref()).map(|kept| kept.told_at + kept_for).min()
     }
 
     /// Forgets the snapshots that nobody was told lately.
-    fn forget_snapshots(&self, kept_for: Duration) {
+    pub(super) fn forget_snapshots(&self, kept_for: Duration) {
         let now = Instant::now();
         for slot in &mut self.state.lock().slots {
             slot.snapshot.take_if(|kept| kept.told_at + kept_for <= now);
@@ -314,94 +303,8 @@ impl Operation {
         self.state.lock().structure.clone()
     }
 
-    /// A slot's current state as it is told to those who come in.
-    pub(super) async fn snapshot(&self, hub: &LiveHub, number: u32) -> Result<Option<(SeenSlot, Frame)>, Unreadable> {
-        self.answered_slot(number).await;
-        let Some(making) = self.state.lock().slot(number).map(|slot| Arc::clone(&slot.making)) else { return Ok(None) };
-        let _one = making.lock().await;
-        let (subject, version, digest, cached, through, retry) = {
-            let mut state = self.state.lock();
-            if state.ended == Some(End::Unavailable) {
-                return Err(Unreadable);
-            }
-            let through = state.through();
-            let Some(slot) = state.slot(number).filter(|slot| !slot.removed) else { return Ok(None) };
-            let version = slot.version;
-            let cached = slot.snapshot.as_mut().filter(|kept| kept.version == version).map(|kept| {
-                kept.told_at = Instant::now();
-                kept.frame.clone()
-            });
-            // The operation itself has given up on this one: it is not tried for longer here.
-            let retry = hub.rules.retry;
-            let retry = if slot.failed { Retry { attempts: 1, ..retry } } else { retry };
-            (slot.subject.clone(), version, slot.digest, cached, through, retry)
-        };
-        if let Some(frame) = cached {
-            return Ok(Some((SeenSlot { version, digest }, frame)));
-        }
-        let cause = Cause { reason: UpdateReason::Snapshot, causes: Vec::new(), max_age: None };
-        let input = retry.read(|| self.input(&subject, cause.clone(), unfinished(through))).await?;
-        let rendered = retry.render(&*self.run, &input).await?;
-        let frame = Frame { payload: rendered.payload.clone(), cursor: input.cursor, through: None };
-        if let Some(slot) = self.state.lock().slot(number) {
-            if rendered.stale && slot.digest != Some(rendered.digest) {
-                // Others were shown what is current. A subscriber that comes in is told when this is current too.
-                slot.stale = true;
-                slot.retell = true;
-            }
-            if rendered.failed && !slot.failed {
-                slot.retell = true;
-                slot.dirt.get_or_insert_default();
-                self.wake.notify_one();
-            } else if slot.version == version && slot.digest == Some(rendered.digest) {
-                slot.snapshot = Some(Snapshot::new(version, frame.clone()));
-            }
-        }
-        if let Some(late) = rendered.late {
-            self.run_after(hub, number, late);
-        }
-        Ok(Some((SeenSlot { version, digest: Some(rendered.digest) }, frame)))
-    }
-
-    /// The end of the snapshots: everything up to a position was told with it. `complete`: the snapshots were of everything.
-    pub(super) async fn snapshot_end(&self, at: i64, complete: bool, retry: &Retry) -> Result<Frame, Unreadable> {
-        let mut known = self.snapshot_end.lock().await;
-        if let Some((_, frame)) = known.as_ref().filter(|(known, _)| *known == (at, complete)) {
-            return Ok(frame.clone());
-        }
-        let input = LiveInput { complete: Some(complete), ..self.aside(UpdateReason::SnapshotEnd, at) };
-        let frame = self.render_aside(input, at, retry).await?;
-        *known = Some(((at, complete), frame.clone()));
-        Ok(frame)
-    }
-
-    /// Tells that a widget is not here any more.
-    pub(super) async fn removed(&self, widget: WidgetId, at: i64, retry: &Retry) -> Result<Frame, Unreadable> {
-        let input = LiveInput { widget: Some(widget), ..self.aside(UpdateReason::Removed, at) };
-        self.render_aside(input, at, retry).await
-    }
-
-    /// An answer that is about no slot.
-    fn aside(&self, reason: UpdateReason, at: i64) -> LiveInput {
-        LiveInput {
-            cursor: self.run.cursor(at),
-            reason,
-            widget: None,
-            node: None,
-            deleted: false,
-            complete: None,
-            activity: None,
-            causes: Vec::new(),
-        }
-    }
-
-    async fn render_aside(&self, input: LiveInput, at: i64, retry: &Retry) -> Result<Frame, Unreadable> {
-        let rendered = retry.render(&*self.run, &input).await?;
-        Ok(Frame { payload: rendered.payload, cursor: input.cursor, through: (at >= 0).then_some(at) })
-    }
-
     /// Ends the operation: what it would tell cannot be read.
-    fn interrupt(&self) {
+    pub(super) fn interrupt(&self) {
         self.state.lock().ended = Some(End::Unavailable);
         self.answers.send_replace(true);
         self.news.tell();
@@ -412,38 +315,29 @@ impl Operation {
         self.state.lock().ended
     }
 
-    /// Up to where every change is in the answers.
-    pub(super) fn reached(&self, hub: &LiveHub) -> i64 {
-        // Before the dirt is looked at: what is published afterwards makes some.
-        let published = hub.published(self.run.tenant());
-        let mut state = self.state.lock();
-        state.note(published);
-        state.through()
-    }
-
     /// Tells the subscribers how far everything was told, where it is further than they were told.
-    fn announce(&self) {
+    pub(super) fn announce(&self) {
         let mut state = self.state.lock();
-        let position = state.through();
+        let position = state.watermark();
         if state.announced.as_ref().is_none_or(|known| known.position < position) {
-            state.announced = Some(self.mark_at(position));
+            state.announced = Some(self.watermark_at(position));
             drop(state);
             self.news.tell();
         }
     }
 
-    /// A position as a mark.
-    pub(super) fn mark_at(&self, position: i64) -> Mark {
-        Mark { position, cursor: self.run.cursor(position) }
+    /// A position as a watermark.
+    pub(super) fn watermark_at(&self, position: i64) -> Watermark {
+        Watermark { position, cursor: self.run.cursor(position) }
     }
 
-    fn tags_of(&self, number: u32) -> HashSet<Tag> {
+    pub(super) fn tags_of(&self, number: u32) -> HashSet<Tag> {
         let state = self.state.lock();
         state.slots.iter().find(|slot| slot.number == number).map(|slot| slot.tags.clone()).unwrap_or_default()
     }
 
     /// The input of a slot's answer that tells everything up to a position.
-    async fn input(&self, subject: &Subject, cause: Cause, at: i64) -> Result<LiveInput, Unreadable> {
+    pub(super) async fn input(&self, subject: &Subject, cause: Cause, at: i64) -> Result<LiveInput, Unreadable> {
         let Cause { reason, causes, .. } = cause;
         let (widget, node) = match subject {
             Subject::Widget(id) => (Some(id.clone()), None),
@@ -459,7 +353,12 @@ impl Operation {
     }
 
     /// Renders a slot's answer, which tells everything up to a position that was noted before.
-    async fn render(&self, subject: &Subject, cause: Cause, at: i64) -> Result<(Frame, Rendered), Unreadable> {
+    pub(super) async fn render(
+        &self,
+        subject: &Subject,
+        cause: Cause,
+        at: i64,
+    ) -> Result<(Frame, Rendered), Unreadable> {
         let max_age = cause.max_age;
         let input = self.input(subject, cause, at).await?;
         let cursor = input.cursor.clone();
@@ -469,6 +368,6 @@ impl Operation {
             rendered.tags.insert(Tag::own(tenant, "Widget", id.as_str()));
             rendered.tags.insert(Tag::own(tenant, "Refresh", id.as_str()));
         }
-        Ok((Frame { payload: rendered.payload.clone(), cursor, through: (at >= 0).then_some(at) }, rendered))
+        Ok((Frame { payload: rendered.payload.clone(), cursor, watermark: (at >= 0).then_some(at) }, rendered))
     }
 }

@@ -1,4 +1,4 @@
-//! Who may come to want a fetch: executions that have begun and not read anything yet, and reads that look into the store. A batch
+//! Those who may come to want a fetch: executions that have begun and not read anything yet, and reads that look into the store. A batch
 //! waits for those of them that were there before it, however slow, and for none that came later.
 
 use std::{
@@ -16,7 +16,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::{Engine, Scope};
+use crate::reading::scope::Scope;
 
 /// How long a batch waits for more wants whoever is there. Small beside any provider's answer, long enough for the fields of one
 /// document and for documents that arrive together.
@@ -29,13 +29,13 @@ const LONGEST: Duration = Duration::from_secs(3);
 /// Those who have begun and are not done yet.
 #[derive(Default)]
 pub(crate) struct Readers {
-    arriving: Mutex<HashMap<TenantId, Arc<Line>>>,
-    reading: Mutex<HashMap<IntegrationId, Arc<Line>>>,
+    arriving: Mutex<HashMap<TenantId, Arc<TicketQueue>>>,
+    reading: Mutex<HashMap<IntegrationId, Arc<TicketQueue>>>,
 }
 
-/// Some of them, in the order in which they began.
+/// Some of them, by numbers in the order in which they began.
 #[derive(Default)]
-struct Line(watch::Sender<Begun>);
+struct TicketQueue(watch::Sender<Begun>);
 
 #[derive(Default)]
 struct Begun {
@@ -48,23 +48,23 @@ struct Begun {
 /// holds a clone.
 #[derive(Clone)]
 pub(crate) struct Reading {
-    _place: Arc<Place>,
+    _ticket: Arc<Ticket>,
 }
 
 /// An execution that has begun and not read anything yet.
 pub(crate) struct Arriving {
-    _place: Place,
+    _ticket: Ticket,
 }
 
-/// A place in a line.
-struct Place {
-    line: Arc<Line>,
+/// The number of one who has begun; given back when it is done.
+struct Ticket {
+    queue: Arc<TicketQueue>,
     number: u64,
 }
 
-impl Drop for Place {
+impl Drop for Ticket {
     fn drop(&mut self) {
-        self.line.0.send_if_modified(|begun| {
+        self.queue.0.send_if_modified(|begun| {
             let was_first = begun.numbers.first() == Some(&self.number);
             begun.numbers.remove(&self.number);
             was_first
@@ -72,8 +72,8 @@ impl Drop for Place {
     }
 }
 
-impl Line {
-    fn enter(self: &Arc<Self>) -> Place {
+impl TicketQueue {
+    fn enter(self: &Arc<Self>) -> Ticket {
         let mut number = 0;
         self.0.send_if_modified(|begun| {
             number = begun.next;
@@ -81,7 +81,7 @@ impl Line {
             begun.numbers.insert(number);
             false
         });
-        Place { line: Arc::clone(self), number }
+        Ticket { queue: Arc::clone(self), number }
     }
 
     /// Waits until those who have begun by now are done.
@@ -95,15 +95,20 @@ impl Line {
 
 impl Readers {
     /// Announces a read of an integration.
-    fn reading(&self, integration: &IntegrationId) -> Reading {
-        Reading { _place: Arc::new(self.line_of(integration).enter()) }
+    pub(in crate::reading) fn reading(&self, integration: &IntegrationId) -> Reading {
+        Reading { _ticket: Arc::new(self.readers_of(integration).enter()) }
     }
 
-    fn line_of(&self, integration: &IntegrationId) -> Arc<Line> {
+    /// Announces an execution of a tenant.
+    pub(in crate::reading) fn arriving(&self, tenant: &TenantId) -> Arriving {
+        Arriving { _ticket: self.arrivals_of(tenant).enter() }
+    }
+
+    fn readers_of(&self, integration: &IntegrationId) -> Arc<TicketQueue> {
         Arc::clone(self.reading.lock().entry(integration.clone()).or_default())
     }
 
-    fn arrivals_of(&self, tenant: &TenantId) -> Arc<Line> {
+    fn arrivals_of(&self, tenant: &TenantId) -> Arc<TicketQueue> {
         Arc::clone(self.arriving.lock().entry(tenant.clone()).or_default())
     }
 
@@ -118,20 +123,7 @@ impl Readers {
     async fn gathered(&self, tenant: &TenantId, integration: &IntegrationId) {
         self.arrivals_of(tenant).done().await;
         // Whoever arrived came to read.
-        self.line_of(integration).done().await;
-    }
-}
-
-impl Engine {
-    /// Announces an execution: batches of its tenant wait until it has read something.
-    pub(crate) fn arriving(&self, tenant: &TenantId) -> Arriving {
-        Arriving { _place: self.fetcher.readers().arrivals_of(tenant).enter() }
-    }
-
-    /// Announces a read of an integration: its batches wait for it.
-    pub(super) fn reading(&self, scope: &Scope, integration: &IntegrationId) -> Reading {
-        scope.note_read();
-        self.fetcher.readers().reading(integration)
+        self.readers_of(integration).done().await;
     }
 }
 
@@ -163,7 +155,7 @@ mod tests {
     use mullion_schema::id::{IntegrationId, TenantId};
 
     use super::{Arriving, Readers, Reading};
-    use crate::reading::Scope;
+    use crate::reading::scope::Scope;
 
     #[derive(Default)]
     struct Bench {
@@ -180,7 +172,7 @@ mod tests {
         }
 
         fn arrive(&self) -> Arriving {
-            Arriving { _place: self.readers.arrivals_of(&Self::tenant()).enter() }
+            Arriving { _ticket: self.readers.arrivals_of(&Self::tenant()).enter() }
         }
 
         fn read(&self) -> Reading {
@@ -261,7 +253,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_goes_on_with_a_read_keeps_its_place() {
+    async fn who_goes_on_with_a_read_keeps_its_ticket() {
         let bench = Bench::default();
         let first = bench.read();
         let mut batch = bench.batch();
@@ -276,7 +268,7 @@ mod tests {
     #[tokio::test]
     async fn other_tenants_and_other_integrations_are_not_waited_for() {
         let bench = Bench::default();
-        let foreign = Arriving { _place: bench.readers.arrivals_of(&"other".into()).enter() };
+        let foreign = Arriving { _ticket: bench.readers.arrivals_of(&"other".into()).enter() };
         let elsewhere = bench.readers.reading(&"elsewhere".into());
         assert!(!is_waiting(&mut bench.batch()).await);
         drop((foreign, elsewhere));

@@ -4,15 +4,15 @@ use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use mullion_schema::{
-    id::{IntegrationId, NodeKey},
+    id::IntegrationId,
     ports::{Filter, List},
 };
 use tokio::time::{Instant, sleep};
 
-use super::{integrations::Integration, read_lists::node_refs, session::lookup_list};
 use crate::{
     error_chain::chain,
     provider::{FetchWant, Fetched, ListRef},
+    reading::{integrations::Integration, list_items::opaque_items, lookup_lists::lookup_list},
     store::{Database, StoreError, list::Window, merge::Source},
 };
 
@@ -28,9 +28,6 @@ struct Shared {
     database: Database,
     owner: Arc<str>,
 }
-
-/// What came of a claim: `None`, it is ours to fetch; else another replica fetches it since then.
-pub(crate) type Elsewhere = Option<DateTime<Utc>>;
 
 impl Claims {
     /// For a process that is alone with its database: all is its own, and nothing is written.
@@ -49,8 +46,8 @@ impl Claims {
         self.0.is_some()
     }
 
-    /// Claims fetches. Without the database they are all ours: asking twice is better than not at all.
-    pub(crate) async fn take(&self, integration: &IntegrationId, names: &[String]) -> Vec<Elsewhere> {
+    /// Claims fetches: `None`, it is ours to fetch; else since when another replica fetches it. Without the database they are all ours: asking twice is better than not at all.
+    pub(crate) async fn take(&self, integration: &IntegrationId, names: &[String]) -> Vec<Option<DateTime<Utc>>> {
         let Some(shared) = &self.0 else { return vec![None; names.len()] };
         let others = match shared.database.claim(integration, &shared.owner, names).await {
             Ok(others) => others,
@@ -85,7 +82,7 @@ impl Claims {
         let database = &self.0.as_ref()?.database;
         match want {
             FetchWant::Node { node, asks } => {
-                let key = NodeKey::new(&integration.id, node.type_name, Arc::clone(&node.native_id));
+                let key = integration.key_of(node);
                 let stored = database.nodes(&integration.tenant, &[key]).await.ok()?.pop()??;
                 let asked = stored.source() == Source::Provider && stored.fetched_at() >= since;
                 let known = stored.is_unknown() || stored.is_deleted() || (asked && !stored.is_stale_in(asks));
@@ -93,7 +90,7 @@ impl Claims {
             }
             FetchWant::Lookup { lookup, .. } => {
                 let window = self.window(integration, lookup_list(lookup)).await?;
-                let found = node_refs(integration, &window).into_iter().next();
+                let found = opaque_items(integration, &window).into_iter().next();
                 is_of(&window, since).then(|| Fetched { found, ..Fetched::default() })
             }
             FetchWant::Page(page) => {

@@ -1,4 +1,4 @@
-//! Marks: what keep-alives tell is never ahead of what was told.
+//! Watermarks: what keep-alives tell is never ahead of what was told.
 
 use std::{
     sync::{Arc, atomic::Ordering},
@@ -24,7 +24,7 @@ fn ready(frames: &mut Frames) -> Vec<Item> {
 /// Waits for a mark alone.
 async fn mark(frames: &mut Frames) -> i64 {
     loop {
-        if let Item::Mark(mark) = frames.next().await.unwrap().unwrap() {
+        if let Item::Watermark(mark) = frames.next().await.unwrap().unwrap() {
             assert_eq!(mark.cursor.as_str(), mark.position.to_string());
             return mark.position;
         }
@@ -42,7 +42,7 @@ async fn who_follows_what_does_not_happen_is_told_now_and_then_how_far_that_goes
         world.happen(&hub, "other");
         told.extend(ready(&mut frames));
     }
-    let told: Vec<i64> = told.iter().filter_map(Item::through).collect();
+    let told: Vec<i64> = told.iter().filter_map(Item::watermark).collect();
     assert_eq!(told.len(), 2, "not for each change: {told:?}");
     assert!(told.is_sorted() && told[1] > 500, "{told:?}");
 }
@@ -58,7 +58,7 @@ async fn a_follower_that_is_behind_is_told_no_mark_before_the_last_of_its_backlo
     let mut behind = world.follow(&hub, Some(0));
     for expected in 1..=700 {
         let item = behind.next().await.unwrap().unwrap();
-        assert!(matches!(item, Item::Frame(_)) && item.through() == Some(expected), "{expected}: {item:?}");
+        assert!(matches!(item, Item::Frame(_)) && item.watermark() == Some(expected), "{expected}: {item:?}");
     }
 }
 
@@ -79,10 +79,10 @@ async fn who_watches_what_stays_the_same_is_told_how_far_that_goes() {
 #[test]
 fn a_frame_that_is_told_with_another_cursor_holds_that() {
     let payload = br#"{"data":{"nodeUpdated":{"cursor":"old"}},"extensions":{"cursor":"old"}}"#.as_slice().into();
-    let told = Frame { payload, cursor: "old".into(), through: Some(1) };
+    let told = Frame { payload, cursor: "old".into(), watermark: Some(1) };
     let frame = told.retold(&*World::new(), "new".into(), None);
     let payload = br#"{"data":{"nodeUpdated":{"cursor":"new"}},"extensions":{"cursor":"new"}}"#.as_slice().into();
-    assert_eq!(frame, Frame { payload, cursor: "new".into(), through: None });
+    assert_eq!(frame, Frame { payload, cursor: "new".into(), watermark: None });
 }
 
 /// What a subscriber to all cells was told of each, and what the cells held at each position.
@@ -96,13 +96,13 @@ impl Told {
     fn hear(&mut self, item: &Item) -> Result<(), TestCaseError> {
         if let Item::Frame(frame) = item {
             let cursor: i64 = frame.cursor.as_str().parse().unwrap();
-            prop_assert_eq!(frame.through, (cursor >= 0).then_some(cursor), "it can be resumed after");
+            prop_assert_eq!(frame.watermark, (cursor >= 0).then_some(cursor), "it can be resumed after");
             let text = String::from_utf8(frame.payload.to_vec()).unwrap();
             let (cell, value) = text.split_once(' ').unwrap().1.split_once('=').unwrap();
             self.seen["abcd".find(cell).unwrap()] = value.len();
         }
-        let Some(through) = item.through() else { return Ok(()) };
-        let since = &self.history[usize::try_from(through).unwrap()..];
+        let Some(watermark) = item.watermark() else { return Ok(()) };
+        let since = &self.history[usize::try_from(watermark).unwrap()..];
         for (cell, seen) in self.seen.iter().enumerate() {
             let held = since.iter().any(|cells| cells[cell] == *seen);
             prop_assert!(held, "{item:?}, but {seen} of {cell} is older: {:?}", self.history);

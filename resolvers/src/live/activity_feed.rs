@@ -1,4 +1,4 @@
-//! Live activities: every one that passes the filter, in the stream's order, rendered once for all who ask the same.
+//! A feed of live activities: every one that passes the filter, in the stream's order, rendered once for all who ask the same.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -9,7 +9,6 @@ use std::{
     time::Duration,
 };
 
-use futures::{Stream, stream};
 use mullion_schema::{
     enums::UpdateReason,
     ports::{ActivitySource, LiveInput},
@@ -21,33 +20,29 @@ use tokio::{
 
 use tracing::Instrument as _;
 
-use super::{End, Frame, Item, Mark, Retry, Run, Unreadable, hub::LiveHub, span_of};
+use super::{Frame, Retry, Run, Unreadable, activity_ring::Ring, span_of};
 use crate::{
     budget::{Budget, Share},
     store::{activity::Activity, stream::AppliedChange},
     trace_context::TraceContext,
 };
 
-/// Rendered activities that are kept: of the newest, and of those that somebody who is further back has asked for.
+/// Rendered activities that are kept for subscribers further back than the ring.
 const KEPT: usize = 256;
-/// Bytes of the newest activities that are kept, whatever a document selects of them.
-const KEPT_BYTES: usize = 256 * 1024;
 /// How long they are kept at most, and those for subscribers further back.
 const KEPT_FOR: Duration = Duration::from_secs(30);
 /// Changes read in one go.
-const CHUNK: u64 = 500;
+pub(super) const CHUNK: u64 = 500;
 /// How far back of the stream's end the ring begins at most.
 const LATELY: i64 = 500;
 /// After so many changes without an activity for anybody (or after the hub's time), subscribers look again, so that their position
 /// does not age out.
 const QUIET: u64 = 256;
-/// How long until a stream is read again whose changes another reader has seen and this one does not see yet.
-const AGAIN: Duration = Duration::from_secs(1);
 
 /// The rendered activities of one document and filter.
 pub(super) struct ActivityFeed {
-    key: Arc<str>,
-    run: Arc<dyn Run>,
+    pub(super) key: Arc<str>,
+    pub(super) run: Arc<dyn Run>,
     filter: ActivitySource,
     /// Changes since one that passed the filter.
     quiet: AtomicU64,
@@ -55,10 +50,10 @@ pub(super) struct ActivityFeed {
     woken: parking_lot::Mutex<Instant>,
     /// Counts what the hub told.
     heard: AtomicU64,
-    news: watch::Sender<()>,
+    pub(super) news: watch::Sender<()>,
     /// The trace of what was heard last.
     trace: parking_lot::Mutex<Option<TraceContext>>,
-    retry: Retry,
+    pub(super) retry: Retry,
     reading: Mutex<Reading>,
     /// Of those who are further back than the ring: after a restart all come back with positions of their own.
     rendered: parking_lot::Mutex<Rendered>,
@@ -74,24 +69,6 @@ struct Reading {
     retry_at: Option<Instant>,
 }
 
-struct Ring {
-    /// Everything that passes the filter after this position, up to `head`, is here.
-    start: i64,
-    head: i64,
-    /// What had been heard when the stream was last read to its end: while it is the same, there is nothing more.
-    read_at: Option<u64>,
-    frames: VecDeque<RingEntry>,
-    /// The bytes of the frames.
-    bytes: usize,
-}
-
-/// A rendered activity.
-struct RingEntry {
-    position: i64,
-    frame: Frame,
-    rendered_at: Instant,
-}
-
 #[derive(Default)]
 struct Rendered {
     by_position: HashMap<i64, Arc<OnceCell<Frame>>>,
@@ -99,12 +76,13 @@ struct Rendered {
     forgotten_at: Option<Instant>,
 }
 
-enum Next {
+/// What is next in a feed.
+pub(super) enum Next {
     Frame(i64, Frame),
     /// Nothing up to this position.
     Nothing(i64),
     /// The position is before what is kept: the stream itself is to be read.
-    Behind,
+    BeforeRing,
     Expired,
     /// It could not be read, and is tried again then.
     Failed(Instant),
@@ -171,17 +149,18 @@ impl ActivityFeed {
         self.news.send_replace(());
     }
 
-    fn admitted<'a>(&self, change: &'a AppliedChange) -> Option<&'a Activity> {
-        let told = change.activity.as_ref().filter(|activity| !activity.pending);
-        told.filter(|activity| self.run.admits(&self.filter, activity))
+    /// The activity of a change, if it passes the filter.
+    pub(super) fn admitted<'a>(&self, change: &'a AppliedChange) -> Option<&'a Activity> {
+        let published = change.activity.as_ref().filter(|activity| !activity.pending);
+        published.filter(|activity| self.run.admits(&self.filter, activity))
     }
 
     /// The next activity after a position. A read that fails is repeated once for all subscribers, not by each of them.
-    async fn next(&self, after: i64) -> Next {
+    pub(super) async fn next(&self, after: i64) -> Next {
         let mut reading = self.reading.lock().await;
         let Reading { ring, failures, retry_at } = &mut *reading;
         if let Some(at) = retry_at.filter(|at| *at > Instant::now()) {
-            let known = ring.as_ref().filter(|ring| after >= ring.start).and_then(|ring| ring.after(after));
+            let known = ring.as_ref().filter(|ring| after >= ring.start).and_then(|ring| next_in(ring, after));
             let given_up = self.retry.pause(*failures).is_none();
             return known.unwrap_or(if given_up { Next::Unavailable } else { Next::Failed(at) });
         }
@@ -203,14 +182,14 @@ impl ActivityFeed {
             none => {
                 // The first subscriber may be far back: the others do not wait for its backlog.
                 let start = after.max(self.run.head().await? - LATELY);
-                none.insert(Ring { start, head: start, read_at: None, frames: VecDeque::new(), bytes: 0 })
+                none.insert(Ring::new(start))
             }
         };
         loop {
             if after < ring.start {
-                return Ok(Next::Behind);
+                return Ok(Next::BeforeRing);
             }
-            if let Some(next) = ring.after(after) {
+            if let Some(next) = next_in(ring, after) {
                 return Ok(next);
             }
             let heard = self.heard.load(Ordering::Acquire);
@@ -223,7 +202,7 @@ impl ActivityFeed {
             // One that was not full was the last.
             ring.read_at = (!is_full).then_some(heard);
             if !is_full && after >= ring.start {
-                return Ok(ring.after(after).unwrap_or(Next::Nothing(ring.head.max(after))));
+                return Ok(next_in(ring, after).unwrap_or(Next::Nothing(ring.head.max(after))));
             }
         }
     }
@@ -243,8 +222,8 @@ impl ActivityFeed {
                     // The answer says of what it could not read that it could not, and the fault is elsewhere.
                     (true, true) => self.run.reach_store().await?,
                 }
-                let through = Some(change.position);
-                ring.push(change.position, Frame { payload: rendered.payload, cursor, through });
+                let watermark = Some(change.position);
+                ring.push(change.position, Frame { payload: rendered.payload, cursor, watermark });
             }
             ring.head = change.position;
         }
@@ -252,7 +231,7 @@ impl ActivityFeed {
     }
 
     /// The rendered form of an activity that somebody far back wants; once for all who want it at the same time.
-    async fn render_shared(&self, activity: &Activity, position: i64) -> Result<Frame, Unreadable> {
+    pub(super) async fn render_shared(&self, activity: &Activity, position: i64) -> Result<Frame, Unreadable> {
         let cell = {
             let mut rendered = self.rendered.lock();
             let rendered = &mut *rendered;
@@ -271,7 +250,7 @@ impl ActivityFeed {
         let render = || async {
             let input = self.input(activity, position).await;
             let rendered = self.retry.render(&*self.run, &input).await?;
-            Ok(Frame { payload: rendered.payload, cursor: input.cursor, through: Some(position) })
+            Ok(Frame { payload: rendered.payload, cursor: input.cursor, watermark: Some(position) })
         };
         cell.get_or_try_init(render).await.cloned()
     }
@@ -290,37 +269,9 @@ impl ActivityFeed {
     }
 }
 
-impl Ring {
-    fn after(&self, position: i64) -> Option<Next> {
-        let at = self.frames.partition_point(|kept| kept.position <= position);
-        self.frames.get(at).map(|kept| Next::Frame(kept.position, kept.frame.clone()))
-    }
-
-    fn push(&mut self, position: i64, frame: Frame) {
-        self.bytes += frame.payload.len();
-        self.frames.push_back(RingEntry { position, frame, rendered_at: Instant::now() });
-        // The newest is kept, however long it is: someone has just asked for it.
-        while self.frames.len() > KEPT || (self.frames.len() > 1 && self.bytes > KEPT_BYTES) {
-            self.drop_first();
-        }
-    }
-
-    fn drop_first(&mut self) {
-        if let Some(dropped) = self.frames.pop_front() {
-            self.bytes -= dropped.frame.payload.len();
-            self.start = dropped.position;
-        }
-    }
-
-    /// Drops what was rendered before a moment.
-    fn forget_before(&mut self, moment: Instant) {
-        while self.frames.front().is_some_and(|kept| kept.rendered_at < moment) {
-            self.drop_first();
-        }
-        if self.frames.is_empty() {
-            self.frames = VecDeque::new();
-        }
-    }
+/// What a ring has after a position.
+fn next_in(ring: &Ring, after: i64) -> Option<Next> {
+    ring.after(after).map(|(position, frame)| Next::Frame(position, frame))
 }
 
 /// The feeds of one tenant that somebody follows.
@@ -369,120 +320,4 @@ impl Feeds {
     pub(super) fn len(&self) -> usize {
         self.0.len()
     }
-}
-
-/// One subscriber: only how far it has come.
-pub(super) struct ActivitySubscriber {
-    follows: Follows,
-    news: watch::Receiver<()>,
-    position: Option<i64>,
-    /// Whether it was told something since it last waited: then it is not told how far that goes, too.
-    told: bool,
-    /// Where the subscriber is further back than the ring: what it has read of the stream and not sent yet.
-    backlog: VecDeque<AppliedChange>,
-    ended: bool,
-    _subscribed: Share,
-}
-
-/// Holds a feed; the last one to go takes it out of the hub.
-struct Follows {
-    hub: Arc<LiveHub>,
-    feed: Option<Arc<ActivityFeed>>,
-}
-
-impl Drop for Follows {
-    fn drop(&mut self) {
-        if let Some(feed) = self.feed.take() {
-            let (tenant, key) = (feed.run.tenant().clone(), Arc::clone(&feed.key));
-            drop(feed);
-            self.hub.forget_feed(&tenant, &key);
-        }
-    }
-}
-
-impl ActivitySubscriber {
-    pub(super) fn new(hub: Arc<LiveHub>, (feed, subscribed): (Arc<ActivityFeed>, Share), after: Option<i64>) -> Self {
-        let news = feed.news.subscribe();
-        let follows = Follows { hub, feed: Some(feed) };
-        let backlog = VecDeque::new();
-        Self { follows, news, position: after, told: false, backlog, ended: false, _subscribed: subscribed }
-    }
-
-    pub(super) fn into_stream(self) -> impl Stream<Item = Result<Item, End>> + Send {
-        stream::unfold(self, |mut subscriber| async move {
-            let item = subscriber.next().await?;
-            Some((item, subscriber))
-        })
-    }
-
-    async fn next(&mut self) -> Option<Result<Item, End>> {
-        if self.ended {
-            return None;
-        }
-        let item = self.item().await;
-        self.ended = !matches!(item, Ok(Some(_)));
-        item.transpose()
-    }
-
-    /// The next item; `None`: the feed is gone.
-    async fn item(&mut self) -> Result<Option<Item>, End> {
-        let Some(feed) = self.follows.feed.clone() else { return Ok(None) };
-        let mut position = match self.position {
-            Some(position) => position,
-            None => feed.retry.read(|| feed.run.head()).await?,
-        };
-        loop {
-            while let Some(change) = self.backlog.pop_front() {
-                position = change.position;
-                if let Some(activity) = feed.admitted(&change) {
-                    let frame = feed.render_shared(activity, position).await?;
-                    return Ok(Some(self.tell(position, frame)));
-                }
-            }
-            // Seen before the stream is read: what comes later wakes us.
-            self.news.borrow_and_update();
-            match feed.next(position).await {
-                Next::Frame(at, frame) => return Ok(Some(self.tell(at, frame))),
-                Next::Nothing(at) if at > position => position = at,
-                Next::Nothing(_) => {
-                    self.position = Some(position);
-                    if !std::mem::replace(&mut self.told, true) {
-                        return Ok(Some(mark(&feed, position)));
-                    }
-                    if self.news.changed().await.is_err() {
-                        return Ok(None);
-                    }
-                    self.told = false;
-                }
-                Next::Behind => {
-                    let changes = feed.retry.read(|| feed.run.changes_since(position, CHUNK)).await?;
-                    let changes = changes.ok_or(End::CursorExpired)?;
-                    let Some(last) = changes.last() else {
-                        tokio::time::sleep(AGAIN).await;
-                        continue;
-                    };
-                    if !changes.iter().any(|change| feed.admitted(change).is_some()) {
-                        // However far back it is, what was looked through is not looked through again when it comes back.
-                        self.position = Some(last.position);
-                        return Ok(Some(mark(&feed, last.position)));
-                    }
-                    self.backlog = changes.into();
-                }
-                Next::Failed(at) => tokio::time::sleep_until(at).await,
-                Next::Expired => return Err(End::CursorExpired),
-                Next::Unavailable => return Err(End::Unavailable),
-            }
-        }
-    }
-
-    fn tell(&mut self, position: i64, frame: Frame) -> Item {
-        self.position = Some(position);
-        self.told = true;
-        Item::Frame(frame)
-    }
-}
-
-/// Tells that there is nothing up to a position.
-fn mark(feed: &ActivityFeed, position: i64) -> Item {
-    Item::Mark(Mark { position, cursor: feed.run.cursor(position) })
 }

@@ -1,0 +1,32 @@
+//! How old a value may be to be shown as it is.
+
+use chrono::{DateTime, Duration, Utc};
+
+use super::{Engine, integrations::Integration, scope::Scope};
+use crate::store::node::StoredNode;
+
+/// How old stored nodes may be at one moment: to be asked of many of them.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct AgeLimit {
+    now: DateTime<Utc>,
+    longest: Duration,
+}
+
+impl AgeLimit {
+    /// Whether a stored node answers as it is; `fresh` says whether all that is wanted is known and not out of date.
+    pub(super) fn admits(&self, stored: &StoredNode, fresh: impl FnOnce() -> bool) -> bool {
+        // What the provider did not know when it was last asked, and nothing was heard of since, is what there is.
+        if stored.is_deleted() || stored.is_unknown() {
+            return true;
+        }
+        self.now - stored.fetched_at() <= self.longest && fresh()
+    }
+}
+
+impl Engine {
+    /// How old what is stored of an integration may be for an execution at this moment.
+    pub(super) fn age_limit(&self, scope: &Scope, integration: &Integration) -> AgeLimit {
+        let now = self.clock.now();
+        AgeLimit { now, longest: scope.longest_age(integration, now) }
+    }
+}
