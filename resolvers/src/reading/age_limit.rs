@@ -15,11 +15,8 @@ pub(super) struct AgeLimit {
 impl AgeLimit {
     /// Whether a stored node answers as it is; `fresh` says whether all that is wanted is known and not out of date.
     pub(super) fn admits(&self, stored: &StoredNode, fresh: impl FnOnce() -> bool) -> bool {
-        // What the provider did not know when it was last asked, and nothing was heard of since, is what there is.
-        if stored.is_deleted() || stored.is_unknown() {
-            return true;
-        }
-        self.now - stored.fetched_at() <= self.longest && fresh()
+        // A deletion is final. That the provider did not know something is believed as long as a value would be.
+        stored.is_deleted() || (self.now - stored.fetched_at() <= self.longest && (stored.is_unknown() || fresh()))
     }
 }
 

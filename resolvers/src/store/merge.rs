@@ -149,12 +149,16 @@ pub fn merge(existing: Option<&NodeState>, write: &NodeWrite, origin: Origin) ->
     Merged { state, outcome, became_stale }
 }
 
-/// The node after news that something of it changed at `at`, without saying what.
+/// The node after news that something of it changed at `at`, without saying what. A node that the provider did not know before
+/// that may be there again: it has to be asked for.
 pub fn mark_stale(existing: &NodeState, at: DateTime<Utc>) -> Merged {
     let mut state = existing.clone();
-    state.stale_at = state.stale_at.max(Some(at.timestamp_micros()));
+    let at = at.timestamp_micros();
+    state.stale_at = state.stale_at.max(Some(at));
+    state.unknown_at = state.unknown_at.filter(|unknown_at| *unknown_at > at);
     let became_stale = state.is_stale() && !existing.is_stale();
-    Merged { state, outcome: Outcome::Confirmed, became_stale }
+    let revealed = state.unknown_at != existing.unknown_at;
+    Merged { state, outcome: if revealed { Outcome::Changed } else { Outcome::Confirmed }, became_stale }
 }
 
 /// The node after a fetch, sent at `at`, that the provider answered by not knowing it: what is known stays, as confirmed.
@@ -162,7 +166,7 @@ pub fn mark_unknown(existing: Option<&NodeState>, at: DateTime<Utc>) -> Merged {
     let origin = Origin { source: Source::Provider, at };
     let mut state = existing.cloned().unwrap_or_else(|| NodeState::empty(origin));
     let at = at.timestamp_micros();
-    let heard_since = existing.is_some_and(|state| state.fetched_at > at);
+    let heard_since = existing.is_some_and(|state| state.fetched_at.max(state.stale_at.unwrap_or(i64::MIN)) > at);
     if !heard_since {
         for stamp in state.stamps.values_mut() {
             stamp.seen = stamp.seen.max(at);

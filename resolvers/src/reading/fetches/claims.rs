@@ -84,8 +84,9 @@ impl Claims {
             FetchWant::Node { node, asks } => {
                 let key = integration.key_of(node);
                 let stored = database.nodes(&integration.tenant, &[key]).await.ok()?.pop()??;
-                let asked = stored.source() == Source::Provider && stored.fetched_at() >= since;
-                let known = stored.is_unknown() || stored.is_deleted() || (asked && !stored.is_stale_in(asks));
+                let fetched = stored.source() == Source::Provider && !stored.is_stale_in(asks);
+                let answered = stored.fetched_at() >= since && (stored.is_unknown() || fetched);
+                let known = stored.is_deleted() || answered;
                 known.then(Fetched::default)
             }
             FetchWant::Lookup { lookup, .. } => {

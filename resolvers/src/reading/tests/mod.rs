@@ -4,6 +4,7 @@ pub(crate) mod bench;
 mod failing;
 mod failures;
 mod gaps;
+mod missing;
 mod names;
 mod numbers;
 mod pages;

@@ -26,6 +26,7 @@ on_both_databases!(
     equal_version_with_other_content_is_stale_until_it_is_fetched,
     an_outdated_node_is_fresh_for_the_fields_that_were_fetched_since,
     a_node_that_the_provider_does_not_know_leaves_its_lists_and_comes_back_when_heard_of,
+    a_node_that_the_provider_did_not_know_is_back_in_its_lists_and_stale_after_news_of_it,
     a_first_fill_says_nothing_and_a_later_difference_does,
     foreign_tenants_see_and_change_nothing,
     texts_that_postgres_refuses_are_stored,
@@ -161,6 +162,21 @@ async fn a_node_that_the_provider_does_not_know_leaves_its_lists_and_comes_back_
     bench.deliver(written(vec![issue("1", 5, "a", "OPEN")])).await;
     assert!(!bench.node(&issue_ref("1")).await.unwrap().is_unknown());
     assert_eq!(bench.members(&bench.issues()).await, ["1"]);
+}
+
+async fn a_node_that_the_provider_did_not_know_is_back_in_its_lists_and_stale_after_news_of_it(bench: Bench) {
+    bench.deliver(written(vec![issue("1", 5, "a", "OPEN")])).await;
+    let mut batch = Batch::of_fetch(bench.tick());
+    batch.unknown = vec![issue_ref("1")];
+    bench.db.apply(&bench.tenant, &bench.integration, &FakeRules, batch).await.unwrap();
+    let news = Change { stale: vec![issue_ref("1")], ..Change::default() };
+    let told = bench.deliver(vec![news]).await;
+    let stored = bench.node(&issue_ref("1")).await.unwrap();
+    assert!(!stored.is_unknown() && stored.is_stale());
+    assert_eq!(bench.members(&bench.issues()).await, ["1"]);
+    let tags =
+        [Tag::of_node(&bench.tenant, &bench.integration, "FakeIssue", "1"), Tag::list(&bench.tenant, &bench.issues())];
+    assert!(tags.iter().all(|tag| told.changes[0].tags.contains(tag)), "{:?}", told.changes);
 }
 
 async fn a_first_fill_says_nothing_and_a_later_difference_does(bench: Bench) {
