@@ -29,7 +29,7 @@ use crate::{
     provider::{FetchWant, Keeping, ListRef, NodeRef, PageWant},
     store::{self, list::Window},
     tag::Tag,
-    upstream::UpstreamError,
+    upstream::{UpstreamError, UpstreamErrorKind},
 };
 
 /// An item of a list, or why it could not be read.
@@ -137,8 +137,10 @@ impl ListReader<'_> {
                 None => cached = self.cached_list().await?,
             }
         }
-        if let Some(error) = self.failure.as_ref().filter(|_| cached.is_none()) {
-            // It was never read. Only the provider could tell which of the items known by other ways come first.
+        // A list that was never read: only the provider could tell which of the items known by other ways come first. And where
+        // the provider does not know the list, it does not know the items either: what is left of them would look like all.
+        let is_lost = |error: &&UpstreamError| cached.is_none() || error.kind == UpstreamErrorKind::NotFound;
+        if let Some(error) = self.failure.as_ref().filter(is_lost) {
             return Err(port_error(&self.integration, error));
         }
         if let Some(listed) = cached.as_ref().and_then(|cached| self.page_in_memory(cached)) {

@@ -1,13 +1,23 @@
 //! Things that the provider did not know when it was asked, which is not the last word on them.
 
-use mullion_schema::{id::NodeKey, ports::Nodes as _};
+use std::sync::Arc;
+
+use mullion_schema::{
+    enums::{MetricKind, WidgetState},
+    error::ErrorCode,
+    id::{NodeKey, NodeReference},
+    ports::{
+        Filter, List, ListQuery, MetricSource, Nodes as _, PageRequest, Work as _, WorkItemFilter, WorkItemOrder,
+        WorkItemsSource,
+    },
+};
 
 use super::{
-    bench::{World, repository},
+    bench::{World, all_of, repository},
     failures::{card, want, written},
 };
 use crate::{
-    provider::{FetchWant, Fetched, change::Change},
+    provider::{FetchWant, Fetched, ListRef, change::Change},
     upstream::{UpstreamError, UpstreamErrorKind as Kind},
 };
 
@@ -21,7 +31,7 @@ impl World {
     }
 
     /// From now on the provider knows nothing.
-    fn knows_nothing(&self) {
+    pub(super) fn knows_nothing(&self) {
         self.upstream.answer(|want| match want {
             FetchWant::Node { .. } => Ok(Fetched::default()),
             _ => Err(UpstreamError::new(Kind::NotFound, "as the case says")),
@@ -80,4 +90,60 @@ async fn news_of_a_thing_that_come_while_the_provider_says_that_it_does_not_know
     asking.await.unwrap().unwrap();
     world.knows("R1");
     assert!(world.shows("R1").await);
+}
+
+#[tokio::test]
+async fn a_list_that_the_provider_does_not_know_any_more_is_an_error_and_not_empty() {
+    let world = World::new().await;
+    world.lists_issues(3, |place| place.to_string());
+    world.end_of(50).await;
+    let all = all_of(ListRef { parent: None, name: "repositories" }, Filter::new(), vec![repository("R1")]);
+    world.fetched(vec![written(&world, "R1", card("web"))], vec![all]).await;
+    world.knows_nothing();
+    world.grow_old();
+    let world = world.restarted();
+    let list = List { integration: world.account.clone(), parent: None, name: "repositories", filter: Filter::new() };
+    let repositories = ListQuery { list, first: 9, after: None, fields: ["name"].into_iter().collect() };
+    for reading in ["first", "second"] {
+        for query in [world.issues(50, None), repositories.clone()] {
+            let error = world.session().list(query).await.unwrap_err();
+            assert_eq!(error.code, ErrorCode::NotFound, "{reading}");
+        }
+    }
+    world.lists_issues(3, |place| place.to_string());
+    let page = world.session().list(world.issues(50, None)).await.unwrap();
+    assert_eq!((page.items.len(), page.total, page.failure.is_none()), (3, Some(3), true), "it recovers");
+}
+
+#[tokio::test]
+async fn a_widget_over_a_list_that_the_provider_does_not_know_any_more_says_that_it_failed() {
+    let world = World::new().await;
+    world.lists_issues(3, |place| place.to_string());
+    world.end_of(50).await;
+    world.knows_nothing();
+    world.grow_old();
+    let world = world.restarted();
+    let source = of_repository(&world);
+    for _ in 0..2 {
+        let page = PageRequest { first: 1, total: true, ..PageRequest::default() };
+        let load = world.session().work_items(&source, page).await.unwrap();
+        assert_eq!((load.state, load.value.total, load.value.has_next), (WidgetState::Failed, None, true));
+        assert_eq!(load.missing.map(|error| error.code), Some(ErrorCode::NotFound));
+        let metric = MetricKind::OpenWorkItems;
+        let metric = MetricSource { metric, containers: source.filter.containers.clone(), window_seconds: 86_400 };
+        let load = world.session().metric(&metric).await.unwrap();
+        assert_eq!((load.state, load.value.value, load.value.previous), (WidgetState::Failed, None, None));
+        assert!(load.value.series.is_empty());
+    }
+}
+
+/// The work items of the repository.
+pub(super) fn of_repository(world: &World) -> WorkItemsSource {
+    let container = NodeReference {
+        integration: world.account.clone(),
+        type_name: "GithubRepository".into(),
+        native_id: Arc::from("R1"),
+    };
+    let filter = WorkItemFilter { containers: Some(vec![container]), ..WorkItemFilter::default() };
+    WorkItemsSource { filter, order: WorkItemOrder::default() }
 }
