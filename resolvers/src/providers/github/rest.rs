@@ -7,9 +7,7 @@ use mullion_schema::view::Body;
 use serde_json::{Value, json};
 
 use super::{
-    names::{
-        CHECKS, COMMENT, COUNTS, ISSUE, PULL_REQUEST, PUSHED, RELEASE, REPOSITORY, REVIEW, TEAM, USER, WORKFLOW_RUN,
-    },
+    names::{COMMENT, COUNTS, ISSUE, PULL_REQUEST, PUSHED, RELEASE, REPOSITORY, TEAM, USER, WORKFLOW_RUN},
     values::{day, labels, list, login, non_empty, object, sorted, stamp, text, time, upper},
 };
 use crate::provider::{
@@ -190,16 +188,6 @@ pub(super) fn pull_request(value: &Value, repository: Option<&Value>) -> Option<
         body.insert("requestedReviewers".into(), sorted(people.chain(teams)));
     }
     Some(NodeWrite::core(node(PULL_REQUEST, value)?, updated(value), body))
-}
-
-/// What a pull request's checks and reviews are before there are any: anything replaces it.
-pub(super) fn unreviewed(write: NodeWrite) -> NodeWrite {
-    let unknown = |key: &str| Body::from_iter([(key.to_owned(), Value::Null)]);
-    write.with(REVIEW, Version::default(), unknown("reviewDecision")).with(
-        CHECKS,
-        Version::default(),
-        unknown("checks"),
-    )
 }
 
 /// A team.

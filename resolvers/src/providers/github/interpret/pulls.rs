@@ -29,11 +29,8 @@ fn title(event: &Event<'_>) -> Option<(&'static str, Detail)> {
 pub(super) fn pull_request(event: &Event<'_>) -> Option<Change> {
     let pull_request = event.part("pull_request")?;
     let mut change = event.change();
-    let mut brought = rest::pull_request(pull_request, event.repository())?;
+    let brought = rest::pull_request(pull_request, event.repository())?;
     let merged = pull_request.get("merged") == Some(&Value::Bool(true));
-    if event.is(&["opened"]) {
-        brought = rest::unreviewed(brought);
-    }
     let subject = write(&mut change, brought);
     // New commits have checks and approvals of their own, which the payload does not tell.
     if event.is(&["synchronize", "reopened"]) {

@@ -324,6 +324,13 @@ async fn webhooks_tell_the_same_as_reads() {
             let Some(read) = read.writes.iter().find(|read| read.node == write.node) else {
                 panic!("{action}: {event} tells of {}, which cannot be read", write.node);
             };
+            for name in [names::REVIEW, names::CHECKS] {
+                let told = aspect(write, name).map(|(_, told)| told);
+                assert!(
+                    told.is_none_or(|told| Some(told) == aspect(read, name).map(|(_, read)| read)),
+                    "{action}: {event}: {name}"
+                );
+            }
             let (Some((told_at, told)), Some((read_at, read))) = (aspect(write, "core"), aspect(read, "core")) else {
                 continue;
             };
