@@ -8,7 +8,7 @@ use mullion_schema::view::Body;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    reference::{ListRef, NodeRef},
+    reference::{LOOKUPS, ListRef, NodeRef},
     sentence::Details,
 };
 
@@ -87,6 +87,16 @@ pub struct Change {
     pub recounts: Vec<Recount>,
     /// Told to people, where it is worth telling.
     pub activity: Option<ActivityDraft>,
+}
+
+impl Change {
+    /// Notes that names may stand for other things, or for things that they did not stand for before, where the lists of the account
+    /// changed: a thing that was created, renamed or shown to the token has a name that may have been looked up in vain.
+    pub(crate) fn outdate_names(&mut self) {
+        if self.stale_lists.iter().any(|list| list.parent.is_none()) {
+            self.stale_lists.push(ListRef { parent: None, name: LOOKUPS });
+        }
+    }
 }
 
 /// An item whose containers have other numbers now: they are fetched again when somebody looks.

@@ -27,7 +27,7 @@ use self::{
 pub use self::{
     descriptor::{ContainerLists, CopiedFields, Count, Demo, Descriptor, Keeping, ListType, WorkItemLists},
     fetch::{Account, FetchWant, Fetched, FetchedPage, PageWant},
-    reference::{ListRef, NodeRef},
+    reference::{LOOKUPS, ListRef, NodeRef},
     webhook::{
         EndpointSecrets, Reception, Refusal, RegisteredWebhook, StoredDelivery, VerifiedDelivery, WebhookRequest,
     },

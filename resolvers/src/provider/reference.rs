@@ -24,6 +24,10 @@ impl std::fmt::Display for NodeRef {
     }
 }
 
+/// The account's list under which the answers to look-ups are kept: the name that was looked up is the filter, the node that was
+/// found the item.
+pub const LOOKUPS: &str = "lookups";
+
 /// A list of the integration at hand: the node it hangs on (`None`: the account) and its name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ListRef {

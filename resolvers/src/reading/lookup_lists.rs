@@ -4,10 +4,7 @@ use std::collections::HashMap;
 
 use mullion_schema::ports::{List, Lookup};
 
-use crate::provider::{FetchedPage, ListRef, NodeRef, PageWant};
-
-/// The account's list under which look-ups are kept: the name that was looked up is the filter, the node that was found the item.
-const LOOKUPS: &str = "lookups";
+use crate::provider::{FetchedPage, LOOKUPS, ListRef, NodeRef, PageWant};
 
 /// The list under which a look-up's answer is kept.
 pub(super) fn lookup_list(lookup: &Lookup) -> List {

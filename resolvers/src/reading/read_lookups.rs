@@ -70,11 +70,13 @@ impl Engine {
         };
         let error = match outcome {
             Ok(fetched) => {
-                let key = fetched.found.as_ref().map(|node| integration.key_of(node));
-                if let Some(key) = &key {
-                    scope.fetches.note_answered(key, &asks, fetched.refused.as_ref());
-                }
-                return Ok(key.map(|key| Found { key, stale_because: None }));
+                let Some(found) = &fetched.found else {
+                    let node = self.found_since(scope, &integration, lookup).await?;
+                    return Ok(node.map(|node| Found { key: integration.key_of(&node), stale_because: None }));
+                };
+                let key = integration.key_of(found);
+                scope.fetches.note_answered(&key, &asks, fetched.refused.as_ref());
+                return Ok(Some(Found { key, stale_because: None }));
             }
             Err(error) => error,
         };
@@ -85,6 +87,20 @@ impl Engine {
             Some(node) => Ok(Some(Found { key: integration.key_of(&node), stale_because: Some(reason) })),
             None => Err(port_error(&integration, &error)),
         }
+    }
+
+    /// The node that a name stands for although the provider did not find it when it was asked: a webhook may have told of it first.
+    /// News of the list that such things stand in concern the answer.
+    async fn found_since(
+        &self,
+        scope: &Scope,
+        integration: &Integration,
+        lookup: &Lookup,
+    ) -> Result<Option<NodeRef>, PortError> {
+        if let Some(listed) = integration.provider.listed_in(lookup) {
+            scope.record(Tag::list(&scope.tenant, &of_integration(integration, listed)));
+        }
+        self.listed_as(integration, lookup).await
     }
 
     /// The node that a name stands for as far as it is known without asking: the one found when the name was last
@@ -103,6 +119,11 @@ impl Engine {
                 return Ok(Some(item.node.clone()));
             }
         }
+        self.listed_as(integration, lookup).await
+    }
+
+    /// The node that has a name in the list that such things stand in.
+    async fn listed_as(&self, integration: &Integration, lookup: &Lookup) -> Result<Option<NodeRef>, PortError> {
         let Some(listed) = integration.provider.listed_in(lookup) else { return Ok(None) };
         let list = of_integration(integration, listed);
         let tenant = &integration.tenant;
@@ -140,11 +161,8 @@ impl Engine {
         let Some(cached) = self.cached_store.list(integration, list, 1).await? else { return Ok(None) };
         let (window, now) = (&cached.window, self.clock.now());
         let Some(found) = cached.items.first() else {
+            let node = self.found_since(scope, integration, lookup).await?;
             // A thing with this name may be there since then, and news of it need not come.
-            if let Some(listed) = integration.provider.listed_in(lookup) {
-                scope.record(Tag::list(&scope.tenant, &of_integration(integration, listed)));
-            }
-            let node = self.last_found(integration, lookup, list).await?;
             let is_trusted = scope.is_recent(integration, window, now) && now - window.fetched_at <= ABSENT_FOR;
             return Ok(node.map(|node| Some(integration.key_of(&node))).or(is_trusted.then_some(None)));
         };

@@ -118,7 +118,10 @@ impl Listing {
         let was_awaited = self.ended > began;
         let just_there = began - self.ended <= KEPT && self.outcome.is_ok();
         let new = wanted.nodes.iter().all(|(_, node)| !self.told.contains(node));
-        if !(was_awaited || (just_there && new && wanted.pages.is_empty())) {
+        // A channel that the list lacks may have been made since.
+        let lacks = |name: &str| self.outcome.as_ref().is_ok_and(|directory| directory.named(name).is_none());
+        let named = !wanted.names.iter().any(|(_, name)| lacks(name));
+        if !(was_awaited || (just_there && new && named && wanted.pages.is_empty())) {
             return None;
         }
         self.told.extend(wanted.nodes.iter().map(|(_, node)| node.clone()));

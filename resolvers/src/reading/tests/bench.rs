@@ -33,6 +33,7 @@ use crate::{
         apply::{Batch, Source},
         tests::bench::{Bench, body, draft},
     },
+    tag::Tag,
     upstream::{AddressGuard, Jitter, Limits, NoObserver, Upstream},
     vault::Vault,
 };
@@ -105,10 +106,11 @@ impl World {
         self.services.applier.apply(self.integration().await.as_ref(), batch).await.unwrap();
     }
 
-    /// What a webhook tells.
-    pub(crate) async fn told(&self, change: Change) {
+    /// Applies what a webhook tells, and gives the tags that it outdates.
+    pub(crate) async fn told(&self, change: Change) -> Vec<Tag> {
         let batch = self.delivery(change);
-        self.services.applier.apply(self.integration().await.as_ref(), batch).await.unwrap();
+        let applied = self.services.applier.apply(self.integration().await.as_ref(), batch).await.unwrap();
+        applied.changes.into_iter().flat_map(|change| change.tags).collect()
     }
 
     /// The same, told to another process over the same database.

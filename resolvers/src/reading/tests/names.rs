@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use chrono::Duration;
-use mullion_schema::ports::{Lookup, Nodes as _};
+use mullion_schema::ports::{Filter, List, Lookup, Nodes as _};
 use serde_json::json;
 
 use super::{
@@ -13,9 +13,10 @@ use super::{
 use crate::{
     clock::Clock as _,
     provider::{
-        FetchWant, Fetched,
+        FetchWant, Fetched, LOOKUPS, ListRef,
         change::{Change, NodeWrite},
     },
+    tag::Tag,
 };
 
 impl World {
@@ -100,6 +101,37 @@ async fn a_name_that_stood_for_nothing_stands_for_what_a_webhook_tells_of_at_onc
     world.told(Change { writes: vec![opened], ..Change::default() }).await;
     assert_eq!(world.named(&second).await.as_deref(), Some("I2"));
     assert_eq!(world.calls(), 1);
+}
+
+#[tokio::test]
+async fn a_name_that_stood_for_nothing_is_looked_up_again_when_the_lists_of_the_account_change() {
+    let world = World::new().await;
+    let name = world.lookup("repository", &[("owner", "acme"), ("name", "brandnew")]);
+    world.github_finds(None);
+    assert_eq!(world.named(&name).await, None);
+    world.github_finds(Some(("R1", "brandnew")));
+    let stale_lists = vec![ListRef { parent: None, name: "repositories" }];
+    let tags =
+        world.told(Change { writes: vec![named(&world, "R1", "brandnew")], stale_lists, ..Change::default() }).await;
+    let lookups = List { integration: world.account.clone(), parent: None, name: LOOKUPS, filter: Filter::new() };
+    assert!(tags.contains(&Tag::list(&world.tenant, &lookups)), "who was answered with nothing is told: {tags:?}");
+    assert_eq!(world.named(&name).await.as_deref(), Some("R1"));
+}
+
+#[tokio::test]
+async fn a_name_that_the_provider_does_not_find_yet_stands_for_what_a_webhook_told_of() {
+    let world = World::new().await;
+    world.upstream.answer(|_| Ok(Fetched::default()));
+    let lookup = |number| world.lookup("issue", &[("repository", "R1"), ("number", number)]);
+    let (second, third) = (lookup("2"), lookup("3"));
+    let opened = issue("R1", "I2", world.store.clock.now(), json!({ "number": 2 }));
+    world.told(Change { writes: vec![opened], ..Change::default() }).await;
+    assert_eq!(world.named(&second).await.as_deref(), Some("I2"));
+    // The first answer says nothing, and is outdated by the news that something is there.
+    let session = world.session();
+    assert!(session.find(third, want(&["url"])).await.unwrap().is_none());
+    let issues = Tag::list(&world.tenant, &world.issues(1, None).list);
+    assert!(session.scope().tags().contains(&issues));
 }
 
 #[tokio::test]

@@ -281,6 +281,7 @@ impl Database {
             let origin = Origin { source: batch.source, at: batch.received_at };
             let context = ApplyContext { tenant, integration, provider: &provider, rules, origin, each: &group.each };
             forget_told(transaction, &context, &mut batch).await?;
+            batch.changes.iter_mut().for_each(Change::outdate_names);
             self.apply_in(transaction, &context, &batch, &mut applied).await?;
         } else {
             applied.head = head_in(transaction, tenant).await?;

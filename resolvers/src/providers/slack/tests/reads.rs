@@ -8,8 +8,10 @@ use serde_json::{Value, json};
 
 use super::fake::Fake;
 use crate::{
+    clock::Clock as _,
     provider::{FetchWant, Fetched, ListRef, NodeRef, PageWant, Provider as _, change::NodeWrite},
     providers::slack::{Slack, names, sandbox},
+    sandbox::Sandbox as _,
     upstream::UpstreamErrorKind,
 };
 
@@ -99,6 +101,16 @@ async fn those_who_come_while_a_list_is_read_wait_for_it() {
     assert_eq!(fake.methods(), ["users.info"]);
     slack.fetch(&api, ids[..10].iter().map(|id| node(names::USER, id)).collect()).await;
     assert_eq!(fake.methods(), ["users.list"]);
+}
+
+#[tokio::test]
+async fn a_channel_that_was_made_since_the_list_was_read_is_found_by_its_name() {
+    let (fake, api) = Fake::new();
+    let slack = Slack::default();
+    assert!(one(&slack, &api, lookup("channel", &[("name", "general")])).await.found.is_some());
+    fake.sandbox.act(fake.clock.now(), "create_channel", &json!({ "name": "borealis" })).expect("created");
+    fake.later(1);
+    assert!(one(&slack, &api, lookup("channel", &[("name", "borealis")])).await.found.is_some());
 }
 
 #[tokio::test]
