@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 use super::{
     Engine,
-    fetches::outcome::{Fetch, FetchOutcome},
+    fetches::outcome::{Fetch, FetchOutcome, Fetching, Progress},
     integrations::Integration,
     scope::Scope,
 };
@@ -32,12 +32,12 @@ impl Engine {
         &self,
         scope: &Scope,
         integration: &Integration,
-        fetch: Fetch,
+        fetch: Fetching,
         known: bool,
     ) -> FetchOutcome {
         scope.give_turn_back();
         if !known && scope.fetches.waits_for_unknown() {
-            return Self::end_of(scope, fetch).await;
+            return Self::end_of(scope, fetch.end).await;
         }
         match self.in_time(scope, integration, &fetch).await {
             Some(outcome) => outcome,
@@ -46,19 +46,23 @@ impl Engine {
     }
 
     /// The outcome of a fetch; `None` where it takes longer than an execution waits that has something to show
-    /// instead.
+    /// instead. The time until the provider is asked does not count: it is not the provider that is slow then.
     pub(super) async fn in_time(
         &self,
         scope: &Scope,
         integration: &Integration,
-        fetch: &Fetch,
+        fetch: &Fetching,
     ) -> Option<FetchOutcome> {
         scope.give_turn_back();
-        let end = Self::end_of(scope, fetch.clone());
-        match scope.fetches.patience(&integration.id, self.patience) {
-            Some(patience) => timeout(patience, end).await.ok(),
-            None => Some(end.await),
+        let end = Self::end_of(scope, fetch.end.clone());
+        let Some(mut patience) = scope.fetches.patience(&integration.id, self.patience) else { return Some(end.await) };
+        if !patience.is_zero() {
+            fetch.reaches(Progress::Asking).await;
+            // Storing an answer that came in time is given its own time.
+            let answered = timeout(patience, fetch.reaches(Progress::Storing)).await;
+            patience = answered.map_or(Duration::ZERO, |()| patience);
         }
+        timeout(patience, end).await.ok()
     }
 
     /// Waits for a fetch to its end.
@@ -72,9 +76,10 @@ impl Engine {
         outcome
     }
 
-    /// Goes on without a fetch, which has failed with a timeout for this execution.
-    pub(super) fn leave(scope: &Scope, integration: &Integration, fetch: Fetch) -> FetchOutcome {
-        scope.note_background_fetch(&integration.id, fetch.map(drop));
-        Err(UpstreamError::new(UpstreamErrorKind::Timeout, "the fetch takes too long to be waited for"))
+    /// Goes on without a fetch, which has failed for this execution: with a timeout, where the provider has not answered yet.
+    pub(super) fn leave(scope: &Scope, integration: &Integration, fetch: Fetching) -> FetchOutcome {
+        let kind = if fetch.is_answered() { UpstreamErrorKind::Internal } else { UpstreamErrorKind::Timeout };
+        scope.note_background_fetch(&integration.id, fetch.end.map(drop));
+        Err(UpstreamError::new(kind, "the fetch takes too long to be waited for"))
     }
 }

@@ -66,7 +66,7 @@ impl Engine {
             {
                 Self::leave(scope, &integration, fetch)
             }
-            None => Engine::end_of(scope, fetch).await,
+            None => Engine::end_of(scope, fetch.end).await,
         };
         let error = match outcome {
             Ok(fetched) => {

@@ -16,13 +16,14 @@ use mullion_schema::{
     ports::{Filter, Lookup},
 };
 use parking_lot::Mutex;
+use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
 use tracing::Instrument as _;
 
 use super::{
     claims::{Claims, name_of},
-    outcome::{Brought, Fetch, FetchOutcome},
+    outcome::{Brought, FetchOutcome, Fetching, Progress},
     readers::Readers,
     sink::{Absorbed, Sink},
 };
@@ -49,6 +50,7 @@ struct Running {
     asks: BTreeSet<&'static str>,
     lists: Vec<(&'static str, Filter)>,
     outcome: Follow<FetchOutcome>,
+    progress: watch::Receiver<Progress>,
     /// Which batch it runs in.
     batch: u64,
     /// The moment it finished, as a count of finished batches.
@@ -78,6 +80,7 @@ struct Pending {
     /// What it is called among replicas, where there are any.
     name: String,
     waiter: Lead<FetchOutcome>,
+    progress: watch::Sender<Progress>,
 }
 
 /// A want that another replica fetches.
@@ -112,12 +115,18 @@ impl Fetcher {
 
     /// Fetches one thing, or joins a fetch that brings it: one that runs, or one that finished after `noted`. It is begun by this
     /// call, not by the first poll.
-    pub(crate) fn fetch(self: &Arc<Self>, integration: &Arc<Integration>, want: FetchWant, noted: Moment) -> Fetch {
-        let outcome = self.join(integration, want, noted);
-        async move { outcome.value().await.unwrap_or_else(|Abandoned| Err(broken())) }.boxed().shared()
+    pub(in crate::reading) fn fetch(self: &Arc<Self>, integration: &Arc<Integration>, want: FetchWant, noted: Moment) -> Fetching {
+        let (outcome, progress) = self.join(integration, want, noted);
+        let end = async move { outcome.value().await.unwrap_or_else(|Abandoned| Err(broken())) }.boxed().shared();
+        Fetching { end, progress }
     }
 
-    fn join(self: &Arc<Self>, integration: &Arc<Integration>, want: FetchWant, noted: Moment) -> Follow<FetchOutcome> {
+    fn join(
+        self: &Arc<Self>,
+        integration: &Arc<Integration>,
+        want: FetchWant,
+        noted: Moment,
+    ) -> (Follow<FetchOutcome>, watch::Receiver<Progress>) {
         let mut lanes = self.lanes.lock();
         let lane = lanes.entry(integration.id.clone()).or_default();
         let (subject, asks, lists) = split(&want);
@@ -129,17 +138,26 @@ impl Fetcher {
                 && lists.iter().all(|list| run.lists.contains(list))
         });
         if let Some(run) = joined {
-            return run.outcome.clone();
+            return (run.outcome.clone(), run.progress.clone());
         }
         let (waiter, outcome) = flight();
-        runs.push(Running { asks, lists, outcome: outcome.clone(), batch: lane.batches_started, finished: None });
+        let (progress, reached) = watch::channel(Progress::Gathering);
+        let run = Running {
+            asks,
+            lists,
+            outcome: outcome.clone(),
+            progress: reached.clone(),
+            batch: lane.batches_started,
+            finished: None,
+        };
+        runs.push(run);
         let name = if self.claims.are_shared() { name_of(&want) } else { String::new() };
-        lane.pending.push(Pending { want, name, waiter });
+        lane.pending.push(Pending { want, name, waiter, progress });
         if lane.pending.len() == 1 {
             let (fetcher, integration) = (Arc::clone(self), Arc::clone(integration));
             self.tasks.spawn(async move { fetcher.run_batch(integration).await }.in_current_span());
         }
-        outcome
+        (outcome, reached)
     }
 
     async fn run_batch(self: Arc<Self>, integration: Arc<Integration>) {
@@ -179,7 +197,9 @@ impl Fetcher {
     /// Waits for what other replicas fetch, and fetches what they did not bring.
     async fn follow(&self, integration: &Arc<Integration>, batch: u64, theirs: Vec<Elsewhere>) {
         let names: Vec<String> = theirs.iter().map(|theirs| theirs.pending.name.clone()).collect();
+        reach(theirs.iter().map(|theirs| &theirs.pending.progress), Progress::Asking);
         self.claims.wait(&integration.id, &names).await;
+        reach(theirs.iter().map(|theirs| &theirs.pending.progress), Progress::Storing);
         let (mut brought, mut missing) = (Vec::new(), Vec::new());
         for Elsewhere { pending, since } in theirs {
             match self.claims.brought(integration, &pending.want, since).await {
@@ -203,12 +223,13 @@ impl Fetcher {
         if pending.is_empty() {
             return;
         }
-        let split_up = |pending: Pending| (pending.want, (pending.name, pending.waiter));
-        let (wants, answered): (Vec<_>, Vec<_>) = pending.into_iter().map(split_up).unzip();
+        let split_up = |pending: Pending| ((pending.want, pending.progress), (pending.name, pending.waiter));
+        let (asked, answered): (Vec<_>, Vec<_>) = pending.into_iter().map(split_up).unzip();
+        let (wants, progress): (Vec<FetchWant>, Vec<_>) = asked.into_iter().unzip();
         let (names, waiters): (Vec<String>, Vec<_>) = answered.into_iter().unzip();
         let subjects: Vec<Subject> = wants.iter().map(|want| split(want).0).collect();
         // A panic in the adapter, or in what stores its answers, ends these fetches only. The next ones begin anew.
-        let asking = AssertUnwindSafe(self.ask_and_store(integration, wants)).catch_unwind().await;
+        let asking = AssertUnwindSafe(self.ask_and_store(integration, wants, &progress)).catch_unwind().await;
         let mut outcomes = asking.unwrap_or_else(|_| {
             tracing::error!(integration = %integration.id, "a fetch panicked");
             Vec::new()
@@ -224,9 +245,16 @@ impl Fetcher {
     }
 
     /// Asks the provider and stores what came: an outcome for each want, in order.
-    async fn ask_and_store(&self, integration: &Arc<Integration>, wants: Vec<FetchWant>) -> Vec<FetchOutcome> {
+    async fn ask_and_store(
+        &self,
+        integration: &Arc<Integration>,
+        wants: Vec<FetchWant>,
+        progress: &[watch::Sender<Progress>],
+    ) -> Vec<FetchOutcome> {
         let (sent_at, count) = (integration.connection.clock.now(), wants.len());
+        reach(progress, Progress::Asking);
         let results = integration.provider.fetch(&integration.connection, wants.clone()).await;
+        reach(progress, Progress::Storing);
         let mut fetched = Vec::new();
         let mut outcomes: Vec<Result<Brought, UpstreamError>> =
             wants.into_iter().zip(results).map(|(want, result)| slim(want, result?, &mut fetched)).collect();
@@ -267,6 +295,13 @@ impl Fetcher {
             lane.known.values_mut().for_each(|runs| runs.retain(goes_on));
             lane.known.retain(|_, runs| !runs.is_empty());
         }
+    }
+}
+
+/// Tells those who wait for fetches how far these have come.
+fn reach<'p>(fetches: impl IntoIterator<Item = &'p watch::Sender<Progress>>, progress: Progress) {
+    for fetch in fetches {
+        fetch.send_replace(progress);
     }
 }
 

@@ -67,7 +67,7 @@ fn wants() -> Vec<FetchWant> {
 
 async fn fetch(fetcher: &Arc<Fetcher>, integration: &Arc<Integration>) -> Vec<Result<(), UpstreamErrorKind>> {
     let noted = fetcher.moment(&integration.id);
-    let asked: Vec<_> = wants().into_iter().map(|want| fetcher.fetch(integration, want, noted)).collect();
+    let asked: Vec<_> = wants().into_iter().map(|want| fetcher.fetch(integration, want, noted).end).collect();
     join_all(asked).await.into_iter().map(|outcome| outcome.map(drop).map_err(|error| error.kind)).collect()
 }
 

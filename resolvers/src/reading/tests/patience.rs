@@ -70,6 +70,22 @@ async fn a_known_value_is_served_after_a_short_while_and_replaced_when_the_fetch
 }
 
 #[tokio::test]
+async fn what_is_slow_here_is_not_the_lateness_of_a_provider_that_was_not_asked_yet() {
+    let world = World::with_old_repository().await;
+    world.upstream.fail(UpstreamErrorKind::AuthExpired);
+    // Somebody else looks into the store for long, and the batch waits for what they want.
+    let other = world.session();
+    let looking = world.services.engine.reading(other.scope(), &world.account);
+    let node = repository("R1");
+    let mut read = world.node(&node, &["name"]).boxed();
+    assert!(timeout(PATIENCE * 3, &mut read).await.is_err());
+    assert!(world.upstream.batches().is_empty());
+    drop(looking);
+    let old = timeout(LONG, read).await.unwrap().unwrap().unwrap();
+    assert_eq!(old.freshness.stale_because, Some(StaleReason::AuthExpired));
+}
+
+#[tokio::test]
 async fn a_value_that_is_not_known_is_waited_for() {
     let world = World::with_old_repository().await;
     let gate = world.hangs();
