@@ -147,6 +147,7 @@ impl Connector {
         Ok(Some(Integration {
             tenant: row.tenant.clone(),
             id: row.id.clone(),
+            created_at: row.created_at,
             provider,
             connection: self.connection(row, base_url, transport),
             user: row.draft.account_user.clone(),

@@ -29,6 +29,8 @@ pub struct Integration {
     pub tenant: TenantId,
     /// Its id.
     pub id: IntegrationId,
+    /// When it was connected first: a new token does not move it.
+    pub created_at: DateTime<Utc>,
     /// The adapter.
     pub provider: Arc<dyn Provider>,
     /// The way to the provider.

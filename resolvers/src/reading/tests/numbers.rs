@@ -240,6 +240,27 @@ proptest! {
 }
 
 #[tokio::test]
+async fn an_item_is_shown_as_the_integration_that_was_connected_first_shows_it() {
+    let mut world = World::new().await;
+    let issues = [Made { repository: 0, opened: 1, closed: None, is_planned: true, labels: Vec::new() }];
+    world.hold(&issues, all_pages(&issues)).await;
+    let first = world.account.clone();
+    world.store.clock.advance(Duration::minutes(1));
+    for later in ["a", "z"] {
+        world.account = IntegrationId::from(later);
+        world.store.db.create_integration(&world.tenant, &world.account, "github", draft("Again")).await.unwrap();
+        world.hold(&issues, all_pages(&issues)).await;
+    }
+    let containers = repositories(&[&"a".into(), &first, &"z".into()]);
+    let filter = WorkItemFilter { containers: Some(containers), ..WorkItemFilter::default() };
+    let source = WorkItemsSource { filter, order: WorkItemOrder::default() };
+    let page = PageRequest { first: 9, ..PageRequest::default() };
+    let load = world.session().work_items(&source, page).await.unwrap();
+    let shown: Vec<_> = load.value.items.iter().map(|(_, view)| &view.key.integration).collect();
+    assert_eq!(shown, [&first]);
+}
+
+#[tokio::test]
 async fn where_a_list_cannot_be_read_back_far_enough_earlier_numbers_are_not_told() {
     let world = World::new().await;
     let issues: Vec<Made> = (0..4)

@@ -20,8 +20,10 @@ use mullion_schema::{
 };
 use url::Url;
 
-/// The API roots of the integrations that items were read through.
-pub(super) type Hosts = HashMap<IntegrationId, Url>;
+use crate::reading::integrations::Integration;
+
+/// The integrations that items were read through.
+pub(super) type Integrations = HashMap<IntegrationId, Arc<Integration>>;
 
 /// Items of several containers, not yet paged.
 pub(super) struct Gathered {
@@ -43,7 +45,8 @@ pub(super) struct Gathered {
     pub(super) unsupported: bool,
     /// The same item may have been read more than once.
     pub(super) overlaps: bool,
-    pub(super) hosts: Hosts,
+    /// The integrations that items which may have been read more than once were read through.
+    pub(super) shown_by: Integrations,
 }
 
 impl Gathered {
@@ -61,7 +64,7 @@ impl Gathered {
             hint: None,
             unsupported: false,
             overlaps: false,
-            hosts: Hosts::new(),
+            shown_by: Integrations::new(),
         }
     }
 
@@ -84,7 +87,7 @@ impl Gathered {
         self.hint = self.hint.take().or(other.hint);
         self.unsupported |= other.unsupported;
         self.overlaps |= other.overlaps;
-        self.hosts.extend(other.hosts);
+        self.shown_by.extend(other.shown_by);
     }
 
     /// Notes that items are missing because of a failure.
@@ -138,14 +141,16 @@ impl Gathered {
         if !self.overlaps {
             return;
         }
-        // Ids of integrations ascend with the time at which they were made.
-        self.items.sort_by(|(_, a), (_, b)| a.key.integration.cmp(&b.key.integration));
+        let integrations = &self.shown_by;
+        // Ids say nothing of the time: some were chosen.
+        let age = |id: &IntegrationId| integrations.get(id).map(|integration| integration.created_at);
+        self.items.sort_by_cached_key(|(_, view)| (age(&view.key.integration), view.key.integration.clone()));
         let read = self.items.len();
-        let hosts = &self.hosts;
+        let host = |id: &IntegrationId| integrations.get(id).map(|integration| &integration.connection.base_url);
         let mut known: HashSet<(Option<&Url>, &'static str, Arc<str>), RandomState> = HashSet::default();
         self.items.retain(|(_, view)| {
             let key = &view.key;
-            known.insert((hosts.get(&key.integration), key.type_name, Arc::clone(&key.native_id)))
+            known.insert((host(&key.integration), key.type_name, Arc::clone(&key.native_id)))
         });
         let left_out = i64::try_from(read - self.items.len()).unwrap_or(i64::MAX);
         self.total = self.total.map(|total| total - left_out);

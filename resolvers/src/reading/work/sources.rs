@@ -1,5 +1,7 @@
 //! Which lists a feed of each kind reads. How far, `read_source` decides.
 
+use std::sync::Arc;
+
 use chrono::Duration;
 use futures::future::join_all;
 use mullion_schema::{
@@ -150,7 +152,7 @@ impl Feed<'_> {
         for source in sources.iter().filter(|source| source.overlaps) {
             gathered.overlaps = true;
             let integration = &source.container.integration;
-            gathered.hosts.entry(integration.id.clone()).or_insert_with(|| integration.connection.base_url.clone());
+            gathered.shown_by.entry(integration.id.clone()).or_insert_with(|| Arc::clone(integration));
         }
         let reads = sources.iter().map(|source| {
             let reading = begun.get(&source.container.integration.id).cloned();
