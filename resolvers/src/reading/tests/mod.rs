@@ -12,3 +12,4 @@ mod panics;
 mod patience;
 pub(crate) mod scripted;
 mod turns;
+mod widgets;

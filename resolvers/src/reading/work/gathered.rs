@@ -180,7 +180,7 @@ impl Gathered {
 }
 
 /// A failure as a problem of the answer.
-fn problem(error: &PortError, now: DateTime<Utc>) -> Problem {
+pub(super) fn problem(error: &PortError, now: DateTime<Utc>) -> Problem {
     let context = error.provider.as_ref();
     let wait = context.and_then(|context| context.retry_after).and_then(|seconds| i64::try_from(seconds).ok());
     Problem {

@@ -9,6 +9,7 @@ mod filter;
 mod gathered;
 mod history;
 mod metric;
+mod people;
 mod read_source;
 mod sources;
 
@@ -48,7 +49,8 @@ impl Work for Session {
         let mut fields = page.fields.clone();
         fields.extend(&filter.fields());
         let feed = Feed { session: self, order: order_of(source), fields, extent: Extent::Page(&page) };
-        Ok(self.checked(feed.work_items(&filter).await?.page(&page)))
+        let load = feed.work_items(&filter).await?.page(&page);
+        Ok(self.checked(self.with_people(load, &page.fields).await))
     }
 
     async fn counts_by_state(&self, source: &WorkItemsSource) -> Result<Load<BTreeMap<WorkItemState, i32>>, PortError> {
@@ -69,17 +71,20 @@ impl Work for Session {
     async fn pull_requests(&self, source: &PullRequestsSource, page: PageRequest) -> Result<Load<WorkPage>, PortError> {
         let fields = with(&page.fields, &["author"]);
         let feed = Feed { session: self, order: LISTED, fields, extent: Extent::Page(&page) };
-        Ok(self.checked(feed.pull_requests(source).await?.page(&page)))
+        let load = feed.pull_requests(source).await?.page(&page);
+        Ok(self.checked(self.with_people(load, &page.fields).await))
     }
 
     async fn builds(&self, source: &BuildsSource, page: PageRequest) -> Result<Load<WorkPage>, PortError> {
         let feed = Feed { session: self, order: LISTED, fields: page.fields.clone(), extent: Extent::Page(&page) };
-        Ok(self.checked(feed.builds(source).await?.page(&page)))
+        let load = feed.builds(source).await?.page(&page);
+        Ok(self.checked(self.with_people(load, &page.fields).await))
     }
 
     async fn messages(&self, source: &MessagesSource, page: PageRequest) -> Result<Load<WorkPage>, PortError> {
         let feed = Feed { session: self, order: LISTED, fields: page.fields.clone(), extent: Extent::Page(&page) };
-        Ok(self.checked(feed.messages(&source.containers).await?.page(&page)))
+        let load = feed.messages(&source.containers).await?.page(&page);
+        Ok(self.checked(self.with_people(load, &page.fields).await))
     }
 
     async fn metric(&self, source: &MetricSource) -> Result<Load<MetricValue>, PortError> {
