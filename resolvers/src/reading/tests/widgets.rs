@@ -1,9 +1,11 @@
-//! What widgets say of themselves: who is missing, and where there is nothing to read.
+//! The state and the problems of widgets: somebody is missing, or there is nothing to read.
+
+use std::sync::Arc;
 
 use mullion_schema::{
     enums::WidgetState,
     error::ErrorCode,
-    ports::{Filter, PageRequest, Work as _},
+    ports::{Filter, PageRequest, Work as _, WorkItemsSource},
 };
 use serde_json::json;
 
@@ -11,7 +13,12 @@ use super::{
     bench::{World, all_of, issue, issues_of},
     missing::of_repository,
 };
-use crate::{clock::Clock as _, provider::NodeRef, upstream::UpstreamErrorKind as Kind};
+use crate::{
+    clock::Clock as _,
+    provider::NodeRef,
+    reading::{Scope, session::Session},
+    upstream::UpstreamErrorKind as Kind,
+};
 
 #[tokio::test]
 async fn a_widget_that_shows_somebody_who_cannot_be_loaded_says_so() {
@@ -36,4 +43,14 @@ async fn a_widget_that_shows_somebody_who_cannot_be_loaded_says_so() {
     world.knows_nothing();
     let shown = load(&["title", "author"]).await;
     assert_eq!((shown.state, shown.problems.len()), (WidgetState::Ready, 0));
+}
+
+#[tokio::test]
+async fn the_hint_of_a_tenant_without_integrations_does_not_say_that_there_never_was_one() {
+    let world = World::new().await;
+    let scope = Arc::new(Scope::new("nobody".into(), world.store.clock.now(), None));
+    let session = Session::new(Arc::clone(&world.services.engine), scope);
+    let load = session.work_items(&WorkItemsSource::default(), PageRequest::default()).await.unwrap();
+    let messages: Vec<&str> = load.problems.iter().map(|problem| problem.message.as_str()).collect();
+    assert_eq!(messages, ["no account is connected: an admin connects one with the mutation connectIntegration"]);
 }

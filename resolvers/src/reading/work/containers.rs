@@ -20,11 +20,11 @@ use super::{
 };
 use crate::{provider::ContainerLists, reading::integrations::Integration, tag::Tag};
 
-/// The next step of a tenant that has no integrations yet.
+/// The next step of a tenant that has no integrations, or none any more.
 fn nothing_connected() -> Problem {
     Problem {
         code: ErrorCode::NotFound,
-        message: "no account is connected yet: an admin connects one with the mutation connectIntegration".to_owned(),
+        message: "no account is connected: an admin connects one with the mutation connectIntegration".to_owned(),
         integration: None,
         retry_after: None,
     }
