@@ -118,6 +118,11 @@ impl NodeType {
         self.all().filter(missing).map(|field| field.name)
     }
 
+    /// The names of all fields.
+    pub fn names(&self) -> FieldSet {
+        self.all().map(|field| field.name).collect()
+    }
+
     /// All fields.
     pub fn all(&self) -> impl Iterator<Item = &'static Field> {
         self.fields.iter().flat_map(|group| group.iter())

@@ -115,7 +115,12 @@ impl Fetcher {
 
     /// Fetches one thing, or joins a fetch that brings it: one that runs, or one that finished after `noted`. It is begun by this
     /// call, not by the first poll.
-    pub(in crate::reading) fn fetch(self: &Arc<Self>, integration: &Arc<Integration>, want: FetchWant, noted: Moment) -> Fetching {
+    pub(in crate::reading) fn fetch(
+        self: &Arc<Self>,
+        integration: &Arc<Integration>,
+        want: FetchWant,
+        noted: Moment,
+    ) -> Fetching {
         let (outcome, progress) = self.join(integration, want, noted);
         let end = async move { outcome.value().await.unwrap_or_else(|Abandoned| Err(broken())) }.boxed().shared();
         Fetching { end, progress }

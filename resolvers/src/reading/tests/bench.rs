@@ -106,8 +106,13 @@ impl World {
         self.services.applier.apply(self.integration().await.as_ref(), batch).await.unwrap();
     }
 
-    /// Applies what a webhook tells, and gives the tags that it outdates.
-    pub(crate) async fn told(&self, change: Change) -> Vec<Tag> {
+    /// Applies what a webhook tells.
+    pub(crate) async fn told(&self, change: Change) {
+        self.outdated_by(change).await;
+    }
+
+    /// The same; the tags that it outdates.
+    pub(crate) async fn outdated_by(&self, change: Change) -> Vec<Tag> {
         let batch = self.delivery(change);
         let applied = self.services.applier.apply(self.integration().await.as_ref(), batch).await.unwrap();
         applied.changes.into_iter().flat_map(|change| change.tags).collect()

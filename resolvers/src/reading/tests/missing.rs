@@ -81,7 +81,7 @@ async fn news_of_a_thing_that_come_while_the_provider_says_that_it_does_not_know
     world.upstream.hang(&gate, |_| Ok(Fetched::default()));
     let session = world.session();
     let key = NodeKey::new(&world.account, "GithubRepository", "R1");
-    let asking = tokio::spawn(async move { session.node(key, want(&["name"])).await.map(|_| ()) });
+    let asking = world.services.tasks.spawn(async move { session.node(key, want(&["name"])).await.map(|_| ()) });
     while world.upstream.batches().is_empty() {
         tokio::task::yield_now().await;
     }

@@ -111,8 +111,9 @@ async fn a_name_that_stood_for_nothing_is_looked_up_again_when_the_lists_of_the_
     assert_eq!(world.named(&name).await, None);
     world.github_finds(Some(("R1", "brandnew")));
     let stale_lists = vec![ListRef { parent: None, name: "repositories" }];
-    let tags =
-        world.told(Change { writes: vec![named(&world, "R1", "brandnew")], stale_lists, ..Change::default() }).await;
+    let tags = world
+        .outdated_by(Change { writes: vec![named(&world, "R1", "brandnew")], stale_lists, ..Change::default() })
+        .await;
     let lookups = List { integration: world.account.clone(), parent: None, name: LOOKUPS, filter: Filter::new() };
     assert!(tags.contains(&Tag::list(&world.tenant, &lookups)), "who was answered with nothing is told: {tags:?}");
     assert_eq!(world.named(&name).await.as_deref(), Some("R1"));

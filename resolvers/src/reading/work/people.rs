@@ -14,11 +14,7 @@ use mullion_schema::{
 use serde_json::Value;
 
 use super::gathered::problem;
-use crate::reading::{
-    integrations::Integration,
-    read_nodes::NodeWant,
-    session::Session,
-};
+use crate::reading::{integrations::Integration, read_nodes::NodeWant, session::Session};
 
 /// The interface of people.
 const PERSON: &str = "Person";
@@ -59,7 +55,7 @@ impl Session {
             for (key, person) in named.filter_map(|reference| person(&integration, reference)) {
                 let is_new = seen.insert(key.clone());
                 if is_new && engine.node_at_hand(scope, &key, &FieldSet::default()).is_none() {
-                    wants.push((key, person.all().map(|field| field.name).collect()));
+                    wants.push((key, person.names()));
                 }
             }
         }
@@ -76,6 +72,6 @@ fn texts(value: &Value) -> impl Iterator<Item = &str> {
 /// The person that a reference names.
 fn person(integration: &Integration, reference: &str) -> Option<(NodeKey, &'static NodeType)> {
     let (type_name, native_id) = reference.split_once(':')?;
-    let kind = node_type(integration, type_name).filter(|kind| kind.interfaces.contains(&PERSON))?;
+    let kind = integration.node_type(type_name).filter(|kind| kind.interfaces.contains(&PERSON))?;
     Some((NodeKey::new(&integration.id, kind.name, native_id), kind))
 }
