@@ -3,6 +3,7 @@
 mod connector;
 mod health;
 mod quotas;
+mod room;
 mod sockets;
 #[cfg(test)]
 mod tests;
@@ -17,18 +18,18 @@ use mullion_entities::sealed::Sealed;
 use mullion_schema::{
     enums::{CircuitState, HealthState},
     error::{ErrorCode, PortError},
-    id::{IntegrationId, NodeReference, TenantId},
+    id::{IntegrationId, NodeReference},
     ports::{
         self, Change, Connected, HealthView, IntegrationChanges, IntegrationView, NewIntegration, Page, PageRequest,
         ProviderView, QuotaView, Source,
     },
 };
-use tokio::sync::Notify;
 use url::Url;
 
 pub use self::{
     connector::Connector,
     quotas::{QuotaUses, SharedQuotas},
+    room::Accounts,
     webhooks::Webhooks,
 };
 use self::{
@@ -37,50 +38,21 @@ use self::{
     webhooks::first_secret,
 };
 use crate::{
-    cache::kept::{Kept, NewEntry, ROW_BYTES},
-    changes::Applier,
-    clock::Clock,
+    cache::kept::{NewEntry, ROW_BYTES},
     inbox::ENDPOINT_SECRETS,
-    provider::{Account, NodeRef, Provider, Providers},
-    reading::failed,
-    reading::{Engine, Scope, integrations::Integration, internal},
+    provider::{Account, NodeRef, Provider},
+    reading::{Scope, failed, integrations::Integration, internal},
     secret::Secret,
     store::{
-        self, Database,
+        self,
         connect::{ConnectionChanges, NewConnection},
         event_socket::SocketState,
         integration::{self, IntegrationDraft, IntegrationStage},
     },
     tag::Tag,
-    upstream::{self, Connection, TokenSource, Upstream, UpstreamError, UpstreamErrorKind},
-    vault::{Place, Vault},
+    upstream::{self, Connection, TokenSource, UpstreamError, UpstreamErrorKind},
+    vault::Place,
 };
-
-/// The accounts of all tenants.
-pub struct Accounts {
-    pub(crate) database: Database,
-    pub(crate) vault: Vault,
-    pub(crate) engine: Arc<Engine>,
-    pub(crate) applier: Arc<Applier>,
-    pub(crate) providers: Arc<Providers>,
-    pub(crate) connector: Arc<Connector>,
-    pub(crate) upstream: Upstream,
-    pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) webhooks: Arc<Webhooks>,
-    /// Notified when a token for a socket is given or taken away.
-    pub(crate) socket_tokens: Arc<Notify>,
-    pub(crate) quota_uses: Arc<QuotaUses>,
-    /// All integrations of a tenant, oldest first.
-    pub(crate) kept: Kept<(), Arc<[Arc<IntegrationView>]>>,
-}
-
-impl Accounts {
-    /// Whether events come over a socket, so that no webhook has to be registered.
-    async fn listens(&self, tenant: &TenantId, integration: &IntegrationId) -> Result<bool, PortError> {
-        let socket = self.database.event_socket(tenant, integration).await.map_err(internal)?;
-        Ok(socket.is_some_and(|socket| socket.state != SocketState::Failed))
-    }
-}
 
 /// Answers for one execution.
 pub struct AccountsAnswer {

@@ -3,6 +3,7 @@
 mod answer;
 mod digest;
 mod operation;
+mod parts;
 mod response_cache;
 mod run;
 mod sharing;
@@ -34,7 +35,6 @@ use mullion_schema::{
     ports::{Live, LivePlan},
     validate::Validator,
 };
-use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
 use self::{
@@ -46,19 +46,15 @@ use self::{
 };
 pub use self::{
     operation::{Caller, Operation},
+    parts::Parts,
     turns::LiveLimits,
 };
 use crate::{
     budget::{Admission, Budget, ExecutionBudgets, Executions, Metered, SharedAnswer, TurnLimits, Turns},
     cache::single_flight::{Abandoned, Part},
-    clock::Clock,
     error_chain::chain,
-    live::LiveHub,
     live::{Frames, Subscribe},
-    ports::Rooms,
-    reading::Engine,
     reading::Scope,
-    store::Database,
     tag::Tag,
 };
 
@@ -112,22 +108,6 @@ pub struct Limits {
     pub patience: Duration,
     /// The amounts that each tenant may hold and use.
     pub budgets: ExecutionBudgets,
-}
-
-/// What operations are executed over.
-pub struct Parts {
-    /// Answers the ports.
-    pub rooms: Arc<Rooms>,
-    /// The database.
-    pub database: Database,
-    /// Reads the providers' nodes.
-    pub engine: Arc<Engine>,
-    /// Live operations.
-    pub hub: Arc<LiveHub>,
-    /// The clock.
-    pub clock: Arc<dyn Clock>,
-    /// Where executions run.
-    pub tasks: TaskTracker,
 }
 
 /// Executes operations.
