@@ -7,6 +7,7 @@ pub mod boards;
 pub mod budget;
 pub mod bus;
 pub mod cache;
+mod capitalized;
 pub mod changes;
 pub mod clock;
 pub mod credentials;

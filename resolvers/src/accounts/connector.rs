@@ -195,6 +195,16 @@ impl TokenSource for StoredToken {
     }
 }
 
+/// A token that was just given, for the one call that checks it.
+pub(super) struct GivenToken(pub(super) Secret);
+
+#[async_trait]
+impl TokenSource for GivenToken {
+    async fn token(&self) -> Result<Secret, UpstreamError> {
+        Ok(self.0.clone())
+    }
+}
+
 /// Opens the token that opens sockets.
 struct SocketToken(StoredToken);
 

@@ -33,6 +33,7 @@ pub use self::{
     webhooks::Webhooks,
 };
 use self::{
+    connector::GivenToken,
     sockets::{SOCKET_TOKEN, check_socket_token, offers_sockets, state_of},
     view::{integration_view, position_of, provider_view},
     webhooks::first_secret,
@@ -50,7 +51,7 @@ use crate::{
         integration::{self, IntegrationDraft, IntegrationStage},
     },
     tag::Tag,
-    upstream::{self, Connection, TokenSource, UpstreamError, UpstreamErrorKind},
+    upstream::{self, Connection, UpstreamErrorKind},
     vault::Place,
 };
 
@@ -492,15 +493,5 @@ fn connected(account: Account, now: DateTime<Utc>) -> IntegrationDraft {
         stage: IntegrationStage::Production,
         token: None,
         expires_at: None,
-    }
-}
-
-/// A token that was just given, for the one call that checks it.
-struct GivenToken(Secret);
-
-#[async_trait]
-impl TokenSource for GivenToken {
-    async fn token(&self) -> Result<Secret, UpstreamError> {
-        Ok(self.0.clone())
     }
 }

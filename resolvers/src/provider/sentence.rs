@@ -11,6 +11,7 @@ use mullion_schema::view::Body;
 use serde::{Deserialize, Serialize};
 
 use super::reference::NodeRef;
+use crate::capitalized::capitalized;
 
 /// Longer names and titles are cut.
 const LONGEST: usize = 120;
@@ -174,12 +175,6 @@ pub struct Unsettled {
     pub field: &'static str,
     /// The part by which one knows other events that changed the same field; `None`: nothing changes it.
     pub changed_by: Option<&'static str>,
-}
-
-/// With a capital letter at its start.
-pub fn capitalized(sentence: &str) -> String {
-    let mut letters = sentence.chars();
-    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
 }
 
 /// A text on one line, cut where it is long.

@@ -14,7 +14,7 @@ use super::{
     connection::QuotaReading,
     error::{UpstreamError, UpstreamErrorKind},
 };
-use crate::provider::sentence::capitalized;
+use crate::capitalized::capitalized;
 
 /// Calls that the window remembers.
 const WINDOW: usize = 100;

@@ -1,6 +1,6 @@
 //! GitHub's events as people read them.
 
-use crate::provider::sentence::{SentenceParts, capitalized};
+use crate::{capitalized::capitalized, provider::sentence::SentenceParts};
 
 /// An activity in words.
 pub(super) fn sentence(parts: &SentenceParts<'_>) -> String {

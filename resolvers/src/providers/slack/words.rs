@@ -1,7 +1,7 @@
 //! Slack's events as people read them.
 
 use super::interpret::{CHANNEL_PART, GONE, TEXT};
-use crate::provider::sentence::{SentenceParts, capitalized};
+use crate::{capitalized::capitalized, provider::sentence::SentenceParts};
 
 /// An activity in words.
 pub(super) fn sentence(parts: &SentenceParts<'_>) -> String {
