@@ -352,6 +352,19 @@ impl Operation {
         Ok(LiveInput { cursor, reason, widget, node, deleted, complete: None, activity: None, causes })
     }
 
+    /// The tags of the subject itself, whatever the document selects of it. The answer to a deleted node reads nothing, and yet the
+    /// node may come back.
+    fn identity_tags(&self, subject: &Subject) -> Vec<Tag> {
+        let tenant = self.run.tenant();
+        match subject {
+            Subject::Widget(id) => ["Widget", "Refresh"].map(|name| Tag::own(tenant, name, id.as_str())).to_vec(),
+            Subject::Node(WatchedId::Own { type_name, id }) => vec![Tag::own(tenant, type_name, id)],
+            Subject::Node(WatchedId::Node(node)) => {
+                vec![Tag::of_node(tenant, &node.integration, &node.type_name, &node.native_id)]
+            }
+        }
+    }
+
     /// Renders a slot's answer, which tells everything up to a position that was noted before.
     pub(super) async fn render(
         &self,
@@ -360,14 +373,13 @@ impl Operation {
         at: i64,
     ) -> Result<(Frame, Rendered), Unreadable> {
         let max_age = cause.max_age;
+        // Before it is asked whether the node is deleted, which is a part of the answer.
+        let noted = self.run.head().await?;
         let input = self.input(subject, cause, at).await?;
         let cursor = input.cursor.clone();
         let mut rendered = self.run.render(input, max_age).await?;
-        let tenant = self.run.tenant();
-        if let Subject::Widget(id) = subject {
-            rendered.tags.insert(Tag::own(tenant, "Widget", id.as_str()));
-            rendered.tags.insert(Tag::own(tenant, "Refresh", id.as_str()));
-        }
+        rendered.noted = rendered.noted.min(noted);
+        rendered.tags.extend(self.identity_tags(subject));
         Ok((Frame { payload: rendered.payload.clone(), cursor, watermark: (at >= 0).then_some(at) }, rendered))
     }
 }

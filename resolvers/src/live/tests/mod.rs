@@ -12,7 +12,7 @@ use std::{
     collections::{HashSet, VecDeque},
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -52,6 +52,8 @@ struct World {
     /// Executions that asked for values of some freshness.
     rereads: AtomicUsize,
     silent: bool,
+    /// The cells are deleted.
+    deleted: AtomicBool,
     log: Mutex<Vec<AppliedChange>>,
     /// Happens in the middle of the next executions, one in each.
     meanwhile: Mutex<VecDeque<Box<dyn FnOnce() + Send>>>,
@@ -94,6 +96,7 @@ impl World {
             failing: AtomicUsize::new(0),
             rereads: AtomicUsize::new(0),
             silent,
+            deleted: AtomicBool::new(false),
             log: Mutex::default(),
             meanwhile: Mutex::default(),
             late: Mutex::default(),
@@ -221,6 +224,8 @@ impl Run for World {
         self.rereads.fetch_add(usize::from(max_age.is_some()), Ordering::SeqCst);
         let noted = self.head().await?;
         let (mut shown, tags) = match &input.node {
+            // As the graph does, it reads nothing of a node that is deleted.
+            Some(_) if input.deleted => ("deleted".to_owned(), HashSet::new()),
             Some(WatchedId::Own { id, .. }) => self.cell(id),
             _ => self.read(),
         };
@@ -250,7 +255,7 @@ impl Run for World {
     }
 
     async fn is_deleted(&self, _: &WatchedId) -> Result<bool, Unreadable> {
-        Ok(false)
+        Ok(self.deleted.load(Ordering::SeqCst))
     }
 
     async fn head(&self) -> Result<i64, Unreadable> {

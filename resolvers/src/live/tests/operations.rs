@@ -1,10 +1,14 @@
 //! Operations as the hub has them: found by what they watch, and gone when they break.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use futures::StreamExt as _;
+use mullion_schema::ports::{LivePlan, WatchedId};
 
-use super::{World, hub, texts};
+use super::{Frames, Item, LiveHub, Run, Subscribe, World, hub, next, texts};
 use crate::tag::Tag;
 
 #[tokio::test]
@@ -33,4 +37,40 @@ async fn the_operations_that_watch_a_tag_are_found_by_it_within_their_tenant() {
     assert_eq!(of(&[world.tag()], 0), []);
     drop(all);
     assert_eq!(of(&[world.tag()], 10), []);
+}
+
+/// Watches a cell, from when its operation has begun.
+async fn watch_cell(world: &Arc<World>, hub: &Arc<LiveHub>) -> Frames {
+    let ids = vec![WatchedId::Own { type_name: "Cell".into(), id: "0".into() }];
+    let run = Arc::clone(world) as Arc<dyn Run>;
+    let plan = LivePlan::Nodes { ids, after: None };
+    let mut frames = hub.subscribe(Subscribe { run, plan, after: None }).unwrap();
+    let begun = frames.next().await;
+    assert!(matches!(begun, Some(Ok(Item::Watermark(_)))), "{begun:?}");
+    frames
+}
+
+async fn told(frames: &mut Frames) -> String {
+    let told = tokio::time::timeout(Duration::from_secs(20), next(frames)).await;
+    told.expect("nothing is told any more").0
+}
+
+#[tokio::test]
+async fn a_node_that_was_deleted_and_comes_back_is_told_again_to_those_who_were_there_and_those_who_came() {
+    let (world, hub) = (World::new(), hub());
+    *world.cells.lock() = vec![1];
+    let set_deleted = |deleted| {
+        world.deleted.store(deleted, Ordering::SeqCst);
+        world.set(&hub, 0, 1);
+    };
+    let mut first = watch_cell(&world, &hub).await;
+    set_deleted(true);
+    assert_eq!(told(&mut first).await, "CHANGED deleted");
+    let mut second = watch_cell(&world, &hub).await;
+    assert_eq!(hub.operations(), 1, "they share it");
+    set_deleted(false);
+    world.set(&hub, 0, 2);
+    for frames in [&mut first, &mut second] {
+        while told(frames).await != "CHANGED a=xx" {}
+    }
 }
