@@ -1,6 +1,6 @@
 //! Errors that clients see: a stable code each, and nothing internal in the message.
 
-use async_graphql::{Error, ErrorExtensions, Pos, ServerError};
+use async_graphql::{Error, ErrorExtensions, Pos, ServerError, Value};
 
 use crate::id::IntegrationId;
 
@@ -117,6 +117,12 @@ impl From<PortError> for Error {
             }
         })
     }
+}
+
+/// Whether an error says only that there is more than is read or counted.
+pub fn is_incomplete(error: &ServerError) -> bool {
+    let code = error.extensions.as_ref().and_then(|extensions| extensions.get("code"));
+    matches!(code, Some(Value::String(code)) if code.as_str() == <&'static str>::from(ErrorCode::Incomplete))
 }
 
 /// How the library begins what it says of a value that does not fit.

@@ -425,7 +425,8 @@ impl Executor {
         };
         scope.give_turn_back();
         give_codes(&mut response);
-        let reusable = response.errors.is_empty() && !scope.is_stale();
+        // More than is read is a fact like others: it holds until something changes.
+        let reusable = response.errors.iter().all(error::is_incomplete) && !scope.is_stale();
         let (answer, too_large) = answer(response, self.answer_bytes);
         let (answer, shared) = match answer {
             Executed::Answer { bytes, internal } => {

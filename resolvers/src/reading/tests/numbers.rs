@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, Duration, Utc};
 use mullion_schema::{
-    enums::{MetricKind, WidgetState, WorkItemState},
-    error::ErrorCode,
+    enums::{MetricKind, OrderDirection, WidgetState, WorkItemOrderField, WorkItemState},
+    error::{ErrorCode, PortError},
     id::{IntegrationId, NodeReference},
     ports::{Load, MetricSource, MetricValue, PageRequest, Work as _, WorkItemFilter, WorkItemOrder, WorkItemsSource},
 };
@@ -316,9 +316,45 @@ async fn more_items_than_are_read_are_not_counted_as_if_they_were_all() {
     assert_eq!((all.value.total, all.value.has_next, codes(all.problems)), (Some(1_005), true, Vec::new()));
     let labelled = world.session().work_items(&source(Some("bug")), page()).await.unwrap();
     assert_eq!((labelled.value.total, labelled.value.has_next), (None, true));
+    let is_marked = |state, missing: Option<PortError>| {
+        state == WidgetState::Stale && missing.is_some_and(|error| error.code == ErrorCode::Incomplete)
+    };
+    assert!(is_marked(labelled.state, labelled.missing) && labelled.refreshed_at.is_some());
     assert_eq!(codes(labelled.problems), [ErrorCode::Incomplete]);
     let counts = world.session().counts_by_state(&source(None)).await.unwrap();
+    assert!(is_marked(counts.state, counts.missing));
     assert_eq!(codes(counts.problems), [ErrorCode::Incomplete]);
+    // An item that matches may be among those that were not read.
+    let other = world.session().work_items(&source(Some("no such label")), page()).await.unwrap();
+    assert_eq!((other.value.items.len(), other.value.has_next), (0, true));
+    assert!(is_marked(other.state, other.missing));
+}
+
+#[tokio::test]
+async fn paging_behind_the_last_item_that_is_read_ends_with_an_error_that_says_so() {
+    let world = World::new().await;
+    let issues: Vec<Made> = (0..1_150)
+        .map(|minute| Made { repository: 0, opened: minute, closed: None, is_planned: true, labels: Vec::new() })
+        .collect();
+    world.hold(&issues, all_pages(&issues)).await;
+    let filter = WorkItemFilter { containers: Some(repositories(&[&world.account])), ..WorkItemFilter::default() };
+    let order = WorkItemOrder { field: WorkItemOrderField::CreatedAt, direction: OrderDirection::Asc };
+    let source = WorkItemsSource { filter, order };
+    let (mut shown, mut after) = (0, None);
+    let end = loop {
+        let page = PageRequest { first: 100, after: after.clone(), ..PageRequest::default() };
+        let load = match world.session().work_items(&source, page).await {
+            Ok(load) => load,
+            Err(error) => break error,
+        };
+        assert_eq!(load.missing.map(|error| error.code), Some(ErrorCode::Incomplete), "the order is that of a part");
+        shown += load.value.items.len();
+        let last = load.value.items.last().map(|(position, _)| position.clone());
+        assert!(load.value.has_next && last.is_some() && last != after, "it does not go on, and does not end");
+        after = last;
+    };
+    assert_eq!((end.code, shown), (ErrorCode::Incomplete, 1_000));
+    assert!(end.message.contains("narrow the filter"), "{}", end.message);
 }
 
 #[tokio::test]

@@ -36,7 +36,7 @@ pub(super) struct Gathered {
     pub(super) problems: Vec<Problem>,
     /// Why items are missing that should be here.
     pub(super) missing: Option<PortError>,
-    /// Gaps in the reading although nothing failed. The result may be true all the same.
+    /// Gaps in the reading although nothing failed. A metric may be true all the same; a page and a count are not.
     pub(super) notes: Vec<Problem>,
     pub(super) refreshed_at: Option<DateTime<Utc>>,
     /// What to do where there is nothing to read yet; nothing is wrong.
@@ -117,13 +117,22 @@ impl Gathered {
         self.known_from = DateTime::<Utc>::MAX_UTC;
     }
 
-    /// Makes problems of the notes: the gaps make the result wrong.
+    /// Makes problems of the notes: the gaps make the result wrong, as any other part that is missing does.
     pub(super) fn notes_are_problems(&mut self) {
+        if let Some(note) = self.notes.first() {
+            self.missing.get_or_insert_with(|| PortError::new(note.code, note.message.clone()));
+        }
         self.problems.append(&mut self.notes);
     }
 
-    /// The page after a position.
-    pub(super) fn page(mut self, page: &PageRequest) -> Load<WorkPage> {
+    /// Whether items are missing because of a failure, and not only because there are more than are read.
+    fn has_failed(&self) -> bool {
+        self.missing.as_ref().is_some_and(|error| error.code != ErrorCode::Incomplete)
+    }
+
+    /// The page after a position. Behind the last item that can be read there is none: asking again would give the same.
+    pub(super) fn page(mut self, page: &PageRequest) -> Result<Load<WorkPage>, PortError> {
+        self.notes_are_problems();
         self.distinct();
         self.items.sort_by(|(a, _), (b, _)| a.cmp(b));
         let start =
@@ -131,9 +140,14 @@ impl Gathered {
         let rest = self.items.len() - start;
         let empty = self.items.is_empty();
         let items: Vec<_> = self.items.drain(start..).take(page.first).collect();
+        if let Some(error) = self.missing.as_ref().filter(|_| items.is_empty() && page.after.is_some())
+            && !self.has_failed()
+        {
+            return Err(error.clone());
+        }
         let has_next = rest > page.first || self.has_more || self.missing.is_some();
         let value = WorkPage { items, has_next, total: self.total };
-        self.load(value, empty)
+        Ok(self.load(value, empty))
     }
 
     /// Leaves one of each item, and takes the others off the total.
@@ -164,9 +178,11 @@ impl Gathered {
             _ if reconnect => WidgetState::Reconnect,
             (true, true) => WidgetState::Empty,
             (true, false) => WidgetState::Ready,
-            (false, true) if self.missing.is_some() => WidgetState::Failed,
+            (false, true) if self.has_failed() => WidgetState::Failed,
             (false, _) => WidgetState::Stale,
         };
+        // The rest is as current as it is said to be where there is only more than is read.
+        let refreshed_at = self.refreshed_at.filter(|_| !self.has_failed());
         let mut problems: Vec<Problem> = Vec::new();
         for problem in self.problems.drain(..).chain(self.notes).chain(self.hint) {
             let is_same = |known: &Problem| known.code == problem.code && known.integration == problem.integration;
@@ -174,7 +190,6 @@ impl Gathered {
                 problems.push(problem);
             }
         }
-        let refreshed_at = self.refreshed_at.filter(|_| self.missing.is_none());
         Load { value, state, problems, missing: self.missing, refreshed_at }
     }
 }

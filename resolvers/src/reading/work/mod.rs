@@ -49,7 +49,7 @@ impl Work for Session {
         let mut fields = page.fields.clone();
         fields.extend(&filter.fields());
         let feed = Feed { session: self, order: order_of(source), fields, extent: Extent::Page(&page) };
-        let load = feed.work_items(&filter).await?.page(&page);
+        let load = feed.work_items(&filter).await?.page(&page)?;
         Ok(self.checked(self.with_people(load, &page.fields).await))
     }
 
@@ -57,6 +57,7 @@ impl Work for Session {
         let filter = WorkFilter::new(&source.filter);
         let feed = Feed { session: self, order: order_of(source), fields: filter.fields(), extent: Extent::All };
         let mut gathered = feed.work_items(&filter).await?;
+        gathered.notes_are_problems();
         gathered.distinct();
         let mut counts = BTreeMap::new();
         for (_, view) in &gathered.items {
@@ -71,19 +72,19 @@ impl Work for Session {
     async fn pull_requests(&self, source: &PullRequestsSource, page: PageRequest) -> Result<Load<WorkPage>, PortError> {
         let fields = with(&page.fields, &["author"]);
         let feed = Feed { session: self, order: LISTED, fields, extent: Extent::Page(&page) };
-        let load = feed.pull_requests(source).await?.page(&page);
+        let load = feed.pull_requests(source).await?.page(&page)?;
         Ok(self.checked(self.with_people(load, &page.fields).await))
     }
 
     async fn builds(&self, source: &BuildsSource, page: PageRequest) -> Result<Load<WorkPage>, PortError> {
         let feed = Feed { session: self, order: LISTED, fields: page.fields.clone(), extent: Extent::Page(&page) };
-        let load = feed.builds(source).await?.page(&page);
+        let load = feed.builds(source).await?.page(&page)?;
         Ok(self.checked(self.with_people(load, &page.fields).await))
     }
 
     async fn messages(&self, source: &MessagesSource, page: PageRequest) -> Result<Load<WorkPage>, PortError> {
         let feed = Feed { session: self, order: LISTED, fields: page.fields.clone(), extent: Extent::Page(&page) };
-        let load = feed.messages(&source.containers).await?.page(&page);
+        let load = feed.messages(&source.containers).await?.page(&page)?;
         Ok(self.checked(self.with_people(load, &page.fields).await))
     }
 
