@@ -1,7 +1,7 @@
 //! Connects integrations: a row, its provider's adapter, and a transport that holds its limiter, breaker and health.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, atomic::AtomicBool},
 };
 
@@ -11,7 +11,7 @@ use mullion_schema::{
     error::PortError,
     id::{IntegrationId, TenantId},
 };
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use url::Url;
 
 use super::sockets::SOCKET_TOKEN;
@@ -139,7 +139,7 @@ impl Connector {
     fn integration(
         &self,
         row: &store::integration::Integration,
-        pulse: Pulse,
+        (pulse, registered): (Pulse, HashSet<String>),
     ) -> Result<Option<Integration>, PortError> {
         let Some(provider) = self.providers.get(row.provider.as_str()).cloned() else { return Ok(None) };
         let base_url = base_url(row, provider.as_ref())?;
@@ -153,6 +153,7 @@ impl Connector {
             user: row.draft.account_user.clone(),
             refused: AtomicBool::new(row.draft.status == IntegrationStatus::NeedsReconnect),
             pulse: Mutex::new(pulse),
+            registered: RwLock::new(registered),
             rules: self.rules,
         }))
     }
@@ -169,8 +170,10 @@ impl Connect for Connector {
     async fn connect(&self, tenant: &TenantId, id: &IntegrationId) -> Result<Option<Arc<Integration>>, PortError> {
         let Some(row) = self.database.integration(tenant, id).await.map_err(internal)? else { return Ok(None) };
         let pulse = self.database.pulses(std::slice::from_ref(id)).await.map_err(internal)?.remove(id);
+        let registered = self.database.registered_containers(std::slice::from_ref(id)).await.map_err(internal)?;
+        let registered = registered.into_values().next().unwrap_or_default();
         // An integration without a row about its webhooks was not heard of yet.
-        Ok(self.integration(&row, pulse.unwrap_or_default())?.map(Arc::new))
+        Ok(self.integration(&row, (pulse.unwrap_or_default(), registered))?.map(Arc::new))
     }
 
     async fn ids(&self, tenant: &TenantId) -> Result<Vec<IntegrationId>, PortError> {

@@ -198,7 +198,9 @@ impl Run for LiveRun {
         let ids: HashSet<&str> = tags.iter().filter_map(Tag::integration).collect();
         for id in ids {
             let integration = parts.engine.directory().get(self.tenant(), &id.into()).await.map_err(unreadable)?;
-            if integration.is_some_and(|integration| integration.is_silent(now)) {
+            let Some(integration) = integration else { continue };
+            let mut own = tags.iter().filter(|tag| tag.integration() == Some(id));
+            if integration.is_silent(own.all(|tag| integration.covers_tag(tag)), now) {
                 return Ok(true);
             }
         }

@@ -32,16 +32,19 @@ impl Engine {
             return None;
         }
         let cached = self.cached_store.list(&integration, list, 1).await.ok()??;
-        let fresh = scope.is_recent(&integration, &cached.window, self.clock.now());
+        let limit = self.list_age_limit(scope, &integration, list);
         let filtered = !list.filter.is_empty();
-        if !fresh || !cached.window.exhausted || !cached.complete || (filtered && cached.has_unsettled()) {
+        if !limit.admits_list(&cached.window)
+            || !cached.window.exhausted
+            || !cached.complete
+            || (filtered && cached.has_unsettled())
+        {
             return None;
         }
         let name = store::list::list_ref(list);
         cached.matching(|body| !filtered || integration.provider.matches(&name, &list.filter, body));
         scope.record(Tag::list(&scope.tenant, list));
         let fresh = cached.fresh(&integration, &query.fields);
-        let limit = self.age_limit(scope, &integration);
         Some(CompleteList { cached, fresh, limit, integration })
     }
 }

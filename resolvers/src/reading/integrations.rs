@@ -1,6 +1,9 @@
 //! Integrations as the engine uses them: the provider's adapter, and the connection to call it through.
 
-use std::sync::{Arc, atomic::AtomicBool};
+use std::{
+    collections::HashSet,
+    sync::{Arc, atomic::AtomicBool},
+};
 
 use chrono::{DateTime, Duration, Utc};
 use mullion_schema::{
@@ -9,7 +12,7 @@ use mullion_schema::{
     ports::List,
     table::NodeType,
 };
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 
 use crate::{
     provider::{Keeping, NodeRef, Provider},
@@ -41,6 +44,8 @@ pub struct Integration {
     pub refused: AtomicBool,
     /// How its webhooks do, as it was last read.
     pub pulse: Mutex<Pulse>,
+    /// The containers for which webhooks are registered; empty: what comes in is not known to be of some containers only.
+    pub registered: RwLock<HashSet<String>>,
     /// What that means.
     pub rules: PulseRules,
 }
@@ -75,11 +80,11 @@ impl PulseRules {
 }
 
 impl Integration {
-    /// How old a value may be and still be served without asking the provider.
-    pub fn longest_age(&self, now: DateTime<Utc>) -> Duration {
+    /// How old a value may be and still be served without asking the provider. `covered`: a webhook would tell of its changes.
+    pub fn longest_age(&self, covered: bool, now: DateTime<Utc>) -> Duration {
         let pulse = *self.pulse.lock();
-        let longest =
-            if self.rules.state(&pulse, now) == WebhookState::Live { LONGEST_AGE_LIVE } else { LONGEST_AGE_SILENT };
+        let is_live = covered && self.rules.state(&pulse, now) == WebhookState::Live;
+        let longest = if is_live { LONGEST_AGE_LIVE } else { LONGEST_AGE_SILENT };
         // What was read before something may have been missed is not trusted at all.
         pulse.suspect_at.map_or(longest, |at| longest.min(now - at))
     }
@@ -118,10 +123,11 @@ impl Integration {
     }
 
     /// Whether what is watched of it has to be read again now and then: no webhooks tell of changes, and no log of the provider.
-    pub fn is_silent(&self, now: DateTime<Utc>) -> bool {
+    /// `covered`: webhooks would tell of all that is watched.
+    pub fn is_silent(&self, covered: bool, now: DateTime<Utc>) -> bool {
         let pulse = *self.pulse.lock();
-        let covered = pulse.covered_at.is_some_and(|at| now - at < self.rules.covered_for);
-        self.rules.state(&pulse, now) != WebhookState::Live && !covered
+        let is_caught_up = pulse.covered_at.is_some_and(|at| now - at < self.rules.covered_for);
+        (!covered || self.rules.state(&pulse, now) != WebhookState::Live) && !is_caught_up
     }
 }
 

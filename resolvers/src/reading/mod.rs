@@ -7,6 +7,7 @@
 mod age_limit;
 mod cached_store;
 mod complete_list;
+mod coverage;
 pub mod directory;
 mod failure;
 mod fetch_record;

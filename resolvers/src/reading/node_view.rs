@@ -6,6 +6,7 @@ use mullion_schema::{
     id::NodeKey,
     view::{FreshnessSource, FreshnessView, NodeView, StaleReason},
 };
+use serde_json::Value;
 
 use crate::store::{merge::Source, node::StoredNode};
 
@@ -28,4 +29,10 @@ pub(super) fn node_view(
         freshness: FreshnessView { fetched_at: stored.fetched_at(), source, stale_because },
         failure: None,
     }
+}
+
+/// The text of a value, or the texts of a list of them.
+pub(super) fn texts(value: &Value) -> impl Iterator<Item = &str> {
+    let list = value.as_array().map(Vec::as_slice).unwrap_or_default();
+    value.as_str().into_iter().chain(list.iter().filter_map(Value::as_str))
 }

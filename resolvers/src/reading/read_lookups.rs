@@ -160,10 +160,11 @@ impl Engine {
     ) -> Result<Option<Option<NodeKey>>, PortError> {
         let Some(cached) = self.cached_store.list(integration, list, 1).await? else { return Ok(None) };
         let (window, now) = (&cached.window, self.clock.now());
+        let limit = self.list_age_limit(scope, integration, list);
         let Some(found) = cached.items.first() else {
             let node = self.found_since(scope, integration, lookup).await?;
             // A thing with this name may be there since then, and news of it need not come.
-            let is_trusted = scope.is_recent(integration, window, now) && now - window.fetched_at <= ABSENT_FOR;
+            let is_trusted = limit.admits_list(window) && now - window.fetched_at <= ABSENT_FOR;
             return Ok(node.map(|node| Some(integration.key_of(&node))).or(is_trusted.then_some(None)));
         };
         // Since it was looked up it got another name, and this one may stand for something else by now.
@@ -172,7 +173,7 @@ impl Engine {
             stored.fetched_at() > window.fetched_at
                 && integration.provider.is_named(lookup, &stored.body) == Some(false)
         });
-        let is_trusted = scope.is_recent(integration, window, now) && !is_renamed;
+        let is_trusted = limit.admits_list(window) && !is_renamed;
         Ok(is_trusted.then(|| Some(integration.key_of(&found.node))))
     }
 }

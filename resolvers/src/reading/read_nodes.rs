@@ -191,7 +191,8 @@ impl Engine {
             let missing = needs().filter(|key| !stored.body.contains_key(*key));
             !stored.is_stale() && scope.fetches.has_answered(key, missing)
         };
-        if self.age_limit(scope, integration).admits(stored, || stored.is_fresh(needs()) || has_answered()) {
+        let covered = integration.covers_node(key, &stored.body);
+        if self.age_limit(scope, integration, covered).admits(stored, || stored.is_fresh(needs()) || has_answered()) {
             Answer::Whole
         } else {
             Answer::Ask(node_type.asks(fields))

@@ -20,7 +20,7 @@ use super::{
     integrations::Integration,
     unstored::Unstored,
 };
-use crate::{store::list::Window, tag::Tag};
+use crate::tag::Tag;
 
 /// One execution.
 #[derive(Debug)]
@@ -211,14 +211,9 @@ impl Scope {
         self.read.load(Ordering::Relaxed)
     }
 
-    /// Whether a list answers as far as it was read.
-    pub(super) fn is_recent(&self, integration: &Integration, window: &Window, now: DateTime<Utc>) -> bool {
-        !window.stale && now - window.fetched_at <= self.longest_age(integration, now)
-    }
-
-    /// How old a value of this integration may be.
-    pub(super) fn longest_age(&self, integration: &Integration, now: DateTime<Utc>) -> Duration {
-        let longest = integration.longest_age(now);
+    /// How old a value of this integration may be. `covered`: a webhook would tell of its changes.
+    pub(super) fn longest_age(&self, integration: &Integration, covered: bool, now: DateTime<Utc>) -> Duration {
+        let longest = integration.longest_age(covered, now);
         self.max_age.map_or(longest, |max_age| max_age.min(longest))
     }
 }

@@ -235,8 +235,10 @@ impl Reconciler {
     pub(super) async fn take_pulses(&self) {
         let ready = self.parts.engine.directory().ready();
         let ids: Vec<IntegrationId> = ready.iter().map(|integration| integration.id.clone()).collect();
-        let pulses = match self.parts.database.pulses(&ids).await {
-            Ok(pulses) => pulses,
+        let database = &self.parts.database;
+        let read = futures::try_join!(database.pulses(&ids), database.registered_containers(&ids));
+        let (pulses, mut registered) = match read {
+            Ok(read) => read,
             Err(error) => {
                 // The pulses in memory stay; they are read again in a moment.
                 tracing::debug!(error = %chain(&error), "it could not be read how the webhooks do");
@@ -245,6 +247,7 @@ impl Reconciler {
         };
         for integration in ready {
             let Some(pulse) = pulses.get(&integration.id) else { continue };
+            *integration.registered.write() = registered.remove(&integration.id).unwrap_or_default();
             if integration.take_pulse(*pulse) {
                 self.parts.hub.reread(&integration.tenant, &integration.id);
             }

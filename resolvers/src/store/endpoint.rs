@@ -1,6 +1,9 @@
 //! Webhook endpoints: the paths that deliveries come in at. Found by path before anything is known of the tenant.
 
-use std::sync::atomic::Ordering;
+use std::{
+    collections::{HashMap, HashSet},
+    sync::atomic::Ordering,
+};
 
 use chrono::{DateTime, Utc};
 use mullion_entities::{endpoint, sealed::Sealed};
@@ -8,13 +11,14 @@ use mullion_schema::id::{IntegrationId, TenantId};
 use sea_orm::{
     ActiveModelTrait,
     ActiveValue::Set,
-    ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
+    ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
     sea_query::{Expr, SimpleExpr},
 };
 
 use super::{
     Database, StoreError,
     integration::{Integration, integration_of, row_in},
+    session::CHUNK,
     text::clean,
     time::from_micros,
 };
@@ -116,6 +120,30 @@ impl Database {
             .all(&self.0.reader)
             .await?;
         Ok(rows.into_iter().map(endpoint_of).collect())
+    }
+
+    /// The containers of these integrations for which webhooks are registered: `Type:nativeId`.
+    pub async fn registered_containers(
+        &self,
+        integrations: &[IntegrationId],
+    ) -> Result<HashMap<IntegrationId, HashSet<String>>, StoreError> {
+        let mut registered: HashMap<IntegrationId, HashSet<String>> = HashMap::new();
+        for chunk in integrations.chunks(CHUNK) {
+            let rows = endpoint::Entity::find()
+                .select_only()
+                .column(endpoint::Column::Integration)
+                .column(endpoint::Column::Container)
+                .filter(endpoint::Column::Integration.is_in(chunk.iter().map(IntegrationId::as_str)))
+                .filter(endpoint::Column::ExternalId.is_not_null())
+                .filter(endpoint::Column::Container.is_not_null())
+                .into_tuple::<(String, String)>()
+                .all(&self.0.reader)
+                .await?;
+            for (integration, container) in rows {
+                registered.entry(integration.into()).or_default().insert(container);
+            }
+        }
+        Ok(registered)
     }
 
     /// Changes an endpoint, by id. What `change` refuses (`false`) stays as it was, and is [`StoreError::Conflict`]: so two

@@ -47,7 +47,7 @@ impl ListReader<'_> {
         }
         let fresh = cached.fresh(&self.integration, &self.query.fields);
         let page = cached.items.iter().zip(fresh.iter()).skip(start).take(self.query.first);
-        let limit = self.engine.age_limit(self.scope, &self.integration);
+        let limit = self.engine.list_age_limit(self.scope, &self.integration, &self.query.list);
         let known: Option<Vec<&ListedNode>> = page.map(|(item, fresh)| usable(limit, item, *fresh)).collect();
         let known = known?.into_iter().filter(|known| !known.is_gone()).enumerate();
         let items = known.map(|(index, known)| (opaque_position(start + index, &known.view.key.native_id), known));
@@ -62,7 +62,7 @@ impl ListReader<'_> {
         let matching = cached.matching(|body| self.matches(body));
         let mut items: Vec<(Position, &ListedNode)> = Vec::with_capacity(self.query.first + 1);
         let mut covered = true;
-        let limit = self.engine.age_limit(self.scope, &self.integration);
+        let limit = self.engine.list_age_limit(self.scope, &self.integration, &self.query.list);
         for ((item, fresh), matches) in cached.items.iter().zip(fresh.iter()).zip(matching).skip(start) {
             covered = covers(Some(window), &item.position);
             if !covered || items.len() > self.query.first {

@@ -169,7 +169,8 @@ impl ListReader<'_> {
     }
 
     fn is_fresh(&self, window: Option<&Window>) -> bool {
-        window.is_some_and(|window| self.scope.is_recent(&self.integration, window, self.engine.clock.now()))
+        let limit = || self.engine.list_age_limit(self.scope, &self.integration, &self.query.list);
+        window.is_some_and(|window| limit().admits_list(window))
     }
 
     /// Fetches a page. `known`: something is known that can be shown instead.

@@ -1,6 +1,7 @@
 //! The engine over a store that holds an account of GitHub, whose fetches come to what the case says.
 
 pub(crate) mod bench;
+mod coverage;
 mod failing;
 mod failures;
 mod gaps;

@@ -11,10 +11,9 @@ use mullion_schema::{
     ports::{Load, Problem, WorkPage},
     table::NodeType,
 };
-use serde_json::Value;
 
 use super::gathered::problem;
-use crate::reading::{integrations::Integration, read_nodes::NodeWant, session::Session};
+use crate::reading::{integrations::Integration, node_view::texts, read_nodes::NodeWant, session::Session};
 
 /// The interface of people.
 const PERSON: &str = "Person";
@@ -61,12 +60,6 @@ impl Session {
         }
         wants
     }
-}
-
-/// The text of a value, or the texts of a list of them.
-fn texts(value: &Value) -> impl Iterator<Item = &str> {
-    let list = value.as_array().map(Vec::as_slice).unwrap_or_default();
-    value.as_str().into_iter().chain(list.iter().filter_map(Value::as_str))
 }
 
 /// The person that a reference names.
