@@ -1,6 +1,8 @@
 //! The root of subscriptions, twice: once as the graph shows it (its streams are never run), and once as the query root of the
 //! live graph, where each answer of a subscription is an execution of its own. A test compares the two.
 
+#![expect(clippy::unused_async, reason = "errors below asynchronous fields keep their own path")]
+
 use std::{future::poll_fn, sync::Arc, task::Poll};
 
 use async_graphql::{Context, ID, Object, Subscription};
@@ -260,7 +262,8 @@ impl WidgetUpdate {
         self.0.complete
     }
 
-    /// What led to it, newest first: at most 20.
+    /// What led to it, newest first: at most 20. Causes are not kept: the list is empty in a snapshot, and in what is told because
+    /// of `after`.
     #[graphql(directive = Items::apply(20))]
     async fn causes(&self) -> Many<Activity> {
         causes(&self.0)
@@ -270,6 +273,15 @@ impl WidgetUpdate {
 /// A thing that is watched changed.
 pub struct NodeChange(Arc<LiveInput>);
 
+impl NodeChange {
+    fn id(&self) -> Option<GlobalId> {
+        Some(match self.0.node.as_ref()? {
+            WatchedId::Own { type_name, id } => GlobalId::own(type_name, id),
+            WatchedId::Node(reference) => GlobalId::from(reference),
+        })
+    }
+}
+
 /// A thing that is watched changed.
 #[Object]
 impl NodeChange {
@@ -278,16 +290,17 @@ impl NodeChange {
         self.0.cursor.clone()
     }
 
+    /// Which thing, by its id, also when it is gone.
+    async fn node_id(&self) -> Result<ID, PortError> {
+        self.id().map(|id| id.encode().into()).ok_or_else(PortError::internal)
+    }
+
     /// The thing as it is now; null when it is gone.
     async fn node(&self, ctx: &Context<'_>) -> Option<Result<Node, PortError>> {
         if self.0.deleted {
             return None;
         }
-        let id = match self.0.node.as_ref()? {
-            WatchedId::Own { type_name, id } => GlobalId::own(type_name, id),
-            WatchedId::Node(reference) => GlobalId::from(reference),
-        };
-        node_of(ctx, id).await.transpose()
+        node_of(ctx, self.id()?).await.transpose()
     }
 
     /// Whether it was deleted.
@@ -295,7 +308,7 @@ impl NodeChange {
         self.0.deleted
     }
 
-    /// What led to it, newest first: at most 20.
+    /// What led to it, newest first: at most 20. Causes are not kept: the list is empty in what is told because of `after`.
     #[graphql(directive = Items::apply(20))]
     async fn causes(&self) -> Many<Activity> {
         causes(&self.0)

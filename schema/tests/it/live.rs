@@ -8,8 +8,8 @@ use mullion_schema::{
     build::{build_live, live_document, plan},
     enums::UpdateReason,
     error::ErrorCode,
-    id::{EventCursor, GlobalId},
-    ports::{Live, LiveInput, LivePlan, Role},
+    id::{EventCursor, GlobalId, NodeReference},
+    ports::{Live, LiveInput, LivePlan, Role, WatchedId},
 };
 use serde_json::{Value, json};
 
@@ -141,4 +141,18 @@ fn at_most_twenty_causes_are_shown() {
     let answer: Value = serde_json::from_str(&render(&document, gone)).expect("JSON");
     assert_eq!(answer["nodeChanged"]["causes"].as_array().map(Vec::len), Some(20));
     assert_eq!(answer["nodeChanged"]["node"], Value::Null);
+}
+
+#[test]
+fn a_change_names_the_thing_also_when_it_is_gone() {
+    let issue = NodeReference { integration: "gh".into(), type_name: "GithubIssue".into(), native_id: "I1".into() };
+    let own = WatchedId::Own { type_name: "Dashboard".into(), id: "d1".into() };
+    for (watched, id) in
+        [(WatchedId::Node(issue.clone()), GlobalId::from(&issue).encode()), (own, own_id("Dashboard", "d1"))]
+    {
+        let document = format!("subscription {{ nodeChanged(ids: [\"{id}\"]) {{ nodeId deleted node {{ id }} }} }}");
+        let gone = LiveInput { node: Some(watched), widget: None, deleted: true, ..input() };
+        let answer: Value = serde_json::from_str(&render(&document, gone)).expect("JSON");
+        assert_eq!(answer["nodeChanged"], json!({ "nodeId": id, "deleted": true, "node": null }));
+    }
 }
