@@ -10,7 +10,7 @@ use mullion_schema::enums::UpdateReason;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::{
-    Unreadable,
+    End, Unreadable,
     hub::LiveHub,
     operation::{Operation, STRUCTURE, Watched},
     pace::Pace,
@@ -160,6 +160,7 @@ impl Operation {
 
     /// Brings the slots in line with what is watched. Where that cannot be read, they stay as they are.
     async fn restructure(&self, hub: &LiveHub, first: bool) -> Result<(), Unreadable> {
+        let mut is_gone = false;
         let subjects: Option<Vec<Subject>> = match &self.watched {
             Watched::Widget(id) => first.then(|| vec![Subject::Widget(id.clone())]),
             Watched::Nodes(ids) => first.then(|| ids.iter().cloned().map(Subject::Node).collect()),
@@ -167,11 +168,14 @@ impl Operation {
                 let tags = HashSet::from([Tag::own(self.run.tenant(), "Dashboard", id.as_str())]);
                 let before = std::mem::replace(&mut self.state.lock().structure, tags.clone());
                 hub.register(self, STRUCTURE, &before, &tags);
+                let widgets = self.run.widgets(id).await?;
                 // A dashboard that is gone has no widgets.
-                Some(self.run.widgets(id).await?.unwrap_or_default().into_iter().map(Subject::Widget).collect())
+                is_gone = widgets.is_none();
+                Some(widgets.unwrap_or_default().into_iter().map(Subject::Widget).collect())
             }
         };
         let mut state = self.state.lock();
+        state.is_gone |= is_gone;
         let floor = Some(state.structure_floor.take().unwrap_or(state.noted));
         let Some(subjects) = subjects else { return Ok(()) };
         for slot in &mut state.slots {
@@ -191,6 +195,12 @@ impl Operation {
                 state.numbered = state.numbered.saturating_add(1);
                 state.slots.push(slot);
             }
+        }
+        if state.is_over() {
+            // It had no widgets: nothing runs that would tell.
+            state.ended = Some(End::Completed);
+            drop(state);
+            self.news.tell();
         }
         Ok(())
     }

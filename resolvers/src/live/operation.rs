@@ -64,6 +64,8 @@ pub(super) struct State {
     pub(super) structure_dirty: bool,
     /// While the set of slots may have changed and is not read yet: it is as of this position.
     pub(super) structure_floor: Option<i64>,
+    /// The dashboard is deleted: the operation ends when the removal of its last widget was told.
+    pub(super) is_gone: bool,
     pub(super) ended: Option<End>,
     /// Counts the slots that ever were.
     pub(super) numbered: u32,
@@ -97,6 +99,11 @@ impl State {
 
     pub(super) fn slot(&mut self, number: u32) -> Option<&mut Slot> {
         self.slots.iter_mut().find(|slot| slot.number == number)
+    }
+
+    /// Whether all that it watches is gone for good, and told to be.
+    pub(super) fn is_over(&self) -> bool {
+        self.is_gone && self.slots.iter().all(|slot| slot.removed)
     }
 
     /// Frees what nobody is to be sent anything of any more.

@@ -144,6 +144,9 @@ impl Operation {
                 state.ended = Some(End::Completed);
             }
         }
+        if state.is_over() {
+            state.ended = Some(End::Completed);
+        }
         state.free();
         drop(state);
         if changed {

@@ -3,7 +3,10 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -22,6 +25,7 @@ use tokio_util::task::TaskTracker;
 use super::{Frame, Frames, Item, LiveHub, LiveRules, Rendered, Run, Subscribe, Unreadable};
 use crate::{
     cache::epochs::Epochs,
+    live::End,
     store::{activity::Activity, stream::AppliedChange},
     tag::Tag,
 };
@@ -35,6 +39,7 @@ struct Board {
     epochs: Epochs,
     /// The text that each widget shows.
     widgets: Mutex<HashMap<String, usize>>,
+    deleted: AtomicBool,
     log: Mutex<Vec<AppliedChange>>,
     /// Widgets whose executions wait until they are let through.
     gates: Mutex<HashMap<String, watch::Sender<bool>>>,
@@ -46,6 +51,7 @@ impl Board {
             tenant: "t".into(),
             epochs: Epochs::default(),
             widgets: Mutex::new(widgets.iter().map(|id| ((*id).to_owned(), 0)).collect()),
+            deleted: AtomicBool::new(false),
             log: Mutex::default(),
             gates: Mutex::default(),
         };
@@ -83,6 +89,14 @@ impl Board {
     fn remove(&self, hub: &LiveHub, id: &str) {
         self.widgets.lock().remove(id);
         self.publish(hub, vec![self.row("Dashboard", "d"), self.row("Widget", id)]);
+    }
+
+    /// Deletes the dashboard with its widgets, as one change.
+    fn delete(&self, hub: &LiveHub) {
+        self.deleted.store(true, Ordering::SeqCst);
+        let widgets = std::mem::take(&mut *self.widgets.lock());
+        let rows = widgets.keys().map(|id| self.row("Widget", id));
+        self.publish(hub, rows.chain([self.row("Dashboard", "d")]).collect());
     }
 
     fn publish(&self, hub: &LiveHub, tags: Vec<Tag>) {
@@ -136,6 +150,9 @@ impl Run for Board {
     }
 
     async fn widgets(&self, _: &DashboardId) -> Result<Option<Vec<WidgetId>>, Unreadable> {
+        if self.deleted.load(Ordering::SeqCst) {
+            return Ok(None);
+        }
         let mut ids: Vec<WidgetId> = self.widgets.lock().keys().map(|id| id.as_str().into()).collect();
         ids.sort_by(|one, other| one.as_str().cmp(other.as_str()));
         Ok(Some(ids))
@@ -220,6 +237,30 @@ async fn kept(hub: &Arc<LiveHub>, slots: usize) {
     };
     let kept = tokio::time::timeout(PATIENCE, kept).await;
     assert!(kept.is_ok(), "{} are kept instead of {slots}", hub.operation(1).unwrap().slots());
+}
+
+#[tokio::test]
+async fn a_subscription_to_a_dashboard_ends_when_the_removal_of_its_last_widget_was_told() {
+    for widgets in [&[][..], &["a"], &["a", "b", "c"]] {
+        let (board, hub) = (Board::new(widgets), hub());
+        let mut frames = begun(&board, &hub).await;
+        board.delete(&hub);
+        let mut removed = texts(&mut frames, widgets.len()).await;
+        removed.sort();
+        let expected: Vec<String> = widgets.iter().map(|id| format!("REMOVED {id}")).collect();
+        assert_eq!(removed, expected);
+        let end = async {
+            loop {
+                match frames.next().await {
+                    Some(Ok(Item::Watermark(_))) => {}
+                    other => return other,
+                }
+            }
+        };
+        let end = tokio::time::timeout(PATIENCE, end).await.expect("the subscription stays open");
+        assert_eq!(end, Some(Err(End::Completed)));
+        assert_eq!(frames.next().await, None);
+    }
 }
 
 #[tokio::test]
