@@ -120,6 +120,7 @@ impl Sandbox for AsanaSandbox {
             last_success_at: None,
         };
         let mut world = self.world.lock();
+        world.hooks.retain(|_, known| known.resource.is_some() || known.target != url);
         let gid = world.mint(Origin::Hook);
         world.hooks.insert(gid, hook);
     }

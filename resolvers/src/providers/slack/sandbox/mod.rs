@@ -200,6 +200,8 @@ impl Sandbox for SlackSandbox {
 
     fn add_webhook(&self, url: &str, secret: &str) {
         let subscription = Subscription { url: url.to_owned(), secret: secret.to_owned() };
-        self.world.write().subscriptions.push(subscription);
+        let mut world = self.world.write();
+        world.subscriptions.retain(|known| known.url != url);
+        world.subscriptions.push(subscription);
     }
 }
