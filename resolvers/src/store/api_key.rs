@@ -122,7 +122,7 @@ impl Database {
     pub async fn accepted_key(&self, hash: &KeyHash) -> Result<Option<AcceptedKey>, StoreError> {
         let sql = format!("{ACCEPTED} AND k.hash = $1");
         let statement = Statement::from_sql_and_values(self.0.backend, sql, [hash.to_vec().into()]);
-        let row = self.0.reader.query_one_raw(statement).await?;
+        let row = self.0.essential.query_one_raw(statement).await?;
         row.map(|row| accepted_of(&row)).transpose()
     }
 
@@ -138,7 +138,7 @@ impl Database {
             let sql = format!("{ACCEPTED} AND k.id IN ({})", places.join(", "));
             let values = chunk.iter().map(|id| sea_orm::Value::from(*id));
             let statement = Statement::from_sql_and_values(self.0.backend, sql, values);
-            for row in self.0.reader.query_all_raw(statement).await? {
+            for row in self.0.essential.query_all_raw(statement).await? {
                 accepted.push(accepted_of(&row)?);
             }
         }

@@ -105,7 +105,7 @@ impl Database {
             .filter(endpoint::Column::Provider.eq(provider))
             .filter(endpoint::Column::Path.eq(clean(path)))
             .filter(of_a_present_integration())
-            .one(&self.0.reader)
+            .one(&self.0.essential)
             .await?;
         Ok(row.map(endpoint_of))
     }

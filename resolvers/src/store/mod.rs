@@ -30,6 +30,7 @@ pub mod pending;
 pub mod persisted_query;
 pub mod presence;
 pub mod quota;
+mod read_turns;
 mod reader;
 mod release;
 pub mod removal;
@@ -66,6 +67,8 @@ pub struct Database(Arc<Inner>);
 
 struct Inner {
     reader: reader::Reader,
+    /// The reader of what decides who is let in.
+    essential: reader::Reader,
     writer: DatabaseConnection,
     backend: DbBackend,
     clock: Arc<dyn Clock>,

@@ -65,7 +65,7 @@ impl Database {
         let process: Arc<str> = format!("{PROCESS}{}", random_id(0)?).into();
         let (reader, writer, backend) = if url.starts_with("sqlite:") {
             let writer = sqlite(url, options, 1).await?;
-            (sqlite(url, options, readers(options)).await?, writer, DbBackend::Sqlite)
+            (sqlite(url, options, readers(options) + ESSENTIAL).await?, writer, DbBackend::Sqlite)
         } else if url.starts_with("postgres:") || url.starts_with("postgresql:") {
             let mut connect = connect_options(url, options.acquire_timeout, options.max_connections.max(2));
             connect.min_connections(1);
@@ -83,10 +83,12 @@ impl Database {
         let direct = file.clone().filter(|_| !url.contains("vfs="));
         let direct = direct.map(|file| Arc::new(Direct::new(file, options.busy_timeout)));
         let reader = Reader::new(reader, reads);
+        let essential = reader.apart(ESSENTIAL);
         #[cfg(test)]
         let faults = Arc::clone(&reader.faults);
         Ok(Self(Arc::new(Inner {
             reader,
+            essential,
             writer,
             backend,
             clock,
@@ -111,7 +113,7 @@ impl Database {
 
     /// Whether the database answers: for readiness.
     pub async fn ping(&self) -> Result<(), StoreError> {
-        self.0.reader.execute_unprepared("SELECT 1").await?;
+        self.0.essential.execute_unprepared("SELECT 1").await?;
         Ok(())
     }
 
@@ -130,6 +132,10 @@ impl Database {
 
 /// The fewest readers of SQLite, where so many are allowed: one that waits for the disk holds up no other.
 const FEWEST_READERS: u32 = 4;
+
+/// Connections for the reads without which nobody is let in: keys, endpoints of webhooks, and readiness. However much all others read,
+/// these do not wait for them. SQLite has them beside its other readers, and opens them when they are needed.
+const ESSENTIAL: u32 = 1;
 
 /// How many connections read SQLite: they work on this machine's processors, so that more than those bring nothing, and each is a
 /// thread with a heap, a cache of pages and its prepared statements, some 3 MB.

@@ -4,18 +4,20 @@
 
 use std::time::Duration;
 
-use futures::{future::join_all, poll};
+use futures::{FutureExt as _, future::join_all, poll};
 use sea_orm::{ConnectionTrait as _, Statement};
 
 use super::{
     bench::{Bench, FakeRules, issue, written},
     on_both_databases,
 };
-use crate::store::{Database, apply::Batch};
+use crate::store::{Database, api_key::key_hash, apply::Batch};
 
 on_both_databases!(
     queries_that_were_cut_off_do_not_wedge_the_pool,
-    transactions_that_were_cut_off_do_not_wedge_the_pool
+    transactions_that_were_cut_off_do_not_wedge_the_pool,
+    a_read_that_nobody_polls_holds_up_no_other,
+    keys_endpoints_and_readiness_do_not_wait_for_a_flood_of_reads
 );
 
 /// Longer than any query takes; only a pool that is wedged lets it pass.
@@ -85,4 +87,32 @@ async fn transactions_that_were_cut_off_do_not_wedge_the_pool(bench: Bench) {
     let written = tokio::time::timeout(PATIENCE, apply(CUT_OFF + 1)).await;
     written.expect("the writers are wedged").expect("it is written");
     answers(&bench).await;
+}
+
+/// As an execution of many parts does while the processors are busy: it is not polled, although it has its turn.
+async fn a_read_that_nobody_polls_holds_up_no_other(bench: Bench) {
+    let turns = bench.db.0.reader.turns();
+    let connections = turns.free();
+    let held: Vec<_> = std::iter::from_fn(|| turns.try_take()).collect();
+    let mut unpolled: Vec<_> = (0..2 * connections).map(|_| bench.db.heads().boxed()).collect();
+    for read in &mut unpolled {
+        assert!(poll!(read).is_pending());
+    }
+    drop(unpolled.pop());
+    drop(held);
+    let other = tokio::time::timeout(PATIENCE, bench.db.heads()).await;
+    other.expect("it waits for reads that nobody polls").expect("an answer");
+    assert!(join_all(unpolled).await.iter().all(Result::is_ok));
+}
+
+async fn keys_endpoints_and_readiness_do_not_wait_for_a_flood_of_reads(bench: Bench) {
+    let (_, key) = bench.db.create_api_key(&bench.tenant, "a key", "viewer").await.unwrap();
+    let turns = bench.db.0.reader.turns();
+    let _held: Vec<_> = std::iter::from_fn(|| turns.try_take()).collect();
+    let essential = async {
+        bench.db.ping().await.unwrap();
+        assert!(bench.db.accepted_key(&key_hash(&key)).await.unwrap().is_some());
+        assert!(bench.db.endpoint_at("fake", "nowhere").await.unwrap().is_none());
+    };
+    tokio::time::timeout(PATIENCE, essential).await.expect("they wait for other reads");
 }
