@@ -101,7 +101,7 @@ fn away() -> Vec<ServerError> {
     vec![PortError::unavailable().without_location()]
 }
 
-/// Answers for anybody but the key "bad"; a key that is the name of a role has this role. The key "away" and documents that contain
+/// Answers for anybody but the key "bad"; a key that is the name of a role has this role, and "other" is of another tenant. The key "away" and documents that contain
 /// "away" meet a database that is away; `revoked` revokes all keys.
 pub(crate) struct StandIn {
     schema: Schema<Query, Mutation, EmptySubscription>,
@@ -152,7 +152,11 @@ impl Keys for StandIn {
             Some("away") => Err(StoreError::Unread { what: "a key", is_outage: true }),
             key => {
                 let role = key.and_then(|key| key.parse().ok()).unwrap_or(Role::Admin);
-                Ok(Some(Arc::new(Credential::unstored(viewer(role), self.revoked.clone()))))
+                let mut viewer = viewer(role);
+                if key == Some("other") {
+                    Arc::make_mut(&mut viewer).tenant = "other".into();
+                }
+                Ok(Some(Arc::new(Credential::unstored(viewer, self.revoked.clone()))))
             }
         }
     }
@@ -279,11 +283,11 @@ impl Follow for StandIn {
     }
 }
 
-/// One endpoint, `/webhooks/github/e`, of at most 10 bytes.
+/// Two endpoints, `/webhooks/github/e` and `/webhooks/github/f`, of at most 10 bytes.
 #[async_trait]
 impl ReceiveDeliveries for StandIn {
     async fn limit(&self, provider: &str, endpoint: &str) -> Option<usize> {
-        (provider == "github" && endpoint == "e").then_some(10)
+        (provider == "github" && matches!(endpoint, "e" | "f")).then_some(10)
     }
 
     async fn receive(&self, _provider: &str, _endpoint: &str, request: WebhookRequest) -> WebhookAnswer {

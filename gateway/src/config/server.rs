@@ -65,7 +65,7 @@ section! {
         introspection: Audience = Audience::Editor;
         /// Longest body of a GraphQL request.
         max_body_bytes: usize = 1_000_000, 1_000..=1_000_000_000;
-        /// Bytes of GraphQL requests' bodies that arrive at a time, of all clients; beyond it, 503.
+        /// Bytes of GraphQL requests' bodies that arrive at a time, of all clients; beyond it, 503. Once half of it is taken, and for what bodies have beyond 64 KiB, a tenant may take a quarter.
         max_bytes_in_flight: usize = 64_000_000, 1_000..=1_000_000_000_000;
         /// How long a client may take to send a request's headers, and a connection may wait for its next request.
         header_timeout_seconds: u64 = 30, 1..=3_600;

@@ -5,7 +5,7 @@ use super::section::section;
 section! {
     /// How the providers' deliveries are taken, worked and kept.
     Webhooks in "webhooks" {
-        /// Bytes of bodies in flight, over all endpoints; beyond it, 503. One delivery may have 25 MB.
+        /// Bytes of bodies in flight, over all endpoints; beyond it, 503. One delivery may have 25 MB. Once half of it is taken, and for what bodies have beyond 64 KiB, an endpoint may take a quarter.
         max_bytes_in_flight: usize = 128_000_000, 26_000_000..=1_000_000_000_000;
         /// How long a body may take to arrive.
         read_timeout_seconds: u64 = 10, 1..=3_600;

@@ -1,12 +1,18 @@
-//! Reads a request's body up to a limit, within a time, and within what all bodies together may take.
+//! Reads a request's body up to a limit, within a time, and within what all bodies together and those of its tenant may take.
+
+use std::time::Duration;
 
 use axum::body::{Body, BodyDataStream, HttpBody};
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
 use http::{HeaderMap, StatusCode, header};
-use mullion_schema::error::ErrorCode;
+use mullion_schema::{error::ErrorCode, id::TenantId};
+use tokio::time::timeout;
 
-use super::{App, budget::Share};
+use super::{
+    App,
+    budget::{SMALL, Share},
+};
 use crate::operation::errors::RequestError;
 
 /// A refusal with its status.
@@ -14,14 +20,18 @@ pub type Refusal = (StatusCode, RequestError);
 
 /// When a client whose body found no room may send it again.
 const RETRY_AFTER: u32 = 5;
+/// How long a large body may pause: it takes room from others of its tenant or endpoint.
+const LONGEST_PAUSE: Duration = if cfg!(test) { Duration::from_millis(200) } else { Duration::from_secs(5) };
 
 /// Why a body is not here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Failure {
     /// It is longer than its limit.
     TooLarge,
-    /// All bodies together take all the room there is.
+    /// All bodies together take all the room there is, or those of this tenant or endpoint their share.
     Busy,
+    /// It made no progress.
+    Stalled,
     /// It did not arrive in full.
     Broken,
 }
@@ -41,8 +51,8 @@ impl std::ops::Deref for Received {
     }
 }
 
-/// Reads a JSON body. Ask who sends it first: a body costs memory.
-pub async fn read_json(app: &App, headers: &HeaderMap, body: Body) -> Result<Received, Refusal> {
+/// Reads a JSON body from a tenant. Ask who sends it first: a body costs memory.
+pub async fn read_json(app: &App, tenant: &TenantId, headers: &HeaderMap, body: Body) -> Result<Received, Refusal> {
     if !is_json(headers) || !is_utf8(headers) || is_packed(headers) {
         let message = "send the body as `Content-Type: application/json` in UTF-8, without a `Content-Encoding`";
         return Err((StatusCode::UNSUPPORTED_MEDIA_TYPE, RequestError::bad_input(message)));
@@ -51,16 +61,15 @@ pub async fn read_json(app: &App, headers: &HeaderMap, body: Body) -> Result<Rec
     if announced_length(headers).is_some_and(|length| length > limit) {
         return Err(too_large(limit));
     }
-    let read = tokio::time::timeout(app.request_timeout(), read(body, limit, Share::none(&app.bodies)));
-    read.await.unwrap_or_else(|_| {
-        Err((StatusCode::REQUEST_TIMEOUT, RequestError::bad_input("the body took too long to arrive")))
-    })
+    let share = Share::none(&app.bodies, tenant.as_str(), limit);
+    timeout(app.request_timeout(), read(body, limit, share)).await.unwrap_or_else(|_| Err(too_slow()))
 }
 
 async fn read(body: Body, limit: usize, mut share: Share) -> Result<Received, Refusal> {
     match collect(body, limit, &mut share).await {
         Ok(bytes) => Ok(Received { bytes, _share: share }),
         Err(Failure::TooLarge) => Err(too_large(limit)),
+        Err(Failure::Stalled) => Err(too_slow()),
         Err(Failure::Broken) => {
             Err((StatusCode::BAD_REQUEST, RequestError::bad_input("the body did not arrive in full")))
         }
@@ -78,9 +87,8 @@ pub(super) async fn collect(body: Body, limit: usize, share: &mut Share) -> Resu
     let mut chunks = body.into_data_stream();
     // One whose length was announced has its end with its last byte, and is not waited for once more.
     while !chunks.is_end_stream()
-        && let Some(chunk) = chunks.next().await
+        && let Some(chunk) = next(&mut chunks, bytes.len()).await?
     {
-        let chunk = chunk.map_err(|_| Failure::Broken)?;
         let length = bytes.len() + chunk.len();
         if length > limit {
             return Err(Failure::TooLarge);
@@ -99,6 +107,14 @@ pub(super) async fn collect(body: Body, limit: usize, share: &mut Share) -> Resu
     Ok(bytes)
 }
 
+/// The next bytes of a body of which so many are here.
+async fn next(chunks: &mut BodyDataStream, here: usize) -> Result<Option<Bytes>, Failure> {
+    let next = chunks.next();
+    let chunk =
+        if here > SMALL { timeout(LONGEST_PAUSE, next).await.map_err(|_| Failure::Stalled)? } else { next.await };
+    chunk.transpose().map_err(|_| Failure::Broken)
+}
+
 /// Reads the rest of a body that finds no room, and keeps nothing of it. A client that is still sending when the connection is closed
 /// may never see the answer (<https://www.rfc-editor.org/rfc/rfc9112#section-9.6>).
 async fn pass_by(mut chunks: BodyDataStream, mut rest: usize) -> Failure {
@@ -109,6 +125,10 @@ async fn pass_by(mut chunks: BodyDataStream, mut rest: usize) -> Failure {
         }
     }
     Failure::Busy
+}
+
+fn too_slow() -> Refusal {
+    (StatusCode::REQUEST_TIMEOUT, RequestError::bad_input("the body took too long to arrive"))
 }
 
 fn too_large(limit: usize) -> Refusal {

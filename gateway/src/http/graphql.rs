@@ -42,7 +42,7 @@ pub async fn post(
         Ok(caller) => caller,
         Err(error) => return accepted.media().refused(&error),
     };
-    let params = match body::read_json(&app, &headers, body).await {
+    let params = match body::read_json(&app, caller.tenant(), &headers, body).await {
         Ok(body) => Params::from_json(&body).and_then(Params::with_document),
         Err((status, error)) => return accepted.media().with_status(status, &error.of_request(&id)),
     };

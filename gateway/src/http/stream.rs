@@ -28,7 +28,7 @@ pub async fn post(
         Ok(caller) => caller,
         Err(error) => return Media::GraphQlResponse.refused(&error),
     };
-    let params = match body::read_json(&app, &headers, body).await {
+    let params = match body::read_json(&app, caller.tenant(), &headers, body).await {
         Ok(body) => Params::from_json(&body),
         Err((status, error)) => return Media::Json.with_status(status, &error.of_request(&id)),
     };

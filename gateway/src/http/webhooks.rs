@@ -104,7 +104,7 @@ async fn take(app: &App, address: Address, headers: HeaderMap, body: Body) -> Re
         let message = "send the body in UTF-8, without a Content-Encoding\n";
         return (StatusCode::UNSUPPORTED_MEDIA_TYPE, message).into_response();
     }
-    let mut share = Share::none(&app.budget);
+    let mut share = Share::none(&app.budget, &endpoint, limit);
     let announced = announced_length(&headers);
     let body = match read(body, announced, limit, &mut share, app.webhook_timeout).await {
         Ok(body) => body,
@@ -113,7 +113,7 @@ async fn take(app: &App, address: Address, headers: HeaderMap, body: Body) -> Re
                 Failure::Body(body::Failure::TooLarge) => (StatusCode::PAYLOAD_TOO_LARGE, "too_large"),
                 Failure::Body(body::Failure::Busy) => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
                 Failure::Body(body::Failure::Broken) => (StatusCode::BAD_REQUEST, "broken"),
-                Failure::Slow => (StatusCode::REQUEST_TIMEOUT, "slow"),
+                Failure::Body(body::Failure::Stalled) | Failure::Slow => (StatusCode::REQUEST_TIMEOUT, "slow"),
             };
             app.metrics.delivery(&provider, result);
             let mut response = status.into_response();

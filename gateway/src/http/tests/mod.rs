@@ -9,7 +9,7 @@ mod roles;
 use std::time::Duration;
 
 use axum::{body::Body, response::Response};
-use futures::StreamExt;
+use futures::{FutureExt as _, StreamExt, stream};
 use http::{Request, StatusCode, header};
 use http_body_util::BodyExt;
 use serde_json::Value;
@@ -345,6 +345,47 @@ async fn bodies_that_arrive_share_a_budget_and_give_it_back() {
     drop(sender);
     assert_eq!(slow.await.status(), StatusCode::OK);
     assert_eq!(ask(Body::from(body)).await.status(), StatusCode::OK);
+}
+
+/// A body of which so many bytes come, and never the end.
+fn endless(bytes: usize) -> Body {
+    let some = stream::iter([Ok::<_, std::io::Error>(bytes::Bytes::from(vec![b' '; bytes]))]);
+    Body::from_stream(some.chain(stream::pending()))
+}
+
+#[tokio::test]
+async fn bodies_without_an_end_take_no_room_from_other_tenants_and_endpoints() {
+    let gateway = Gateway::start(|config: &mut Config| {
+        config.server.max_body_bytes = 1_000;
+        config.server.max_bytes_in_flight = 8_000;
+        config.webhooks.max_bytes_in_flight = 80;
+    });
+    let gateway = gateway.await;
+    let graphql = |key: &str| {
+        let request = Request::post("/graphql").header(header::CONTENT_TYPE, JSON);
+        request.header(header::AUTHORIZATION, format!("Bearer {key}"))
+    };
+    let mut endless: Vec<_> = (0..50)
+        .flat_map(|_| [(graphql("evil"), 900), (Request::post("/webhooks/github/e"), 9)])
+        .map(|(request, bytes)| send(&gateway, request, endless(bytes)).boxed_local())
+        .collect();
+    for body in &mut endless {
+        assert!(futures::poll!(body).is_pending());
+    }
+    let query = format!("{:900}", r#"{"query":"{hello}"}"#);
+    assert_eq!(send(&gateway, graphql("other"), query).await.status(), StatusCode::OK);
+    assert_eq!(send(&gateway, Request::post("/webhooks/github/f"), "123456789").await.status(), StatusCode::ACCEPTED);
+    // As many of those without an end as found room are in memory, and no more than their share.
+    let own = send(&gateway, Request::post("/webhooks/github/e"), "123456789").await;
+    assert_eq!(own.status(), StatusCode::SERVICE_UNAVAILABLE);
+}
+
+#[tokio::test]
+async fn a_large_body_that_makes_no_progress_is_given_up() {
+    let gateway = Gateway::start(|config: &mut Config| config.server.request_timeout_seconds = 3_600).await;
+    let request = Request::post("/graphql").header(header::CONTENT_TYPE, JSON);
+    let answer = timeout(Duration::from_secs(20), send(&gateway, request, endless(100_000))).await;
+    assert_eq!(answer.unwrap().status(), StatusCode::REQUEST_TIMEOUT);
 }
 
 #[tokio::test]
