@@ -8,6 +8,7 @@ mod response_cache;
 mod run;
 mod sharing;
 mod turns;
+mod waiting;
 mod weight;
 
 use std::{
@@ -43,6 +44,7 @@ use self::{
     response_cache::{Begun, Lead, ResponseCache},
     run::LiveRun,
     turns::LiveTurns,
+    waiting::giving_turn_back,
 };
 pub use self::{
     operation::{Caller, Operation},
@@ -421,7 +423,7 @@ impl Executor {
         let execution = size.bound(self.graph.execute(request));
         let mut response = match arriving {
             Some(arriving) => arriving.run(&scope, execution).await,
-            None => execution.await,
+            None => giving_turn_back(&scope, execution).await,
         };
         scope.give_turn_back();
         give_codes(&mut response);
@@ -478,5 +480,6 @@ mod tests {
     mod once;
     mod queries;
     mod stage;
+    mod waiting;
     mod woken;
 }

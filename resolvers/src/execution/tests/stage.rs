@@ -59,7 +59,7 @@ impl Stage {
     }
 }
 
-struct Unobserved;
+pub(super) struct Unobserved;
 
 impl Observe for Unobserved {
     fn executed(&self, _: &'static str) {}
