@@ -186,7 +186,8 @@ impl Database {
                 let checked = async {
                     let mut check = std::pin::pin!(self.check());
                     if timeout(PATIENCE, &mut check).await.is_err() {
-                        self.note_condition(Err(DatabaseFault::NoAnswer));
+                        let fault = self.why_slow().await;
+                        self.note_condition(Err(fault));
                         // It is not cut off: a statement that is dropped half way may cost its connection.
                         let _noted = check.await;
                     }
@@ -202,6 +203,14 @@ impl Database {
                 return;
             }
         }
+    }
+
+    /// The reason why a write takes long. SQLite itself tells of a lock when it has waited for it in vain, which is much later.
+    async fn why_slow(&self) -> DatabaseFault {
+        let file = self.file().filter(|_| self.0.direct.is_some()).map(Path::to_owned);
+        let Some(file) = file else { return DatabaseFault::NoAnswer };
+        let locked = tokio::task::spawn_blocking(move || is_locked(&file)).await;
+        if locked.unwrap_or(false) { DatabaseFault::Locked } else { DatabaseFault::NoAnswer }
     }
 
     async fn probe(&self) -> Result<(), DatabaseFault> {
@@ -247,6 +256,18 @@ fn read_anew(file: &Path) -> rusqlite::Result<Option<String>> {
     connection.busy_timeout(BUSY)?;
     let read = connection.query_row("SELECT value FROM setting WHERE name = ?", [PROBE], |row| row.get(0));
     read.optional()
+}
+
+/// Whether somebody holds the lock of those who write.
+fn is_locked(file: &Path) -> bool {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let look = || {
+        let connection = Connection::open_with_flags(file, flags)?;
+        connection.busy_timeout(Duration::ZERO)?;
+        connection.execute_batch("BEGIN IMMEDIATE; ROLLBACK")
+    };
+    let code = look().err().and_then(|error| error.sqlite_error().map(|error| error.extended_code & 0xff));
+    code.is_some_and(|code| fault_of_code(code) == DatabaseFault::Locked)
 }
 
 fn fault_of(error: &StoreError) -> DatabaseFault {

@@ -1,8 +1,10 @@
 //! A database whose files are deleted, replaced, emptied or locked while it is open.
 
-use std::{fs, path::PathBuf};
+use std::{fs, path::PathBuf, pin::pin, time::Duration};
 
 use sea_orm::{DbErr, RuntimeErr};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
 use super::{bench::Bench, on_both_databases};
 use crate::store::{DatabaseFault, StoreError};
@@ -65,6 +67,30 @@ async fn a_file_that_is_emptied_is_damaged() {
         assert_eq!(bench.db.check().await, Err(DatabaseFault::Damaged));
         refuses_writes(&bench, DatabaseFault::Damaged).await;
     }
+}
+
+#[tokio::test]
+async fn a_file_that_another_program_has_locked_is_locked_as_long_as_it_is() {
+    let bench = Bench::sqlite().await;
+    bench.db.check().await.unwrap();
+    let other = rusqlite::Connection::open(bench.file.as_ref().unwrap()).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let stop = CancellationToken::new();
+    let (mut watch, mut faults) = (pin!(bench.db.watch(stop.clone())), Vec::new());
+    while faults.last() != Some(&None) {
+        // It looks by its own clock.
+        let _ = timeout(Duration::from_millis(20), &mut watch).await;
+        let found = bench.db.fault();
+        if faults.last().copied().flatten() != found || (found.is_none() && !faults.is_empty()) {
+            faults.push(found);
+            if found.is_some() {
+                other.execute_batch("ROLLBACK").unwrap();
+            }
+        }
+    }
+    assert_eq!(faults, [Some(DatabaseFault::Locked), None]);
+    stop.cancel();
+    watch.await;
 }
 
 #[tokio::test]
