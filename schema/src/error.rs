@@ -31,6 +31,21 @@ pub enum ErrorCode {
     InternalServerError,
 }
 
+impl ErrorCode {
+    /// Whether the log tells the cause of such an error, under the id of its request: where the client is not at fault.
+    pub fn is_logged(self) -> bool {
+        matches!(
+            self,
+            Self::ProviderRateLimited
+                | Self::ProviderUnavailable
+                | Self::ProviderAuthExpired
+                | Self::ProviderError
+                | Self::ServiceUnavailable
+                | Self::InternalServerError
+        )
+    }
+}
+
 /// Seconds after which a client may send again what met `SERVICE_UNAVAILABLE`.
 pub const RETRY_AFTER: u32 = 2;
 

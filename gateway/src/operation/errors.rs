@@ -103,10 +103,7 @@ impl RequestError {
     /// The same, with the request's id where the log may tell more: not where the client is at fault.
     #[must_use]
     pub fn of_request(self, request_id: &str) -> Self {
-        match self.code {
-            ErrorCode::ServiceUnavailable | ErrorCode::InternalServerError => self.with_request_id(request_id),
-            _ => self,
-        }
+        if self.code.is_logged() { self.with_request_id(request_id) } else { self }
     }
 
     /// The same, with the id of the request in each error.
@@ -199,7 +196,7 @@ pub(super) fn with_request_id(answer: Bytes, request_id: &str) -> Bytes {
 
 /// Whether the log may tell more of an error with this code.
 fn needs_request_id(code: &str) -> bool {
-    matches!(code.parse(), Ok(ErrorCode::InternalServerError | ErrorCode::ServiceUnavailable))
+    code.parse::<ErrorCode>().is_ok_and(ErrorCode::is_logged)
 }
 
 #[cfg(test)]
@@ -238,7 +235,13 @@ mod tests {
 
     #[test]
     fn an_answer_in_part_carries_the_request_id_where_the_log_tells_more() {
-        for (code, expected) in [("NOT_FOUND", false), ("INTERNAL_SERVER_ERROR", true), ("SERVICE_UNAVAILABLE", true)] {
+        for (code, expected) in [
+            ("NOT_FOUND", false),
+            ("INTERNAL_SERVER_ERROR", true),
+            ("SERVICE_UNAVAILABLE", true),
+            ("PROVIDER_UNAVAILABLE", true),
+            ("PROVIDER_AUTH_EXPIRED", true),
+        ] {
             let answer = format!(r#"{{"data":{{}},"errors":[{{"message":"x","extensions":{{"code":"{code}"}}}}]}}"#);
             let told = with_request_id(answer.into(), "r-1");
             assert_eq!(std::str::from_utf8(&told).unwrap().contains(r#""requestId":"r-1""#), expected, "{code}");

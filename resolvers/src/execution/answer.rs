@@ -19,7 +19,7 @@ pub(super) fn answer(response: Response, limit: usize) -> (Executed, bool) {
         return (Executed::Refused(response.errors), false);
     }
     match written(&response, limit) {
-        Ok(bytes) => (Executed::Answer { bytes, internal: response.errors.iter().any(is_internal) }, false),
+        Ok(bytes) => (Executed::Answer { bytes, internal: response.errors.iter().any(is_logged) }, false),
         Err(instead) => (Executed::Answer { bytes: instead.bytes, internal: instead.internal }, instead.too_large),
     }
 }
@@ -29,15 +29,15 @@ impl Executed {
     pub(super) fn has_failed(&self) -> bool {
         match self {
             Self::Answer { internal, .. } => *internal,
-            Self::Refused(errors) => errors.iter().any(is_internal),
+            Self::Refused(errors) => errors.iter().any(is_logged),
         }
     }
 }
 
-fn is_internal(error: &ServerError) -> bool {
+fn is_logged(error: &ServerError) -> bool {
     let code = error.extensions.as_ref().and_then(|extensions| extensions.get("code"));
     let Some(Value::String(code)) = code else { return false };
-    matches!(code.parse(), Ok(ErrorCode::InternalServerError | ErrorCode::ServiceUnavailable))
+    code.parse::<ErrorCode>().is_ok_and(ErrorCode::is_logged)
 }
 
 /// The answer in the place of a response that cannot be sent.
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_says_whether_one_of_its_errors_is_internal() {
+    fn an_answer_says_whether_the_log_tells_more_of_one_of_its_errors() {
         let mentioned = value!({ "title": "INTERNAL_SERVER_ERROR" });
         for (data, codes, expected) in [
             (value!({ "widget": null }), &[][..], false),
@@ -124,6 +124,7 @@ mod tests {
             (mentioned, &["NOT_FOUND"], false),
             (value!({ "widget": null }), &["NOT_FOUND", "INTERNAL_SERVER_ERROR"], true),
             (value!({ "widget": null }), &["SERVICE_UNAVAILABLE"], true),
+            (value!({ "widget": null }), &["PROVIDER_UNAVAILABLE"], true),
         ] {
             let (Executed::Answer { internal, .. }, _) = answer(response(data, codes), 1_000) else {
                 panic!("refused")

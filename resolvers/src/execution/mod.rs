@@ -74,7 +74,7 @@ pub enum Executed {
     Answer {
         /// The response.
         bytes: Bytes,
-        /// Whether one of its errors is internal, or worth another try: the id of the request belongs to it.
+        /// Whether the log tells more of one of its errors: the id of the request belongs to it.
         internal: bool,
     },
     /// It did not run: it does not fit the graph, or its variables do not fit it.
