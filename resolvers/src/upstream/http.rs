@@ -271,6 +271,17 @@ impl HttpTransport {
         Ok(body.freeze())
     }
 
+    /// A call with its retries. Its failure is logged with the request that it failed for, however many failed before.
+    async fn call(&self, request: &UpstreamRequest, kept: Option<&Kept>) -> Result<UpstreamResponse, UpstreamError> {
+        let outcome = self.with_retries(request, kept).await;
+        if let Some(failure) = failure(request, kept.is_some(), &outcome) {
+            let (provider, integration) = (self.provider, self.integration.as_str());
+            let (kind, call) = (<&str>::from(failure.kind), request.operation);
+            tracing::warn!(provider, integration, kind, call, error = %failure.message, "a call to a provider failed");
+        }
+        outcome
+    }
+
     async fn with_retries(
         &self,
         request: &UpstreamRequest,
@@ -392,11 +403,11 @@ impl Transport for HttpTransport {
         }
         let revalidates = request.revalidate && request.method == Method::GET;
         if !revalidates {
-            return self.with_retries(&request, None).await;
+            return self.call(&request, None).await;
         }
         let key = EtagStore::key(&self.integration, &request);
         let kept = self.shared.etags.get(&key);
-        let response = self.with_retries(&request, kept.as_deref()).await?;
+        let response = self.call(&request, kept.as_deref()).await?;
         match kept {
             Some(kept) if response.status == StatusCode::NOT_MODIFIED => Ok(kept.renewed(&response.headers)),
             _ => {

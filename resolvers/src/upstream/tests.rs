@@ -3,6 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "a test waits for its tasks")]
 
 use std::{
+    collections::BTreeMap,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -23,8 +24,16 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
 };
-use tracing::Instrument as _;
-use tracing_subscriber::layer::SubscriberExt as _;
+use tracing::{
+    Event, Instrument as _, Subscriber,
+    field::{Field, Visit},
+    span::{Attributes, Id},
+};
+use tracing_subscriber::{
+    Layer,
+    layer::{self, SubscriberExt as _},
+    registry::LookupSpan,
+};
 use url::Url;
 
 use super::{
@@ -172,6 +181,57 @@ async fn a_call_within_a_trace_names_a_span_of_its_own_and_no_other_call_names_o
     assert_eq!((&*first[1], &*first[3]), (trace, "01"));
     assert_ne!(first[2], parent);
     assert_eq!(named(&requests[1]), None);
+}
+
+/// The lines about failed calls, each with the id of its request.
+#[derive(Clone, Default)]
+struct FailedCalls(Arc<Mutex<Vec<(String, String)>>>);
+
+#[derive(Default)]
+struct Line(BTreeMap<&'static str, String>);
+
+impl Visit for Line {
+    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+        self.0.insert(field.name(), format!("{value:?}").trim_matches('"').to_owned());
+    }
+}
+
+impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for FailedCalls {
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: layer::Context<'_, S>) {
+        let mut line = Line::default();
+        attributes.record(&mut line);
+        context.span(id).expect("the span").extensions_mut().insert(line);
+    }
+
+    fn on_event(&self, event: &Event<'_>, context: layer::Context<'_, S>) {
+        let mut line = Line::default();
+        event.record(&mut line);
+        if line.0.get("message").is_none_or(|message| message != "a call to a provider failed") {
+            return;
+        }
+        let mut spans = context.event_scope(event).into_iter().flatten();
+        let request = spans.find_map(|span| span.extensions().get::<Line>()?.0.get("requestId").cloned());
+        self.0.lock().push((request.unwrap_or_default(), line.0["error"].clone()));
+    }
+}
+
+#[tokio::test]
+async fn each_failed_call_is_logged_with_its_cause_and_its_request() {
+    let server = Server::answering(&["500|", "500|", "401|", "404|", "401|"]).await;
+    let (transport, calls) = (transport(&server), FailedCalls::default());
+    {
+        let _logged = tracing::subscriber::set_default(tracing_subscriber::registry().with(calls.clone()));
+        for request in ["r-1", "r-2", "r-3", "r-4", "r-5"] {
+            let mut call = server.get("user");
+            call.repeatable = false;
+            let span = tracing::error_span!("request", requestId = request);
+            drop(transport.send(call).instrument(span).await);
+        }
+    }
+    let (down, refused) = ("the provider answered 500 Internal Server Error", "the credential is not accepted");
+    let remembered = "the credential was not accepted a moment ago";
+    let expected = [("r-1", down), ("r-2", down), ("r-3", refused), ("r-4", remembered), ("r-5", remembered)];
+    assert_eq!(*calls.0.lock(), expected.map(|(request, cause)| (request.to_owned(), cause.to_owned())));
 }
 
 #[tokio::test]
