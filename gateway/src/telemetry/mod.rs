@@ -89,8 +89,8 @@ impl Drop for Log {
 
 /// Starts the log, on standard error: human on a terminal, JSON otherwise. Nothing that is logged ever waits or fails.
 pub fn start(settings: &Telemetry) -> anyhow::Result<Log> {
-    let (filter, handle) = reload::Layer::new(settings.filter()?);
-    let level = LogLevel(Arc::new(move |filter| handle.reload(filter).is_ok()));
+    let (filter, handle) = reload::Layer::new(with_lines_about_the_log(settings.filter()?));
+    let level = LogLevel(Arc::new(move |filter| handle.reload(with_lines_about_the_log(filter)).is_ok()));
     let is_terminal = std::io::stderr().is_terminal();
     let json = match settings.format {
         LogFormat::Auto => !is_terminal,
@@ -116,6 +116,13 @@ pub fn start(settings: &Telemetry) -> anyhow::Result<Log> {
     Ok(Log { writer, repeats, level, traces })
 }
 
+/// The same filter, with the lines that tell what the log does not have: however little is logged, a gap in it is seen.
+fn with_lines_about_the_log(filter: EnvFilter) -> EnvFilter {
+    let always =
+        [(writer::TARGET, "warn"), (repeats::TARGET, "error")].map(|(target, level)| format!("{target}={level}"));
+    always.iter().filter_map(|line| line.parse().ok()).fold(filter, EnvFilter::add_directive)
+}
+
 fn log_panic(panic: &PanicHookInfo<'_>) {
     let payload = panic.payload();
     let text = payload.downcast_ref::<&str>().copied();
@@ -123,4 +130,46 @@ fn log_panic(panic: &PanicHookInfo<'_>) {
     let place = panic.location().map(ToString::to_string).unwrap_or_default();
     let thread = std::thread::current();
     tracing::error!(panic = text, place, thread = thread.name().unwrap_or_default(), "a panic");
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    };
+
+    use tracing::{Event, Subscriber};
+    use tracing_subscriber::{
+        EnvFilter, Layer,
+        layer::{Context, SubscriberExt as _},
+    };
+
+    use super::{repeats, with_lines_about_the_log, writer};
+
+    #[derive(Clone, Default)]
+    struct Counted(Arc<AtomicUsize>);
+
+    impl<S: Subscriber> Layer<S> for Counted {
+        fn on_event(&self, _: &Event<'_>, _: Context<'_, S>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn whatever_is_logged_what_the_log_lacks_is_logged_too() {
+        for (filter, others) in
+            [("info", 1), ("error,mullion_gateway::http=debug", 0), ("mullion_resolvers", 0), ("off", 0)]
+        {
+            let counted = Counted::default();
+            let filter_layer = with_lines_about_the_log(EnvFilter::new(filter));
+            let subscriber = tracing_subscriber::registry().with(filter_layer).with(counted.clone());
+            tracing::subscriber::with_default(subscriber, || {
+                tracing::warn!(target: writer::TARGET, "lines of the log were dropped");
+                tracing::error!(target: repeats::TARGET, "again");
+                tracing::warn!("another line");
+            });
+            assert_eq!(counted.0.load(Ordering::Relaxed), 2 + others, "{filter}");
+        }
+    }
 }

@@ -29,7 +29,7 @@ const IDS: usize = 200;
 /// Characters of an error by which it is known.
 const TEXT: usize = 512;
 /// The target of the lines about repeated failures, which are not counted themselves.
-const TARGET: &str = "mullion_gateway::telemetry::repeats";
+pub(super) const TARGET: &str = module_path!();
 
 /// Knows which failures were logged a moment ago.
 #[derive(Debug, Clone, Default)]

@@ -25,6 +25,9 @@ const AGAIN: Duration = Duration::from_millis(10);
 /// How often [`LineWriter::flush_within`] looks whether all lines are written.
 const LOOK: Duration = Duration::from_millis(2);
 
+/// The target of the line about lines that were dropped.
+pub(super) const TARGET: &str = module_path!();
+
 /// Takes lines without ever waiting.
 #[derive(Debug, Clone)]
 pub struct LineWriter {
@@ -142,7 +145,8 @@ fn write_lines(lines: &Receiver<Vec<u8>>, mut sink: impl Write, waiting: &Waitin
         }
         let lost = dropped.get();
         if lost > reported && waiting.lines.load(Ordering::Acquire) < LINES / 2 {
-            tracing::warn!(lines = lost - reported, "lines of the log were dropped: standard error did not take them");
+            let lines = lost - reported;
+            tracing::warn!(target: TARGET, lines, "lines of the log were dropped: standard error did not take them");
             reported = lost;
         }
     }
