@@ -26,8 +26,10 @@ const INSTALL: [&str; 7] =
     ["ci", "--include=dev", "--ignore-scripts", "--prefer-offline", "--no-audit", "--no-fund", "--loglevel=error"];
 
 fn main() -> io::Result<()> {
-    let out = PathBuf::from(std::env::var_os("OUT_DIR").ok_or_else(|| io::Error::other("cargo sets OUT_DIR"))?);
-    let web = Path::new(env!("CARGO_MANIFEST_DIR")).join("../web");
+    let out = set_by_cargo("OUT_DIR")?;
+    // As it is now, and not when this was compiled: a build folder may have moved.
+    let package = set_by_cargo("CARGO_MANIFEST_DIR")?;
+    let web = package.join("../web");
     println!("cargo::rerun-if-env-changed=MULLION_SKIP_WEB");
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=src/http/console_missing.html");
@@ -40,10 +42,16 @@ fn main() -> io::Result<()> {
             // A failure is tried again when a tool may have come: the search path has changed.
             println!("cargo::rerun-if-env-changed=PATH");
             println!("cargo::warning=the binary gets a page without GraphiQL: {reason}");
-            missing_page(&out, &reason)?
+            missing_page(&package, &out, &reason)?
         }
     };
     fs::write(out.join("console_assets.rs"), table)
+}
+
+/// A folder that cargo names to build scripts.
+fn set_by_cargo(variable: &str) -> io::Result<PathBuf> {
+    let folder = std::env::var_os(variable).ok_or_else(|| io::Error::other(format!("cargo sets {variable}")))?;
+    Ok(PathBuf::from(folder))
 }
 
 /// The folder of the built console, from the cache or from npm; or why there is none, in one line.
@@ -160,9 +168,9 @@ fn table_of(dist: &Path, out: &Path) -> io::Result<String> {
 }
 
 /// The table with nothing but the page that says why.
-fn missing_page(out: &Path, reason: &str) -> io::Result<String> {
+fn missing_page(package: &Path, out: &Path, reason: &str) -> io::Result<String> {
     let escaped = reason.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-    let template = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/http/console_missing.html"))?;
+    let template = fs::read_to_string(package.join("src/http/console_missing.html"))?;
     let mut table = String::from("&[\n");
     push_asset(&mut table, out, "index.html", template.replace("{{reason}}", &escaped).as_bytes(), false)?;
     table.push(']');
