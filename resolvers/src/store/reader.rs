@@ -6,14 +6,15 @@
 //!
 //! The task of the statement waits, and not the caller. A caller may be one of a thousand parts of a large execution, which is polled
 //! again when all of it had its turn on the processor. A connection that is given to it until then would be idle, and everybody else's
-//! reads would wait for it.
+//! reads would wait for it. For the same reason these tasks run on the runtime that opened the database, and not on one whose
+//! threads are busy with live operations.
 
 #[cfg(test)]
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, ExecResult, QueryResult, RuntimeErr, Statement};
-use tokio::sync::oneshot;
+use tokio::{runtime::Handle, sync::oneshot};
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
@@ -26,6 +27,8 @@ pub(super) struct Reader {
     /// The turns of another reader, taken where they are free.
     spare: Option<ReadTurns>,
     tasks: TaskTracker,
+    /// Where statements run.
+    runtime: Handle,
     /// How many statements were run.
     #[cfg(test)]
     pub(super) statements: Arc<std::sync::atomic::AtomicU64>,
@@ -42,6 +45,7 @@ impl Reader {
             turns: ReadTurns::new(turns),
             spare: None,
             tasks: TaskTracker::new(),
+            runtime: Handle::current(),
             #[cfg(test)]
             statements: Arc::default(),
             #[cfg(test)]
@@ -87,7 +91,7 @@ impl Reader {
             drop(turn);
             result
         };
-        self.tasks.spawn(run.in_current_span()).await.map_err(|_| broken("a statement broke off"))?
+        self.tasks.spawn_on(run.in_current_span(), &self.runtime).await.map_err(|_| broken("a statement broke off"))?
     }
 
     /// Runs a statement when it is its turn. A caller that goes away before leaves the queue.
@@ -109,7 +113,7 @@ impl Reader {
             // The caller may have gone away.
             drop(answer.send(result));
         };
-        self.tasks.spawn(run.in_current_span());
+        self.tasks.spawn_on(run.in_current_span(), &self.runtime);
         answered.await.map_err(|_| broken("a statement broke off"))?
     }
 }

@@ -2,10 +2,11 @@
 
 #![expect(clippy::disallowed_methods, reason = "a test waits for its tasks")]
 
-use std::time::Duration;
+use std::{sync::mpsc, time::Duration};
 
 use futures::{FutureExt as _, future::join_all, poll};
 use sea_orm::{ConnectionTrait as _, Statement};
+use tokio::sync::oneshot;
 
 use super::{
     bench::{Bench, FakeRules, issue, written},
@@ -17,6 +18,7 @@ on_both_databases!(
     queries_that_were_cut_off_do_not_wedge_the_pool,
     transactions_that_were_cut_off_do_not_wedge_the_pool,
     a_read_that_nobody_polls_holds_up_no_other,
+    a_read_of_a_runtime_that_is_busy_holds_up_no_other,
     keys_endpoints_and_readiness_do_not_wait_for_a_flood_of_reads
 );
 
@@ -103,6 +105,36 @@ async fn a_read_that_nobody_polls_holds_up_no_other(bench: Bench) {
     let other = tokio::time::timeout(PATIENCE, bench.db.heads()).await;
     other.expect("it waits for reads that nobody polls").expect("an answer");
     assert!(join_all(unpolled).await.iter().all(Result::is_ok));
+}
+
+/// As live operations do, which have a runtime of their own.
+async fn a_read_of_a_runtime_that_is_busy_holds_up_no_other(bench: Bench) {
+    let connections = bench.db.0.reader.turns().free();
+    let (done, is_done) = mpsc::channel::<()>();
+    let (begun, has_begun) = oneshot::channel();
+    let db = bench.db.clone();
+    let busy = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let reads = (0..2 * connections).map(|_| db.heads().boxed());
+            // Some may have their answer by then, and are not polled again.
+            let mut waiting = Vec::new();
+            for mut read in reads {
+                if poll!(&mut read).is_pending() {
+                    waiting.push(read);
+                }
+            }
+            begun.send(()).unwrap();
+            // Its only thread computes, and polls nothing.
+            is_done.recv().unwrap();
+            assert!(join_all(waiting).await.iter().all(Result::is_ok));
+        });
+    });
+    has_begun.await.unwrap();
+    let other = tokio::time::timeout(PATIENCE, bench.db.heads()).await;
+    done.send(()).unwrap();
+    other.expect("it waits for reads of the busy runtime").expect("an answer");
+    tokio::task::spawn_blocking(|| busy.join()).await.unwrap().unwrap();
 }
 
 async fn keys_endpoints_and_readiness_do_not_wait_for_a_flood_of_reads(bench: Bench) {
