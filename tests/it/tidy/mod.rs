@@ -1,5 +1,7 @@
 //! What no compiler checks about the source tree: each rule is a function from texts to findings, tried on a bad example below.
 
+mod modules;
+mod paths;
 mod rules;
 mod source;
 mod tree;
@@ -50,6 +52,15 @@ fn providers_are_named_in_their_folders_and_in_the_lists_only() {
 #[test]
 fn crates_and_folders_keep_to_their_dependencies() {
     none(&Tree::read().each_rust_file(rules::keeps_to_its_dependencies));
+}
+
+#[test]
+fn no_modules_of_a_folder_use_each_other_in_a_circle() {
+    let tree = Tree::read();
+    for name in ["entities", "gateway", "migrations", "resolvers", "schema"] {
+        let circles = modules::Crate::read(tree.sources(name)).circles();
+        assert!(circles.is_empty(), "{name}:\n{}", circles.join("\n"));
+    }
 }
 
 #[test]

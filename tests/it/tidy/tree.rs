@@ -54,6 +54,12 @@ impl Tree {
         self.rust.iter().flat_map(|path| rule(path, &self.text(path))).collect()
     }
 
+    /// The Rust files of a crate, by their paths below its `src/`.
+    pub(super) fn sources(&self, name: &str) -> impl Iterator<Item = (&str, String)> {
+        let inside = move |path: &'_ String| Some(path.strip_prefix(name)?.strip_prefix("/src/")?.len());
+        self.rust.iter().filter_map(move |path| inside(path).map(|rest| (&path[path.len() - rest..], self.text(path))))
+    }
+
     /// Names of the folders in a folder that have Rust files, sorted.
     pub(super) fn folders(&self, of: &str) -> Vec<String> {
         let inside = self.rust.iter().filter_map(|path| path.strip_prefix(of)?.strip_prefix('/')?.split_once('/'));
