@@ -85,6 +85,7 @@ describe('a trace in which', () => {
   const committed = `2 recvfrom(7<${database}>, "C\\0\\0\\0\\vCOMMIT\\0Z\\0\\0\\0\\5I", 99, 0, NULL, NULL) = 18`;
   for (const [name, good, lines] of [
     ['PostgreSQL said COMMIT before the answer is good', true, [request, insert, committed, answer]],
+    ['it said so of the same delivery on another connection is good', true, [request, insert, insert.replace(':3->', ':4->'), committed.replace(':3->', ':4->'), answer, committed]],
     ['it said so after the answer is not', false, [request, insert, answer, committed]],
     ['it said so before the row was sent is not', false, [request, committed, insert, answer]],
     ['it said so on another connection is not', false, [request, insert, committed.replace(':3->', ':4->'), answer]],

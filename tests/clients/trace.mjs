@@ -67,13 +67,18 @@ export function unflushed(calls, port) {
   return acknowledged(calls, port).filter((answer) => !covered(answer));
 }
 
-/** Those of the answers that PostgreSQL's word does not come before: that it committed the transaction the row was sent in. */
+/**
+ * Those of the answers that PostgreSQL's word does not come before: that it committed a transaction the row was sent in. A delivery that
+ * comes twice is sent twice, and PostgreSQL commits the second one only when the first is there.
+ */
 export function uncommitted(calls, port, postgres) {
   const ours = calls.filter(({ target }) => target.startsWith('TCP:[') && target.endsWith(`:${postgres}]`));
   const covered = ({ id, begin }) => {
-    const sent = ours.findIndex(({ call, bytes }) => SENDS.has(call) && bytes.includes(`id:${id}`));
-    const told = ours.slice(sent + 1).find(({ call, target, bytes }) => target === ours[sent]?.target && RECEIVES.has(call) && bytes.includes('C\0\0\0\u000bCOMMIT\0'));
-    return sent >= 0 && told && told.end < begin;
+    const isCommitted = (sent, index) => {
+      const commit = ours.slice(index + 1).find(({ call, target, bytes }) => target === sent.target && RECEIVES.has(call) && bytes.includes('C\0\0\0\u000bCOMMIT\0'));
+      return commit && commit.end < begin;
+    };
+    return ours.some((call, index) => SENDS.has(call.call) && call.bytes.includes(`id:${id}`) && isCommitted(call, index));
   };
   return acknowledged(calls, port).filter((answer) => !covered(answer));
 }
