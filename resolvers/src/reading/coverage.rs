@@ -1,4 +1,4 @@
-//! Of which containers webhooks tell. Where they are registered for single containers, they tell nothing of the others
+//! The containers that webhooks tell of. Where they are registered for single containers, they tell nothing of the others
 //! (`docs/adr/0037-webhooks-of-some-containers.md`).
 
 use std::sync::Arc;
@@ -48,8 +48,11 @@ impl Engine {
         let is_partly_covered = !integration.registered.read().is_empty();
         let Some((type_name, native_id)) = list.parent.as_ref().filter(|_| is_partly_covered) else { return true };
         let key = NodeKey::new(&integration.id, type_name, Arc::clone(native_id));
-        let parent = self.cached_store.node_at_hand(&integration.tenant, &key);
-        let body = parent.map(|parent| Arc::clone(&parent.body)).unwrap_or_default();
-        integration.covers_node(&key, &body)
+        match self.cached_store.node_at_hand(&integration.tenant, &key) {
+            Some(parent) => integration.covers_node(&key, &parent.body),
+            None if integration.is_container(key.type_name) => integration.covers_node(&key, &Body::default()),
+            // Its container is not known at this moment: the list is rather read once more than shown for too long.
+            None => false,
+        }
     }
 }
