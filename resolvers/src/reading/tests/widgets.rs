@@ -5,17 +5,21 @@ use std::sync::Arc;
 use mullion_schema::{
     enums::WidgetState,
     error::ErrorCode,
-    ports::{Filter, PageRequest, Work as _, WorkItemsSource},
+    id::NodeReference,
+    ports::{Filter, PageRequest, Work as _, WorkItemFilter, WorkItemsSource},
 };
 use serde_json::json;
 
 use super::{
-    bench::{World, all_of, issue, issues_of},
+    bench::{World, all_of, issue, issues_of, repository},
     missing::of_repository,
 };
 use crate::{
     clock::Clock as _,
-    provider::NodeRef,
+    provider::{
+        NodeRef,
+        change::{Change, NodeWrite, Version},
+    },
     reading::{Scope, session::Session},
     upstream::UpstreamErrorKind as Kind,
 };
@@ -43,6 +47,38 @@ async fn a_widget_that_shows_somebody_who_cannot_be_loaded_says_so() {
     world.knows_nothing();
     let shown = load(&["title", "author"]).await;
     assert_eq!((shown.state, shown.problems.len()), (WidgetState::Ready, 0));
+}
+
+#[tokio::test]
+async fn a_widget_of_a_container_that_was_deleted_says_so_and_shows_nothing_of_it() {
+    let world = World::new().await;
+    let now = world.store.clock.now();
+    let write = |repository, id| issue(repository, id, now, json!({}));
+    let page = |repository, id| all_of(issues_of(repository), Filter::new(), vec![NodeRef::new("GithubIssue", id)]);
+    let pages = vec![page("R1", "I1"), page("R2", "I2")];
+    world.fetched(vec![write("R1", "I1"), write("R2", "I2")], pages).await;
+    let named = |ids: &[&str]| {
+        let containers = ids.iter().map(|id| NodeReference {
+            integration: world.account.clone(),
+            type_name: "GithubRepository".into(),
+            native_id: (*id).into(),
+        });
+        let filter = WorkItemFilter { containers: Some(containers.collect()), ..WorkItemFilter::default() };
+        WorkItemsSource { filter, ..WorkItemsSource::default() }
+    };
+    let load = async |ids: &[&str]| {
+        let page = PageRequest { first: 9, ..PageRequest::default() };
+        let load = world.session().work_items(&named(ids), page).await.unwrap();
+        let codes: Vec<_> = load.problems.iter().map(|problem| problem.code).collect();
+        (load.state, codes, load.value.items.len(), load.value.has_next)
+    };
+    assert_eq!(load(&["R1", "R2"]).await, (WidgetState::Ready, vec![], 2, false));
+    world
+        .told(Change { writes: vec![NodeWrite::tombstone(repository("R1"), Version::at(now))], ..Change::default() })
+        .await;
+    assert_eq!(load(&["R1", "R2"]).await, (WidgetState::Stale, vec![ErrorCode::NotFound], 1, true));
+    assert_eq!(load(&["R1"]).await, (WidgetState::Failed, vec![ErrorCode::NotFound], 0, true));
+    assert_eq!(load(&["R2"]).await, (WidgetState::Ready, vec![], 1, false));
 }
 
 #[tokio::test]

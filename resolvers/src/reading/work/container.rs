@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use mullion_schema::{
     fields::FieldSet,
+    id::NodeKey,
     ports::{Filter, List, ListQuery},
 };
 use url::Url;
@@ -31,6 +32,11 @@ pub(super) struct Container {
 impl Container {
     pub(super) fn new(integration: &Arc<Integration>, lists: &'static ContainerLists, native_id: &Arc<str>) -> Self {
         Self { integration: Arc::clone(integration), lists, native_id: Arc::clone(native_id), is_twice: false }
+    }
+
+    /// The node that it is.
+    pub(super) fn key(&self) -> NodeKey {
+        NodeKey::new(&self.integration.id, self.lists.container, Arc::clone(&self.native_id))
     }
 
     /// Its identity, whichever integration shows it.

@@ -8,7 +8,7 @@ use std::{
 use futures::future::join_all;
 use mullion_schema::{
     error::{ErrorCode, PortError},
-    id::{IntegrationId, NodeReference},
+    id::{IntegrationId, NodeKey, NodeReference},
     ports::Problem,
 };
 use url::Url;
@@ -102,8 +102,27 @@ impl Feed<'_> {
                 }
             }
         }
+        self.leave_out_deleted(&mut found).await?;
         found.note_twice();
         Ok(found)
+    }
+
+    /// Takes the containers that were deleted out, and says so. What was in them may still be known, and no webhook tells of it.
+    async fn leave_out_deleted(&self, found: &mut FeedContainers) -> Result<(), PortError> {
+        let (engine, scope) = (self.session.engine(), self.session.scope());
+        let keys: Vec<NodeKey> = found.containers.iter().map(Container::key).collect();
+        scope.record_all(keys.iter().map(|key| Tag::node(&scope.tenant, key)));
+        let nodes = engine.cached_store.nodes(&scope.tenant, &keys).await?;
+        let mut nodes = nodes.iter();
+        let FeedContainers { containers, gathered, .. } = found;
+        containers.retain(|container| {
+            let is_deleted = nodes.next().and_then(Option::as_ref).is_some_and(|node| node.is_deleted());
+            if is_deleted {
+                gathered.lack(deleted(container));
+            }
+            !is_deleted
+        });
+        Ok(())
     }
 
     async fn all_containers(
@@ -161,6 +180,18 @@ fn gone(integration: &IntegrationId) -> Problem {
         code: ErrorCode::NotFound,
         message: "the integration that this was read through is not connected any more".into(),
         integration: Some(integration.clone()),
+        retry_after: None,
+    }
+}
+
+fn deleted(container: &Container) -> Problem {
+    let type_name = container.lists.container;
+    Problem {
+        code: ErrorCode::NotFound,
+        message: format!(
+            "a {type_name} of the widget's source was deleted or goes on under another id: choose another one"
+        ),
+        integration: Some(container.integration.id.clone()),
         retry_after: None,
     }
 }
