@@ -48,7 +48,7 @@ impl Misfit {
     }
 }
 
-/// Stands for a variable within a literal; no document and no JSON can write it. What a variable may be is checked elsewhere.
+/// Stands for a variable within a literal; no document and no JSON can write it. The type of a variable is checked elsewhere.
 fn any_value() -> Value {
     Value::Binary(Vec::new().into())
 }

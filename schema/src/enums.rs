@@ -81,7 +81,7 @@ graph_enum! {
     }
 }
 graph_enum! {
-    /// What work items can be ordered by.
+    /// The orders of work items.
     WorkItemOrderField {
         /// Last change.
         UpdatedAt,
@@ -114,7 +114,7 @@ graph_enum! {
     }
 }
 graph_enum! {
-    /// What the reviews of a pull request amount to.
+    /// The decision of a pull request's reviews.
     ReviewDecision {
         /// Approved by everyone whose review is required.
         Approved,
@@ -127,7 +127,7 @@ graph_enum! {
     }
 }
 graph_enum! {
-    /// What the checks of a commit amount to.
+    /// The result of all checks of a commit.
     ChecksState {
         /// A required check has not reported yet.
         Expected,
@@ -247,7 +247,7 @@ graph_enum! {
     }
 }
 graph_enum! {
-    /// What a widget can say of itself.
+    /// The state of a widget.
     WidgetState {
         /// It shows current data.
         Ready,
@@ -275,7 +275,7 @@ graph_enum! {
     }
 }
 graph_enum! {
-    /// What became of a webhook delivery.
+    /// The state of a webhook delivery.
     WebhookDeliveryState {
         /// It is stored and waits to be applied, for the first time or again.
         Received,
@@ -288,7 +288,7 @@ graph_enum! {
     }
 }
 graph_enum! {
-    /// What a metric measures.
+    /// The quantity that a metric measures.
     MetricKind {
         /// Pull requests that are open. `previous` is the number that was open one window ago, and each point of `series` the number
         /// that was open then. One that was reopened meanwhile counts as if it had never been closed.

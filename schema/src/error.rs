@@ -49,7 +49,7 @@ impl ErrorCode {
 /// Seconds after which a client may send again what met `SERVICE_UNAVAILABLE`.
 pub const RETRY_AFTER: u32 = 2;
 
-/// A failure of a port, as a client may see it. What must not be seen was logged where it happened, with its request id.
+/// A failure of a port, as a client may see it. Its cause was logged where it happened, with the id of the request.
 ///
 /// It has no `Display`, so that it becomes an [`Error`] with its code and never, through the blanket conversion, one without.
 #[derive(Debug, Clone)]

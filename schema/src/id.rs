@@ -125,7 +125,7 @@ impl NodeKey {
     }
 }
 
-/// What an opaque global id names. Ids never carry the tenant.
+/// The thing that an opaque global id names. Ids never carry the tenant.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum GlobalId {
     /// A row of ours: type name and row id (`Dashboard`, `Integration`, `Widget`, `Activity`, …).

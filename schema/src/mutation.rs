@@ -29,7 +29,7 @@ use crate::{
 /// The root of mutations.
 pub struct Mutation;
 
-/// What can be changed.
+/// The mutations of the graph.
 #[Object]
 impl Mutation {
     /// Creates a dashboard. Needs the role editor.
@@ -278,7 +278,7 @@ impl IntegrationPayload {
         Integration(Arc::clone(&self.integration))
     }
 
-    /// What the provider has to sign its webhooks with: only when it was generated just now, and only this once.
+    /// The secret that the provider has to sign its webhooks with: only when it was generated just now, and only this once.
     async fn webhook_secret(&self) -> Option<&str> {
         self.webhook_secret.as_deref()
     }

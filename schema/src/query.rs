@@ -44,7 +44,7 @@ use crate::{
 /// Our own fields of the root.
 pub struct Query;
 
-/// What can be read.
+/// The queries of the graph.
 #[Object]
 impl Query {
     /// Anything that has an id; null when there is no such thing, when it is not yours, or when the text is no id of this graph.
@@ -66,7 +66,7 @@ impl Query {
         Ok(Many(futures::future::join_all(found).await))
     }
 
-    /// Who you are here.
+    /// The caller: you, as your credential names you.
     async fn viewer(&self, ctx: &Context<'_>) -> Result<Viewer, PortError> {
         Ok(Viewer(Arc::clone(&ports(ctx)?.viewer)))
     }
@@ -149,7 +149,7 @@ impl Query {
         Some(found.await)
     }
 
-    /// What happened, newest first.
+    /// Activities, newest first.
     #[graphql(directive = Page::apply())]
     async fn activity(
         &self,

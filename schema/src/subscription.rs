@@ -36,7 +36,7 @@ pub const THROTTLES: [u32; 6] = [0, 50, 250, 1_000, 5_000, 60_000];
 /// The root as the graph shows it.
 pub struct SubscriptionRoot;
 
-/// What can be watched.
+/// The subscriptions of the graph.
 #[Subscription(name = "Subscription")]
 impl SubscriptionRoot {
     /// The widget now, then again after each change that touches what you selected.
@@ -99,7 +99,7 @@ impl SubscriptionRoot {
 /// The root of the live graph.
 pub struct LiveRoot;
 
-/// What can be watched.
+/// The subscriptions of the graph.
 #[Object(name = "Subscription")]
 impl LiveRoot {
     /// The widget now, then again after each change that touches what you selected.
@@ -262,7 +262,7 @@ impl WidgetUpdate {
         self.0.complete
     }
 
-    /// What led to it, newest first: at most 20. Causes are not kept: the list is empty in a snapshot, and in what is told because
+    /// The activities that led to it, newest first: at most 20. Causes are not kept: the list is empty in a snapshot, and in what is sent because
     /// of `after`.
     #[graphql(directive = Items::apply(20))]
     async fn causes(&self) -> Many<Activity> {
@@ -308,7 +308,7 @@ impl NodeChange {
         self.0.deleted
     }
 
-    /// What led to it, newest first: at most 20. Causes are not kept: the list is empty in what is told because of `after`.
+    /// The activities that led to it, newest first: at most 20. Causes are not kept: the list is empty in what is sent because of `after`.
     #[graphql(directive = Items::apply(20))]
     async fn causes(&self) -> Many<Activity> {
         causes(&self.0)

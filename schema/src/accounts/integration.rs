@@ -78,7 +78,7 @@ impl Integration {
         self.0.stage
     }
 
-    /// What its token may do, where the provider tells.
+    /// The scopes of its token, where the provider tells.
     #[graphql(directive = Items::apply(20))]
     async fn scopes(&self) -> &[String] {
         &self.0.scopes
@@ -109,7 +109,7 @@ impl Integration {
         Ok(ports(ctx)?.accounts.health(&self.0.id).await?.into())
     }
 
-    /// What is left of the provider's quotas.
+    /// The rest of the provider's quotas.
     #[graphql(directive = Items::apply(5))]
     async fn quota(&self, ctx: &Context<'_>) -> Result<Many<QuotaBucket>, PortError> {
         Ok(ports(ctx)?.accounts.quota(&self.0.id).await?.into_iter().map(QuotaBucket::from).collect())
@@ -131,8 +131,8 @@ pub struct IntegrationHealth {
     /// 95 of a hundred calls of the last window took at most this long, in milliseconds.
     #[graphql(name = "latencyP95Ms")]
     latency_p95_ms: Option<f64>,
-    /// What last went wrong: with a call of this process, otherwise what was noted when the provider refused the token or could not be
-    /// asked for what its webhooks did not tell. It stays when all is well again; `state` says how it is now.
+    /// The last error: of a call of this process, otherwise the one that was noted when the provider refused the token or could not
+    /// be asked for what its webhooks did not tell. It stays when all is well again; `state` says how it is now.
     last_error: Option<String>,
     /// When a webhook last came in, or an event over the socket: its signature was right, and it was stored. One that had come before
     /// counts too; handshakes, challenges and what had to be fetched (`WebhookDelivery.source` is `LOG`) do not. To about a second.
@@ -143,7 +143,7 @@ pub struct IntegrationHealth {
     circuit: CircuitState,
     /// How the socket stands that events come over in place of webhooks. Null: there is none, because no `appToken` was given.
     socket_state: Option<SocketState>,
-    /// What keeps the socket from being open, and what to do.
+    /// The reason why the socket is not open, and what to do.
     socket_error: Option<String>,
 }
 

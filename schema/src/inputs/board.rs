@@ -26,14 +26,14 @@ pub struct CreateDashboardInput {
     pub name: String,
     /// Its name in addresses: lower-case letters, digits and dashes. Left out: made from the name.
     pub slug: Option<String>,
-    /// What it is for.
+    /// The purpose of the dashboard.
     pub description: Option<String>,
     /// How many columns its grid has: 1 to 24.
     #[graphql(default_with = "Some(DEFAULT_COLUMNS)")]
     pub columns: Option<i32>,
 }
 
-/// A change of a dashboard. What is left out stays; null clears a description.
+/// A change of a dashboard. Fields that are left out stay as they are; null clears a description.
 #[derive(Debug, Clone, InputObject)]
 pub struct UpdateDashboardInput {
     /// Which.
@@ -81,18 +81,18 @@ pub struct AddWidgetInput {
     pub title: String,
     /// Where it stands. Left out: below the others.
     pub layout: Option<WidgetLayoutInput>,
-    /// What it shows.
+    /// The things that it shows.
     pub source: WidgetSourceInput,
 }
 
-/// A change of a widget. What is left out stays.
+/// A change of a widget. Fields that are left out stay as they are.
 #[derive(Debug, Clone, InputObject)]
 pub struct UpdateWidgetInput {
     /// Which.
     pub id: ID,
     /// New title.
     pub title: MaybeUndefined<String>,
-    /// What it shows from now on; a widget keeps its kind.
+    /// The things that it shows from now on; a widget keeps its kind.
     pub source: MaybeUndefined<WidgetSourceInput>,
     /// The `updatedAt` you last saw: if somebody changed it since, nothing happens and the error is CONFLICT.
     pub expected_updated_at: Option<Time>,

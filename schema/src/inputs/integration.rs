@@ -22,7 +22,7 @@ pub struct ConnectIntegrationInput {
     /// The token. It is kept sealed and never shown again.
     #[graphql(secret)]
     pub token: String,
-    /// What the provider signs its webhooks with. Left out: generated where the provider lets us, and shown once.
+    /// The secret that the provider signs its webhooks with. Left out: generated where the provider lets us, and shown once.
     #[graphql(secret)]
     pub webhook_secret: Option<String>,
     /// Where the provider can send events over a socket that is opened from here, so that no public address is needed: the token
@@ -33,7 +33,7 @@ pub struct ConnectIntegrationInput {
     pub base_url: Option<WebUrl>,
 }
 
-/// A change of an integration. What is left out stays; null removes a webhook secret or an app token.
+/// A change of an integration. Fields that are left out stay as they are; null removes a webhook secret or an app token.
 #[derive(Clone, InputObject)]
 pub struct UpdateIntegrationInput {
     /// Which.

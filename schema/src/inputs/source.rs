@@ -1,4 +1,4 @@
-//! What a widget is to show, and what a query asks for: filters and sources.
+//! Filters and sources: the things that a widget shows or a query asks for.
 
 use async_graphql::{ID, InputObject, OneofObject};
 
@@ -73,7 +73,7 @@ pub struct ActivityFilter {
     pub container_ids: Option<Vec<ID>>,
 }
 
-/// What a widget is to show: exactly one of these.
+/// The things that a widget shows: exactly one of these.
 #[derive(Debug, Clone, OneofObject)]
 pub enum WidgetSourceInput {
     /// Issues and tasks of any mix of providers.
@@ -84,7 +84,7 @@ pub enum WidgetSourceInput {
     Builds(BuildsSourceInput),
     /// Messages of channels.
     Messages(MessagesSourceInput),
-    /// What happened.
+    /// Activities.
     Activity(ActivityFilter),
     /// A number and how it came about.
     Metric(MetricSourceInput),
@@ -102,7 +102,7 @@ pub struct WorkItemsSourceInput {
 /// Pull requests for a widget.
 #[derive(Debug, Clone, InputObject)]
 pub struct PullRequestsSourceInput {
-    /// Of these repositories: 1 to 100.
+    /// The repositories to look at: 1 to 100.
     pub container_ids: Vec<ID>,
     /// Only in one of these states.
     pub states: Option<Vec<PullRequestState>>,
@@ -113,7 +113,7 @@ pub struct PullRequestsSourceInput {
 /// Builds for a widget.
 #[derive(Debug, Clone, InputObject)]
 pub struct BuildsSourceInput {
-    /// Of these repositories: 1 to 100.
+    /// The repositories to look at: 1 to 100.
     pub container_ids: Vec<ID>,
     /// Only on this branch.
     pub branch: Option<String>,
@@ -122,14 +122,14 @@ pub struct BuildsSourceInput {
 /// Messages for a widget.
 #[derive(Debug, Clone, InputObject)]
 pub struct MessagesSourceInput {
-    /// Of these channels: 1 to 100.
+    /// The channels to look at: 1 to 100.
     pub container_ids: Vec<ID>,
 }
 
 /// A metric for a widget.
 #[derive(Debug, Clone, InputObject)]
 pub struct MetricSourceInput {
-    /// What is measured.
+    /// The quantity to measure.
     pub metric: MetricKind,
     /// Over these repositories, channels or projects; left out: over all that is watched.
     pub container_ids: Option<Vec<ID>>,

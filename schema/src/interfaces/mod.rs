@@ -60,6 +60,6 @@ interfaces! {
     Person, PersonMark, [NODE, PROVIDER_NODE, PERSON], ["Node", "ProviderNode"];
     /// Something said: a Slack message, a comment on an issue or a task.
     Message, MessageMark, [NODE, PROVIDER_NODE, MESSAGE], ["Node", "ProviderNode"];
-    /// What holds work or talk: a repository, a channel, a project.
+    /// A thing that holds work or messages: a repository, a channel, a project.
     Container, ContainerMark, [NODE, PROVIDER_NODE, CONTAINER], ["Node", "ProviderNode"];
 }

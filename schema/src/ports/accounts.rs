@@ -50,7 +50,7 @@ pub struct IntegrationView {
 pub struct HealthView {
     pub state: HealthState,
     pub checked_at: Option<DateTime<Utc>>,
-    /// Of the last window, 0 to 1.
+    /// The part of the last window's calls that succeeded, 0 to 1.
     pub success_rate: Option<f64>,
     pub latency_p50_ms: Option<f64>,
     pub latency_p95_ms: Option<f64>,
@@ -58,9 +58,9 @@ pub struct HealthView {
     pub last_delivery_at: Option<DateTime<Utc>>,
     pub webhook_state: WebhookState,
     pub circuit: CircuitState,
-    /// Of the socket that events come over, where there is one.
+    /// The state of the socket that events come over, where there is one.
     pub socket_state: Option<SocketState>,
-    /// What keeps it from being open, and what to do.
+    /// The reason why it is not open, and what to do.
     pub socket_error: Option<String>,
 }
 
@@ -106,9 +106,9 @@ pub struct NewIntegration {
     pub name: String,
     /// The token.
     pub token: Secret,
-    /// What the provider signs with; `None`: generated where the provider lets us.
+    /// The secret that the provider signs with; `None`: generated where the provider lets us.
     pub webhook_secret: Option<Secret>,
-    /// What opens the socket that events come over; `None`: they come as webhooks.
+    /// The token that opens the socket that events come over; `None`: they come as webhooks.
     pub app_token: Option<Secret>,
     /// Another address of the provider's API. Whether it may be called is checked behind the port.
     pub base_url: Option<Url>,
@@ -168,7 +168,7 @@ pub trait Accounts: Send + Sync {
     /// How an integration does.
     async fn health(&self, id: &IntegrationId) -> Result<HealthView, PortError>;
 
-    /// What is left of its quotas.
+    /// The rest of its quotas.
     async fn quota(&self, id: &IntegrationId) -> Result<Vec<QuotaView>, PortError>;
 
     /// Connects an account.

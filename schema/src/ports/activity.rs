@@ -24,7 +24,7 @@ pub struct ActivityView {
     pub integration: Option<IntegrationId>,
     /// `pull_request.closed`
     pub kind: String,
-    /// Who did it.
+    /// The person or app that did it.
     pub actor: Option<NodeReference>,
     /// To what.
     pub subject: Option<NodeReference>,

@@ -36,7 +36,7 @@ pub struct WidgetView {
     pub title: String,
     /// Where it stands.
     pub layout: Layout,
-    /// What it shows.
+    /// The things that it shows.
     pub source: Arc<Source>,
     /// Last change of title, layout or source.
     pub updated_at: DateTime<Utc>,
@@ -95,7 +95,7 @@ pub struct NewWidget {
     pub title: String,
     /// Where it stands; `None`: below the others, half the grid wide.
     pub layout: Option<Layout>,
-    /// What it shows.
+    /// The things that it shows.
     pub source: Source,
 }
 

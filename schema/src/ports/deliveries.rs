@@ -49,7 +49,7 @@ pub struct DeliveryFilter {
 pub struct ChangeView {
     /// Its position, as clients may hold it.
     pub cursor: EventCursor,
-    /// What it outdates: `Type:nativeId`, or a list, `Type:nativeId/name`.
+    /// The nodes and lists that it outdates: `Type:nativeId`, or a list, `Type:nativeId/name`.
     pub outdates: Vec<String>,
 }
 

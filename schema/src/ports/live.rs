@@ -1,4 +1,4 @@
-//! What an execution of the live graph is given: either the event to render, or the request to say what is subscribed to.
+//! The input of an execution of the live graph: either the event to render, or the request to say what is subscribed to.
 //!
 //! The live graph has the four fields of `Subscription` on its query root. A subscription is executed there once to learn its
 //! arguments ([`Live::Plan`]: variables, defaults and ids are checked by the same code as anywhere), and again for every event
@@ -39,11 +39,11 @@ pub struct LiveInput {
     pub complete: Option<bool>,
     /// The activity (`activity`).
     pub activity: Option<Arc<ActivityView>>,
-    /// What led to it, newest first; at most 20 are shown.
+    /// The activities that led to it, newest first; at most 20 are shown.
     pub causes: Vec<Arc<ActivityView>>,
 }
 
-/// What a subscription asks for.
+/// The things that a subscription watches.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LivePlan {
     /// `widgetUpdated`
@@ -87,7 +87,7 @@ impl LivePlan {
         let found = match self {
             Self::Widget { id, .. } => ports.boards.widget(id).await?.is_some(),
             Self::Dashboard { id, .. } => ports.boards.dashboard(id).await?.is_some(),
-            // Whoever goes on where it stopped is to be told that a node was deleted meanwhile.
+            // A client that resumes has to learn that a node was deleted meanwhile.
             Self::Activity { .. } | Self::Nodes { after: Some(_), .. } => true,
             Self::Nodes { ids, after: None } => {
                 for id in ids {

@@ -51,7 +51,7 @@ pub struct Ports {
     pub work: Arc<dyn Work>,
     /// Counts words of providers that this version does not know.
     pub unknown_words: Arc<dyn UnknownWords>,
-    /// Who asks.
+    /// The caller.
     pub viewer: Arc<ViewerView>,
 }
 

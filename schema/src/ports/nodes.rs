@@ -68,7 +68,7 @@ pub struct ListQuery {
 pub struct Lookup {
     /// The integration.
     pub integration: IntegrationId,
-    /// What is looked up: `repository`, `issue`, `viewer`. Unique in the provider.
+    /// The kind of look-up: `repository`, `issue`, `viewer`. Unique in the provider.
     pub name: &'static str,
     /// The type that is found.
     pub type_name: &'static str,
@@ -76,7 +76,7 @@ pub struct Lookup {
     pub arguments: BTreeMap<&'static str, String>,
 }
 
-/// What is wanted of a node that is loaded.
+/// The fields that are wanted of a node.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Want {
     /// Selected fields.

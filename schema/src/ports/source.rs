@@ -1,4 +1,4 @@
-//! What a widget shows: its stored configuration, checked by the inputs before it gets here.
+//! The source of a widget: its stored configuration, checked by the inputs before it gets here.
 //!
 //! Nodes are held as [`NodeReference`]s whose type is plain text, so that a stored widget survives the removal of a provider.
 //! It is stored as JSON; names and shapes may only grow.
@@ -23,7 +23,7 @@ pub enum Source {
     Builds(BuildsSource),
     /// Messages of channels.
     Messages(MessagesSource),
-    /// What happened.
+    /// Activities.
     Activity(ActivitySource),
     /// A number and its history.
     Metric(MetricSource),
@@ -126,7 +126,7 @@ pub struct PullRequestsSource {
 pub struct BuildsSource {
     /// Repositories.
     pub containers: Vec<NodeReference>,
-    /// Of this branch only.
+    /// The only branch to look at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub branch: Option<String>,
 }
@@ -161,9 +161,9 @@ pub struct ActivitySource {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct MetricSource {
-    /// What is measured.
+    /// The quantity to measure.
     pub metric: MetricKind,
-    /// Of these repositories, channels or projects; `None`: of everything that is watched.
+    /// The repositories, channels or projects to look at; `None`: everything that is watched.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub containers: Option<Vec<NodeReference>>,
     /// Seconds; from one hour to 90 days.

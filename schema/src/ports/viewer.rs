@@ -1,8 +1,8 @@
-//! Who asks: the caller as the credential names it. Fields decide by the role; which rows are visible is the ports' matter.
+//! The caller, as the credential names it. Fields decide by the role; which rows are visible is the ports' matter.
 
 use crate::id::TenantId;
 
-/// What a caller may do; each role may do what the ones before it may.
+/// The role of a caller; each role may do what the ones before it may.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, strum::Display, strum::EnumString, strum::IntoStaticStr,
 )]
@@ -17,7 +17,7 @@ pub enum Role {
 }
 
 impl Role {
-    /// What the role allows, in words of the graph.
+    /// The permissions of the role, in words of the graph.
     pub fn permissions(self) -> &'static [&'static str] {
         match self {
             Self::Viewer => &["read"],
@@ -34,7 +34,7 @@ pub struct ViewerView {
     pub id: String,
     /// Its name for people.
     pub name: String,
-    /// What it may do.
+    /// The role of the caller.
     pub role: Role,
     /// The tenant it belongs to.
     pub tenant: TenantId,

@@ -16,7 +16,7 @@ use crate::{
     view::NodeView,
 };
 
-/// What is wrong with a part of an answer.
+/// A problem with a part of an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     /// The code that an error would have.
@@ -34,9 +34,9 @@ pub struct Problem {
 pub struct Load<T> {
     /// The value.
     pub value: T,
-    /// What a widget that shows it says of itself.
+    /// The state of a widget that shows it.
     pub state: WidgetState,
-    /// What is missing or old, and why.
+    /// The parts that are missing or old, and why.
     pub problems: Vec<Problem>,
     /// The failure because of which a part is missing; `None`: everything is there, though it may be old.
     pub missing: Option<PortError>,

@@ -18,7 +18,7 @@ pub struct Arg {
     pub(crate) rule: FilterRule,
 }
 
-/// What an argument means to the provider's filter.
+/// The meaning of an argument to the provider's filter.
 #[derive(Debug, Clone, Copy)]
 pub enum FilterRule {
     /// Nothing: it pages, or it looks something up.

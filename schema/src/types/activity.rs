@@ -64,17 +64,17 @@ impl Activity {
         connected_integration(ctx, self.0.integration.as_ref()).await
     }
 
-    /// What happened, in the provider's words: `pull_request.closed`, `push`, `message`, `task.changed`.
+    /// The kind of event, in the provider's words: `pull_request.closed`, `push`, `message`, `task.changed`.
     async fn kind(&self) -> &str {
         &self.0.kind
     }
 
-    /// Who did it.
+    /// The person or app that did it.
     async fn actor(&self, ctx: &Context<'_>) -> Option<Result<Person, PortError>> {
         referred(ctx, self.0.actor.as_ref()).await
     }
 
-    /// What it was done to; null when the thing is gone or not visible.
+    /// The thing that it was done to; null when the thing is gone or not visible.
     async fn subject(&self, ctx: &Context<'_>) -> Option<Result<ProviderNode, PortError>> {
         referred(ctx, self.0.subject.as_ref()).await
     }

@@ -52,7 +52,7 @@ impl WebhookDelivery {
         connected_integration(ctx, Some(&self.0.integration)).await
     }
 
-    /// What it is about, in the provider's words: `issues.closed`, `message`, `task.changed`.
+    /// The kind of event, in the provider's words: `issues.closed`, `message`, `task.changed`.
     async fn event(&self) -> &str {
         &self.0.event
     }
@@ -67,7 +67,7 @@ impl WebhookDelivery {
         self.0.source
     }
 
-    /// What became of it.
+    /// The state of the delivery.
     async fn state(&self) -> WebhookDeliveryState {
         self.0.state
     }
@@ -87,7 +87,7 @@ impl WebhookDelivery {
         self.0.settled_at.map(Into::into)
     }
 
-    /// What went wrong at the last try, or why it was ignored.
+    /// The error of the last try, or why it was ignored.
     async fn error(&self) -> Option<&str> {
         self.0.error.as_deref()
     }
@@ -137,7 +137,7 @@ impl WebhookDeliveryChange {
         &self.0.cursor
     }
 
-    /// What it outdates, 100 at most: nodes as `Type:nativeId`, lists as `Type:nativeId/name`.
+    /// The nodes and lists that it outdates, 100 at most: nodes as `Type:nativeId`, lists as `Type:nativeId/name`.
     #[graphql(directive = Items::apply(100))]
     async fn outdates(&self) -> &[String] {
         &self.0.outdates

@@ -42,12 +42,12 @@ fn name(kind: MetricKind) -> &'static str {
 /// A number, how it was before, and how it came about.
 #[Object]
 impl Metric {
-    /// What is measured.
+    /// The measured quantity.
     async fn kind(&self) -> MetricKind {
         self.kind
     }
 
-    /// What is measured, for people.
+    /// The measured quantity, in words for people.
     async fn name(&self) -> &'static str {
         name(self.kind)
     }

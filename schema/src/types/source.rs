@@ -1,4 +1,4 @@
-//! What a widget shows, as the graph shows it: what an editor needs to show and change a widget's configuration.
+//! The configuration of a widget in the graph, as an editor needs it to show and change it.
 
 use async_graphql::{ID, SimpleObject, Union};
 
@@ -18,7 +18,7 @@ fn integration_ids(integrations: &[IntegrationId]) -> Vec<ID> {
     integrations.iter().map(|id| GlobalId::own("Integration", id.as_str()).encode().into()).collect()
 }
 
-/// What a widget shows; its form is that of the widget's input.
+/// The things that a widget shows, in the form of the widget's input.
 #[derive(Debug, Clone, Union)]
 pub enum WidgetSource {
     /// Work items.
@@ -107,7 +107,7 @@ pub struct MessagesSource {
     container_ids: Vec<ID>,
 }
 
-/// What happened.
+/// The activities to show.
 #[derive(Debug, Clone, SimpleObject)]
 pub struct ActivitySource {
     /// Keys of providers; null: all.
@@ -127,7 +127,7 @@ pub struct ActivitySource {
 /// A metric.
 #[derive(Debug, Clone, SimpleObject)]
 pub struct MetricSource {
-    /// What is measured.
+    /// The quantity to measure.
     metric: MetricKind,
     /// Ids of the repositories, channels or projects it is measured over; null: all that is watched.
     #[graphql(directive = Items::apply(10))]

@@ -1,4 +1,4 @@
-//! Who asks.
+//! The caller.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::{cost::Items, id::GlobalId, ports::ViewerView};
 /// The caller.
 pub struct Viewer(pub Arc<ViewerView>);
 
-/// Whose credential you use, and what it may do.
+/// The credential that you use, and what it may do.
 #[Object]
 impl Viewer {
     /// Opaque, global and stable.
@@ -27,7 +27,7 @@ impl Viewer {
         Tenant(Arc::clone(&self.0))
     }
 
-    /// What you may do: `read`, `dashboards:write`, `integrations:write`.
+    /// Your permissions: `read`, `dashboards:write`, `integrations:write`.
     #[graphql(directive = Items::apply(3))]
     async fn permissions(&self) -> &[&'static str] {
         self.0.role.permissions()

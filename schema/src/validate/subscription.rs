@@ -30,7 +30,7 @@ struct Roots<'a> {
     seen: HashSet<&'a str>,
     /// Response name and field.
     keys: HashSet<(&'a str, &'a str)>,
-    /// Of the first field of each key.
+    /// The first field of each key.
     positions: Vec<Pos>,
 }
 

@@ -1,4 +1,4 @@
-//! What can be asked of an Asana account.
+//! The queries of an Asana account.
 
 use std::collections::BTreeMap;
 

@@ -13,7 +13,7 @@ pub enum GithubIssueState {
     Closed,
 }
 
-/// What a search looks for.
+/// The kind of things that a search looks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 pub enum GithubSearchType {
     /// Issues.
@@ -24,7 +24,7 @@ pub enum GithubSearchType {
     Repository,
 }
 
-/// What kind of account a user is.
+/// The kind of a user's account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum, strum::EnumString)]
 #[strum(serialize_all = "SCREAMING_SNAKE_CASE")]
 pub enum GithubUserKind {

@@ -52,7 +52,7 @@ table! {
     }
 }
 
-/// Who can be asked to review.
+/// A reviewer that can be requested: a person or a team.
 pub type GithubReviewer = Abstract<GithubReviewerMark>;
 
 /// Marks [`GithubReviewer`].

@@ -1,4 +1,4 @@
-//! What can be asked of a GitHub account.
+//! The queries of a GitHub account.
 
 use std::collections::BTreeMap;
 
@@ -57,7 +57,7 @@ table! {
     }
 }
 
-/// What a search can find.
+/// A result of a search.
 pub type GithubSearchHit = Abstract<GithubSearchHitMark>;
 
 /// Marks [`GithubSearchHit`].

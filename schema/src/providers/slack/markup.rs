@@ -17,7 +17,7 @@ pub fn plain(text: &str) -> String {
     plain.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
 }
 
-/// What people see of `<…>`.
+/// The text that people see in the place of `<…>`.
 fn unwrapped(inside: &str) -> String {
     let (target, label) = match inside.split_once('|') {
         Some((target, label)) => (target, Some(label).filter(|label| !label.is_empty())),

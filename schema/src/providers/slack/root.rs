@@ -1,4 +1,4 @@
-//! What can be asked of a Slack workspace.
+//! The queries of a Slack workspace.
 
 use std::collections::BTreeMap;
 

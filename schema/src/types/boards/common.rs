@@ -60,7 +60,7 @@ impl WidgetCommon {
     }
 }
 
-/// What all widgets share.
+/// The fields that all widgets share.
 #[Object]
 impl WidgetCommon {
     /// Opaque, global and stable.
@@ -97,7 +97,7 @@ impl WidgetCommon {
         Ok(if retired { Stage::Retired } else { stages.into_iter().min().unwrap_or(Stage::Production) })
     }
 
-    /// What it shows.
+    /// The things that it shows.
     async fn source(&self) -> WidgetSource {
         self.view.source.as_ref().into()
     }

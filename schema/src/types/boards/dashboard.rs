@@ -42,7 +42,7 @@ impl Dashboard {
         &self.0.name
     }
 
-    /// What it is for.
+    /// The purpose of the dashboard.
     async fn description(&self) -> Option<&str> {
         self.0.description.as_deref()
     }

@@ -201,7 +201,7 @@ impl ActivityWidget {
         self.0.clone()
     }
 
-    /// What happened, newest first.
+    /// Activities, newest first.
     #[graphql(directive = Page::apply())]
     async fn activity(
         &self,
