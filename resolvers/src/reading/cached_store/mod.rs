@@ -1,6 +1,7 @@
 //! The store with caches of nodes and lists in front of it; its failures as clients may see them.
 
 pub(super) mod cached_list;
+mod deletions;
 pub(super) mod derived;
 mod list_cache;
 pub(super) mod lists;
@@ -19,6 +20,7 @@ use super::failure::internal;
 use crate::{
     cache::{
         epochs::{Epochs, Head},
+        kept::Kept,
         nodes::NodeCache,
         single_flight::SingleFlight,
     },
@@ -35,6 +37,8 @@ pub struct CachedStore {
     nodes: NodeCache,
     lists: ListCache,
     epochs: Arc<Epochs>,
+    /// Whether things were deleted.
+    deletions: Kept<NodeKey, bool>,
     /// The nodes that are being read.
     node_reads: SingleFlight<(TenantId, NodeKey), Result<ReadNode, PortError>>,
     /// The lists that are being read: a change wakes many who show the same list, and one of them reads it.
@@ -52,6 +56,7 @@ impl CachedStore {
             database,
             nodes,
             lists,
+            deletions: Kept::new(Arc::clone(&epochs), deletions::BYTES, None),
             epochs,
             node_reads: SingleFlight::default(),
             list_reads: SingleFlight::default(),

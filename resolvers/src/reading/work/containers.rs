@@ -112,11 +112,10 @@ impl Feed<'_> {
         let (engine, scope) = (self.session.engine(), self.session.scope());
         let keys: Vec<NodeKey> = found.containers.iter().map(Container::key).collect();
         scope.record_all(keys.iter().map(|key| Tag::node(&scope.tenant, key)));
-        let nodes = engine.cached_store.nodes(&scope.tenant, &keys).await?;
-        let mut nodes = nodes.iter();
+        let mut are_deleted = engine.cached_store.are_deleted(&scope.tenant, &keys).await?.into_iter();
         let FeedContainers { containers, gathered, .. } = found;
         containers.retain(|container| {
-            let is_deleted = nodes.next().and_then(Option::as_ref).is_some_and(|node| node.is_deleted());
+            let is_deleted = are_deleted.next() == Some(true);
             if is_deleted {
                 gathered.lack(deleted(container));
             }
