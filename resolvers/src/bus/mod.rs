@@ -9,12 +9,12 @@ use mullion_schema::id::TenantId;
 
 pub use self::wake::Wake;
 
-/// What is worth a look.
+/// A sign that something is worth a look.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Hint {
     /// A tenant's stream has at least this head.
     Head {
-        /// Whose stream.
+        /// The tenant of the stream.
         tenant: TenantId,
         /// Its head, or an earlier one.
         head: i64,

@@ -27,7 +27,7 @@ const CONNECT: Duration = Duration::from_secs(5);
 /// and every change of another replica would wait for the slow look at the heads.
 const PING: Duration = Duration::from_millis(300);
 
-/// What is not sent yet.
+/// Hints that are not sent yet.
 #[derive(Default)]
 struct Untold {
     /// The newest head of each tenant.
@@ -196,7 +196,7 @@ async fn open(servers: &str) -> Result<Client, async_nats::ConnectError> {
     options.event_callback(|event| async move { tracing::info!(%event, "NATS") }).connect(servers).await
 }
 
-/// Of a head, `{head} {tenant}`; of the inbox, that there is one. Anything else is nothing.
+/// The hint in a message. A head's payload is `{head} {tenant}`, the inbox's does not matter; anything else is no hint.
 fn hint_of(subject: &str, payload: &[u8]) -> Option<Hint> {
     match subject.rsplit_once('.')?.1 {
         INBOX => Some(Hint::Inbox),
