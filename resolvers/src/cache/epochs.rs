@@ -1,7 +1,7 @@
 //! Epochs: for each tag, the head of the tenant's stream at which it last changed.
 //!
-//! A reader notes the head before it reads. What it read is current only while none of its tags has a later epoch, so a value
-//! that was loaded before an invalidation and put into a cache after it is never served, and no index from tags to keys is needed.
+//! A reader notes the head before it reads. The value it read is current only while none of its tags has a later epoch, so one
+//! that was loaded before an invalidation and cached after it is never served, and no index from tags to keys is needed.
 
 use std::collections::HashMap;
 

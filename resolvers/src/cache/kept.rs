@@ -1,5 +1,5 @@
-//! What was read from the store under some tags, kept while none of them has a later epoch: the rule of the node cache, for
-//! lists and for rows of our own.
+//! Keeps values that were read from the store under some tags for as long as none of the tags has a later epoch: the rule of the
+//! node cache, for lists and for rows of our own.
 
 use std::{
     hash::Hash,

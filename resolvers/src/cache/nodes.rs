@@ -8,7 +8,7 @@ use mullion_schema::id::{NodeKey, TenantId};
 use super::epochs::{Epochs, Head};
 use crate::{store::node::StoredNode, tag::Tag};
 
-/// What one entry costs beside its body: keys, stamps, the cache's own book-keeping.
+/// The cost of an entry beside its body: keys, stamps, the cache's own book-keeping.
 const OVERHEAD: u32 = 400;
 
 #[derive(Clone)]
