@@ -31,11 +31,11 @@ const SETTLES: Duration = Duration::from_secs(1);
 pub struct Follower {
     /// The streams.
     pub database: Database,
-    /// Who tells this process.
+    /// Tells this process of changes.
     pub announcer: Arc<Announcer>,
     /// Where hints come from.
     pub bus: Arc<dyn Bus>,
-    /// Who works the inbox here.
+    /// Wakes those who work the inbox here.
     pub wake: Wake,
     /// How often the heads are looked at without hints.
     pub looks: Looks,

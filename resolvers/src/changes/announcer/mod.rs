@@ -2,7 +2,7 @@
 //!
 //! Changes reach it from this process's own writes, which may come out of order, and from the log, where other processes write
 //! too. A change is announced only when all before it were: else a reader could note a head whose changes are not known here yet,
-//! and keep a stale value as current. What is missing in between is read from the log, where it is committed already.
+//! and keep a stale value as current. Changes missing in between are read from the log, where they are committed already.
 
 use std::{
     collections::{BTreeMap, HashMap},

@@ -49,7 +49,7 @@ impl Bus for Told {
     }
 }
 
-/// What one process has in memory.
+/// One process and what it keeps in memory.
 struct Process {
     epochs: Arc<Epochs>,
     told: Arc<Told>,
@@ -87,7 +87,8 @@ async fn changes_are_announced_in_order_whatever_order_they_come_in(bench: Bench
     let first = process.epochs.head(&bench.tenant).unwrap();
     let changes = changes(&bench, &["1", "2", "3"]).await;
     let [one, two, three] = changes.as_slice() else { panic!("three issues, but {changes:?}") };
-    // The task of the third is the quickest. Whoever notes the head after it must not take the first two's old values for current.
+    // The task of the third is the quickest. A reader that notes the head after it must not take the old values of the first two
+    // for current.
     process.announcer.announce(&bench.tenant, std::slice::from_ref(three)).await;
     assert_eq!(process.epochs.head(&bench.tenant), Some(first + 3));
     for (change, position) in [(one, first + 1), (two, first + 2), (three, first + 3)] {
