@@ -1,4 +1,4 @@
-//! What of a live answer counts: everything that the client selected but the cursor, the causes and the reason.
+//! The part of a live answer that counts: everything the client selected except the cursor, the causes and the reason.
 
 use std::collections::HashSet;
 

@@ -67,7 +67,7 @@ const QUERY: &str = "query";
 /// it back because they wait for a provider. More could not be served before they give up.
 const QUEUE: usize = 64;
 
-/// What came of a query or a mutation.
+/// The outcome of a query or a mutation.
 #[derive(Debug, Clone)]
 pub enum Executed {
     /// It ran: a serialized response with `data`.
@@ -95,10 +95,10 @@ pub trait Observe: Send + Sync {
     }
 }
 
-/// What executions may take.
+/// The limits of executions.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// What answers may take in memory, about.
+    /// About how many bytes of memory answers may take.
     pub response_bytes: u64,
     /// How large one answer may be.
     pub answer_bytes: usize,
@@ -263,7 +263,7 @@ impl Executor {
         error
     }
 
-    /// What came of a query, for one who asked: its bytes count as the tenant's until they are sent.
+    /// The outcome of a query, for one of its callers: its bytes count as the tenant's until they are sent.
     fn sent(&self, tenant: &TenantId, ran: &Ran) -> Executed {
         let Executed::Answer { internal, .. } = ran.answer else { return ran.answer.clone() };
         match ran.shared.to_send(tenant, self.budgets.bytes()) {

@@ -45,7 +45,7 @@ impl Caller {
         &self.viewer.tenant
     }
 
-    /// What two callers must have in common to share an answer to this document.
+    /// The caller's permissions as a key: callers with equal keys may share an answer to this document.
     pub(super) fn permission_set(&self, document: &ExecutableDocument) -> String {
         let credential = if sharing::is_personal(document) { self.viewer.id.as_str() } else { "" };
         format!("{}\n{}\n{credential}", self.viewer.tenant, self.viewer.role)

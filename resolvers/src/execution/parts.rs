@@ -1,4 +1,4 @@
-//! What operations are executed over.
+//! The parts of a process that operations are executed over.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::{clock::Clock, live::LiveHub, ports::Rooms, reading::Engine, store::Database};
 
-/// What operations are executed over.
+/// The parts of a process that operations are executed over.
 pub struct Parts {
     /// Answers the ports.
     pub rooms: Arc<Rooms>,

@@ -118,7 +118,7 @@ impl Run for LiveRun {
         let noted = self.head().await?;
         let scope = Scope::new(self.tenant().clone(), parts.clock.now(), max_age);
         // Others stand behind it: the next activities, also those of other providers, and those who wait for the first answer of each
-        // widget. What a fetch brings later is an answer of its own.
+        // widget. A fetch that ends later leads to an answer of its own.
         let scope = Arc::new(scope.hurrying());
         let cursor = input.cursor.clone();
         let live = Live::Render(Arc::new(input));

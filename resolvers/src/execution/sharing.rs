@@ -1,4 +1,4 @@
-//! Who may share an answer: callers of one tenant and role, unless the document asks who is asking.
+//! Decides who may share an answer: callers of one tenant and role, unless the document asks who is asking.
 
 use async_graphql::parser::types::{ExecutableDocument, Selection, SelectionSet};
 

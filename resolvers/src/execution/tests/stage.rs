@@ -79,7 +79,7 @@ pub(super) fn roomy() -> Limits {
     }
 }
 
-/// What an executor takes of a process.
+/// The parts of a process that an executor takes.
 pub(super) fn parts_of(services: &Services) -> Parts {
     Parts {
         rooms: Arc::clone(&services.rooms),

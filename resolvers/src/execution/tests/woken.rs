@@ -111,7 +111,7 @@ impl Wall {
         }
     }
 
-    /// What is watched to see a change.
+    /// The subscriptions that show a change: root field and id of each.
     fn subjects(&self, what: What) -> Vec<(&'static str, &str)> {
         let widgets = self.widgets.iter().map(|widget| ("widgetUpdated", widget.as_str()));
         let dashboard = ("dashboardUpdated", self.dashboard.as_str());
@@ -185,7 +185,7 @@ impl Wall {
     }
 }
 
-/// What changes.
+/// The thing that changes.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum What {
     /// An issue, as a delivery to this process tells.
