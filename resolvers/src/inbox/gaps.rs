@@ -8,17 +8,17 @@ use std::{
 use mullion_schema::id::{IntegrationId, TenantId};
 use parking_lot::Mutex;
 
-/// What was refused since the last time that somebody looked.
+/// The gaps since somebody last looked: refused deliveries, and whether a process has gone.
 #[derive(Debug, Default)]
 pub struct Gaps {
     refused: Mutex<Noted>,
     departed: AtomicBool,
 }
 
-/// Whose deliveries were refused.
+/// The integrations whose deliveries were refused.
 #[derive(Debug, Default)]
 pub(crate) struct Noted {
-    /// It could not be told whose.
+    /// It may be any: whose a refused delivery was could not be told.
     pub(crate) any: bool,
     /// These.
     pub(crate) of: HashSet<(TenantId, IntegrationId)>,
@@ -34,7 +34,7 @@ impl Gaps {
         }
     }
 
-    /// Another process that took deliveries has gone. What was on its way to it may be lost: proxies do not send a POST again.
+    /// Another process that took deliveries has gone. Those on their way to it may be lost: proxies do not send a POST again.
     pub fn note_departure(&self) {
         self.departed.store(true, Ordering::Release);
     }

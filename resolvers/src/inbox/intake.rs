@@ -1,6 +1,6 @@
 //! The way onto disk: deliveries that come while the last flush runs share the next one, so that the rate is bound by flushes times
-//! group and not by one flush each. What waits for it is bounded; beyond that, a delivery is refused at once and the provider sends
-//! it again.
+//! group and not by one flush each. The queue for it is bounded; beyond that, a delivery is refused at once and the provider
+//! sends it again.
 //!
 //! On SQLite they go to a log of our own (`log/`), and from there to the inbox's table; elsewhere to the table, in one transaction.
 
@@ -113,7 +113,8 @@ impl Intake {
         Self { queue: Mutex::new(Some(queue)), held: Arc::default(), room, backlog, remembered }
     }
 
-    /// Stores a delivery; answers when it is on disk, or refused. It is stored also when nobody waits for the answer any more. Of a log, not every duplicate is recognised here: the inbox knows them all.
+    /// Stores a delivery; answers when it is on disk, or refused. It is stored even if nobody waits for the answer any more. With
+    /// a log, not every duplicate is recognised here: the inbox knows them all.
     pub async fn store(&self, row: DeliveryRow) -> Result<Inserted, IntakeError> {
         let Some(remembered) = &self.remembered else { return self.hand_in(row).await };
         let fingerprint = row.fingerprint();

@@ -1,5 +1,5 @@
-//! The end that writes: a thread of its own, because a flush blocks whoever calls it. What came while the last one ran shares the
-//! next.
+//! The end that writes: a thread of its own, because a flush blocks whoever calls it. Deliveries that came during the last one
+//! share the next.
 
 use std::{
     fs::File,
@@ -79,7 +79,7 @@ impl Writer {
             self.begin(&database.new_id()?)?;
         }
         if let Err(error) = self.log.file.write_all(&buffer) {
-            // What was begun is cut off again, so that a full disk does not fill with segments.
+            // The part that was written is cut off again, so that a full disk does not fill with segments.
             self.broken = self.log.file.set_len(self.offset()).is_err();
             return Err(error.into());
         }

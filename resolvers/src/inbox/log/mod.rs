@@ -1,6 +1,6 @@
 //! The log before the inbox, on SQLite: deliveries are appended to a file and acknowledged when that is flushed. From there they go
-//! to the inbox's table, as many at a time as the database takes, so that no delivery waits for the database to be free. What
-//! follows a crash is the same as what follows an append: read on from the mark that the database holds.
+//! to the inbox's table, as many at a time as the database takes, so that no delivery waits for the database to be free. A
+//! crash is no special case: as after an append, reading goes on from the mark that the database holds.
 //!
 //! A folder of segments, named by the order in which they were begun. The last is written to; those that the mark has left behind
 //! are deleted.
@@ -45,7 +45,7 @@ pub struct Log {
     folder: Folder,
     /// The segment that is written to.
     file: File,
-    /// What is in use.
+    /// The bytes that are not in the database yet.
     backlog: Backlog,
     /// Up to where it was written, though not flushed yet.
     end: watch::Sender<Position>,
@@ -65,7 +65,7 @@ impl Backlog {
         let _ = self.0.fetch_update(Ordering::AcqRel, Ordering::Acquire, less);
     }
 
-    /// What is in use is this much.
+    /// Sets the number of bytes.
     fn set(&self, bytes: u64) {
         self.0.store(bytes, Ordering::Release);
     }
@@ -88,7 +88,7 @@ impl Log {
         Ok(Self { folder, file, backlog, end })
     }
 
-    /// What lies in it and not in the database yet.
+    /// The bytes in it that are not in the database yet.
     pub(super) fn backlog(&self) -> Backlog {
         self.backlog.clone()
     }

@@ -46,10 +46,10 @@ pub trait Interpreter: Send + Sync {
     async fn announce(&self, tenant: &TenantId, applied: &Applied);
 }
 
-/// What was read.
+/// Deliveries that were read together.
 pub(super) struct Group {
     pub(super) rows: Vec<(String, DeliveryRow)>,
-    /// What they mean, where that is known.
+    /// Their meaning, where it is known.
     pub(super) meant: Option<Vec<Meant>>,
     /// The traces that they belong to.
     pub(super) traces: Vec<TraceContext>,
@@ -142,7 +142,7 @@ impl Reader {
         // A large one is stored only. It is worked beside the log, where nobody's deliveries but its own integration's stand behind it.
         let small = group.rows.iter().filter(|(_, row)| !row.is_large());
         let waiting: Result<Vec<_>, _> = small.map(|(id, row)| row.waiting(id)).collect();
-        // What cannot be read, and a panic, is for whoever works them one by one: it says so there.
+        // Deliveries that cannot be read or that cause a panic are left to the worker, which takes them one by one and says so.
         let (meant, traces) = match waiting {
             Ok(waiting) => {
                 let meant = AssertUnwindSafe(interpreter.interpret(&waiting)).catch_unwind().await.ok();
@@ -184,7 +184,7 @@ fn read(folder: &Folder, at: &Position, end: &Position) -> io::Result<Group> {
     }
     let damaged = (left > 0).then(|| at.segment.clone());
     if left > 0 {
-        // Of a segment that a dying process left, what was not flushed and so not acknowledged; anything else is damage.
+        // In a segment left by a dying process, these bytes were not flushed and so not acknowledged; anything else is damage.
         tracing::error!(segment = at.segment, offset = at.offset, left, "a part of the inbox's log is no delivery");
         if let Some(size) = record::damaged(&bytes).and_then(|size| u64::try_from(size).ok()) {
             let next = Position { offset: at.offset + size, ..at.clone() };

@@ -1,8 +1,8 @@
 //! The end that reads: takes deliveries from the log to the inbox's table, with the mark of how far it came in the same
 //! transaction. So each is taken once, whenever the process dies; one that were read twice would be known by its key.
 //!
-//! What can be understood on the way is applied in that transaction, too. Whatever stands in the way of that, they are stored to be
-//! worked one by one.
+//! Deliveries that can be understood on the way are applied in that transaction, too. If anything prevents that, they are stored
+//! and worked one by one.
 
 use std::{
     io,
@@ -78,8 +78,8 @@ impl Transfer {
         }
     }
 
-    /// Takes what lies behind the mark, and what comes. What is read and understood while something is written is written next, all
-    /// of it together.
+    /// Takes all that lies behind the mark, and all that comes. Groups that are read and understood during a write are written
+    /// next, all of them together.
     async fn follow(&mut self) -> Result<(), StoreError> {
         let from = self.mark().await?;
         let (sender, mut groups) = mpsc::channel(GROUPS_AHEAD);
@@ -105,7 +105,7 @@ impl Transfer {
             {
                 read = more.map(|more| next = group.add(more));
             }
-            // What lies before something that cannot be read is taken all the same.
+            // The group before one that cannot be read is taken all the same.
             self.take(group).await?;
             read?;
         }

@@ -1,4 +1,4 @@
-//! What deliveries mean, applied: their provider interprets them, and the engine writes and announces it.
+//! Applies the meaning of deliveries: their provider interprets them, and the engine writes and announces it.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -49,7 +49,7 @@ impl Meaning {
     }
 }
 
-/// What is to be applied of a delivery; or why nothing is.
+/// The batch to apply for a delivery, or why there is none.
 fn interpret(integration: &Integration, waiting: &WaitingDelivery) -> Result<Batch, &'static str> {
     let delivery = &waiting.delivery;
     if !is_recovered(&delivery.headers) {
@@ -123,7 +123,7 @@ impl Interpreter for Meaning {
             let (tenant, integration) = (TenantId::from(tenant), IntegrationId::from(integration));
             // The head is in memory before the stream moves.
             let started = self.applier.start(&tenant).await;
-            // Of one that is gone, or cannot be read now, whoever works the inbox says so.
+            // If it is gone or cannot be read now, the inbox's worker says so.
             let (Ok(()), Ok(Some(found))) = (started, self.integration(&tenant, &integration).await) else { continue };
             let (mut batches, mut ignored) = (Vec::with_capacity(deliveries.len()), Vec::new());
             for delivery in deliveries {

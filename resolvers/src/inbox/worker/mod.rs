@@ -55,7 +55,7 @@ const BEAT: Duration = Duration::from_millis(1_500);
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_mins(5);
 
-/// What is done with a delivery.
+/// Does the work on deliveries.
 #[async_trait]
 pub trait Work: Send + Sync {
     /// Applies deliveries of one integration in order, all of them or none, each under the lease of its lane.
@@ -71,7 +71,7 @@ pub struct LeasedDelivery {
     pub lease: Lease,
 }
 
-/// What came of a delivery.
+/// The outcome of a delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Done {
     /// It is applied.
@@ -105,7 +105,7 @@ pub struct Worker {
     id: String,
 }
 
-/// What a worker hears, tells and goes by.
+/// The parts of the process that a worker hears from, reports to and goes by.
 pub struct Surroundings {
     /// Tells that something waits.
     pub wake: Wake,
@@ -136,7 +136,7 @@ enum After {
     Outage,
 }
 
-/// What is not to be tried now: what stands behind one that waits, and lanes of others.
+/// Deliveries that are not to be tried now: those behind one that waits, and those in lanes of others.
 #[derive(Default)]
 struct HeldBack {
     orderings: HashSet<i64>,
@@ -159,7 +159,7 @@ impl HeldBack {
     }
 }
 
-/// Deliveries of one integration each, in order. What is in order stays so: an ordering key is of one integration.
+/// Groups of deliveries, each of one integration and in order. No order is lost: an ordering key belongs to one integration.
 fn groups(taken: impl Iterator<Item = LeasedDelivery>) -> Vec<Vec<LeasedDelivery>> {
     let mut groups: Vec<Vec<LeasedDelivery>> = Vec::new();
     let mut open: HashMap<(TenantId, IntegrationId), (usize, usize)> = HashMap::new();

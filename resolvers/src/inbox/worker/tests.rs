@@ -95,7 +95,7 @@ impl Work for FakeWork {
 }
 
 impl FakeWork {
-    /// What a delivery says; `None`: nothing. A failure counts only where it has a transaction of its own.
+    /// The meaning of a delivery; `None`: it is ignored. A failure counts only where it has a transaction of its own.
     fn meaning(&self, delivery: &WaitingDelivery, alone: bool) -> Result<Option<(String, Batch)>, StoreError> {
         let body = String::from_utf8(delivery.delivery.document.to_vec()).unwrap();
         if *self.outage.lock() {
@@ -212,7 +212,7 @@ impl Scene {
     }
 }
 
-/// What happens in a random run.
+/// A step of a random run.
 #[derive(Debug, Clone)]
 enum Step {
     /// Deliveries come in together: subjects; each is the next version of its issue. Some come twice.

@@ -360,7 +360,7 @@ async fn what_lies_before_a_damaged_end_is_not_lost_when_the_database_fails(benc
     assert!(torn.with_extension("damaged").exists());
 }
 
-/// What happens in a random run.
+/// A step of a random run.
 #[derive(Debug, Clone)]
 enum Step {
     Come(usize),
