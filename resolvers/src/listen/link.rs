@@ -22,7 +22,7 @@ use crate::{
     upstream::{Connection, Heard, Socket, UpstreamError, UpstreamErrorKind},
 };
 
-/// What a message may hold beyond the event in it.
+/// Bytes that a message may hold beyond the event in it.
 const AROUND: usize = 64 << 10;
 /// Time from the opening until the provider says that it will send events.
 const GREETING: Duration = Duration::from_secs(15);
@@ -46,7 +46,7 @@ pub(super) enum Going {
     Now,
 }
 
-/// What a socket needs.
+/// A socket to be opened, and all that it needs.
 pub(super) struct Link {
     pub(super) parts: Arc<Parts>,
     pub(super) provider: Arc<dyn Provider>,
@@ -99,7 +99,7 @@ impl Link {
         let _ = self.tell.send((self.number, news, asked)).await;
     }
 
-    /// What a failure to open it means.
+    /// The news that a failure to open it amounts to.
     fn told(&self, error: &UpstreamError) -> News {
         match (error.kind, self.provider.listener()) {
             (
@@ -178,7 +178,7 @@ impl Open<'_> {
                     }
                 }
                 _ = going.changed(), if self.goes.is_none_or(|(_, going)| going != Going::Now) => {
-                    // Whoever is left alone goes, too.
+                    // A socket whose owner is gone goes, too.
                     let how = if going.has_changed().is_err() { Going::Now } else { *going.borrow_and_update() };
                     self.goes = Some((self.goes.map_or_else(Instant::now, |(since, _)| since), how));
                 }
@@ -206,7 +206,7 @@ impl Open<'_> {
 
     /// When something is to be done although nothing came.
     fn due(&self) -> Instant {
-        // Who does not listen cannot tell whether it is silent.
+        // While it is not read, it cannot be told whether it is silent.
         let heard_at = if self.storing.has_room() { self.heard_at } else { Instant::now() };
         let silence = heard_at + if self.asked { SILENCE + PATIENCE } else { SILENCE };
         let greeting = if self.ready { silence } else { self.brought_at + GREETING };

@@ -13,7 +13,7 @@ const WINDOW: Duration = Duration::from_mins(1);
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 const LONGEST_WAIT: Duration = Duration::from_mins(1);
 
-/// What was opened lately, and what came of it.
+/// The latest openings, and how many failed in a row.
 #[derive(Debug, Default)]
 pub(super) struct Pace {
     failures: u32,

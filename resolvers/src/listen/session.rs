@@ -6,7 +6,7 @@ use crate::store::event_socket::SocketState;
 /// The number of a socket.
 pub(super) type Number = u64;
 
-/// What a socket tells.
+/// The news of a socket.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum News {
     /// Events come over it.
@@ -21,7 +21,7 @@ pub(super) enum News {
     Disabled(String),
 }
 
-/// What is to be done.
+/// An action to take.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Order {
     /// Open a socket, when its time has come.
@@ -48,7 +48,7 @@ impl Session {
         vec![self.open(), Order::Show(SocketState::Connecting, None)]
     }
 
-    /// What follows from the news of a socket.
+    /// The orders that follow from the news of a socket.
     pub(super) fn hear(&mut self, number: Number, news: News) -> Vec<Order> {
         let (serves, comes) = (self.serving == Some(number), self.coming == Some(number));
         match news {
@@ -85,7 +85,7 @@ impl Session {
                 let retired = all.into_iter().flatten().map(Order::Retire);
                 retired.chain([Order::Show(SocketState::Failed, Some(why))]).collect()
             }
-            // Of one that is on its way out.
+            // News of a socket that is on its way out.
             _ => Vec::new(),
         }
     }

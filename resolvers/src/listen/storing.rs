@@ -1,5 +1,5 @@
-//! What a socket brought and is not on disk yet. It is bounded for each socket, in events and in bytes: whose socket brings more is not
-//! read meanwhile, so that it waits at its sender and takes no room from what others send.
+//! Events that a socket brought and that are not on disk yet. Their number and bytes are bounded for each socket: one that brings
+//! more is not read meanwhile, so that the rest waits at its sender and takes no room from what others send.
 
 use std::future::Future;
 

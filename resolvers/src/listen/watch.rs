@@ -130,7 +130,7 @@ impl Watch {
         }
     }
 
-    /// What happened while no socket was open did not come: what was read before is read again.
+    /// Events that happened while no socket was open did not come, so everything read before is read again.
     async fn doubt_what_was_missed(&self, state: SocketState) {
         if state == SocketState::Open
             && let Err(error) = self.parts.database.suspect(&self.socket.integration).await
