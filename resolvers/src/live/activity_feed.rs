@@ -55,7 +55,7 @@ pub(super) struct ActivityFeed {
     trace: parking_lot::Mutex<Option<TraceContext>>,
     pub(super) retry: Retry,
     reading: Mutex<Reading>,
-    /// Of those who are further back than the ring: after a restart all come back with positions of their own.
+    /// Frames for those who are further back than the ring: after a restart all come back with positions of their own.
     rendered: parking_lot::Mutex<Rendered>,
     _running: Share,
 }
@@ -76,7 +76,7 @@ struct Rendered {
     forgotten_at: Option<Instant>,
 }
 
-/// What is next in a feed.
+/// The result of asking a feed what is next.
 pub(super) enum Next {
     Frame(i64, Frame),
     /// Nothing up to this position.
@@ -269,7 +269,7 @@ impl ActivityFeed {
     }
 }
 
-/// What a ring has after a position.
+/// The next frame of a ring after a position.
 fn next_in(ring: &Ring, after: i64) -> Option<Next> {
     ring.after(after).map(|(position, frame)| Next::Frame(position, frame))
 }

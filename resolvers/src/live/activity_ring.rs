@@ -16,7 +16,7 @@ pub(super) struct Ring {
     /// Everything that passes the filter after this position, up to `head`, is here.
     pub(super) start: i64,
     pub(super) head: i64,
-    /// What had been heard when the stream was last read to its end: while it is the same, there is nothing more.
+    /// The count of changes heard when the stream was last read to its end: while it is the same, there is nothing more.
     pub(super) read_at: Option<u64>,
     frames: VecDeque<RingEntry>,
     /// The bytes of the frames.

@@ -9,7 +9,7 @@ use crate::tag::Tag;
 /// A slot of an operation: its number in the hub, and the slot's number in it.
 pub(super) type Watcher = (u64, u32);
 
-/// Who watches which tags.
+/// The watchers of each tag.
 #[derive(Debug, Default)]
 pub(super) struct TagIndex {
     watchers: HashMap<Tag, HashSet<Watcher>>,

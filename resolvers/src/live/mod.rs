@@ -93,7 +93,7 @@ pub struct Watermark {
     pub cursor: EventCursor,
 }
 
-/// What a subscriber's stream gives.
+/// An item of a subscriber's stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Item {
     /// An answer.
@@ -112,14 +112,14 @@ impl Item {
     }
 }
 
-/// What an execution for an event came to.
+/// The result of an execution for an event.
 #[derive(Debug, Clone)]
 pub struct Rendered {
     /// The serialized result.
     pub payload: Bytes,
     /// A hash of what the client sees of it, without cursor, causes and reason: equal digests are not sent twice.
     pub digest: [u8; 32],
-    /// What it was read from.
+    /// The tags that it was read under.
     pub tags: HashSet<Tag>,
     /// The head that was noted before it was read.
     pub noted: i64,
@@ -160,8 +160,8 @@ pub type Frames = BoxStream<'static, Result<Item, End>>;
 /// One subscription's document with its variables and its caller, as the hub runs it. Implemented over the executor.
 #[async_trait]
 pub trait Run: Send + Sync {
-    /// What two subscriptions must have in common to share their answers: permission set, document, operation name, variables
-    /// without `after`, in full.
+    /// The key that two subscriptions must have in common to share their answers: permission set, document, operation name,
+    /// variables without `after`, in full.
     fn sharing_key(&self) -> Arc<str>;
 
     /// The tenant.
@@ -215,7 +215,7 @@ pub trait Run: Send + Sync {
 pub struct Subscribe {
     /// How to run it.
     pub run: Arc<dyn Run>,
-    /// What it asks for.
+    /// The updates that it asks for.
     pub plan: LivePlan,
     /// Resume after this position, already authenticated; negative in the middle of snapshots.
     pub after: Option<i64>,

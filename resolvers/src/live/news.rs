@@ -28,7 +28,7 @@ struct Shard {
     free: Vec<usize>,
 }
 
-/// Who waits, and up to where it has looked.
+/// A waiting subscriber, and up to where it has looked.
 struct Waiting {
     waker: Waker,
     looked: u64,
@@ -66,7 +66,7 @@ impl News {
         drop(waiting);
     }
 
-    /// How much there was to see until now. What is looked at after this is at least so new.
+    /// How much there was to see until now. Anything looked at after this is at least that new.
     pub(super) fn count(&self) -> u64 {
         self.count.load(Ordering::Acquire)
     }

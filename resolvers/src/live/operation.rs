@@ -1,5 +1,5 @@
-//! A live operation: one document over what it watches, run again when a tag of its last answer changed. What it is and what its
-//! subscribers take of it is here; how it runs is in `drive`, its snapshots are in `snapshots`.
+//! A live operation: one document over what it watches, run again when a tag of its last answer changed. Its state and the part
+//! that its subscribers see are here; how it runs is in `drive`, its snapshots are in `snapshots`.
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
@@ -27,7 +27,7 @@ use crate::{store::activity::Activity, tag::Tag, trace_context::TraceContext};
 /// The slot number under which a dashboard's own row is watched: which widgets it has.
 pub(super) const STRUCTURE: u32 = u32::MAX;
 
-/// What an operation watches.
+/// The widget, dashboard or nodes that an operation watches.
 #[derive(Debug, Clone)]
 pub(super) enum Watched {
     Widget(WidgetId),
@@ -35,7 +35,7 @@ pub(super) enum Watched {
     Nodes(Vec<WatchedId>),
 }
 
-/// What subscriptions must have in common to share an operation: the milliseconds of the throttle, and the run's own key.
+/// Subscriptions with the same key share an operation: the milliseconds of the throttle, and the run's own key.
 pub(super) type OperationKey = (u32, Arc<str>);
 
 pub(super) struct Operation {
@@ -55,7 +55,7 @@ pub(super) struct Operation {
     pub(super) snapshot_end: tokio::sync::Mutex<Option<((i64, bool), Frame)>>,
 }
 
-/// What changes of an operation while it runs.
+/// The part of an operation that changes while it runs.
 #[derive(Default)]
 pub(super) struct State {
     pub(super) slots: Vec<Slot>,
@@ -264,7 +264,7 @@ impl Operation {
         skipped |= newer.first().map(|(run, _)| *run) != newer.last().map(|(run, _)| *run);
         let (last, watermark) = (newer.len(), state.watermark());
         for ((_, frame), count) in newer.into_iter().zip(1..) {
-            // What another slot told in the same run may have been replaced by what is told after this.
+            // Something another slot told in the same run may have been replaced by a frame that is told after this one.
             let early = skipped && count < last;
             let frame =
                 if early { frame.retold(&*self.run, self.run.cursor(unfinished(watermark)), None) } else { frame };

@@ -12,14 +12,14 @@ use crate::{store::activity::Activity, tag::Tag, trace_context::TraceContext};
 /// At most this many causes are shown, the newest.
 const CAUSES: usize = 20;
 
-/// What a slot shows.
+/// The widget or node that a slot shows.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Subject {
     Widget(WidgetId),
     Node(WatchedId),
 }
 
-/// What happened to a slot since its last run.
+/// The changes to a slot since its last run.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Dirt {
     pub(super) reason: Option<UpdateReason>,
@@ -36,7 +36,7 @@ pub(super) struct Dirt {
 impl Dirt {
     /// Adds one more change.
     pub(super) fn add(&mut self, reason: UpdateReason, cause: Option<Arc<Activity>>) {
-        // What a person did to the widget itself says more than what a provider reported.
+        // A person's change to the widget itself says more than a provider's report.
         if self.reason.is_none_or(|known| rank(reason) > rank(known)) {
             self.reason = Some(reason);
         }
@@ -281,7 +281,7 @@ impl Slot {
     }
 }
 
-/// What a subscriber has seen of a slot: the version and the digest that were sent last.
+/// The version and the digest of a slot that a subscriber was sent last.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct SeenSlot {
     pub(super) version: u64,
@@ -329,7 +329,7 @@ pub(super) struct Cause {
     pub(super) max_age: Option<chrono::Duration>,
 }
 
-/// What running a slot came to.
+/// The result of running a slot.
 pub(super) struct Ran {
     pub(super) number: u32,
     /// The look at the dirt with which it began.

@@ -41,7 +41,7 @@ impl LiveHub {
 
     /// Drives a new operation, in a task of its own.
     fn drive(self: &Arc<Self>, operation: Arc<Operation>, running: Share) {
-        // Of no request: it goes on when the one that began it has left.
+        // The operation belongs to no request: it goes on when the subscriber that began it has left.
         let span = tracing::error_span!(parent: None, "live_operation", tenant = %operation.run.tenant());
         let hub = Arc::clone(self);
         let drive = async move {

@@ -36,9 +36,9 @@ enum Since {
     Expired,
 }
 
-/// What a subscriber is told: first where it begins, then what is new.
+/// The stream of a subscriber: it is told first where it begins, then what is new.
 ///
-/// A stream by hand, since each change polls thousands of them: nothing is made or moved for a poll.
+/// Written by hand, since each change polls thousands of them: nothing is made or moved for a poll.
 #[expect(clippy::large_enum_variant, reason = "nearly all are live, and each change polls them")]
 pub(super) enum Subscription {
     Beginning(Beginning),
@@ -166,7 +166,7 @@ impl Subscriber {
         if let Some(end @ End::Unavailable) = self.operation.ended() {
             return Err(end);
         }
-        // Noted before the answers are looked at. Who comes back is told nothing older than what it came with.
+        // Noted before the answers are looked at. A subscriber that comes back is told no position before its own.
         let reached = self.operation.reached(&self.hub);
         let watermark = reached.max(self.after.map_or(0, position_of));
         let mut complete = true;

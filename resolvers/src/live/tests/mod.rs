@@ -40,7 +40,7 @@ use crate::{
 /// A graph of one widget whose answer is a text.
 struct World {
     tenant: TenantId,
-    /// What subscriptions of this world share.
+    /// The sharing key of this world's subscriptions.
     key: Arc<str>,
     /// The bytes of its answers that somebody holds.
     held: Arc<Tally>,
@@ -166,7 +166,7 @@ impl World {
         (format!("{}={value}", ["a", "b", "c", "d"][cell]), HashSet::from([self.cell_tag(cell)]))
     }
 
-    /// What is shown now, and what that was read from.
+    /// The text that is shown now, and the tags it was read under.
     fn read(&self) -> (String, HashSet<Tag>) {
         let cells = self.cells.lock();
         match cells.first() {
@@ -473,7 +473,7 @@ proptest! {
                     }
                 }
             }
-            // What waited for an execution that never came happens now.
+            // Changes that waited for an execution that never came happen now.
             let rest: Vec<_> = world.meanwhile.lock().drain(..).collect();
             for happen in rest {
                 happen();

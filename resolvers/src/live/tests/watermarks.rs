@@ -16,7 +16,7 @@ use super::{
 
 const CELLS: usize = 4;
 
-/// What is there without waiting.
+/// The items that are there without waiting.
 fn ready(frames: &mut Frames) -> Vec<Item> {
     std::iter::from_fn(|| frames.next().now_or_never()).map(|item| item.unwrap().unwrap()).collect()
 }
@@ -85,7 +85,7 @@ fn a_frame_that_is_told_with_another_cursor_holds_that() {
     assert_eq!(frame, Frame { payload, cursor: "new".into(), watermark: None });
 }
 
-/// What a subscriber to all cells was told of each, and what the cells held at each position.
+/// The value of each cell that a subscriber to all of them was told last, and the values they held at each position.
 struct Told {
     seen: Vec<usize>,
     history: Vec<Vec<usize>>,
