@@ -50,7 +50,7 @@ impl Engine {
 }
 
 impl CompleteList {
-    /// What the list shows, in order. `None`: something has to be asked for, so that it is to be read page by page.
+    /// The items that the list shows, in order. `None`: something has to be asked for, so the list is to be read page by page.
     pub(super) fn items(&self) -> impl Iterator<Item = Option<(&Position, &ListedNode)>> {
         let matching = self.cached.matched();
         let items = self.cached.items.iter().zip(self.fresh.iter()).zip(matching);

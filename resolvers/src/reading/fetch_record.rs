@@ -1,4 +1,4 @@
-//! What the fetches of one execution came to, as far as it is not in the store; and for which of them it waits.
+//! The results of one execution's fetches, as far as they are not in the store; and the fetches that it waits for.
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
@@ -56,7 +56,7 @@ pub(super) struct FetchRecord {
     overdue: Mutex<HashSet<IntegrationId>>,
     /// Fetches that it did not wait for.
     in_background: Mutex<Vec<BackgroundFetches>>,
-    /// What was fetched and could not be stored.
+    /// Results that were fetched and could not be stored.
     unstored: Mutex<Vec<Arc<Unstored>>>,
 }
 

@@ -46,11 +46,11 @@ pub struct Integration {
     pub pulse: Mutex<Pulse>,
     /// The containers for which webhooks are registered; empty: what comes in is not known to be of some containers only.
     pub registered: RwLock<HashSet<String>>,
-    /// What that means.
+    /// How the pulse is interpreted.
     pub rules: PulseRules,
 }
 
-/// What is made of an integration's [`Pulse`].
+/// The rules by which an integration's [`Pulse`] is interpreted.
 #[derive(Debug, Clone, Copy)]
 pub struct PulseRules {
     /// While a sign of life of its webhooks is not older than this, they count as alive.
@@ -85,7 +85,7 @@ impl Integration {
         let pulse = *self.pulse.lock();
         let is_live = covered && self.rules.state(&pulse, now) == WebhookState::Live;
         let longest = if is_live { LONGEST_AGE_LIVE } else { LONGEST_AGE_SILENT };
-        // What was read before something may have been missed is not trusted at all.
+        // A value read before something may have been missed is not trusted at all.
         pulse.suspect_at.map_or(longest, |at| longest.min(now - at))
     }
 

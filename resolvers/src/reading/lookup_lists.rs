@@ -14,7 +14,7 @@ pub(super) fn lookup_list(lookup: &Lookup) -> List {
     List { integration: lookup.integration.clone(), parent: None, name: LOOKUPS, filter: filter.into_iter().collect() }
 }
 
-/// What a look-up found, as a page of that list: nothing is an answer too.
+/// The result of a look-up, as a page of that list: finding nothing is an answer too.
 pub(crate) fn lookup_page(lookup: &Lookup, found: Option<NodeRef>) -> FetchedPage {
     let list = ListRef { parent: None, name: LOOKUPS };
     let total = i64::from(found.is_some());

@@ -27,7 +27,7 @@ use crate::{
     upstream::{UpstreamError, UpstreamErrorKind},
 };
 
-/// What came of one key: the node, `None` when nobody knows it, or the failure that left nothing to show.
+/// The result for one key: the node, `None` when nobody knows it, or the failure that left nothing to show.
 pub(crate) type Loaded = Result<Option<Arc<NodeView>>, PortError>;
 
 /// One node that is wanted, with the GraphQL fields selected on it.
@@ -136,8 +136,8 @@ impl Engine {
         }
     }
 
-    /// What is stored of these nodes, and what must be asked for. Where other replicas fetch too, what is in memory is no reason to
-    /// ask: they may have stored newer values without any change that would have told of it.
+    /// Reads these nodes from the store and decides which must be asked for. Where other replicas fetch too, a value in memory is
+    /// no reason to ask: they may have stored newer ones without any change that would have told of it.
     async fn look(
         &self,
         scope: &Scope,

@@ -1,4 +1,4 @@
-//! What one execution carries along: whose it is, how old its answers may be, and the tags it touches.
+//! The context of one execution: its tenant, how old its answers may be, and the tags it touches.
 
 use std::{
     any::Any,
@@ -40,7 +40,7 @@ pub struct Scope {
     noted: OnceLock<i64>,
     /// The turn, held while it runs and not while it waits for a provider.
     turn: Mutex<Option<Box<dyn Any + Send>>>,
-    /// What its fetches came to.
+    /// A record of its fetches.
     pub(super) fetches: FetchRecord,
     /// Nothing is answered from lists in memory.
     #[cfg(test)]

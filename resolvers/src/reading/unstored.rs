@@ -1,5 +1,5 @@
-//! What a fetch brought while the store takes nothing: those who asked for it are answered from it, and it is kept no longer than
-//! that. The provider answered, so it is not to blame, and its answer is not thrown away.
+//! The results of a fetch while the store takes nothing: those who asked for them are answered from them, and they are kept no
+//! longer than that. The provider answered, so it is not to blame, and its answer is not thrown away.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -22,7 +22,7 @@ pub struct Unstored {
 }
 
 impl Unstored {
-    /// What nodes would be after this batch; of those that cannot be read either, what the batch brought.
+    /// The nodes as they would be after this batch; where they cannot be read either, as the batch brought them.
     pub(crate) async fn of(database: &Database, integration: &Integration, batch: Batch, error: UpstreamError) -> Self {
         let nodes = database.merged(&integration.tenant, &integration.id, &batch).await;
         let nodes = nodes.into_iter().map(|node| (node.key.clone(), Arc::new(node))).collect();

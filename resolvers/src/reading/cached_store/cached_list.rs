@@ -18,7 +18,7 @@ use crate::{
     tag::Tag,
 };
 
-/// What an item takes beside its node, about.
+/// About how many bytes an item takes beside its node.
 const ITEM_BYTES: usize = 400;
 /// Selections of fields for which it is remembered which nodes answer them.
 const SELECTIONS: usize = 16;
@@ -139,7 +139,7 @@ impl CachedList {
         })
     }
 
-    /// What it takes in memory beside the node cache, about.
+    /// About how many bytes of memory it takes beside the node cache.
     pub(super) fn bytes(&self) -> usize {
         // The node cache may have given a node up that the list still holds.
         let of_known = |known: &ListedNode| known.stored.bytes() as usize + DerivedFacts::bytes(&known.stored.body);

@@ -1,4 +1,4 @@
-//! What filters of work items find out about a node, kept with it as long as the node is the same.
+//! Facts that filters of work items find out about a node, kept with it as long as the node is the same.
 
 use std::sync::OnceLock;
 

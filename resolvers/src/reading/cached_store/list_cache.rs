@@ -33,7 +33,7 @@ impl ListCache {
         Self { kept: Kept::new(epochs, bytes, None), fetches: Mutex::default() }
     }
 
-    /// What a fetch brought was written.
+    /// Notes that the results of a fetch were written.
     pub(super) fn fetched(&self, integration: &IntegrationId) {
         *self.fetches.lock().entry(integration.clone()).or_default() += 1;
     }

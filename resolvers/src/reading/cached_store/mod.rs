@@ -69,8 +69,8 @@ impl CachedStore {
         self.lists.fetched(integration);
     }
 
-    /// What is in memory of an integration's lists and of these nodes may be older than what another replica stored: the store is
-    /// read again.
+    /// Notes that another replica may have stored newer lists of an integration, and newer ones of these nodes, than are in
+    /// memory: the store is read again.
     pub fn doubt(&self, tenant: &TenantId, integration: &IntegrationId, nodes: impl IntoIterator<Item = NodeKey>) {
         self.fetched(integration);
         nodes.into_iter().for_each(|key| self.nodes.forget(tenant, &key));

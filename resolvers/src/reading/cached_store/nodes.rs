@@ -19,7 +19,7 @@ use crate::{
     tag::Tag,
 };
 
-/// What was read of some nodes: `None`, that the store has nothing.
+/// Nodes as they were read; `None`: the store has no such node.
 type NodesByKey<'k> = HashMap<&'k NodeKey, Option<Arc<StoredNode>>, RandomState>;
 
 /// The node that the store had for a key, read after a head was noted and when so many fetches of the integration had

@@ -1,4 +1,4 @@
-//! Who fetches what, over all replicas: what another one is just fetching, or has just fetched, is waited for and read from the store.
+//! Divides fetches among all replicas: one that finds another fetching a thing, or just done with it, waits and reads the store.
 
 use std::{sync::Arc, time::Duration};
 
@@ -72,7 +72,7 @@ impl Claims {
         }
     }
 
-    /// What another replica's fetch left in the store, if it brought this since then; `None`: it did not, or not for long.
+    /// The result that another replica's fetch has left in the store since then; `None`: there is none, or it no longer holds.
     pub(crate) async fn brought(
         &self,
         integration: &Integration,
@@ -110,7 +110,7 @@ impl Claims {
         windows.ok()?.pop()?
     }
 
-    /// What was claimed is fetched and stored, or could not be.
+    /// Notes that claimed fetches are over: they are stored, or could not be.
     pub(crate) async fn finish(&self, integration: &IntegrationId, names: &[String]) {
         let Some(shared) = &self.0 else { return };
         if let Err(error) = shared.database.finish_claims(integration, &shared.owner, names).await {
@@ -119,7 +119,7 @@ impl Claims {
     }
 }
 
-/// What a fetch is called among replicas: the same where the same is asked for.
+/// The name of a fetch among replicas: the same for the same want.
 pub(crate) fn name_of(want: &FetchWant) -> String {
     blake3::hash(format!("{want:?}").as_bytes()).to_hex().to_string()
 }

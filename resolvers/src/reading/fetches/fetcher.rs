@@ -38,7 +38,7 @@ use crate::{
 /// fetch the same again.
 const REMEMBERED: usize = 4096;
 
-/// What identifies a fetch, without the fields: a running fetch that asks for more answers one that asks for less.
+/// The identity of a fetch, without the fields: a running fetch that asks for more answers one that asks for less.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Subject {
     Node(NodeRef),
@@ -77,7 +77,7 @@ pub(crate) struct Fetcher {
 /// A want with whoever waits for it.
 struct Pending {
     want: FetchWant,
-    /// What it is called among replicas, where there are any.
+    /// Its name among replicas, where there are any.
     name: String,
     waiter: Lead<FetchOutcome>,
     progress: watch::Sender<Progress>,
@@ -315,7 +315,7 @@ fn broken() -> UpstreamError {
     UpstreamError::new(UpstreamErrorKind::Internal, "the fetch broke off")
 }
 
-/// What waiters need of a fetch: its nodes go to the sink, only the references stay in memory.
+/// The part of a fetch that its waiters need: its nodes go to the sink, only the references stay in memory.
 fn slim(want: FetchWant, mut came: Fetched, fetched: &mut Vec<(FetchWant, Fetched)>) -> Result<Brought, UpstreamError> {
     let failure = came.failure.take();
     let brought = Brought { found: came.found.clone(), refused: came.refused.clone(), unstored: None };

@@ -1,4 +1,4 @@
-//! What a fetch comes to, for those who wait for it.
+//! The outcome of a fetch, for those who wait for it.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::{provider::NodeRef, reading::unstored::Unstored, upstream::UpstreamEr
 /// A fetch's outcome; the nodes are in the store already, unless it takes none.
 pub(crate) type FetchOutcome = Result<Arc<Brought>, UpstreamError>;
 
-/// What those who wait for a fetch need of it beside the store.
+/// The part of a fetch's result that its waiters cannot read from the store.
 #[derive(Debug, Default)]
 pub(crate) struct Brought {
     /// As [`Fetched::found`].

@@ -40,7 +40,7 @@ struct TicketQueue(watch::Sender<Begun>);
 #[derive(Default)]
 struct Begun {
     next: u64,
-    /// Of those who are not done.
+    /// The numbers of those who are not done.
     numbers: BTreeSet<u64>,
 }
 
@@ -122,7 +122,7 @@ impl Readers {
     /// Waits for all who are there at this moment.
     async fn gathered(&self, tenant: &TenantId, integration: &IntegrationId) {
         self.arrivals_of(tenant).done().await;
-        // Whoever arrived came to read.
+        // Those who arrived are among the readers now.
         self.readers_of(integration).done().await;
     }
 }

@@ -1,4 +1,4 @@
-//! What takes in the results of fetches: it writes them to the store and announces what changed.
+//! Takes in the results of fetches: writes them to the store and announces what changed.
 
 use std::sync::Arc;
 
@@ -15,17 +15,17 @@ pub trait Sink: Send + Sync {
     /// Writes the nodes and pages of a batch; gives them back where the store does not take them.
     fn absorb(&self, integration: Arc<Integration>, absorbed: Absorbed) -> BoxFuture<'_, Result<(), Unstored>>;
 
-    /// What is in memory of these things may be older than what is in the store.
+    /// Notes that these things may be older in memory than in the store.
     fn doubt(&self, integration: &Integration, wants: &[FetchWant]);
 
     /// Notes whether the provider accepts the token: told where it was otherwise before.
     fn credential(&self, integration: Arc<Integration>, refused: bool) -> BoxFuture<'_, ()>;
 }
 
-/// What a batch brought.
+/// The results of a batch.
 pub struct Absorbed {
     /// When it was sent.
     pub sent_at: DateTime<Utc>,
-    /// What came of each want that did not fail.
+    /// The result of each want that did not fail.
     pub fetched: Vec<(FetchWant, Fetched)>,
 }

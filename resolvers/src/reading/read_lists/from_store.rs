@@ -19,7 +19,7 @@ use crate::{
 
 /// The fields that lists are filtered by.
 const FILTERED: [&str; 6] = ["state", "conclusion", "branch", "labels", "assignees", "completed"];
-/// How many provider pages one read may fetch: 1,000 items. What lies beyond is reached by paging on.
+/// How many provider pages one read may fetch: 1,000 items. Items beyond those are reached by paging on.
 const PAGES_PER_READ: usize = 10;
 /// The same while nothing of the page was found yet: it lies far behind what was read, or the list had to be read again.
 const PAGES_TO_REACH: usize = 30;

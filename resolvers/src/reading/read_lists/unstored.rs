@@ -15,7 +15,7 @@ impl ListReader<'_> {
         self.scope.fetches.unstored_page(&self.list, &self.query.list.filter)
     }
 
-    /// The page that is wanted, as far as it is in the first that the provider gave. What lies behind that is not known here.
+    /// The page that is wanted, as far as it is in the first that the provider gave. Items behind that are not known here.
     pub(super) async fn read_unstored(
         &mut self,
         page: FetchedPage,

@@ -1,4 +1,4 @@
-//! What the cases start from: the services of one process over an empty database, with one account of GitHub.
+//! The starting point of the cases: the services of one process over an empty database, with one account of GitHub.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -98,7 +98,7 @@ impl World {
         self.store.db.statements_read()
     }
 
-    /// What a fetch brings.
+    /// Applies the results of a fetch.
     pub(crate) async fn fetched(&self, writes: Vec<NodeWrite>, pages: Vec<FetchedPage>) {
         let mut batch = Batch::of_fetch(self.store.tick());
         batch.changes = vec![Change { writes, ..Change::default() }];

@@ -60,7 +60,7 @@ fn made(stale: bool) -> impl Strategy<Value = Made> {
     )
 }
 
-/// What is asked, of a list or of a feed.
+/// A question to a list or to a feed.
 #[derive(Debug, Clone)]
 struct Asked {
     of: usize,
@@ -92,7 +92,7 @@ fn asked() -> impl Strategy<Value = Asked> {
         })
 }
 
-/// What somebody is shown of a page.
+/// A page as somebody is shown it.
 #[derive(Debug, PartialEq)]
 struct Shown {
     items: Vec<(Position, NodeKey)>,
@@ -209,7 +209,7 @@ fn node(index: usize) -> NodeRef {
     NodeRef::new("GithubIssue", format!("I{index:03}"))
 }
 
-/// What the provider has of a repository's list with a filter.
+/// The provider's page of a repository's list with a filter.
 fn page_of(issues: &[Made], repository: usize, filter: &Filter) -> FetchedPage {
     let any = |argument: &str, passes: &dyn Fn(&str) -> bool| {
         filter.get(argument).is_none_or(|values| values.iter().any(|value| passes(value)))

@@ -107,7 +107,7 @@ impl Feed<'_> {
         Ok(found)
     }
 
-    /// Takes the containers that were deleted out, and says so. What was in them may still be known, and no webhook tells of it.
+    /// Takes out the containers that were deleted, and says so. Their items may still be known, and no webhook tells of them.
     async fn leave_out_deleted(&self, found: &mut FeedContainers) -> Result<(), PortError> {
         let (engine, scope) = (self.session.engine(), self.session.scope());
         let keys: Vec<NodeKey> = found.containers.iter().map(Container::key).collect();

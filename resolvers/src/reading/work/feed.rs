@@ -19,7 +19,7 @@ use crate::reading::{
 /// are more, the answer says so.
 pub(super) const DEEP: usize = 1_000;
 
-/// What items are ordered by.
+/// The key that items are ordered by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum By {
     /// The list's own order, which all containers of the kind share.

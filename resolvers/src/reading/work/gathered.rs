@@ -39,7 +39,7 @@ pub(super) struct Gathered {
     /// Gaps in the reading although nothing failed. A metric may be true all the same; a page and a count are not.
     pub(super) notes: Vec<Problem>,
     pub(super) refreshed_at: Option<DateTime<Utc>>,
-    /// What to do where there is nothing to read yet; nothing is wrong.
+    /// Advice where there is nothing to read yet; nothing is wrong.
     pub(super) hint: Option<Problem>,
     /// A container belongs to a provider that this build does not have.
     pub(super) unsupported: bool,

@@ -1,4 +1,4 @@
-//! What draws on several integrations at once: the lists of many containers, filtered, ordered and paged together.
+//! Reads that draw on several integrations at once: the lists of many containers, filtered, ordered and paged together.
 //!
 //! A container that fails is a problem of the answer, not its end: the others are shown, and the widget says what is missing.
 
