@@ -1,5 +1,5 @@
-//! What a socket missed while it was closed: once it is open again, the logs of all containers whose events come over it are read from
-//! then on, also of those that nobody watches, because who follows activities is told of all of them.
+//! Makes up for what a socket missed while it was closed: once it is open again, the logs of all containers whose events come
+//! over it are read from then on, also of those that nobody watches, because followers of activities are told of all of them.
 
 use std::collections::BTreeSet;
 
@@ -16,10 +16,10 @@ use crate::{
     store::catch_up::Pulse,
 };
 
-/// What could not be read for so long stays missing.
+/// Events that could not be read for so long stay missing.
 const GIVEN_UP: Duration = Duration::hours(1);
 
-/// What was said so long before the last event came may have been on its way when the socket was closed.
+/// Events that happened so long before the last one came may have been on their way when the socket was closed.
 const MARGIN: Duration = Duration::minutes(1);
 
 /// A time without a socket that is to be made up for.
@@ -33,7 +33,7 @@ pub(super) struct Missed {
 }
 
 impl Missed {
-    /// What a pulse says of it.
+    /// The time that a pulse says is to be made up for, if any.
     pub(super) fn of(pulse: &Pulse, now: DateTime<Utc>) -> Option<Self> {
         let (since, until) = (pulse.missed_since?, pulse.missed_until?);
         Some(Self { since, until, late: now - until > GIVEN_UP })
@@ -73,7 +73,7 @@ impl Reconciler {
         let others = containers.into_iter().filter(|container| !known.contains(container));
         let new = |container| Subject { container, webhook: None, mark: None, wanted: false, missed: true };
         subjects.extend(others.map(new));
-        // Whoever was looked at before the gap comes first, and then those that miss something since it began.
+        // Containers that were looked at before the gap come first, and then those that miss something since it began.
         subjects.sort_by_key(|subject| subject.looked_at().or(subject.missed.then_some(missed.since)));
         (true, 1)
     }

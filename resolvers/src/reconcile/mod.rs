@@ -1,8 +1,9 @@
 //! Reconciliation: gaps in what webhooks told are found, and filled. On start, after an outage and at intervals each integration of
 //! interest is looked at: are its webhooks in order at the provider, and did anything happen that was not delivered?
 //!
-//! Of several replicas one does it for an integration, by a lease. What is found missing goes the way of all deliveries, through the
-//! inbox, where it is recognised if it came after all. `docs/adr/0015-reconciliation.md` says why it is as it is.
+//! Among several replicas, a lease decides which one does it for an integration. Deliveries that are found missing go the way of
+//! all others, through the inbox, which recognises those that came after all. `docs/adr/0015-reconciliation.md` gives the
+//! reasons.
 
 mod missed;
 mod round;
@@ -54,10 +55,10 @@ const LEASE: Duration = Duration::from_secs(20);
 const LONGEST: Duration = Duration::from_mins(1);
 /// Rounds at a time.
 const ROUNDS: usize = 4;
-/// What somebody began to watch is looked at after this: so much of it is known by then.
+/// The wait before a look at something newly watched: by then enough is known of it.
 const NEW: Duration = Duration::from_secs(2);
 
-/// Whose integration, and which.
+/// A tenant and one of its integrations.
 type Whose = (TenantId, IntegrationId);
 
 /// Counts what came of it. The metrics are of the gateway, which depends on this crate.
@@ -72,7 +73,7 @@ pub trait ReconcileObserver: Send + Sync {
     fn repaired(&self, provider: &str, result: &'static str);
 }
 
-/// What a reconciler works with.
+/// The services that a reconciler works with.
 pub struct Parts {
     /// The database.
     pub database: Database,
@@ -92,11 +93,11 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
 }
 
-/// What a reconciler is told, and what it tells.
+/// The parts of the process that a reconciler hears from and reports to.
 pub struct Surroundings {
-    /// What is watched.
+    /// Knows what is watched.
     pub watch: Arc<LiveHub>,
-    /// What was refused.
+    /// Knows what was refused.
     pub gaps: Arc<Gaps>,
     /// For metrics.
     pub observer: Arc<dyn ReconcileObserver>,
@@ -115,7 +116,7 @@ pub struct Reconciler {
     ours: Vec<String>,
     name: String,
     schedule: Mutex<Schedule>,
-    /// What is watched at any replica.
+    /// The integrations that are watched at any replica.
     present: Mutex<HashSet<IntegrationId>>,
 }
 
@@ -182,7 +183,8 @@ impl Reconciler {
         }
     }
 
-    /// What a proxy dropped meanwhile is to be found soon. The stand-ins of this process send nothing through a proxy.
+    /// Schedules a look for deliveries that a proxy dropped meanwhile. The stand-ins of this process send nothing through a
+    /// proxy.
     fn process_came_or_went(&self) {
         if self.ours.is_empty() {
             self.schedule.lock().note_change(self.parts.clock.now());
@@ -230,8 +232,8 @@ impl Reconciler {
         }
     }
 
-    /// Brings what this process has in memory of the integrations' webhooks up to date. Of what may be missing something, what is
-    /// watched is read again.
+    /// Brings what this process has in memory of the integrations' webhooks up to date. Where an integration may have missed
+    /// something, all that is watched of it is read again.
     pub(super) async fn take_pulses(&self) {
         let ready = self.parts.engine.directory().ready();
         let ids: Vec<IntegrationId> = ready.iter().map(|integration| integration.id.clone()).collect();
@@ -272,7 +274,8 @@ impl Reconciler {
         }
     }
 
-    /// What is to be looked at now, as far as there are slots free: as a whole, or only the containers that were not looked at before.
+    /// The integrations to look at now, as far as slots are free: as a whole, or only the containers that were not looked at
+    /// before.
     async fn next(
         &self,
         now: DateTime<Utc>,
@@ -282,7 +285,7 @@ impl Reconciler {
     ) -> Vec<(Arc<Integration>, Turn)> {
         // Without an answer nothing is begun, and nothing forgotten of what was begun before.
         let Some(watched) = self.watched().await else { return Vec::new() };
-        // What is watched at another replica and not here is left to that one, which knows of what.
+        // Integrations that are watched at another replica and not here are left to that one, which knows what is watched.
         let present = self.present.lock().clone();
         let looks_at_all = self.schedule.lock().looks_at_all(now);
         let nobodys = unwatched.iter().filter(|(_, id)| looks_at_all || !present.contains(id));

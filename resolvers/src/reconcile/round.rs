@@ -29,7 +29,7 @@ use crate::{
     upstream::{UpstreamError, UpstreamErrorKind},
 };
 
-/// What nobody wanted looked after for so long is not any more.
+/// A container is no longer looked after when nobody wanted that for so long.
 const REMEMBERED: chrono::Duration = chrono::Duration::days(1);
 
 /// How long one container may take: one that is slow does not keep the others from being looked at.
@@ -60,7 +60,7 @@ impl Broken {
     }
 }
 
-/// What a round has found so far.
+/// The findings of a round so far.
 #[derive(Debug, Default)]
 struct Findings {
     /// Calls that are left.
@@ -93,7 +93,7 @@ impl Reconciler {
         let tried_at = integration.pulse.lock().caught_up_at;
         if !self.take_lease(integration).await {
             self.put_off(&whose, span(NEW));
-            // Whoever has it may not know of what is watched here.
+            // The replica that has it may not know what is watched here.
             return self.note(&whose, |seen, _| seen.tags = if only_new { 0 } else { seen.tags });
         }
         self.take_pulses().await;
@@ -355,7 +355,7 @@ impl Reconciler {
     }
 }
 
-/// What is known here, as a provider may ask.
+/// Tells a provider what is known here.
 struct KnownHere<'a> {
     database: &'a Database,
     integration: &'a Integration,

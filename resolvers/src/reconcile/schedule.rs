@@ -1,5 +1,5 @@
-//! When an integration is looked at: rarely while its webhooks prove alive, often when they are silent, at once after a gap. What is
-//! due and finds no slot stays due, and those that wait for the longest time come first.
+//! When an integration is looked at: rarely while its webhooks prove alive, often when they are silent, at once after a gap. One
+//! that is due and finds no slot stays due, and those that have waited longest come first.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -34,7 +34,7 @@ pub struct Rules {
     pub calls: usize,
 }
 
-/// What this process knows of an integration beside its pulse.
+/// This process's knowledge of an integration, beside its pulse.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Seen {
     /// Since when it is of interest here.
@@ -76,7 +76,7 @@ pub(super) struct Turn {
     pub(super) only_new: bool,
 }
 
-/// What this process knows of all integrations that are of interest.
+/// This process's knowledge of all integrations that are of interest.
 #[derive(Debug, Default)]
 pub(super) struct Schedule {
     seen: HashMap<Whose, Seen>,

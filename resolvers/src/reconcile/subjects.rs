@@ -30,7 +30,7 @@ pub(super) struct Subject {
     pub(super) missed: bool,
 }
 
-/// What was looked at only because something may have been missed was wanted never.
+/// The time a container was last wanted, if it is looked at only because something may have been missed.
 pub(super) const NEVER: DateTime<Utc> = DateTime::UNIX_EPOCH;
 
 /// All that is to be looked after, what was not for the longest time first.
