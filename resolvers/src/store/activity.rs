@@ -22,15 +22,15 @@ pub struct Activity {
     pub provider: String,
     /// `pull_request.closed`.
     pub kind: String,
-    /// Who did it: `Type:nativeId`.
+    /// The actor: `Type:nativeId`.
     pub actor: Option<String>,
-    /// What it was done to: `Type:nativeId`.
+    /// The subject, to which it was done: `Type:nativeId`.
     pub subject: Option<String>,
     /// One line as it was worded when it was written: shown where there are no details.
     pub summary: String,
     /// The parts that the line is worded from when it is read; `None`: it was written before there were any.
     pub details: Option<Details>,
-    /// What it belongs to: `Type:nativeId` each.
+    /// The containers it belongs to: `Type:nativeId` each.
     pub containers: Vec<String>,
     /// When, by the provider's clock.
     pub occurred_at: DateTime<Utc>,

@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 use super::{Database, StoreError, session::CHUNK, stream::Written, text::clean, time::from_micros};
 use crate::{secret::Secret, tag::Tag};
 
-/// What every key begins with, so that leaked ones are recognised by scanners.
+/// The prefix of every key, by which scanners recognise leaked ones.
 const PREFIX: &str = "mln_";
 
 /// How many characters of a key are kept to recognise it by: 48 of its 256 bits.
@@ -28,13 +28,13 @@ pub type KeyHash = [u8; 32];
 pub struct ApiKey {
     /// Its id.
     pub id: String,
-    /// Whose.
+    /// The tenant it belongs to.
     pub tenant: TenantId,
     /// Its first characters.
     pub prefix: String,
     /// For people.
     pub name: String,
-    /// What it may do.
+    /// The role, which says what it may do.
     pub role: String,
     /// When it was made.
     pub created_at: DateTime<Utc>,

@@ -28,7 +28,7 @@ const OPEN: &str = "OPEN";
 /// The row of the integration as a whole.
 const WHOLE: &str = "";
 
-/// What tells how an integration's webhooks do, as the database has it.
+/// The signs of how an integration's webhooks do, as the database has them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Pulse {
     /// When a webhook last came in.
@@ -61,7 +61,7 @@ pub struct Pulse {
 pub struct Mark {
     /// Which container: `Type:nativeId`.
     pub subject: String,
-    /// What only the provider understands.
+    /// The place in the log, in a form that only the provider understands.
     pub mark: Option<Value>,
     /// When it was last looked at.
     pub caught_up_at: Option<DateTime<Utc>>,
@@ -69,7 +69,7 @@ pub struct Mark {
     pub wanted_at: DateTime<Utc>,
 }
 
-/// What a round over an integration came to that did not break off.
+/// The result of a round over an integration that did not break off.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Round {
     /// Nothing was left out.
@@ -229,7 +229,7 @@ impl Database {
         Ok(())
     }
 
-    /// What a closed socket missed up to then is made up for.
+    /// Notes that everything a closed socket missed up to then is made up for.
     pub async fn close_gap(&self, id: &IntegrationId, until: DateTime<Utc>) -> Result<(), StoreError> {
         let none = || Expr::value(None::<i64>);
         let transaction = self.begin().await?;

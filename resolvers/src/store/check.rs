@@ -145,7 +145,7 @@ impl Condition {
 }
 
 impl Database {
-    /// What was found when the database was last looked at; `None`: nothing is wrong.
+    /// The fault that was found when the database was last looked at; `None`: nothing is wrong.
     pub fn fault(&self) -> Option<DatabaseFault> {
         self.0.condition.found.lock().fault
     }

@@ -1,6 +1,6 @@
 //! Claims: over all replicas, one fetches a thing from its provider; the others wait and read what it stored.
 //!
-//! A claim is a courtesy, not a lock: who finds none, or waits for too long, fetches too. What is fetched twice is the same.
+//! A claim is a courtesy, not a lock: one who finds none, or waits for too long, fetches too. A second fetch does no harm.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ const REMEMBERED: Duration = Duration::from_secs(1);
 /// A fetch that another process does or has just done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claim {
-    /// What is fetched.
+    /// The thing that is fetched.
     pub subject: String,
     /// When it was claimed, by its owner's clock: what it brings was read at the provider after that.
     pub since: DateTime<Utc>,

@@ -18,9 +18,9 @@ use crate::tag::Tag;
 pub struct Dashboard {
     /// Its id.
     pub id: String,
-    /// Whose.
+    /// The tenant it belongs to.
     pub tenant: TenantId,
-    /// What people set.
+    /// The fields that people set.
     pub draft: DashboardDraft,
     /// When it was made.
     pub created_at: DateTime<Utc>,

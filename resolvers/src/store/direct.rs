@@ -30,7 +30,7 @@ const PREPARED: usize = 256;
 /// Values of a statement that does not: it is large, and one of many sizes.
 const WIDE: usize = 1_000;
 
-/// One connection, opened when it is first used. Whoever begins a transaction must have this process's turn to write.
+/// One connection, opened when it is first used. The caller that begins a transaction must have this process's turn to write.
 #[derive(Debug)]
 pub(super) struct Direct {
     /// SQLite's file.
@@ -211,7 +211,7 @@ impl ToSql for Bound<'_> {
     }
 }
 
-/// What a column holds: SQLite itself keeps flags as numbers, and does not say what a NULL is one of.
+/// The type of a column: SQLite itself keeps flags as numbers, and does not give the type of a NULL.
 #[derive(Debug, Clone, Copy)]
 enum Kind {
     Flag,
@@ -221,7 +221,7 @@ enum Kind {
 }
 
 impl Kind {
-    /// What the store's tables are made of.
+    /// The type of a column of the store's tables that is declared like this.
     fn of(declared: &ColumnType) -> Result<Self, DbErr> {
         match declared {
             ColumnType::Boolean => Ok(Self::Flag),
@@ -252,7 +252,7 @@ fn unfit(error: DbErr) -> rusqlite::Error {
     rusqlite::Error::FromSqlConversionFailure(0, Type::Null, error.into())
 }
 
-/// What SQLite says of an error, with its number: of several, the text is the same.
+/// SQLite's text for an error, with its number: several errors have the same text.
 fn told(error: &rusqlite::Error) -> RuntimeErr {
     RuntimeErr::Internal(match error.sqlite_error() {
         Some(of) => format!("(code: {}) {error}", of.extended_code),

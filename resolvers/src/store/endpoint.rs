@@ -30,13 +30,13 @@ pub struct Endpoint {
     pub id: String,
     /// The last part of its URL.
     pub path: String,
-    /// Whose.
+    /// The tenant it belongs to.
     pub tenant: TenantId,
-    /// Whose deliveries come in here.
+    /// The integration whose deliveries come in here.
     pub integration: IntegrationId,
     /// The provider's key.
     pub provider: String,
-    /// What changes.
+    /// The fields that change.
     pub draft: EndpointDraft,
     /// When it was made.
     pub created_at: DateTime<Utc>,
@@ -51,7 +51,7 @@ pub struct EndpointDraft {
     pub handshake_pending: bool,
     /// The provider's id of the webhook.
     pub external_id: Option<String>,
-    /// What it was registered for: `Type:nativeId`; `None`: the integration's default endpoint.
+    /// The container it was registered for: `Type:nativeId`; `None`: it is the integration's default endpoint.
     pub container: Option<String>,
 }
 
@@ -146,8 +146,8 @@ impl Database {
         Ok(registered)
     }
 
-    /// Changes an endpoint, by id. What `change` refuses (`false`) stays as it was, and is [`StoreError::Conflict`]: so two
-    /// handshakes cannot both set the secret.
+    /// Changes an endpoint, by id. If `change` refuses (`false`), it stays as it was, and the answer is [`StoreError::Conflict`]:
+    /// so two handshakes cannot both set the secret.
     pub async fn update_endpoint(
         &self,
         tenant: &TenantId,

@@ -19,15 +19,15 @@ const HOLD: Duration = Duration::from_secs(5);
 /// The socket of an integration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EventSocket {
-    /// Whose.
+    /// The tenant it belongs to.
     pub tenant: TenantId,
-    /// Whose events.
+    /// The integration whose events it brings.
     pub integration: IntegrationId,
     /// Which token it is: grows with each that was given.
     pub revision: i64,
     /// How it stands.
     pub state: SocketState,
-    /// What keeps it from being open.
+    /// Why it is not open.
     pub message: Option<String>,
 }
 
@@ -207,7 +207,7 @@ impl Database {
     }
 }
 
-/// What shows an integration shows its socket.
+/// The tags of a socket: whatever shows an integration shows its socket.
 fn tags(tenant: &TenantId, integration: &IntegrationId) -> Vec<Tag> {
     vec![Tag::own(tenant, "Integration", integration.as_str())]
 }

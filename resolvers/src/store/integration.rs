@@ -40,20 +40,20 @@ pub enum IntegrationStage {
     Retired,
 }
 
-/// An integration. What callers may set is public in [`IntegrationDraft`] too.
+/// An integration. The fields that callers may set are public in [`IntegrationDraft`] too.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Integration {
     /// Its id.
     pub id: IntegrationId,
-    /// Whose.
+    /// The tenant it belongs to.
     pub tenant: TenantId,
     /// The provider's key; perhaps of one that was removed.
     pub provider: String,
-    /// What its owner set, and what is known of the account.
+    /// The fields that its owner set, and those that are known of the account.
     pub draft: IntegrationDraft,
     /// When a webhook last came in.
     pub last_delivery_at: Option<DateTime<Utc>>,
-    /// What last went wrong, and when.
+    /// The last error, and when it happened.
     pub last_error: Option<(String, DateTime<Utc>)>,
     /// When it was made.
     pub created_at: DateTime<Utc>,
@@ -74,7 +74,7 @@ pub struct IntegrationDraft {
     pub account_user: Option<String>,
     /// Granted scopes.
     pub scopes: Vec<String>,
-    /// What later calls need.
+    /// Facts that later calls need.
     pub facts: Map<String, Value>,
     /// How the credential stands.
     pub status: IntegrationStatus,

@@ -1,6 +1,6 @@
 //! Leases: what one process at a time may hold, for some seconds, unless it renews. Lanes of the inbox are leased, and chores.
 //!
-//! A lease carries a fence, which grows with each new owner. What is done under a lease checks the fence in its own transaction, so
+//! A lease carries a fence, which grows with each new owner. Work under a lease checks the fence in its own transaction, so
 //! a process that was paused while its lease ran out cannot write any more, whatever it believes. Time is the database's: clocks of
 //! replicas differ. (SQLite has no clock of its own; its processes share one machine's.)
 
@@ -20,15 +20,15 @@ const BEAT_LOCK: i64 = 0x006d_756c_6c69_6f6e;
 /// How processes' names begin, at PostgreSQL (`application_name`) and before the slash in their workers' names.
 pub(super) const PROCESS: &str = "mullion-";
 
-/// Whether the process of a worker has no connection to PostgreSQL. Those of a process that is killed end with it, unless its machine
-/// ends with it, too: then its leases have to run out. Whoever is cut off for a moment only is taken for gone, and fenced.
+/// Whether the process of a worker has no connection to PostgreSQL. The connections of a killed process end with it, unless its
+/// machine goes down too: then its leases have to run out. A process cut off only for a moment counts as gone, and is fenced.
 const GONE: &str = "(owner LIKE 'mullion-%/%' AND split_part(owner, '/', 1) NOT IN \
     (SELECT application_name FROM pg_stat_activity WHERE application_name IS NOT NULL))";
 
 /// A lease, as its holder remembers it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Lease {
-    /// What is held.
+    /// The name of the thing that is held.
     pub name: Arc<str>,
     /// By whom.
     pub owner: Arc<str>,
@@ -94,7 +94,7 @@ impl Database {
         Ok(Held { lanes, workers })
     }
 
-    /// Whoever has this name stops: what it holds is free at once.
+    /// Notes that the worker of this name stops: all that it holds is free at once.
     pub async fn leave(&self, worker: &str) -> Result<(), StoreError> {
         let transaction = self.begin().await?;
         for sql in [
@@ -179,7 +179,7 @@ impl Beat<'_> {
         Ok(())
     }
 
-    /// What the processes held that are gone is free.
+    /// Frees everything held by processes that are gone.
     async fn bury(&self) -> Result<(), StoreError> {
         if self.connection.get_database_backend() == DbBackend::Sqlite {
             return Ok(());

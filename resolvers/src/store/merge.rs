@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use crate::provider::change::{NodeWrite, Version};
 
-/// Who brought a write.
+/// The source of a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Source {
     /// A webhook delivery.
@@ -23,10 +23,10 @@ pub enum Source {
     Provider,
 }
 
-/// Who brought a write, and when.
+/// The source of a write, and when it came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Origin {
-    /// Who.
+    /// The source.
     pub source: Source,
     /// When the delivery came in; of a fetch: when it was sent, so that it confirms nothing that changed while it ran.
     pub at: DateTime<Utc>,
@@ -52,7 +52,7 @@ pub struct Stamp {
     pub unbelieved: bool,
 }
 
-/// What is known of a node, without its name.
+/// The state of a node as far as it is known, without its name.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NodeState {
     /// The fields that are known.
@@ -67,11 +67,11 @@ pub struct NodeState {
     pub unknown_at: Option<i64>,
     /// When the newest part was brought, in microseconds.
     pub fetched_at: i64,
-    /// Who brought the newest part.
+    /// The source of the newest part.
     pub source: Source,
 }
 
-/// What a write did.
+/// The effect of a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Outcome {
     /// Nothing that anyone sees.
@@ -85,9 +85,9 @@ pub enum Outcome {
 /// A node after a write.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Merged {
-    /// What is known now.
+    /// The state after the write.
     pub state: NodeState,
-    /// What the write did to it.
+    /// The effect of the write on it.
     pub outcome: Outcome,
     /// Whether it is stale now and was not before.
     pub became_stale: bool,

@@ -87,7 +87,7 @@ struct Inner {
     own_lease_clock: bool,
     /// Dashboards of a tenant, and widgets of a dashboard.
     limits: (usize, usize),
-    /// What this process calls itself at PostgreSQL.
+    /// The name that this process goes by at PostgreSQL.
     process: Arc<str>,
     #[cfg(test)]
     faults: Arc<faults::Faults>,
@@ -108,7 +108,7 @@ pub enum StoreError {
     /// A stored value cannot be read.
     #[error("stored {what} cannot be read")]
     Corrupt {
-        /// What it is.
+        /// The kind of value.
         what: &'static str,
         /// Why.
         #[source]
@@ -146,7 +146,7 @@ pub enum StoreError {
     /// The database URL is not one of SQLite or PostgreSQL.
     #[error("not a database URL: use sqlite://path or postgres://…")]
     Url,
-    /// What is written now would be lost.
+    /// A write would be lost now.
     #[error("{}", .0.reason())]
     Unreliable(DatabaseFault),
     /// The operating system gave no random bytes.

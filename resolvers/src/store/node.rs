@@ -101,7 +101,7 @@ impl StoredNode {
         from_micros(self.fetched_at)
     }
 
-    /// Who brought the newest part.
+    /// The source of the newest part.
     pub fn source(&self) -> Source {
         self.source
     }
@@ -137,7 +137,7 @@ impl Database {
     }
 }
 
-/// What a field of a body takes beside its name and its text: its place in the map with the hash, and the two allocations.
+/// Bytes that a field of a body takes beside its name and its text: its place in the map with the hash, and the two allocations.
 const FIELD_BYTES: usize = 112;
 
 /// About how many bytes a body takes in memory.

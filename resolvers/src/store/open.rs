@@ -76,7 +76,7 @@ impl Database {
         } else {
             return Err(StoreError::Url);
         };
-        // Of PostgreSQL's one pool some connections are left to writers.
+        // Some connections of PostgreSQL's one pool are left to writers.
         let reads = if backend == DbBackend::Sqlite { readers(options) } else { options.max_connections / 2 };
         let file = if backend == DbBackend::Sqlite { file_of(&writer).await? } else { None };
         // Two connections must lock the file in one way: through another system layer than SQLite's own, there is none beside sqlx.
@@ -121,7 +121,7 @@ impl Database {
     pub async fn close(&self) -> Result<(), StoreError> {
         self.0.condition.close();
         let read = self.0.reader.close().await;
-        // Whoever has the turn to write is waited for, and nobody gets it any more.
+        // Waits for the holder of the turn to write; nobody gets the turn any more.
         let written = self.0.writer.close_by_ref().await;
         if let Some(direct) = &self.0.direct {
             direct.close();
@@ -189,7 +189,7 @@ async fn is_clean(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error
 }
 
 /// Makes the file, if it is new, for its owner alone: it holds messages, names and sealed tokens, and SQLite would let the umask
-/// decide. What SQLite puts beside it (`-wal`, `-shm`) gets the file's own mode. Where it cannot be made, SQLite says why.
+/// decide. The files that SQLite puts beside it (`-wal`, `-shm`) get its mode. Where it cannot be made, SQLite says why.
 fn make_private(url: &str) {
     let Ok(parsed) = url.parse::<SqliteConnectOptions>() else { return };
     if url.contains(":memory:") || url.contains("mode=memory") {

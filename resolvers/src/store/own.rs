@@ -1,4 +1,4 @@
-//! What the rows of ours have in common: when they were last changed, and who may overwrite them.
+//! The rules that all rows of our own share: when they were last changed, and who may overwrite them.
 
 use chrono::{DateTime, Duration, Utc};
 

@@ -1,4 +1,4 @@
-//! Presence: which integrations somebody watches live, at any replica. What nobody watches need not be kept up to date.
+//! Presence: which integrations somebody watches live, at any replica. The others need not be kept up to date.
 
 use std::time::Duration;
 

@@ -39,7 +39,7 @@ impl Database {
         Ok(())
     }
 
-    /// What a provider last said of a quota to any replica.
+    /// A quota as its provider last reported it to any replica.
     pub async fn quota(
         &self,
         integration: &IntegrationId,

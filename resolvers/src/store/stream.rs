@@ -25,7 +25,7 @@ const PRUNED_AT_A_TIME: u64 = 200;
 pub struct AppliedChange {
     /// Its place: 1 is the first.
     pub position: i64,
-    /// What it outdates.
+    /// The tags that it outdates.
     pub tags: Vec<Tag>,
     /// The activity, where people are told of it; or will be, where it is pending.
     pub activity: Option<Activity>,
@@ -87,7 +87,7 @@ impl Database {
         rows.into_iter().map(change).collect()
     }
 
-    /// The oldest position that a reader may resume after: changes up to it were removed. Whoever holds an older one missed some.
+    /// The oldest position that a reader may resume after: changes up to it were removed. A reader with an older one missed some.
     pub async fn oldest_position(&self, tenant: &TenantId) -> Result<i64, StoreError> {
         let row = stream_head::Entity::find_by_id(tenant.as_str()).one(&self.0.reader).await?;
         Ok(row.map_or(0, |row| row.floor))

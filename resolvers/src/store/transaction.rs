@@ -62,7 +62,7 @@ impl Database {
         #[cfg(test)]
         self.0.faults.check("BEGIN")?;
         self.keeps_writes()?;
-        // Whoever holds the connection that writes may write.
+        // The holder of the connection that writes may write.
         let turn = self.0.writer.get_sqlite_connection_pool().acquire().await.map_err(|error| match error {
             sqlx::Error::PoolTimedOut => DbErr::ConnectionAcquire(ConnAcquireErr::Timeout),
             sqlx::Error::PoolClosed => DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed),
@@ -72,7 +72,7 @@ impl Database {
         let done = tokio::task::spawn_blocking(move || {
             let (_turn, _entered) = (turn, span.enter());
             let transaction = direct.begin()?;
-            // What waits here for another writer would wait for ever.
+            // Work that waited for another writer here would wait for ever.
             let done = work(&database, &transaction).now_or_never();
             let done = done.ok_or_else(|| broken_off(&"it waited for something else"))??;
             #[cfg(test)]

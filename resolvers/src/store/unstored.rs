@@ -14,7 +14,7 @@ use super::{
 use crate::{error_chain::chain, provider::NodeRef};
 
 impl Database {
-    /// The nodes of a fetch's batch, merged with what is stored of them. What cannot be read counts as not known.
+    /// The nodes of a fetch's batch, merged with what is stored of them. Nodes that cannot be read count as not known.
     pub async fn merged(&self, tenant: &TenantId, integration: &IntegrationId, batch: &Batch) -> Vec<StoredNode> {
         let writes = || batch.changes.iter().flat_map(|change| &change.writes).filter(|write| is_storable(&write.node));
         let unknown = || batch.unknown.iter().filter(|node| is_storable(node));

@@ -19,11 +19,11 @@ use crate::tag::Tag;
 pub struct Widget {
     /// Its id.
     pub id: String,
-    /// Whose.
+    /// The tenant it belongs to.
     pub tenant: TenantId,
     /// Where it stands.
     pub dashboard: String,
-    /// What people set.
+    /// The fields that people set.
     pub draft: WidgetDraft,
     /// When it was made.
     pub created_at: DateTime<Utc>,
@@ -40,7 +40,7 @@ pub struct WidgetDraft {
     pub layout: Layout,
     /// Which kind of source.
     pub kind: String,
-    /// What it shows.
+    /// The source that it shows.
     pub source: Value,
 }
 
@@ -57,7 +57,7 @@ pub struct Layout {
     pub height: i32,
 }
 
-/// What is known of a dashboard when something is to be placed on it.
+/// The part of a dashboard that decides where something is placed on it.
 #[derive(Debug, Clone, Copy)]
 pub struct Grid {
     /// Its columns.

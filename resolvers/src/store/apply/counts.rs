@@ -2,8 +2,8 @@
 //! heard of the items since, and asked for again where that does not say how.
 //!
 //! A number is as of the moment at which it was asked for. From then on it follows the store: an item that was counted and is not
-//! any more takes one away, once, however often and in whichever order its events come. What a delivery tells may have happened
-//! before the number was asked for, though, and is then in it already: a move counts only where it is known to have come after.
+//! any more takes one away, once, however often and in whichever order its events come. But a delivery may report something
+//! that happened before the number was asked for and is in it already: a move counts only where it is known to have come after.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -96,7 +96,7 @@ fn in_window(
         }
         None => Step::Unknown,
     };
-    // Of what was read to its end, all are known and counted one by one.
+    // In a list that was read to its end, all items are known and counted one by one.
     (step != Step::By(0) && !(step == Step::Unknown && window.exhausted)).then_some(step)
 }
 

@@ -1,4 +1,4 @@
-//! What several deliveries mean, as one: their changes one after another, each with the time at which it came in. What they do to
+//! Several deliveries applied as one: their changes one after another, each with the time at which it came in. The effect on
 //! nodes is the same as one by one; numbers that they move may be asked for again where they would have been known.
 
 use std::collections::HashMap;

@@ -46,7 +46,7 @@ use crate::provider::{
     sentence::SentenceParts,
 };
 
-/// What the store must know of a provider to keep its lists.
+/// The rules of a provider that the store needs to keep its lists.
 pub trait Rules: Send + Sync {
     /// The windows that a node belongs to, with its sort key there.
     fn memberships(&self, node: &NodeRef, body: &Body) -> Vec<(ListRef, String)>;
@@ -123,14 +123,14 @@ impl<P: Provider + ?Sized> Rules for Arc<P> {
     }
 }
 
-/// What is to be applied.
+/// Changes and pages to be applied together.
 #[derive(Debug, Clone)]
 pub struct Batch {
-    /// Who brought it.
+    /// The source that brought it.
     pub source: Source,
     /// When the delivery came in; of a fetch: when it was sent, so that it outdates nothing that came while it ran.
     pub received_at: DateTime<Utc>,
-    /// What changed. Of a fetch: the nodes that came along, in one change without an activity.
+    /// The changes. A fetch has the nodes that came along in one change, without an activity.
     pub changes: Vec<Change>,
     /// The pages that were fetched.
     pub pages: Vec<FetchedPage>,
@@ -145,7 +145,7 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// What a delivery means.
+    /// The meaning of a delivery.
     pub fn of_delivery(id: &str, received_at: DateTime<Utc>, changes: Vec<Change>) -> Self {
         let delivery = Some(id.to_owned());
         Self {
@@ -160,7 +160,7 @@ impl Batch {
         }
     }
 
-    /// What a fetch that was sent at `sent_at` brought.
+    /// The batch of a fetch that was sent at `sent_at`, still empty.
     pub fn of_fetch(sent_at: DateTime<Utc>) -> Self {
         Self {
             source: Source::Provider,
@@ -182,12 +182,12 @@ impl Batch {
     }
 }
 
-/// What came of a [`Batch`].
+/// The outcome of a [`Batch`].
 #[derive(Debug, Clone, Default)]
 pub struct Applied {
     /// The stream's head after it.
     pub head: i64,
-    /// What was appended to the stream.
+    /// The changes that were appended to the stream.
     pub changes: Vec<AppliedChange>,
     /// All nodes that were written or marked, as they stand now.
     pub nodes: Vec<StoredNode>,
@@ -364,7 +364,7 @@ async fn forget_told(
     Ok(())
 }
 
-/// Of the deliveries that wait, whether each was applied before.
+/// For each delivery that waits, whether it was applied before.
 async fn applied_before(
     connection: &impl ConnectionTrait,
     tenant: &TenantId,

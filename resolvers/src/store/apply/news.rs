@@ -1,4 +1,4 @@
-//! What the stream is told of a batch: which tags are out of date, and which activities people read.
+//! The news of a batch for the stream: which tags are out of date, and which activities people read.
 
 use std::collections::BTreeSet;
 
@@ -22,7 +22,7 @@ use crate::{
     tag::Tag,
 };
 
-/// What happened, as far as it is told.
+/// The effects of a batch, as far as they are told.
 pub(super) struct News<'a> {
     pub(super) provider: &'a str,
     pub(super) work: &'a Work,
@@ -101,7 +101,7 @@ fn tags_of_delivery(
     tags.extend(news.moves.of(node).map(|(list, _)| list_tag(context, list)));
 }
 
-/// A fetch outdates what someone may have been shown otherwise before. What is read for the first time was shown to nobody.
+/// A fetch outdates what someone may have been shown otherwise before. A node read for the first time was shown to nobody.
 fn tags_of_fetch(
     context: &ApplyContext<'_>,
     news: &News<'_>,

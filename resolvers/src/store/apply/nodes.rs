@@ -119,7 +119,7 @@ impl Work {
         }
     }
 
-    /// Moves a number in a node's body, or leaves it open what it is now. What it is as of stays, so that the next step knows.
+    /// Moves a number in a node's body, or leaves it open what it is now. Its date stays, for the next step.
     pub(super) fn count(
         &mut self,
         context: &ApplyContext<'_>,
@@ -174,7 +174,7 @@ impl Work {
         known.stale |= effect.stale;
     }
 
-    /// What is known of a node now.
+    /// The state of a node, as far as it is known now.
     pub(super) fn state(&self, node: &NodeRef) -> Option<&NodeState> {
         self.states.get(node)
     }
@@ -184,7 +184,7 @@ impl Work {
         self.turns.iter()
     }
 
-    /// What the batch did to a node, if it did anything.
+    /// The change that the batch made to a node, if any.
     pub(super) fn turn(&self, node: &NodeRef) -> Option<&Turn> {
         self.turns.get(node)
     }
@@ -194,7 +194,7 @@ impl Work {
         self.existed.contains(node)
     }
 
-    /// What each change did to which nodes; the last entry: what the batch did besides.
+    /// The effects of each change, by node; the last entry has those of the batch besides.
     pub(super) fn effects(&self) -> &[BTreeMap<NodeRef, Effect>] {
         &self.effects
     }
@@ -229,7 +229,7 @@ impl Work {
     }
 }
 
-/// What a node is if the content that lost a tie is the right one.
+/// The state of a node if the content that lost a tie is the right one.
 fn rival(write: &NodeWrite, merged: &Merged) -> Option<NodeState> {
     let state = &merged.state;
     let mut rival = None;

@@ -203,7 +203,7 @@ async fn mark_missing(
         query = query.filter(member::Column::Sort.gt(from));
     }
     if !window.exhausted {
-        // Of those with the last item's own key, some may stand on the next page.
+        // Some items with the last item's own key may stand on the next page.
         let Some(to) = &window.boundary else { return Ok(()) };
         query = query.filter(member::Column::Sort.lt(to.as_str()));
     }

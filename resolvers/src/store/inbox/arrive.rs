@@ -1,7 +1,7 @@
 //! Deliveries that are applied in the transaction that stores them: on SQLite, where they come from the log and were understood on
 //! their way. It is one flush instead of two until people see a change, and a third of the statements less.
 //!
-//! What stands behind one that waits waits with it, and so does all of its lane: whoever works the inbox applies that in order.
+//! Deliveries behind one that waits, with its whole lane, wait too: the inbox's worker applies them in order.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -29,15 +29,15 @@ use crate::store::{
 /// Lanes that are asked for in one statement, so that few are prepared.
 const LANES_ASKED: [usize; 3] = [1, 8, 64];
 
-/// What deliveries of one integration mean.
+/// The meaning of deliveries of one integration.
 pub struct Meant {
-    /// Whose.
+    /// Their tenant.
     pub tenant: TenantId,
-    /// Whose.
+    /// Their integration.
     pub integration: IntegrationId,
     /// How its lists are kept.
     pub rules: Box<dyn Rules>,
-    /// What is to be applied, in order; each is of one delivery.
+    /// The batches to apply, in order; each is of one delivery.
     pub batches: Vec<Batch>,
     /// Deliveries that are knowingly not used, by id, and why.
     pub ignored: Vec<(String, &'static str)>,
@@ -51,12 +51,12 @@ impl Meant {
     }
 }
 
-/// What came of deliveries.
+/// The outcome of deliveries.
 #[derive(Debug, Default)]
 pub struct Arrived {
-    /// What was applied, of whom.
+    /// The batches that were applied, each with its tenant.
     pub applied: Vec<(TenantId, Applied)>,
-    /// Of each that was settled: its provider, and how.
+    /// For each delivery that was settled: its provider, and how.
     pub settled: Vec<(String, &'static str)>,
     /// Whether one waits to be worked.
     pub waits: bool,

@@ -1,4 +1,4 @@
-//! What came of a delivery: the changes in its tenant's stream, and the activities that people were told of.
+//! The effects of a delivery: the changes in its tenant's stream, and the activities that people were told of.
 
 use mullion_entities::{change, delivery};
 use mullion_schema::id::TenantId;
@@ -38,7 +38,7 @@ impl Database {
             return Ok(Vec::new());
         }
         let mut changes = self.changes_since(tenant, span.before, count.min(limit)).await?;
-        // Of what was pruned meanwhile, only later changes are left.
+        // Where some of its changes were pruned meanwhile, later ones that are not its own come instead.
         changes.retain(|change| change.position <= span.last);
         Ok(changes)
     }

@@ -25,7 +25,7 @@ const ROWS_POSTGRES: &[usize] = &[1000];
 const ROWS_SQLITE: &[usize] = &[32, 16, 8, 4, 2, 1];
 
 impl Database {
-    /// Stores deliveries in one transaction; answers in order. Of two with the same key, the first is new.
+    /// Stores deliveries in one transaction; answers in order. If two have the same key, the first is new.
     pub async fn insert_rows(&self, rows: Vec<DeliveryRow>) -> Result<Vec<Inserted>, StoreError> {
         let named: Result<Vec<_>, StoreError> = rows.into_iter().map(|row| Ok((self.new_id()?, row))).collect();
         self.insert_named(named?, None).await
@@ -109,7 +109,7 @@ async fn insert(
         values.extend(row);
         bodies.push((id, body));
     }
-    // Of one that was read from the log a second time, its id is there as well.
+    // A delivery that is read from the log a second time conflicts by its id as well.
     let insert = format!(
         "INSERT INTO delivery ({}) VALUES {} ON CONFLICT DO NOTHING RETURNING id",
         COLUMNS.join(", "),

@@ -17,9 +17,9 @@ use crate::store::{Database, StoreError, text::clean, time::from_micros};
 pub struct DeliveryInfo {
     /// Its id.
     pub id: String,
-    /// Whose.
+    /// The tenant it belongs to.
     pub tenant: TenantId,
-    /// Whose.
+    /// The integration it belongs to.
     pub integration: IntegrationId,
     /// The provider's key.
     pub provider: String,
@@ -27,7 +27,7 @@ pub struct DeliveryInfo {
     pub delivery_id: Option<String>,
     /// How it came in.
     pub source: DeliverySource,
-    /// What it is about.
+    /// The event that it reports, such as `issues.closed`.
     pub event: String,
     /// `received`, `applied`, `ignored` or `failed`.
     pub state: String,
@@ -39,7 +39,7 @@ pub struct DeliveryInfo {
     pub settled_at: Option<DateTime<Utc>>,
     /// When it is tried again, where it failed before.
     pub next_attempt_at: Option<DateTime<Utc>>,
-    /// What went wrong, or why it was ignored.
+    /// The error, or why it was ignored.
     pub error: Option<String>,
     /// Bytes of the body.
     pub size: i64,
@@ -48,19 +48,19 @@ pub struct DeliveryInfo {
 /// Which deliveries: every condition that is given must hold.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DeliveryFilter {
-    /// Of this tenant; `None`: of all, for the command line.
+    /// Only those of this tenant; `None`: of all, for the command line.
     pub tenant: Option<TenantId>,
-    /// Of these integrations.
+    /// Only those of these integrations.
     pub integrations: Option<Vec<IntegrationId>>,
-    /// Of these providers.
+    /// Only those of these providers.
     pub providers: Option<Vec<String>>,
-    /// In one of these states.
+    /// Only those in one of these states.
     pub states: Option<Vec<String>>,
-    /// Of these events: `issues.closed`, or `issues` for all that begin so.
+    /// Only those of these events: `issues.closed`, or `issues` for all that begin so.
     pub events: Option<Vec<String>>,
-    /// That came in at this time or later.
+    /// Only those that came in at this time or later.
     pub received_after: Option<DateTime<Utc>>,
-    /// That came in before this time.
+    /// Only those that came in before this time.
     pub received_before: Option<DateTime<Utc>>,
 }
 

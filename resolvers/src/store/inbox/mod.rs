@@ -24,7 +24,7 @@ pub use super::delivery_state::{APPLIED, IGNORED, PARKED, RECEIVED};
 use super::{StoreError, lease::LANES, time::from_micros};
 use crate::provider::StoredDelivery;
 
-/// What became of a delivery that was to be stored.
+/// The outcome of storing a delivery.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Inserted {
     /// It is on disk, with this id.
@@ -38,9 +38,9 @@ pub enum Inserted {
 pub struct WaitingDelivery {
     /// Its id.
     pub id: String,
-    /// Whose.
+    /// The tenant it belongs to.
     pub tenant: TenantId,
-    /// Whose.
+    /// The integration it belongs to.
     pub integration: IntegrationId,
     /// The provider's key.
     pub provider: String,

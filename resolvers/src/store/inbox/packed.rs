@@ -9,9 +9,9 @@ use crate::store::StoreError;
 
 /// The first byte of a packed body. No JSON document begins with it, so what was stored as it came is told apart.
 const PACKED: u8 = 1;
-/// What is shorter is kept as it came.
+/// Bodies shorter than this are kept as they came.
 const WORTH: usize = 256;
-/// What is shorter is packed where the last one was. (Those beyond it need a larger table, which would stay.)
+/// Bodies shorter than this are packed in the memory of the last one. (Longer ones need a larger table, which would stay.)
 const USUAL: usize = u16::MAX as usize;
 
 thread_local! {
@@ -47,7 +47,7 @@ pub(super) fn pack(document: &Bytes) -> Vec<u8> {
     packed.filter(|packed| ambiguous || packed.len() < document.len()).unwrap_or_else(|| document.to_vec())
 }
 
-/// What was packed, so that it is told apart.
+/// A packed body with the byte by which it is told apart.
 fn marked(packed: &[u8]) -> Vec<u8> {
     let mut marked = Vec::with_capacity(packed.len() + 1);
     marked.push(PACKED);

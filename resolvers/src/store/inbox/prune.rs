@@ -11,16 +11,16 @@ use crate::store::{Database, StoreError};
 /// Deliveries that are removed in one transaction.
 const AT_A_TIME: u64 = 100;
 
-/// What is to go, the oldest first.
+/// The deliveries to be removed, the oldest first.
 #[derive(Debug, Clone, Copy)]
 pub enum Excess {
-    /// What came in before.
+    /// Those that came in before this time.
     Before(DateTime<Utc>),
     /// So many bytes.
     Bytes(i64),
 }
 
-/// What went in one step.
+/// The amount that was removed in one step.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Pruned {
     /// Deliveries.
@@ -31,7 +31,7 @@ pub struct Pruned {
 
 impl Database {
     /// Removes some settled deliveries; nothing is left to remove when none went. From then on they are no longer recognised, and can
-    /// no longer be replayed. What waits is never removed.
+    /// no longer be replayed. Deliveries that wait are never removed.
     pub async fn prune_deliveries(&self, excess: Excess) -> Result<Pruned, StoreError> {
         let mut oldest = delivery::Entity::find()
             .select_only()

@@ -19,7 +19,7 @@ use crate::{
     },
 };
 
-/// What is written of a new delivery; the rest is told later.
+/// The columns that are written for a new delivery; the others are set later.
 pub(super) const COLUMNS: [&str; 16] = [
     "id",
     "endpoint",

@@ -1,4 +1,4 @@
-//! What becomes of a delivery that is not applied: ignored, tried again, parked. Only the holder of its lane may say so.
+//! Notes what becomes of a delivery that is not applied: ignored, tried again, parked. Only the holder of its lane may say so.
 
 use std::collections::HashSet;
 
@@ -12,7 +12,7 @@ use sea_orm::{
 use super::{IGNORED, PARKED, WaitingDelivery};
 use crate::store::{Database, StoreError, delivery_state::waits, lease::Lease, session::Session, text::clean};
 
-/// What is written of a delivery beside that it was tried, and why nothing came of it.
+/// The new state of a delivery; written with it: that it was tried, and why nothing came of it.
 pub(super) enum Verdict {
     /// It is in this state for good.
     Settled(&'static str),

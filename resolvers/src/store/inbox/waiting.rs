@@ -1,4 +1,4 @@
-//! What waits in the lanes that a worker holds, in order, and how much waits in all.
+//! The deliveries that wait in the lanes of a worker, in order, and how many wait in all.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -13,7 +13,7 @@ use crate::store::{Database, StoreError, delivery_state::waits, time::from_micro
 
 /// Bodies that are read in one go, in bytes: the first that waits is read whatever its size.
 const MAX_BYTES: i64 = 8_000_000;
-/// Of one lane, so many are looked at in one go: a busy lane does not keep the others waiting.
+/// Deliveries of one lane that are looked at in one go: a busy lane does not keep the others waiting.
 const OF_A_LANE: u64 = 128;
 
 impl Database {

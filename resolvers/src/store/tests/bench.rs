@@ -1,5 +1,5 @@
-//! What every case starts from: an empty database, a clock that is turned by hand, two tenants with an integration each, and the
-//! rules of a provider that is not there.
+//! The starting point of every case: an empty database, a clock that is turned by hand, two tenants with an integration each, and
+//! the rules of a provider that is not there.
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -149,7 +149,7 @@ impl Bench {
         self.db.beat(worker, false).await.unwrap()
     }
 
-    /// What is due, in all lanes.
+    /// The deliveries that are due, in all lanes.
     pub(crate) async fn due(&self) -> Vec<WaitingDelivery> {
         let lanes: Vec<i64> = (0..LANES).collect();
         self.db.next_deliveries(&lanes, 1000).await.unwrap()
@@ -166,7 +166,7 @@ impl Bench {
     }
 }
 
-/// What the store says while its database is away.
+/// The store's error while its database is away.
 pub(crate) fn outage() -> StoreError {
     StoreError::Database(DbErr::Conn(RuntimeErr::Internal("away".into())))
 }

@@ -25,7 +25,7 @@ fn names(names: &[&str]) -> Vec<String> {
 }
 
 impl Bench {
-    /// What another has of these, and whether it is done.
+    /// Claims these; answers which of them another has, and whether each is done.
     async fn claim(&self, owner: &str, subjects: &[&str]) -> Vec<(String, bool)> {
         let others = self.db.claim(&self.integration, owner, &names(subjects)).await.unwrap();
         others.into_iter().map(|claim| (claim.subject, claim.done)).collect::<BTreeSet<_>>().into_iter().collect()

@@ -32,7 +32,7 @@ on_both_databases!(
     on_arrival_all_of_it_happens_or_nothing,
 );
 
-/// What a delivery says: an issue, its version, where it stands, its state; none: it was deleted.
+/// The content of a delivery: an issue, its version, its place in the list, whether it is open; `None`: it was deleted.
 type Said = (u8, i64, u8, Option<bool>);
 
 fn said() -> impl Strategy<Value = Vec<Said>> {
@@ -81,7 +81,7 @@ impl Bench {
         seen
     }
 
-    /// What people were told, in order, without ids.
+    /// The activities that people were told, in order, without ids.
     async fn told(&self) -> Vec<Activity> {
         let changes = self.db.changes_since(&self.tenant, 0, 1000).await.unwrap();
         let told = changes.into_iter().filter_map(|change| change.activity);
