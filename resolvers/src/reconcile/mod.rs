@@ -1,9 +1,8 @@
 //! Reconciliation: gaps in what webhooks told are found, and filled. On start, after an outage and at intervals each integration of
 //! interest is looked at: are its webhooks in order at the provider, and did anything happen that was not delivered?
 //!
-//! Among several replicas, a lease decides which one does it for an integration. Deliveries that are found missing go the way of
-//! all others, through the inbox, which recognises those that came after all. `docs/adr/0015-reconciliation.md` gives the
-//! reasons.
+//! Among several replicas, a lease decides which one does it for an integration. Missing deliveries go the way of all others,
+//! through the inbox, which recognises those that came after all. `docs/adr/0015-reconciliation.md` gives the reasons.
 
 mod missed;
 mod round;
@@ -183,8 +182,7 @@ impl Reconciler {
         }
     }
 
-    /// Schedules a look for deliveries that a proxy dropped meanwhile. The stand-ins of this process send nothing through a
-    /// proxy.
+    /// Schedules a look for deliveries that a proxy dropped meanwhile. This process's stand-ins send nothing through a proxy.
     fn process_came_or_went(&self) {
         if self.ours.is_empty() {
             self.schedule.lock().note_change(self.parts.clock.now());
@@ -274,8 +272,7 @@ impl Reconciler {
         }
     }
 
-    /// The integrations to look at now, as far as slots are free: as a whole, or only the containers that were not looked at
-    /// before.
+    /// The integrations to look at now, as far as slots are free: as a whole, or only containers that were not looked at before.
     async fn next(
         &self,
         now: DateTime<Utc>,
