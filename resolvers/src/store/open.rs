@@ -189,7 +189,7 @@ async fn is_clean(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error
 }
 
 /// Makes the file, if it is new, for its owner alone: it holds messages, names and sealed tokens, and SQLite would let the umask
-/// decide. The files that SQLite puts beside it (`-wal`, `-shm`) get its mode. Where it cannot be made, SQLite says why.
+/// decide. The files that SQLite puts beside it (`-wal`, `-shm`) get the same mode. Where it cannot be made, SQLite says why.
 fn make_private(url: &str) {
     let Ok(parsed) = url.parse::<SqliteConnectOptions>() else { return };
     if url.contains(":memory:") || url.contains("mode=memory") {

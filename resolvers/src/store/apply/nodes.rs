@@ -119,7 +119,7 @@ impl Work {
         }
     }
 
-    /// Moves a number in a node's body, or leaves it open what it is now. Its date stays, for the next step.
+    /// Moves a number in a node's body, or leaves it open what it is now. The time it was counted stays, for the next step.
     pub(super) fn count(
         &mut self,
         context: &ApplyContext<'_>,

@@ -1,7 +1,7 @@
 //! Deliveries that are applied in the transaction that stores them: on SQLite, where they come from the log and were understood on
 //! their way. It is one flush instead of two until people see a change, and a third of the statements less.
 //!
-//! Deliveries behind one that waits, with its whole lane, wait too: the inbox's worker applies them in order.
+//! If a delivery must wait, those behind it wait too, and so does its whole lane: the inbox's worker applies them in order.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},

@@ -12,7 +12,7 @@ use sea_orm::{
 use super::{IGNORED, PARKED, WaitingDelivery};
 use crate::store::{Database, StoreError, delivery_state::waits, lease::Lease, session::Session, text::clean};
 
-/// The new state of a delivery; written with it: that it was tried, and why nothing came of it.
+/// The new state of a delivery, written with the attempt and the reason why nothing came of it.
 pub(super) enum Verdict {
     /// It is in this state for good.
     Settled(&'static str),

@@ -190,7 +190,7 @@ async fn what_a_fetch_finds_changed_moves_the_number_or_leaves_it_open(bench: Be
     // 1 was on the page that told the number, so it was counted.
     bench.fetch(vec![issue("1", bench.version(-1), "a", "CLOSED")], vec![]).await;
     assert_eq!(bench.numbers().await, (Some(119), Some(119)));
-    // 3 came by a delivery before, so it is not known when it closed.
+    // Issue 3 came by a delivery before, so it is not known when it closed.
     bench.deliver(written(vec![born("3", bench.version(-90), "a", "OPEN")])).await;
     bench.load().await;
     let same_instant = bench.version(-90);
