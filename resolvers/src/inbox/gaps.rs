@@ -18,7 +18,7 @@ pub struct Gaps {
 /// The integrations whose deliveries were refused.
 #[derive(Debug, Default)]
 pub(crate) struct Noted {
-    /// It may be any: whose a refused delivery was could not be told.
+    /// Whether there was one of which the integration could not be told.
     pub(crate) any: bool,
     /// These.
     pub(crate) of: HashSet<(TenantId, IntegrationId)>,

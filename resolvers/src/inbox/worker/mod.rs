@@ -105,7 +105,7 @@ pub struct Worker {
     id: String,
 }
 
-/// The parts of the process that a worker hears from, reports to and goes by.
+/// The parts of the process that a worker relies on and reports to.
 pub struct Surroundings {
     /// Tells that something waits.
     pub wake: Wake,
