@@ -136,10 +136,11 @@ impl Run for LiveRun {
         let digest = digest(&response, &self.incidental);
         let response = response.extension("cursor", cursor.as_str().into());
         let tags = scope.tags().into_iter().collect();
-        let (stale, background_fetches) = (scope.is_stale(), scope.background_fetches());
+        let (stale, changes_with_time) = (scope.is_stale(), scope.changes_with_time());
+        let background_fetches = scope.background_fetches();
         let payload = written(&response, self.executor.answer_bytes).unwrap_or_else(|instead| instead.bytes);
         let payload = self.hold(payload);
-        Ok(Rendered { payload, digest, tags, noted, failed, stale, background_fetches })
+        Ok(Rendered { payload, digest, tags, noted, failed, stale, changes_with_time, background_fetches })
     }
 
     fn hold(&self, payload: Bytes) -> Bytes {

@@ -205,12 +205,13 @@ impl Operation {
         Ok(())
     }
 
-    /// Marks what comes from integrations without webhooks, to be read again, and what could not be read, to be tried again.
+    /// Marks the slots that show values of integrations without webhooks, values that could not be read, or values that change as time
+    /// passes: they are run again.
     async fn mark_silent(&self) -> Result<(), Unreadable> {
         for (number, tags) in self.live_slots() {
             let silent = self.run.is_silent(&tags).await?;
             let mut state = self.state.lock();
-            if let Some(slot) = state.slot(number).filter(|slot| silent || slot.stale) {
+            if let Some(slot) = state.slot(number).filter(|slot| silent || slot.stale || slot.changes_with_time) {
                 slot.dirt.get_or_insert_default().reread |= silent;
             }
         }

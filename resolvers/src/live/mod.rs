@@ -128,6 +128,8 @@ pub struct Rendered {
     pub failed: bool,
     /// It shows something that is not current: it is worth another try.
     pub stale: bool,
+    /// It changes as time passes, without any news: it is read again now and then.
+    pub changes_with_time: bool,
     /// Ends with the fetches that it did not wait for.
     pub background_fetches: Option<BackgroundFetches>,
 }

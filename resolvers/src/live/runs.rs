@@ -103,6 +103,7 @@ impl Operation {
         if let Some(slot) = self.state.lock().slot(*number) {
             slot.tags.clone_from(&rendered.tags);
             slot.stale = rendered.stale;
+            slot.changes_with_time = rendered.changes_with_time;
         }
         if let Some(fetches) = rendered.background_fetches.clone() {
             self.run_after(hub, *number, fetches);

@@ -112,6 +112,8 @@ pub(super) struct Slot {
     pub(super) making: Arc<tokio::sync::Mutex<()>>,
     /// The newest answer shows something that is not current.
     pub(super) stale: bool,
+    /// The newest answer changes as time passes.
+    pub(super) changes_with_time: bool,
     /// The newest answer is sent whatever was seen before.
     pub(super) told: bool,
     /// It is gone; `frame` says so.
@@ -162,6 +164,7 @@ impl Slot {
             running: None,
             making: Arc::default(),
             stale: false,
+            changes_with_time: false,
             told: false,
             removed: false,
             failed: false,

@@ -35,6 +35,7 @@ pub struct Scope {
     /// Tags that belong together and were touched together: those of a whole list, of which a document may ask again and again.
     groups: Mutex<Vec<Arc<[Tag]>>>,
     stale: AtomicBool,
+    changes_with_time: AtomicBool,
     failed: AtomicBool,
     read: AtomicBool,
     noted: OnceLock<i64>,
@@ -57,6 +58,7 @@ impl Scope {
             tags: Mutex::default(),
             groups: Mutex::default(),
             stale: AtomicBool::new(false),
+            changes_with_time: AtomicBool::new(false),
             failed: AtomicBool::new(false),
             read: AtomicBool::new(false),
             noted: OnceLock::new(),
@@ -149,6 +151,16 @@ impl Scope {
         self.stale.load(Ordering::Relaxed)
     }
 
+    /// Notes that the answer depends on the time at which it is read.
+    pub fn note_time(&self) {
+        self.changes_with_time.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the answer changes as time passes, also where nothing happens.
+    pub fn changes_with_time(&self) -> bool {
+        self.changes_with_time.load(Ordering::Relaxed)
+    }
+
     /// Holds a turn until the execution gives it back.
     pub fn hold_turn(&self, turn: impl Any + Send) {
         *self.turn.lock() = Some(Box::new(turn));
@@ -181,6 +193,9 @@ impl Scope {
         self.fetches.take_over(&other.fetches);
         if other.is_stale() {
             self.note_stale();
+        }
+        if other.changes_with_time() {
+            self.note_time();
         }
         other.is_stale()
     }

@@ -142,7 +142,16 @@ impl Run for Board {
         }
         let digest = *blake3::hash(shown.as_bytes()).as_bytes();
         let payload = format!("{} {shown}", <&'static str>::from(input.reason)).into();
-        Ok(Rendered { payload, digest, tags, noted, failed: false, stale: false, background_fetches: None })
+        Ok(Rendered {
+            payload,
+            digest,
+            tags,
+            noted,
+            failed: false,
+            stale: false,
+            changes_with_time: false,
+            background_fetches: None,
+        })
     }
 
     fn is_current(&self, noted: i64, tags: &HashSet<Tag>) -> bool {

@@ -37,6 +37,17 @@ async fn a_subscriber_that_is_shown_something_stale_is_told_when_it_no_longer_is
 }
 
 #[tokio::test]
+async fn an_answer_that_changes_with_time_is_made_again_although_nothing_happens() {
+    let (world, hub) = (World::new(), hub_that_rereads(Duration::from_millis(5)));
+    world.changes_with_time.store(true, Ordering::SeqCst);
+    let mut frames = world.subscribe(&hub, None);
+    assert_eq!(texts(&mut frames, 2).await, ["SNAPSHOT first", "SNAPSHOT_END -"]);
+    "an hour later".clone_into(&mut world.shown.lock());
+    assert_eq!(next(&mut frames).await.0, "CHANGED an hour later");
+    assert_eq!(world.rereads.load(Ordering::SeqCst), 0, "it needs nothing newer from the providers");
+}
+
+#[tokio::test]
 async fn what_is_silent_is_read_again_however_busy_the_rest_is() {
     let (world, hub) = (World::over(true), hub_that_rereads(Duration::from_millis(50)));
     let mut frames = world.subscribe(&hub, None);

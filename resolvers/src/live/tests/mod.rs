@@ -51,6 +51,8 @@ struct World {
     failing: AtomicUsize,
     /// Executions that asked for values of some freshness.
     rereads: AtomicUsize,
+    /// Whether the answers change as time passes.
+    changes_with_time: AtomicBool,
     silent: bool,
     /// The cells are deleted.
     deleted: AtomicBool,
@@ -95,6 +97,7 @@ impl World {
             executions: AtomicUsize::new(0),
             failing: AtomicUsize::new(0),
             rereads: AtomicUsize::new(0),
+            changes_with_time: AtomicBool::new(false),
             silent,
             deleted: AtomicBool::new(false),
             log: Mutex::default(),
@@ -243,7 +246,8 @@ impl Run for World {
         let digest = *blake3::hash(shown.as_bytes()).as_bytes();
         let payload = self.hold(format!("{} {shown}", <&'static str>::from(input.reason)).into());
         let late = self.late.lock().pop_front();
-        Ok(Rendered { payload, digest, tags, noted, failed: false, stale: late.is_some(), background_fetches: late })
+        let (stale, changes_with_time) = (late.is_some(), self.changes_with_time.load(Ordering::SeqCst));
+        Ok(Rendered { payload, digest, tags, noted, failed: false, stale, changes_with_time, background_fetches: late })
     }
 
     fn is_current(&self, noted: i64, tags: &HashSet<Tag>) -> bool {

@@ -53,6 +53,7 @@ impl Window {
 
 /// Measures.
 pub(super) async fn measure(session: &Session, source: &MetricSource) -> Result<Load<MetricValue>, PortError> {
+    session.scope().note_time();
     let window = Window { now: session.engine().clock.now(), length: Duration::seconds(source.window_seconds.into()) };
     let fields: FieldSet =
         ["createdAt", "updatedAt", "closedAt", "mergedAt", "finishedAt", "conclusion", "sentAt", "state"]
