@@ -16,7 +16,7 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// What of `web/` the console is built from; the rest (`dist/`, `node_modules/`) is somebody's own build.
+/// The parts of `web/` that the console is built from; the rest (`dist/`, `node_modules/`) is somebody's own build.
 const INPUTS: [&str; 5] = ["package.json", "package-lock.json", "build.mjs", "index.html", "src"];
 /// Files that keep their name when their content changes, so that browsers must ask again.
 const UNHASHED: [&str; 2] = ["index.html", "licenses.txt"];

@@ -59,11 +59,11 @@ const LOOK_CONNECTED: Duration = Duration::from_secs(5);
 const TAKEN: Duration = Duration::from_millis(20);
 const TAKEN_WITHIN: Duration = Duration::from_secs(10);
 
-/// What answers behind the transports.
+/// The parts that answer behind the transports.
 pub struct Backend {
     /// Executes operations.
     pub executor: Arc<Executor>,
-    /// What the rooms share.
+    /// The parts that the rooms share.
     pub core: Core,
     /// Receives deliveries.
     pub inbox: Arc<Inbox>,
@@ -86,7 +86,7 @@ pub struct Backend {
     pub checks: Arc<Checks>,
 }
 
-/// What a backend is made from beside the configuration.
+/// The ingredients of a backend beside the configuration.
 pub struct Ingredients {
     /// The vault's key.
     pub key: [u8; 32],
@@ -98,7 +98,7 @@ pub struct Ingredients {
     pub allow: Vec<String>,
     /// Where providers reach us.
     pub webhook_base: Option<Url>,
-    /// What other processes over the same database tell and are told.
+    /// The way to the other processes over the same database.
     pub bus: Arc<dyn Bus>,
     /// Keeps background tasks running.
     pub supervisor: Supervisor,
@@ -190,7 +190,7 @@ fn executions(config: &Config) -> execution::Limits {
         answer_bytes: config.limits.max_answer_bytes,
         executions: config.limits.max_concurrent_executions,
         live: execution::LiveLimits { tenant: of_tenant, all: of_tenant.saturating_mul(LIVE_TENANTS) },
-        // Who comes to it later would have too little time left, and would not be told why.
+        // A request that gets its turn later would have too little time left, and would not be told why.
         patience: Duration::from_secs(config.server.request_timeout_seconds) / 2,
         budgets: ExecutionBudgets {
             held_bytes: config.limits.max_held_bytes_per_tenant,
@@ -227,7 +227,7 @@ fn upstream(
     Upstream::new(guard, limits, clock, observer, Jitter::random())
 }
 
-/// What the replicas tell each other of their calls. SQLite has one process; over PostgreSQL there may be others.
+/// The quotas and claims that replicas share. SQLite has one process; over PostgreSQL there may be others.
 fn among_replicas(database: &Database, tasks: &TaskTracker, upstream: Upstream) -> anyhow::Result<(Upstream, Claims)> {
     if database.is_sqlite() {
         return Ok((upstream, Claims::alone()));
@@ -316,7 +316,7 @@ impl Backend {
         self.supervisor.supervise(live, "reconciler", stop, move || {
             let (reconciler, inbox, until) = (Arc::clone(&reconciler), Arc::clone(&inbox), until.clone());
             async move {
-                // What lies in the log is not missing.
+                // Deliveries that lie in the log are not missing.
                 let taken = async {
                     while inbox.log_bytes() > 0 {
                         tokio::time::sleep(TAKEN).await;
@@ -349,7 +349,7 @@ impl Backend {
         match closed {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::warn!(error = %chain(&error), "the database was not closed properly"),
-            // What is committed is read from SQLite's own log when the database is opened next.
+            // SQLite reads committed data from its own log when the database is opened next.
             Err(_) => {
                 tracing::warn!("the database is locked by another program and was left as it is: nothing is lost");
             }
@@ -357,7 +357,7 @@ impl Backend {
     }
 }
 
-/// What is counted at intervals.
+/// The parts that are measured at intervals.
 #[derive(Clone)]
 struct Measured {
     database: Database,

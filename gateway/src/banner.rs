@@ -1,4 +1,4 @@
-//! What `dev` says when it is ready: where things are, and three things to try.
+//! The message of `dev` when it is ready: where things are, and three things to try.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use mullion_resolvers::provider::Providers;
 
 use crate::terminal;
 
-/// What is said.
+/// The facts in the message.
 pub(crate) struct Facts<'a> {
     /// Port of the graph.
     pub(crate) port: u16,

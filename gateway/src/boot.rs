@@ -39,12 +39,12 @@ use crate::{
 /// How long a command tries to tell the replicas of what it changed.
 const HINT: Duration = Duration::from_secs(2);
 
-/// What only `dev` knows.
+/// The options that only `dev` has.
 #[derive(Debug)]
 pub struct DevOptions {
     /// How lively the stand-ins' world is.
     pub traffic: Traffic,
-    /// Of the three webhook endpoints.
+    /// The secret of the three webhook endpoints.
     pub webhook_secret: Secret,
 }
 

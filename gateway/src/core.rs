@@ -26,7 +26,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::{config::Config, reconciling};
 
-/// What the rooms share.
+/// The parts that the rooms share.
 pub struct Core {
     /// The database.
     pub database: Database,
@@ -50,7 +50,7 @@ pub struct Core {
     pub wake: Wake,
 }
 
-/// What the core reaches the outside by.
+/// The core's ways to the outside.
 pub(crate) struct Outside {
     /// The vault's key.
     pub(crate) key: [u8; 32],
@@ -62,13 +62,13 @@ pub(crate) struct Outside {
     pub(crate) hub: Arc<LiveHub>,
     /// The way to the other replicas.
     pub(crate) bus: Arc<dyn Bus>,
-    /// What replicas tell each other of their fetches.
+    /// The claims by which replicas share their fetches.
     pub(crate) claims: Claims,
     /// Where fetches run.
     pub(crate) tasks: TaskTracker,
 }
 
-/// What the rooms need beside the core.
+/// The parts that the rooms need beside the core.
 pub(crate) struct RoomParts {
     /// Registers webhooks.
     pub(crate) webhooks: Arc<Webhooks>,

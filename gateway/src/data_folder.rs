@@ -77,7 +77,7 @@ pub(crate) fn make(path: &Path) -> std::io::Result<()> {
     builder.create(path)
 }
 
-/// What is in the folder is its owner's business: messages, names, sealed tokens.
+/// Lets only the owner into the folder: it holds messages, names and sealed tokens.
 fn keep_private(path: &Path) -> std::io::Result<()> {
     #[cfg(unix)]
     fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o700))?;

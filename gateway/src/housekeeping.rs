@@ -24,7 +24,7 @@ const BREATH: Duration = Duration::from_millis(20);
 /// Steps between two looks at whether the chore is still ours.
 const STEPS: usize = 500;
 
-/// What is kept.
+/// Removes old rows; it holds the limits of what is kept.
 #[derive(Debug, Clone)]
 pub(crate) struct Housekeeper {
     database: Database,

@@ -50,7 +50,7 @@ impl Check {
     }
 }
 
-/// The checks of a process over this database. What else has to be well gets a check here.
+/// The checks of a process over this database. Anything else that has to be well gets a check here.
 pub(crate) fn checks(database: &Database, supervisor: &Supervisor) -> Vec<Check> {
     let mut checks = vec![database_is_reliable(database.clone()), tasks_run(supervisor.clone())];
     if let Some(file) = database.file() {
@@ -59,8 +59,8 @@ pub(crate) fn checks(database: &Database, supervisor: &Supervisor) -> Vec<Check>
     checks
 }
 
-/// What `Database::watch` found last: it writes, because a database that only answers reads takes no delivery. A write of its own
-/// would be cut off where the check gives up, which may cost a connection.
+/// The last finding of `Database::watch`, which writes, because a database that only answers reads takes no delivery. A write of
+/// its own would be cut off where the check gives up, which may cost a connection.
 fn database_is_reliable(database: Database) -> Check {
     Check::new("database", move || ready(database.fault().map_or(Ok(()), |fault| Err(fault.reason().to_owned()))))
 }

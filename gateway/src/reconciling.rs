@@ -1,4 +1,4 @@
-//! What the configuration says of reconciliation, and the reconciler that is made of it. Separate from `backend`, which only puts
+//! The configuration of reconciliation, and the reconciler that is made from it. Separate from `backend`, which only puts
 //! parts together.
 
 use std::{sync::Arc, time::Duration};
@@ -39,7 +39,7 @@ pub(crate) fn reconciler(
     Reconciler::new(work, around, rules, ours).context("nothing can be reconciled")
 }
 
-/// What is made of how webhooks do.
+/// The rules by which the state of webhooks is judged.
 pub(crate) fn pulse_rules(config: &Config) -> PulseRules {
     let seconds = |seconds: u64| chrono::Duration::seconds(i64::try_from(seconds.min(1 << 32)).unwrap_or(1 << 32));
     let settings = &config.reconcile;

@@ -32,10 +32,10 @@ use crate::stand_ins::World;
 pub const TENANT: &str = "dev";
 /// The slug of its dashboard.
 pub const DASHBOARD: &str = "team";
-/// What the stand-ins take as a token: anything.
+/// The token for the stand-ins, which take any.
 const TOKEN: &str = "sandbox-token";
 
-/// What the tenant is made with.
+/// The parts that the tenant is made with.
 pub struct Parts {
     /// The database.
     pub database: Database,
@@ -58,8 +58,8 @@ pub fn everybody() -> Arc<ViewerView> {
     })
 }
 
-/// Makes what is missing of the tenant, its integrations, their endpoints and the dashboard. What is there stays as it is, but for
-/// the secret and the stand-ins' addresses, which the command line may have changed.
+/// Makes what is missing of the tenant, its integrations, their endpoints and the dashboard. The rest stays as it is, but for the
+/// secret and the stand-ins' addresses, which the command line may have changed.
 pub async fn seed(parts: &Parts, worlds: &[World], secret: &Secret) -> anyhow::Result<()> {
     let tenant: TenantId = TENANT.into();
     parts.database.create_tenant(&tenant, "Development").await.context("the tenant cannot be made")?;

@@ -59,7 +59,7 @@ mod tests {
 
     use super::Shielded;
 
-    /// What it begins with, and what it ends with.
+    /// A shielded future, the sender that it waits for, and the receiver that tells that it ended.
     fn waiting(tasks: &TaskTracker) -> (Shielded<u8>, oneshot::Sender<u8>, oneshot::Receiver<u8>) {
         let ((sender, wanted), (done, ended)) = (oneshot::channel(), oneshot::channel());
         let future = async move {

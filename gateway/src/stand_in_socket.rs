@@ -42,6 +42,6 @@ pub(crate) async fn serve(host: Arc<SandboxHost>, mut socket: WebSocket, mut con
         }
     }
     conversation.stand_in.closed(host.now());
-    // Whoever is gone needs no goodbye.
+    // A client that is gone needs no goodbye.
     let _ = socket.send(Message::Close(None)).await;
 }

@@ -27,10 +27,10 @@ enum Command {
         /// The tenant's name
         #[arg(long)]
         tenant: String,
-        /// What the key is for
+        /// The purpose of the key
         #[arg(long)]
         name: String,
-        /// What its holder may do
+        /// The role of its holder
         #[arg(long, value_parser = roles())]
         role: Role,
     },

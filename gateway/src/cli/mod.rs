@@ -1,4 +1,4 @@
-//! The command line: one file a command. What it asks for is checked here; the work begins in `boot`.
+//! The command line: one file a command. Arguments are checked here; the work begins in `boot`.
 
 mod config;
 mod config_table;
@@ -130,7 +130,7 @@ fn command() -> clap::Command {
 }
 
 fn run(command: Command) -> anyhow::Result<()> {
-    // What needs no runtime.
+    // These commands need no runtime.
     match &command {
         Command::Schema(schema) => {
             schema.run();

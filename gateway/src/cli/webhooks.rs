@@ -174,8 +174,8 @@ fn read_time(text: &str) -> Result<DateTime<Utc>, &'static str> {
     )
 }
 
-/// What to say where nothing is listed. What a filter names and is not there is an error; its deliveries may outlive it, so only
-/// then.
+/// The message where nothing is listed. A tenant or integration that a filter names and that is not there is an error; its
+/// deliveries may outlive it, so it is looked for only then.
 async fn why_nothing(database: &Database, filter: &DeliveryFilter) -> anyhow::Result<String> {
     let mut tenants = database.tenants().await?;
     if let Some(tenant) = &filter.tenant {

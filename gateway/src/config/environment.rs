@@ -15,7 +15,8 @@ pub(super) const SHORT_NAMES: [(&str, &str, &str); 6] = [
 /// Read by the command line itself.
 const OF_THE_COMMAND_LINE: [&str; 2] = ["MULLION_CONFIG", "MULLION_WEBHOOK_SECRET"];
 
-/// What Kubernetes sets in every container of a namespace that has a Service named `mullion`: its address, in several forms.
+/// Whether Kubernetes sets the variable in every container of a namespace that has a Service named `mullion`: the Service's
+/// address, in several forms.
 fn is_injected(name: &str, value: &str) -> bool {
     let address = ["tcp://", "udp://", "sctp://"].iter().any(|scheme| value.starts_with(scheme));
     name == "MULLION_PORT" && address || name.starts_with("MULLION_PORT_") || name.starts_with("MULLION_SERVICE_")

@@ -3,7 +3,7 @@
 use super::section::section;
 
 section! {
-    /// What a document may ask; whatever is over a limit is refused with `OPERATION_TOO_COMPLEX`.
+    /// The limits of a document; one that is over a limit is refused with `OPERATION_TOO_COMPLEX`.
     Limits in "limits" {
         /// Tokens of a document.
         max_tokens: usize = 10_000, 1..=10_000_000;

@@ -1,4 +1,4 @@
-//! What makes a section of the configuration: a struct with its defaults, and the same options as a table.
+//! The macro that makes a section of the configuration: a struct with its defaults, and the same options as a table.
 
 use std::{
     fmt,
@@ -51,7 +51,7 @@ impl fmt::Display for Range {
 pub struct OptionDoc {
     /// Name in the file.
     pub name: &'static str,
-    /// What it is for.
+    /// Its description, in lines.
     pub help: &'static [&'static str],
     /// The numbers that it may have; `None` where it is no number.
     pub range: Option<Range>,

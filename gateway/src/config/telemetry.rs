@@ -19,9 +19,9 @@ pub enum LogFormat {
 }
 
 section! {
-    /// What is logged, and how.
+    /// Logs and traces.
     Telemetry in "telemetry" {
-        /// What is logged: `info`, or by module: `info,mullion_resolvers=debug`.
+        /// The level of the log: `info`, or by module: `info,mullion_resolvers=debug`.
         log: String = "info,sqlx=warn,sea_orm_migration=warn".to_owned();
         /// `auto` (human on a terminal, JSON otherwise), `human` or `json`.
         format: LogFormat = LogFormat::Auto;

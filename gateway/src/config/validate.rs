@@ -1,4 +1,4 @@
-//! What the types cannot say: settings that are unsafe or contradict each other, refused before anything starts.
+//! Checks that types cannot express: settings that are unsafe or contradict each other are refused before anything starts.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::HeaderName;
@@ -6,7 +6,7 @@ use url::Url;
 
 use super::{Config, ConfigError, secret::SecretSetting};
 
-/// What the configuration is for.
+/// The command that the configuration is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
     /// One process on loopback, with stand-ins.

@@ -16,8 +16,8 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
-/// What the page may load: its own files, Monaco's workers and inline styles, images of the answers' avatars over https,
-/// and this origin's graph. Nothing from elsewhere runs, and no other page can frame it.
+/// The page may load its own files, Monaco's workers and inline styles, images of the answers' avatars over https, and this
+/// origin's graph. Nothing from elsewhere runs, and no other page can frame it.
 const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; worker-src 'self' blob:; style-src 'self' 'unsafe-inline'; \
      font-src 'self' data:; img-src 'self' data: https:; connect-src 'self' ws: wss:; frame-ancestors 'none'";
 /// The page names the files of its own build: a browser asks for it each time.

@@ -110,7 +110,7 @@ pub(super) fn shows_a_preflight(headers: &HeaderMap) -> bool {
     is_json || proofs.iter().any(|name| headers.contains_key(*name))
 }
 
-/// What a page could do harm with: everything but plain GETs, and what streams.
+/// Whether a page could do harm with the request: it could with all but plain GETs, and with those that stream.
 fn is_guarded(request: &request::Parts) -> bool {
     let path = request.uri.path();
     let reads = matches!(request.method, Method::GET | Method::HEAD | Method::OPTIONS);

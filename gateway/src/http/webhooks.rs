@@ -1,4 +1,4 @@
-//! `POST /webhooks/{provider}/{endpoint}`: takes a delivery's bytes within its limits. What they mean is decided behind it.
+//! `POST /webhooks/{provider}/{endpoint}`: takes a delivery's bytes within its limits. Their meaning is decided behind it.
 
 use std::{sync::Arc, time::Duration};
 

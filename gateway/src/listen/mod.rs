@@ -42,7 +42,7 @@ const REQUESTS: usize = 8192;
 pub(crate) struct Patience {
     /// Within it a request's headers must have come, on a new connection and on one that waits for its next request.
     pub(crate) headers: Duration,
-    /// Who takes not a byte of what is sent for so long is gone: an event stream that nobody reads would never end.
+    /// A client that takes not a byte for so long is gone: an event stream that nobody reads would never end.
     pub(crate) unread: Duration,
 }
 
@@ -56,7 +56,7 @@ impl Patience {
     }
 }
 
-/// How many connections a listener has. What is more waits to be accepted.
+/// How many connections a listener has. Any more wait to be accepted.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Room {
     /// In all.

@@ -46,12 +46,12 @@ fn names(shown: &str) -> BTreeSet<&str> {
         .collect()
 }
 
-/// What stands between backticks.
+/// The texts between backticks.
 fn code(text: &str) -> impl Iterator<Item = &str> {
     text.lines().flat_map(|line| line.split('`').skip(1).step_by(2))
 }
 
-/// What the runbook calls metrics: the first column of its table, and names in its text that end as metrics do.
+/// The metrics that the runbook names: the first column of its table, and names in its text that end as metrics do.
 fn in_the_runbook() -> Vec<&'static str> {
     let table = RUNBOOK.lines().filter_map(|line| line.strip_prefix("| `")?.split(" |").next());
     let table = table.flat_map(|cell| cell.split('`').step_by(2)).filter(|name| !name.starts_with('/'));

@@ -1,4 +1,4 @@
-//! What is counted of sockets and subscriptions: how much is open, what the limits are, and how often they were met.
+//! Metrics of sockets and subscriptions: how much is open, what the limits are, and how often they were met.
 
 use mullion_resolvers::budget::Budget;
 use prometheus_client::{

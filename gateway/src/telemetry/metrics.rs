@@ -26,7 +26,7 @@ use super::{
     tasks::TaskMetrics,
 };
 
-/// What may come of a delivery: before its body was read, when it was received, and when it was processed.
+/// The results of a delivery: before its body was read, when it was received, and when it was processed.
 const DELIVERY_RESULTS: [&str; 23] = [
     "too_large",
     "busy",
@@ -53,7 +53,7 @@ const DELIVERY_RESULTS: [&str; 23] = [
     "overloaded",
 ];
 
-/// What may come of a call: an answer, or the kind of a failure.
+/// The results of a call: an answer, or the kind of a failure.
 const CALL_RESULTS: [&str; 13] = [
     "ok",
     "not_modified",
@@ -118,7 +118,7 @@ pub struct Metrics {
     pub request_latency: Family<RequestLabels, Histogram>,
     /// Sockets, subscriptions and their limits.
     pub live: LiveMetrics,
-    /// What webhooks did not tell.
+    /// Rounds of reconciliation, deliveries they recovered, and webhooks they repaired.
     pub reconcile: ReconcileMetrics,
     /// Background tasks and readiness.
     pub tasks: TaskMetrics,

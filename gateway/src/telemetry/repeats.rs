@@ -134,7 +134,7 @@ fn may_repeat(metadata: &Metadata<'_>) -> bool {
     *metadata.level() <= Level::WARN && metadata.fields().field("error").is_some() && metadata.target() != TARGET
 }
 
-/// What failed, and why.
+/// A failure and its reason.
 #[derive(Default)]
 struct Failure {
     message: String,

@@ -36,7 +36,7 @@ pub struct LineWriter {
     dropped: Counter,
 }
 
-/// What is in the queue or being written.
+/// The lines that are in the queue or being written.
 #[derive(Debug, Default)]
 struct Waiting {
     lines: AtomicUsize,

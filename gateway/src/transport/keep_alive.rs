@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 const STEP: Duration = Duration::from_millis(250);
 const MOST_SLOTS: usize = 128;
 
-/// What a slot tells.
+/// A signal of a slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tick {
     /// A period has passed.

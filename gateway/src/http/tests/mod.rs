@@ -445,7 +445,7 @@ async fn what_surrounds_other_routes_surrounds_webhooks() {
         let response = router(&gateway.app, true).oneshot(request.unwrap()).await.unwrap();
         assert_eq!(response.status().as_u16(), expected, "{host} {path}");
         assert_eq!(response.headers()[super::REQUEST_ID], "mine", "{host} {path}");
-        // What is refused unread would be taken for the next request.
+        // The unread body of a refused request would be taken for the next request.
         assert_eq!(response.headers().contains_key(header::CONNECTION), expected != 202, "{host} {path}");
     }
     let text = gateway.app.metrics.encode();

@@ -19,7 +19,7 @@ const MAX_INTROSPECTION_LISTS: u32 = 2;
 /// operation may have of fields.
 const WALKS: u64 = 8;
 
-/// What a part of a document comes to.
+/// The size of a part of a document.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Measure {
     fields: u64,

@@ -7,7 +7,7 @@ use std::mem;
 
 use super::close::{Close, code};
 
-/// What the other side sent.
+/// A message from the other side.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Message {
     Text(String),
@@ -18,7 +18,7 @@ pub(super) enum Message {
     Close(Option<u16>),
 }
 
-/// What a frame came to.
+/// The result of a frame.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Decoded {
     Message(Message),

@@ -1,4 +1,4 @@
-//! The messages of `graphql-transport-ws`. What leaves is put around payload bytes that all sockets share.
+//! The messages of `graphql-transport-ws`. They are put around payload bytes that all sockets share.
 
 use bytes::Bytes;
 use serde::Deserialize;
@@ -38,7 +38,7 @@ pub(super) fn ping(cursor: Option<&str>) -> Frame {
     }
 }
 
-/// What all answers of an operation begin with.
+/// The bytes that all answers of an operation begin with.
 pub(super) struct Beginning(Box<[u8]>);
 
 impl Beginning {

@@ -72,7 +72,7 @@ impl Frame {
         self.own.len() + self.shared.len() + self.tail.len()
     }
 
-    /// What is left of it after so many bytes.
+    /// The parts that are left after so many bytes.
     fn rest(&self, mut skip: usize) -> impl Iterator<Item = &[u8]> {
         [&*self.own, &*self.shared, self.tail].into_iter().filter_map(move |part| {
             let rest = part.get(skip..).unwrap_or_default();
@@ -94,10 +94,10 @@ fn with_head(opcode: Opcode, length: usize, beginning: &[u8]) -> Bytes {
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
     frames: VecDeque<Frame>,
-    /// Of the first.
+    /// The bytes of the first frame that were written.
     written: usize,
     waiting: usize,
-    /// Of what waits, replies: the client asked for them, whatever it has read.
+    /// The waiting bytes that are replies: the client asked for them, whatever it has read.
     replies: usize,
     /// All bytes that ever left.
     taken: u64,

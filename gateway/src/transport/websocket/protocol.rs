@@ -16,7 +16,7 @@ use crate::operation::{errors::RequestError, params::Params};
 /// use numbers and UUIDs.
 const LONGEST_ID: usize = 256;
 
-/// What the socket has to do.
+/// The next action of the socket.
 #[derive(Debug)]
 pub(super) enum Action {
     /// Nothing.
@@ -182,7 +182,7 @@ fn object<'a>(message: &Incoming<'a>) -> Result<Option<&'a str>, Close> {
 mod tests {
     use super::{Action, Protocol};
 
-    /// What an action is, as a word.
+    /// An action in words.
     fn word(action: &Action) -> String {
         match action {
             Action::Nothing => "nothing".to_owned(),

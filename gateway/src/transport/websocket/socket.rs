@@ -173,7 +173,7 @@ impl Socket {
             self.send(&mut wire.outbox, outgoing);
         }
         wire.flush(cx).map_err(|_| End::Gone)?;
-        // What comes in is looked at even while there is always something to send.
+        // Input is looked at even while there is always something to send.
         if self.readable {
             if let Poll::Ready(heard) = wire.poll(&mut Context::from_waker(&self.reader)) {
                 self.heard(&mut wire.outbox, heard)?;

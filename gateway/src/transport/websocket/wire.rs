@@ -23,7 +23,7 @@ use super::{
 /// Read at once, into the stack: an idle socket has no buffer.
 const READ: usize = 4 * 1024;
 
-/// What a connection tells.
+/// An event of a connection.
 #[derive(Debug)]
 pub(super) enum Heard {
     Frame(Decoded),
@@ -76,7 +76,7 @@ impl<W: AsyncRead + AsyncWrite + Unpin> Wire<W> {
     }
 
     /// Ends the connection: a close frame, then whatever the other side still sends is read away, so that the frame is not lost
-    /// to a reset. Whoever does not answer in time is left.
+    /// to a reset. A peer that does not answer in time is left.
     pub(super) async fn say_goodbye(mut self, last: Frame, patience: Duration) {
         self.outbox.forget_the_rest();
         self.outbox.push(last);
@@ -87,7 +87,7 @@ impl<W: AsyncRead + AsyncWrite + Unpin> Wire<W> {
             while self.io.read(&mut away).await? > 0 {}
             io::Result::Ok(())
         };
-        // Who is gone needs no goodbye.
+        // A peer that is gone needs no goodbye.
         let _ = timeout(patience, goodbye).await;
     }
 

@@ -34,7 +34,7 @@ struct Case {
     expected: Vec<String>,
 }
 
-/// A case whose frames are sent at once. What comes back is divided by semicolons.
+/// A case whose frames are sent at once. The expected answers are divided by semicolons.
 fn case(number: &'static str, section: &'static str, frames: &[Vec<u8>], expected: &str) -> Case {
     let expected = expected.split("; ").filter(|part| !part.is_empty()).map(str::to_owned).collect();
     Case { number, section, pieces: vec![frames.concat()], expected }
