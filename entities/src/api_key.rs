@@ -9,7 +9,7 @@ pub struct Model {
     /// Its id.
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: String,
-    /// Whose.
+    /// The tenant it belongs to.
     pub tenant: String,
     /// SHA-256 of the key.
     pub hash: Vec<u8>,
@@ -17,7 +17,7 @@ pub struct Model {
     pub prefix: String,
     /// For people.
     pub name: String,
-    /// What it may do.
+    /// Its role.
     pub role: String,
     /// When it was made.
     pub created_at: i64,

@@ -6,13 +6,13 @@ use sea_orm::entity::prelude::*;
 #[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "change")]
 pub struct Model {
-    /// Whose.
+    /// The tenant it belongs to.
     #[sea_orm(primary_key, auto_increment = false)]
     pub tenant: String,
     /// Its place in the stream.
     #[sea_orm(primary_key, auto_increment = false)]
     pub position: i64,
-    /// What it outdates, a JSON array.
+    /// The tags it outdates, a JSON array.
     pub tags: String,
     /// The activity's id.
     pub activity: Option<String>,
@@ -22,13 +22,13 @@ pub struct Model {
     pub provider: Option<String>,
     /// `issues.closed`.
     pub kind: Option<String>,
-    /// Who did it: `Type:nativeId`.
+    /// The person or bot that did it: `Type:nativeId`.
     pub actor: Option<String>,
-    /// What it was done to: `Type:nativeId`.
+    /// The node it was done to: `Type:nativeId`.
     pub subject: Option<String>,
     /// One readable line, as it was worded when it was written: read where there are no details.
     pub summary: Option<String>,
-    /// What it belongs to, a JSON array of `Type:nativeId`.
+    /// The containers it belongs to, a JSON array of `Type:nativeId`.
     pub containers: Option<String>,
     /// When, by the provider's clock.
     pub occurred_at: Option<i64>,

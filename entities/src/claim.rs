@@ -6,10 +6,10 @@ use sea_orm::entity::prelude::*;
 #[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "claim")]
 pub struct Model {
-    /// Of which integration.
+    /// The integration it is fetched through.
     #[sea_orm(primary_key, auto_increment = false)]
     pub integration: String,
-    /// What is fetched: a hash of the want.
+    /// A hash of the want that is fetched.
     #[sea_orm(primary_key, auto_increment = false)]
     pub subject: String,
     /// The process that fetches; empty: it is done.

@@ -9,7 +9,7 @@ pub struct Model {
     /// Its id.
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: String,
-    /// Whose.
+    /// The tenant it belongs to.
     pub tenant: String,
     /// Its name in URLs, unique in a tenant.
     pub slug: String,

@@ -11,9 +11,9 @@ pub struct Model {
     pub id: String,
     /// Where it came in.
     pub endpoint: String,
-    /// Whose.
+    /// The tenant it belongs to.
     pub tenant: String,
-    /// Whose.
+    /// The integration it came in for.
     pub integration: String,
     /// The provider's key.
     pub provider: String,
@@ -21,7 +21,7 @@ pub struct Model {
     pub dedupe_key: String,
     /// How it came in: webhook, socket or log.
     pub source: String,
-    /// What it is about.
+    /// The event, in the provider's words.
     pub event: String,
     /// The kept headers, a JSON array of pairs.
     pub headers: String,
@@ -39,7 +39,7 @@ pub struct Model {
     pub attempts: i64,
     /// When it is to be tried next.
     pub due_at: i64,
-    /// What went wrong, or why it was ignored.
+    /// The last error, or the reason why it was ignored.
     pub error: Option<String>,
     /// The stream's head after it was applied; it stays when it is replayed.
     pub position: Option<i64>,

@@ -1,4 +1,4 @@
-//! What a webhook delivery says: apart from what becomes of it, which is written more than once.
+//! The body of a webhook delivery, apart from the delivery's state, which is written more than once.
 
 use sea_orm::entity::prelude::*;
 

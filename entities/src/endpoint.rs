@@ -13,9 +13,9 @@ pub struct Model {
     pub id: String,
     /// The last part of its URL, unique in a provider.
     pub path: String,
-    /// Whose.
+    /// The tenant it belongs to.
     pub tenant: String,
-    /// Whose deliveries come in here.
+    /// The integration whose deliveries come in here.
     pub integration: String,
     /// The provider's key.
     pub provider: String,
@@ -25,7 +25,7 @@ pub struct Model {
     pub handshake_pending: bool,
     /// The provider's id of the webhook.
     pub external_id: Option<String>,
-    /// What it was registered for: `Type:nativeId`.
+    /// The container it was registered for: `Type:nativeId`.
     pub container: Option<String>,
     /// When it was made.
     pub created_at: i64,

@@ -8,10 +8,10 @@ use crate::sealed::Sealed;
 #[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "event_socket")]
 pub struct Model {
-    /// Whose events.
+    /// The integration whose events it brings.
     #[sea_orm(primary_key, auto_increment = false)]
     pub integration: String,
-    /// Whose.
+    /// The tenant it belongs to.
     pub tenant: String,
     /// The sealed token that opens it.
     pub token: Sealed,
@@ -19,7 +19,7 @@ pub struct Model {
     pub revision: i64,
     /// `CONNECTING`, `OPEN` or `FAILED`.
     pub state: String,
-    /// What keeps it from being open.
+    /// The reason why it is not open.
     pub message: Option<String>,
     /// When the state was noted.
     pub changed_at: i64,

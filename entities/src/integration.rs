@@ -11,7 +11,7 @@ pub struct Model {
     /// Its id.
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: String,
-    /// Whose.
+    /// The tenant it belongs to.
     pub tenant: String,
     /// The provider's key.
     pub provider: String,
@@ -25,7 +25,7 @@ pub struct Model {
     pub account_user: Option<String>,
     /// Granted scopes, a JSON array.
     pub scopes: String,
-    /// What later calls need, a JSON object.
+    /// Facts that later calls need, a JSON object.
     pub facts: String,
     /// `PENDING`, `CONNECTED`, `NEEDS_RECONNECT` or `DISABLED`.
     pub status: String,
@@ -39,7 +39,7 @@ pub struct Model {
     pub expires_at: Option<i64>,
     /// When a webhook last came in.
     pub last_delivery_at: Option<i64>,
-    /// What last went wrong.
+    /// The last failure.
     pub last_error: Option<String>,
     /// When that was.
     pub last_error_at: Option<i64>,

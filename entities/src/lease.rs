@@ -1,4 +1,5 @@
-//! What one process at a time may hold: a lane of the inbox, a chore. Also how processes know of each other.
+//! The lease of something that one process at a time may hold: a lane of the inbox, a chore. Processes also know of each other by
+//! them.
 
 use sea_orm::entity::prelude::*;
 

@@ -6,7 +6,7 @@ use sea_orm::entity::prelude::*;
 #[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "list_window")]
 pub struct Model {
-    /// Whose.
+    /// The tenant it belongs to.
     #[sea_orm(primary_key, auto_increment = false)]
     pub tenant: String,
     /// Seen through which integration.

@@ -6,7 +6,7 @@ use sea_orm::entity::prelude::*;
 #[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "quota")]
 pub struct Model {
-    /// Of which integration.
+    /// The integration it belongs to.
     #[sea_orm(primary_key, auto_increment = false)]
     pub integration: String,
     /// `graphql`, `core`, `conversations.history`.
@@ -14,7 +14,7 @@ pub struct Model {
     pub bucket: String,
     /// Its size.
     pub most: Option<i64>,
-    /// What is left.
+    /// How much is left.
     pub remaining: Option<i64>,
     /// When it is full again.
     pub resets_at: Option<i64>,

@@ -6,7 +6,7 @@ use sea_orm::entity::prelude::*;
 #[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "stream_head")]
 pub struct Model {
-    /// Whose.
+    /// The tenant whose stream it is.
     #[sea_orm(primary_key, auto_increment = false)]
     pub tenant: String,
     /// The last position that was given.

@@ -9,7 +9,7 @@ pub struct Model {
     /// Its id.
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: String,
-    /// Whose.
+    /// The tenant it belongs to.
     pub tenant: String,
     /// Where it stands.
     pub dashboard: String,
@@ -17,7 +17,7 @@ pub struct Model {
     pub title: String,
     /// Which kind of source.
     pub kind: String,
-    /// What it shows, a JSON object.
+    /// The data it shows, a JSON object.
     pub source: String,
     /// Column.
     pub x: i64,
