@@ -64,7 +64,7 @@ impl MigrationTrait for Migration {
     }
 }
 
-/// What one process at a time may hold: lanes, and chores that only one replica is to do.
+/// The table of leases, each held by one process at a time: of lanes, and of chores that only one replica is to do.
 async fn create_lease(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
     let backend = manager.get_database_backend();
     let mut table = Table::create();

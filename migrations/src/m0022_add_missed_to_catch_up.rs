@@ -1,4 +1,4 @@
-//! What a socket that was closed may have missed, and since when nothing is heard because it was taken away.
+//! The time in which a closed socket may have missed events, and since when nothing is heard because it was taken away.
 
 use sea_orm_migration::prelude::*;
 

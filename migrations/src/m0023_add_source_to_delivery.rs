@@ -1,4 +1,4 @@
-//! How each delivery came in. Of those that are there, only which ones were asked for is known: sockets left no mark.
+//! How each delivery came in. Existing deliveries only show whether they were asked for: sockets left no mark.
 
 use sea_orm_migration::prelude::*;
 
