@@ -1,4 +1,4 @@
-// Whoever comes back with the last cursor that a connection told misses nothing of what was still on its way there: that of a
+// A client that comes back with the last cursor of a connection misses nothing that was still on its way there: the cursor of a
 // keep-alive, of a widget's snapshot while others are to come, of one widget's change while another one's is to come.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';

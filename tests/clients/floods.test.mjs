@@ -13,7 +13,7 @@ describe('more connections than files may be open', () => {
   let ask;
   const flood = [];
   before(async () => {
-    // Whoever may raise the limit does so, to a thousand beside the sockets. And no time limit helps.
+    // A process that may raise the limit does so, to a thousand beside the sockets. And no time limit helps.
     const env = { MULLION_LIVE_MAX_SOCKETS: '1', MULLION_SERVER_HEADER_TIMEOUT_SECONDS: '3600' };
     serve = await startServe({ env, under: ['sh', '-c', `ulimit -n ${FILES}; exec "$@"`, 'sh'] });
     ask = serve.as(serve.key('acme', 'admin'));

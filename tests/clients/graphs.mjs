@@ -1,4 +1,4 @@
-// What the tests that ask the graph share: the schema, documents over the seeded dashboard, sockets, a walk over answers.
+// Shared by the tests that ask the graph: the schema, documents over the seeded dashboard, sockets, a walk over answers.
 import assert from 'node:assert/strict';
 import { buildSchema, getDirectiveValues, getVariableValues, GraphQLIncludeDirective, GraphQLList, GraphQLNonNull, GraphQLSkipDirective, isAbstractType, isLeafType, Kind, parse } from 'graphql';
 import { WebSocket } from 'ws';

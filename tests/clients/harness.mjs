@@ -1,4 +1,4 @@
-// What the tests share: starting the binary, its control API, GraphQL over HTTP, a target for webhooks.
+// Shared by the tests: starting the binary, its control API, GraphQL over HTTP, a target for webhooks.
 //
 //   MULLION_BIN         the binary; default target/debug/mullion, then target/release/mullion (or under CARGO_TARGET_DIR)
 //   MULLION_TEST_LONG   1: the long form of the tests that have one

@@ -1,5 +1,5 @@
-// What happens to issues at GitHub, version by version, as deliveries that somebody can send in any order and as often as they
-// like: every delivery has a title of its own, so that an activity tells which one it is of.
+// The history of issues at GitHub, version by version, as deliveries that can be sent in any order and as often as one likes:
+// every delivery has a title of its own, so that an activity tells which one it is of.
 import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
 import { readFileSync } from 'node:fs';

@@ -133,7 +133,7 @@ describe('with PostgreSQL', () => {
       assert.ok(index < 10, 'one is being written, two wait: the next is refused');
       const answer = send(`held-${index}`);
       sent.push(answer);
-      // Whoever is refused is told at once; whoever is not waits for the disk.
+      // A refused sender is told at once; the others wait for the disk.
       refused = await Promise.race([answer, new Promise((later) => setTimeout(later, 300))]);
     }
     assert.deepEqual([refused.status, refused.headers.get('retry-after')], [503, '1']);
@@ -179,7 +179,7 @@ describe('the stream', () => {
     const { eventCursor } = data(await ask('{ eventCursor }'));
     for (const name of ['Two', 'Three', 'Four']) await create(name);
     const { eventCursor: head } = data(await ask('{ eventCursor }'));
-    // What is too much goes when it starts, and then once a minute.
+    // The surplus is removed when it starts, and then once a minute.
     await serve.restart();
     const activity = (after) => `subscription { activity(after: "${after}") { cursor } }`;
     await until(async () => {

@@ -106,7 +106,7 @@ describe('a deploy', () => {
       stopped = true;
       await traffic;
     }
-    // What was cut off by a restart may have happened all the same: the last thing to happen is waited for.
+    // An act that a restart cut off may have happened all the same: the last thing to happen is waited for.
     await dev.act('github', 'star', { repository: 'acme/web' });
     const fresh = createClient({ url: dev.socketUrl, webSocketImpl: WebSocket, retryAttempts: 0 });
     const whole = collect(fresh.iterate({ query: ACTIVITY, variables: { after: start } }));

@@ -1,4 +1,4 @@
-// What providers rename, convert or say in their own shapes is shown as people see it there.
+// Things that providers rename, convert or say in their own shapes are shown as people see them there.
 import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
 import { after, before, describe, test } from 'node:test';

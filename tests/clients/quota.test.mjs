@@ -82,9 +82,9 @@ describe('three replicas', { timeout: 120_000 }, () => {
     // No webhook is registered: it is found by asking.
     await sandbox.act('github', 'open_issue', { repository: 'acme/web', title: 'Unheard of' });
     for (const live of lives) await until(() => JSON.stringify(live.items).includes('Unheard of'), 'what nobody told');
-    // From here on nothing happens, and each of the three looks again every `POLL` seconds, at one list, with one call. What one of
-    // them has read is new enough for the others, so that there is one call in that time, now and then one more where two look at the
-    // same moment; each for itself would make three.
+    // From here on nothing happens, and each of the three looks again every `POLL` seconds, at one list, with one call. A read by
+    // one of them is new enough for the others, so that there is one call in that time, now and then one more where two look at
+    // the same moment; each for itself would make three.
     await sandbox.resetStats();
     const since = Date.now();
     await until(async () => (await calls('github')).total >= 9, 'nine more reads', 60_000);

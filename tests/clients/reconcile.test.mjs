@@ -1,4 +1,5 @@
-// What webhooks did not tell is found and filled: lost on the way, while the server was away, while the webhook was switched off.
+// Events that webhooks did not report are found and filled in: lost on the way, while the server was away, while the webhook was
+// switched off.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { createClient } from 'graphql-ws';
@@ -116,7 +117,7 @@ describe('what did not come', () => {
       await sandbox.clearFaults();
       await until(async () => await metric(serve.admin, 'reconcile_recovered', { provider }) > 0, 'it to be counted');
       assert.ok((await sources(provider)).has('LOG'));
-      // What comes by itself is not told again when the log is read, and neither is what was asked for.
+      // A delivery that comes by itself is not told again when the log is read, and neither is one that was asked for.
       const usual = await happen[provider](sandbox, world, `Usual ${provider}`);
       assert.ok(usual.deliveries.every(({ status }) => status === 200), JSON.stringify(usual.deliveries));
       await activities.find(({ data: { activity } }) => JSON.stringify(activity).includes(`Usual ${provider}`), 'its activity');

@@ -115,7 +115,7 @@ describe('a planted token and secret', () => {
   });
 
   test('are in no file: the database, its write-ahead log; while it runs and after the end', async () => {
-    // What a stand-in keeps is the provider's side: it must know the secret that it signs with, but no token.
+    // A stand-in's files are the provider's side: it must know the secret that it signs with, but no token.
     const look = () => {
       const found = files(dev.data).map((path) => [relative(dev.data, path), readFileSync(path, 'latin1')]);
       assert.ok(found.some(([name, bytes]) => name.startsWith('mullion.db') && bytes.includes('Planted')), 'the integration is in the database');

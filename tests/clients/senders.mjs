@@ -49,7 +49,7 @@ export function startSenders(url, queues, secret) {
     agent.destroy();
   };
   const done = Promise.all(queues.map(work));
-  // Whoever waits for something else meanwhile is told by `done` in the end.
+  // A caller that waits for something else meanwhile is told by `done` in the end.
   done.catch(() => {});
   return Object.assign(told, { done });
 }

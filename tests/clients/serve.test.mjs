@@ -245,7 +245,7 @@ describe('the end of serve', () => {
       await serve.ended();
       assert.equal(serve.exitCode(), 0, serve.logs());
       await assert.rejects(fetch(`${serve.url}/graphql`));
-      // What was there is there again.
+      // The data is there again.
       await serve.restart();
       assert.ok(data(await serve.as(key)('{ eventCursor }')).eventCursor);
       await serve.stop();

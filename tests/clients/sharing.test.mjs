@@ -1,4 +1,4 @@
-// Who shares an answer: callers of one tenant and role, unless the document asks who is asking; never two roles, never two tenants.
+// Callers of one tenant and role share an answer, unless the document asks who is asking; two roles or two tenants never do.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { data, startServe } from './harness.mjs';

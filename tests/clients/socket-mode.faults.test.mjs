@@ -95,7 +95,7 @@ describe('an integration that listens', { timeout: 120_000 }, () => {
       socket.send(JSON.stringify({ envelope_id: `end${rounds}`, type: 'something_new' }));
       await until(() => socket.acknowledged.includes(`end${rounds}`), 'the end of the round');
       await new Promise((answered) => { socket.once('pong', answered); socket.ping(); });
-      // What was acknowledged is on disk, and comes into the table from there.
+      // Acknowledged events are on disk, and come into the table from there.
       const acknowledged = socket.acknowledged.filter((id) => /^e\d+$/.test(id)).map((id) => id.replace('e', 'Ev'));
       await until(async () => { const stored = await deliveries(); return acknowledged.every((id) => stored.includes(id)); }, 'what was acknowledged');
       left = numbers.filter((number) => !socket.acknowledged.includes(`e${number}`));

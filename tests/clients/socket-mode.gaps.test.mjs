@@ -1,5 +1,5 @@
-// What was said while no socket was open is told when one is open again, once, to whoever follows activities; and what is true of an
-// integration whose socket was taken away is shown at once.
+// Messages from a time without an open socket are told when one is open again, once, to everyone who follows activities; and the
+// true state of an integration whose socket was taken away is shown at once.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { createClient } from 'graphql-ws';

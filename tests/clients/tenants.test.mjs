@@ -104,7 +104,7 @@ describe('two tenants', () => {
     assert.deepEqual(data(await b.ask('query ($id: ID!) { node(id: $id) { ... on WorkItemsWidget { items(first: 100) { nodes { id title } } countsByState { state count } } } }', { id: b.widget })), before.widget);
     assert.deepEqual(data(await b.ask('{ eventCursor }')), before.head, 'the stream of B did not move');
 
-    // What B is told next is its own, and it is the first that it is told.
+    // The next event that B hears of is its own, and it is the first that it hears of.
     assert.equal((await deliver(b.webhookUrl, b.secret, 'issues', forged('Told to B'))).status, 200);
     const [activity, node] = [await lives[0].find(() => true, 'an activity'), await lives[1].find(() => true, 'a change')];
     assert.match(activity.data.activity.summary, /Told to B/);

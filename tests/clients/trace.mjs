@@ -1,5 +1,5 @@
-// Reads a trace of system calls (strace) and tells which deliveries were answered before they were on stable storage. Of what
-// happened at the same time the trace tells the order: a call that ended above the line where another began was over by then.
+// Reads a trace of system calls (strace) and tells which deliveries were answered before they were on stable storage. The trace
+// tells the order of calls that overlap: a call that ended above the line where another began was over by then.
 
 /** How strace is to be asked; the program's command line comes after it. It ends with the program. */
 export const strace = (file) => ['strace', '-D', '-f', '-yy', '-s', '1000000', '-e', 'trace=read,readv,recvfrom,recvmsg,write,writev,sendto,sendmsg,pwrite64,fsync,fdatasync', '-o', file];

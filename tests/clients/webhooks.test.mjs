@@ -180,7 +180,7 @@ describe('deliveries that were acknowledged', () => {
       await dev.restart();
       const burst = async () => (await activities()).map(({ subject }) => subject?.title).filter((title) => title?.startsWith(`Burst ${round}:`));
       await until(async () => new Set(await burst()).size === 50, () => 'not all 50 are told');
-      // What GitHub sends again because it saw no answer happens no second time, and what comes last is told last.
+      // A delivery that GitHub sends again because it saw no answer happens no second time, and the last to come is told last.
       for (const n of [0, 49]) assert.equal((await github(JSON.stringify(issue(titles[n], 91_000 + round * 100 + n)), 'issues', { 'x-github-delivery': `burst-${round}-${n}` })).status, 200);
       await github(JSON.stringify(issue(`After burst ${round}`, 91_090 + round)), 'issues', { 'x-github-delivery': `after-burst-${round}` });
       await until(async () => (await told(`After burst ${round}`)).length > 0, 'the one after it');

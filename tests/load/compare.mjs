@@ -88,7 +88,7 @@ const PARTS = {
             }
           }));
           const [count, took] = [next - first, (performance.now() - begin) / 1_000];
-          // What is acknowledged and not applied yet is work of this round too.
+          // Deliveries that are acknowledged and not applied yet are work of this round too.
           const deadline = performance.now() + PATIENCE;
           while (await appliedBy(program) < applied + count) {
             if (performance.now() > deadline) throw new Error('what was acknowledged was not applied');

@@ -1,4 +1,4 @@
-// What is asked: the documents of the measured cases.
+// The documents of the measured cases.
 import { DASHBOARD } from '../clients/graphs.mjs';
 
 export { DASHBOARD };

@@ -32,7 +32,7 @@ parentPort.on('message', async ({ port, bytes, from, least }) => {
     };
     again();
   })));
-  // What was under way at the end was waited for, and counts.
+  // Requests under way at the end were waited for, and count.
   counted.rate = counted.answers / ((performance.now() - start) / 1_000);
   for (const connection of open) connection.close();
   parentPort.postMessage(counted);

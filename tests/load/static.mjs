@@ -1,4 +1,4 @@
-// What the dashboard query is held against: the console's asset that is nearest in size, served by the same process.
+// The answer that the dashboard query is compared with: the console's asset that is nearest in size, served by the same process.
 import { createServer } from 'node:http';
 
 /** How far its size may be off. */

@@ -1,4 +1,4 @@
-//! What a federation's router asks: each representation is answered in its place, whatever the others are.
+//! Requests of a federation's router: each representation is answered in its place, whatever the others are.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What no compiler checks about the source tree: each rule is a function from texts to findings, tried on a bad example below.
+//! Rules about the source tree that no compiler checks: each is a function from texts to findings, tried on a bad example below.
 
 mod modules;
 mod paths;

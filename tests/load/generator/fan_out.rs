@@ -146,7 +146,7 @@ fn rows(table: &mut Table, what: &str, bytes: usize, program: &Held, limit: &Hel
     }
 }
 
-/// What was lost, if anything was.
+/// The losses, if there were any.
 fn losses(program: (u64, u64, u64), limit: (u64, u64, u64)) -> String {
     let one = |name: &str, (behind, broken, refused): (u64, u64, u64)| {
         if (behind, broken, refused) == (0, 0, 0) {

@@ -37,7 +37,7 @@ impl Histogram {
         self.buckets.iter().map(|bucket| bucket.load(Ordering::Relaxed)).sum()
     }
 
-    /// What it holds now.
+    /// The quantiles of the times it holds now.
     pub(crate) fn spread(&self) -> Spread {
         Spread { p50: self.quantile(0.5), p99: self.quantile(0.99), p999: self.quantile(0.999), count: self.count() }
     }

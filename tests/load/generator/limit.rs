@@ -144,7 +144,7 @@ fn commit(mut file: File, mut deliveries: mpsc::Receiver<(Bytes, oneshot::Sender
             return;
         }
         for (_, done) in group.drain(..) {
-            // Who asked may be gone.
+            // The sender may be gone.
             let _ = done.send(());
         }
     }

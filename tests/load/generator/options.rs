@@ -1,4 +1,5 @@
-//! What is measured, how long, and with what: said on the command line, because `tests/load/run` has decided on all of it.
+//! The options: the parts to measure, how long, and with which programs. All are on the command line, because `tests/load/run`
+//! decides on them.
 
 use std::{path::PathBuf, time::Duration};
 

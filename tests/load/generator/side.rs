@@ -85,7 +85,7 @@ impl Side {
         }
     }
 
-    /// What socket `number` of distinct operations asks, and where.
+    /// The path and the operation of socket `number` of distinct operations.
     pub(crate) fn distinct(&self, number: usize, touched: bool) -> (String, Operation) {
         let path = if touched { GRAPHQL } else { self.untouched };
         let operation = match &self.change {

@@ -17,7 +17,7 @@ const READ_BUFFER: usize = 4 * 1024;
 const ADDRESSES: usize = 200;
 const SNAPSHOT_END: &str = r#""SNAPSHOT_END""#;
 
-/// What is asked.
+/// An operation to send.
 #[derive(Debug, Clone)]
 pub(crate) struct Operation {
     pub(crate) query: String,

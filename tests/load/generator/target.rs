@@ -1,4 +1,4 @@
-//! What is asked of a seeded Mullion, and signed deliveries that change what it shows.
+//! The operations on a seeded Mullion, and signed deliveries that change what they show.
 
 use std::net::SocketAddr;
 

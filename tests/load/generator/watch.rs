@@ -7,7 +7,7 @@ use std::{
 
 use crate::figures::{Histogram, Spread, long};
 
-/// What comes before the number of a delivery, in titles and summaries.
+/// The text before the number of a delivery, in titles and summaries.
 pub(crate) const MARK: &str = "Title of delivery ";
 /// Digits of the number, always as many, so that frames keep their length.
 const DIGITS: usize = 8;

@@ -19,7 +19,7 @@ const DEPENDENCIES: [(&str, &[&str]); 5] = [
     // History must not change when a model does.
     ("mullion_entities", &["resolvers/", "entities/"]),
 ];
-/// What the graph must not depend on.
+/// The crates that the graph must not depend on.
 const MACHINERY: [&str; 6] = ["tokio", "reqwest", "axum", "sea-orm", "hyper", "mullion-resolvers"];
 /// Where a provider may be named although it is not its folder, and why.
 const NAMES_ALLOWED: [(&str, &str); 7] = [
@@ -163,7 +163,7 @@ pub(super) fn has_no_machinery(manifest: &str) -> Vec<Finding> {
     findings
 }
 
-/// What stands in a document between backticks and looks like a path exists.
+/// Text between backticks in a document that looks like a path names one that exists.
 pub(super) fn names_paths_that_exist(path: &str, text: &str, exists: impl Fn(&str) -> bool) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (number, line) in text.lines().enumerate() {

@@ -1,4 +1,4 @@
-//! What ingest is compared with, and the database that it needs: a loop that only flushes, and PostgreSQL's own words.
+//! The loop that ingest is compared with, which only flushes; and the database that ingest needs, made and asked with `psql`.
 
 use std::{
     fs::File,

@@ -1,4 +1,4 @@
-//! What is delivered: the example payloads that GitHub's own libraries are tested with, each signed once and sent again and again
+//! The deliveries: the example payloads that GitHub's own libraries are tested with, each signed once and sent again and again
 //! under new ids, and between them edits of issues, whose titles tell when they arrive.
 
 use std::{

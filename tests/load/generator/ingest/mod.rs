@@ -104,7 +104,7 @@ async fn one(
     Ok(())
 }
 
-/// What all connections share.
+/// The state that all connections share.
 struct Load {
     mill: Arc<Mill>,
     watch: Option<Arc<Watch>>,
