@@ -1,4 +1,4 @@
-//! What a webhook delivery, or a fetch, means: nodes to write, tags to outdate, and what is told to people.
+//! The meaning of a webhook delivery or a fetch: nodes to write, tags to outdate, and activities for people.
 //!
 //! A provider produces these without knowing tenant or integration: they are added from the endpoint that the delivery came in
 //! at, so that a delivery can only write or invalidate under its own integration.
@@ -49,7 +49,7 @@ pub struct Aspect {
 pub struct NodeWrite {
     /// Which node.
     pub node: NodeRef,
-    /// What is known of it. Empty with `deleted` unset: the node is only known to exist.
+    /// The known parts of it. Empty with `deleted` unset: the node is only known to exist.
     pub aspects: Vec<Aspect>,
     /// Set when the provider said that it is gone, with the version of that fact.
     pub deleted: Option<Version>,
@@ -74,7 +74,7 @@ impl NodeWrite {
     }
 }
 
-/// What one delivery (or one fetch) means.
+/// The meaning of one delivery (or one fetch).
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Change {
     /// Written through the version guard, in this order.
@@ -115,9 +115,9 @@ pub struct Recount {
 pub struct ActivityDraft {
     /// `pull_request.closed`, `push`, `message.message_changed`, `task.changed`.
     pub kind: String,
-    /// Who did it.
+    /// The person or bot that did it.
     pub actor: Option<NodeRef>,
-    /// What it was done to.
+    /// The node it was done to.
     pub subject: Option<NodeRef>,
     /// The parts that its sentence is worded from when it is read.
     pub details: Details,
@@ -125,7 +125,8 @@ pub struct ActivityDraft {
     pub occurred_at: DateTime<Utc>,
     /// The repositories, channels, projects it belongs to: what `containerIds` filters by.
     pub containers: Vec<NodeRef>,
-    /// What makes it the same when it is heard of in another way: people are told once. `None`: its delivery is told apart by its id.
+    /// The key by which it is recognised when it is heard of in another way: people are told once. `None`: its delivery is told
+    /// apart by its id.
     pub key: Option<String>,
     /// The keys of activities to which it adds nothing: once one of them was told, this one is not.
     pub unless: Vec<String>,
@@ -143,7 +144,7 @@ pub struct Act {
     pub partial: bool,
 }
 
-/// What a delivery was interpreted into. Interpretation is pure and total: no payload is an error.
+/// The result of interpreting a delivery. Interpretation is pure and total: no payload is an error.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Interpretation {
     /// It changes something. Several changes: several activities (an Asana delivery carries many events).

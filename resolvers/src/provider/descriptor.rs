@@ -1,10 +1,10 @@
-//! What is fixed about a provider: its types, its lists, and what the rest of the resolvers must know of them.
+//! The fixed facts about a provider: its types, its lists, and all that the rest of the resolvers must know of them.
 
 use mullion_schema::{table::NodeType, view::Body};
 
 use super::reference::NodeRef;
 
-/// What the graph says about a provider, and what the engine must know of it.
+/// The facts that the graph shows of a provider, and those that the engine must know.
 #[derive(Debug)]
 pub struct Descriptor {
     /// `github`: in URLs, configuration and `Provider.key`.
@@ -117,7 +117,7 @@ pub struct WorkItemLists {
     pub in_several: bool,
 }
 
-/// What a provider contributes to the development dashboard: lookups of containers in the sandbox's seeded world.
+/// A provider's part of the development dashboard: lookups of containers in the sandbox's seeded world.
 #[derive(Debug, Default)]
 pub struct Demo {
     /// Containers of the work-items widget.

@@ -1,4 +1,4 @@
-//! What is read of a provider, and what comes of it.
+//! Reads from a provider, and their results.
 
 use std::collections::BTreeSet;
 
@@ -33,7 +33,7 @@ pub enum FetchWant {
     },
     /// A node by name, with lists of it in the same call where the provider can.
     Lookup {
-        /// What is looked up.
+        /// The look-up.
         lookup: Lookup,
         /// Body keys.
         asks: BTreeSet<&'static str>,
@@ -44,7 +44,7 @@ pub enum FetchWant {
     Page(PageWant),
 }
 
-/// What came of one [`FetchWant`].
+/// The result of one [`FetchWant`].
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Fetched {
     /// For `Node` and `Lookup`: the node that was found; `None`: the provider does not know it.
@@ -57,15 +57,15 @@ pub struct Fetched {
     /// not taken for absent. A node that is wanted by id must have been found.
     pub failure: Option<UpstreamError>,
     /// Why fields of the node that was found stay unknown: the provider does not give them to this token. Those who ask for such a
-    /// field get the failure; the rest of the node is as fresh as it would be without it. Of a page: why items are missing from it. Those
-    /// who read the list get what there is, with the failure.
+    /// field get the failure; the rest of the node is as fresh as it would be without it. For a page: why items are missing from
+    /// it. Those who read the list get the other items, with the failure.
     pub refused: Option<UpstreamError>,
 }
 
 /// A page of a list.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FetchedPage {
-    /// Of which list, with which filter and cursor.
+    /// The list, the filter and the cursor that it was fetched for.
     pub want: PageWant,
     /// The items in the provider's order.
     pub items: Vec<NodeRef>,
@@ -75,7 +75,7 @@ pub struct FetchedPage {
     pub total: Option<i64>,
 }
 
-/// Who a token belongs to.
+/// The account that a token belongs to.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Account {
     /// The account's name for people.

@@ -1,4 +1,4 @@
-//! What a provider knows of the sockets over which it sends its events.
+//! A provider's knowledge of the sockets over which it sends its events.
 
 use async_trait::async_trait;
 use url::Url;
@@ -6,7 +6,7 @@ use url::Url;
 use super::{reference::NodeRef, webhook::VerifiedDelivery};
 use crate::upstream::{Connection, UpstreamError};
 
-/// What a provider that can be listened to knows of its sockets.
+/// A provider that can be listened to, and its sockets.
 #[async_trait]
 pub trait Listening: Send + Sync {
     /// Asks where to connect to. `api` calls with the token for sockets.
@@ -15,23 +15,23 @@ pub trait Listening: Send + Sync {
     /// The containers of which events come over it. Where some may be missing, they are looked for in each of these.
     async fn containers(&self, api: &Connection) -> Result<Vec<NodeRef>, UpstreamError>;
 
-    /// What a text over the socket means. Pure and total.
+    /// Interprets a text that came over the socket. Pure and total.
     fn read(&self, text: &str) -> Frame;
 
     /// For people: how to come by a token that opens a socket, and what must be switched on for it. Where to give it is said after it.
     fn instructions(&self) -> &'static str;
 }
 
-/// What a text over a socket means.
+/// The meaning of a text over a socket.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Frame {
     /// The provider will send events from now on.
     Ready,
     /// An event.
     Delivery {
-        /// What it is acknowledged with, once it is on disk.
+        /// The text that acknowledges it, once it is on disk.
         acknowledgement: String,
-        /// The event. Who sent it is certain: the socket was opened with the integration's token.
+        /// The event. Its sender is certain: the socket was opened with the integration's token.
         delivery: VerifiedDelivery,
     },
     /// Nothing that is kept, but to be acknowledged.

@@ -43,7 +43,7 @@ pub type Providers = BTreeMap<&'static str, Arc<dyn Provider>>;
 /// One provider, behind the seam. Everything that names the vendor is behind this trait.
 #[async_trait]
 pub trait Provider: Send + Sync + fmt::Debug {
-    /// What it is.
+    /// The fixed facts about it.
     fn descriptor(&self) -> &'static Descriptor;
 
     /// Fetches all that is wanted in one tick, in as few calls as the provider's API allows; one answer for each want, in order.
@@ -75,7 +75,7 @@ pub trait Provider: Send + Sync + fmt::Debug {
     /// Request headers that `interpret` needs, stored with the delivery. Never credentials.
     fn kept_headers(&self) -> &'static [&'static str];
 
-    /// What a delivery means. Pure and total.
+    /// Interprets a delivery. Pure and total.
     fn interpret(&self, delivery: &StoredDelivery) -> Interpretation;
 
     /// An activity in words: one line that names who and what, and no ids. Pure and total.
@@ -152,7 +152,7 @@ pub trait Provider: Send + Sync + fmt::Debug {
     /// The stand-in of this provider's API.
     fn sandbox(&self, seed: u64, base: DateTime<Utc>, api_root: String) -> Arc<dyn crate::sandbox::Sandbox>;
 
-    /// What the development dashboard shows of the seeded world.
+    /// The parts of the seeded world that the development dashboard shows.
     fn demo(&self) -> Demo;
 
     /// The same of the world of another seed, where ids depend on it.

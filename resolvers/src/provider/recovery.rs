@@ -1,5 +1,5 @@
-//! What is said between the engine and a provider's folder when something may have been missed: where the provider's log was read up
-//! to, what it brought, and how a webhook is. Separate from `provider`, which is the contract for all that goes well.
+//! The contract between the engine and a provider's folder for when something may have been missed: where the provider's log was
+//! read up to, what it brought, and how a webhook is. Separate from `provider`, the contract for when all goes well.
 
 use std::collections::HashSet;
 
@@ -15,14 +15,14 @@ use super::{
 };
 use crate::upstream::UpstreamError;
 
-/// What is asked for: all that happened in a container since the mark.
+/// The request: all that happened in a container since the mark.
 #[derive(Debug, Clone, Copy)]
 pub struct Since<'a> {
     /// The container.
     pub container: &'a NodeRef,
     /// The webhook that is registered for it, by the provider's id.
     pub webhook: Option<&'a str>,
-    /// What was answered last time; `None`: it was never asked.
+    /// The mark of the last answer; `None`: it was never asked.
     pub mark: Option<&'a Value>,
     /// Since when something may be missing, where that is known: without a mark, what happened from then on is asked for.
     pub from: Option<DateTime<Utc>>,
@@ -30,14 +30,14 @@ pub struct Since<'a> {
     pub calls: usize,
 }
 
-/// What came of it.
+/// The answer.
 #[derive(Debug, Default)]
 pub struct CaughtUp {
     /// Where the log was read up to. `None`: there is no log to read, or it cannot be.
     pub mark: Option<Value>,
-    /// What was not delivered, oldest first: it goes the way of all deliveries.
+    /// Deliveries that did not come, oldest first: they go the way of all deliveries.
     pub deliveries: Vec<Recovered>,
-    /// What was read beside it.
+    /// The reads that were made beside it.
     pub fetched: Vec<(FetchWant, Fetched)>,
     /// Whether nothing can be missing since the mark that was given.
     pub complete: bool,
@@ -65,7 +65,7 @@ pub enum WebhookCondition {
     Gone,
 }
 
-/// What is known here already of what a provider's log names.
+/// Tells which entries of a provider's log are known here already.
 #[async_trait]
 pub trait Known: Send + Sync {
     /// Which of these delivery ids never came in.
@@ -77,7 +77,7 @@ pub trait Known: Send + Sync {
 
 #[cfg(test)]
 pub(crate) mod fake {
-    //! What is known, by a list.
+    //! Known ids and keys from a list.
 
     use std::collections::HashSet;
 

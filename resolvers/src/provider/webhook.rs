@@ -19,7 +19,7 @@ pub struct WebhookRequest {
     pub received_at: DateTime<Utc>,
 }
 
-/// What a webhook endpoint knows.
+/// The secrets of a webhook endpoint.
 #[derive(Clone, Default)]
 pub struct EndpointSecrets {
     /// Accepted secrets, the current one first (two during a rotation). Empty: nothing can be verified, everything is refused.
@@ -62,12 +62,12 @@ pub enum Reception {
 /// A delivery that was verified.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VerifiedDelivery {
-    /// What to dedupe on: the provider's delivery id; `None`: the hash of the body.
+    /// The key to dedupe on: the provider's delivery id; `None`: the hash of the body.
     pub delivery_id: Option<String>,
     /// The event's name: `issues.closed`, `message`, `task.changed`, as far as it can be told cheaply; for metrics and lists.
     pub event: String,
-    /// What it must stay in order with: the repository, the channel that it is about. `None`: with all deliveries of what its endpoint
-    /// was registered for, or else of its integration.
+    /// The repository or channel that it is about: deliveries of one subject stay in order. `None`: it stays in order with all
+    /// deliveries of the container that its endpoint was registered for, or else of its integration.
     pub subject: Option<String>,
     /// The JSON document (taken out of a form where it came in one): stored, and given to `interpret`.
     pub document: Bytes,
