@@ -1,4 +1,4 @@
-//! What Asana's statuses mean for callers.
+//! The meaning of Asana's statuses for callers.
 
 use std::time::Duration;
 

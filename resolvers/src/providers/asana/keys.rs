@@ -1,4 +1,4 @@
-//! What our body keys are at Asana: which `opt_fields` ask for them, and how they are read from a record.
+//! Our body keys at Asana: which `opt_fields` ask for them, and how they are read from a record.
 
 use std::collections::BTreeSet;
 
@@ -210,7 +210,7 @@ impl Kind {
         self.keys.iter().any(|key| key.read.is_broken(record))
     }
 
-    /// What a record tells; empty where it tells nothing but its gid.
+    /// The body that a record gives; empty where it has nothing but its gid.
     pub(super) fn body(&self, record: &Value) -> Body {
         let mut told = false;
         let mut body = Body::new();

@@ -16,7 +16,7 @@ pub(super) const COMMENTS: &str = "comments";
 /// The lookup of the user that the token acts as.
 pub(super) const VIEWER: &str = "viewer";
 
-/// What the thing's own `modified_at` versions.
+/// The aspect that the thing's own `modified_at` versions.
 pub(super) const CORE: &str = "core";
 /// A project's numbers of tasks: its `modified_at` does not move with them.
 pub(super) const COUNTS: &str = "counts";
@@ -25,5 +25,5 @@ pub(super) const COUNTS: &str = "counts";
 pub(super) const COMPLETED: &str = "completed";
 pub(super) const WORKSPACE_FILTER: &str = "workspace";
 
-/// What `identify` learns: the gids of the workspaces.
+/// The fact that `identify` learns: the gids of the workspaces.
 pub(super) const WORKSPACES_FACT: &str = "workspaces";

@@ -35,7 +35,7 @@ impl Records {
     pub(super) fn take(&mut self, type_name: &'static str, record: &Value, more: Body) -> Option<(NodeRef, Body)> {
         let kind = kind(type_name)?;
         let node = node(kind.type_name, record)?;
-        // What Asana notes of a task by itself is no comment.
+        // A story that Asana itself writes about a task is no comment.
         if type_name == COMMENT && record.get("type").is_some_and(|kind| kind != "comment") {
             return None;
         }

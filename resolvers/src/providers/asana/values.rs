@@ -1,4 +1,4 @@
-//! Values as Asana writes them and as they stand in bodies. What is missing or odd is `None`, never an error.
+//! Values as Asana writes them and as they stand in bodies. A missing or odd value is `None`, never an error.
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! What tasks are in: projects, sections, workspaces; and people.
+//! The containers of tasks: projects, sections, workspaces; and people.
 
 use super::{
     super::names::{PROJECT, PROJECTS, SECTION, SECTIONS, TASKS, USER, WORKSPACE, WORKSPACES},

@@ -67,7 +67,7 @@ pub(super) fn story(event: &Event<'_>) -> Option<Change> {
     let story = event.resource(COMMENT)?;
     let task = event.parent_of(TASK);
     let mut change = Change { stale: task.iter().cloned().collect(), ..Change::default() };
-    // Of a story that is gone Asana may not say what it was.
+    // Asana may not say the kind of a story that is gone.
     let gone = event.is(&["deleted", "removed"]);
     let is_comment = event.subtype().map_or(gone, |subtype| subtype == "comment_added");
     if !is_comment {

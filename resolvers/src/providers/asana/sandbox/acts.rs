@@ -1,5 +1,5 @@
-//! What may happen in the world at the push of a button (`POST /_sandbox/asana/{act}`): each act reads its input, with defaults
-//! where nothing is said, and makes the change that a person at Asana would have made.
+//! The acts that may happen in the world at the push of a button (`POST /_sandbox/asana/{act}`): each reads its input, with
+//! defaults where nothing is said, and makes the change that a person at Asana would have made.
 
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};

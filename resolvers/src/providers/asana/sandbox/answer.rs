@@ -26,7 +26,7 @@ impl Reply {
         Self { status: StatusCode::CREATED, ..Self::ok(data) }
     }
 
-    /// What writing calls say that have nothing to show.
+    /// The answer of writing calls that have nothing to show.
     pub(super) fn empty() -> Self {
         Self::ok(json!({}))
     }

@@ -1,4 +1,4 @@
-//! What Asana shows of a task: its fields by name, its memberships, the values of its custom fields.
+//! A task as Asana shows it: its fields by name, its memberships, the values of its custom fields.
 
 use super::node::{Group, Node, rich};
 use super::records::{CustomValue, Due, EnumOption, Gid, Kind, Task};

@@ -17,7 +17,7 @@ use crate::{
 
 const TABLE: &str = include_str!("../fixtures/interpretations.json");
 
-/// What is expected of an event.
+/// The expected result of an event.
 #[derive(Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 #[derive(Default)]

@@ -57,7 +57,7 @@ fn page(events: &[Value], sync: &str, more: bool) -> (u16, String) {
     (200, json!({ "data": events, "sync": sync, "has_more": more }).to_string())
 }
 
-/// What a look with this mark brings, and the tokens that were asked with.
+/// The result of a look with this mark, and the tokens that were asked with.
 fn look(
     (mark, calls): (Option<&Value>, usize),
     answers: Vec<(u16, String)>,

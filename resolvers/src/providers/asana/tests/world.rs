@@ -141,7 +141,7 @@ impl World {
         *self.transport.answer.lock() = Some(Box::new(answer));
     }
 
-    /// What the sandbox says itself.
+    /// The sandbox's own answer.
     pub(super) fn ask(&self, path: &str) -> Value {
         let request = http::Request::get(path).header("authorization", "Bearer t").body(Bytes::new());
         let outcome = futures::executor::block_on(self.sandbox.call(base(), request.expect("a request")));
