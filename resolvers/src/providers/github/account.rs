@@ -1,4 +1,4 @@
-//! Who a token belongs to, and the webhooks that it may set up.
+//! The account that a token belongs to, and the webhooks that it may set up.
 
 use http::Method;
 use serde_json::{Value, json};

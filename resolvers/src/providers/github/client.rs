@@ -59,7 +59,7 @@ pub(super) async fn graphql(
     Err(answer.errors.iter().find_map(error::of_problem).unwrap_or_else(no_api))
 }
 
-/// Notes what an answer that failed says of the quota. Of the secondary limit the headers tell only how long to wait: until then, no
+/// Notes what a failed answer says of the quota. For the secondary limit, the headers tell only how long to wait: until then, no
 /// call is of use.
 fn note_quota(api: &Connection, bucket: &'static str, headers: &HeaderMap, error: &UpstreamError) {
     let told = quota_of(headers, bucket);

@@ -216,7 +216,7 @@ pub(super) fn search(filter: &Filter, cursor: Option<&str>) -> Piece {
     }
 }
 
-/// What a lookup goes by.
+/// The names that a lookup goes by.
 pub(super) enum Lookup<'a> {
     Viewer,
     User { login: &'a str },
@@ -255,7 +255,7 @@ pub(super) fn lookup(lookup: &Lookup<'_>, selected: &str, lists: Vec<ListField>)
     Piece { text, variables, weight }
 }
 
-/// What a lookup of a person selects: people are behind interfaces there.
+/// The selection of a lookup of a person: people are behind interfaces there.
 pub(super) fn person_selection(viewer: bool, emails: bool) -> String {
     match (viewer, emails) {
         (false, _) => PERSON.replace("...on Bot{id createdAt updatedAt}...on Mannequin{id createdAt updatedAt}", ""),

@@ -1,4 +1,4 @@
-//! What GitHub's statuses and error types mean for callers.
+//! The meaning of GitHub's statuses and error types for callers.
 
 use std::time::Duration;
 

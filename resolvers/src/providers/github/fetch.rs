@@ -24,7 +24,7 @@ type Outcome = Result<Fetched, UpstreamError>;
 /// Where runs are to be found: `owner/name` and number, by native id.
 type RunPlaces = BTreeMap<NodeRef, (String, i64)>;
 
-/// What the GraphQL calls of a tick came to.
+/// The results of the GraphQL calls of a tick.
 #[derive(Default)]
 struct Tick {
     outcomes: BTreeMap<usize, Outcome>,
@@ -33,7 +33,7 @@ struct Tick {
     failed: Option<UpstreamError>,
     /// Ids of repositories and runs of which GitHub says that there is no such thing.
     absent: BTreeSet<String>,
-    /// Lists of what was looked up that only REST has.
+    /// Lists of looked-up nodes that only REST has.
     further: Vec<(usize, Vec<(&'static str, Filter)>)>,
 }
 

@@ -37,7 +37,7 @@ pub(super) const LISTS: &[ListType] = &[
 /// The arguments that [`matches`] knows.
 pub(super) const FILTERS: &[&str] = &["states", "labels", "assignee", "branch", "conclusion"];
 
-/// What a repository says of its lists. REST's `open_issues_count` counts pull requests too: it is no word on either.
+/// The counts that a repository gives of its lists. REST's `open_issues_count` includes pull requests, so it counts neither list.
 pub(super) const COUNTS: &[Count] = &[
     Count { parent: REPOSITORY, key: "openIssueCount", list: ISSUES, filter: ("states", "OPEN") },
     Count { parent: REPOSITORY, key: "openPullRequestCount", list: PULL_REQUESTS, filter: ("states", "OPEN") },

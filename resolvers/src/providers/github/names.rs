@@ -17,7 +17,7 @@ pub(super) const RELEASES: &str = "releases";
 pub(super) const WORKFLOW_RUNS: &str = "workflowRuns";
 pub(super) const COMMENTS: &str = "comments";
 
-/// What the thing's own `updatedAt` versions.
+/// The aspect that the thing's own `updatedAt` versions.
 pub(super) const CORE: &str = "core";
 /// A pull request's `checks`: its `updatedAt` does not move with them.
 pub(super) const CHECKS: &str = "checks";

@@ -1,4 +1,4 @@
-//! What is wanted in one tick, sorted into pieces of as few GraphQL calls as possible.
+//! The wants of one tick, sorted into pieces of as few GraphQL calls as possible.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -36,7 +36,7 @@ pub(super) enum At {
     Inner,
 }
 
-/// What a part answers.
+/// The want that a part answers.
 #[derive(Debug, Clone)]
 pub(super) enum PartKind {
     Node(NodeRef),
@@ -50,7 +50,7 @@ pub(super) enum PartKind {
     Page(PageWant),
 }
 
-/// What only REST answers, once repositories' names are known.
+/// A want that only REST answers, once repositories' names are known.
 #[derive(Debug, Clone)]
 pub(super) enum RestWant {
     Runs(PageWant),

@@ -117,7 +117,7 @@ pub(super) fn counted_repository(value: &Value, at: DateTime<Utc>) -> Option<Nod
     Some(repository(value)?.with(COUNTS, Version::at(at), body))
 }
 
-/// What issues and pull requests have in common.
+/// The fields that issues and pull requests have in common.
 fn work_item(value: &Value, repository: Option<&Value>) -> Body {
     let mut body = Body::new();
     copy(&mut body, value, &[("number", "number"), ("title", "title"), ("url", "html_url")], Value::clone);

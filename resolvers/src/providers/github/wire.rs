@@ -1,4 +1,4 @@
-//! The envelopes of GitHub's answers. What is inside is read by `keys` and `rest`.
+//! The envelopes of GitHub's answers. Their contents are read by `keys` and `rest`.
 
 use chrono::{DateTime, Utc};
 use serde::Deserialize;

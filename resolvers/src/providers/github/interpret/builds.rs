@@ -109,7 +109,7 @@ pub(super) fn status(event: &Event<'_>) -> Option<Change> {
     Some(concluding(told, commit.map(|(sha, context)| format!("status:{sha}:{context}")), conclusion))
 }
 
-/// What is built on the default branch itself belongs to no pull request.
+/// A build on the default branch itself belongs to no pull request.
 fn may_have_pull_requests(event: &Event<'_>, branch: Option<&str>) -> bool {
     let default = event.repository().and_then(|repository| text(repository, "default_branch"));
     branch.is_none() || branch != default

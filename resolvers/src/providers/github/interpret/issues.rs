@@ -22,7 +22,7 @@ pub(super) fn issue(event: &Event<'_>) -> Option<Change> {
     let mut at = time(issue, "updated_at");
     let subject = if event.is(&["deleted", "transferred"]) {
         at = None;
-        // Of an issue that nobody had heard of, the store could not tell which list it leaves.
+        // The store could not tell which list an issue leaves that nobody had heard of.
         change.stale_lists.extend(event.list(ISSUES));
         change.stale.extend(event.repository_node());
         write(&mut change, NodeWrite::tombstone(brought.node, rest::gone(issue, event.received_at)))

@@ -1,4 +1,4 @@
-//! What GitHub's events mean. Pure and total: every payload is interpreted or knowingly ignored, none is an error.
+//! The meaning of GitHub's events. Pure and total: every payload is interpreted or knowingly ignored, none is an error.
 
 mod builds;
 mod event;

@@ -1,4 +1,4 @@
-//! What a development dashboard shows of the seeded world.
+//! The parts of the seeded world that a development dashboard shows.
 
 use super::GithubSandbox;
 

@@ -3,7 +3,7 @@
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
-/// What a node id says.
+/// The parts of a node id.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct NodeId {
     /// "I", "PR", "WFR".

@@ -33,7 +33,7 @@ impl Resource {
     }
 }
 
-/// What is left in a bucket.
+/// The state of a bucket.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Quota {
     pub(crate) resource: Resource,
@@ -41,7 +41,7 @@ pub(crate) struct Quota {
     pub(crate) used: u64,
     pub(crate) remaining: u64,
     pub(crate) reset: DateTime<Utc>,
-    /// What this call costs.
+    /// The cost of this call.
     pub(crate) cost: u64,
     /// How many nodes a GraphQL call may touch.
     pub(crate) nodes: u64,

@@ -7,7 +7,7 @@ use super::world::{
     model::{ActorKind, Item, Repo},
 };
 
-/// What is searched for.
+/// The kind of things to search for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// Issues and pull requests.
@@ -16,7 +16,7 @@ pub(crate) enum Kind {
     Users,
 }
 
-/// What matches, best (that is, newest) first; at most 1,000, like GitHub.
+/// The matches, best (that is, newest) first; at most 1,000, like GitHub.
 pub(crate) fn find(world: &World, kind: Kind, query: &str) -> Vec<Key> {
     let terms = split(query);
     let mut found = match kind {

@@ -97,7 +97,7 @@ async fn only_github_s_own_word_means_that_there_is_no_such_thing() {
         (by_name(), json!(null), json!([]), Err(UpstreamErrorKind::Down)),
         (by_name(), json!({}), json!([]), Err(UpstreamErrorKind::Down)),
         (by_name(), json!(null), json!([{ "type": "NOT_FOUND", "path": ["a0"], "message": "no" }]), Ok(false)),
-        // Of a login that nobody has, GitHub says nothing but null.
+        // For a login that nobody has, GitHub says nothing but null.
         (by_login(), json!(null), json!([]), Ok(false)),
     ] {
         let (_, connection) = Fake::saying(json!({ "data": { "a0": part }, "errors": errors }));

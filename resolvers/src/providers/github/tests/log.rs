@@ -101,7 +101,7 @@ fn lines_that_cannot_be_believed_do_not_stop_it() {
     assert_eq!(ids(&caught), ["5", &u64::MAX.to_string(), "7"]);
     assert!(!caught.complete, "some lines say nothing");
     assert_eq!(up_to(&caught), Some(minutes_ago(15)));
-    // What comes after it is found, and what was fetched is not fetched again.
+    // A delivery that comes after it is found, and those that were fetched are not fetched again.
     let page = [vec![line(8, 11)], page].concat();
     let next = log(vec![page], &[]);
     let caught = look(&next, (caught.mark.as_ref(), 20), &["5", "7", &u64::MAX.to_string()]).expect("an answer");

@@ -132,7 +132,7 @@ async fn the_seeded_dashboard_is_two_graphql_calls_and_one_rest_call_for_each_bu
     for fetched in &fetched {
         assert!(!fetched.pages[0].items.is_empty());
     }
-    // What a card shows of a pull request is there: author, reviewers, checks, and the people themselves.
+    // All that a card shows of a pull request is there: author, reviewers, checks, and the people themselves.
     let written: BTreeSet<String> = fetched[2].writes.iter().map(|write| write.node.to_string()).collect();
     for write in fetched[2].writes.iter().filter(|write| write.node.type_name == names::PULL_REQUEST) {
         let keys: BTreeSet<&str> =
@@ -170,7 +170,7 @@ async fn a_look_up_with_a_list_is_one_call_and_pages_lead_to_the_end() {
     assert_eq!(world.fetch(vec![missing]).await[0].found, None);
 }
 
-/// What is read of runs again after a gap: those that widgets show.
+/// The runs that are read again after a gap: those that widgets show.
 #[tokio::test]
 async fn many_runs_of_a_repository_take_as_many_calls_as_the_pages_that_bring_them() {
     let world = world();

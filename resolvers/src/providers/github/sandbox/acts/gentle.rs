@@ -69,7 +69,7 @@ pub(crate) fn gentle(world: &World, n: u64) -> (&'static str, Value) {
     ("star", json!({ "sender": who }))
 }
 
-/// What to do in this repository; `None` when nothing there fits.
+/// The input of an act in this repository; `None` when nothing there fits.
 fn input(action: &str, repo: &Repo, people: &[&str], dice: &mut Dice) -> Option<Value> {
     let open = |pull: bool| -> Vec<&Item> {
         repo.items.values().filter(|item| item.is_open() && item.pull.is_some() == pull).collect()

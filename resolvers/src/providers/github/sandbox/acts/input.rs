@@ -1,4 +1,4 @@
-//! What an act's input says, checked; every refusal names the field.
+//! The checked input of an act; every refusal names the field.
 
 use serde_json::Value;
 
@@ -81,7 +81,7 @@ impl<'a> Input<'a> {
         found.ok_or_else(|| ActError::NotFound(format!("the repository {name}")))
     }
 
-    /// Who does it: `sender`, `author` or `actor`, else the viewer's neighbour, so that it is somebody else's doing.
+    /// The person who does it: `sender`, `author` or `actor`, else the viewer's neighbour, so that it is somebody else's doing.
     pub(super) fn sender(&self) -> Result<usize> {
         for field in ["sender", "author", "actor"] {
             if let Some(login) = self.text(field)? {

@@ -23,7 +23,7 @@ impl Act<'_> {
         self.repo()?.items.get(&number).ok_or_else(|| ActError::NotFound(format!("number: {number}")))
     }
 
-    /// What the caller is told of an item.
+    /// The item as the caller is shown it.
     pub(super) fn told(&self, number: u64) -> Result<Value> {
         let (repo, item) = (self.repo()?, self.item(number)?);
         Ok(shape! {

@@ -1,4 +1,4 @@
-//! What may happen in the sandboxed GitHub. Each act changes the world and sends the webhooks that GitHub would send.
+//! The acts that may happen in the sandboxed GitHub. Each changes the world and sends the webhooks that GitHub would send.
 
 mod builds;
 mod gentle;

@@ -1,4 +1,4 @@
-//! What a document costs, by GitHub's published rule: the requests needed to fill all its connections, divided by 100; and
+//! The cost of a document, by GitHub's published rule: the requests needed to fill all its connections, divided by 100; and
 //! how many nodes it may touch.
 
 use async_graphql::parser::types::{ExecutableDocument, Selection, SelectionSet};

@@ -29,7 +29,7 @@ pub(crate) fn milestone_of(world: &World, repo: &Repo, item: &Item) -> Value {
     item.milestone.and_then(|number| repo.milestone(number)).map_or(Value::Null, |found| milestone(world, repo, found))
 }
 
-/// What the author is to the repository.
+/// The author's relation to the repository.
 pub(crate) fn association(world: &World, author: usize) -> &'static str {
     if world.teams.iter().any(|team| team.members.contains(&author)) { "MEMBER" } else { "CONTRIBUTOR" }
 }

@@ -29,7 +29,7 @@ pub(super) const PEOPLE: [(&str, &str); 25] = [
     ("Yara Costa", "yaracosta"),
 ];
 
-/// What a repository starts with.
+/// The start of a repository.
 pub(super) struct RepoPlan {
     pub(super) name: &'static str,
     pub(super) description: &'static str,
