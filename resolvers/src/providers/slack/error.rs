@@ -1,4 +1,4 @@
-//! What Slack's statuses and error codes mean for callers.
+//! The meaning of Slack's statuses and error codes for callers.
 
 use std::time::Duration;
 

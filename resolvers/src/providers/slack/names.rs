@@ -14,7 +14,7 @@ pub(super) const REPLIES: &str = "replies";
 
 /// A message's reactions: its `edited` does not move with them.
 pub(super) const REACTIONS: &str = "reactions";
-/// What a message's thread says of it.
+/// The aspect of a message that its thread gives.
 pub(super) const THREAD: &str = "thread";
 /// A channel's `memberCount`.
 pub(super) const MEMBERS: &str = "members";

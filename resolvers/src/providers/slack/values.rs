@@ -1,4 +1,4 @@
-//! Values as Slack writes them and as they stand in bodies. What is missing or odd is `None`, never an error.
+//! Values as Slack writes them and as they stand in bodies. A missing or odd value is `None`, never an error.
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use mullion_schema::providers::slack::plain;

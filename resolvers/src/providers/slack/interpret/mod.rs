@@ -1,4 +1,4 @@
-//! What Slack's events mean. Pure and total: every payload is interpreted or knowingly ignored, none is an error.
+//! The meaning of Slack's events. Pure and total: every payload is interpreted or knowingly ignored, none is an error.
 
 mod channels;
 mod event;
@@ -25,7 +25,7 @@ use crate::{
     },
 };
 
-/// What one event comes to; `Err`: knowingly not used, and why.
+/// The result of one event; `Err`: knowingly not used, and why.
 type Outcome = Result<Change, &'static str>;
 
 const LACKING: &str = "the payload lacks what the event is about";

@@ -65,7 +65,7 @@ pub(super) fn gentle(world: &World, n: u64) -> (&'static str, Value) {
     (action, input)
 }
 
-/// What its author makes of it at second thought.
+/// The newest message's text after its author's second thought.
 fn newest_text(channel: &Channel) -> String {
     let newest = channel.newest_root().and_then(|ts| channel.messages.get(&ts));
     let text = newest.map(|message| message.text.as_str()).unwrap_or_default();

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::sandbox::{ApiRequest, ApiResponse, fields::extend};
 
-/// What the sandbox's tokens may do.
+/// The scopes of the sandbox's tokens.
 const SCOPES: &str = "channels:read,channels:history,groups:read,groups:history,im:read,im:history,users:read,\
     users:read.email,team:read,reactions:read,reactions:write,emoji:read,chat:write";
 

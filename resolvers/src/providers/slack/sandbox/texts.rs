@@ -44,7 +44,7 @@ pub(super) const PEOPLE: [(&str, &str, &str); 27] = [
 pub(super) const BOTS: [(&str, &str); 3] =
     [("GitHub", "github"), ("Deploy Bot", "deploybot"), ("PagerBot", "pagerbot")];
 
-/// What a channel starts with.
+/// The start of a channel.
 pub(super) struct ChannelPlan {
     pub(super) name: &'static str,
     pub(super) topic: &'static str,
@@ -142,7 +142,7 @@ const SUPPORT: &[&str] = &[
     "Escalating ticket {n} to {c}.",
 ];
 
-/// What is said in threads.
+/// The replies in threads.
 pub(super) const REPLIES: &[&str] = &[
     "On it.",
     "+1",

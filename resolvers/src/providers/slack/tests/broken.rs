@@ -17,7 +17,7 @@ fn page(parent: Option<NodeRef>, name: &'static str, cursor: Option<&str>) -> Fe
     FetchWant::Page(PageWant { list: ListRef { parent, name }, filter: Filter::new(), cursor })
 }
 
-/// What comes of a want where every call of a method is answered so.
+/// The result of a want where every call of a method is answered so.
 async fn fetched(want: FetchWant, method: &'static str, body: Value) -> Result<Fetched, UpstreamError> {
     let (_, api) = Fake::answering(move |request| (request.operation == method).then(|| (200, None, body.clone())));
     Slack::default().fetch(&api, vec![want]).await.remove(0)

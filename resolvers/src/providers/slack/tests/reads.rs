@@ -1,4 +1,4 @@
-//! What is asked of Slack, and how often.
+//! The calls to Slack, and how often they are made.
 
 use std::collections::BTreeSet;
 
@@ -93,7 +93,7 @@ async fn those_who_come_while_a_list_is_read_wait_for_it() {
     .await;
     assert!(first.iter().chain(&second).all(|answer| answer.as_ref().is_ok_and(|fetched| fetched.found.is_some())));
     assert_eq!(fake.methods(), ["users.list"]);
-    // Who is asked for again is wanted newer than that.
+    // A user who is asked for again is wanted newer than that.
     one(&slack, &api, node(names::USER, &ids[0])).await;
     assert_eq!(fake.methods(), ["users.info"]);
     fake.later(60);

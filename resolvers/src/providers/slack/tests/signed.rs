@@ -1,4 +1,4 @@
-//! What the sandbox sends is what the adapter accepts, and the adapter's view of it is what the API would answer.
+//! The adapter accepts all that the sandbox sends, and its view of it is what the API would answer.
 
 use serde_json::{Value, json};
 
@@ -51,7 +51,7 @@ async fn every_act_of_the_sandbox_changes_something_and_agrees_with_the_api() {
     fake.sandbox.add_webhook("http://127.0.0.1/hook", "s3");
     assert_eq!(base(), crate::clock::Clock::now(&fake.clock));
     for (action, input) in fake.sandbox.acts() {
-        // Of the ways that events take.
+        // These acts concern the ways that events take.
         if matches!(action, "verify_url" | "disconnect_sockets" | "lose_acknowledgements") {
             continue;
         }

@@ -19,7 +19,7 @@ const SIGNATURE: &str = "x-slack-signature";
 const TIMESTAMP: &str = "x-slack-request-timestamp";
 /// Older requests may be replays; younger ones come from no honest clock.
 const WINDOW_SECONDS: u64 = 300;
-/// What a slash command is called: its form names no event.
+/// The event name of a slash command: its form names none.
 pub(super) const SLASH_COMMAND: &str = "slash_command";
 
 /// The verdict on a request. A retry of Slack is as good as a first attempt: it can be the only copy.
