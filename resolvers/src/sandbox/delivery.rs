@@ -123,7 +123,7 @@ impl DeliveryLog {
     }
 }
 
-/// What a queue needs to send.
+/// The parts that a queue needs to send.
 #[derive(Clone)]
 pub struct Sender {
     /// Carries.

@@ -16,7 +16,7 @@ const MAX_FAULTS: usize = 100;
 const DEFAULT_TIMEOUT_MS: u64 = 60_000;
 const DEFAULT_RETRY_AFTER: u64 = 30;
 
-/// What goes wrong.
+/// The kinds of faults.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FaultKind {
@@ -98,12 +98,12 @@ pub struct Called<'a> {
 pub struct Fault {
     /// Counted from 1.
     pub id: u64,
-    /// What was asked for.
+    /// The fault that was asked for.
     #[serde(flatten)]
     pub input: FaultInput,
 }
 
-/// What the active faults do to one call.
+/// The effect of the active faults on one call.
 #[derive(Debug, Default)]
 pub struct Effect {
     /// Wait until this changes,
@@ -197,7 +197,7 @@ impl Faults {
         std::mem::take(&mut state.faults).len()
     }
 
-    /// What happens to a call: all fitting latencies add up, the first other fitting fault decides the answer.
+    /// The effect on a call: all fitting latencies add up, the first other fitting fault decides the answer.
     pub fn strike(&self, called: &Called<'_>) -> Effect {
         let mut effect = Effect::default();
         let mut state = self.state.lock();

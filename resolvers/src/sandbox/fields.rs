@@ -1,4 +1,4 @@
-//! Fields that stand-ins add to a JSON object after its literal. What is no object takes none.
+//! Fields that stand-ins add to a JSON object after its literal. A value that is no object takes none.
 
 use serde_json::Value;
 

@@ -1,4 +1,4 @@
-//! What happened in a sandbox, on disk: one JSON object a line, replayed over the seeded world at the next start.
+//! The history of a sandbox, on disk: one JSON object a line, replayed over the seeded world at the next start.
 //!
 //! Lines reach the operating system before the caller gets an answer, so a killed process forgets nothing that it admitted.
 //! No token is ever written: an `Authorization` header is kept as the mere fact that there was one.
@@ -21,7 +21,7 @@ pub enum JournalError {
     Io {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         #[source]
         source: std::io::Error,
     },
@@ -32,7 +32,7 @@ pub enum JournalError {
         path: PathBuf,
         /// Counted from 1.
         line: usize,
-        /// What is wrong with it.
+        /// The parser's error.
         #[source]
         source: serde_json::Error,
     },
@@ -80,7 +80,7 @@ pub struct RecordedCall {
     /// The body, without a token in it.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub body: String,
-    /// What the target answered to the handshake that the call caused.
+    /// The target's answer to the handshake that the call caused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub handshake: Option<RecordedAnswer>,
 }
@@ -102,7 +102,7 @@ pub struct Journal {
     entries: u64,
 }
 
-/// What [`Journal::open`] found: build the sandbox with `seed` and `base`, then give all of it to the host.
+/// The contents that [`Journal::open`] found: build the sandbox with `seed` and `base`, then give all of it to the host.
 #[derive(Debug)]
 pub struct OpenedJournal {
     /// The provider's key.
@@ -111,7 +111,7 @@ pub struct OpenedJournal {
     pub seed: u64,
     /// The time at which that world was made.
     pub base: DateTime<Utc>,
-    /// What happened since, oldest first.
+    /// The entries since then, oldest first.
     pub entries: Vec<Entry>,
     /// Takes what happens next.
     pub journal: Journal,

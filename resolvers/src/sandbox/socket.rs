@@ -15,7 +15,7 @@ pub struct Conversation {
     pub stand_in: Arc<dyn Converses>,
 }
 
-/// What comes of the wish to open one.
+/// The answer to a request to open one.
 pub enum Opening {
     /// It is open.
     Open(Conversation),
