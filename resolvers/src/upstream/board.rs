@@ -1,4 +1,5 @@
-//! What all replicas know of the providers' quotas: one that was told that a quota is used up spares the others the asking.
+//! The replicas' shared knowledge of the providers' quotas: one that was told that a quota is used up spares the others the
+//! asking.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -18,7 +19,7 @@ pub trait QuotaBoard: Send + Sync {
     /// Notes what the provider told this replica. Does not wait.
     fn tell(&self, integration: &IntegrationId, told: &QuotaReading);
 
-    /// What any replica was told last; `None`: nothing, or it cannot be found out now.
+    /// The last reading of any replica; `None`: there is none, or it cannot be found out now.
     async fn look(&self, integration: &IntegrationId, bucket: &'static str) -> Option<QuotaReading>;
 }
 

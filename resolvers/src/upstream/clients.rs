@@ -119,7 +119,7 @@ impl Resolve for PublicResolver {
     }
 }
 
-/// What a failed exchange means, without its URL.
+/// The meaning of a failed exchange, without its URL.
 pub(super) fn told(error: reqwest::Error) -> UpstreamError {
     let error = error.without_url();
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);

@@ -12,7 +12,7 @@ use url::Url;
 use super::error::{UpstreamError, UpstreamErrorKind};
 use crate::clock::Clock;
 
-/// What a provider's client calls through. Cheap to clone.
+/// The connection that a provider's client calls through. Cheap to clone.
 #[derive(Clone)]
 pub struct Connection {
     /// The tenant.
@@ -23,7 +23,7 @@ pub struct Connection {
     pub base_url: Url,
     /// Granted scopes, where known.
     pub scopes: Arc<[String]>,
-    /// What `Provider::identify` learnt of the account.
+    /// The facts that `Provider::identify` learnt of the account.
     pub facts: Arc<serde_json::Map<String, serde_json::Value>>,
     /// The clock.
     pub clock: Arc<dyn Clock>,
@@ -192,7 +192,7 @@ pub struct QuotaReading {
     pub bucket: &'static str,
     /// Its size.
     pub limit: Option<i64>,
-    /// What is left.
+    /// How much is left.
     pub remaining: Option<i64>,
     /// When it is full again.
     pub resets_at: Option<DateTime<Utc>>,

@@ -1,4 +1,4 @@
-//! What can go wrong at a provider, told once in terms that callers decide on.
+//! Failures of providers, translated once into terms that callers decide on.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use mullion_schema::view::StaleReason;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{kind:?}: {message}")]
 pub struct UpstreamError {
-    /// What callers decide on.
+    /// The kind, which callers decide on.
     pub kind: UpstreamErrorKind,
     /// For the log and, without secrets, for `IntegrationHealth.lastError`. Never a body, never a token.
     pub message: String,

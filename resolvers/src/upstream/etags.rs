@@ -13,7 +13,7 @@ use super::connection::{UpstreamRequest, UpstreamResponse};
 #[derive(Debug, Clone)]
 pub struct EtagStore(Cache<EtagKey, Arc<Kept>>);
 
-/// What an answer is kept under.
+/// The key that an answer is kept under.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct EtagKey {
     integration: IntegrationId,

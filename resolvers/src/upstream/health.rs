@@ -59,7 +59,7 @@ pub struct CallReport<'a> {
     pub took: Duration,
 }
 
-/// What is known of an integration's calls.
+/// The health of an integration's calls.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct HealthReading {
     /// Calls in the window (at most 100).
@@ -180,7 +180,7 @@ impl Health {
         self.0.lock().quotas.insert(quota.bucket, quota);
     }
 
-    /// What another replica was told of a quota: counts where it is worse news than our own, or later.
+    /// Takes another replica's reading of a quota, which counts where it is worse news than our own, or later.
     pub(super) fn learn(&self, told: QuotaReading) {
         let mut inner = self.0.lock();
         let news = inner.quotas.get(told.bucket).is_none_or(|ours| {

@@ -55,7 +55,7 @@ impl Default for Limits {
     }
 }
 
-/// What all transports share.
+/// The parts that all transports share.
 #[derive(Clone)]
 pub(super) struct Shared {
     pub(super) guard: AddressGuard,
@@ -369,7 +369,7 @@ fn wants_retry(
     }
 }
 
-/// What a failed attempt says of the next one.
+/// When the next attempt may follow a failed one.
 enum Again {
     Not,
     Soon,

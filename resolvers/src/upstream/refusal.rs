@@ -31,7 +31,7 @@ impl Refusals {
         self.0.lock().is_some()
     }
 
-    /// Whether a call with this token may be sent. Of those that ask for a refused token, one may every [`TRY_AGAIN`].
+    /// Whether a call with this token may be sent. One call with a refused token may be sent every [`TRY_AGAIN`].
     pub(super) fn allow(&self, token: &Secret, now: DateTime<Utc>) -> bool {
         let mut refused = self.0.lock();
         let Some(known) = refused.as_mut().filter(|known| known.token == hash(token)) else { return true };

@@ -28,13 +28,13 @@ const OPENING: Duration = Duration::from_secs(10);
 const SENDING: Duration = Duration::from_secs(10);
 /// Time for the other side to say goodbye too.
 const CLOSING: Duration = Duration::from_secs(2);
-/// What is read at once.
+/// The bytes that are read at once.
 const READ_BUFFER: usize = 16 << 10;
 
 /// An open socket.
 pub struct Socket(WebSocketStream<reqwest::Upgraded>);
 
-/// What came over a socket.
+/// A message that came over a socket.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Heard {
     /// A text.
@@ -92,7 +92,7 @@ fn as_http(base: &Url, address: &Url) -> Result<Url, UpstreamError> {
 }
 
 impl Socket {
-    /// The next thing that came; `None`: the other side closed it. Whoever stops waiting loses nothing.
+    /// The next thing that came; `None`: the other side closed it. A caller that stops waiting loses nothing.
     pub async fn hear(&mut self) -> Option<Result<Heard, UpstreamError>> {
         Some(match self.0.next().await? {
             Ok(Message::Text(text)) => Ok(Heard::Text(text.as_str().to_owned())),
@@ -120,7 +120,7 @@ impl Socket {
                 while let Some(Ok(_)) = self.0.next().await {}
             }
         };
-        // Who does not answer is left.
+        // A peer that does not answer is left.
         let _ = timeout(CLOSING, goodbye).await;
     }
 
