@@ -55,7 +55,7 @@ impl Connector {
         Self { database, vault, providers, upstream, clock, rules, transports: Mutex::default() }
     }
 
-    /// What is made of the integrations' pulses.
+    /// The rules by which the integrations' pulses are judged.
     pub fn pulse_rules(&self) -> PulseRules {
         self.rules
     }

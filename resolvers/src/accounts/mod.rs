@@ -72,7 +72,7 @@ impl AccountsAnswer {
         self.accounts.database.integration(&self.scope.tenant, id).await.map_err(internal)
     }
 
-    /// All of the tenant, oldest first, from memory where they are there. Whoever shows one records it.
+    /// All of the tenant, oldest first, from memory where they are there. A caller that shows one records it.
     async fn views(&self) -> Result<Arc<[Arc<IntegrationView>]>, PortError> {
         let tenant = &self.scope.tenant;
         self.scope.record(Tag::own_list(tenant, "integrations"));
@@ -479,7 +479,7 @@ impl ports::Accounts for AccountsAnswer {
     }
 }
 
-/// What a provider told of an account, as fields of its row.
+/// An account as its provider described it, as fields of its row.
 fn connected(account: Account, now: DateTime<Utc>) -> IntegrationDraft {
     IntegrationDraft {
         account_name: Some(account.name),

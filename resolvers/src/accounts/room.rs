@@ -1,4 +1,4 @@
-//! What the answers about accounts share.
+//! The parts that answers about accounts share.
 
 use std::sync::Arc;
 

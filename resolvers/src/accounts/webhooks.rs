@@ -161,7 +161,7 @@ impl Webhooks {
         }
     }
 
-    /// What was registered for a container before.
+    /// The endpoints that were registered for a container before.
     async fn registered(&self, integration: &Integration, container: &NodeRef) -> Result<Vec<Endpoint>, PortError> {
         let (name, database) = (container.to_string(), &self.database);
         let mut endpoints = database.endpoints(&integration.tenant, &integration.id).await.map_err(internal)?;
