@@ -1,8 +1,8 @@
 //! One process at a time in a folder.
 //!
-//! What is locked is the folder itself, and the file `lock` in it, which is all that older versions look at and all that some network
-//! file systems can lock. Either may be deleted while it is held: the lock is then on something that nobody else finds any more.
-//! [`FolderLock::renew`] notices that.
+//! The lock is on the folder itself and on the file `lock` in it, which is all that older versions look at and all that some
+//! network file systems can lock. Either may be deleted while it is held: the lock is then on something that nobody else finds
+//! any more. [`FolderLock::renew`] notices that.
 
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
@@ -29,8 +29,8 @@ impl FolderLock {
         }
     }
 
-    /// Whether the folder is still this process's. What was deleted and made anew meanwhile is locked anew; false: another process
-    /// has it.
+    /// Whether the folder is still this process's. A folder or a file that was deleted and made anew meanwhile is locked anew;
+    /// false: another process has it.
     pub fn renew(&mut self) -> io::Result<bool> {
         if self.folder.as_ref().is_some_and(|folder| !is_at(folder, &self.path)) {
             match lock_folder(&self.path)? {

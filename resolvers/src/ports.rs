@@ -27,7 +27,7 @@ const KEPT: Duration = Duration::from_secs(30);
 /// Bytes that all rows of a kind may take, about. They are small, and there are few of them.
 const KEPT_BYTES: u64 = 4_000_000;
 
-/// What the rooms are made from.
+/// The parts that the rooms are made from.
 pub struct Parts {
     /// The database.
     pub database: Database,

@@ -27,7 +27,7 @@ pub(crate) fn is_signed(hex: &str, parts: &[&[u8]], secrets: &[Secret]) -> bool 
     secrets.iter().fold(false, |signed, secret| signed | signed_by(secret))
 }
 
-/// A header that comes once. Of two signatures it would be open which one counts.
+/// A header that comes once. With two signatures, it would be open which one counts.
 pub(crate) fn single(headers: &HeaderMap, name: impl AsHeaderName) -> Option<&HeaderValue> {
     let mut values = headers.get_all(name).iter();
     values.next().filter(|_| values.next().is_none())

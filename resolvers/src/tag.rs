@@ -64,7 +64,7 @@ impl Tag {
         (!integration.starts_with("mullion:")).then_some(integration)
     }
 
-    /// What it names within its integration: `Type:nativeId`, or a list; `None` for rows of ours.
+    /// Its name within its integration: `Type:nativeId`, or a list; `None` for rows of ours.
     pub fn within_integration(&self) -> Option<&str> {
         self.integration()?;
         self.0.splitn(3, '/').nth(2)

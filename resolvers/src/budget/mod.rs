@@ -84,7 +84,7 @@ impl ExecutionBudgets {
     pub const UNLIMITED: Self = Self { held_bytes: usize::MAX, time: None };
 }
 
-/// What the tenants hold and use of what executions make.
+/// The bytes of answers that tenants hold, and the time that their executions use.
 pub struct Executions {
     bytes: Arc<Tally>,
     time: TimeBudget,

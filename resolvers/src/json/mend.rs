@@ -4,7 +4,7 @@
 /// How deep values may be nested; the parser's own limit is 128.
 const DEPTH: usize = 100;
 
-/// The document as the parser takes it. What does not fit the grammar stays as wrong as it is.
+/// The document as the parser takes it. Text that does not fit the grammar stays as it is.
 pub(super) fn mended(document: &[u8]) -> Vec<u8> {
     let mut mended = Vec::with_capacity(document.len());
     let mut rest = document;

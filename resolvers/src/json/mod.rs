@@ -48,7 +48,7 @@ pub(crate) fn read_members(document: &[u8], wanted: fn(&str) -> bool) -> Option<
 }
 
 fn read(document: &[u8], wanted: fn(&str) -> bool) -> Option<Value> {
-    // Of a text that is known to be one, its parts are not looked at again.
+    // The document is known to be UTF-8, so its parts are not checked again.
     let mut deserializer = serde_json::Deserializer::from_str(text_of(document)?);
     let value = lean::Lean(wanted).deserialize(&mut deserializer).ok()?;
     deserializer.end().ok().map(|()| value)

@@ -42,9 +42,9 @@ impl fmt::Debug for Vault {
 /// Where a sealed secret belongs.
 #[derive(Debug, Clone, Copy)]
 pub struct Place<'a> {
-    /// Whose.
+    /// The tenant.
     pub tenant: &'a TenantId,
-    /// Of which integration.
+    /// The integration.
     pub integration: &'a IntegrationId,
     /// In which column: `token`, `secrets`.
     pub column: &'a str,
