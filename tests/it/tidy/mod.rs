@@ -21,6 +21,11 @@ fn every_rust_file_begins_with_what_it_is_for() {
 }
 
 #[test]
+fn no_sentence_of_a_comment_begins_like_a_question() {
+    none(&Tree::read().each_rust_file(rules::states_its_sentences));
+}
+
+#[test]
 fn no_rust_file_is_too_long_to_read() {
     none(&Tree::read().each_rust_file(rules::is_short));
 }

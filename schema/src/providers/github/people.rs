@@ -60,6 +60,6 @@ pub struct GithubReviewerMark;
 
 impl Abstraction for GithubReviewerMark {
     const NAME: &'static str = "GithubReviewer";
-    const DOC: &'static str = "Who can be asked to review a pull request.";
+    const DOC: &'static str = "A person or a team that can be asked to review a pull request.";
     const SHAPE: Shape = Shape::Union(&["GithubUser", "GithubTeam"]);
 }

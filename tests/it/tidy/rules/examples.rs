@@ -3,7 +3,7 @@
 use super::{
     Finding, begins_with_its_purpose, dependencies_have_reasons, has_a_way_back, has_no_machinery, is_short,
     keeps_to_its_dependencies, leaves_nothing_for_later, lists_its_folders, migrations_are_in_order, names_no_provider,
-    names_paths_that_exist,
+    names_paths_that_exist, states_its_sentences,
 };
 
 /// The lines of the findings.
@@ -18,7 +18,7 @@ fn owned(names: &[&str]) -> Vec<String> {
 #[test]
 fn files_without_a_purpose_are_found() {
     for (text, found) in [
-        ("//! What it is for.\n", 0),
+        ("//! The purpose.\n", 0),
         ("use a;\n//! Too late.\n", 1),
         ("//!\n", 1),
         ("//! placeholder\n", 1),
@@ -26,6 +26,19 @@ fn files_without_a_purpose_are_found() {
         ("", 1),
     ] {
         assert_eq!(begins_with_its_purpose("a.rs", text).len(), found, "{text}");
+    }
+}
+
+#[test]
+fn sentences_that_begin_like_a_question_are_found() {
+    for (text, found) in [
+        ("/// What it costs.\n", 1),
+        ("/// The price. Who pays\n/// it is left open.\n", 1),
+        ("//! What is this for?\n", 0),
+        ("/// The price, and who pays.\n/// Off by default.\n", 0),
+        ("let text = \"What it costs.\"; // The price.\n", 0),
+    ] {
+        assert_eq!(states_its_sentences("a.rs", text).len(), found, "{text}");
     }
 }
 

@@ -52,6 +52,32 @@ impl fmt::Display for Finding {
     }
 }
 
+/// No sentence of a comment begins like a question and is none: "What it costs." reads as if something were missing.
+pub(super) fn states_its_sentences(path: &str, text: &str) -> Vec<Finding> {
+    const QUESTIONING: [&str; 6] = ["Of", "What", "Who", "Whoever", "Whom", "Whose"];
+    let mut found = Vec::new();
+    let mut sentence = String::new();
+    for (number, line) in text.lines().enumerate() {
+        let Some(comment) = line.trim_start().strip_prefix("//").map(|rest| rest.trim_start_matches(['/', '!'])) else {
+            sentence.clear();
+            continue;
+        };
+        for word in comment.split_whitespace() {
+            if sentence.is_empty() {
+                word.clone_into(&mut sentence);
+            }
+            if word.ends_with(['.', '?', '!']) {
+                let is_questioning = QUESTIONING.contains(&sentence.as_str()) && !word.ends_with('?');
+                found.extend(is_questioning.then(|| {
+                    Finding::new(path, number + 1, "begin the sentence with its subject, as a plain statement does")
+                }));
+                sentence.clear();
+            }
+        }
+    }
+    found
+}
+
 /// `//!` on line 1, with something behind it.
 pub(super) fn begins_with_its_purpose(path: &str, text: &str) -> Vec<Finding> {
     let purpose = text.lines().next().and_then(|line| line.strip_prefix("//! ")).unwrap_or_default();
