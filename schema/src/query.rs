@@ -162,8 +162,9 @@ impl Query {
             let filter = filter.unwrap_or_default().check("filter", Unknown::MatchNothing)?;
             let origin = Origin::new("Query.activity", &filter);
             let request = origin.page_request(first, after.as_deref())?;
-            let page = ports(ctx)?.activity.page(&filter, request).await?;
-            let items = page.items.into_iter().map(|(at, view)| (at, Activity(view)));
+            let found = ports(ctx)?.activity.page(&filter, request).await?;
+            let page = &found.page;
+            let items = page.items.iter().map(|(at, view)| (at.clone(), Activity(Arc::clone(view))));
             Ok(Connection::new(origin, items.collect(), page.has_next, after.as_deref(), page.total))
         };
         Some(found.await)

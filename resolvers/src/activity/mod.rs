@@ -5,14 +5,14 @@ pub mod releaser;
 pub(crate) mod settling;
 mod wording;
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering};
 
 use async_trait::async_trait;
 use mullion_schema::{
     error::PortError,
     fields::FieldSet,
     id::{ActivityId, EventCursor, NodeKey},
-    ports::{ActivityLog, ActivitySource, ActivityView, Page, PageRequest, Position},
+    ports::{ActivityLog, ActivityPage, ActivitySource, ActivityView, Page, PageRequest, Position, Problem},
 };
 
 pub use self::cursors::Cursors;
@@ -24,7 +24,7 @@ use crate::{
     clock::Clock,
     provider::Providers,
     provider::sentence::name_in,
-    reading::{Engine, Scope, internal},
+    reading::{Engine, Scope, integrations::Integration, internal, token_refused},
     store::{
         Database,
         activity::{Activity, ActivityFilter},
@@ -43,7 +43,7 @@ pub struct Activities {
     pub(crate) providers: Arc<Providers>,
     pub(crate) cursors: Cursors,
     pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) kept: Kept<ActivitiesKey, Arc<ActivityPage>>,
+    pub(crate) kept: Kept<ActivitiesKey, Arc<WordedPage>>,
 }
 
 /// Answers for one execution.
@@ -54,8 +54,8 @@ pub struct ActivityAnswer {
 
 /// A page of activities, with the tags of what it was worded from.
 #[derive(Debug)]
-pub(crate) struct ActivityPage {
-    page: Page<Arc<ActivityView>>,
+pub(crate) struct WordedPage {
+    page: Arc<ActivityPage>,
     tags: Arc<[Tag]>,
     /// Whether names are missing that the next reading may bring.
     is_early: bool,
@@ -118,6 +118,35 @@ impl ActivityAnswer {
     }
 }
 
+impl ActivityAnswer {
+    /// The reasons why activities may be missing, with the tags of the integrations that were looked at. Where the token is refused,
+    /// nobody finds in the provider's log what its webhooks did not bring.
+    async fn problems(&self, filter: &ActivitySource) -> Result<(Vec<Problem>, Vec<Tag>), PortError> {
+        let tenant = &self.scope.tenant;
+        let is_wanted = |integration: &Integration| {
+            let key = integration.provider.descriptor().key;
+            let containers = filter.containers.as_ref();
+            filter.providers.as_ref().is_none_or(|keys| keys.iter().any(|wanted| wanted == key))
+                && filter.integrations.as_ref().is_none_or(|ids| ids.contains(&integration.id))
+                && containers.is_none_or(|all| all.iter().any(|container| container.integration == integration.id))
+        };
+        let mut tags = vec![Tag::own_list(tenant, "integrations")];
+        let mut problems = Vec::new();
+        for integration in self.activities.engine.directory().all(tenant).await? {
+            if !is_wanted(&integration) {
+                continue;
+            }
+            tags.push(Tag::own(tenant, "Integration", integration.id.as_str()));
+            if integration.refused.load(Ordering::Relaxed) {
+                let PortError { code, message, .. } = token_refused(&integration);
+                let integration = Some(integration.id.clone());
+                problems.push(Problem { code, message, integration, retry_after: None });
+            }
+        }
+        Ok((problems, tags))
+    }
+}
+
 /// Whether a node has to be read for its name or for one of these fields.
 fn is_missing(key: &NodeKey, fields: &FieldSet, node: Option<&StoredNode>) -> bool {
     let Some(node) = node else { return true };
@@ -143,7 +172,7 @@ pub fn filter_of(source: &ActivitySource) -> ActivityFilter {
 
 #[async_trait]
 impl ActivityLog for ActivityAnswer {
-    async fn page(&self, filter: &ActivitySource, page: PageRequest) -> Result<Page<Arc<ActivityView>>, PortError> {
+    async fn page(&self, filter: &ActivitySource, page: PageRequest) -> Result<Arc<ActivityPage>, PortError> {
         let tenant = &self.scope.tenant;
         self.scope.record(Tag::own_list(tenant, "activity"));
         let before = match &page.after {
@@ -167,8 +196,10 @@ impl ActivityLog for ActivityAnswer {
             let items: Vec<_> = found.into_iter().map(position).zip(views).collect();
             let bytes = items.len() * ROW_BYTES;
             tags.push(Tag::own_list(tenant, "activity"));
-            let page = Page { items, has_next, total: None };
-            let value = Arc::new(ActivityPage { page, tags: tags.clone().into(), is_early });
+            let (problems, integrations) = self.problems(filter).await?;
+            tags.extend(integrations);
+            let page = Arc::new(ActivityPage { page: Page { items, has_next, total: None }, problems });
+            let value = Arc::new(WordedPage { page, tags: tags.clone().into(), is_early });
             Ok(NewEntry { noted, tags, value, bytes, keep: !is_early })
         };
         let kept = self.activities.kept.get_or_read(tenant, &key, load).await?;
@@ -176,7 +207,7 @@ impl ActivityLog for ActivityAnswer {
         if kept.is_early {
             self.scope.note_stale();
         }
-        Ok(Page::clone(&kept.page))
+        Ok(Arc::clone(&kept.page))
     }
 
     async fn activity(&self, id: &ActivityId) -> Result<Option<Arc<ActivityView>>, PortError> {

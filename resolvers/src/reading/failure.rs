@@ -55,6 +55,11 @@ pub(crate) fn port_error(integration: &Integration, error: &UpstreamError) -> Po
     PortError { provider: Some(provider), ..PortError::new(code, message) }
 }
 
+/// The provider refused the token when it was last used.
+pub(crate) fn token_refused(integration: &Integration) -> PortError {
+    port_error(integration, &UpstreamError::new(UpstreamErrorKind::AuthExpired, "the provider refused the token"))
+}
+
 /// The page lies too far behind the items read to be reached. Those items stay, so that the next try gets further.
 pub(super) fn too_far(integration: &Integration) -> PortError {
     let error = UpstreamError::new(UpstreamErrorKind::Down, "the page lies too far behind what was read");

@@ -52,7 +52,7 @@ pub use self::{
     unstored::Unstored,
 };
 pub(crate) use self::{
-    failure::{failed, internal, port_error},
+    failure::{failed, internal, port_error, token_refused},
     lookup_lists::lookup_page,
     work::all_containers,
 };

@@ -1,6 +1,10 @@
 //! One look at an integration: its webhooks first, then what happened in its containers and was not delivered.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{
+    collections::HashSet,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -19,7 +23,7 @@ use crate::{
         NodeRef,
         recovery::{CaughtUp, Known, Recovered, Since, WebhookCondition},
     },
-    reading::integrations::Integration,
+    reading::{Sink as _, integrations::Integration},
     store::{
         Database, StoreError,
         catch_up::{Mark, Round},
@@ -105,6 +109,9 @@ impl Reconciler {
         let provider = integration.provider.descriptor().key;
         match looked.unwrap_or(Err(Broken::TooLong)) {
             Ok(found) => {
+                if found.looked_at > 0 {
+                    self.note_credential(integration, false).await;
+                }
                 let result = if found.incomplete { "partial" } else { "complete" };
                 self.around.observer.round(provider, result);
                 if found.recovered > 0 {
@@ -119,7 +126,12 @@ impl Reconciler {
                     }
                 });
             }
-            Err(error) => self.failed(integration, &whose, &error).await,
+            Err(error) => {
+                if matches!(&error, Broken::Provider(error) if error.kind == UpstreamErrorKind::AuthExpired) {
+                    self.note_credential(integration, true).await;
+                }
+                self.failed(integration, &whose, &error).await;
+            }
         }
         self.take_pulses().await;
     }
@@ -131,6 +143,13 @@ impl Reconciler {
         taken
             .inspect_err(|error| tracing::debug!(error = %chain(&error), "no lease"))
             .is_ok_and(|lease| lease.is_some())
+    }
+
+    /// Notes whether the provider accepts the token, as the readings of queries do.
+    async fn note_credential(&self, integration: &Arc<Integration>, refused: bool) {
+        if integration.refused.swap(refused, Ordering::Relaxed) != refused {
+            self.parts.applier.credential(Arc::clone(integration), refused).await;
+        }
     }
 
     async fn failed(&self, integration: &Integration, whose: &Whose, error: &Broken) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
-use super::{ActivitySource, Page, PageRequest};
+use super::{ActivitySource, Page, PageRequest, Problem};
 use crate::{
     error::PortError,
     id::{ActivityId, EventCursor, IntegrationId, NodeReference},
@@ -36,11 +36,20 @@ pub struct ActivityView {
     pub received_at: DateTime<Utc>,
 }
 
+/// A page of activities.
+#[derive(Debug, Clone, Default)]
+pub struct ActivityPage {
+    /// The activities.
+    pub page: Page<Arc<ActivityView>>,
+    /// The reasons why activities may be missing: a provider that refuses the token, so that its log cannot be read.
+    pub problems: Vec<Problem>,
+}
+
 /// Activities of the caller's tenant.
 #[async_trait]
 pub trait ActivityLog: Send + Sync {
-    /// A page, newest first.
-    async fn page(&self, filter: &ActivitySource, page: PageRequest) -> Result<Page<Arc<ActivityView>>, PortError>;
+    /// A page, newest first; with the reasons why activities may be missing.
+    async fn page(&self, filter: &ActivitySource, page: PageRequest) -> Result<Arc<ActivityPage>, PortError>;
 
     /// One.
     async fn activity(&self, id: &ActivityId) -> Result<Option<Arc<ActivityView>>, PortError>;

@@ -19,7 +19,7 @@ pub use accounts::{
     Accounts, Connected, HealthView, IntegrationChanges, IntegrationView, NewIntegration, ProviderView, QuotaView,
     Secret,
 };
-pub use activity::{ActivityLog, ActivityView};
+pub use activity::{ActivityLog, ActivityPage, ActivityView};
 pub use boards::{
     Boards, DashboardChanges, DashboardView, Layout, NewDashboard, NewSlug, NewWidget, WidgetChanges, WidgetView,
 };

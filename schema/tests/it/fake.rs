@@ -379,10 +379,11 @@ pub(crate) fn activity_view() -> Arc<ActivityView> {
 
 #[async_trait]
 impl ActivityLog for Fake {
-    async fn page(&self, filter: &ActivitySource, page: PageRequest) -> Result<Page<Arc<ActivityView>>, PortError> {
+    async fn page(&self, filter: &ActivitySource, page: PageRequest) -> Result<Arc<ActivityPage>, PortError> {
         self.ask(format!("activity {} {filter:?}", page.first))?;
         let at = Position { sort: "1".into(), native_id: "a1".into() };
-        Ok(Page { items: vec![(at, activity_view())], has_next: false, total: None })
+        let page = Page { items: vec![(at, activity_view())], has_next: false, total: None };
+        Ok(Arc::new(ActivityPage { page, problems: Vec::new() }))
     }
 
     async fn activity(&self, id: &ActivityId) -> Result<Option<Arc<ActivityView>>, PortError> {

@@ -1,6 +1,6 @@
 //! The state and the problems of widgets: somebody is missing, or there is nothing to read.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering};
 
 use mullion_schema::{
     enums::WidgetState,
@@ -33,16 +33,17 @@ async fn a_widget_that_shows_somebody_who_cannot_be_loaded_says_so() {
     let page =
         |fields: &[&str]| PageRequest { first: 9, fields: fields.iter().copied().collect(), ..PageRequest::default() };
     let load = async |fields: &[&str]| world.session().work_items(&of_repository(&world), page(fields)).await.unwrap();
-    for (kind, code, state) in [
-        (Kind::Down, ErrorCode::ProviderUnavailable, WidgetState::Stale),
-        (Kind::AuthExpired, ErrorCode::ProviderAuthExpired, WidgetState::Reconnect),
+    for (kind, code, state, nobody_shown) in [
+        (Kind::Down, ErrorCode::ProviderUnavailable, WidgetState::Stale, WidgetState::Ready),
+        (Kind::AuthExpired, ErrorCode::ProviderAuthExpired, WidgetState::Reconnect, WidgetState::Reconnect),
     ] {
         world.upstream.fail(kind);
         let shown = load(&["title", "author"]).await;
         assert_eq!((shown.value.items.len(), shown.state), (1, state), "{kind:?}");
         assert_eq!(shown.problems.iter().map(|problem| problem.code).collect::<Vec<_>>(), [code]);
-        assert_eq!(load(&["title"]).await.state, WidgetState::Ready, "nobody is shown");
+        assert_eq!(load(&["title"]).await.state, nobody_shown, "{kind:?}");
     }
+    world.integration().await.refused.store(false, Ordering::Relaxed);
     // That there is no such person is an answer.
     world.knows_nothing();
     let shown = load(&["title", "author"]).await;
@@ -79,6 +80,25 @@ async fn a_widget_of_a_container_that_was_deleted_says_so_and_shows_nothing_of_i
     assert_eq!(load(&["R1", "R2"]).await, (WidgetState::Stale, vec![ErrorCode::NotFound], 1, true));
     assert_eq!(load(&["R1"]).await, (WidgetState::Failed, vec![ErrorCode::NotFound], 0, true));
     assert_eq!(load(&["R2"]).await, (WidgetState::Ready, vec![], 1, false));
+}
+
+#[tokio::test]
+async fn a_widget_of_a_provider_that_refuses_the_token_says_so_although_everything_is_known() {
+    let world = World::new().await;
+    let item = NodeRef::new("GithubIssue", "I1");
+    let write = issue("R1", "I1", world.store.clock.now(), json!({}));
+    world.fetched(vec![write], vec![all_of(issues_of("R1"), Filter::new(), vec![item])]).await;
+    let load = async || {
+        let page = PageRequest { first: 9, ..PageRequest::default() };
+        let load = world.session().work_items(&of_repository(&world), page).await.unwrap();
+        (load.state, load.problems.iter().map(|problem| problem.code).collect::<Vec<_>>(), load.value.items.len())
+    };
+    assert_eq!(load().await, (WidgetState::Ready, vec![], 1));
+    let integration = world.integration().await;
+    integration.refused.store(true, Ordering::Relaxed);
+    assert_eq!(load().await, (WidgetState::Reconnect, vec![ErrorCode::ProviderAuthExpired], 1));
+    integration.refused.store(false, Ordering::Relaxed);
+    assert_eq!(load().await, (WidgetState::Ready, vec![], 1));
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
 };
 
 use futures::future::join_all;
@@ -18,7 +18,11 @@ use super::{
     feed::{BegunReads, Feed},
     gathered::Gathered,
 };
-use crate::{provider::ContainerLists, reading::integrations::Integration, tag::Tag};
+use crate::{
+    provider::ContainerLists,
+    reading::{failure::token_refused, integrations::Integration},
+    tag::Tag,
+};
 
 /// The next step of a tenant that has no integrations, or none any more.
 fn nothing_connected() -> Problem {
@@ -80,8 +84,7 @@ impl Feed<'_> {
                 found.containers.extend(containers);
                 found.gathered.join(gathered);
             }
-            found.note_twice();
-            return Ok(found);
+            return Ok(self.checked(found));
         };
         // Batches of these integrations wait for us from here on: lists are going to be read.
         let reading = |id: &IntegrationId| (id.clone(), engine.reading(scope, id));
@@ -103,8 +106,21 @@ impl Feed<'_> {
             }
         }
         self.leave_out_deleted(&mut found).await?;
+        Ok(self.checked(found))
+    }
+
+    /// With what is to be said of all of them.
+    fn checked(&self, mut found: FeedContainers) -> FeedContainers {
         found.note_twice();
-        Ok(found)
+        let now = self.session.engine().clock.now();
+        let mut known = HashSet::new();
+        for integration in found.containers.iter().map(|container| &container.integration) {
+            // Also where everything is known: nobody finds what webhooks did not tell.
+            if integration.refused.load(Ordering::Relaxed) && known.insert(&integration.id) {
+                found.gathered.outdate(&token_refused(integration), now);
+            }
+        }
+        found
     }
 
     /// Takes out the containers that were deleted, and says so. Their items may still be known, and no webhook tells of them.

@@ -121,7 +121,7 @@ impl WidgetCommon {
         match self.telling(ctx).await.ok()? {
             Loaded::Work(load) => load.refreshed_at.map(Time),
             Loaded::Metric(load) => load.refreshed_at.map(Time),
-            Loaded::Activity(page) => page.items.first().map(|(_, newest)| newest.received_at.into()),
+            Loaded::Activity(load) => load.page.items.first().map(|(_, newest)| newest.received_at.into()),
         }
     }
 

@@ -214,7 +214,8 @@ impl ActivityWidget {
             Err(error) => return Some(Err(error)),
         };
         Some(match self.0.page(ctx, request).await {
-            Ok(Loaded::Activity(page)) => {
+            Ok(Loaded::Activity(load)) => {
+                let page = &load.page;
                 let items = page.items.iter().map(|(at, view)| (at.clone(), Activity(view.clone())));
                 Ok(Connection::new(origin(&self.0), items.collect(), page.has_next, after.as_deref(), page.total))
             }

@@ -14,7 +14,7 @@ use crate::{
     error::{ErrorCode, PortError},
     fields::{FieldSet, selects_total},
     limits::DEFAULT_FIRST,
-    ports::{ActivityView, Load, MetricValue, Page, PageRequest, Ports, Problem, Source, WorkItemsSource, WorkPage},
+    ports::{ActivityPage, Load, MetricValue, PageRequest, Ports, Problem, Source, WorkItemsSource, WorkPage},
     table::{Arguments, showable},
 };
 
@@ -70,7 +70,7 @@ pub(super) enum Loaded {
     /// A page of nodes.
     Work(Arc<Load<WorkPage>>),
     /// A page of activities.
-    Activity(Arc<Page<Arc<ActivityView>>>),
+    Activity(Arc<ActivityPage>),
     /// A metric.
     Metric(Arc<Load<MetricValue>>),
 }
@@ -142,7 +142,7 @@ async fn load(ports: &Ports, source: &Source, request: PageRequest) -> Result<Lo
         Source::Activity(source) => {
             // The log gives whole activities, whatever is selected of them.
             let request = PageRequest { fields: FieldSet::default(), total: false, ..request };
-            return ports.activity.page(source, request).await.map(|page| Loaded::Activity(Arc::new(page)));
+            return ports.activity.page(source, request).await.map(Loaded::Activity);
         }
         Source::Metric(source) => return work.metric(source).await.map(|load| Loaded::Metric(Arc::new(load))),
     };
@@ -182,10 +182,19 @@ fn page_state(loaded: &Result<Loaded, PortError>) -> WidgetState {
     match loaded {
         Ok(Loaded::Work(load)) => load.state,
         Ok(Loaded::Metric(load)) => load.state,
-        Ok(Loaded::Activity(page)) if page.items.is_empty() => WidgetState::Empty,
-        Ok(Loaded::Activity(_)) => WidgetState::Ready,
+        Ok(Loaded::Activity(load)) => activity_state(load),
         Err(error) if error.code == ErrorCode::ProviderAuthExpired => WidgetState::Reconnect,
         Err(_) => WidgetState::Failed,
+    }
+}
+
+fn activity_state(load: &ActivityPage) -> WidgetState {
+    let is_refused = |problem: &Problem| problem.code == ErrorCode::ProviderAuthExpired;
+    match (load.problems.is_empty(), load.page.items.is_empty()) {
+        (true, true) => WidgetState::Empty,
+        (true, false) => WidgetState::Ready,
+        (false, _) if load.problems.iter().any(is_refused) => WidgetState::Reconnect,
+        (false, _) => WidgetState::Stale,
     }
 }
 
@@ -205,7 +214,7 @@ fn page_problems(loaded: Result<Loaded, PortError>) -> Vec<Problem> {
     match loaded {
         Ok(Loaded::Work(load)) => load.problems.clone(),
         Ok(Loaded::Metric(load)) => load.problems.clone(),
-        Ok(Loaded::Activity(_)) => Vec::new(),
+        Ok(Loaded::Activity(load)) => load.problems.clone(),
         Err(error) => vec![problem(error)],
     }
 }
